@@ -1,0 +1,65 @@
+"""Keeps the leases of the jobs that this process works on: one heartbeat statement for all of them.
+
+An attempt whose lease is lost is cancelled: somebody else owns the job now, and its writes would be
+refused by the fence anyway. While the store is gone the attempts go on; the fence decides later.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from gcc.errors import Transient
+from gcc.stores.jobs import Job, Jobs
+from gcc.supervisor.lifecycle import Actor, State
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    job: Job
+    scope: trio.CancelScope
+
+
+class Leases:
+    def __init__(self, jobs: Jobs, actor: Actor, *, lease_s: float) -> None:
+        self._jobs = jobs
+        self._actor = actor
+        self._every_s = lease_s / 3
+        self._held: dict[uuid.UUID, _Held] = {}
+
+    @contextmanager
+    def hold(self, job: Job) -> Iterator[trio.CancelScope]:
+        """Keep `job`'s lease while the body runs; the scope is cancelled when the lease is lost."""
+        with trio.CancelScope() as scope:
+            held = self._held[job.id] = _Held(job, scope)
+            try:
+                yield scope
+            finally:
+                if self._held.get(job.id) is held:
+                    del self._held[job.id]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until cancelled."""
+        self._actor.state = State.RUNNING
+        task_status.started()
+        while True:
+            await trio.sleep(self._every_s)
+            await self.beat()
+
+    async def beat(self) -> None:
+        """Extend every held lease once; cancel the attempts that lost theirs."""
+        self._actor.in_flight = len(self._held)
+        asked = dict(self._held)
+        if not asked:
+            return
+        try:
+            ours = await self._jobs.extend([held.job for held in asked.values()])
+        except Transient as error:
+            self._actor.erred(error)
+            return
+        self._actor.processed(len(ours))
+        for job_id, held in asked.items():
+            if job_id not in ours and self._held.get(job_id) is held:
+                held.scope.cancel()

@@ -1,0 +1,52 @@
+"""The exchange port: what carries frames from the outbox to queues, and hands them to consumers.
+
+Two real ones pass one contract suite: PostgreSQL queues (embedded default) and RabbitMQ. Delivery is
+at least once: a frame is gone only when it was acknowledged (or dead-lettered, which acknowledges it).
+Losing the exchange is Transient; no method keeps a partial effect when cancelled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gcc.channels.message import Binding, Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """A queue's content, in events: all of it, the part under a live lease, the oldest one's age."""
+
+    queue: str
+    events: int
+    in_flight: int
+    oldest_s: float
+
+
+class Exchange(Protocol):
+    async def declare(self, bindings: Sequence[Binding]) -> None:
+        """Make sure that frames of these routes reach these queues. Idempotent; removes nothing."""
+
+    async def relay(self) -> int:
+        """Move one batch of outbox frames into queues, each exactly once; returns how many frames.
+
+        A frame whose route has no binding is dead-lettered. 0 means that the outbox is empty.
+        """
+
+    async def wait_outbox(self) -> None:
+        """Return when the outbox may hold frames: told by a producer, or a poll interval later."""
+
+    async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
+        """Lease the oldest ready frames, at least one and at most `frames_max`.
+
+        Waits for work. Cancelled while waiting: nothing is leased. Cancelled later: what was leased
+        comes back when the lease ends.
+        """
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Forget these frames for ever. Frames whose lease passed to another consumer are skipped."""
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """End the leases now, at no cost: the frames are ready for another take."""
+
+    async def depths(self) -> list[QueueDepth]:
+        """One entry for each bound queue, ordered by name."""

@@ -1,0 +1,65 @@
+"""What travels: a Frame (events of one transaction and one route) and its Delivery to one queue.
+
+A frame's body is newline-delimited JSON, one event a line, at most FRAME_EVENTS_MAX events and
+FRAME_BYTES_MAX bytes (one event larger than that makes a frame of its own). Frames are immutable:
+a retry resends the same bytes.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+FRAME_EVENTS_MAX = 100
+FRAME_BYTES_MAX = 64 * 1024
+
+NewId = Callable[[], uuid.UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where producers publish: an exchange and a routing key (spec/events.md)."""
+
+    exchange: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a consumer declares: frames of `route` go to `queue`."""
+
+    route: Route
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Events of one transaction and one route, as they are stored in the outbox."""
+
+    id: uuid.UUID
+    route: Route
+    events: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A frame handed to one consumer under a lease; `deliveries` counts from 1 and fences the ack."""
+
+    queue: str
+    id: int
+    frame: Frame
+    deliveries: int
+
+
+def frames(route: Route, lines: Iterable[bytes], new_id: NewId) -> Iterator[Frame]:
+    """Pack encoded events (no newline in them) into as few frames as the limits allow, in order."""
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        if batch and (len(batch) == FRAME_EVENTS_MAX or size + len(line) + 1 > FRAME_BYTES_MAX):
+            yield Frame(new_id(), route, len(batch), b"\n".join(batch))
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line) + 1
+    if batch:
+        yield Frame(new_id(), route, len(batch), b"\n".join(batch))

@@ -1,0 +1,114 @@
+"""The exchange on PostgreSQL tables: publishing is the producer's commit, relaying is one statement.
+
+A queue row is leased (`lease_until`, decided by the database's clock), handed out, and deleted when
+acknowledged; `deliveries` fences the acknowledgement of a lease that passed on. Consumers in this
+process are woken directly, others by NOTIFY gcc_queue, all by a poll at last.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from gcc.channels.deadletters import DeadLetters
+from gcc.channels.exchange import QueueDepth
+from gcc.channels.memory import Signal
+from gcc.channels.message import Binding, Delivery, Frame, Route
+from gcc.stores import statements
+from gcc.stores.postgres import Pool
+
+SQL = statements.load("exchange")
+LEASE_S = 60.0  # longer than a batch is old plus the slowest insert; a later ack of a passed lease is skipped
+POLL_S = 1.0  # fallback when a wake-up was missed
+
+
+class PostgresExchange:
+    """See `gcc.channels.exchange.Exchange`. `outbox_written` is set by this process's producers."""
+
+    def __init__(self, pool: Pool, dead_letters: DeadLetters, outbox_written: Signal) -> None:
+        self._pool = pool
+        self._dead_letters = dead_letters
+        self._outbox_written = outbox_written
+        self._wakeups: dict[str, Signal] = defaultdict(Signal)
+
+    def woken(self, queue: str) -> None:
+        """Frames arrived in `queue` (NOTIFY gcc_queue); '' means in any."""
+        for signal in [self._wakeups[queue]] if queue else list(self._wakeups.values()):
+            signal.set()
+
+    async def declare(self, bindings: Sequence[Binding]) -> None:
+        ordered = sorted(bindings, key=lambda binding: (binding.route.exchange, binding.route.key, binding.queue))
+        async with self._pool.connection() as conn:
+            await conn.execute(
+                SQL["declare"],
+                {
+                    "exchanges": [binding.route.exchange for binding in ordered],
+                    "keys": [binding.route.key for binding in ordered],
+                    "queues": [binding.queue for binding in ordered],
+                },
+            )
+
+    async def relay(self) -> int:
+        async with self._pool.connection() as conn:
+            row = await (await conn.execute(SQL["relay"])).fetchone()
+        assert row is not None  # an aggregate always answers
+        moved, queues, _ = row
+        for queue in queues or ():
+            self.woken(queue)
+        return int(moved) or await self._bury_unroutable()
+
+    async def _bury_unroutable(self) -> int:
+        async with self._pool.transaction() as conn:
+            rows = await (await conn.execute(SQL["unroutable"])).fetchall()
+            for _, frame_id, exchange, key, events, body in rows:
+                frame = Frame(frame_id, Route(exchange, key), events, bytes(body))
+                await self._dead_letters.bury(
+                    "unroutable",
+                    frame,
+                    body=frame.body,
+                    events=events,
+                    reason=f"no queue is bound to exchange {exchange!r} with routing key {key!r}",
+                )
+            await conn.execute(SQL["delete_outbox"], {"ids": [row[0] for row in rows]})
+        return len(rows)
+
+    async def wait_outbox(self) -> None:
+        await self._outbox_written.wait(POLL_S)
+
+    async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
+        while True:
+            statement = SQL["take"].replace("{limit}", str(int(frames_max)))
+            async with self._pool.connection() as conn:
+                rows = await (
+                    await conn.execute(statement, {"queue": queue, "lease_s": LEASE_S}, binary=True)
+                ).fetchall()
+            if rows:
+                return sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
+            await self._wakeups[queue].wait(POLL_S)
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        await self._settle("acknowledge", deliveries)
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        await self._settle("give_back", deliveries)
+        for queue in {delivery.queue for delivery in deliveries}:
+            self.woken(queue)
+
+    async def _settle(self, statement: str, deliveries: Sequence[Delivery]) -> None:
+        if deliveries:
+            ordered = sorted(deliveries, key=lambda delivery: delivery.id)
+            arguments = {
+                "ids": [delivery.id for delivery in ordered],
+                "deliveries": [delivery.deliveries for delivery in ordered],
+            }
+            async with self._pool.connection() as conn:
+                await conn.execute(SQL[statement], arguments)
+
+    async def depths(self) -> list[QueueDepth]:
+        async with self._pool.connection() as conn:
+            rows = await (await conn.execute(SQL["depths"])).fetchall()
+        return [QueueDepth(*row) for row in rows]
+
+
+def _delivery(queue: str, row: tuple[Any, ...]) -> Delivery:
+    message_id, frame_id, exchange, key, events, body, deliveries = row
+    return Delivery(queue, message_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), deliveries)

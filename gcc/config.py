@@ -1,0 +1,303 @@
+"""Settings: one TOML file, the environment for secrets, `--set` for the rest, checked whole.
+
+Order, later wins: defaults here, the file, `GCC_<KEY>__<SUB>` variables, `--set key.sub=value`.
+Unknown keys, wrong types and contradictions refuse to start with one sentence (`ConfigError`).
+Read once; what changes while running is a row in PostgreSQL, never this.
+"""
+
+import ipaddress
+import json
+import os
+import tomllib
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import pydantic
+from pydantic import AfterValidator, Field
+
+from gcc.errors import ConfigError
+
+Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
+ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
+DEV_TOKEN = "gcc-dev"
+"""The token of the embedded config. It may stand in a file because it opens only loopback."""
+
+
+class Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+def _a_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is no time zone; use a name such as Asia/Kolkata or UTC") from error
+    return name
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0 = any free port
+ZoneName = Annotated[str, AfterValidator(_a_zone)]
+
+
+class Bind(Section):
+    host: str = "127.0.0.1"  # anything but loopback opens the port to the network
+    port: Port
+
+
+class Gateway(Bind):
+    port: Port = 8009
+    cors_origins: tuple[str, ...] = ()  # exact origins that browsers may call from
+    body_bytes_max: int = Field(1 << 20, ge=1024)  # larger request bodies get 413
+    deadline_s: float = Field(20.0, gt=0)  # one deadline per request; it cancels its queries (504)
+
+
+class Ops(Bind):
+    port: Port = 8010
+
+
+class BeatApi(Bind):
+    port: Port = 8000
+
+
+class Ingest(Section):
+    host: str = "127.0.0.1"
+    http_port: Port = 8019
+    grpc_port: Port = 8017
+
+
+class Postgres(Section):
+    url: str = "embedded"  # or postgresql://...; a password belongs into GCC_POSTGRES__URL
+    web_pool: int = Field(8, ge=1)  # connections for requests; separate, so that crawls never starve them
+    actor_pool: int = Field(12, ge=2)  # connections for actors
+    fsync: bool = True  # False: faster, safe against kill -9 but not against power loss
+
+
+class ClickHouse(Section):
+    url: str = "chdb"  # or http(s)://host:8123/database
+    writers: int = Field(2, ge=1)  # concurrent inserts; each is a thread with its own client
+    readers: int = Field(4, ge=1)  # concurrent SELECTs
+    query_s_max: float = Field(60.0, gt=0)  # max_execution_time of every query
+    fsync: bool = False  # True: fsync_after_insert, about 25 % slower
+
+
+class Exchange(Section):
+    url: str = "postgres"  # or amqp[s]://
+
+
+class Redis(Section):
+    url: str = ""  # empty: limits and sessions live in this process
+
+
+class Objects(Section):
+    url: str = ""  # file:///path or s3://bucket; empty: DATA/objects
+
+
+class Sinker(Section):
+    batch_rows: int = Field(1000, ge=1)  # rows per insert when there is no backlog
+    batch_age_s: float = Field(5.0, gt=0)  # the oldest waiting event's age that forces a flush
+    batch_rows_max: int = Field(20_000, ge=1)  # rows per insert under backlog
+
+    @pydantic.model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.batch_rows > self.batch_rows_max:
+            raise ValueError(f"batch_rows {self.batch_rows} cannot exceed batch_rows_max {self.batch_rows_max}")
+        return self
+
+
+class Scraper(Section):
+    lease_s: float = Field(60.0, gt=1)  # a dead process's jobs come back after this long
+    attempts_max: int = Field(5, ge=1)  # failures (not claims) before a job is FAILED
+    backoff_s: float = Field(2.0, gt=0)  # first retry delay; doubles, with jitter, to backoff_s_max
+    backoff_s_max: float = Field(600.0, gt=0)
+    poll_s: float = Field(2.0, gt=0)  # fallback when a NOTIFY was missed
+    job_ttl_s: float = Field(86_400.0, gt=0)  # PENDING past this is EXPIRED
+    concurrency: dict[str, int] = {}  # flow -> jobs in flight; overrides the flow table
+
+
+class Source(Section):
+    base_url: str = ""  # empty: the API's own address, or the world's where world.enabled
+    tokens: tuple[str, ...] = ()  # GCC_SOURCES__<NAME>__TOKENS='["..."]'; seeded into the credential table
+    calls: int | None = Field(None, ge=1)  # limit: this many calls (empty: the declared limit of the source) ...
+    per_s: float = Field(1.0, gt=0)  # ... per this many seconds, for the whole platform
+    timeout_s: float = Field(15.0, gt=0)
+
+
+class World(Section):
+    enabled: bool = False
+    port: Port = 8090
+    seed: int = 1
+    creators: int = Field(1000, ge=1)  # per platform
+    recorded: Path | None = None  # a folder of recorded creators instead of generated ones
+    history_days: int = Field(90, ge=0, le=3650)  # imported at first start; 0 = none
+    calls_per_s: float = Field(100.0, gt=0)  # per source; more gets 429 with Retry-After
+
+
+class Web(Section):
+    dev_token: str = ""  # accepted as Authorization: Bearer, tenant 1; loopback only
+    stale_after_s: float = Field(86_400.0, gt=0)  # an older profile is scraped within the request
+    scrape_wait_s: float = Field(15.0, gt=0)  # how long a request waits for that scrape
+
+
+class Analytics(Section):
+    schedules: dict[str, str] = {}  # schedule name -> cron (UTC); overrides the declared one
+    model_threads: int = Field(2, ge=1)  # models built side by side
+
+
+class Reports(Section):
+    timezone: ZoneName = "Asia/Kolkata"  # day and month boundaries of reports
+
+
+class Logging(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section):
+    """Everything a process is told. Frozen; passed down explicitly."""
+
+    data_dir: Path = Path("var")
+    roles: tuple[Role, ...] = ALL_ROLES
+    grace_s: float = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
+    gateway: Gateway = Gateway()
+    ops: Ops = Ops()
+    beat_api: BeatApi = BeatApi()
+    ingest: Ingest = Ingest()
+    postgres: Postgres = Postgres()
+    clickhouse: ClickHouse = ClickHouse()
+    exchange: Exchange = Exchange()
+    redis: Redis = Redis()
+    objects: Objects = Objects()
+    sinker: Sinker = Sinker()
+    scraper: Scraper = Scraper()
+    sources: dict[str, Source] = {}
+    world: World = World()
+    web: Web = Web()
+    analytics: Analytics = Analytics()
+    reports: Reports = Reports()
+    logging: Logging = Logging()
+
+    @pydantic.model_validator(mode="after")
+    def _safe_together(self) -> Self:
+        if self.web.dev_token:
+            for key, bind in (("gateway", self.gateway), ("ops", self.ops), ("beat_api", self.beat_api)):
+                if not is_loopback(bind.host):
+                    raise ValueError(
+                        f"{key}.host {bind.host!r} is not loopback while web.dev_token is set; unset web.dev_token"
+                    )
+        ports = [p for p in (self.gateway.port, self.ops.port, self.world.port if self.world.enabled else 0) if p]
+        if len(ports) != len(set(ports)):
+            raise ValueError(f"gateway.port, ops.port and world.port must differ, got {ports}")
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost, 127.0.0.0/8 and ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(
+    file: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    data_dir: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Settings from `file`, then GCC_* variables, then `overrides` ("key.sub=value"); checked whole.
+
+    Raises ConfigError naming the key (or the file) and what to do.
+    """
+    values = _read(file) if file else {}
+    _refuse_secrets(values, str(file))
+    for name, text in sorted(environ.items()):
+        if name.startswith("GCC_"):
+            _put(values, name[4:].lower().split("__"), text, origin=name)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override!r} has no '='; write --set key.sub=value")
+        path = key.strip().split(".")
+        _put(values, path, text, origin=f"--set {key}")
+        _refuse_secrets(_only(values, path), f"--set {key}")
+    if data_dir is not None:
+        values["data_dir"] = str(data_dir)
+    try:
+        return Settings.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ConfigError(_sentence(error, file)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"config file {file} does not exist; pass --config FILE") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {file} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config file {file} is not valid TOML: {error}") from None
+
+
+def _put(values: dict[str, Any], path: list[str], text: str, *, origin: str) -> None:
+    node = values
+    for part in path[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"{origin}: {part!r} is a value, not a section")
+    node[path[-1]] = _value(text)
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON (numbers, true, lists), the text itself otherwise."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if value is None else value
+
+
+def _only(values: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    node: Any = values
+    for part in path:
+        node = node[part]
+    for part in reversed(path):
+        node = {part: node}
+    return dict(node)
+
+
+def _refuse_secrets(values: dict[str, Any], origin: str) -> None:
+    """Secrets stand in the environment only, the loopback dev token apart."""
+    sections = {key: value for key, value in values.items() if isinstance(value, dict)}
+    for key, section in sections.items():
+        url = section.get("url")
+        if isinstance(url, str) and "://" in url and urlsplit(url).password:
+            raise ConfigError(f"{origin}: {key}.url holds a password; put it into GCC_{key.upper()}__URL instead")
+    sources = sections.get("sources", {})
+    for name, source in sources.items():
+        if isinstance(source, dict) and source.get("tokens"):
+            raise ConfigError(
+                f"{origin}: sources.{name}.tokens is secret; put it into GCC_SOURCES__{name.upper()}__TOKENS instead"
+            )
+    token = sections.get("web", {}).get("dev_token")
+    if token and token != DEV_TOKEN:
+        raise ConfigError(f"{origin}: web.dev_token other than {DEV_TOKEN!r} is secret; put it into GCC_WEB__DEV_TOKEN")
+
+
+def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
+    """The first complaint as one sentence; values are not repeated where they could be secret."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    where = f" in {file}" if file else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}{where}; remove it or mend its name{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    secret = "url" in key or "token" in key
+    got = "" if secret or isinstance(first["input"], dict) else f", got {first['input']!r}"
+    return f"setting {key!r}{where}: {message}{got}{more}" if key else f"settings{where}: {message}{more}"

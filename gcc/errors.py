@@ -1,0 +1,32 @@
+"""The errors of the platform, named by what the caller does about them.
+
+Adapters translate driver errors into these at the edge (`raise ... from`). A bug is any other
+exception: it reaches the supervisor, which restarts what owns the broken state.
+"""
+
+
+class GccError(Exception):
+    """Base of every expected error: its text names the thing, the value and the way out."""
+
+
+class Transient(GccError):
+    """Try again later: a lost connection, a refused call, a store that is down.
+
+    `retry_after_s` is the wait the other side asked for, None where it named none.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Permanent(GccError):
+    """Trying again changes nothing: fail the job, dead-letter the message."""
+
+
+class LeaseLost(GccError):
+    """Somebody else owns this work now: drop what you hold, silently."""
+
+
+class ConfigError(GccError):
+    """The platform refuses to start: one sentence that names the key or path and the way out."""

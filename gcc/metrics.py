@@ -1,0 +1,30 @@
+"""What is counted and timed, one Prometheus registry a process: `gcc_<room>_<noun>_<unit>`.
+
+Labels never hold a handle, a partner or a job. Built in tree.py and passed down.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.relayed_frames = Counter("gcc_relay_frames_total", "Frames moved from outbox to queues", registry=registry)
+        self.stored_events = Counter("gcc_sinker_events_total", "Events stored", ["table"], registry=registry)
+        self.flush_seconds = Histogram(
+            "gcc_sinker_flush_seconds", "Time of one insert", ["table"], buckets=_SECONDS, registry=registry
+        )
+        self.dead_letters = Counter("gcc_sinker_dead_letters_total", "Events dead-lettered", ["queue"], registry=registry)
+        self.calls = Counter("gcc_sources_calls_total", "Requests to the outside", ["source", "status"], registry=registry)
+        self.call_seconds = Histogram(
+            "gcc_sources_call_seconds", "Time of one request", ["source"], buckets=_SECONDS, registry=registry
+        )
+        self.jobs = Counter("gcc_scraper_jobs_total", "Jobs ended", ["flow", "state"], registry=registry)
+        self.requests = Counter(
+            "gcc_web_requests_total", "Answered requests", ["method", "route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "gcc_web_request_seconds", "Time of one answer", ["route"], buckets=_SECONDS, registry=registry
+        )

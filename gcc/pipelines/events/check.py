@@ -1,0 +1,150 @@
+"""`check`: is every event that was committed stored exactly once, dead-lettered, or still on its way?
+
+Emission is counted in PostgreSQL where it is committed; storage is counted in ClickHouse by event_id.
+An event that was stored but not yet acknowledged stands in both: those are found by id, so that nothing
+is counted twice. On a running platform the two stores are read one after the other; while events move the
+answer is repeated (at most TRIES times), and `settled` tells whether the platform held still.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import msgspec
+from psycopg.rows import dict_row
+
+from gcc.pipelines.events.types import EVENT_TYPES, EventType
+from gcc.stores import statements
+from gcc.stores.postgres import Pool
+
+SQL = statements.load("check")
+TRIES = 5
+COUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if event_type.counted)
+UNCOUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if not event_type.counted)
+
+
+class EventCounts(Protocol):
+    async def rows(self, sql: str, params: dict[str, Any] | None = None) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Counts of events, traces apart; `missing` and `doubled` are 0 on a platform that is well."""
+
+    jobs_complete: int
+    events_emitted: int
+    events_stored: int
+    dead_lettered: int
+    missing: int
+    doubled: int
+    outbox_pending: int
+    queued: int
+    in_flight: int
+    settled: bool
+
+    @property
+    def well(self) -> bool:
+        return self.missing == 0 and self.doubled == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def check(pool: Pool, clickhouse: EventCounts) -> CheckReport:
+    """Read both stores. Transient: one of them is gone."""
+    for _ in range(TRIES):
+        before = await _ledger(pool)
+        overlap = await _stored_while_queued(pool, clickhouse)
+        stored, doubled = await _stored(clickhouse)
+        settled = bool(before == await _ledger(pool))
+        report = _report(before, stored, doubled, overlap, settled=settled)
+        if settled:
+            break
+    return report
+
+
+def _report(ledger: dict[str, int], stored: int, doubled: int, overlap: int, *, settled: bool) -> CheckReport:
+    accounted = (
+        stored + ledger["events_dropped"] + ledger["dead_lettered"] + ledger["outbox_pending"] + ledger["queued"]
+    ) - overlap
+    return CheckReport(
+        jobs_complete=ledger["jobs_complete"],
+        events_emitted=ledger["events_emitted"],
+        events_stored=stored,
+        dead_lettered=ledger["dead_lettered"],
+        # Storage was read last: what moved on meanwhile can only be counted twice, so this is exact on a
+        # platform that stands still and a lower bound on one that runs; it never cries wolf.
+        missing=max(0, ledger["events_emitted"] - accounted),
+        doubled=doubled,
+        outbox_pending=ledger["outbox_pending"],
+        queued=ledger["queued"],
+        in_flight=ledger["in_flight"],
+        settled=settled,
+    )
+
+
+async def _ledger(pool: Pool) -> dict[str, int]:
+    arguments = {
+        "uncounted_queues": [event_type.queue for event_type in UNCOUNTED],
+        "uncounted_exchanges": [event_type.route.exchange for event_type in UNCOUNTED],
+        "uncounted_keys": [event_type.route.key for event_type in UNCOUNTED],
+    }
+    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["ledger"], arguments)
+        row = await cursor.fetchone()
+    assert row is not None
+    return {name: int(value) for name, value in row.items()}
+
+
+async def _stored(clickhouse: EventCounts) -> tuple[int, int]:
+    """(distinct events stored, rows too many after FINAL), over the counted tables."""
+    stored = doubled = 0
+    for event_type in COUNTED:
+        (row,) = await clickhouse.rows(
+            f"select count() as rows, uniqExact(event_id) as ids from {event_type.table} final"  # noqa: S608 - declared name
+        )
+        stored += int(row["ids"])
+        doubled += int(row["rows"]) - int(row["ids"])
+    return stored, doubled
+
+
+async def _stored_while_queued(pool: Pool, clickhouse: EventCounts) -> int:
+    """How many events stand in a queue although they are stored (their acknowledgement is due)."""
+    tables = {event_type.queue: event_type.table for event_type in COUNTED}
+    overlap = 0
+    after = 0
+    while True:
+        arguments = {"uncounted_queues": [event_type.queue for event_type in UNCOUNTED], "after": after}
+        async with pool.connection() as conn:
+            page = await (await conn.execute(SQL["waiting_bodies"], arguments, binary=True)).fetchall()
+        if not page:
+            return overlap
+        ids: dict[str, set[str]] = defaultdict(set)
+        for after, queue, body in page:  # noqa: B007 - the last id is where the next page begins
+            if queue in tables:
+                ids[tables[queue]].update(_event_ids(bytes(body)))
+        for table, some in ids.items():
+            (row,) = await clickhouse.rows(
+                f"select uniqExact(event_id) as ids from {table} where toString(event_id) in {{ids:Array(String)}}",  # noqa: S608
+                {"ids": sorted(some)},
+            )
+            overlap += int(row["ids"])
+
+
+class _Id(msgspec.Struct):
+    event_id: str = ""
+
+
+_UUID = re.compile(r"[0-9a-f-]{36}")
+
+
+def _event_ids(body: bytes) -> Iterable[str]:
+    for line in body.split(b"\n"):
+        try:
+            event_id = msgspec.json.decode(line, type=_Id).event_id
+        except msgspec.MsgspecError:
+            continue
+        if _UUID.fullmatch(event_id):
+            yield event_id

@@ -1,0 +1,251 @@
+"""Imports of past snapshots as ordinary events: CSV with a header, or NDJSON, line by line.
+
+In: rows of platform, profile_id, handle, timestamp, metric columns and `dimensions.*`. Out: profile_log
+events with past timestamps, through the outbox like any other. Ids are derived from (source, platform,
+profile_id, timestamp, kind), so a second import of the same rows adds nothing. A malformed row is
+reported with its line and field, and the others are imported. Current state is never touched.
+A batch is one transaction; what was imported before a failure stays, and running again goes on from there.
+"""
+
+import csv
+import datetime as dt
+import math
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from gcc.channels.memory import Signal
+from gcc.channels.message import frames
+from gcc.clock import Clock
+from gcc.pipelines.events.types import PROFILE_LOG, ProfileLog, encode, timestamp
+from gcc.stores import outbox, statements
+from gcc.stores.postgres import Pool
+
+SQL = statements.load("history")
+NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
+BATCH_ROWS = 2000
+LINE_BYTES_MAX = 1 << 20
+REJECTED_SHOWN_MAX = 1000
+PLATFORMS = ("INSTAGRAM", "YOUTUBE")
+SOURCE = "import"
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """`rejected` holds at most REJECTED_SHOWN_MAX entries; `rejected_total` counts them all."""
+
+    rows: int = 0
+    imported: int = 0
+    duplicates: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected_total: int = 0
+
+    def reject(self, line: int, name: str, reason: str) -> None:
+        self.rejected_total += 1
+        if len(self.rejected) < REJECTED_SHOWN_MAX:
+            self.rejected.append({"line": line, "field": name, "reason": reason})
+
+
+class Malformed(Exception):
+    """A row that is not a snapshot: which field, and why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.field = name
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    event_id: uuid.UUID
+    platform: str
+    profile_id: str
+    handle: str
+    line: bytes
+
+
+class HistoryImport:
+    def __init__(self, pool: Pool, clock: Clock, outbox_written: Signal) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._outbox_written = outbox_written
+
+    async def run(self, name: str, chunks: AsyncIterable[bytes]) -> ImportReport:
+        """Import a file's bytes. Cancelled or failed (Transient): whole batches are in, the rest is not."""
+        report = ImportReport()
+        batch: list[Snapshot] = []
+        async for number, row in _rows(chunks, report):
+            report.rows += 1
+            try:
+                batch.append(snapshot(row))
+            except Malformed as error:
+                report.reject(number, error.field, error.reason)
+            if len(batch) >= BATCH_ROWS:
+                await self._commit(name, batch, report)
+                batch = []
+        await self._commit(name, batch, report)
+        return report
+
+    async def _commit(self, name: str, batch: list[Snapshot], report: ImportReport) -> None:
+        unique = sorted({row.event_id: row for row in batch}.values(), key=lambda row: row.event_id)
+        if not unique:
+            return
+        async with self._pool.transaction() as conn:
+            cursor = await conn.execute(SQL["remember_snapshots"], {"ids": [row.event_id for row in unique]})
+            new = {event_id for (event_id,) in await cursor.fetchall()}
+            packed = frames(PROFILE_LOG.route, _new_lines(batch, new), self._clock.new_id)
+            await outbox.put(conn, list(packed))
+            if new:
+                ledger = {"id": self._clock.new_id(), "name": name, "events": len(new)}
+                await conn.execute(SQL["ledger"], ledger)
+            await conn.execute(
+                SQL["track_imported"],
+                {
+                    "platforms": [row.platform for row in unique],
+                    "profile_ids": [row.profile_id for row in unique],
+                    "handles": [row.handle for row in unique],
+                },
+            )
+        self._outbox_written.set()
+        report.imported += len(new)
+        report.duplicates += len(batch) - len(new)
+
+
+def _new_lines(batch: list[Snapshot], new: set[uuid.UUID]) -> list[bytes]:
+    """The lines whose id is new, each id once, in the file's order."""
+    lines = {row.event_id: row.line for row in batch if row.event_id in new}
+    return list(lines.values())
+
+
+def snapshot(row: Mapping[str, Any]) -> Snapshot:
+    """A row as an event, or Malformed."""
+    platform = _text(row, "platform").upper()
+    if platform not in PLATFORMS:
+        raise Malformed("platform", f"{platform!r} is not one of {', '.join(PLATFORMS)}")
+    profile_id = _text(row, "profile_id")
+    handle = _text(row, "handle").removeprefix("@")
+    at = _time(_text(row, "timestamp"))
+    metrics: dict[str, int | float | None] = {}
+    dimensions: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in ("platform", "profile_id", "handle", "timestamp", "source") or value in (None, ""):
+            continue
+        if not isinstance(name, str):
+            raise Malformed("(row)", "has more cells than the header has names")
+        if name.startswith("dimensions."):
+            dimensions[name.removeprefix("dimensions.")] = value
+        else:
+            metrics[name] = _number(name, value)
+    if not metrics:
+        raise Malformed("metrics", "no metric column has a value")
+    source = str(row.get("source") or SOURCE)
+    key = "\x1f".join((source, platform, profile_id, at.isoformat(), "profile_log"))
+    event_id = uuid.uuid5(NAMESPACE, key)
+    event = ProfileLog(
+        event_id=str(event_id),
+        event_timestamp=timestamp(at),
+        origin=SOURCE,
+        source=source,
+        platform=platform,
+        profile_id=profile_id,
+        handle=handle,
+        metrics=metrics,
+        dimensions={**dimensions, "handle": handle},
+    )
+    return Snapshot(event_id, platform, profile_id, handle, encode(event))
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None or not str(value).strip():
+        raise Malformed(name, "is missing")
+    return str(value).strip()
+
+
+def _number(name: str, value: Any) -> int | float:
+    if isinstance(value, bool):
+        raise Malformed(name, f"{value!r} is not a number")
+    if isinstance(value, int):
+        return value
+    try:
+        number = float(str(value).strip())
+    except ValueError:
+        raise Malformed(name, f"{value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise Malformed(name, f"{value!r} is not finite")
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _time(text: str) -> dt.datetime:
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise Malformed("timestamp", f"{text!r} is neither RFC 3339 nor a date") from None
+    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    try:
+        at = at.astimezone(dt.UTC)
+    except OverflowError:
+        raise Malformed("timestamp", f"{text!r} is out of range") from None
+    if not 2000 <= at.year <= 2100:
+        raise Malformed("timestamp", f"{text!r} is not between 2000 and 2100")
+    return at
+
+
+async def _rows(chunks: AsyncIterable[bytes], report: ImportReport) -> AsyncIterator[tuple[int, Mapping[str, Any]]]:
+    """(line number, row) of either format, told apart by the first character."""
+    header: list[str] | None = None
+    async for number, text in _records(chunks, report):
+        if number == 1 and not text.lstrip().startswith("{"):
+            header = [name.strip() for name in next(csv.reader([text]))]
+            if missing := [name for name in ("platform", "profile_id", "handle", "timestamp") if name not in header]:
+                report.reject(1, missing[0], "is not in the CSV header; nothing was imported")
+                return
+        elif header is not None:
+            cells = next(csv.reader([text]), [])
+            if len(cells) != len(header):
+                report.rows += 1
+                report.reject(number, "(row)", f"has {len(cells)} cells where the header has {len(header)}")
+                continue
+            yield number, dict(zip(header, cells, strict=True))
+        else:
+            try:
+                yield number, msgspec.json.decode(text, type=dict[str, Any])
+            except msgspec.MsgspecError as error:
+                report.rows += 1
+                report.reject(number, "(row)", f"is not a JSON object: {error}")
+
+
+async def _records(chunks: AsyncIterable[bytes], report: ImportReport) -> AsyncIterator[tuple[int, str]]:
+    """(line number where it begins, text); a CSV cell in quotes may hold line breaks."""
+    rest = b""
+    number = 1
+    pending = ""
+    pending_from = 1
+    async for chunk in _with_end(chunks):
+        *lines, rest = (rest + chunk).split(b"\n") if chunk is not None else (rest, b"")
+        for line in lines:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r")
+            pending = f"{pending}\n{text}" if pending else text
+            if pending.count('"') % 2 and not pending.startswith("{") and len(pending) < LINE_BYTES_MAX:
+                number += 1
+                continue
+            if pending.strip():
+                yield pending_from, pending
+            pending = ""
+            number += 1
+            pending_from = number
+        if len(rest) > LINE_BYTES_MAX:
+            report.rows += 1
+            report.reject(number, "(row)", f"is longer than {LINE_BYTES_MAX} bytes; the import ends here")
+            return
+    if pending.strip():
+        yield pending_from, pending
+
+
+async def _with_end(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes | None]:
+    async for chunk in chunks:
+        yield chunk
+    yield None

@@ -1,0 +1,84 @@
+"""One attempt of a flow: retrieve through the chain, parse, derive, and turn it all into a value.
+
+In: a claimed job. Out: a Crawl (state and events to commit), a Failure (with what was tried), or a
+Deferred (a limit or the want of a credential stood in the way; it costs the job nothing).
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pydantic
+
+from gcc.actors.scraper import Deferred
+from gcc.clock import Clock
+from gcc.config import Scraper
+from gcc.errors import Permanent, Transient
+from gcc.pipelines.events.emit import crawl_frames, trace_frames
+from gcc.pipelines.scraping.table import Apis, Flow
+from gcc.sources.chain import Visit, first_of
+from gcc.sources.credentials import NoCredential
+from gcc.sources.limits import LimitRefused
+from gcc.sources.snapshot import ProfileSnapshot, derive
+from gcc.sources.verdicts import RateLimited
+from gcc.sources.verdicts import Refused as RefusedOutside
+from gcc.stores.jobs import Crawl, Failure, Job
+from gcc.supervisor.backoff import Backoff
+
+NO_CREDENTIAL_WAIT_S = 30.0
+DEFER_S_MAX = 3600.0  # look again at least once an hour: a new token may have come
+NO_COST = (LimitRefused, NoCredential, RateLimited)
+
+
+class FlowWork:
+    """Scrapes jobs of one flow; see `gcc.actors.scraper.Work`."""
+
+    def __init__(self, flow: Flow, apis: Apis, clock: Clock, settings: Scraper, rng: random.Random) -> None:
+        self._flow = flow
+        self._apis = apis
+        self._clock = clock
+        self._settings = settings
+        self._backoff = Backoff(first_s=settings.backoff_s, max_s=settings.backoff_s_max)
+        self._rng = rng
+
+    async def __call__(self, job: Job) -> Crawl | Failure | Deferred:
+        visit = Visit(priority=job.priority)
+        try:
+            params = self._flow.params.model_validate(job.params)
+        except pydantic.ValidationError as error:
+            reason = f"params of flow {self._flow.name}: {error.errors()[0]['msg']}"
+            return Failure("INVALID_PARAMS", reason, None)
+        try:
+            profile = await first_of(self._chain(params, visit))
+        except NO_COST as error:
+            wait_s = NO_CREDENTIAL_WAIT_S if error.retry_after_s is None else error.retry_after_s
+            return Deferred(min(wait_s, DEFER_S_MAX), trace_frames(visit.traces, self._clock.new_id))
+        except RefusedOutside as error:
+            return self._failure(error.code, error, None, visit)
+        except Permanent as error:
+            return self._failure("REFUSED", error, None, visit)
+        except Transient as error:
+            return self._failure("SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
+        frames, events = crawl_frames(derived := derive(profile), self._clock.new_id)
+        data = {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)}
+        return Crawl(
+            source=derived.source,
+            profile=derived,
+            frames=[*frames, *trace_frames(visit.traces, self._clock.new_id)],
+            events=events,
+            data=data,
+        )
+
+    def _chain(
+        self, params: pydantic.BaseModel, visit: Visit
+    ) -> list[tuple[str, Callable[[], Awaitable[ProfileSnapshot]]]]:
+        return [(source, partial(ask, self._apis, params, visit)) for source, ask in self._flow.chain.items()]
+
+    def _retry_after_s(self, job: Job, error: Transient) -> float | None:
+        """None when this was the last attempt."""
+        if job.retry_count + 1 >= self._settings.attempts_max:
+            return None
+        return max(self._backoff.delay_s(job.retry_count + 1, self._rng), error.retry_after_s or 0.0)
+
+    def _failure(self, code: str, error: Exception, retry_after_s: float | None, visit: Visit) -> Failure:
+        return Failure(code, str(error), retry_after_s, trace_frames(visit.traces, self._clock.new_id))

@@ -1,0 +1,165 @@
+"""Where jobs come from: the first crawl, the daily refresh of stale profiles, and a request that waits.
+
+All enqueue ordinary jobs; they differ in key and priority.
+"""
+
+import uuid
+from collections import defaultdict
+from typing import Any
+
+import trio
+from psycopg.types.json import Jsonb
+
+from gcc.channels.memory import Signal
+from gcc.errors import ConfigError
+from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
+from gcc.stores import statements
+from gcc.stores.jobs import FINAL, Jobs, JobStatus, NewJob
+from gcc.stores.postgres import Pool
+from gcc.web.api.refresh import Refreshed
+
+HISTORY = statements.load("history")
+JOBS = statements.load("jobs")
+BATCH = 500
+FIRST_CRAWL_PRIORITY = 0
+STALE_PRIORITY = 10
+ON_DEMAND_PRIORITY = 100
+ON_DEMAND_TTL_S = 60.0  # nobody waits longer for an answer
+POLL_S = 0.5  # fallback when the NOTIFY of a job's end was missed
+
+
+async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
+    """A job for every followed profile that never had one; again after a crash adds only what lacks."""
+    enqueued = 0
+    while rows := await _rows(pool, HISTORY["never_crawled"].replace("{limit}", str(BATCH)), {}):
+        await jobs.enqueue(
+            [
+                NewJob(
+                    REFRESH_FLOW[platform],
+                    platform,
+                    {"handle": handle},
+                    key=f"first:{platform}:{profile_id}",
+                    priority=FIRST_CRAWL_PRIORITY,
+                )
+                for platform, profile_id, handle in rows
+            ]
+        )
+        enqueued += len(rows)
+    async with pool.connection() as conn:
+        await conn.execute(
+            HISTORY["reach"], {"name": "first_crawl_enqueued", "detail": Jsonb({"jobs": enqueued})}
+        )
+    return enqueued
+
+
+async def first_crawl_progress(pool: Pool) -> tuple[int, int]:
+    """(ended, all) jobs of the first crawl."""
+    rows = await _rows(pool, HISTORY["first_crawl"], {})
+    return int(rows[0][0]), int(rows[0][1])
+
+
+class StaleProfiles:
+    """The daily producer: every followed profile whose state is older than `stale_s` gets a refresh."""
+
+    def __init__(self, pool: Pool, jobs: Jobs, *, stale_s: float, per_run_max: int = 500_000) -> None:
+        self._pool = pool
+        self._jobs = jobs
+        self._stale_s = stale_s
+        self._per_run_max = per_run_max
+
+    async def __call__(self) -> dict[str, Any]:
+        statement = HISTORY["stale_profiles"].replace("{limit}", str(self._per_run_max))
+        rows = await _rows(self._pool, statement, {"stale_s": self._stale_s})
+        inserted = 0
+        for begin in range(0, len(rows), BATCH):
+            jobs = {
+                refresh_key(platform, handle): NewJob(
+                    REFRESH_FLOW[platform],
+                    platform,
+                    {"handle": handle},
+                    key=refresh_key(platform, handle),
+                    priority=STALE_PRIORITY,
+                )
+                for platform, _, handle in rows[begin : begin + BATCH]
+            }
+            inserted += sum(job.inserted for job in await self._jobs.enqueue(list(jobs.values())))
+        return {"stale": len(rows), "enqueued": inserted}
+
+
+class OnDemand:
+    """Scrapes a profile within a request: a job of high priority that shares all limits, awaited.
+
+    See `gcc.web.api.refresh.Refresher`. Requests for the same profile share one job.
+    """
+
+    def __init__(self, pool: Pool, jobs: Jobs) -> None:
+        self._pool = pool
+        self._jobs = jobs
+        self._waiting: dict[uuid.UUID, list[Signal]] = defaultdict(list)
+
+    def job_done(self, payload: str) -> None:
+        """A job ended (NOTIFY gcc_job_done); '' means that some may have."""
+        ids = [uuid.UUID(payload)] if payload else list(self._waiting)
+        for job_id in ids:
+            for signal in self._waiting.get(job_id, ()):
+                signal.set()
+
+    async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
+        """Wait until the profile's refresh ended, at most `wait_s`. Cancelled: the job goes on without us."""
+        flow = REFRESH_FLOW.get(platform)
+        if flow is None:
+            raise ConfigError(f"platform {platform!r} has no refresh flow")
+        job = NewJob(
+            flow,
+            platform,
+            {"handle": handle},
+            key=refresh_key(platform, handle),
+            priority=ON_DEMAND_PRIORITY,
+            ttl_s=ON_DEMAND_TTL_S,
+            awaited=True,
+        )
+        (enqueued,) = await self._jobs.enqueue([job])
+        with trio.move_on_after(wait_s):
+            return await self._ended(enqueued.id)
+        return await self._not_yet(enqueued.id)
+
+    async def _ended(self, job_id: uuid.UUID) -> Refreshed:
+        signal = Signal()
+        self._waiting[job_id].append(signal)
+        try:
+            while True:
+                status, data, _ = (await _rows(self._pool, JOBS["status"], {"id": job_id}))[0]
+                if status in FINAL:
+                    return _answer(JobStatus(status), data or {})
+                await signal.wait(POLL_S)
+        finally:
+            self._waiting[job_id].remove(signal)
+            if not self._waiting[job_id]:
+                del self._waiting[job_id]
+
+    async def _not_yet(self, job_id: uuid.UUID) -> Refreshed:
+        """The time is up: say whether it waits for a limit or still runs."""
+        status, _, due_in_s = (await _rows(self._pool, JOBS["status"], {"id": job_id}))[0]
+        if status == JobStatus.PENDING:
+            return Refreshed("LIMITED", "the source's limit is used up", max(1.0, due_in_s))
+        return Refreshed("TIMEOUT", "the scrape did not end in time; it goes on in the background", None)
+
+
+def _answer(status: JobStatus, data: dict[str, Any]) -> Refreshed:
+    code, reason = str(data.get("code", "")), str(data.get("reason", ""))
+    if status is JobStatus.COMPLETE:
+        return Refreshed("COMPLETE", "", None)
+    if status is JobStatus.EXPIRED:
+        return Refreshed("LIMITED", "the source's limit is used up", 60.0)
+    match code:
+        case "PROFILE_NOT_FOUND":
+            return Refreshed("NOT_FOUND", reason, None)
+        case "INVALID_HANDLE" | "INVALID_PARAMS":
+            return Refreshed("INVALID", reason, None)
+        case _:
+            return Refreshed("FAILED", reason, None)
+
+
+async def _rows(pool: Pool, statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
+    async with pool.connection() as conn:
+        return await (await conn.execute(statement, arguments)).fetchall()

@@ -1,0 +1,167 @@
+"""What is scraped, declared: sources with their limits, and flows with their parameters, chain and yield.
+
+A flow is a row; a later flow is one more row and its retrieve functions. The chain is tried in order,
+each source with its own credentials and limit.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import StringConstraints
+
+from gcc.config import Settings
+from gcc.errors import ConfigError
+from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
+from gcc.sources.chain import Visit
+from gcc.sources.instagram.graph_client import GraphApi
+from gcc.sources.limits import Limit
+from gcc.sources.snapshot import ProfileSnapshot
+from gcc.sources.youtube.data_client import DataApi
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """An outside API: where it lives, where the world answers for it, and how often it may be called."""
+
+    name: str
+    base_url: str
+    world_path: str
+    limit: Limit
+
+
+SOURCES: Mapping[str, SourceRow] = {
+    row.name: row
+    for row in (
+        # Both limits are per credential at the other side; these bound the whole platform.
+        SourceRow("graphapi", "https://graph.facebook.com", "/graph", Limit(calls=50, per_s=1.0)),
+        SourceRow("ytapi", "https://www.googleapis.com/youtube/v3", "/youtube/v3", Limit(calls=50, per_s=1.0)),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Apis:
+    """The clients of the outside, one for each source."""
+
+    graph: GraphApi
+    youtube: DataApi
+
+
+class Params(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class HandleParams(Params):
+    """`handle` as the platform shows it, without "@"; for YouTube also the channel id."""
+
+    handle: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+Retrieve = Callable[[Apis, Any, Visit], Awaitable[ProfileSnapshot]]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """`workers` x `concurrency` jobs run at once; `chain` maps each source, in order, to how it is asked."""
+
+    name: str
+    platform: str
+    params: type[Params]
+    chain: Mapping[str, Retrieve]
+    workers: int
+    events: tuple[EventType, ...]
+    tables: tuple[str, ...]
+    concurrency: int = 5
+
+
+async def _graph_profile(apis: Apis, params: HandleParams, visit: Visit) -> ProfileSnapshot:
+    return await apis.graph.profile(params.handle, visit)
+
+
+async def _youtube_profile(apis: Apis, params: HandleParams, visit: Visit) -> ProfileSnapshot:
+    return await apis.youtube.profile(params.handle, visit)
+
+
+_CRAWL_EVENTS = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
+
+FLOWS: Mapping[str, Flow] = {
+    flow.name: flow
+    for flow in (
+        Flow(
+            "refresh_profile_by_handle",
+            "INSTAGRAM",
+            HandleParams,
+            {"graphapi": _graph_profile},
+            workers=10,
+            events=_CRAWL_EVENTS,
+            tables=("instagram_account", "instagram_post"),
+        ),
+        Flow(
+            "refresh_yt_profiles",
+            "YOUTUBE",
+            HandleParams,
+            {"ytapi": _youtube_profile},
+            workers=10,
+            events=_CRAWL_EVENTS,
+            tables=("youtube_account", "youtube_post"),
+        ),
+    )
+}
+
+REFRESH_FLOW: Mapping[str, str] = {
+    "INSTAGRAM": "refresh_profile_by_handle",
+    "YOUTUBE": "refresh_yt_profiles",
+}
+"""The flow that refreshes a profile by its handle, for each platform."""
+
+
+def refresh_key(platform: str, handle: str) -> str:
+    """The idempotency key of a refresh: one unfinished refresh a profile, whoever asked for it."""
+    return f"refresh:{platform}:{handle.lower() if platform == 'INSTAGRAM' else handle}"
+
+
+def limits(settings: Settings) -> dict[str, Limit]:
+    """Each source's limit: the settings' where they name one, the declared one otherwise."""
+    if unknown := sorted(set(settings.sources) - set(SOURCES)):
+        raise ConfigError(f"sources.{unknown[0]} is no source; known are {', '.join(SOURCES)}")
+    if unknown := sorted(set(settings.scraper.concurrency) - set(FLOWS)):
+        raise ConfigError(f"scraper.concurrency.{unknown[0]} is no flow; known are {', '.join(FLOWS)}")
+    chosen = {}
+    for name, row in SOURCES.items():
+        source = settings.sources.get(name)
+        chosen[name] = Limit(source.calls, source.per_s) if source and source.calls else row.limit
+    return chosen
+
+
+def base_url(settings: Settings, name: str, world_url: str | None) -> str:
+    """Where `name` is asked: the settings' address, else the world's, else the API's own."""
+    source = settings.sources.get(name)
+    if source and source.base_url:
+        return source.base_url
+    row = SOURCES[name]
+    return world_url + row.world_path if world_url else row.base_url
+
+
+def concurrency(settings: Settings, flow: Flow) -> int:
+    return settings.scraper.concurrency.get(flow.name, flow.workers * flow.concurrency)
+
+
+def overview(settings: Settings) -> list[dict[str, Any]]:
+    """The flow table as verbs and pages show it."""
+    current = limits(settings)
+    return [
+        {
+            "name": flow.name,
+            "platform": flow.platform,
+            "sources": list(flow.chain),
+            "params": flow.params.model_json_schema(),
+            "workers": flow.workers,
+            "concurrency": concurrency(settings, flow),
+            "limits": {name: {"calls": current[name].calls, "per_s": current[name].per_s} for name in flow.chain},
+            "events": [event.name for event in flow.events],
+            "tables": list(flow.tables),
+        }
+        for flow in FLOWS.values()
+    ]

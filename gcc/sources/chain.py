@@ -1,0 +1,176 @@
+"""Asking the outside: limit -> credential -> fetch -> trace -> judge, and from one source to the next.
+
+`Outside.ask` asks one source, with one credential after the other while they are rate limited or dead.
+`first_of` goes down a flow's chain of sources. What ends a question for good (NotFound) ends it at once;
+everything else leaves as Transient, with the wait that is known.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import httpx
+import trio
+
+from gcc.clock import Clock
+from gcc.errors import Transient
+from gcc.metrics import Metrics
+from gcc.sources.credentials import Credential, Credentials, NoCredential
+from gcc.sources.http import Answer, Fetcher, Request
+from gcc.sources.limits import Limiter, LimitRefused
+from gcc.sources.verdicts import CredentialDead, RateLimited, SourcesExhausted
+
+T = TypeVar("T")
+REST_S = 3600.0  # how long a rate limited credential rests where the source named no time
+_SECRET_PARAMS = frozenset({"access_token", "token", "key", "api_key", "apikey", "client_secret", "appsecret_proof"})
+_SECRET_CHARS_MIN = 6  # shorter ones protect nothing, and could be a part of any word
+_SAFE_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "x-rapidapi-host"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceApi:
+    """One outside API: its name in limits, credentials and events, and its judge.
+
+    The judge turns an answer (and the time of day) into decoded JSON, or raises one of the verdicts.
+    """
+
+    name: str
+    judge: Callable[[Answer, dt.datetime], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One request that was made: the payload of a trace event. Holds no secret; status None: no answer came."""
+
+    id: uuid.UUID
+    source: str
+    method: str
+    uri: str
+    headers: dict[str, str]
+    request: str
+    response_status: int | None
+    response_size: int
+    time_taken: float  # seconds
+    at: dt.datetime
+
+
+@dataclass(slots=True)
+class Visit:
+    """One attempt's context: how urgent it is, how long it may wait for a limit, and what it asked so far."""
+
+    priority: int = 0
+    wait_s_max: float = 5.0
+    traces: list[Trace] = field(default_factory=list)  # a few a crawl; committed with its end, failures too
+
+
+class Outside:
+    """How every client asks. `timeouts` holds the seconds for one request by source, 15 where it has none."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        limiter: Limiter,
+        credentials: Credentials,
+        clock: Clock,
+        metrics: Metrics,
+        timeouts: Mapping[str, float],
+    ) -> None:
+        self._fetcher = fetcher
+        self._limiter = limiter
+        self._credentials = credentials
+        self._clock = clock
+        self._metrics = metrics
+        self._timeouts = timeouts
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    def timeout_s(self, source: str) -> float:
+        return self._timeouts.get(source, 15.0)
+
+    async def ask(self, source: SourceApi, build: Callable[[Credential], Request], visit: Visit) -> Any:
+        """The decoded JSON of one answer of `source` to the request that `build` makes of a credential.
+
+        Each credential is asked with once at most; a rate limited one rests, a dead one is retired. Raises
+        LimitRefused (ours; nothing was asked), NoCredential, SourceFailed or another Transient, NotFound.
+        Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
+        """
+        tried: list[uuid.UUID] = []
+        while True:
+            await self._limiter.take(source.name, priority=visit.priority, wait_s_max=visit.wait_s_max)
+            credential = await self._credentials.pick(source.name, without=tried)
+            tried.append(credential.id)
+            try:
+                answer = await self._fetch(build(credential), visit)
+                return source.judge(_without_secrets(answer, credential), self._clock.now())
+            except RateLimited as limited:
+                rest = dt.timedelta(seconds=REST_S if limited.retry_after_s is None else limited.retry_after_s)
+                await self._credentials.disable(credential, until=self._clock.now() + rest, reason=str(limited))
+            except CredentialDead as dead:
+                await self._credentials.disable(credential, until=None, reason=str(dead))
+
+    async def _fetch(self, request: Request, visit: Visit) -> Answer:
+        """Fetch, count and trace, whether an answer comes or not."""
+        at, begun = self._clock.now(), trio.current_time()
+        try:
+            answer = await self._fetcher.fetch(request)
+        except Transient:
+            self._metrics.calls.labels(request.source, "none").inc()
+            visit.traces.append(self._trace(request, None, 0, trio.current_time() - begun, at))
+            raise
+        self._metrics.calls.labels(request.source, str(answer.status)).inc()
+        self._metrics.call_seconds.labels(request.source).observe(answer.elapsed_s)
+        visit.traces.append(self._trace(request, answer.status, len(answer.body), answer.elapsed_s, at))
+        return answer
+
+    def _trace(self, request: Request, status: int | None, size: int, time_taken: float, at: dt.datetime) -> Trace:
+        headers = {name: value for name, value in request.headers.items() if name.lower() in _SAFE_HEADERS}
+        # the body is empty: sources are only read from, by GET
+        return Trace(
+            self._clock.new_id(), request.source, request.method, safe_uri(request), headers, "", status, size,
+            time_taken, at,
+        )  # fmt: skip
+
+
+def _without_secrets(answer: Answer, credential: Credential) -> Answer:
+    """Some APIs repeat a token that they refuse in their error text, which ends in logs and rows."""
+    if answer.status < 400:
+        return answer
+    body = answer.body
+    for name, value in credential.secret.items():
+        if name in _SECRET_PARAMS and isinstance(value, str) and len(value) >= _SECRET_CHARS_MIN:
+            body = body.replace(value.encode(), b"***")
+    return replace(answer, body=body)
+
+
+def safe_uri(request: Request) -> str:
+    """The request's URL with its parameters, the secret ones as ***."""
+    shown = {name: "***" if name.lower() in _SECRET_PARAMS else value for name, value in request.params.items()}
+    return str(httpx.URL(request.url, params=shown)) if shown else request.url
+
+
+async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T:
+    """The result of the first source of `chain` (name, attempt) that answers, tried in order.
+
+    What is not Transient (NotFound) ends it at once. When each is closed to us for now
+    (LimitRefused, NoCredential), the refusal with the shortest known wait is raised. Otherwise
+    SourcesExhausted, listing the reasons.
+    """
+    failures: list[tuple[str, Transient]] = []
+    for name, attempt in chain:
+        try:
+            return await attempt()
+        except Transient as failure:
+            failures.append((name, failure))
+    refusals = [failure for _, failure in failures if isinstance(failure, LimitRefused | NoCredential)]
+    if refusals and len(refusals) == len(failures):
+        raise min(refusals, key=_wait_s)
+    reasons = "; ".join(f"{name}: {type(failure).__name__}: {failure}" for name, failure in failures)
+    raise SourcesExhausted(f"no source of the chain answered ({reasons})")
+
+
+def _wait_s(failure: Transient) -> float:
+    return float("inf") if failure.retry_after_s is None else failure.retry_after_s

@@ -1,0 +1,130 @@
+"""The only way to the outside: a request in, an answer in memory out, whatever its status.
+
+One httpx client for the process (keep-alive, bounded connections, no redirects, no proxy from the
+environment). What gives no whole answer (a lost connection, a deadline, a body beyond 8 MiB) is Transient.
+Judging the answer is the source's matter.
+"""
+
+import datetime as dt
+import logging
+import math
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import httpx
+import msgspec
+import trio
+
+from gcc.errors import Transient
+from gcc.sources.verdicts import SourceFailed
+
+BODY_BYTES_MAX = 8 << 20
+_RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
+# At level INFO httpx logs whole URLs, and the outside APIs want their tokens in the URL.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question to `source`. Parameters and headers may hold secrets: the repr shows neither.
+
+    `timeout_s` is for the whole exchange, from waiting for a connection to the last byte.
+    """
+
+    source: str
+    method: str
+    url: str
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: header names in lower case, the body decompressed, seconds from asking to the last byte."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed_s: float
+
+
+class Fetcher(Protocol):
+    async def fetch(self, request: Request) -> Answer:
+        """The answer, of any status; redirects are answers too.
+
+        Raises Transient when none came whole. Cancelled: the connection is dropped.
+        """
+
+
+class HttpFetcher:
+    """The real fetcher, over one httpx client; use as an async context manager or call aclose()."""
+
+    def __init__(self, *, connections_max: int = 100) -> None:
+        # keep-alive below the 5 s after which common servers hang up on idle connections
+        limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=20, keepalive_expiry=4.0)
+        self._client = httpx.AsyncClient(limits=limits, timeout=None, trust_env=False, follow_redirects=False)
+
+    async def fetch(self, request: Request) -> Answer:
+        begun = trio.current_time()
+        try:
+            with trio.fail_after(request.timeout_s):
+                status, headers, body = await self._exchange(request)
+        except trio.TooSlowError:
+            raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # `from None`: the cause would carry the request with its secrets into tracebacks
+            raise Transient(f"{request.source}: {type(error).__name__}: {error}") from None
+        return Answer(status, headers, body, trio.current_time() - begun)
+
+    async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        body = bytearray()
+        async with AsyncExitStack() as stack:
+            reply = await stack.enter_async_context(
+                self._client.stream(
+                    request.method, request.url, params=dict(request.params), headers=dict(request.headers)
+                )
+            )
+            async for chunk in reply.aiter_bytes():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise Transient(f"{request.source}: answer too large, more than {BODY_BYTES_MAX >> 20} MiB")
+        return reply.status_code, {name.lower(): value for name, value in reply.headers.items()}, bytes(body)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def decode(answer: Answer, source: str) -> Any:
+    """The body's JSON. SourceFailed where it is none."""
+    try:
+        return msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceFailed(f"{source}: HTTP {answer.status} with a body that is no JSON: {error}") from None
+
+
+def retry_after_s(answer: Answer, now: dt.datetime) -> float | None:
+    """The seconds named by Retry-After (a number or a date), 1 s to a day; None where it names none."""
+    text = answer.headers.get("retry-after", "").strip()
+    try:
+        wait_s = float(text)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        wait_s = (date.replace(tzinfo=date.tzinfo or dt.UTC) - now).total_seconds()
+    # at least 1 s: an API that says 0 and refuses again would have us ask in a circle
+    return min(max(wait_s, 1.0), _RETRY_AFTER_S_MAX) if math.isfinite(wait_s) else None

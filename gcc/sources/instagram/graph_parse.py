@@ -1,0 +1,122 @@
+"""Answers of the Instagram Graph API (business discovery) as snapshots and verdicts. Pure.
+
+Fields that the API leaves out are None (like_count of a post that hides its likes). A field of a wrong
+type, or an answer without a profile, is SourceFailed naming the path.
+"""
+
+import datetime as dt
+import re
+from typing import Any
+
+from gcc.sources.fields import Fields
+from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
+from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+
+SOURCE = "graphapi"
+
+_DEAD = frozenset({102, 190})  # session or access token expired, revoked, invalid
+_RATE = frozenset({4, 17, 32, 613, *range(80000, 80015)})  # app, user, page, custom; business use cases
+_USER_NOT_FOUND = 2207013
+_MEDIA_NOT_FOUND = (24, 2207006)
+
+_SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]+)", re.ASCII)
+# \w has no vowel signs and joiners, without which Indian words break; the two dandas end a word
+_WORD = r"(?:\w|(?![।॥])[\u0300-\u036f\u0900-\u0dff\u200c\u200d])"
+_HASHTAGS = re.compile(rf"(?<![\w/&])(?:#{_WORD}+)+")  # they may stand together: #one#two
+
+
+def judge(answer: Answer, now: dt.datetime) -> Any:
+    """The decoded JSON object, or the verdict that its error code, else its status, stands for."""
+    if answer.status == 429:  # whatever the body says, if it says anything
+        raise RateLimited(f"{SOURCE}: HTTP 429", retry_after_s=retry_after_s(answer, now))
+    decoded = decode(answer, SOURCE)
+    root = Fields(decoded, SOURCE)
+    if answer.status == 200 and "error" not in decoded:
+        return decoded
+    error = root.object("error")
+    code, subcode = error.count("code"), error.count("error_subcode")
+    title, message = error.text("error_user_title"), error.text("message") or "no message"
+    told = f"{SOURCE}: HTTP {answer.status}, error {code}/{subcode}: {message[:200]}"
+    if subcode == _USER_NOT_FOUND or title == "Cannot find User" or message == "Invalid user id":
+        raise NotFound("PROFILE_NOT_FOUND", told)
+    if (code, subcode) == _MEDIA_NOT_FOUND:
+        raise NotFound("POST_NOT_FOUND", told)
+    if code in _DEAD:
+        raise CredentialDead(told)
+    if code in _RATE:
+        raise RateLimited(told, retry_after_s=retry_after_s(answer, now))
+    raise SourceFailed(told)
+
+
+def profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:
+    """The profile that business discovery found for the handle `asked`, with its first page of posts."""
+    found = Fields(decoded, SOURCE).object("business_discovery")
+    profile_id = found.identity("id")
+    handle = found.text("username") or asked
+    posts = [_post(media, profile_id, handle, at) for media in found.object("media").objects("data")]
+    return ProfileSnapshot(
+        platform="INSTAGRAM",
+        profile_id=profile_id,
+        handle=handle,
+        source=SOURCE,
+        at=at,
+        metrics={
+            "followers": found.count("followers_count"),
+            "following": found.count("follows_count"),
+            "media_count": found.count("media_count"),
+        },
+        dimensions={
+            "handle": handle,
+            "full_name": found.text("name"),
+            "bio": found.text("biography"),
+            "profile_pic_url": found.text("profile_picture_url"),
+            "website": found.text("website"),
+        },
+        posts=list({post.post_id: post for post in posts}.values()),
+    )
+
+
+def _post(media: Fields, profile_id: str, handle: str, at: dt.datetime) -> PostSnapshot:
+    post_id = media.identity("id")
+    caption, permalink = media.text("caption"), media.text("permalink")
+    in_link = _SHORTCODE.search(permalink or "")
+    views = media.count("view_count")
+    return PostSnapshot(
+        platform="INSTAGRAM",
+        post_id=post_id,
+        shortcode=media.text("shortcode") or (in_link[1] if in_link else post_id),
+        profile_id=profile_id,
+        handle=handle,
+        source=SOURCE,
+        at=at,
+        publish_time=media.time("timestamp"),
+        # one number under both names: rows of posts hold plays, models compare views across platforms
+        metrics={
+            "likes": media.count("like_count"),
+            "comments": media.count("comments_count"),
+            "views": views,
+            "plays": views,
+        },
+        dimensions={
+            "post_type": _post_type(media.text("media_type"), media.text("media_product_type")),
+            "caption": caption,
+            "hashtags": hashtags(caption or ""),
+            "permalink": permalink,
+            "thumbnail_url": media.text("thumbnail_url") or media.text("media_url"),
+        },
+    )
+
+
+def _post_type(media_type: str | None, product: str | None) -> str | None:
+    if product == "REELS":
+        return "reels"
+    if media_type == "CAROUSEL_ALBUM":
+        return "carousel"
+    return media_type.lower() if media_type else None
+
+
+def hashtags(caption: str) -> list[str]:
+    """The hashtags of a caption in any script, without #, lower-cased, each once, in order. Numbers alone are none."""
+    runs = _HASHTAGS.findall(caption.replace("＃", "#").lower())
+    return list(dict.fromkeys(tag for run in runs for tag in run[1:].split("#") if not tag.isdecimal()))

@@ -1,0 +1,178 @@
+"""Answers of the YouTube Data API v3 (channels, playlistItems, videos) as snapshots and verdicts. Pure.
+
+Counts come as texts; a hidden or switched off one is left out by the API and is None here. A field of a
+wrong type is SourceFailed naming the path.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gcc.sources.fields import Fields
+from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
+from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+
+SOURCE = "ytapi"
+SHORT_S_MAX = 60
+
+_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})  # of a day: comes back at midnight
+_RATE = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+_DEAD = frozenset({"keyInvalid", "keyExpired", "authError", "API_KEY_INVALID"})
+_NOT_FOUND = {
+    "channelNotFound": "PROFILE_NOT_FOUND",
+    "playlistNotFound": "PLAYLIST_NOT_FOUND",
+    "playlistItemsNotAccessible": "PLAYLIST_NOT_FOUND",  # private
+    "videoNotFound": "POST_NOT_FOUND",
+}
+_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
+_DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
+_UNITS_S = (604_800, 86_400, 3600, 60, 1)
+_THUMBNAILS = ("maxres", "standard", "high", "medium", "default")  # largest first; few are always there
+_INT32_MAX = 2**31 - 1
+
+
+def judge(answer: Answer, now: dt.datetime) -> Any:
+    """The decoded JSON object, or the verdict that its error reasons, else its status, stand for."""
+    if answer.status == 429:
+        raise RateLimited(f"{SOURCE}: HTTP 429", retry_after_s=retry_after_s(answer, now))
+    decoded = decode(answer, SOURCE)
+    root = Fields(decoded, SOURCE)
+    if answer.status == 200 and "error" not in decoded:
+        return decoded
+    error = root.object("error")
+    reasons = [part.text("reason") for name in ("errors", "details") for part in error.objects(name)]
+    message = error.text("message") or "no message"
+    told = f"{SOURCE}: HTTP {answer.status}, {', '.join(filter(None, reasons)) or 'no reason'}: {message[:200]}"
+    for reason in reasons:
+        if reason in _QUOTA:
+            raise RateLimited(told, retry_after_s=retry_after_s(answer, now) or until_quota_s(now))
+        if reason in _RATE:
+            raise RateLimited(told, retry_after_s=retry_after_s(answer, now))
+        # a bad key is a plain badRequest that only its message tells from a bad parameter
+        if reason in _DEAD or (reason == "badRequest" and message.startswith("API key")):
+            raise CredentialDead(told)
+        if reason in _NOT_FOUND:
+            raise NotFound(_NOT_FOUND[reason], told)
+    raise SourceFailed(told)
+
+
+def until_quota_s(now: dt.datetime) -> float:
+    """Seconds until the daily quota is full again: midnight Pacific time."""
+    tomorrow = now.astimezone(_QUOTA_ZONE).date() + dt.timedelta(days=1)
+    return (dt.datetime.combine(tomorrow, dt.time(), _QUOTA_ZONE) - now).total_seconds()
+
+
+def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot, str | None]:
+    """The first channel of the list, without posts, and its uploads playlist, if it has one.
+
+    Raises NotFound where the list is empty.
+    """
+    items = Fields(decoded, SOURCE).objects("items")
+    if not items:
+        raise NotFound("PROFILE_NOT_FOUND", f"{SOURCE}: there is no channel {asked!r}")
+    item = items[0]
+    snippet, statistics = item.object("snippet"), item.object("statistics")
+    handle = (snippet.text("customUrl") or asked).removeprefix("@")
+    hidden = statistics.flag("hiddenSubscriberCount")
+    subscribers = None if hidden else statistics.count("subscriberCount")
+    uploads, views = statistics.count("videoCount"), statistics.count("viewCount")
+    title, country = snippet.text("title"), snippet.text("country")
+    profile = ProfileSnapshot(
+        platform="YOUTUBE",
+        profile_id=item.identity("id"),
+        handle=handle,
+        source=SOURCE,
+        at=at,
+        metrics={  # the platform's name and the one that all platforms share
+            "subscribers": subscribers,
+            "followers": subscribers,
+            "uploads": uploads,
+            "media_count": uploads,
+            "total_views": views,
+            "views": views,
+        },
+        dimensions={
+            "handle": handle,
+            "title": title,
+            "full_name": title,
+            "description": snippet.text("description"),
+            "country": country.upper() if country else None,
+            "profile_pic_url": _thumbnail(snippet),
+        },
+        posts=[],
+    )
+    return profile, item.object("contentDetails").object("relatedPlaylists").text("uploads") or None
+
+
+def video_ids(decoded: Any) -> list[str]:
+    """The ids on a page of playlistItems, each once, in the playlist's order."""
+    items = Fields(decoded, SOURCE).objects("items")
+    ids = (
+        item.object("contentDetails").text("videoId") or item.object("snippet").object("resourceId").text("videoId")
+        for item in items
+    )
+    return list(dict.fromkeys(filter(None, ids)))
+
+
+def posts(decoded: Any, ids: Sequence[str], profile: ProfileSnapshot) -> list[PostSnapshot]:
+    """The videos of `ids`, in that order, as posts of `profile`; those that the API leaves out are gone or private."""
+    videos = {video.identity("id"): video for video in Fields(decoded, SOURCE).objects("items")}
+    return [_post(videos[video_id], video_id, profile) for video_id in ids if video_id in videos]
+
+
+def _post(video: Fields, video_id: str, profile: ProfileSnapshot) -> PostSnapshot:
+    snippet, statistics = video.object("snippet"), video.object("statistics")
+    duration_s = duration(video.object("contentDetails").text("duration"))
+    return PostSnapshot(
+        platform="YOUTUBE",
+        post_id=video_id,
+        shortcode=video_id,
+        profile_id=profile.profile_id,
+        handle=profile.handle,
+        source=SOURCE,
+        at=profile.at,
+        publish_time=snippet.time("publishedAt"),
+        metrics={
+            "views": statistics.count("viewCount"),
+            "likes": statistics.count("likeCount"),
+            "comments": statistics.count("commentCount"),
+        },
+        dimensions={
+            "post_type": _post_type(video, duration_s),
+            "title": snippet.text("title"),
+            "description": snippet.text("description"),
+            "tags": snippet.texts("tags"),
+            "language": snippet.text("defaultAudioLanguage") or snippet.text("defaultLanguage"),
+            "category_id": snippet.text("categoryId"),
+            "duration_s": duration_s,
+            "thumbnail_url": _thumbnail(snippet),
+        },
+    )
+
+
+def _post_type(video: Fields, duration_s: int | None) -> str:
+    broadcast = video.object("snippet").text("liveBroadcastContent")
+    if "liveStreamingDetails" in video or broadcast in ("live", "upcoming"):
+        return "live"
+    return "short" if duration_s is not None and duration_s <= SHORT_S_MAX else "video"
+
+
+def duration(text: str | None) -> int | None:
+    """Seconds of an ISO 8601 duration such as PT1H2M3S. SourceFailed where it is none."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise SourceFailed(f"{SOURCE}: contentDetails.duration should be a duration, got {text[:60]!r}")
+    seconds = sum(int(number or 0) * unit_s for number, unit_s in zip(match.groups(), _UNITS_S, strict=True))
+    if seconds > _INT32_MAX:
+        raise SourceFailed(f"{SOURCE}: contentDetails.duration should be below 68 years, got {text[:60]!r}")
+    return seconds
+
+
+def _thumbnail(snippet: Fields) -> str | None:
+    thumbnails = snippet.object("thumbnails")
+    return next((url for size in _THUMBNAILS if (url := thumbnails.object(size).text("url"))), None)

@@ -1,0 +1,353 @@
+"""ClickHouse from Trio: clickhouse-connect in worker threads, over a server or the embedded engine (chdb).
+
+In: newline-delimited JSON for a table (with a token that makes resending harmless), SQL with parameters.
+Out: rows, or a stream of newline-delimited JSON. Writers, readers and the one client that kills queries
+are kept apart: a client does one thing at a time, a long SELECT must not hold up inserts, and a kill must
+not wait for either. Every query has the engine's max_execution_time and a deadline here.
+
+Failure: `Transient` (network, too many parts, memory, time) or `Permanent` (the statement or the data);
+both name what was asked and ClickHouse's code. Cancelled: the query is killed and its thread awaited for
+at most KILL_S; a client is free again when its thread comes back, never before. Whether a cancelled
+insert was stored is unknown: send the same bytes again under the same token.
+
+The embedded engine belongs to one process, keeps one folder open and forbids fork afterwards.
+"""
+
+import itertools
+import math
+import os
+import socket
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import outcome
+import trio
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, NotSupportedError, ProgrammingError
+from urllib3.exceptions import HTTPError
+
+from gcc.errors import ConfigError, GccError, Permanent, Transient
+from gcc.stores import clickhouse_clients, migrations, statements
+
+T = TypeVar("T")
+Parameters = Mapping[str, Any]
+
+KILL_S = 5.0
+"""How long a cancelled caller waits, shielded, for its query to end."""
+CLOSE_S = 5.0
+"""How long aclose() waits for clients that are still in use; those are left to their threads."""
+OVERDUE_S = 5.0
+"""How much longer than the engine's own limit a caller waits before the query is killed."""
+STREAM_CHUNK_BYTES = 256 * 1024
+"""About the size of a stream's chunks; a chunk holds whole lines."""
+
+ONE_MACHINE: Mapping[str, str] = {"engine": "ReplacingMergeTree", "on_cluster": ""}
+"""The variables of migrations without a cluster."""
+
+_SQL = statements.load("store", statements.SQL / "clickhouse" / "queries")
+_INSERT = {
+    "input_format_skip_unknown_fields": 0,
+    "input_format_json_read_objects_as_strings": 1,
+    "input_format_null_as_default": 1,
+    "input_format_parallel_parsing": 0,  # one batch is one block: stored whole or not at all
+    "date_time_input_format": "best_effort",
+    "max_partitions_per_insert_block": 0,  # unbounded: one batch of an import may hold years
+}
+# After these the same request may succeed. Among them are those that say nothing about the data: good events
+# are not dead-lettered because a disk is full or a grant is missing.
+_TRANSIENT = {
+    **{3: "UNEXPECTED_END_OF_FILE", 95: "CANNOT_READ_FROM_SOCKET", 96: "CANNOT_WRITE_TO_SOCKET", 198: "DNS_ERROR"},
+    **{203: "NO_FREE_CONNECTION", 209: "SOCKET_TIMEOUT", 210: "NETWORK_ERROR", 279: "ALL_CONNECTION_TRIES_FAILED"},
+    **{159: "TIMEOUT_EXCEEDED", 160: "TOO_SLOW", 394: "QUERY_WAS_CANCELLED", 236: "ABORTED", 341: "UNFINISHED"},
+    **{202: "TOO_MANY_SIMULTANEOUS_QUERIES", 252: "TOO_MANY_PARTS", 473: "DEADLOCK_AVOIDED", 290: "LIMIT_EXCEEDED"},
+    **{173: "CANNOT_ALLOCATE_MEMORY", 241: "MEMORY_LIMIT_EXCEEDED", 439: "CANNOT_SCHEDULE_TASK", 425: "SYSTEM_ERROR"},
+    **{24: "CANNOT_WRITE_TO_OSTREAM", 74: "CANNOT_READ_FROM_FILE_DESCRIPTOR", 75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR"},
+    **{76: "CANNOT_OPEN_FILE", 204: "CANNOT_FSYNC", 243: "NOT_ENOUGH_SPACE", 499: "S3_ERROR"},
+    **{164: "READONLY", 242: "TABLE_IS_READ_ONLY", 225: "NO_ZOOKEEPER", 999: "KEEPER_EXCEPTION"},
+    **{285: "TOO_FEW_LIVE_REPLICAS", 286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE", 319: "UNKNOWN_STATUS_OF_INSERT"},
+    **{192: "UNKNOWN_USER", 193: "WRONG_PASSWORD", 194: "REQUIRED_PASSWORD", 516: "AUTHENTICATION_FAILED"},
+    **{497: "ACCESS_DENIED", 1002: "UNKNOWN_EXCEPTION"},
+}
+_MESSAGE_CHARS_MAX = 500
+_numbers = itertools.count(1)
+
+
+class Call(Generic[T]):
+    """Work that a thread does with one client. `done` is set in Trio once the thread is back."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.outcome: outcome.Outcome[T] | None = None
+
+
+class Lane:
+    """Clients of one kind; each does one thing at a time. `used` of `size` are at work."""
+
+    def __init__(self, name: str, clients: list[Client]) -> None:
+        self.name = name
+        self.size = len(clients)
+        self._give, self._take = trio.open_memory_channel[Client](len(clients))
+        for client in clients:
+            self._give.send_nowait(client)
+
+    @property
+    def used(self) -> int:
+        return self.size - self._take.statistics().current_buffer_used
+
+    async def take(self, wait_s: float) -> Client:
+        """A free client, first come first served. Transient when none comes free in time."""
+        with trio.move_on_after(wait_s):
+            return await self._take.receive()
+        raise Transient(f"ClickHouse: all {self.size} {self.name} were busy for {wait_s:g} s")
+
+    def start(self, client: Client, work: Callable[[Client], T]) -> Call[T]:
+        """Begin `work` in a thread; the client comes back to the lane when the thread has ended."""
+        call: Call[T] = Call()
+        token = trio.lowlevel.current_trio_token()
+
+        def arrive(result: outcome.Outcome[T]) -> None:
+            call.outcome = result
+            self._give.send_nowait(client)
+            call.done.set()
+
+        def deliver(result: outcome.Outcome[T]) -> None:
+            with suppress(trio.RunFinishedError):  # nobody is left to tell
+                token.run_sync_soon(arrive, result)
+
+        trio.lowlevel.start_thread_soon(lambda: work(client), deliver, f"clickhouse {self.name}")
+        return call
+
+
+class ClickHouse:
+    """One ClickHouse: a server (`http(s)://[user:password@]host:port[/database]`) or the embedded engine's folder.
+
+    `writers` inserts and `readers` statements run at once, each in a thread with its own client; more wait
+    their turn for at most `query_s_max` seconds, then raise Transient. `query_s_max` also bounds every query.
+    `fsync`: event tables survive a power loss, for about a quarter of the insert rate; set by migrate().
+    """
+
+    def __init__(self, target: str | Path, *, writers: int, readers: int, query_s_max: float, fsync: bool) -> None:
+        self._clients = clickhouse_clients.Opener(target, query_s_max=query_s_max)
+        self._sizes = {"writers": writers, "readers": readers, "killers": 1}
+        self._query_s_max = query_s_max
+        self._fsync = fsync
+        self._lanes: dict[str, Lane] = {}
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Writers and readers, with how many of them are at work; empty while closed."""
+        return [lane for name, lane in self._lanes.items() if name != "killers"]
+
+    async def open(self) -> None:
+        """Connect every client (the engine starts with the first: seconds when files are cold).
+
+        Raises ConfigError (folder in use or not writable, user refused, no such database) or Transient (server
+        away). Waits out its thread when cancelled: connecting is bounded by the clients' own timeouts.
+        """
+        with _translated("connecting", config=True):
+            clients = await trio.to_thread.run_sync(self._clients.open, self._sizes)
+        self._lanes = {name: Lane(name, members) for name, members in clients.items()}
+
+    async def aclose(self) -> None:
+        """Close every client; what runs has CLOSE_S to end. The last one closed stops the embedded engine."""
+        lanes, self._lanes = self._lanes, {}
+        with trio.move_on_after(CLOSE_S, shield=True):
+            for lane in lanes.values():
+                for _ in range(lane.size):
+                    client = await lane.take(CLOSE_S)
+                    await trio.to_thread.run_sync(client.close)
+
+    async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
+        """Store `body`, one JSON object a line, into `table` ("database.table"): all of it, or an error.
+
+        The same token again within the table's deduplication window (1,000 inserts) is dropped by ClickHouse,
+        whatever its content: a token names frozen bytes. Objects and arrays become JSON text in String columns,
+        null the column's default. Permanent: a field or table that does not exist, a value that does not fit.
+        """
+        tag = _new_tag()
+        settings = {**_INSERT, "insert_deduplication_token": token, "log_comment": tag, "query_id": tag}
+
+        def work(client: Client) -> None:
+            with _translated(f"insert into {table}"):
+                client.raw_insert(table, insert_block=body, fmt="JSONEachRow", settings=settings)
+
+        await self._call("writers", tag, work)
+
+    async def rows(self, sql: str, params: Parameters | None = None) -> list[dict[str, Any]]:
+        """The result of a SELECT, held in memory whole; times are aware UTC. `{name:Type}` is bound by the server."""
+        tag = _new_tag()
+
+        def work(client: Client) -> list[dict[str, Any]]:
+            with _translated("query"):
+                result = client.query(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag}, query_tz="UTC")
+                return list(result.named_results())
+
+        return await self._call("readers", tag, work)
+
+    async def command(self, sql: str, params: Parameters | None = None) -> None:
+        """A statement without a result: DDL, INSERT ... SELECT, KILL. It takes a reader's place."""
+        tag = _new_tag()
+
+        def work(client: Client) -> None:
+            with _translated("command"):
+                client.command(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag})
+
+        await self._call("readers", tag, work)
+
+    async def stream(self, sql: str, params: Parameters | None = None) -> AsyncGenerator[bytes, None]:
+        """A SELECT's result as chunks of newline-delimited JSON, whole lines, times as RFC 3339 in UTC.
+
+        Use it within `contextlib.aclosing`. At most three chunks and one block of the engine are held, however
+        slow the consumer; its time counts against query_s_max. Ended early, the query is killed. An error after
+        the first chunk is raised from the next step: what came before is incomplete.
+        """
+        tag = _new_tag()
+        token = trio.lowlevel.current_trio_token()
+        chunks_in, chunks_out = trio.open_memory_channel[bytes](1)
+
+        def work(client: Client) -> None:
+            try:
+                with _translated("stream"):
+                    for chunk in _read_lines(client, _tagged(sql, tag), dict(params or {}), tag):
+                        trio.from_thread.run(chunks_in.send, chunk, trio_token=token)
+            except trio.BrokenResourceError:
+                pass  # the consumer left
+            finally:
+                trio.from_thread.run_sync(chunks_in.close, trio_token=token)
+
+        lane = self._lane("readers")
+        call = lane.start(await lane.take(self._query_s_max), work)
+        try:
+            while (chunk := await _next(chunks_out, self._query_s_max + OVERDUE_S)) is not None:
+                yield chunk
+            await call.done.wait()  # at once: closing the channel was the thread's last act
+        finally:
+            chunks_out.close()
+            await self._kill(call, tag)
+        if call.outcome is not None:
+            call.outcome.unwrap()
+
+    async def migrate(self, folder: Path, variables: Mapping[str, str] = ONE_MACHINE) -> int:
+        """Run the numbered files of `folder` that the ledger does not have; returns how many.
+
+        `{name}` of each variable is replaced in their text. ClickHouse has no transactions: the ledger's row is
+        written after a file's last statement, so that a file cut short runs again from its start; statements
+        must bear that (IF NOT EXISTS). ConfigError when an applied file has changed since, or is missing.
+        """
+        files = migrations.read(folder)
+        await self.command(_filled(_SQL["create_ledger"], variables))
+        ledger = [(row["number"], row["name"], row["checksum"]) for row in await self.rows(_SQL["read_ledger"])]
+        due = migrations.pending(files, ledger)
+        for file in due:
+            for statement in _split(_filled(file.sql, variables)):
+                await self.command(statement)
+            done = {"number": file.number, "name": file.name, "checksum": file.checksum}
+            await self.command(_SQL["record"], done)
+        for row in await self.rows(_SQL["tables_to_set_fsync"], {"fsync": self._fsync}):
+            values = {**variables, "name": row["name"], "fsync": str(int(self._fsync))}
+            await self.command(_filled(_SQL["set_fsync"], values))
+        return len(due)
+
+    def _lane(self, name: str) -> Lane:
+        if not self._lanes:
+            raise Transient("ClickHouse is closed")
+        return self._lanes[name]
+
+    async def _call(self, lane_name: str, tag: str, work: Callable[[Client], T]) -> T:
+        lane = self._lane(lane_name)
+        call = lane.start(await lane.take(self._query_s_max), work)
+        try:
+            with trio.move_on_after(self._query_s_max + OVERDUE_S):
+                await call.done.wait()
+        finally:
+            await self._kill(call, tag)
+        if call.outcome is None:
+            raise Transient(f"ClickHouse: no answer within {self._query_s_max + OVERDUE_S:g} s")
+        return call.outcome.unwrap()
+
+    async def _kill(self, call: Call[Any], tag: str) -> None:
+        """End a query whose caller leaves. Again and again: the engine may not have heard of it yet."""
+        if call.done.is_set() or not self._lanes:
+            return
+        killers = self._lane("killers")
+        with trio.move_on_after(KILL_S, shield=True):
+            while not call.done.is_set():
+                killer = await killers.take(math.inf)
+                await killers.start(killer, lambda client: client.command(_SQL["kill"], {"tag": tag})).done.wait()
+                with trio.move_on_after(0.05):
+                    await call.done.wait()
+
+
+def _new_tag() -> str:
+    """Names one query among all that run: host, process, count. The last character keeps 1 apart from 12."""
+    return f"gcc:{socket.gethostname()}:{os.getpid()}:{next(_numbers)}:"
+
+
+def _tagged(sql: str, tag: str) -> str:
+    return f"/* {tag} */ {sql}"
+
+
+def _filled(sql: str, variables: Mapping[str, str]) -> str:
+    for name, value in variables.items():
+        sql = sql.replace("{" + name + "}", value)
+    return sql
+
+
+def _split(sql: str) -> Iterator[str]:
+    """The statements of a file: each ends with a line that ends with a semicolon."""
+    lines: list[str] = []
+    for line in sql.splitlines():
+        if line.strip() and not line.lstrip().startswith("--"):
+            lines.append(line.rstrip())
+            if lines[-1].endswith(";"):
+                yield "\n".join(lines).removesuffix(";")
+                lines = []
+    if lines:
+        yield "\n".join(lines)
+
+
+async def _next(chunks_out: trio.MemoryReceiveChannel[bytes], wait_s: float) -> bytes | None:
+    """The next chunk, None after the last."""
+    with trio.move_on_after(wait_s):
+        try:
+            return await chunks_out.receive()
+        except trio.EndOfChannel:
+            return None
+    raise Transient(f"ClickHouse: no part of the stream within {wait_s:g} s")
+
+
+def _read_lines(client: Client, sql: str, params: dict[str, Any], tag: str) -> Iterator[bytes]:
+    """Runs in a thread. A server that fails midway writes its error where rows are due: Transient."""
+    source: Any = client.raw_stream(sql, params, settings={"query_id": tag}, fmt="JSONEachRow")
+    try:
+        rest = b""
+        while piece := source.read(STREAM_CHUNK_BYTES):
+            whole, newline, rest = (rest + piece).rpartition(b"\n")
+            if newline:
+                yield whole + newline
+        if rest:
+            raise Transient(f"ClickHouse broke off a stream: {rest[:_MESSAGE_CHARS_MAX].decode(errors='replace')}")
+    finally:
+        source.close()
+
+
+@contextmanager
+def _translated(what: str, *, config: bool = False) -> Iterator[None]:
+    """The driver's errors leave the block as Transient, Permanent or, where asked, ConfigError."""
+    try:
+        yield
+    except (ClickHouseError, HTTPError, OSError) as error:
+        raise _judged(error, what, config) from error
+
+
+def _judged(error: Exception, what: str, config: bool) -> GccError:
+    code = getattr(error, "code", None)
+    first_line = str(error).partition("\n")[0].removeprefix(f"Code: {code}. ") or type(error).__name__
+    message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{first_line}"[:_MESSAGE_CHARS_MAX]
+    if config and code in clickhouse_clients.REFUSED_CODES:
+        return ConfigError(f"clickhouse.url: {message}")
+    wrong_use = isinstance(error, (ProgrammingError, DataError, NotSupportedError))
+    permanent = code not in _TRANSIENT if code else wrong_use
+    return Permanent(message) if permanent else Transient(message)

@@ -1,0 +1,69 @@
+"""The credentials port on PostgreSQL: the table `credential`.
+
+A crawl picks thousands of times, so a source's enabled ones are kept for a second; disabling and putting
+drop them at once in this process, others see it a second later. A lost store is Transient.
+"""
+
+import datetime as dt
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import trio
+from psycopg.types.json import Jsonb
+
+from gcc.clock import Clock
+from gcc.sources.credentials import Credential, Lent, choose
+from gcc.stores import statements
+from gcc.stores.postgres import Pool
+
+SQL = statements.load("credentials")
+KEPT_S = 1.0
+
+
+class PostgresCredentials:
+    """See `gcc.sources.credentials.Credentials`. Whether a rest is over is decided by `clock`, which also set it."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._kept: dict[str, tuple[float, list[Lent]]] = {}  # source -> (good until, its enabled credentials)
+        self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)  # one reader or writer a source
+
+    async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
+        return choose(source, await self._enabled(source), self._clock.now(), self._clock.rng, without)
+
+    async def disable(self, credential: Credential, *, until: dt.datetime | None, reason: str) -> None:
+        statement = SQL["retire_credential"] if until is None else SQL["rest_credential"]
+        values = {"id": credential.id, "secret": Jsonb(dict(credential.secret)), "until": until, "reason": reason}
+        await self._write(credential.source, statement, values)
+
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
+        values = {"id": self._clock.new_id(), "source": source, "handle": handle, "secret": Jsonb(dict(secret))}
+        return await self._write(source, SQL["put_credential"], values) > 0
+
+    async def _enabled(self, source: str) -> list[Lent]:
+        if (kept := self._fresh(source)) is not None:
+            return kept
+        async with self._locks[source]:  # the first reads for all who wait
+            if (kept := self._fresh(source)) is not None:
+                return kept
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(SQL["enabled_credentials"], {"source": source})
+                rows = await cursor.fetchall()
+            lent = [Lent(Credential(id, source, handle, secret), till) for id, handle, secret, till in rows]
+            self._kept[source] = (trio.current_time() + KEPT_S, lent)
+            return lent
+
+    def _fresh(self, source: str) -> list[Lent] | None:
+        good_until, lent = self._kept.get(source, (-float("inf"), []))
+        return lent if trio.current_time() < good_until else None
+
+    async def _write(self, source: str, statement: str, values: Mapping[str, Any]) -> int:
+        """Run one statement; from its beginning on nobody picks from what was kept. Returns the rows it changed."""
+        async with self._locks[source]:
+            self._kept.pop(source, None)
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(statement, values)
+                return cursor.rowcount

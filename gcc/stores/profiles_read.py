@@ -1,0 +1,136 @@
+"""Profiles, their posts and their series as the API reads them.
+
+In: a platform ("INSTAGRAM" or "YOUTUBE"), a handle (any case, for YouTube also a channel id) or a
+profile id. Out: rows as dicts named like the columns, times in UTC. Nothing is written here.
+Raises errors.Transient when the store does not answer; a cancelled caller's query is cancelled.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from psycopg.rows import dict_row
+
+from gcc.stores import statements
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.postgres import Pool
+from gcc.stores.tenant import Tenant
+
+SQL = statements.load("discovery")
+SERIES_SQL = statements.load("timeseries", Path(statements.SQL) / "clickhouse" / "queries")["series"]
+
+SYNCED_METRICS = {
+    "followers": "followers",
+    "following": "following",
+    "media_count": "media_count",
+    "views": "views",
+    "engagement_rate": "engagement",
+}
+"""metric -> column of social_profile_time_series; the only names that get into its SQL."""
+EVENT_METRICS = ("likes", "comments", "avg_likes", "avg_comments", "avg_views")
+"""Columns of _e.profile_log_events that are not synced; the only names bound as its column."""
+
+PAID_FIELDS = ("email", "phone", "audience_gender", "audience_age", "audience_location")
+
+Row = dict[str, Any]
+Points = list[dict[str, str | int | float]]
+_SYNCED_SQL = {metric: SQL["series"].format(column=column).encode() for metric, column in SYNCED_METRICS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A profile we know of; `scraped_at` is None where only its name is known yet."""
+
+    profile_id: str
+    scraped_at: dt.datetime | None
+
+
+async def find(tenant: Tenant, pool: Pool, platform: str, handle: str) -> Row | None:
+    """The profile with its `platform` and its `recent_posts`, or None. Plan FREE gets PAID_FIELDS as None."""
+    suffix = platform.lower()
+    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        row = await (await cursor.execute(SQL[f"find_{suffix}"].encode(), {"handle": handle})).fetchone()
+        if row is None:
+            return None
+        profile_id = row["profile_id"] if platform == "INSTAGRAM" else row["channel_id"]
+        await cursor.execute(SQL[f"recent_{suffix}"].encode(), {"profile_id": profile_id})
+        posts = [_in_utc(post) for post in await cursor.fetchall()]
+    if tenant.plan == "FREE":
+        row |= {name: None for name in PAID_FIELDS if name in row}
+    return {"platform": platform, **_in_utc(row), "recent_posts": posts}
+
+
+async def identify(pool: Pool, platform: str, handle: str) -> Known | None:
+    """The id behind a handle, crawled or only followed yet; None if nobody has named it."""
+    async with pool.connection() as conn:
+        cursor = await conn.execute(SQL[f"identify_{platform.lower()}"].encode(), {"handle": handle})
+        row = await cursor.fetchone()
+    return None if row is None else Known(row[0], None if row[1] is None else row[1].astimezone(dt.UTC))
+
+
+async def posts(
+    pool: Pool, platform: str, profile_id: str, *, after: tuple[dt.datetime | None, str] | None, limit: int
+) -> tuple[list[Row], int]:
+    """Up to `limit` posts after (publish_time, post id), newest first, and how many there are in all."""
+    suffix = platform.lower()
+    publish_time, post_id = after or (None, None)
+    where = {"profile_id": profile_id, "publish_time": publish_time, "post_id": post_id, "limit": limit}
+    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL[f"posts_{suffix}"].encode(), where)
+        rows = [{"platform": platform, **_in_utc(row)} for row in await cursor.fetchall()]
+        await cursor.execute(SQL[f"count_{suffix}_posts"].encode(), where)
+        counted = await cursor.fetchone()
+    return rows, counted["count"] if counted else 0
+
+
+async def synced_series(
+    pool: Pool, platform: str, profile_id: str, metric: str, first: dt.date, last: dt.date, granularity: str
+) -> tuple[Points, dt.datetime | None]:
+    """Points of one of SYNCED_METRICS, ascending, and the time the synced table is true of (None: never synced)."""
+    where = {
+        "platform": platform,
+        "profile_id": profile_id,
+        "first": first,
+        "last": last,
+        "granularity": granularity,
+    }
+    async with pool.connection() as conn:
+        rows = await (await conn.execute(_SYNCED_SQL[metric], where)).fetchall()
+    points: Points = [{"date": bucket, "value": value} for _, bucket, value in rows if bucket is not None]
+    return points, rows[0][0].astimezone(dt.UTC) if rows else None
+
+
+async def event_series(
+    clickhouse: ClickHouse,
+    platform: str,
+    profile_id: str,
+    metric: str,
+    span: tuple[dt.datetime, dt.datetime],
+    granularity: Literal["day", "week", "month"],
+    zone: str,
+) -> tuple[Points, dt.datetime | None]:
+    """Points of one of EVENT_METRICS over span [first, end) by days of `zone`; the newest event's time."""
+    if metric not in EVENT_METRICS:
+        raise ValueError(f"{metric!r} is no metric of the events")
+    first, end = (f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}" for moment in span)
+    rows = await clickhouse.rows(
+        SERIES_SQL,
+        {
+            "platform": platform,
+            "profile_id": profile_id,
+            "column": metric,
+            "first": first,
+            "end": end,
+            "granularity": granularity,
+            "zone": zone,
+        },
+    )
+    newest_us = max((int(row["newest_us"]) for row in rows), default=None)
+    newest = None if newest_us is None else dt.datetime.fromtimestamp(newest_us / 1e6, dt.UTC)
+    return [{"date": row["bucket"], "value": row["value"]} for row in rows], newest
+
+
+def _in_utc(row: Row) -> Row:
+    """psycopg returns times in the session's zone; answers carry UTC."""
+    return {name: value.astimezone(dt.UTC) if isinstance(value, dt.datetime) else value for name, value in row.items()}

@@ -1,0 +1,222 @@
+"""The discovery service: one profile, its posts, its growth.
+
+A profile that is missing or stale is scraped within the request, through the refresher. Where that
+cannot be done now, a stale profile is answered with its honest age rather than nothing; who forces a
+refresh gets the refusal instead.
+"""
+
+import datetime as dt
+import re
+import unicodedata
+import zoneinfo
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from quart import Request
+
+from gcc.clock import Clock
+from gcc.config import Settings
+from gcc.errors import Transient
+from gcc.stores import profiles_read
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.postgres import Pool
+from gcc.stores.profiles_read import SYNCED_METRICS, Known, Row
+from gcc.stores.tenant import Tenant
+from gcc.web.api import cursor, parse, shapes
+from gcc.web.api.envelope import Answer
+from gcc.web.api.errors import ApiError, Code
+from gcc.web.api.refresh import Refreshed, Refresher
+from gcc.web.api.route import Route
+
+PROFILE = "/discovery-service/api/profile/{platform}/{handle}"
+PARTS = {
+    "platform": "INSTAGRAM or YOUTUBE, in any case.",
+    "handle": "The handle, in any case, with or without a leading @; for YouTube also the channel id.",
+}
+WAIT_SHARE = 0.8
+"""A scrape is waited for at most this share of the request's deadline: the rest is for answering."""
+
+HANDLE_LENGTH_MAX = 30
+_INSTAGRAM_HANDLE = re.compile(r"[A-Za-z0-9._]+")
+_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
+_PUTTING_UP_WITH_STALE = (Code.RATE_LIMITED, Code.SCRAPE_TIMEOUT, Code.SOURCE_UNAVAILABLE, Code.DRAINING)
+_NAMING = (Code.INVALID_PLATFORM, Code.INVALID_HANDLE, Code.PROFILE_NOT_FOUND)
+
+
+class _PostKey(msgspec.Struct, frozen=True, array_like=True):
+    publish_time: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None
+    post_id: cursor.Text
+
+
+class Discovery:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pool: Pool,
+        clickhouse: ClickHouse,
+        refresher: Refresher,
+        clock: Clock,
+        state: Callable[[], str],
+    ) -> None:
+        self.stale_after = dt.timedelta(seconds=settings.web.stale_after_s)
+        self.wait_s = min(settings.web.scrape_wait_s, WAIT_SHARE * settings.gateway.deadline_s)
+        self.zone = zoneinfo.ZoneInfo(settings.reports.timezone)
+        self.pool = pool
+        self.clickhouse = clickhouse
+        self.refresher = refresher
+        self.clock = clock
+        self.state = state
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", PROFILE, "getProfile", "A profile with the figures of its recent posts", self.profile,
+                data=shapes.InstagramProfile | shapes.YouTubeProfile, query=shapes.ProfileQuery, parts=PARTS,
+                errors=(*_NAMING, Code.PROFILE_UNAVAILABLE, Code.RATE_LIMITED, Code.SOURCE_UNAVAILABLE,
+                        Code.SCRAPE_TIMEOUT, Code.DRAINING),
+                description="A profile that is missing or stale is scraped first; meta.source is then `scrape`.",
+            ),
+            Route(
+                "GET", PROFILE + "/timeseries", "getProfileTimeSeries", "A metric of a profile over time", self.series,
+                data=list[shapes.SeriesPoint], query=shapes.SeriesQuery, parts=PARTS,
+                errors=(*_NAMING, Code.INVALID_DATE, Code.ANALYTICS_UNAVAILABLE),
+                description="Ascending; days without a snapshot are absent.",
+            ),
+            Route(
+                "GET", PROFILE + "/posts", "listProfilePosts", "The posts of a profile, newest first", self.posts,
+                data=list[shapes.InstagramPost | shapes.YouTubePost], query=shapes.PostsQuery, parts=PARTS,
+                errors=(*_NAMING, Code.INVALID_CURSOR),
+            ),
+        ]  # fmt: skip
+
+    async def profile(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
+        platform, handle = _named(platform, handle)
+        query = parse.query(shapes.ProfileQuery, request)
+        forced = query.force_refresh or query.full_refresh
+        row = await profiles_read.find(tenant, self.pool, platform, handle)
+        if row is not None and not forced and self.clock.now() - row["scraped_at"] <= self.stale_after:
+            return Answer(row, "postgres", as_of=row["scraped_at"])
+        try:
+            await self._refresh(platform, handle)
+        except ApiError as error:
+            if row is None or forced or error.code not in _PUTTING_UP_WITH_STALE:
+                raise
+            return Answer(row, "postgres", as_of=row["scraped_at"])
+        row = await profiles_read.find(tenant, self.pool, platform, handle)
+        if row is None:  # the source knows it by another name now
+            raise ApiError(Code.PROFILE_UNAVAILABLE, f"{platform} answered without a profile called {handle!r}")
+        return Answer(row, "scrape", as_of=row["scraped_at"])
+
+    async def series(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
+        platform, handle = _named(platform, handle)
+        query = parse.query(shapes.SeriesQuery, request)
+        first, last = query.span(self.clock.now().astimezone(self.zone).date())
+        known = await self._known(platform, handle)
+        if query.metric in SYNCED_METRICS:
+            points, as_of = await profiles_read.synced_series(
+                self.pool, platform, known.profile_id, query.metric, first, last, query.granularity
+            )
+            return Answer(points, "postgres", as_of=as_of)
+        span = self._midnight(first), self._midnight(last + dt.timedelta(days=1))
+        try:
+            points, as_of = await profiles_read.event_series(
+                self.clickhouse, platform, known.profile_id, query.metric, span, query.granularity, self.zone.key
+            )
+        except Transient as error:
+            raise ApiError(
+                Code.ANALYTICS_UNAVAILABLE,
+                f"{query.metric} is read from the analytics database, which does not answer; try again",
+                retry_after_s=error.retry_after_s,
+            ) from error
+        return Answer(points, "clickhouse", as_of=as_of)
+
+    async def posts(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
+        platform, handle = _named(platform, handle)
+        query = parse.query(shapes.PostsQuery, request)
+        known = await self._known(platform, handle)
+        scope = cursor.scope("posts", platform, known.profile_id)
+        after = None
+        if query.cursor is not None:
+            key = cursor.decode(query.cursor, scope, _PostKey)[1]
+            after = key.publish_time, key.post_id
+        rows, total = await profiles_read.posts(
+            self.pool, platform, known.profile_id, after=after, limit=query.limit + 1
+        )
+        page = rows[: query.limit]
+        more = cursor.encode(cursor.LIVE, scope, _post_key(page[-1])) if len(rows) > query.limit else None
+        return Answer(page, "postgres", as_of=known.scraped_at, cursor=more, total=total)
+
+    async def _known(self, platform: str, handle: str) -> Known:
+        known = await profiles_read.identify(self.pool, platform, handle)
+        if known is None:
+            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {platform} profile called {handle!r} is known here")
+        return known
+
+    async def _refresh(self, platform: str, handle: str) -> None:
+        """Have the profile scraped now; ApiError where that does not end well."""
+        if self.state() == "draining":
+            raise ApiError(Code.DRAINING, "nothing is scraped while the platform shuts down")
+        name = handle if _CHANNEL_ID.fullmatch(handle) else handle.lower()
+        refreshed = await self.refresher.refresh(platform, name, wait_s=self.wait_s)
+        if refreshed.outcome != "COMPLETE":
+            raise _refusal(refreshed, platform, handle)
+
+    def _midnight(self, day: dt.date) -> dt.datetime:
+        return dt.datetime.combine(day, dt.time(), self.zone)
+
+
+def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
+    match refreshed.outcome:
+        case "NOT_FOUND":
+            return ApiError(Code.PROFILE_NOT_FOUND, f"{platform} has no profile called {handle!r}")
+        case "INVALID":
+            return _invalid_handle(refreshed.reason)
+        case "LIMITED":
+            return ApiError(
+                Code.RATE_LIMITED,
+                f"no call to {platform} is free now: {refreshed.reason}",
+                retry_after_s=refreshed.retry_after_s or 1.0,
+            )
+        case "TIMEOUT":
+            return ApiError(
+                Code.SCRAPE_TIMEOUT, f"{platform} did not answer for {handle!r} in time; it may do so later"
+            )
+        case _:
+            return ApiError(
+                Code.SOURCE_UNAVAILABLE,
+                f"{platform} could not be asked: {refreshed.reason}",
+                retry_after_s=refreshed.retry_after_s,
+            )
+
+
+def platform_named(text: str) -> shapes.Platform:
+    """The platform of a path, upper-case. Raises INVALID_PLATFORM."""
+    for platform in shapes.PLATFORMS:
+        if text.upper() == platform:
+            return platform
+    reason = f"{text[:40]!r} is not one of {', '.join(shapes.PLATFORMS)}"
+    raise ApiError(Code.INVALID_PLATFORM, f"platform {reason}", errors=[{"path": "platform", "reason": reason}])
+
+
+def _named(platform: str, handle: str) -> tuple[shapes.Platform, str]:
+    known = platform_named(platform)
+    bare = handle.removeprefix("@")
+    possible = _INSTAGRAM_HANDLE.fullmatch(bare) if known == "INSTAGRAM" else _youtube_handle(bare)
+    if not possible or len(bare) > HANDLE_LENGTH_MAX:
+        raise _invalid_handle(f"{bare[:40]!r} cannot be a handle on {known}")
+    return known, bare
+
+
+def _youtube_handle(text: str) -> bool:
+    """Letters, vowel signs and digits of any script; channel ids are among them."""
+    return text != "" and all(c in "_-.·" or unicodedata.category(c)[0] in "LMN" for c in text)
+
+
+def _invalid_handle(reason: str) -> ApiError:
+    return ApiError(Code.INVALID_HANDLE, reason, errors=[{"path": "handle", "reason": reason}])
+
+
+def _post_key(row: Row) -> _PostKey:
+    return _PostKey(row["publish_time"], row["post_id" if row["platform"] == "INSTAGRAM" else "video_id"])

@@ -1,0 +1,47 @@
+"""The shape of every answer: {"status", "data", "meta"} or {"status", "data": null, "error"}.
+
+In: what a handler found, or what went wrong. Out: the JSON bytes. Times are RFC 3339 in UTC.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from gcc.web.api.errors import ApiError
+
+JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns. `as_of` is the time the data is true of, `source` the store it came from."""
+
+    data: Any
+    source: Literal["postgres", "clickhouse", "scrape", "process"]
+    as_of: dt.datetime | None = None
+    cursor: str | None = None
+    total: int | None = None
+
+
+def success(answer: Answer) -> bytes:
+    meta = {
+        "cursor": answer.cursor,
+        "total": answer.total,
+        "as_of": None if answer.as_of is None else answer.as_of.astimezone(dt.UTC),
+        "source": answer.source,
+    }
+    return _encode({"status": "SUCCESS", "data": answer.data, "meta": meta})
+
+
+def failure(error: ApiError, request_id: str) -> bytes:
+    shown = {
+        "code": error.code.name,
+        "title": error.code.title,
+        "detail": error.detail,
+        "errors": error.errors,
+        "request_id": request_id,
+    }
+    return _encode({"status": "ERROR", "data": None, "error": shown})

@@ -1,0 +1,91 @@
+"""The leaderboard service: who leads a platform, a category or a language in a month.
+
+It reads the table that the last sync left. A cursor belongs to that snapshot: after the next sync it is
+refused (CURSOR_EXPIRED), because places have moved and pages would skip or repeat creators.
+"""
+
+import datetime as dt
+from typing import Annotated
+
+import msgspec
+from quart import Request
+
+from gcc.stores import leaderboard_read
+from gcc.stores.leaderboard_read import Scope
+from gcc.stores.postgres import Pool
+from gcc.stores.tenant import Tenant
+from gcc.web.api import cursor, parse, shapes
+from gcc.web.api.discovery import platform_named
+from gcc.web.api.envelope import Answer
+from gcc.web.api.errors import ApiError, Code
+from gcc.web.api.route import Route
+
+PATH = "/leaderboard-service/api/leaderboard/platform/{platform}"
+GROUP_LENGTH_MAX = 100
+
+
+class _Key(msgspec.Struct, frozen=True, array_like=True):
+    rank: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+    profile_id: cursor.Text
+
+
+_START = _Key(0, "")
+
+
+class Leaderboard:
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def routes(self) -> list[Route]:
+        platform = {"platform": "INSTAGRAM or YOUTUBE, in any case."}
+        return [
+            Route(
+                "POST", PATH + path, name, summary, handler,
+                data=list[shapes.LeaderboardRow], body=shapes.LeaderboardBody, parts=platform | parts,
+                errors=(Code.INVALID_PLATFORM, Code.INVALID_BODY, Code.INVALID_DATE, Code.INVALID_CURSOR,
+                        Code.CURSOR_EXPIRED, Code.BODY_TOO_LARGE, *errors),
+                description="Ordered by rank, then profile id. Creators whose rank cannot be computed are not listed.",
+            )
+            for path, name, summary, handler, parts, errors in (
+                ("", "rankPlatform", "The creators of a platform by rank", self.overall, {}, ()),
+                ("/category/{category}", "rankCategory", "The creators of a category by rank", self.by_category,
+                 {"category": "In any case; an unknown one has no creators."}, (Code.INVALID_PARAMETER,)),
+                ("/language/{language}", "rankLanguage", "The creators of a language by rank", self.by_language,
+                 {"language": "In any case; an unknown one has no creators."}, (Code.INVALID_PARAMETER,)),
+            )
+        ]  # fmt: skip
+
+    async def overall(self, tenant: Tenant, request: Request, platform: str) -> Answer:
+        return await self._page(request, platform, "platform", platform_named(platform))
+
+    async def by_category(self, tenant: Tenant, request: Request, platform: str, category: str) -> Answer:
+        return await self._page(request, platform, "category", category)
+
+    async def by_language(self, tenant: Tenant, request: Request, platform: str, language: str) -> Answer:
+        return await self._page(request, platform, "language", language)
+
+    async def _page(self, request: Request, named: str, scope: Scope, value: str) -> Answer:
+        platform = platform_named(named)
+        if len(value) > GROUP_LENGTH_MAX or "\0" in value:
+            reason = f"at most {GROUP_LENGTH_MAX} characters, none of them NUL"
+            raise ApiError(Code.INVALID_PARAMETER, f"{scope}: {reason}", errors=[{"path": scope, "reason": reason}])
+        body = await parse.body(shapes.LeaderboardBody, request)
+        query = cursor.scope("leaderboard", platform, scope, value.lower(), body.metric, body.month)
+        snapshot, after = (None, _START) if body.cursor is None else cursor.decode(body.cursor, query, _Key)
+        page = await leaderboard_read.page(
+            self.pool,
+            platform,
+            metric=body.metric,
+            scope=scope,
+            value=value,
+            month=None if body.month is None else dt.date.fromisoformat(f"{body.month}-01"),
+            after=(after.rank, after.profile_id),
+            limit=body.limit + 1,
+        )
+        if snapshot is not None and snapshot != str(page.snapshot_id):
+            raise cursor.expired("leaderboard")
+        rows = page.rows[: body.limit]
+        more = None
+        if len(page.rows) > body.limit:
+            more = cursor.encode(str(page.snapshot_id), query, _Key(rows[-1]["rank"], rows[-1]["profile_id"]))
+        return Answer(rows, "postgres", as_of=page.as_of, cursor=more, total=page.total)

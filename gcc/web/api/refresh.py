@@ -1,0 +1,29 @@
+"""The port through which a request asks for a profile to be scraped now."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Outcome = Literal["COMPLETE", "NOT_FOUND", "INVALID", "LIMITED", "FAILED", "TIMEOUT"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """How a scrape on demand ended.
+
+    COMPLETE: the profile is stored. NOT_FOUND: the source knows no such profile. INVALID: the source
+    refuses the handle. LIMITED: no call is free before `retry_after_s`. FAILED: `reason` says why.
+    TIMEOUT: not done within the wait; it may still be done later.
+    """
+
+    outcome: Outcome
+    reason: str
+    retry_after_s: float | None = None
+
+
+class Refresher(Protocol):
+    async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
+        """Have `handle` (for YouTube also a channel id) scraped, and wait at most `wait_s` for the end.
+
+        Cancelled: the scrape itself goes on. Raises errors.Transient when it cannot even be asked for.
+        """
+        ...

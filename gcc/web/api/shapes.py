@@ -1,0 +1,259 @@
+"""What goes over the wire: queries and bodies (checked), rows (described; the SQL makes them).
+
+The integration tests check real answers against the row models, so the document cannot drift.
+"""
+
+import datetime as dt
+import re
+import uuid
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from gcc.web.api.errors import ApiError, Code
+
+Platform = Literal["INSTAGRAM", "YOUTUBE"]
+PLATFORMS: tuple[Platform, ...] = ("INSTAGRAM", "YOUTUBE")
+SERIES_DAYS = 30
+SERIES_DAYS_MAX = 1100
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+# Outside these years the stores' date types end, and no platform had profiles.
+_FIRST_DAY, _LAST_DAY = dt.date(1970, 1, 1), dt.date(2199, 12, 31)
+
+
+def _day(text: Any) -> dt.date:
+    if not isinstance(text, str) or not _DAY.fullmatch(text):
+        raise ValueError("write a date as YYYY-MM-DD")
+    day = dt.date.fromisoformat(text)
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        raise ValueError(f"a date lies between {_FIRST_DAY} and {_LAST_DAY}")
+    return day
+
+
+def _month(text: str) -> str:
+    if not _MONTH.fullmatch(text):
+        raise ValueError("write a month as YYYY-MM")
+    _day(f"{text}-01")
+    return text
+
+
+def _flag(text: Any) -> Any:
+    """`?force_refresh` alone means yes."""
+    return True if text == "" else text
+
+
+Day = Annotated[dt.date, BeforeValidator(_day)]
+Month = Annotated[str, AfterValidator(_month), Field(examples=["2026-10"])]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
+class Given(pydantic.BaseModel):
+    """What a client sends: unknown names are refused."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+
+
+class ProfileQuery(Given):
+    force_refresh: Flag = Field(False, description="Scrape now, however fresh the profile is.")
+    full_refresh: Flag = Field(False, description="The same as force_refresh.")
+
+
+class PostsQuery(Given):
+    limit: int = Field(25, ge=1, le=100)
+    cursor: str | None = Field(None, description="meta.cursor of the page before.")
+
+
+SeriesMetric = Literal[
+    "followers", "following", "media_count", "views", "engagement_rate",
+    "likes", "comments", "avg_likes", "avg_comments", "avg_views",
+]  # fmt: skip
+Granularity = Literal["day", "week", "month"]
+
+
+class SeriesQuery(Given):
+    metric: SeriesMetric = "followers"
+    from_: Day | None = Field(None, alias="from", description=f"Included; default {SERIES_DAYS - 1} days before `to`.")
+    to: Day | None = Field(None, description="Included; default today, in the reports' time zone.")
+    granularity: Granularity = Field("day", description="The last value of each day, week (from Monday) or month.")
+
+    def span(self, today: dt.date) -> tuple[dt.date, dt.date]:
+        """First and last day. Raises ApiError INVALID_DATE when they are out of order or too far apart."""
+        last = self.to or today
+        first = self.from_ or max(_FIRST_DAY, last - dt.timedelta(days=SERIES_DAYS - 1))
+        if first > last:
+            raise _bad_span(f"from {first} is after to {last}")
+        if (last - first).days >= SERIES_DAYS_MAX:
+            raise _bad_span(f"from {first} to {last} is more than {SERIES_DAYS_MAX} days")
+        return first, last
+
+
+def _bad_span(reason: str) -> ApiError:
+    return ApiError(
+        Code.INVALID_DATE, reason, errors=[{"path": "from", "reason": reason}, {"path": "to", "reason": reason}]
+    )
+
+
+LeaderboardMetric = Literal["followers", "engagement_rate", "views"]
+
+
+class LeaderboardBody(Given):
+    model_config = pydantic.ConfigDict(strict=True)
+
+    month: Month | None = Field(None, description="YYYY-MM; default the latest there is.")
+    metric: LeaderboardMetric = "followers"
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(None, description="meta.cursor of the page before.")
+
+
+class Row(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class State(Row):
+    state: Literal["starting", "ready", "draining"]
+
+
+class SeriesPoint(Row):
+    date: dt.date
+    value: int | float
+
+
+class LeaderboardRow(Row):
+    rank: int
+    previous_rank: int | None = Field(description="The rank a month before; null for a newcomer.")
+    platform: Platform
+    profile_id: str
+    handle: str
+    full_name: str | None
+    followers: int | None
+    engagement_rate: float | None
+    views: int | None
+    category: str | None
+    language: str | None
+    country: str | None
+    month: Month
+
+
+class InstagramFigures(Row):
+    post_id: str
+    shortcode: str
+    post_type: str | None
+    likes: int | None
+    comments: int | None
+    plays: int | None
+    reach: int | None
+    impressions: int | None
+    shares: int | None
+    saved: int | None
+    publish_time: dt.datetime | None
+
+
+class InstagramPost(InstagramFigures):
+    platform: Literal["INSTAGRAM"]
+    profile_id: str
+    caption: str | None
+    hashtags: list[str] | None
+    thumbnail_url: str | None
+    source: str
+    scraped_at: dt.datetime
+
+
+class YouTubeFigures(Row):
+    video_id: str
+    post_type: str | None
+    title: str | None
+    views: int | None
+    likes: int | None
+    comments: int | None
+    duration_s: int | None
+    publish_time: dt.datetime | None
+
+
+class YouTubePost(YouTubeFigures):
+    platform: Literal["YOUTUBE"]
+    channel_id: str
+    description: str | None
+    tags: list[str] | None
+    thumbnail_url: str | None
+    source: str
+    scraped_at: dt.datetime
+
+
+class Profile(Row):
+    id: uuid.UUID = Field(description="Our public id.")
+    avg_likes: float | None
+    avg_comments: float | None
+    avg_views: float | None
+    engagement_rate: float | None
+    category: str | None
+    language: str | None
+    country: str | None
+    profile_pic_url: str | None
+    source: str = Field(description="The source that answered last.")
+    scraped_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class InstagramProfile(Profile):
+    platform: Literal["INSTAGRAM"]
+    profile_id: str
+    handle: str
+    full_name: str | None
+    bio: str | None
+    followers: int | None
+    following: int | None
+    media_count: int | None
+    profile_type: str | None
+    is_verified: bool | None
+    is_business: bool | None
+    city: str | None
+    email: str | None = Field(description="Null in plan FREE.")
+    phone: str | None = Field(description="Null in plan FREE.")
+    audience_gender: Any = Field(description="Null in plan FREE.")
+    audience_age: Any = Field(description="Null in plan FREE.")
+    audience_location: Any = Field(description="Null in plan FREE.")
+    keywords: list[str] | None
+    recent_posts: list[InstagramFigures] = Field(description="The newest posts, at most 12.")
+
+
+class YouTubeProfile(Profile):
+    platform: Literal["YOUTUBE"]
+    channel_id: str
+    handle: str | None
+    title: str | None
+    description: str | None
+    subscribers: int | None
+    uploads: int | None
+    total_views: int | None
+    plays: int | None
+    shorts_reach: int | None
+    recent_posts: list[YouTubeFigures] = Field(description="The newest videos, at most 15.")
+
+
+class Meta(Row):
+    cursor: str | None = Field(description="Pass it to get the next page; null on the last one.")
+    total: int | None
+    as_of: dt.datetime | None = Field(description="The time that the data is true of; null: nothing was synced yet.")
+    source: Literal["postgres", "clickhouse", "scrape", "process"]
+
+
+class FaultShown(Row):
+    path: str
+    reason: str
+
+
+class ErrorShown(Row):
+    code: str
+    title: str
+    detail: str
+    errors: list[FaultShown]
+    request_id: str
+
+
+class ErrorEnvelope(Row):
+    status: Literal["ERROR"]
+    data: None
+    error: ErrorShown

@@ -1,0 +1,98 @@
+"""Who may ask the ops port what: the token, as a Bearer header (CLI) or a cookie (page), and browsers' tricks.
+
+- Host must name this machine, or a page of another site could reach us under its own name (DNS rebinding);
+- a cookie is only believed for an action when Origin is our own and the page's own header is there (CSRF);
+- tokens are compared in constant time. The cookie's name has the port: cookies ignore ports, and two
+  supervisors on one machine would overwrite each other's.
+
+A refusal is `Refused`, which app.py answers with the error envelope.
+"""
+
+import hmac
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from quart.wrappers import Request, Websocket
+
+from gcc.config import is_loopback
+
+ACTION_HEADER = "x-gcc-action"
+OPEN_PATHS = ("/live", "/ready", "/metrics")
+"""For probes and scrapers, which come under any name: nothing in them is secret or changes anything."""
+
+
+class Refused(Exception):
+    """An answer that is an error of the caller's: status, code of the envelope, title, detail."""
+
+    def __init__(self, status: int, code: str, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.title, self.detail = status, code, title, detail
+
+
+class Access:
+    """`own_url()` is the URL under which the port was announced (its host is allowed too)."""
+
+    def __init__(self, token: str, own_url: Callable[[], str]) -> None:
+        if not token:
+            raise ValueError("the ops port needs a token")
+        self._token = token.encode()
+        self._own_url = own_url
+
+    def check_host(self, request: Request | Websocket) -> None:
+        """Raise Refused (421) unless Host is loopback, the announced host or the address connected to."""
+        if request.path in OPEN_PATHS:
+            return
+        name = _host_name(request.host)
+        server = request.scope.get("server") or ("", 0)
+        if name and (is_loopback(name) or name in (urlsplit(self._own_url()).hostname, server[0])):
+            return
+        raise Refused(
+            421, "HOST_NOT_ALLOWED", "Wrong host", f"Host {request.host!r} is not this machine; use 127.0.0.1"
+        )
+
+    def valid(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self._token)
+
+    def cookie_name(self, request: Request | Websocket) -> str:
+        server = request.scope.get("server") or ("", 0)
+        return f"gcc_ops_{server[1]}"
+
+    def has_cookie(self, request: Request | Websocket) -> bool:
+        return self.valid(request.cookies.get(self.cookie_name(request), ""))
+
+    def check_reader(self, request: Request | Websocket) -> None:
+        """Raise Refused (401, 403) unless the token is there and Origin, where a browser sends one, is ours."""
+        if not (self._has_bearer(request) or self.has_cookie(request)):
+            raise Refused(
+                401,
+                "TOKEN_REQUIRED",
+                "Token required",
+                "Send 'Authorization: Bearer TOKEN', or open the URL that was printed at the start "
+                "(or by: python -m gcc.supervisor status)",
+            )
+        if "Origin" in request.headers and not self._same_origin(request):
+            raise Refused(403, "ORIGIN_NOT_ALLOWED", "Foreign page", "This page was not served by this process")
+
+    def check_action(self, request: Request, action: str) -> None:
+        """As check_reader; with a cookie, Origin must be there and the page's own header must say `action`."""
+        self.check_reader(request)
+        by_page = self._same_origin(request) and request.headers.get(ACTION_HEADER) == action
+        if not (self._has_bearer(request) or by_page):
+            raise Refused(
+                403, "ACTION_NOT_CONFIRMED", "Not from the page", f"With a cookie, send {ACTION_HEADER}: {action}"
+            )
+
+    def _has_bearer(self, request: Request | Websocket) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self.valid(token.strip())
+
+    def _same_origin(self, request: Request | Websocket) -> bool:
+        """http or https alike: a proxy in front may speak TLS."""
+        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None

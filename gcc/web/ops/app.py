@@ -1,0 +1,197 @@
+"""The ops port: the dashboard's page and websocket, the status object, probes, metrics and the drain.
+
+In: HTTP and websockets on loopback. Out: what `Composer` composed; `request_drain` is called for the one
+action there is. Access is decided in access.py. Every error is the JSON envelope of the API, except for
+the page itself, which answers people. Websockets are closed with 1001 when `draining` is set.
+"""
+
+import hashlib
+import json
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+import trio
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from quart import Response, g, redirect, request, websocket
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from gcc.config import ALL_ROLES
+from gcc.web.ops.access import Access, Refused
+from gcc.web.ops.hub import Client, HubFull
+from gcc.web.ops.snapshot import Composer
+
+STATIC = Path(__file__).parent / "static"
+BODY_BYTES_MAX = 16 * 1024
+SEND_S = 5.0  # a websocket client that takes nothing for this long is dropped
+GOING_AWAY = 1001
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+}
+
+
+def ops_app(composer: Composer, *, token: str, draining: trio.Event) -> QuartTrio:
+    """The app, for gcc.web.serving. Whoever runs the tree runs `composer.run` beside it."""
+    platform = composer.platform
+    app = QuartTrio("gcc.web.ops", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    access = Access(token, lambda: platform.urls.get("ops", ""))
+    _guard(app, access, composer)
+    _page(app, access)
+    _probes(app, composer)
+
+    @app.get("/api/status")
+    async def status() -> Response:
+        access.check_reader(request)
+        return _json(composer.status())
+
+    @app.post("/api/drain")
+    async def drain() -> Response:
+        access.check_action(request, "drain")
+        role = _role(await request.get_data(as_text=False))
+        platform.request_drain(role, "asked for on the dashboard" if access.has_cookie(request) else "asked for by API")
+        return _json({"status": "SUCCESS", "data": {"role": role, "state": platform.state()}, "meta": {}}, 202)
+
+    @app.websocket("/ws")
+    async def live() -> None:
+        access.check_reader(websocket)
+        try:
+            with composer.hub.client() as client:
+                await _feed(client, draining)
+        except HubFull:
+            raise Refused(
+                503, "TOO_MANY_VIEWERS", "Too many viewers", f"{composer.hub.clients_max} pages are open; close one"
+            ) from None
+
+    return app
+
+
+async def _feed(client: Client, draining: trio.Event) -> None:
+    """Send every message until the client leaves (the scope around is cancelled), is stuck, or we drain."""
+    async with trio.open_nursery() as nursery:
+
+        async def close_at_drain() -> None:
+            await draining.wait()
+            nursery.cancel_scope.cancel()
+
+        async def discard_what_comes() -> None:
+            while True:
+                await websocket.receive()
+
+        nursery.start_soon(close_at_drain)
+        nursery.start_soon(discard_what_comes)
+        while True:
+            message = await client.next()
+            with trio.move_on_after(SEND_S) as patience:
+                await websocket.send(message)
+            if patience.cancelled_caught:
+                nursery.cancel_scope.cancel()
+    await websocket.close(GOING_AWAY, "the process drains")
+
+
+def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
+    """Host check before, error envelopes and security headers after every answer."""
+
+    @app.before_request
+    async def before_request() -> None:
+        g.request_id = str(composer.platform.clock.new_id())
+        access.check_host(request)
+
+    @app.before_websocket
+    async def before_websocket() -> None:
+        g.request_id = str(composer.platform.clock.new_id())
+        access.check_host(websocket)
+
+    @app.errorhandler(Refused)
+    async def refused(error: Refused) -> Response:
+        return _error(error.status, error.code, error.title, error.detail)
+
+    @app.errorhandler(HTTPException)
+    async def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        answer = _error(status, error.name.upper().replace(" ", "_"), error.name, error.description or error.name)
+        for name, value in error.get_headers():
+            if name.lower() == "allow":
+                answer.headers[name] = value
+        return answer
+
+    @app.after_request
+    async def after(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        response.headers["x-bb-requestid"] = g.request_id
+        return response
+
+
+def _page(app: QuartTrio, access: Access) -> None:
+    files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
+    index, locked = files.pop("index.html"), files.pop("locked.html")
+    tags = {name: hashlib.sha256(body).hexdigest()[:16] for name, body in files.items()}
+
+    @app.get("/")
+    async def page() -> Any:
+        given = request.args.get("token")
+        if given is not None and access.valid(given):
+            answer: Any = redirect("/", 303)
+            answer.set_cookie(access.cookie_name(request), given, httponly=True, samesite="Strict", path="/")
+        elif given is None and access.has_cookie(request):
+            answer = Response(index, mimetype="text/html")
+        else:
+            answer = Response(locked, 401, mimetype="text/html")
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    @app.get("/static/<path:name>")
+    async def static(name: str) -> Response:
+        if name not in files:
+            return _error(404, "NOT_FOUND", "Not found", f"There is no file {name!r}")
+        answer = Response(files[name], mimetype=mimetypes.guess_type(name)[0] or "text/plain")
+        answer.headers["Cache-Control"] = "no-cache"  # ask each time: a new version must show at once
+        answer.set_etag(tags[name])
+        await answer.make_conditional(request)
+        return answer
+
+
+def _probes(app: QuartTrio, composer: Composer) -> None:
+    platform = composer.platform
+
+    @app.get("/live")
+    async def live() -> Response:
+        return _json({"live": True})
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        state = platform.state()
+        return _json({"state": state}, 200 if state == "ready" else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(platform.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _role(body: bytes) -> str | None:
+    """The role of a drain request: none for an empty body, `{}` or null. Raises Refused (400, 422)."""
+    try:
+        asked = json.loads(body or b"{}")
+    except ValueError:
+        raise Refused(400, "BODY_INVALID", "Not JSON", 'Send {"role": null} or {"role": "scraper"}') from None
+    role = asked.get("role") if isinstance(asked, dict) else ""
+    if role is not None and role not in ALL_ROLES:
+        raise Refused(422, "ROLE_UNKNOWN", "Unknown role", f"role must be null or one of {', '.join(ALL_ROLES)}")
+    return role
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    answer = Response(json.dumps(value), status, mimetype="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _error(status: int, code: str, title: str, detail: str) -> Response:
+    error = {"code": code, "title": title, "detail": detail, "errors": [], "request_id": g.request_id}
+    return _json({"status": "ERROR", "data": None, "error": error}, status)

@@ -1,0 +1,176 @@
+"""What the platform is doing, composed twice a second and shown by the dashboard, `status` and /api/status.
+
+In: `Platform`, the questions that tree.py answers (actors, channels, counts from the database, metrics).
+Out: the status object, whole, to a hub of websocket clients. The counts come from a task of their own: a slow or dead
+database makes them older (`counts_age_s`, `counts_error`), never the rest.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import trio
+
+from gcc.channels.exchange import QueueDepth
+from gcc.channels.memory import ChannelUse
+from gcc.clock import Clock
+from gcc.errors import GccError
+from gcc.metrics import Metrics
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Actor, Board
+from gcc.web.ops.hub import Hub
+from gcc.web.ops.series import Series
+
+TICKS_PER_S = 2
+COUNTS_EVERY_S = 1.0
+COUNTS_DEADLINE_S = 10.0  # a count that takes longer is given up and asked again
+CLIENTS_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What only the database knows. `first_crawl` is (done, total) while it runs, else None."""
+
+    jobs_by_flow: Mapping[str, Mapping[str, int]]  # flow -> state -> jobs
+    queues: list[QueueDepth]
+    first_crawl: tuple[int, int] | None
+    failures_last_hour: int
+    stored_lag_s: float | None  # age of the oldest event that is not stored yet; 0 when all are
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The running tree as the ops port sees it; filled by tree.py."""
+
+    board: Board
+    channels: Callable[[], list[ChannelUse]]
+    counts: Callable[[], Awaitable[Counts]]  # Transient when the database is away
+    metrics: Metrics
+    state: Callable[[], str]  # starting | ready | draining
+    request_drain: Callable[[str | None, str], None]  # role (None: all), reason
+    drain: Drain
+    clock: Clock
+    urls: MutableMapping[str, str]  # gateway, docs, ops, world; filled as they open
+    started_s: float = field(default_factory=trio.current_time)
+
+
+class Composer:
+    """Composes the status object and publishes it to `hub`."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.hub = Hub(CLIENTS_MAX)
+        self._series = Series(platform.metrics)
+        self._counts: Counts | None = None
+        self._counted_s = 0.0
+        self._counts_error: str | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Actor: TICKS_PER_S messages a second until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._count)
+            next_s = trio.current_time()
+            for tick in range(2**63):
+                if tick % TICKS_PER_S == 0:
+                    self._series.sample(trio.current_time(), self.platform.clock.now().timestamp())
+                self.hub.publish(msgspec.json.encode(self.message()).decode())
+                if tick == 0:
+                    task_status.started()
+                next_s = max(next_s + 1 / TICKS_PER_S, trio.current_time())
+                await trio.sleep_until(next_s)
+
+    async def _count(self) -> None:
+        while True:
+            try:
+                with trio.fail_after(COUNTS_DEADLINE_S):
+                    self._counts = await self.platform.counts()
+            except GccError as error:
+                self._counts_error = str(error)
+            except trio.TooSlowError:
+                self._counts_error = f"no answer within {COUNTS_DEADLINE_S:g} s"
+            else:
+                self._counted_s, self._counts_error = trio.current_time(), None
+            await trio.sleep(COUNTS_EVERY_S)
+
+    def message(self) -> dict[str, Any]:
+        """The status object with `series` and the last `errors`: one websocket message."""
+        return self.status() | {
+            "series": {"events_per_s": list(self._series.events_per_s), "flush_ms": list(self._series.flush_ms)},
+            "errors": list(self.platform.board.errors),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """The status object as it is now. None stands for "not known", never for zero."""
+        platform, now_s = self.platform, trio.current_time()
+        actors = [_actor(actor) for actor in platform.board.actors()]
+        return {
+            "at": platform.clock.now().isoformat(timespec="milliseconds"),
+            "state": platform.state(),
+            "uptime_s": round(now_s - platform.started_s, 1),
+            "actors": actors,
+            "in_flight": sum(actor["in_flight"] for actor in actors),
+            "events_per_s": self._series.events_per_s_now,
+            "drain": platform.drain.snapshot() if platform.drain.draining else None,
+            "urls": dict(platform.urls),
+            "counts_age_s": None if self._counts is None else round(now_s - self._counted_s, 1),
+            "counts_error": self._counts_error,
+            **_counted(self._counts),
+            "channels": _channels(platform.channels(), self._counts.queues if self._counts else []),
+        }
+
+
+def _actor(actor: Actor) -> dict[str, Any]:
+    return {
+        "name": actor.name,
+        "state": str(actor.state),
+        "restarts": actor.restarts,
+        "rate_per_s": round(actor.rate_per_s, 1),
+        "in_flight": actor.in_flight,
+        "lag_s": None if actor.lag_s is None else round(actor.lag_s, 1),
+        "last_error": actor.last_error,
+        "done": actor.done,
+        "failed": actor.failed,
+    }
+
+
+def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str, Any]]:
+    """Channels and pools (whose name has the word pool) have a size; a queue in the database has none."""
+    held = [
+        {"name": use.name, "used": use.used, "size": use.size, "kind": "pool" if "pool" in use.name else "channel"}
+        for use in uses
+    ]
+    return held + [
+        {
+            "name": queue.queue,
+            "used": queue.events,
+            "size": None,
+            "kind": "queue",
+            "in_flight": queue.in_flight,
+            "oldest_s": round(queue.oldest_s, 1),
+        }
+        for queue in queues
+    ]
+
+
+def _counted(counts: Counts | None) -> dict[str, Any]:
+    if counts is None:
+        return {
+            "jobs": {},
+            "jobs_by_flow": {},
+            "failures_per_hour": None,
+            "stored_lag_s": None,
+            "first_crawl": None,
+        }
+    jobs: Counter[str] = Counter()
+    for states in counts.jobs_by_flow.values():
+        jobs.update(states)
+    crawl = counts.first_crawl
+    return {
+        "jobs": dict(jobs),
+        "jobs_by_flow": {flow: dict(states) for flow, states in counts.jobs_by_flow.items()},
+        "failures_per_hour": counts.failures_last_hour,
+        "stored_lag_s": None if counts.stored_lag_s is None else round(counts.stored_lag_s, 1),
+        "first_crawl": {"done": crawl[0], "total": crawl[1]} if crawl else None,
+    }

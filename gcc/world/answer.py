@@ -1,0 +1,28 @@
+"""One HTTP answer, and the query of a request: what the stand-ins for the APIs are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+Query = Mapping[str, str]
+JSON = "application/json; charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    content_type: str = JSON
+    retry_after_s: int | None = None
+
+
+def answer(status: int, body: Any, retry_after_s: int | None = None) -> Answer:
+    return Answer(status, msgspec.json.encode(body), retry_after_s=retry_after_s)
+
+
+def query_of(raw: bytes) -> dict[str, str]:
+    """The parameters, the last of a name winning; empty ones count as absent."""
+    return dict(parse_qsl(raw.decode("latin-1")))

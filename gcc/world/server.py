@@ -1,0 +1,340 @@
+"""The world: a real HTTP server on loopback that stands in for the outside APIs.
+
+A plain ASGI app, because it shares a process with the crawler it feeds: a route, a gate, an answer.
+The gate of a source asks in this order: its calls per second (429 with Retry-After), the caller's
+token, its daily quota, an injected fault; only then the API itself answers. /truth, /history, /faults and
+/stats are the world's own and pass no gate.
+
+Held requests (a `timeout` fault) end when the caller leaves, after a minute, or when the process drains.
+"""
+
+import math
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+import msgspec
+import trio
+
+from gcc.clock import Clock
+from gcc.config import Bind
+from gcc.config import World as Settings
+from gcc.errors import Permanent
+from gcc.web.serving import serve
+from gcc.world import faults, truth
+from gcc.world.answer import Answer, Query, answer, query_of
+from gcc.world.creators import generate
+from gcc.world.faults import Faults
+from gcc.world.graph import GraphApi
+from gcc.world.limits import Bucket, Quota
+from gcc.world.model import Cast, Platform
+from gcc.world.recorded import read_casts
+from gcc.world.youtube import DataApi
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+UNITS_PER_DAY = 10_000_000  # of a YouTube key: a thousand times the real one, so that a demo never ends
+_BODY_BYTES_MAX = 64 * 1024
+_RATE_WINDOW_S = 10
+_ENDPOINTS = {
+    "graph": "GET /graph/v15.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
+    "youtube": "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
+    "truth": "GET /truth/{platform}/{handle}, GET /truth/{platform}?limit&offset",
+    "history": "GET /history/{platform}?days=90 (NDJSON)",
+    "faults": 'POST /faults {"source": "graphapi"|"ytapi", "kind", "rate", "seconds"}',
+    "stats": "GET /stats",
+}
+
+
+class Api(Protocol):
+    """One outside API: what it answers, and how it refuses."""
+
+    source: str
+    tokens: tuple[str, ...]
+
+    def token(self, query: Query, headers: dict[bytes, bytes]) -> str | None: ...
+    def answer(self, path: str, query: Query) -> Answer: ...
+    def refuse_token(self, token: str | None) -> Answer: ...
+    def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer: ...
+    def refuse_quota(self) -> Answer: ...
+    def fail(self, status: int) -> Answer: ...
+
+
+class Gate:
+    """What stands before one API: its limits and faults, and the counts of what passed."""
+
+    def __init__(self, api: Api, *, seed: int, calls_per_s: float, quota: Quota | None) -> None:
+        self.api = api
+        self.faults = Faults(api.source, seed, api.tokens)
+        self.counts: Counter[str] = Counter()
+        self._bucket = Bucket(calls_per_s)
+        self._quota = quota
+        self._seconds: deque[list[int]] = deque(maxlen=_RATE_WINDOW_S)  # [second, calls in it]
+
+    def admit(self, query: Query, headers: dict[bytes, bytes], clock: Clock, now_s: float) -> Answer | None:
+        """A refusal, or None: the API may answer."""
+        self._count(now_s)
+        wait_s = self._bucket.take(now_s)
+        if wait_s > 0:
+            self.counts["refused"] += 1
+            return self.api.refuse_rate(math.ceil(wait_s), of_user=False)
+        token = self.api.token(query, headers)
+        if token not in self.api.tokens or token in self.faults.dead_tokens(now_s):
+            self.counts["refused"] += 1
+            return self.api.refuse_token(token)
+        if self._quota is not None and not self._quota.take(token, clock.now()):
+            self.counts["refused"] += 1
+            return self.api.refuse_quota()
+        return None
+
+    def struck(self, now_s: float) -> faults.Kind | None:
+        kind = self.faults.strike(now_s)
+        self.counts["faults"] += kind is not None
+        return kind
+
+    def stats(self, now_s: float) -> dict[str, Any]:
+        recent = sum(calls for second, calls in self._seconds if second > now_s - _RATE_WINDOW_S)
+        return {**{name: self.counts[name] for name in ("calls", "refused", "faults")},
+                "per_s": recent / _RATE_WINDOW_S}  # fmt: skip
+
+    def _count(self, now_s: float) -> None:
+        self.counts["calls"] += 1
+        if not self._seconds or self._seconds[-1][0] != int(now_s):
+            self._seconds.append([int(now_s), 0])
+        self._seconds[-1][1] += 1
+
+
+class World:
+    """The ASGI app over the casts of both platforms."""
+
+    def __init__(
+        self,
+        casts: Mapping[Platform, Cast],
+        clock: Clock,
+        settings: Settings,
+        *,
+        draining: trio.Event,
+        units_per_day: int = UNITS_PER_DAY,
+    ) -> None:
+        self._casts = casts
+        self._clock = clock
+        self._draining = draining
+        graph = Gate(GraphApi(casts["INSTAGRAM"]), seed=settings.seed, calls_per_s=settings.calls_per_s, quota=None)
+        data = Gate(
+            DataApi(casts["YOUTUBE"]),
+            seed=settings.seed,
+            calls_per_s=settings.calls_per_s,
+            quota=Quota(units_per_day),
+        )
+        self._gates = {"graph": graph, "youtube": data}
+        self._by_source = {gate.api.source: gate for gate in self._gates.values()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        room, _, rest = str(scope["path"])[1:].partition("/")
+        query = query_of(scope["query_string"])
+        gate = self._gates.get(room)
+        if gate is not None:
+            found = await self._outside(gate, "/" + rest, query, dict(scope["headers"]), scope["method"], receive)
+        elif scope["method"] == "GET" and room == "history":
+            await self._history(rest, query, send)
+            return
+        else:
+            found = await self._own(room, rest, query, scope["method"], receive)
+        await _send(send, found)
+
+    async def _outside(
+        self, gate: Gate, path: str, query: Query, headers: dict[bytes, bytes], method: str, receive: Receive
+    ) -> Answer:
+        now_s = trio.current_time()
+        refusal = gate.admit(query, headers, self._clock, now_s)
+        if refusal is not None:
+            return refusal
+        if method != "GET":
+            return gate.api.fail(405)
+        match gate.struck(now_s):
+            case "429":
+                return gate.api.refuse_rate(1 + int(gate.faults.rng.random() * 2), of_user=gate.faults.rng.random() < 0.5)
+            case "500":
+                return gate.api.fail(500)
+            case "timeout":
+                await self._hold(receive)
+                return gate.api.fail(504)
+            case "garbage":
+                return _garbage(gate.api.answer(path, query), gate.faults.rng.random())
+            case _:
+                return gate.api.answer(path, query)
+
+    async def _hold(self, receive: Receive) -> None:
+        """Keep a caller waiting: until it leaves, a minute is over, or the process drains."""
+        with trio.move_on_after(faults.HOLD_S):
+            async with trio.open_nursery() as nursery:
+
+                async def until(ended: Callable[[], Awaitable[object]]) -> None:
+                    await ended()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(until, self._draining.wait)
+                nursery.start_soon(until, lambda: _gone(receive))
+
+    async def _own(self, room: str, rest: str, query: Query, method: str, receive: Receive) -> Answer:
+        if method == "POST" and room == "faults" and not rest:
+            return await self._add_fault(receive)
+        if method != "GET":
+            return answer(405, {"error": f"{method} is not known here"})
+        if room == "truth":
+            return self._truth(rest, query)
+        if room == "stats" and not rest:
+            now_s = trio.current_time()
+            return answer(200, {source: gate.stats(now_s) for source, gate in self._by_source.items()})
+        if not room:
+            return answer(200, {"endpoints": _ENDPOINTS, "today": self._casts["INSTAGRAM"].today.isoformat()})
+        return answer(404, {"error": f"no {room!r} in this world; GET / lists what there is"})
+
+    def _truth(self, rest: str, query: Query) -> Answer:
+        platform, _, handle = rest.partition("/")
+        cast = self._cast(platform)
+        if cast is None:
+            return _no_platform(platform)
+        if handle:
+            creator = cast.by_handle(unquote(handle)) or cast.by_id(handle)
+            if creator is None:
+                return answer(404, {"error": f"no {cast.platform} creator {handle!r}"})
+            return answer(200, truth.profile(cast, creator))
+        try:
+            limit, offset = _whole(query, "limit", 100, 10_000), _whole(query, "offset", 0, 10**9)
+        except Permanent as wrong:
+            return answer(400, {"error": str(wrong)})
+        return answer(200, truth.listing(cast, limit, offset))
+
+    async def _history(self, platform: str, query: Query, send: Send) -> None:
+        cast = self._cast(platform)
+        if cast is None:
+            await _send(send, _no_platform(platform))
+            return
+        try:
+            days = _whole(query, "days", truth.HISTORY_DAYS, 3650)
+        except Permanent as wrong:
+            await _send(send, answer(400, {"error": str(wrong)}))
+            return
+        headers = [(b"content-type", b"application/x-ndjson")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for piece in truth.history(cast, days):
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await trio.lowlevel.checkpoint()  # others run between two pieces
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _add_fault(self, receive: Receive) -> Answer:
+        try:
+            wish = msgspec.json.decode(await _body(receive))
+            source, kind, rate, seconds = faults.read(wish, tuple(self._by_source))
+        except (msgspec.DecodeError, Permanent) as wrong:
+            return answer(400, {"error": str(wrong)})
+        now_s = trio.current_time()
+        active = self._by_source[source].faults
+        active.add(kind, rate, seconds, now_s)
+        dead = list(active.dead_tokens(now_s))
+        return answer(
+            200, {"source": source, "kind": kind, "rate": rate, "seconds": seconds, "dead_tokens": dead}
+        )  # fmt: skip
+
+    def _cast(self, platform: str) -> Cast | None:
+        return next((cast for name, cast in self._casts.items() if name == platform.upper()), None)
+
+
+def build(settings: Settings, clock: Clock, *, draining: trio.Event, units_per_day: int = UNITS_PER_DAY) -> World:
+    """The world of these settings as of today. Blocks for about half a second.
+
+    Raises ConfigError when `recorded` is no folder of recorded creators.
+    """
+    today = clock.now().date()
+    if settings.recorded is not None:
+        casts = read_casts(settings.recorded, settings.seed, today).casts
+    else:
+        casts = {
+            platform: Cast(platform, generate(platform, settings.seed, settings.creators), today)
+            for platform in ("INSTAGRAM", "YOUTUBE")
+        }
+    return World(casts, clock, settings, draining=draining, units_per_day=units_per_day)
+
+
+async def serve_world(
+    settings: Settings,
+    clock: Clock,
+    *,
+    draining: trio.Event,
+    grace_s: float = 5.0,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The actor: builds the world and serves it until `draining`; `started(url)` when it can be asked.
+
+    Raises ConfigError naming world.port or world.recorded.
+    """
+    world = await trio.to_thread.run_sync(lambda: build(settings, clock, draining=draining))
+    bind = Bind(port=settings.port)
+    await serve(world, bind, key="world.port", draining=draining, grace_s=grace_s, task_status=task_status)
+
+
+def _garbage(good: Answer, draw: float) -> Answer:
+    """A page for people, or an answer that was cut off: 200 and useless, either way."""
+    if draw < 0.5:
+        return Answer(200, b"<!DOCTYPE html><html><body>Sorry, something went wrong.</body></html>", "text/html")
+    return Answer(200, good.body[: len(good.body) // 2], good.content_type)
+
+
+def _no_platform(platform: str) -> Answer:
+    return answer(404, {"error": f"no platform {platform!r}; there are INSTAGRAM and YOUTUBE"})
+
+
+def _whole(query: Query, name: str, default: int, largest: int) -> int:
+    text = query.get(name, str(default))
+    if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > largest:
+        raise Permanent(f"{name} must be a whole number from 0 to {largest}, got {text!r}")
+    return int(text)
+
+
+async def _send(send: Send, found: Answer) -> None:
+    headers = [
+        (b"content-type", found.content_type.encode()),
+        (b"content-length", str(len(found.body)).encode()),
+    ]
+    if found.retry_after_s is not None:
+        headers.append((b"retry-after", str(found.retry_after_s).encode()))
+    await send({"type": "http.response.start", "status": found.status, "headers": headers})
+    await send({"type": "http.response.body", "body": found.body})
+
+
+async def _body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _BODY_BYTES_MAX:
+            raise Permanent(f"the body is larger than {_BODY_BYTES_MAX} bytes")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the caller has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """The lifespan protocol: nothing to open, nothing to close."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,21 @@
+-- description: One row per profile and local day: the last known value of that day for each metric and attribute.
+--   A day whose snapshots changed is computed again from all of them, so late, imported and doubled events are right.
+-- materialized: incremental
+-- tags: core
+-- unique_key: platform, profile_id, date
+select
+    platform,
+    profile_id,
+    date,
+    max(at) as last_at,
+    {% for name in ['handle', 'full_name', 'profile_pic_url', 'category', 'language', 'country', 'followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
+    argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
+    {% endfor %}
+    now64(6, 'UTC') as built_at
+from {{ ref('stg_profile_log') }} as stg
+{% if is_incremental() %}
+where (platform, profile_id, date) in (
+    select platform, profile_id, date from {{ ref('stg_profile_log') }} where inserted_at >= {{ watermark() }}
+)
+{% endif %}
+group by platform, profile_id, date

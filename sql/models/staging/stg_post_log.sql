@@ -1,0 +1,18 @@
+-- description: Snapshots of posts, one row a snapshot (twice until merges, if it was delivered twice). Names and casts only.
+-- materialized: view
+-- tags: core
+select
+    platform,
+    profile_id,
+    post_id,
+    shortcode,
+    event_timestamp as at,
+    -- The order of snapshots, total: equal times are told apart by id. One number, because argMax by a tuple is 4 times slower.
+    toInt128(toUnixTimestamp64Micro(event_timestamp)) * 9223372036854775808 + bitShiftRight(cityHash64(event_id), 1) as version,
+    insert_timestamp as inserted_at,
+    publish_time,
+    likes,
+    comments,
+    views,
+    plays
+from {{ source('_e', 'post_log_events') }}

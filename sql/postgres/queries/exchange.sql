@@ -1,0 +1,77 @@
+-- The PostgreSQL exchange: outbox rows become queue rows, are leased, and are deleted when acknowledged.
+
+-- name: declare
+insert into binding (exchange, routing_key, queue)
+select * from unnest(%(exchanges)s::text[], %(keys)s::text[], %(queues)s::text[])
+on conflict do nothing;
+
+-- name: relay
+-- Relaying is one statement: a frame is in the outbox or in every bound queue, never in neither.
+with moved as (
+    delete from outbox
+    where id in (select o.id from outbox o
+                 where exists (select 1 from binding b
+                               where b.exchange = o.exchange and b.routing_key = o.routing_key)
+                 order by o.id
+                 limit 500
+                 for update skip locked)
+    returning *
+), delivered as (
+    insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)
+    select b.queue, m.frame_id, m.exchange, m.routing_key, m.events, m.body, m.created_at
+    from moved m join binding b on b.exchange = m.exchange and b.routing_key = m.routing_key
+    order by m.id
+    returning queue
+), told as (
+    select pg_notify('gcc_queue', queue) from (select distinct queue from delivered) as queues
+)
+select (select count(*) from moved), (select array_agg(distinct queue) from delivered), (select count(*) from told);
+
+-- name: unroutable
+select id, frame_id, exchange, routing_key, events, body from outbox o
+where not exists (select 1 from binding b where b.exchange = o.exchange and b.routing_key = o.routing_key)
+order by id
+limit 50
+for update skip locked;
+
+-- name: delete_outbox
+delete from outbox where id = any(%(ids)s::bigint[]);
+
+-- name: take
+with picked as materialized (
+    select id from queue_message
+    where queue = %(queue)s and (lease_until is null or lease_until < now())
+    order by id
+    limit {limit}
+    for update skip locked
+)
+update queue_message as message
+set lease_until = now() + make_interval(secs => %(lease_s)s), deliveries = deliveries + 1
+from picked
+where message.id = picked.id
+returning message.id, frame_id, exchange, routing_key, events, body, deliveries;
+
+-- name: acknowledge
+delete from queue_message as message
+using unnest(%(ids)s::bigint[], %(deliveries)s::integer[]) as done (id, deliveries)
+where message.id = done.id and message.deliveries = done.deliveries;
+
+-- name: give_back
+update queue_message as message
+set lease_until = null
+from unnest(%(ids)s::bigint[], %(deliveries)s::integer[]) as held (id, deliveries)
+where message.id = held.id and message.deliveries = held.deliveries;
+
+-- name: depths
+select queue,
+       coalesce(sum(events), 0)::bigint,
+       coalesce(sum(events) filter (where lease_until > now()), 0)::bigint,
+       coalesce(extract(epoch from now() - min(created_at)), 0)::float8
+from (select distinct queue from binding) as bound left join queue_message using (queue)
+group by queue
+order by queue;
+
+-- name: bury
+insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key)
+values (%(id)s, %(queue)s, %(exchange)s, %(key)s, %(frame_id)s, %(events)s, %(reason)s, %(object_key)s)
+on conflict (id) do nothing;

@@ -1,0 +1,52 @@
+-- Imports of past snapshots, the profiles they bring, and the milestones of a first start.
+
+-- name: remember_snapshots
+-- Answers the ids that were new: an import that runs again emits nothing twice.
+insert into imported_snapshot (event_id)
+select unnest(%(ids)s::uuid[])
+on conflict do nothing
+returning event_id;
+
+-- name: ledger
+insert into import_ledger (id, name, events) values (%(id)s, %(name)s, %(events)s);
+
+-- name: track_imported
+-- The past does not rename the present.
+insert into tracked_profile (platform, profile_id, handle)
+select distinct on (platform, profile_id) platform, profile_id, handle
+from unnest(%(platforms)s::text[], %(profile_ids)s::text[], %(handles)s::text[]) as seen (platform, profile_id, handle)
+order by platform, profile_id
+on conflict do nothing;
+
+-- name: milestone
+select detail from milestone where name = %(name)s;
+
+-- name: reach
+insert into milestone (name, detail) values (%(name)s, %(detail)s) on conflict (name) do nothing;
+
+-- name: never_crawled
+-- Followed profiles without a job of the first crawl yet.
+select t.platform, t.profile_id, t.handle
+from tracked_profile t
+where not exists (select 1 from scrape_request_log j where j.idempotency_key = 'first:' || t.platform || ':' || t.profile_id)
+order by t.platform, t.profile_id
+limit {limit};
+
+-- name: first_crawl
+select count(*) filter (where status in ('COMPLETE', 'FAILED', 'EXPIRED', 'CANCELLED')), count(*)
+from scrape_request_log
+where idempotency_key like 'first:%%';
+
+-- name: stale_profiles
+-- Followed profiles whose state is missing or old, oldest first; those with a refresh waiting are left out.
+select t.platform, t.profile_id, t.handle
+from tracked_profile t
+left join instagram_account i on t.platform = 'INSTAGRAM' and i.profile_id = t.profile_id
+left join youtube_account y on t.platform = 'YOUTUBE' and y.channel_id = t.profile_id
+where coalesce(i.scraped_at, y.scraped_at, '-infinity') < now() - make_interval(secs => %(stale_s)s)
+order by coalesce(i.scraped_at, y.scraped_at, '-infinity'), t.platform, t.profile_id
+limit {limit};
+
+-- name: idle
+-- Nothing between the scrapers and the sinkers: no event waits to be stored.
+select not exists (select 1 from outbox) and not exists (select 1 from queue_message);

@@ -1,0 +1,3 @@
+"""Fixtures come from the plugins below, one file a part of the world they stand for."""
+
+pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_clickhouse"]

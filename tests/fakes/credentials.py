@@ -1,0 +1,50 @@
+"""The credentials port in memory. Passes tests/contract/test_credentials.py."""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from gcc.clock import Clock
+from gcc.sources.credentials import Credential, Lent, choose
+
+
+@dataclass(slots=True)
+class _Row:
+    credential: Credential
+    enabled: bool = True
+    disabled_till: dt.datetime | None = None
+
+
+class FakeCredentials:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rows: dict[tuple[str, str], _Row] = {}
+
+    async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
+        await trio.lowlevel.checkpoint()
+        rows = [row for row in self._rows.values() if row.credential.source == source and row.enabled]
+        lent = [Lent(row.credential, row.disabled_till) for row in rows]
+        return choose(source, lent, self._clock.now(), self._clock.rng, without)
+
+    async def disable(self, credential: Credential, *, until: dt.datetime | None, reason: str) -> None:
+        await trio.lowlevel.checkpoint()
+        row = self._rows.get((credential.source, credential.handle))
+        if row is None or row.credential.secret != credential.secret:
+            return
+        if until is None:
+            row.enabled = False
+        elif row.disabled_till is None or row.disabled_till < until:
+            row.disabled_till = until
+
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
+        await trio.lowlevel.checkpoint()
+        row = self._rows.get((source, handle))
+        if row is not None and row.credential.secret == dict(secret):
+            return False
+        known = row.credential.id if row else self._clock.new_id()
+        self._rows[source, handle] = _Row(Credential(known, source, handle, dict(secret)))
+        return True

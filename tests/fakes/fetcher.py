@@ -1,0 +1,41 @@
+"""An outside that lives in this process: a function from request to reply. Passes tests/contract/test_fetcher.py."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from gcc.errors import Transient
+from gcc.sources.http import BODY_BYTES_MAX, Answer, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the outside does with a request: answer after `delay_s`, or drop the connection (`lost`)."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    lost: bool = False
+
+
+class FakeFetcher:
+    """Answers by `outside`; keeps what was asked in `requests`, in order."""
+
+    def __init__(self, outside: Callable[[Request], Reply]) -> None:
+        self._outside = outside
+        self.requests: list[Request] = []
+
+    async def fetch(self, request: Request) -> Answer:
+        self.requests.append(request)
+        reply = self._outside(request)
+        await trio.sleep(min(reply.delay_s, request.timeout_s))
+        if reply.delay_s >= request.timeout_s:
+            raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s")
+        if reply.lost:
+            raise Transient(f"{request.source}: connection lost")
+        if len(reply.body) > BODY_BYTES_MAX:
+            raise Transient(f"{request.source}: answer too large")
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        return Answer(reply.status, headers, reply.body, reply.delay_s)

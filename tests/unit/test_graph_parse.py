@@ -1,0 +1,264 @@
+"""The Graph API's answers: a made-up profile, the error table, mutations of both, and recorded answers."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcc.errors import GccError
+from gcc.sources.http import Answer
+from gcc.sources.instagram import graph_parse
+from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+from tests.unit.mutated_json import ANYTHING, mutated
+
+AT = dt.datetime(2026, 10, 30, 12, 0, 5, tzinfo=dt.UTC)
+RECORDED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def media(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"1800{number}",
+        "caption": "Rain at last #Monsoon",
+        "like_count": 100 + number,
+        "comments_count": number,
+        "media_type": "IMAGE",
+        "media_product_type": "FEED",
+        "permalink": f"https://www.instagram.com/p/C_a-{number}/",
+        "timestamp": "2026-10-29T18:30:00+0000",
+        "media_url": "https://cdn.example/1.jpg",
+        **fields,
+    }
+
+
+PROFILE: dict[str, Any] = {
+    "business_discovery": {
+        "id": "17841400000000001",
+        "username": "made.up_one",
+        "name": "Made Up",
+        "biography": "Nobody\x00 at all",
+        "followers_count": 5000,
+        "follows_count": 12,
+        "media_count": 340,
+        "profile_picture_url": "https://cdn.example/p.jpg",
+        "website": "https://made-up.example",
+        "media": {
+            "data": [media(1), media(2, media_product_type="REELS", media_type="VIDEO", view_count=900)],
+            "paging": {"cursors": {"after": "abc"}},
+        },
+    },
+    "id": "17841499999999999",
+}
+
+
+def answer(body: Any, status: int = 400, **headers: str) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, 0.1)
+
+
+def error(**fields: Any) -> Answer:
+    return answer({"error": {"message": "made up", "type": "OAuthException", **fields}})
+
+
+def test_a_profile_with_its_first_page() -> None:
+    profile = graph_parse.profile(PROFILE, "asked", AT)
+    assert (profile.platform, profile.profile_id, profile.handle) == ("INSTAGRAM", "17841400000000001", "made.up_one")
+    assert (profile.source, profile.at) == ("graphapi", AT)
+    assert profile.metrics == {"followers": 5000, "following": 12, "media_count": 340}
+    assert profile.dimensions == {
+        "handle": "made.up_one",
+        "full_name": "Made Up",
+        "bio": "Nobody at all",
+        "profile_pic_url": "https://cdn.example/p.jpg",
+        "website": "https://made-up.example",
+    }
+    image, reel = profile.posts
+    assert (image.post_id, image.shortcode, image.profile_id) == ("18001", "C_a-1", "17841400000000001")
+    assert image.publish_time == dt.datetime(2026, 10, 29, 18, 30, tzinfo=dt.UTC)
+    assert image.metrics == {"likes": 101, "comments": 1, "views": None, "plays": None}
+    assert reel.metrics == {"likes": 102, "comments": 2, "views": 900, "plays": 900}
+    assert image.dimensions["hashtags"] == ["monsoon"]
+    assert image.dimensions["thumbnail_url"] == "https://cdn.example/1.jpg"
+
+
+def test_what_the_api_leaves_out_is_none() -> None:
+    bare = {"business_discovery": {"id": "1", "media": {"data": [{"id": "9"}]}}}
+    profile = graph_parse.profile(bare, "asked", AT)
+    assert profile.handle == "asked"
+    assert set(profile.metrics.values()) == {None}
+    (post,) = profile.posts
+    assert post.shortcode == "9"
+    assert post.publish_time is None
+    assert set(post.metrics.values()) == {None}
+
+
+def test_a_post_that_is_listed_twice_counts_once() -> None:
+    twice = {"business_discovery": {"id": "1", "media": {"data": [media(1), media(2), media(1)]}}}
+    assert [post.post_id for post in graph_parse.profile(twice, "x", AT).posts] == ["18001", "18002"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "post_type"),
+    [
+        ({"media_type": "IMAGE"}, "image"),
+        ({"media_type": "VIDEO", "media_product_type": "FEED"}, "video"),
+        ({"media_type": "VIDEO", "media_product_type": "REELS"}, "reels"),
+        ({"media_type": "CAROUSEL_ALBUM", "media_product_type": "FEED"}, "carousel"),
+        ({"media_type": None}, None),
+    ],
+)
+def test_post_types(fields: dict[str, Any], post_type: str | None) -> None:
+    page = {"business_discovery": {"id": "1", "media": {"data": [media(1, **fields)]}}}
+    assert graph_parse.profile(page, "x", AT).posts[0].dimensions["post_type"] == post_type
+
+
+@pytest.mark.parametrize("kind", ["p", "reel", "reels", "tv", "some.one/reel"])
+def test_shortcodes_from_permalinks(kind: str) -> None:
+    link = f"https://www.instagram.com/{kind}/C-x_9/?utm=1"
+    page = {"business_discovery": {"id": "1", "media": {"data": [media(1, permalink=link)]}}}
+    assert graph_parse.profile(page, "x", AT).posts[0].shortcode == "C-x_9"
+
+
+@pytest.mark.parametrize(
+    ("caption", "tags"),
+    [
+        ("#One two #Three, #one!", ["one", "three"]),
+        ("दिवाली #हिन्दी। #नमस्ते_दुनिया", ["हिन्दी", "नमस्ते_दुनिया"]),
+        ("#தமிழ்#இரண்டு", ["தமிழ்", "இரண்டு"]),
+        ("#2026 #2026goals #24x7", ["2026goals", "24x7"]),
+        ("mail me at a#b or https://x.example/#top &#39;", []),
+        ("#🔥 # nothing ##", []),
+        ("＃東京", ["東京"]),
+    ],
+)
+def test_hashtags(caption: str, tags: list[str]) -> None:
+    assert graph_parse.hashtags(caption) == tags
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        ([], r"\$ should be an object, got a list"),
+        ({"business_discovery": "x"}, r"\$\.business_discovery should be an object, got a text"),
+        ({"business_discovery": {}}, r"\$\.business_discovery\.id should be an id, got None"),
+        ({"business_discovery": {"id": "1", "followers_count": -1}}, r"followers_count should be a count, got -1"),
+        ({"business_discovery": {"id": "1", "followers_count": True}}, r"followers_count should be a count, got True"),
+        (
+            {"business_discovery": {"id": "1", "media": {"data": [media(1), media(2, timestamp="2026-10-29")]}}},
+            r"\$\.business_discovery\.media\.data\[1\]\.timestamp should be a time with its zone",
+        ),
+    ],
+)
+def test_a_wrong_type_is_named_by_its_path(wrong: Any, path: str) -> None:
+    with pytest.raises(SourceFailed, match=path):
+        graph_parse.profile(wrong, "x", AT)
+
+
+@given(mutated(PROFILE))
+def test_whatever_changes_is_a_snapshot_or_source_failed(document: Any) -> None:
+    try:
+        profile = graph_parse.profile(document, "asked", AT)
+    except SourceFailed:
+        return
+    assert profile.profile_id
+    assert profile.handle
+    for number in (*profile.metrics.values(), *(n for post in profile.posts for n in post.metrics.values())):
+        assert number is None or 0 <= number < 2**63
+    texts = [value for holder in (profile, *profile.posts) for value in holder.dimensions.values()]
+    assert not any(isinstance(text, str) and "\x00" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "verdict"),
+    [
+        (error(code=190, error_subcode=463), CredentialDead),
+        (error(code=190), CredentialDead),
+        (error(code=102), CredentialDead),
+        *((error(code=code), RateLimited) for code in (4, 17, 32, 613, 80000, 80002, 80014)),
+        (error(code=110, error_subcode=2207013, error_user_title="Cannot find User"), NotFound),
+        (error(code=100, error_subcode=2207013), NotFound),
+        (error(code=100, message="Invalid user id"), NotFound),
+        (error(code=24, error_subcode=2207006), NotFound),
+        (error(code=100, error_subcode=33), SourceFailed),
+        (error(code=10), SourceFailed),
+        (error(code=200), SourceFailed),
+        (error(code=1, is_transient=True), SourceFailed),
+        (error(), SourceFailed),
+        (answer({"error": "a text"}, 400), SourceFailed),
+        (answer(b"<html>Bad gateway</html>", 502), SourceFailed),
+        (answer(b"", 200), SourceFailed),
+        (answer([1], 200), SourceFailed),
+        (answer({}, 302), SourceFailed),
+        (answer(b"slow down", 429), RateLimited),
+    ],
+)
+def test_each_error_has_its_verdict(refusal: Answer, verdict: type[GccError]) -> None:
+    with pytest.raises(verdict) as caught:
+        graph_parse.judge(refusal, AT)
+    assert type(caught.value) is verdict
+
+
+def test_not_found_says_what() -> None:
+    with pytest.raises(NotFound) as caught:
+        graph_parse.judge(error(code=110, error_subcode=2207013), AT)
+    assert caught.value.code == "PROFILE_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        ("7", 7.0),
+        ("0", 1.0),
+        ("2.5", 2.5),
+        ("Fri, 30 Oct 2026 12:01:05 GMT", 60.0),
+        ("Fri, 30 Oct 2020 12:01:05 GMT", 1.0),
+        ("1e9", 86_400.0),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_the_wait_that_a_429_names(header: str, wait_s: float | None) -> None:
+    with pytest.raises(RateLimited) as caught:
+        graph_parse.judge(answer({}, 429, retry_after=header), AT)
+    assert caught.value.retry_after_s == wait_s
+
+
+REFUSAL = {"error": {"message": "m", "code": 4, "error_subcode": 1, "error_user_title": "t"}}
+
+
+@given(st.sampled_from([200, 400, 403, 500]), st.binary(max_size=30) | ANYTHING | mutated(REFUSAL))
+def test_every_answer_gets_a_verdict(status: int, body: Any) -> None:
+    try:
+        assert isinstance(graph_parse.judge(answer(body, status), AT), dict)
+    except (RateLimited, CredentialDead, NotFound, SourceFailed):
+        pass
+
+
+def recorded(name: str) -> Any:
+    file = RECORDED / name
+    if not file.exists():
+        pytest.skip(f"no recorded answers beside the repository ({name})")
+    return json.loads(file.read_text("utf-8"))
+
+
+def test_recorded_profiles() -> None:
+    profile = graph_parse.profile(recorded("instagram_graph_api/instagram/apidata/discovery/user_fields.json"), "x", AT)
+    assert profile.metrics == {"followers": 64976, "following": None, "media_count": 436}
+    page = graph_parse.profile(recorded("instagram_graph_api/base/discovery_medias_p1.json"), "x", AT)
+    assert [post.metrics["likes"] for post in page.posts] == [958, 1284, 1278, 8008, 1514]
+    assert page.posts[0].shortcode == "CVVV5iaIaBp"
+
+
+def test_recorded_errors() -> None:
+    verdicts = {}
+    for entry in recorded("error_envelopes/meta_graph_errors.json"):
+        with pytest.raises(GccError) as caught:
+            graph_parse.judge(answer(entry["body"], entry["http_status"] or 400), AT)
+        verdicts.setdefault(entry["body"]["error"]["code"], set()).add(type(caught.value))
+    assert {code for code, kinds in verdicts.items() if kinds == {RateLimited}} == {4, 17, 32, 613, 80000}
+    assert verdicts[190] == {CredentialDead}
+    assert verdicts[100] == verdicts[200] == {SourceFailed}
