@@ -17,6 +17,7 @@ from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("exchange")
+QUEUE_CHANNEL = "gcc_queue"  # NOTIFY; the payload is the queue
 LEASE_S = 60.0  # longer than a batch is old plus the slowest insert; a later ack of a passed lease is skipped
 POLL_S = 1.0  # fallback when a wake-up was missed
 
@@ -102,6 +103,11 @@ class PostgresExchange:
             }
             async with self._pool.connection() as conn:
                 await conn.execute(SQL[statement], arguments)
+
+    async def end_leases(self) -> None:
+        """Make every leased frame ready; only where this process is the database's only one."""
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["end_leases"])
 
     async def depths(self) -> list[QueueDepth]:
         async with self._pool.connection() as conn:

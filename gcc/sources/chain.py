@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
-import httpx
 import trio
 
 from gcc.clock import Clock
@@ -149,7 +149,7 @@ def _without_secrets(answer: Answer, credential: Credential) -> Answer:
 def safe_uri(request: Request) -> str:
     """The request's URL with its parameters, the secret ones as ***."""
     shown = {name: "***" if name.lower() in _SECRET_PARAMS else value for name, value in request.params.items()}
-    return str(httpx.URL(request.url, params=shown)) if shown else request.url
+    return f"{request.url}?{urlencode(shown, safe='*(){},.:')}" if shown else request.url
 
 
 async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T:

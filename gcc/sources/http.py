@@ -8,8 +8,8 @@ Judging the answer is the source's matter.
 import datetime as dt
 import logging
 import math
+import zlib
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -65,9 +65,18 @@ class HttpFetcher:
     """The real fetcher, over one httpx client; use as an async context manager or call aclose()."""
 
     def __init__(self, *, connections_max: int = 100) -> None:
-        # keep-alive below the 5 s after which common servers hang up on idle connections
-        limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=20, keepalive_expiry=4.0)
-        self._client = httpx.AsyncClient(limits=limits, timeout=None, trust_env=False, follow_redirects=False)
+        limits = httpx.Limits(
+            max_connections=connections_max,
+            max_keepalive_connections=connections_max,  # with fewer, a busy crawl opens a new one for most calls
+            keepalive_expiry=4.0,  # below the 5 s after which common servers hang up on idle connections
+        )
+        self._client = httpx.AsyncClient(
+            headers={"accept-encoding": "gzip", "user-agent": "gcc-platform"},
+            limits=limits,
+            timeout=None,  # one deadline for the whole exchange instead, see fetch
+            trust_env=False,
+            follow_redirects=False,
+        )
 
     async def fetch(self, request: Request) -> Answer:
         begun = trio.current_time()
@@ -83,17 +92,22 @@ class HttpFetcher:
 
     async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         body = bytearray()
-        async with AsyncExitStack() as stack:
-            reply = await stack.enter_async_context(
-                self._client.stream(
-                    request.method, request.url, params=dict(request.params), headers=dict(request.headers)
-                )
-            )
-            async for chunk in reply.aiter_bytes():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise Transient(f"{request.source}: answer too large, more than {BODY_BYTES_MAX >> 20} MiB")
-        return reply.status_code, {name.lower(): value for name, value in reply.headers.items()}, bytes(body)
+        # httpx reads through generators in generators: only what is raised inside the innermost one ends them
+        # all, so a body that is too large is left by cancelling the next read, not by leaving the loop.
+        with trio.CancelScope() as reading:
+            async with self._client.stream(
+                request.method, request.url, params=dict(request.params), headers=dict(request.headers)
+            ) as reply:
+                async for chunk in reply.aiter_raw():
+                    if len(body) + len(chunk) > BODY_BYTES_MAX:
+                        reading.cancel()
+                    else:
+                        body += chunk
+        if reading.cancel_called:
+            raise _too_large(request)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        packed = headers.get("content-encoding") in ("gzip", "x-gzip", "deflate")
+        return reply.status_code, headers, _unpack(body, request) if packed else bytes(body)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -105,6 +119,24 @@ class HttpFetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _unpack(packed: bytearray, request: Request) -> bytes:
+    """The decompressed body; it grows no further than a plain one may."""
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by its header
+    try:
+        body = unpacking.decompress(packed, BODY_BYTES_MAX + 1)
+    except zlib.error as error:
+        raise Transient(f"{request.source}: compressed body cannot be read: {error}") from None
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large(request)
+    if packed and not unpacking.eof:
+        raise Transient(f"{request.source}: compressed body is cut off")
+    return body
+
+
+def _too_large(request: Request) -> Transient:
+    return Transient(f"{request.source}: answer too large, more than {BODY_BYTES_MAX >> 20} MiB")
 
 
 def decode(answer: Answer, source: str) -> Any:

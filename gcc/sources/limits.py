@@ -99,20 +99,22 @@ class _Lane:
         return not self._waiters and self._grant()
 
     async def wait(self, priority: int, wait_s_max: float) -> None:
-        deadline = trio.current_time() + wait_s_max
+        now = trio.current_time()
+        deadline = now + wait_s_max
         waiter = _Waiter((-priority, next(self._arrivals)))
         ahead = bisect.bisect(self._waiters, waiter)
-        if self._free_at(ahead) > deadline:
+        if self._free_at(ahead, now) > deadline:
             raise self._refusal(ahead)
         self._waiters.insert(ahead, waiter)
         if ahead == 0 and len(self._waiters) > 1:
             self._waiters[1].woken.set()  # no longer first: it stops watching the clock
         try:
             while not (self._waiters[0] is waiter and self._grant()):
-                if trio.current_time() >= deadline:  # overtaken by higher priorities
+                now = trio.current_time()
+                if now >= deadline:  # overtaken by higher priorities
                     raise self._refusal(bisect.bisect_left(self._waiters, waiter))
                 waiter.woken = trio.Event()
-                turn_at = self._free_at(0) if self._waiters[0] is waiter else deadline
+                turn_at = self._free_at(0, now) if self._waiters[0] is waiter else deadline
                 with trio.move_on_at(min(turn_at, deadline)):
                     await waiter.woken.wait()
         finally:
@@ -127,20 +129,21 @@ class _Lane:
 
     def _grant(self) -> bool:
         now = trio.current_time()
-        if self._free_at(0) > now:
+        if self._free_at(0, now) > now:
             return False
         self._granted.append(now)
         return True
 
-    def _free_at(self, ahead: int) -> float:
+    def _free_at(self, ahead: int, now: float) -> float:
         """When there is room for one more after `ahead` others, if each takes its turn at once; now, if there is."""
-        now = trio.current_time()
         if len(self._granted) < self.limit.calls:
             return now  # and nobody waits: waiting begins when the window is full
         rounds, place = divmod(ahead, self.limit.calls)
         return max(now, self._granted[place] + self.limit.per_s) + rounds * self.limit.per_s
 
     def _refusal(self, ahead: int) -> LimitRefused:
-        wait_s = self._free_at(ahead) - trio.current_time()
+        now = trio.current_time()
         limit = f"{self.limit.calls} calls per {self.limit.per_s:g} s"
-        return LimitRefused(f"{self.name}: our limit of {limit} is used up", retry_after_s=max(wait_s, 0.0))
+        return LimitRefused(
+            f"{self.name}: our limit of {limit} is used up", retry_after_s=self._free_at(ahead, now) - now
+        )

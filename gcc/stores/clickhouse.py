@@ -18,18 +18,17 @@ import math
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import outcome
 import trio
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, NotSupportedError, ProgrammingError
-from urllib3.exceptions import HTTPError
 
-from gcc.errors import ConfigError, GccError, Permanent, Transient
+from gcc.errors import Transient
 from gcc.stores import clickhouse_clients, migrations, statements
+from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, translated
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any]
@@ -55,22 +54,6 @@ _INSERT = {
     "date_time_input_format": "best_effort",
     "max_partitions_per_insert_block": 0,  # unbounded: one batch of an import may hold years
 }
-# After these the same request may succeed. Among them are those that say nothing about the data: good events
-# are not dead-lettered because a disk is full or a grant is missing.
-_TRANSIENT = {
-    **{3: "UNEXPECTED_END_OF_FILE", 95: "CANNOT_READ_FROM_SOCKET", 96: "CANNOT_WRITE_TO_SOCKET", 198: "DNS_ERROR"},
-    **{203: "NO_FREE_CONNECTION", 209: "SOCKET_TIMEOUT", 210: "NETWORK_ERROR", 279: "ALL_CONNECTION_TRIES_FAILED"},
-    **{159: "TIMEOUT_EXCEEDED", 160: "TOO_SLOW", 394: "QUERY_WAS_CANCELLED", 236: "ABORTED", 341: "UNFINISHED"},
-    **{202: "TOO_MANY_SIMULTANEOUS_QUERIES", 252: "TOO_MANY_PARTS", 473: "DEADLOCK_AVOIDED", 290: "LIMIT_EXCEEDED"},
-    **{173: "CANNOT_ALLOCATE_MEMORY", 241: "MEMORY_LIMIT_EXCEEDED", 439: "CANNOT_SCHEDULE_TASK", 425: "SYSTEM_ERROR"},
-    **{24: "CANNOT_WRITE_TO_OSTREAM", 74: "CANNOT_READ_FROM_FILE_DESCRIPTOR", 75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR"},
-    **{76: "CANNOT_OPEN_FILE", 204: "CANNOT_FSYNC", 243: "NOT_ENOUGH_SPACE", 499: "S3_ERROR"},
-    **{164: "READONLY", 242: "TABLE_IS_READ_ONLY", 225: "NO_ZOOKEEPER", 999: "KEEPER_EXCEPTION"},
-    **{285: "TOO_FEW_LIVE_REPLICAS", 286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE", 319: "UNKNOWN_STATUS_OF_INSERT"},
-    **{192: "UNKNOWN_USER", 193: "WRONG_PASSWORD", 194: "REQUIRED_PASSWORD", 516: "AUTHENTICATION_FAILED"},
-    **{497: "ACCESS_DENIED", 1002: "UNKNOWN_EXCEPTION"},
-}
-_MESSAGE_CHARS_MAX = 500
 _numbers = itertools.count(1)
 
 
@@ -146,7 +129,7 @@ class ClickHouse:
         Raises ConfigError (folder in use or not writable, user refused, no such database) or Transient (server
         away). Waits out its thread when cancelled: connecting is bounded by the clients' own timeouts.
         """
-        with _translated("connecting", config=True):
+        with translated("connecting", starting=True):
             clients = await trio.to_thread.run_sync(self._clients.open, self._sizes)
         self._lanes = {name: Lane(name, members) for name, members in clients.items()}
 
@@ -170,7 +153,7 @@ class ClickHouse:
         settings = {**_INSERT, "insert_deduplication_token": token, "log_comment": tag, "query_id": tag}
 
         def work(client: Client) -> None:
-            with _translated(f"insert into {table}"):
+            with translated(f"insert into {table}"):
                 client.raw_insert(table, insert_block=body, fmt="JSONEachRow", settings=settings)
 
         await self._call("writers", tag, work)
@@ -180,7 +163,7 @@ class ClickHouse:
         tag = _new_tag()
 
         def work(client: Client) -> list[dict[str, Any]]:
-            with _translated("query"):
+            with translated("query"):
                 result = client.query(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag}, query_tz="UTC")
                 return list(result.named_results())
 
@@ -191,7 +174,7 @@ class ClickHouse:
         tag = _new_tag()
 
         def work(client: Client) -> None:
-            with _translated("command"):
+            with translated("command"):
                 client.command(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag})
 
         await self._call("readers", tag, work)
@@ -209,7 +192,7 @@ class ClickHouse:
 
         def work(client: Client) -> None:
             try:
-                with _translated("stream"):
+                with translated("stream"):
                     for chunk in _read_lines(client, _tagged(sql, tag), dict(params or {}), tag):
                         trio.from_thread.run(chunks_in.send, chunk, trio_token=token)
             except trio.BrokenResourceError:
@@ -328,26 +311,6 @@ def _read_lines(client: Client, sql: str, params: dict[str, Any], tag: str) -> I
             if newline:
                 yield whole + newline
         if rest:
-            raise Transient(f"ClickHouse broke off a stream: {rest[:_MESSAGE_CHARS_MAX].decode(errors='replace')}")
+            raise Transient(f"ClickHouse broke off a stream: {rest[:MESSAGE_CHARS_MAX].decode(errors='replace')}")
     finally:
         source.close()
-
-
-@contextmanager
-def _translated(what: str, *, config: bool = False) -> Iterator[None]:
-    """The driver's errors leave the block as Transient, Permanent or, where asked, ConfigError."""
-    try:
-        yield
-    except (ClickHouseError, HTTPError, OSError) as error:
-        raise _judged(error, what, config) from error
-
-
-def _judged(error: Exception, what: str, config: bool) -> GccError:
-    code = getattr(error, "code", None)
-    first_line = str(error).partition("\n")[0].removeprefix(f"Code: {code}. ") or type(error).__name__
-    message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{first_line}"[:_MESSAGE_CHARS_MAX]
-    if config and code in clickhouse_clients.REFUSED_CODES:
-        return ConfigError(f"clickhouse.url: {message}")
-    wrong_use = isinstance(error, (ProgrammingError, DataError, NotSupportedError))
-    permanent = code not in _TRANSIENT if code else wrong_use
-    return Permanent(message) if permanent else Transient(message)

@@ -17,9 +17,6 @@ from clickhouse_connect.driver.exceptions import ProgrammingError
 
 from gcc.errors import ConfigError
 
-REFUSED_CODES = frozenset([81, 192, 193, 194, 516])
-"""Unknown database, user or password: nothing that waiting would mend when a process starts."""
-
 CONNECT_S = 5
 _MB = 1 << 20
 

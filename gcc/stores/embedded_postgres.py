@@ -18,8 +18,8 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -34,6 +34,8 @@ DATABASE = "gcc"
 START_S = 60.0
 """From start to answering; most of it is for recovery after a kill -9, which replays at most max_wal_size."""
 PREDECESSOR_S = 15.0
+LOCK_S = 2.0
+"""A process with much memory takes a moment to die of kill -9, and so to give up its lock."""
 POLL_S = 0.02
 STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """Fast shutdown, immediate shutdown, the end; each with the seconds it gets."""
@@ -67,7 +69,7 @@ class EmbeddedPostgres:
         or cannot be used, Transient when the server does not start or ends by itself (with its last words).
         """
         programs = _programs()
-        with _owned(self._data_dir, self._data_dir / "postgres.lock"):
+        async with _owned(self._data_dir):
             prefix = _as_owner_of(self._folder, programs)
             if not (self._folder / "PG_VERSION").exists():
                 await self._create(prefix, programs)
@@ -87,8 +89,6 @@ class EmbeddedPostgres:
 
     async def _create(self, prefix: list[str], programs: Path) -> None:
         """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""
-        for leftover in self._data_dir.glob("postgres.new-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
         new = self._data_dir / f"postgres.new-{os.getpid()}"
         _own_folder(new, _owner_of(self._folder))
         command = [str(programs / "initdb"), "--pgdata", str(new), "--username=postgres", "--auth=trust"]
@@ -98,6 +98,9 @@ class EmbeddedPostgres:
             with trio.move_on_after(START_S):
                 if await initdb.ended() == 0:
                     new.rename(self._folder)
+                    # What an earlier one left; its programs, which died with it, have stopped writing by now.
+                    for leftover in self._data_dir.glob("postgres.new-*"):
+                        shutil.rmtree(leftover, ignore_errors=True)
                     return
         raise ConfigError(f"no database could be made in {self._folder}: {initdb.last_words()}")
 
@@ -222,27 +225,40 @@ def _programs() -> Path:
     return Path(spec.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
 
 
-@contextmanager
-def _owned(data_dir: Path, lock: Path) -> Iterator[None]:
+@asynccontextmanager
+async def _owned(data_dir: Path) -> AsyncIterator[None]:
     """Hold the lock of a data folder. The kernel frees it when this process dies; no child inherits it."""
+    fd = _lock_file(data_dir)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"data_dir {data_dir} is not writable: {error.strerror}; choose another with --data"
-        ) from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
-            raise ConfigError(f"data folder {data_dir} is in use by process {pid}; stop it or choose another") from None
+        patience = trio.current_time() + LOCK_S
+        while not _locked(fd):
+            if trio.current_time() > patience:
+                pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
+                raise ConfigError(f"data folder {data_dir} is in use by process {pid}; stop it or choose another")
+            await trio.sleep(POLL_S)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _lock_file(data_dir: Path) -> int:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return os.open(data_dir / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"data_dir {data_dir} is not writable: {error.strerror}; choose another with --data"
+        ) from error
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _owner_of(folder: Path) -> tuple[int, int]:

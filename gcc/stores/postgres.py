@@ -164,12 +164,13 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
     async def _drive(self, gen: PQGen[_Result]) -> _Result:
         await self._let_others_run()
+        fd = self.pgconn.socket  # raises when the connection is closed, before the generator has begun
         try:
             wanted = next(gen)
             while True:
                 if wanted == Wait.RW:  # pipelines and large statements: nearly always ready, so no wait
                     await self._let_others_run()
-                wanted = gen.send(await _ready(self.pgconn.socket, wanted))
+                wanted = gen.send(await _ready(fd, wanted))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         except (OSError, trio.ClosedResourceError) as error:
@@ -187,6 +188,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             await self._drive(gen)
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
             self.pgconn.finish()  # the server did not agree in time, or a pipeline is half-read
+            with suppress(psycopg.Error):
+                gen.close()  # now, or a pipeline's would complain when it is collected
 
 
 async def _ready(fd: int, wanted: Wait) -> Ready:

@@ -145,6 +145,11 @@ class PostgresJobs:
     async def expire(self) -> int:
         return await self._move("expire", {}, reason="expired")
 
+    async def end_leases(self) -> None:
+        """Make everything that is PROCESSING due for rescue; only where this process is the database's only one."""
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["end_leases"])
+
     async def _move(
         self, statement: str, arguments: Mapping[str, Any], *, reason: str, traces: Sequence[Frame] = ()
     ) -> int:

@@ -149,10 +149,9 @@ async def intake_open(stage: Stage) -> AsyncIterator[trio.CancelScope]:
             await stage.begun.wait()
             nursery.cancel_scope.cancel()
 
+        nursery.start_soon(close)
         if stage.begun.is_set():
-            nursery.cancel_scope.cancel()
-        else:
-            nursery.start_soon(close)
+            nursery.cancel_scope.cancel()  # before the block can take anything
         try:
             yield nursery.cancel_scope
         except Exception as caught:

@@ -114,8 +114,8 @@ class _Life:
             raise RuntimeError(f"{self.post.child.name} called started() twice")
         self.started_at = trio.current_time()
         self.settled.set()
+        self.post.met = True
         if not self.dismissed:
-            self.post.met = True
             self.post.actor.state = State.RUNNING
 
     async def stop(self) -> None:

@@ -49,12 +49,14 @@ async def _run(settings: Settings) -> None:
 
 def main(argv: list[str]) -> int:
     """0 after a signal; 2 and one sentence where it cannot start."""
+    refusals: list[BaseException] = []
     try:
         trio.run(_run, _settings(argv))
     except* ConfigError as refused:
-        print(next(iter(_leaves(refused))), file=sys.stderr)
-        return 2
-    return 0
+        refusals = _leaves(refused)
+    for refusal in refusals:
+        print(refusal, file=sys.stderr)
+    return 2 if refusals else 0
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -63,12 +63,15 @@ def read(wish: Any, sources: Sequence[str]) -> tuple[str, Kind, float, float]:
     unknown = sorted(set(wish) - {"source", "kind", "rate", "seconds"})
     if unknown:
         raise Permanent(f"unknown field {unknown[0]!r}; known are source, kind, rate, seconds")
-    source, kind = wish.get("source"), wish.get("kind")
-    if source not in sources:
-        raise Permanent(f"source {source!r} is none of {', '.join(sources)}")
-    if kind not in get_args(Kind):
-        raise Permanent(f"kind {kind!r} is none of {', '.join(get_args(Kind))}")
+    source = _one_of(wish, "source", sources)
+    kind: Kind = _one_of(wish, "kind", get_args(Kind))
     return source, kind, _number(wish, "rate", 1.0, 1.0), _number(wish, "seconds", 60.0, 86_400.0)
+
+
+def _one_of(wish: dict[str, Any], field: str, known: Sequence[str]) -> Any:
+    if wish.get(field) not in known:
+        raise Permanent(f"{field} {wish.get(field)!r} is none of {', '.join(known)}")
+    return wish[field]
 
 
 def _number(wish: dict[str, Any], field: str, default: float, largest: float) -> float:

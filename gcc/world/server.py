@@ -39,6 +39,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 UNITS_PER_DAY = 10_000_000  # of a YouTube key: a thousand times the real one, so that a demo never ends
 _BODY_BYTES_MAX = 64 * 1024
 _RATE_WINDOW_S = 10
+_COUNTED = ("calls", "refused", "faults")
+_SHOWN = (*_COUNTED, "per_s")
 _ENDPOINTS = {
     "graph": "GET /graph/v15.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
     "youtube": "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
@@ -97,8 +99,7 @@ class Gate:
 
     def stats(self, now_s: float) -> dict[str, Any]:
         recent = sum(calls for second, calls in self._seconds if second > now_s - _RATE_WINDOW_S)
-        return {**{name: self.counts[name] for name in ("calls", "refused", "faults")},
-                "per_s": recent / _RATE_WINDOW_S}  # fmt: skip
+        return {**{name: self.counts[name] for name in _COUNTED}, "per_s": recent / _RATE_WINDOW_S}
 
     def _count(self, now_s: float) -> None:
         self.counts["calls"] += 1
@@ -164,7 +165,9 @@ class World:
             return gate.api.fail(405)
         match gate.struck(now_s):
             case "429":
-                return gate.api.refuse_rate(1 + int(gate.faults.rng.random() * 2), of_user=gate.faults.rng.random() < 0.5)
+                return gate.api.refuse_rate(
+                    1 + int(gate.faults.rng.random() * 2), of_user=gate.faults.rng.random() < 0.5
+                )
             case "500":
                 return gate.api.fail(500)
             case "timeout":
@@ -196,7 +199,8 @@ class World:
             return self._truth(rest, query)
         if room == "stats" and not rest:
             now_s = trio.current_time()
-            return answer(200, {source: gate.stats(now_s) for source, gate in self._by_source.items()})
+            stats = {source: gate.stats(now_s) for source, gate in self._by_source.items()}
+            return answer(200, {name: {source: stats[source][name] for source in stats} for name in _SHOWN})
         if not room:
             return answer(200, {"endpoints": _ENDPOINTS, "today": self._casts["INSTAGRAM"].today.isoformat()})
         return answer(404, {"error": f"no {room!r} in this world; GET / lists what there is"})

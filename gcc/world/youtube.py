@@ -17,7 +17,11 @@ KEYS = tuple(f"world-yt-{number}" for number in range(1, 4))
 _IDS_MAX = 50
 _PAGE = 5
 _PAGE_MAX = 50
-_PARTS = frozenset({"id", "snippet", "contentDetails", "statistics", "status"})
+_PARTS = {  # known of each collection; a live stream's details are asked for, but no video here was one
+    "channel": frozenset({"id", "snippet", "contentDetails", "statistics", "status"}),
+    "playlistItem": frozenset({"id", "snippet", "contentDetails", "status"}),
+    "video": frozenset({"id", "snippet", "contentDetails", "statistics", "status", "liveStreamingDetails"}),
+}
 _THUMBNAILS = (("default", 120, 90), ("medium", 320, 180), ("high", 480, 360))
 _TOKEN_MARK = 0x9A6E  # tells our page tokens from any other text
 
@@ -80,7 +84,7 @@ class DataApi:
         return error(status, "backendError", "global", "Internal error encountered.", "INTERNAL")
 
     def _channels(self, query: Query) -> dict[str, Any]:
-        parts = _parts(query)
+        parts = _parts(query, "channel")
         if "forHandle" in query:
             found = [self._cast.by_handle(query["forHandle"])]
         elif "id" in query:
@@ -93,13 +97,13 @@ class DataApi:
         return _listing("channel", items, total=len(items), per_page=_per_page(query))
 
     def _playlist_items(self, query: Query) -> dict[str, Any]:
-        parts = _parts(query)
+        parts = _parts(query, "playlistItem")
         playlist_id = _required(query, "playlistId")
         creator = self._cast.by_id("UC" + playlist_id[2:]) if playlist_id.startswith("UU") else None
-        if creator is None:
+        posts = [] if creator is None else self._cast.posts_of(creator)
+        if creator is None or not posts:  # a channel without videos names a playlist that does not exist
             message = "The playlist identified with the request's <code>playlistId</code> parameter cannot be found."
             raise DataError(error(404, "playlistNotFound", "youtube.playlistItem", message))
-        posts = self._cast.posts_of(creator)
         per_page = _per_page(query)
         start = _page_start(query.get("pageToken"), len(posts))
         end = start + per_page
@@ -115,7 +119,7 @@ class DataApi:
         return listing
 
     def _videos(self, query: Query) -> dict[str, Any]:
-        parts = _parts(query)
+        parts = _parts(query, "video")
         _required(query, "id")
         found = [self._cast.video(video_id) for video_id in _ids(query)]
         items = [self._video(*pair, parts) for pair in found if pair is not None]
@@ -149,7 +153,11 @@ class DataApi:
                 "videoCount": str(day.media_count or 0),
             }
         if "status" in parts:
-            item["status"] = {"privacyStatus": "public", "isLinked": True, "longUploadsStatus": "longUploadsUnspecified"}
+            item["status"] = {
+                "privacyStatus": "public",
+                "isLinked": True,
+                "longUploadsStatus": "longUploadsUnspecified",
+            }
         return item
 
     def _playlist_item(
@@ -242,12 +250,12 @@ def duration(seconds: int) -> str:
 
 
 def _listing(what: str, items: Iterable[dict[str, Any]], *, total: int, per_page: int) -> dict[str, Any]:
-    """A list response; like the real one it has no `items` where nothing was found."""
+    """A list response; like the real one it has no `items` where no channel was found, else an empty list."""
     items = list(items)
     response = _head(f"{what}ListResponse", None, total) | {
         "pageInfo": {"totalResults": total, "resultsPerPage": per_page}
     }
-    return response | {"items": items} if items else response
+    return response | {"items": items} if items or what != "channel" else response
 
 
 def _head(what: str, identity: str | None, version: int) -> dict[str, Any]:
@@ -274,10 +282,10 @@ def _required(query: Query, name: str) -> str:
     return query[name]
 
 
-def _parts(query: Query) -> list[str]:
+def _parts(query: Query, what: str) -> list[str]:
     parts = _required(query, "part").split(",")
     for part in parts:
-        if part not in _PARTS:
+        if part not in _PARTS[what]:
             raise DataError(error(400, "unknownPart", "youtube.part", f"'{part}'"))
     return parts
 

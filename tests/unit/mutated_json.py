@@ -11,7 +11,9 @@ ANYTHING = st.recursive(
     | st.integers(-(2**70), 2**70)
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["", "0", "-1", "12", "9" * 30, "٣", "2026-01-01", "0001-01-01T00:00:00+14:00", "PT0S", "P", "\x00"]),
+    | st.sampled_from(
+        ["", "0", "-1", "12", "9" * 30, "٣", "2026-01-01", "0001-01-01T00:00:00+14:00", "PT0S", "P", "\x00"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )

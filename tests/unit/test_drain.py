@@ -244,3 +244,12 @@ async def test_intake_open_cancels_only_its_block(autojump_clock):
         stage.begun.set()
     assert trace == ["waits", "done"]
     assert trio.current_time() == 5.0
+
+
+async def test_intake_open_lets_nothing_through_once_the_stage_has_begun():
+    stage, trace = Stage("s"), []
+    stage.begun.set()
+    async with intake_open(stage):
+        await trio.lowlevel.checkpoint()
+        trace.append("taken")
+    assert not trace

@@ -14,14 +14,14 @@ from tests.unit.test_supervisor import Scene
 
 
 @pytest.fixture
-def scene(autojump_clock):
+def scene():
     return Scene()
 
 
 # Cancellation
 
 
-async def test_cancel_stops_in_reverse_order_each_after_the_end_of_the_next(scene):
+async def test_cancel_stops_in_reverse_order_each_after_the_end_of_the_next(autojump_clock, scene):
     children = [scene.child(name, "run", cleanup_s=2) for name in "abc"]
     assert await scene.watch(*children, seconds=5)
     assert scene.seen == "+a1 +b1 +c1 -c1 -b1 -a1"
@@ -29,13 +29,13 @@ async def test_cancel_stops_in_reverse_order_each_after_the_end_of_the_next(scen
     assert [scene.line(name) for name in "abc"] == [(State.FINISHED, 0, None)] * 3
 
 
-async def test_cancel_stops_nested_children_in_reverse_order(scene):
+async def test_cancel_stops_nested_children_in_reverse_order(autojump_clock, scene):
     inner = scene.supervisor(scene.child("b", "run", cleanup_s=1), scene.child("c", "run", cleanup_s=1), name="inner")
     assert await scene.watch(scene.child("a", "run"), Child("inner", inner.run), scene.child("d", "run", cleanup_s=1))
     assert scene.seen == "+a1 +b1 +c1 +d1 -d1 -c1 -b1 -a1"
 
 
-async def test_a_child_that_is_slow_to_end_holds_up_the_others_for_stop_s_only(scene):
+async def test_a_child_that_is_slow_to_end_holds_up_the_others_for_stop_s_only(autojump_clock, scene):
     children = scene.child("a", "run"), scene.child("b", "run", cleanup_s=50, stop_s=3.0)
     assert await scene.watch(*children, seconds=5)
     assert (scene.times["-a1"], scene.times["-b1"]) == (8.0, 55.0)  # but nothing is left running
@@ -46,14 +46,14 @@ async def test_a_child_that_is_slow_to_end_holds_up_the_others_for_stop_s_only(s
     [("slow", "+a1 -a1"), ("fail", "+a1 +b1 +c1 -a1 -c1 -b1")],
     ids=["during the first start", "during a backoff"],
 )
-async def test_cancel_while_children_are_not_running(scene, first, seen):
+async def test_cancel_while_children_are_not_running(autojump_clock, scene, first, seen):
     children = scene.child("a", first), scene.child("b", "run"), scene.child("c", "run")
     assert await scene.watch(*children, seconds=5, backoff=Backoff(60, 60))
     assert scene.seen == seen
     assert trio.current_time() == 5.0
 
 
-async def test_an_error_at_the_stop_is_recorded_and_does_not_hide_the_cancellation(scene):
+async def test_an_error_at_the_stop_is_recorded_and_does_not_hide_the_cancellation(autojump_clock, scene):
     async def sore_loser(*, task_status):
         task_status.started()
         try:
@@ -67,7 +67,7 @@ async def test_an_error_at_the_stop_is_recorded_and_does_not_hide_the_cancellati
 
 
 @pytest.mark.parametrize("exit_type", [KeyboardInterrupt, SystemExit])
-async def test_keyboard_interrupt_passes_after_the_others_were_stopped(scene, exit_type):
+async def test_keyboard_interrupt_passes_after_the_others_were_stopped(autojump_clock, scene, exit_type):
     async def interrupted(*, task_status):
         task_status.started()
         await trio.sleep(1)
@@ -83,7 +83,7 @@ async def test_keyboard_interrupt_passes_after_the_others_were_stopped(scene, ex
 # stopping()
 
 
-async def test_when_stopping_exits_are_recorded_and_run_returns_when_all_have_ended(scene):
+async def test_when_stopping_exits_are_recorded_and_run_returns_when_all_have_ended(autojump_clock, scene):
     children = scene.child("a", "drain"), scene.child("b", "crash@5"), scene.child("c", "return")
     async with trio.open_nursery() as nursery:
         await nursery.start(scene.supervisor(*children, strategy=Strategy.ONE_FOR_ALL).run)
@@ -101,7 +101,7 @@ async def test_when_stopping_exits_are_recorded_and_run_returns_when_all_have_en
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
-async def test_what_backs_off_when_stopping_begins_is_not_begun_again(scene, strategy):
+async def test_what_backs_off_when_stopping_begins_is_not_begun_again(autojump_clock, scene, strategy):
     children = scene.child("a", "drain"), scene.child("b", "fail"), scene.child("c", "drain")
     async with trio.open_nursery() as nursery:
         await nursery.start(scene.supervisor(*children, strategy=strategy, backoff=Backoff(1000, 1000)).run)
@@ -113,7 +113,7 @@ async def test_what_backs_off_when_stopping_begins_is_not_begun_again(scene, str
     assert [scene.line(name)[0] for name in "abc"] == [State.FINISHED, State.FAILED, State.FINISHED]
 
 
-async def test_stopping_during_the_first_start_begins_no_further_child(scene):
+async def test_stopping_during_the_first_start_begins_no_further_child(autojump_clock, scene):
     children = scene.child("a", "drain"), scene.child("b", "slow"), scene.child("c", "run")
     supervisor = scene.supervisor(*children)
     async with trio.open_nursery() as nursery:
@@ -130,13 +130,30 @@ async def test_stopping_during_the_first_start_begins_no_further_child(scene):
     assert scene.seen == "+a1 +b1 -a1 -b1"
 
 
-async def test_a_child_that_ends_before_its_first_start_when_stopping_is_no_error(scene):
-    scene.stopping = True
-    assert not await scene.watch(scene.child("b", "silent"))
-    assert scene.line("b") == (State.FINISHED, 0, None)
+async def test_a_child_that_ends_before_its_first_start_when_stopping_is_no_error(autojump_clock, scene):
+    async def overtaken(*, task_status):
+        scene.stopping = True
+
+    assert not await scene.watch(Child("a", overtaken), scene.child("b", "run"))
+    assert scene.line("a") == scene.line("b") == (State.FINISHED, 0, None)
+    assert not scene.trace
 
 
-async def test_a_nested_supervisor_ends_with_its_children_when_stopping(scene):
+async def test_a_restart_that_fails_when_stopping_begins_leaves_nobody_waiting(autojump_clock, scene):
+    children = scene.child("a", "drain"), scene.child("x", "fail", "refuse"), scene.child("c", "drain")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(scene.supervisor(*children, strategy=Strategy.REST_FOR_ONE).run)
+        await trio.sleep(2.5)  # the second x is starting, c waits for it
+        scene.stopping = True
+        scene.drained.set()
+        with trio.fail_after(1):
+            while nursery.child_tasks:
+                await wait_all_tasks_blocked(0.01)
+    assert scene.seen == "+a1 +x1 +c1 -x1 -c1 +x2 -a1 -x2"
+    assert [scene.line(name)[0] for name in "axc"] == [State.FINISHED, State.FAILED, State.FINISHED]
+
+
+async def test_a_nested_supervisor_ends_with_its_children_when_stopping(autojump_clock, scene):
     inner = scene.supervisor(scene.child("b", "drain"), name="inner")
     async with trio.open_nursery() as nursery:
         await nursery.start(scene.supervisor(scene.child("a", "drain"), Child("inner", inner.run)).run)
@@ -156,6 +173,7 @@ class Frantic:
         self.rng = random.Random(seed)
         self.running = []
         self.begun = []
+        self.started = set()
 
     def child(self, name):
         async def run(*, task_status):
@@ -164,9 +182,10 @@ class Frantic:
             self.begun.append(name)
             try:
                 await trio.sleep(self.rng.choice([0, 0, 1, 3]))
-                if self.rng.random() < 0.15 and self.begun.count(name) > 1:
+                if self.rng.random() < 0.15 and name in self.started:  # a failing first start would end it all
                     raise OSError("cannot start")
                 task_status.started()
+                self.started.add(name)
                 await trio.sleep(self.rng.choice([1, 2, 3, 10, 50]))
                 if self.rng.random() < 0.7:
                     raise ValueError("broke")
@@ -179,8 +198,8 @@ class Frantic:
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
-@pytest.mark.parametrize("seed", range(10))
-async def test_no_child_is_lost_or_doubled_whatever_fails(scene, strategy, seed):
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_child_is_lost_or_doubled_whatever_fails(autojump_clock, scene, strategy, seed):
     frantic = Frantic(seed)
     children = [frantic.child(name) for name in "abcde"]
     permanent = [child.name for child in children if child.restart is Restart.PERMANENT]
@@ -189,12 +208,12 @@ async def test_no_child_is_lost_or_doubled_whatever_fails(scene, strategy, seed)
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(supervisor.run)
-        for _ in range(20):
+        for _ in range(4):
             before = len(frantic.begun)
             await trio.sleep(200)
             begun_lately = set(frantic.begun[before:])
             assert begun_lately >= {name for name in permanent if name not in frantic.running}
         nursery.cancel_scope.cancel()
     assert not frantic.running
-    assert all(frantic.begun.count(name) > 20 for name in permanent[:1])
+    assert frantic.begun.count(permanent[0]) > 10
     assert {scene.line(child.name)[0] for child in children} <= {State.FINISHED, State.FAILED}

@@ -1,4 +1,4 @@
-"""The SQL model graph: SELECT files with `ref()` and `source()`, read, checked and put in order. Pure but for reading files.
+"""The SQL model graph: SELECT files with `ref()` and `source()`, read, checked and put in order.
 
 In: `sql/models/{staging,marts}/NAME.sql`, Jinja templates that begin with comment lines:
 

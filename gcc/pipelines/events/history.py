@@ -13,6 +13,7 @@ import math
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -94,7 +95,9 @@ class HistoryImport:
         if not unique:
             return
         async with self._pool.transaction() as conn:
-            cursor = await conn.execute(SQL["remember_snapshots"], {"ids": [row.event_id for row in unique]})
+            # A literal: psycopg would dump the ids one by one, which costs more than the insert.
+            ids = "{" + ",".join(str(row.event_id) for row in unique) + "}"
+            cursor = await conn.execute(SQL["remember_snapshots"], {"ids": ids})
             new = {event_id for (event_id,) in await cursor.fetchall()}
             packed = frames(PROFILE_LOG.route, _new_lines(batch, new), self._clock.new_id)
             await outbox.put(conn, list(packed))
@@ -127,7 +130,7 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
         raise Malformed("platform", f"{platform!r} is not one of {', '.join(PLATFORMS)}")
     profile_id = _text(row, "profile_id")
     handle = _text(row, "handle").removeprefix("@")
-    at = _time(_text(row, "timestamp"))
+    at, at_text = _time(_text(row, "timestamp"))
     metrics: dict[str, int | float | None] = {}
     dimensions: dict[str, Any] = {}
     for name, value in row.items():
@@ -146,7 +149,7 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
     event_id = uuid.uuid5(NAMESPACE, key)
     event = ProfileLog(
         event_id=str(event_id),
-        event_timestamp=timestamp(at),
+        event_timestamp=at_text,
         origin=SOURCE,
         source=source,
         platform=platform,
@@ -179,7 +182,9 @@ def _number(name: str, value: Any) -> int | float:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def _time(text: str) -> dt.datetime:
+@lru_cache(maxsize=256)  # a day's snapshots share their time
+def _time(text: str) -> tuple[dt.datetime, str]:
+    """The time in UTC, and as events carry it."""
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -191,7 +196,7 @@ def _time(text: str) -> dt.datetime:
         raise Malformed("timestamp", f"{text!r} is out of range") from None
     if not 2000 <= at.year <= 2100:
         raise Malformed("timestamp", f"{text!r} is not between 2000 and 2100")
-    return at
+    return at, timestamp(at)
 
 
 async def _rows(chunks: AsyncIterable[bytes], report: ImportReport) -> AsyncIterator[tuple[int, Mapping[str, Any]]]:

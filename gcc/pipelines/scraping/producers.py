@@ -8,7 +8,6 @@ from collections import defaultdict
 from typing import Any
 
 import trio
-from psycopg.types.json import Jsonb
 
 from gcc.channels.memory import Signal
 from gcc.errors import ConfigError
@@ -45,17 +44,7 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
             ]
         )
         enqueued += len(rows)
-    async with pool.connection() as conn:
-        await conn.execute(
-            HISTORY["reach"], {"name": "first_crawl_enqueued", "detail": Jsonb({"jobs": enqueued})}
-        )
     return enqueued
-
-
-async def first_crawl_progress(pool: Pool) -> tuple[int, int]:
-    """(ended, all) jobs of the first crawl."""
-    rows = await _rows(pool, HISTORY["first_crawl"], {})
-    return int(rows[0][0]), int(rows[0][1])
 
 
 class StaleProfiles:

@@ -47,7 +47,7 @@ class DataApi:
 
     async def _uploaded(self, playlist_id: str, visit: Visit) -> list[str]:
         """The latest uploads' ids. A channel that never uploaded names a playlist that does not exist."""
-        params = {"part": "snippet,contentDetails", "playlistId": playlist_id, "maxResults": str(POSTS_MAX)}
+        params = {"part": "contentDetails", "playlistId": playlist_id, "maxResults": str(POSTS_MAX)}
         try:
             return data_parse.video_ids(await self._ask("playlistItems", params, visit))[:POSTS_MAX]
         except NotFound as absent:

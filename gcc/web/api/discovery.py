@@ -194,7 +194,7 @@ def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
 def platform_named(text: str) -> shapes.Platform:
     """The platform of a path, upper-case. Raises INVALID_PLATFORM."""
     for platform in shapes.PLATFORMS:
-        if text.upper() == platform:
+        if text.isascii() and text.upper() == platform:
             return platform
     reason = f"{text[:40]!r} is not one of {', '.join(shapes.PLATFORMS)}"
     raise ApiError(Code.INVALID_PLATFORM, f"platform {reason}", errors=[{"path": "platform", "reason": reason}])

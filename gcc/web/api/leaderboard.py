@@ -42,8 +42,8 @@ class Leaderboard:
             Route(
                 "POST", PATH + path, name, summary, handler,
                 data=list[shapes.LeaderboardRow], body=shapes.LeaderboardBody, parts=platform | parts,
-                errors=(Code.INVALID_PLATFORM, Code.INVALID_BODY, Code.INVALID_DATE, Code.INVALID_CURSOR,
-                        Code.CURSOR_EXPIRED, Code.BODY_TOO_LARGE, *errors),
+                errors=(Code.INVALID_PLATFORM, Code.INVALID_DATE, Code.INVALID_CURSOR,
+                        Code.CURSOR_EXPIRED, *errors),
                 description="Ordered by rank, then profile id. Creators whose rank cannot be computed are not listed.",
             )
             for path, name, summary, handler, parts, errors in (

@@ -45,7 +45,10 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
 
 def errors_of(route: Route) -> tuple[Code, ...]:
     """Every error that a route can answer."""
-    return tuple(dict.fromkeys((*(() if route.open else GUARDED), *route.errors, *EVERYWHERE)))
+    guarded = () if route.open else GUARDED
+    asked = () if route.query is None else (Code.INVALID_PARAMETER,)
+    sent = () if route.body is None else (Code.INVALID_BODY, Code.BODY_TOO_LARGE)
+    return tuple(dict.fromkeys((*guarded, *asked, *sent, *route.errors, *EVERYWHERE)))
 
 
 def _schemas(routes: list[Route]) -> tuple[dict[tuple[str, str], Any], dict[str, Any]]:

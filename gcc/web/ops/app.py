@@ -59,7 +59,7 @@ def ops_app(composer: Composer, *, token: str, draining: trio.Event) -> QuartTri
         return _json({"status": "SUCCESS", "data": {"role": role, "state": platform.state()}, "meta": {}}, 202)
 
     @app.websocket("/ws")
-    async def live() -> None:
+    async def feed() -> None:
         access.check_reader(websocket)
         try:
             with composer.hub.client() as client:
@@ -127,6 +127,10 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
         response.headers["x-bb-requestid"] = g.request_id
         return response
 
+    @app.after_websocket
+    async def after_websocket(response: Any) -> Any:
+        return response and await after(response)  # there is none where it was accepted
+
 
 def _page(app: QuartTrio, access: Access) -> None:
     files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
@@ -174,7 +178,7 @@ def _probes(app: QuartTrio, composer: Composer) -> None:
         return Response(generate_latest(platform.metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _role(body: bytes) -> str | None:
+def _role(body: str | bytes) -> str | None:
     """The role of a drain request: none for an empty body, `{}` or null. Raises Refused (400, 422)."""
     try:
         asked = json.loads(body or b"{}")

@@ -1,5 +1,6 @@
 -- description: One row per profile and local month with its ranks: by followers, engagement rate and views; overall and within
---   its category, language and country (whose case is ignored, as the API ignores it). Equal values share a rank; a rank whose value (or group) is unknown is null.
+--   its category, language and country (upper and lower case are the same, as they are for the API). Equal values share a
+--   rank; a rank whose value (or group) is unknown is null.
 -- materialized: table
 -- tags: core
 -- unique_key: platform, month, profile_id

@@ -1,4 +1,5 @@
--- description: Snapshots of posts, one row a snapshot (twice until merges, if it was delivered twice). Names and casts only.
+-- description: Snapshots of posts, one row a snapshot. Names and casts only.
+--   A snapshot that was delivered twice stands here twice until a merge: readers take argMax by version.
 -- materialized: view
 -- tags: core
 select
@@ -7,7 +8,7 @@ select
     post_id,
     shortcode,
     event_timestamp as at,
-    -- The order of snapshots, total: equal times are told apart by id. One number, because argMax by a tuple is 4 times slower.
+    -- The order of snapshots; equal times are told apart by id. One number: argMax by a tuple is 4 times slower.
     toInt128(toUnixTimestamp64Micro(event_timestamp)) * 9223372036854775808 + bitShiftRight(cityHash64(event_id), 1) as version,
     insert_timestamp as inserted_at,
     publish_time,

@@ -1,16 +1,18 @@
--- description: Snapshots of profiles, one row a snapshot (twice until merges, if it was delivered twice). Names and casts only.
+-- description: Snapshots of profiles, one row a snapshot. Names and casts only.
+--   A snapshot that was delivered twice stands here twice until a merge: readers take argMax by version.
 -- materialized: view
 -- tags: core
 select
     platform,
     profile_id,
     event_timestamp as at,
-    -- The order of snapshots, total: equal times are told apart by id. One number, because argMax by a tuple is 4 times slower.
+    -- The order of snapshots; equal times are told apart by id. One number: argMax by a tuple is 4 times slower.
     toInt128(toUnixTimestamp64Micro(event_timestamp)) * 9223372036854775808 + bitShiftRight(cityHash64(event_id), 1) as version,
     toDate(event_timestamp, '{{ var("timezone") }}') as date,
     insert_timestamp as inserted_at,
     source,
-    nullIf(handle, '') as handle,
+    -- A YouTube channel's handle stands among the dimensions; the column holds its id.
+    coalesce(nullIf(JSONExtractString(dimensions, 'handle'), ''), nullIf(profile_log.handle, '')) as handle,
     followers,
     following,
     media_count,
@@ -24,4 +26,4 @@ select
     category,
     language,
     country
-from {{ source('_e', 'profile_log_events') }}
+from {{ source('_e', 'profile_log_events') }} as profile_log

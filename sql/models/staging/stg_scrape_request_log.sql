@@ -1,4 +1,5 @@
--- description: Changes of status of scrape jobs, one row a change (twice until merges). Names and casts only.
+-- description: Changes of status of scrape jobs, one row a change (twice until a merge, if it was delivered twice).
+--   Names and casts only.
 -- materialized: view
 -- tags: core
 select

@@ -75,3 +75,7 @@ order by queue;
 insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key)
 values (%(id)s, %(queue)s, %(exchange)s, %(key)s, %(frame_id)s, %(events)s, %(reason)s, %(object_key)s)
 on conflict (id) do nothing;
+
+-- name: end_leases
+-- Only where no other process can hold one: what a dead predecessor held is ready at once.
+update queue_message set lease_until = null where lease_until is not null;

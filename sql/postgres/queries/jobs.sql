@@ -103,15 +103,13 @@ returning id, flow, platform, params, priority, attempt, retry_count, seq, statu
 -- name: status
 select status, data, extract(epoch from due_at - now())::float8 from scrape_request_log where id = %(id)s;
 
--- name: counts
-select flow, status, count(*) from scrape_request_log group by flow, status;
-
--- name: failures_last_hour
-select count(*) from scrape_request_log where status = 'FAILED' and scraped_at > now() - interval '1 hour';
-
 -- name: put_outbox
 insert into outbox (frame_id, exchange, routing_key, events, body)
 select * from unnest(%(ids)s::uuid[], %(exchanges)s::text[], %(keys)s::text[], %(events)s::integer[], %(bodies)s::bytea[]);
 
 -- name: notify
 select pg_notify(%(channel)s, %(payload)s);
+
+-- name: end_leases
+-- Only where no other process can hold one: what a dead predecessor held is rescued at once.
+update scrape_request_log set lease_until = now() - interval '1 second' where status = 'PROCESSING';

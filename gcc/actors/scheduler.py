@@ -1,0 +1,281 @@
+"""The scheduler: runs what is declared as schedules, by cron in UTC, while this process leads.
+
+In: Schedules, a Leader, a drain stage. Out: their effects, and one row a run (ScheduleRuns): RUNNING,
+then COMPLETE, FAILED or CANCELLED, with what it answered. `overview()` shows last and next runs.
+
+A schedule never overlaps itself: a due time that comes while it runs is skipped, a trigger waits. A
+transient failure is tried again with backoff until the schedule's timeout; any other ends the run as
+FAILED and stays here: the next due time is a new chance. Runs are cancelled when the term is lost,
+when the drain stage begins (the scheduler then finishes) and at the timeout. Runs of a leader that died
+are closed as CANCELLED by the next one.
+"""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import trio
+from cronsim import CronSim, CronSimError
+
+from gcc.actors.leader import Leader
+from gcc.clock import Clock
+from gcc.errors import ConfigError, LeaseLost, Permanent, Transient
+from gcc.stores.schedule_runs import ScheduleRun
+from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.drain import Stage, intake_open
+from gcc.supervisor.lifecycle import Actor, State, one_line
+
+WALL_CLOCK_S = 30.0
+"""A long wait for a due time looks at the clock this often: the system may have slept, or been set."""
+RECORD_S = 5.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`run` does the work and returns the detail of its row (JSON). `catch_up`: "one" makes up, at the
+    start, for due times missed while nobody led and for a run that was cut off; "none" waits for the next.
+    Without a cron line it runs by trigger only."""
+
+    name: str
+    cron: str | None
+    run: Callable[[], Awaitable[Mapping[str, Any]]]
+    timeout_s: float = 600.0
+    catch_up: Literal["one", "none"] = "none"
+
+    def __post_init__(self) -> None:
+        try:
+            self.next_after(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+        except (CronSimError, StopIteration) as error:
+            raise ConfigError(
+                f"analytics.schedules.{self.name}: {self.cron!r} is no cron line ({error});"
+                " write minute hour day month weekday"
+            ) from None
+
+    def next_after(self, at: dt.datetime) -> dt.datetime | None:
+        """The first due time later than `at` (aware), in UTC; None without a cron line."""
+        return next(CronSim(self.cron, at.astimezone(dt.UTC))) if self.cron else None
+
+
+class ScheduleRuns(Protocol):
+    """Where runs are recorded. Raises Transient when that is away, LeaseLost when the term is over."""
+
+    async def begin(self, run: ScheduleRun, term: int) -> None: ...
+    async def end(self, run: ScheduleRun) -> None: ...
+    async def close_stale(self, term: int, now: dt.datetime) -> int: ...
+    async def last(self) -> dict[str, ScheduleRun]: ...
+
+
+@dataclass
+class _Reign:
+    """The time of one term: runs live in its nursery and end with it."""
+
+    term: int
+    nursery: trio.Nursery
+
+
+class Scheduler:
+    def __init__(
+        self,
+        schedules: Sequence[Schedule],
+        runs: ScheduleRuns,
+        leader: Leader,
+        stage: Stage,
+        actor: Actor,
+        clock: Clock,
+        *,
+        backoff: Backoff = Backoff(1.0, 60.0),  # noqa: B008 (frozen)
+    ) -> None:
+        self._schedules = {schedule.name: schedule for schedule in schedules}
+        if len(self._schedules) != len(schedules):
+            raise ConfigError(f"schedule names must differ: {', '.join(sorted(s.name for s in schedules))}")
+        self._runs = runs
+        self._leader = leader
+        self._stage = stage
+        self._actor = actor
+        self._clock = clock
+        self._backoff = backoff
+        self._busy = {name: trio.Lock() for name in self._schedules}
+        self._last: dict[str, ScheduleRun] = {}
+        self._due: dict[str, dt.datetime] = {}
+        self._reign: _Reign | None = None
+        self._reign_began = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run schedules whenever this process leads; finishes when the drain stage has begun."""
+        with self._stage.member("scheduler"):
+            task_status.started()
+            async with intake_open(self._stage):
+                while True:
+                    self._actor.state = State.WAITING
+                    await self._lead(await self._leader.elected())
+        self._actor.state = State.FINISHED
+
+    async def trigger(self, name: str, *, lead_s: float = 30.0) -> ScheduleRun:
+        """Run a schedule now, after the run that is under way if there is one, and return the ended run.
+
+        Raises Permanent for an unknown name, Transient when this process does not lead within `lead_s`
+        or the platform drains. How the run ended is its status. Cancelled: the run itself goes on.
+        """
+        if name not in self._schedules:
+            raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
+        with trio.move_on_after(lead_s):
+            async with intake_open(self._stage):
+                while self._reign is None:
+                    await self._reign_began.wait()
+        if self._reign is None or self._stage.begun.is_set():
+            raise Transient(f"schedule {name} was not triggered: this process drains or does not lead")
+        reign, ended = self._reign, trio.Event()
+        run = self._new_run(name)
+
+        async def execute() -> None:
+            try:
+                await self._execute(self._schedules[name], run, reign.term)
+            finally:
+                run.ended_at = run.ended_at or self._clock.now()  # cancelled while it waited for its turn
+                ended.set()
+
+        reign.nursery.start_soon(execute)
+        await ended.wait()
+        return run
+
+    def overview(self) -> list[dict[str, Any]]:
+        """A line a schedule: name, cron, running, next_run (RFC 3339, None while not leading) and last_run."""
+        return [
+            {
+                "name": schedule.name,
+                "cron": schedule.cron,
+                "running": self._busy[schedule.name].locked(),
+                "next_run": _rfc3339(self._due.get(schedule.name) if self._reign else None),
+                "last_run": _line(self._last.get(schedule.name)),
+            }
+            for schedule in self._schedules.values()
+        ]
+
+    async def _lead(self, term: int) -> None:
+        """One term: take over what the last leader left, then keep every schedule until the term is over."""
+        async with trio.open_nursery() as nursery:
+
+            async def stop_when_deposed() -> None:
+                await self._leader.deposed(term)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(stop_when_deposed)
+            try:
+                if await self._take_over(term):
+                    self._reign = _Reign(term, nursery)
+                    self._reign_began.set()
+                    self._actor.state = State.RUNNING
+                    for schedule in self._schedules.values():
+                        nursery.start_soon(self._keep, schedule, term)
+                    await trio.sleep_forever()  # until the term is over or the drain cancels
+            finally:
+                if self._reign is not None:
+                    self._reign, self._reign_began = None, trio.Event()
+
+    async def _take_over(self, term: int) -> bool:
+        """Close runs of leaders that died and read the last runs; False when the term is over already."""
+        failures = 0
+        while self._leader.term == term:
+            try:
+                if stale := await self._runs.close_stale(term, self._clock.now()):
+                    self._actor.erred(f"{stale} runs of a leader that went away were closed as CANCELLED")
+                self._last = await self._runs.last()
+            except Transient as error:
+                failures += 1
+                self._actor.erred(error)
+                await trio.sleep(self._backoff.delay_s(failures, self._clock.rng))
+            else:
+                return True
+        return False
+
+    async def _keep(self, schedule: Schedule, term: int) -> None:
+        due = self._first_due(schedule)
+        while due is not None:
+            self._due[schedule.name] = due
+            while (left_s := (due - self._clock.now()).total_seconds()) > 0:  # noqa: ASYNC110
+                await trio.sleep(min(left_s, WALL_CLOCK_S))
+            if not self._busy[schedule.name].locked():
+                await self._execute(schedule, self._new_run(schedule.name), term)
+            due = schedule.next_after(self._clock.now())
+
+    def _first_due(self, schedule: Schedule) -> dt.datetime | None:
+        now, last = self._clock.now(), self._last.get(schedule.name)
+        if schedule.catch_up == "one" and last is not None:
+            missed = schedule.next_after(last.started_at)
+            if last.status == "CANCELLED" or (missed is not None and missed <= now):
+                return now
+        return schedule.next_after(now)
+
+    def _new_run(self, name: str) -> ScheduleRun:
+        return ScheduleRun(self._clock.new_id(), name, "RUNNING", self._clock.now())
+
+    async def _execute(self, schedule: Schedule, run: ScheduleRun, term: int) -> None:
+        """Run once and leave `run` ended, whatever happens."""
+        run.status, run.detail = "CANCELLED", {"error": "cancelled"}  # unless something better follows
+        async with self._busy[schedule.name]:
+            self._last[schedule.name] = run
+            self._actor.in_flight += 1
+            run.started_at = self._clock.now()
+            try:
+                with trio.move_on_after(schedule.timeout_s) as limit:
+                    await self._attempt(schedule, run, term)
+                if limit.cancelled_caught:
+                    self._fail(run, f"not done within {schedule.timeout_s:g} s; last error: {_error(run)}")
+            except LeaseLost as error:
+                run.detail = {"error": one_line(error)}
+            except Exception as error:  # a schedule is like a message: its bug is its own, the others go on
+                self._fail(run, one_line(error))
+            finally:
+                self._actor.in_flight -= 1
+                run.ended_at = self._clock.now()
+                with trio.move_on_after(RECORD_S, shield=True):
+                    await self._record_end(run)
+
+    async def _attempt(self, schedule: Schedule, run: ScheduleRun, term: int) -> None:
+        """Try until it succeeds or fails for good; the caller's deadline bounds the tries."""
+        failures, recorded = 0, False
+        while True:
+            try:
+                if not recorded:
+                    await self._runs.begin(run, term)
+                    recorded = True
+                run.detail = await schedule.run()
+                run.status = "COMPLETE"
+                self._actor.processed()
+                return
+            except Transient as error:
+                failures += 1
+                self._actor.erred(f"{schedule.name}: {one_line(error)}")
+                run.detail = {"error": one_line(error)}
+                await trio.sleep(error.retry_after_s or self._backoff.delay_s(failures, self._clock.rng))
+
+    def _fail(self, run: ScheduleRun, error: str) -> None:
+        run.status, run.detail = "FAILED", {"error": error}
+        self._actor.erred(f"{run.schedule}: {error}")
+
+    async def _record_end(self, run: ScheduleRun) -> None:
+        try:
+            await self._runs.end(run)
+        except Transient as error:  # the row stays RUNNING until the next leader closes it
+            self._actor.erred(error)
+
+
+def _error(run: ScheduleRun) -> str:
+    return str((run.detail or {}).get("error", "none"))
+
+
+def _rfc3339(at: dt.datetime | None) -> str | None:
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
+
+
+def _line(run: ScheduleRun | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    status = run.status if run.ended_at else "RUNNING"
+    return {
+        "status": status,
+        "started_at": _rfc3339(run.started_at),
+        "ended_at": _rfc3339(run.ended_at),
+        "detail": run.detail,
+    }

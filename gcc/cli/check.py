@@ -1,0 +1,64 @@
+"""`check`: asks a running platform, or opens the folder of a stopped one itself."""
+
+import argparse
+import json
+from typing import Any
+
+import trio
+
+from gcc.cli.client import NotRunning, find, settings_of
+from gcc.config import Settings
+from gcc.errors import ConfigError
+from gcc.pipelines.events.check import CheckReport, check
+from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.postgres import Pool
+from gcc.tree import open_clickhouse
+
+LABELS = {
+    "jobs_complete": "jobs complete",
+    "events_emitted": "events emitted",
+    "events_stored": "events stored",
+    "dead_lettered": "dead-lettered",
+    "outbox_pending": "in the outbox",
+    "queued": "in queues",
+    "in_flight": "of these leased",
+    "missing": "MISSING",
+    "doubled": "DOUBLED",
+}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    try:
+        report: dict[str, Any] = find(arguments).ask("POST", "/api/check")["data"]
+    except NotRunning:
+        report = trio.run(_check_folder, settings_of(arguments)).as_dict()
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        for name, label in LABELS.items():
+            print(f"{label:<16}{report[name]:>12,}")
+        if not report["settled"]:
+            print("events were moving during the check; missing is a lower bound")
+    return 0 if report["missing"] == report["doubled"] == 0 else 1
+
+
+async def _check_folder(settings: Settings) -> CheckReport:
+    """Open the stores of a stopped platform, read, close. ConfigError: somebody else has them."""
+    if settings.postgres.url == "embedded" and not (settings.data_dir / "postgres").is_dir():
+        raise ConfigError(f"data_dir {settings.data_dir} holds no platform; name its folder with --data")
+    async with trio.open_nursery() as nursery:
+        conninfo = settings.postgres.url
+        if conninfo == "embedded":
+            embedded = EmbeddedPostgres(settings.data_dir, fsync=settings.postgres.fsync)
+            await nursery.start(embedded.run)
+            conninfo = embedded.conninfo
+        pool = Pool(conninfo, 2, name="check")
+        clickhouse = open_clickhouse(settings)
+        await clickhouse.open()
+        try:
+            report = await check(pool, clickhouse)
+        finally:
+            await clickhouse.aclose()
+            await pool.aclose()
+        nursery.cancel_scope.cancel()
+    return report

@@ -1,0 +1,38 @@
+"""`import-history FILE`: past snapshots into a running platform; safe to run again."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gcc.cli.client import find
+from gcc.errors import ConfigError
+
+CHUNK_BYTES = 256 * 1024
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if arguments.file is None:
+        raise ConfigError("import-history needs a file: import-history FILE")
+    running = find(arguments)
+    answer = running.ask("POST", "/api/import-history", content=_chunks(arguments.file), name=arguments.file.name)
+    report = answer["data"]
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print(f"{report['rows']:,} rows: {report['imported']:,} imported, {report['duplicates']:,} were there already")
+        for entry in report["rejected"][:20]:
+            print(f"line {entry['line']}: {entry['field']}: {entry['reason']}", file=sys.stderr)
+        if report["rejected_total"] > 20:
+            print(f"... {report['rejected_total']:,} rows were rejected; --json lists more", file=sys.stderr)
+    return 1 if report["rejected_total"] else 0
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as source:
+            while chunk := source.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise ConfigError(f"file {file} cannot be read: {error.strerror}") from None

@@ -1,0 +1,28 @@
+"""Where log lines go: stderr, JSON a line, or a readable console where stderr is a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+from gcc.config import Settings
+
+
+def configure(settings: Settings) -> None:
+    """Set structlog (and the standard logging under libraries) up for this process."""
+    level = logging.getLevelNamesMapping()[settings.logging.level.upper()]
+    terminal = sys.stderr.isatty()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal, key="at"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

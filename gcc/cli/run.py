@@ -1,0 +1,99 @@
+"""`run`: starts the platform, prints its URLs when it is ready, and stays until it has drained.
+
+SIGTERM and SIGINT ask for the drain; a second one cancels at once, which loses nothing.
+"""
+
+import argparse
+import signal
+import sys
+
+import structlog
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gcc.cli import logs
+from gcc.cli.client import settings_of
+from gcc.clock import SystemClock
+from gcc.config import Settings
+from gcc.supervisor.supervisor import RestartsExceeded
+from gcc.tree import Tree
+
+LOOK_S = 0.5
+STEP_PERCENT = 10  # without a terminal, progress is a log line each
+
+log = structlog.get_logger()
+
+
+def main(arguments: argparse.Namespace) -> int:
+    settings = settings_of(arguments)
+    logs.configure(settings)
+    try:
+        return trio.run(run, settings)
+    except RestartsExceeded as error:
+        print(f"gcc: {error}", file=sys.stderr)
+        return 1
+
+
+async def run(settings: Settings) -> int:
+    """The exit code: 0 after a drain, 130 after a second signal. Raises what `Tree.run` raises."""
+    tree = Tree(settings, SystemClock())
+    failure: Exception | None = None
+    code = 0
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                nonlocal code
+                async for number in signals:
+                    if tree.drain.draining:
+                        log.warning("cancelled by a second signal")
+                        code = 130
+                        nursery.cancel_scope.cancel()
+                    log.info("draining", signal=signal.Signals(number).name, grace_s=settings.grace_s)
+                    tree.drain.request(signal.Signals(number).name)
+
+            nursery.start_soon(listen)
+            nursery.start_soon(_accompany, tree)
+            log.info("starting", data_dir=str(settings.data_dir), roles=settings.roles)
+            try:
+                await tree.run()
+            except Exception as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return code
+
+
+async def _accompany(tree: Tree) -> None:
+    """Say when it is ready and where, then show the first crawl's progress."""
+    await tree.ready.wait()
+    print(f"ready {tree.urls['ops']}/?token={tree.ops_token}", flush=True)
+    for name, url in sorted(tree.urls.items()):
+        log.info("open", name=name, url=url)
+    if sys.stderr.isatty():
+        await _bar(tree)
+    else:
+        await _steps(tree)
+
+
+async def _bar(tree: Tree) -> None:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("first crawl", total=None)
+        while not tree.counts.crawled:
+            done, total = tree.counts.crawl or (0, 0)
+            progress.update(task, completed=done, total=total or None)
+            await trio.sleep(LOOK_S)
+
+
+async def _steps(tree: Tree) -> None:
+    told = 0
+    while not tree.counts.crawled:
+        done, total = tree.counts.crawl or (0, 0)
+        percent = 100 * done // total if total else 0
+        if percent >= told + STEP_PERCENT:
+            told = percent - percent % STEP_PERCENT
+            log.info("first crawl", done=done, total=total)
+        await trio.sleep(LOOK_S)

@@ -1,0 +1,107 @@
+"""`status [--watch]`: what a running platform is doing, once or followed live in the terminal."""
+
+import argparse
+import json
+from typing import Any
+
+import trio
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gcc.cli.client import Running, find
+from gcc.cli.live import messages
+
+COLOURS = {"ready": "green", "running": "green", "starting": "yellow", "draining": "yellow", "failed": "red"}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    running = find(arguments)
+    if arguments.watch:
+        try:
+            trio.run(_watch, running, arguments.json)
+        except* KeyboardInterrupt:
+            pass
+        return 0
+    status = running.ask("GET", "/api/status")
+    if arguments.json:
+        print(json.dumps(status))
+    else:
+        Console().print(screen(status, running.page))
+    return 0 if status["state"] == "ready" else 1
+
+
+async def _watch(running: Running, as_json: bool) -> None:
+    async with messages(running) as live_messages:
+        if as_json:
+            async for message in live_messages:
+                print(json.dumps(message), flush=True)
+            return
+        with Live(console=Console(), auto_refresh=False) as live:
+            async for message in live_messages:
+                live.update(screen(message, running.page), refresh=True)
+
+
+def screen(status: dict[str, Any], page: str) -> Group:
+    """The status object as people read it."""
+    state = status["state"]
+    head = Text.assemble(
+        (state, f"bold {COLOURS.get(state, 'white')}"),
+        f"  up {_duration(status['uptime_s'])}",
+        f"  {_number(status['events_per_s'])} events/s",
+        f"  lag {_number(status['stored_lag_s'])} s",
+        f"  in flight {status['in_flight']:,}",
+        f"  {page}",
+    )
+    parts: list[Any] = [head]
+    crawl = status.get("first_crawl")
+    if crawl and crawl["done"] < crawl["total"]:
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            "first crawl", ProgressBar(total=crawl["total"], completed=crawl["done"], width=40),
+            f"{crawl['done']:,} of {crawl['total']:,}",
+        )  # fmt: skip
+        parts.append(bar)
+    parts += [_actors(status["actors"]), _channels(status["channels"]), _jobs(status)]
+    return Group(*parts)
+
+
+def _actors(actors: list[dict[str, Any]]) -> Table:
+    table = Table("actor", "state", box=None, header_style="bold")
+    for title in ("restarts", "rate/s", "in flight", "lag s"):
+        table.add_column(title, justify="right")
+    table.add_column("last error", overflow="ellipsis", no_wrap=True)
+    for actor in actors:
+        table.add_row(
+            actor["name"], Text(actor["state"], COLOURS.get(actor["state"], "default")), str(actor["restarts"]),
+            _number(actor["rate_per_s"]), f"{actor['in_flight']:,}", _number(actor["lag_s"]), actor["last_error"] or "",
+        )  # fmt: skip
+    return table
+
+
+def _channels(channels: list[dict[str, Any]]) -> Table:
+    table = Table("channel", box=None, header_style="bold")
+    table.add_column("used", justify="right")
+    table.add_column("size", justify="right")
+    for channel in channels:
+        table.add_row(channel["name"], _number(channel["used"]), _number(channel["size"]))
+    return table
+
+
+def _jobs(status: dict[str, Any]) -> Text:
+    counts = "  ".join(f"{state} {count:,}" for state, count in sorted(status["jobs"].items()))
+    return Text.assemble(("jobs  ", "bold"), counts or "none")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,121 @@
+"""What happens once in a platform's life: past snapshots are imported, everybody followed is crawled for the
+first time, and when all of that is stored the marts are built and synced.
+
+Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there.
+"""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+import trio
+from psycopg.types.json import Jsonb
+
+from gcc.actors.patience import Patience
+from gcc.actors.scheduler import Schedule
+from gcc.config import Settings
+from gcc.errors import Transient
+from gcc.pipelines.events.history import HistoryImport
+from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
+from gcc.stores import statements
+from gcc.stores.jobs import Jobs
+from gcc.stores.postgres import Pool
+from gcc.supervisor.drain import Stage, intake_open
+from gcc.supervisor.lifecycle import Actor, State
+
+SQL = statements.load("history")
+LOOK_S = 0.5
+Past = Callable[[], Mapping[str, AsyncIterator[bytes]]]
+
+log = structlog.get_logger()
+
+
+class FirstStart:
+    """`past` gives what to import, by name; `then` is run once all of it is stored (None: nobody here can)."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        jobs: Jobs,
+        history: HistoryImport,
+        *,
+        actor: Actor,
+        intake: Stage,
+        rng: random.Random,
+        past: Past,
+        then: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._pool = pool
+        self._jobs = jobs
+        self._history = history
+        self._actor = actor
+        self._intake = intake
+        self._patience = Patience(actor, rng)
+        self._past = past
+        self._then = then
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until all steps are done, or until the drain begins."""
+        task_status.started()
+        async with intake_open(self._intake):
+            await self._until_done("history_imported", self._import_past)
+            await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
+            await self._until_done("first_crawl_stored", self._wait_until_stored)
+            if self._then is not None:
+                await self._until_done("first_models", self._build_marts)
+
+    async def _until_done(self, milestone: str, step: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        while True:
+            try:
+                if await self._rows("milestone", name=milestone):
+                    return
+                detail = await step()
+                await self._reach(milestone, detail)
+            except Transient as error:
+                await self._patience.wait_after(error)
+            else:
+                self._patience.reset()
+                self._actor.state = State.RUNNING
+                log.info("milestone", name=milestone, **detail)
+
+    async def _import_past(self) -> dict[str, Any]:
+        imported = 0
+        for name, chunks in self._past().items():
+            async with aclosing(chunks):  # type: ignore[type-var]
+                report = await self._history.run(name, chunks)
+            imported += report.imported
+            self._actor.processed(report.imported)
+        return {"imported": imported}
+
+    async def _enqueue_crawl(self) -> dict[str, Any]:
+        return {"jobs": await enqueue_first_crawl(self._pool, self._jobs)}
+
+    async def _wait_until_stored(self) -> dict[str, Any]:
+        while True:
+            ((ended, jobs),) = await self._rows("first_crawl")
+            ((idle,),) = await self._rows("idle")
+            if ended == jobs and idle:
+                return {"jobs": jobs}
+            await trio.sleep(LOOK_S)
+
+    async def _build_marts(self) -> dict[str, Any]:
+        assert self._then is not None
+        began = trio.current_time()
+        await self._then()
+        return {"seconds": round(trio.current_time() - began, 1)}
+
+    async def _rows(self, statement: str, **arguments: Any) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as conn:
+            return await (await conn.execute(SQL[statement], arguments)).fetchall()
+
+    async def _reach(self, milestone: str, detail: dict[str, Any]) -> None:
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["reach"], {"name": milestone, "detail": Jsonb(detail)})
+
+
+def stale_profiles_schedule(settings: Settings, pool: Pool, jobs: Jobs) -> Schedule:
+    """The daily producer, at midnight in India."""
+    producer = StaleProfiles(pool, jobs, stale_s=settings.web.stale_after_s)
+    return Schedule("stale_profiles", "30 18 * * *", producer, timeout_s=600.0)

@@ -1,0 +1,168 @@
+"""Objects: named, immutable blobs (media, staging files, dead letters). The port, and a folder as its store.
+
+In: a key such as "dead-letters/2026-03-04/queue/id.json" and bytes, whole or as they come. Out: the bytes,
+in chunks. A put is atomic: readers see the old object or the new one, whole; if it fails or is cancelled,
+the old one stays. Permanent: a key that is not allowed, an object that does not exist. Transient: a full
+disk and the like.
+"""
+
+import errno
+import itertools
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import IO, ParamSpec, Protocol, TypeVar
+
+import trio
+
+from gcc.errors import Permanent, Transient
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CHUNK_BYTES = 1 << 20
+CLEANUP_S = 5.0
+"""How long a failed put may take to remove its temporary file, shielded."""
+
+
+class Objects(Protocol):
+    """The port. Keys: parts joined by '/', none empty, none beginning with a dot."""
+
+    async def put(self, key: str, data: bytes | AsyncIterable[bytes]) -> int:
+        """Store an object, in place of an older one; returns its size in bytes. An async generator is closed."""
+        ...
+
+    def get(self, key: str) -> AsyncIterator[bytes]:
+        """The object in chunks of at most CHUNK_BYTES. Permanent, at the first step, when it does not exist."""
+        ...
+
+    async def read(self, key: str) -> bytes:
+        """The object whole. Permanent when it does not exist."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; one that does not exist is as good as removed."""
+        ...
+
+    async def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix` (any text; "" for every key), sorted."""
+        ...
+
+
+def checked(key: str) -> str:
+    """The key itself. Permanent when it could leave the store, hide in it, or name nothing."""
+    if "\0" in key or any(not part or part.startswith(".") for part in key.split("/")):
+        raise Permanent(f"object key {key[:200]!r} is not allowed: parts joined by '/', not empty, no leading dot")
+    return key
+
+
+def missing(key: str) -> Permanent:
+    return Permanent(f"object {key} does not exist")
+
+
+class FolderObjects:
+    """Objects as files below `root`. File work runs in threads. `fsync`: a put survives a power loss."""
+
+    def __init__(self, root: Path, *, fsync: bool = False) -> None:
+        self._root = root
+        self._fsync = fsync
+
+    async def put(self, key: str, data: bytes | AsyncIterable[bytes]) -> int:
+        path = self._root / checked(key)
+        size = 0
+        async with AsyncExitStack() as stack:
+            if aclose := getattr(data, "aclose", None):
+                stack.push_async_callback(aclose)
+            file = await _in_thread(key, _create, path.parent)
+            try:
+                async for chunk in _pieces(data):
+                    size += await _in_thread(key, file.write, chunk)
+                await _in_thread(key, _commit, file, path, self._fsync)
+            except BaseException:
+                with trio.move_on_after(CLEANUP_S, shield=True):
+                    await _in_thread(key, _discard, file)
+                raise
+        return size
+
+    async def get(self, key: str) -> AsyncIterator[bytes]:
+        file = await _in_thread(key, open, self._root / checked(key), "rb")
+        with file:
+            while chunk := await _in_thread(key, file.read, CHUNK_BYTES):
+                yield chunk
+
+    async def read(self, key: str) -> bytes:
+        return await _in_thread(key, (self._root / checked(key)).read_bytes)
+
+    async def delete(self, key: str) -> None:
+        path = self._root / checked(key)
+        await _in_thread(key, lambda: path.unlink(missing_ok=True))
+
+    async def keys(self, prefix: str) -> list[str]:
+        folder = prefix.rpartition("/")[0]
+        top = self._root / checked(folder) if folder else self._root
+        found = await _in_thread(prefix, _walk, self._root, top)
+        return sorted(key for key in found if key.startswith(prefix))
+
+
+async def _in_thread(key: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """One piece of file work; not interrupted midway. OSErrors leave as ours, naming the key."""
+    try:
+        return await trio.to_thread.run_sync(lambda: work(*args, **kwargs))
+    except FileNotFoundError as error:
+        raise missing(key) from error
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise Permanent(f"object {key}: a part of the key is a file where a folder is due, or a folder") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise Permanent(f"object {key[:200]}...: the key is too long") from error
+        raise Transient(f"object {key[:200]}: {error.strerror}") from error
+
+
+async def _pieces(data: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(data, bytes):
+        for start in range(0, len(data), CHUNK_BYTES):
+            yield data[start : start + CHUNK_BYTES]
+    else:
+        async for chunk in data:
+            yield chunk
+
+
+def _create(folder: Path) -> IO[bytes]:
+    """A new file beside the one it will become, hidden by its dot; leftovers of killed processes are passed over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        try:
+            return (folder / f".{number}.part").open("xb")
+        except FileExistsError:
+            continue
+    raise AssertionError("counting ended")
+
+
+def _commit(file: IO[bytes], path: Path, fsync: bool) -> None:
+    file.flush()
+    if fsync:
+        os.fsync(file.fileno())
+    file.close()
+    os.replace(file.name, path)
+    if fsync:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _discard(file: IO[bytes]) -> None:
+    try:
+        file.close()
+    finally:
+        Path(file.name).unlink(missing_ok=True)
+
+
+def _walk(root: Path, top: Path) -> list[str]:
+    found: list[str] = []
+    for folder, _, names in os.walk(top):
+        place = Path(folder).relative_to(root)
+        found += ((place / name).as_posix() for name in names if not name.startswith("."))
+    return found

@@ -1,0 +1,166 @@
+"""Tables of PostgreSQL that are replaced whole: a fresh one is filled beside the live one, checked, then swapped in.
+
+In: newline-delimited JSON whose keys are the live table's columns. Out: a live table of the same name,
+columns, constraints and index names, and its row in `sync_snapshot`. A reader finds the old table or the
+new one, never none and never half of one; the old one stays as `NAME__old` for those who still read it.
+
+Raises Permanent where the rows do not fit (types, checks, doubled keys), Transient where the database is
+away or a lock was not given within 2 s; the live table is then as it was. Cancelled: the same.
+"""
+
+import datetime as dt
+import re
+import uuid
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from gcc.errors import Permanent
+from gcc.stores import statements
+from gcc.stores.leadership import hold
+from gcc.stores.postgres import Connection, Pool
+
+_SQL = statements.load("sync")
+_INDEX = re.compile(r"CREATE (UNIQUE )?INDEX \S+ ON \S+ (USING .*)", re.DOTALL)
+_KINDS = {"p": "primary key", "u": "unique"}
+_NAME_BYTES_MAX = 63
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One run of a sync: what `sync_snapshot` says of the live table. `as_of` is when the export began."""
+
+    table: str
+    id: uuid.UUID
+    rows: int
+    as_of: dt.datetime
+
+
+class SyncedTables:
+    def __init__(self, pool: Pool, *, leader: str) -> None:
+        """`leader` is the name whose term fences a swap."""
+        self._pool = pool
+        self._leader = leader
+
+    async def columns(self, table: str) -> list[str]:
+        """The live table's columns. Permanent when there is no such table."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_SQL["columns"], {"table": table})
+            names = [name for (name,) in await cursor.fetchall()]
+        if not names:
+            raise Permanent(f"table {table} does not exist; run the migrations")
+        return names
+
+    async def clear(self, table: str) -> None:
+        """Drop what earlier runs left: the table that the last one replaced, and a half-filled one."""
+        async with self._pool.transaction() as connection:
+            await connection.execute(_SQL["lock_timeout"])
+            for leftover in (_spare(table, "old"), _spare(table, "new")):
+                await connection.execute(_statement("drop", table=leftover))
+
+    async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
+        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet."""
+        new = _spare(table, "new")
+        async with self._pool.transaction() as connection:
+            with _refused(table):
+                await connection.execute(_statement("create", new=new, live=table))
+                await connection.execute(_SQL["create_lines"])
+                async with connection.cursor() as cursor, cursor.copy(_SQL["copy_lines"]) as copy:
+                    async for chunk in lines:
+                        await copy.write(chunk)
+                await connection.execute(_statement("insert_lines", new=new, live=table))
+        async with self._pool.connection() as connection:
+            with _refused(table):
+                for index, definition, kind in await self._indexes(connection, table):
+                    await _build_index(connection, new, index, definition, kind)
+            await connection.execute(_statement("analyze", new=new))
+
+    async def counts(self, table: str) -> tuple[int, int]:
+        """Rows of the fresh table, and of the live one."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_statement("counts", new=_spare(table, "new"), live=table))
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0]), int(row[1])
+
+    async def swap(self, snapshot: Snapshot, term: int) -> None:
+        """Put the fresh table in the live one's place and record the snapshot, in one transaction.
+
+        Raises LeaseLost when the term is over, Transient as above: then nothing has happened, or all of it;
+        calling it again is safe.
+        """
+        table = snapshot.table
+        async with self._pool.transaction() as connection:
+            done = await connection.execute(_SQL["swapped"], {"table": table, "snapshot_id": snapshot.id})
+            if await done.fetchone():
+                return  # the last try's answer was lost after its commit
+            await connection.execute(_SQL["lock_timeout"])
+            await connection.execute(_statement("lock", live=table))
+            await hold(connection, self._leader, term)
+            await self._rename(connection, table, _spare(table, "old"), to_old=True)
+            await self._rename(connection, _spare(table, "new"), table, to_old=False)
+            await connection.execute(
+                _SQL["record_snapshot"],
+                {
+                    "table": table,
+                    "snapshot_id": snapshot.id,
+                    "term": term,
+                    "rows": snapshot.rows,
+                    "as_of": snapshot.as_of,
+                },
+            )
+
+    async def _indexes(self, connection: Connection, table: str) -> list[tuple[str, str, str]]:
+        return await (await connection.execute(_SQL["indexes"], {"table": table})).fetchall()
+
+    async def _rename(self, connection: Connection, table: str, name: str, *, to_old: bool) -> None:
+        """A table and its indexes; the constraints of its indexes follow."""
+        for index, _, _ in await self._indexes(connection, table):
+            new_name = _spare(index, "old") if to_old else index.removesuffix("__new")
+            await connection.execute(_statement("rename_index", index=index, new_name=new_name))
+        await connection.execute(_statement("rename_table", table=table, new_name=name))
+
+
+async def _build_index(connection: Connection, new: str, index: str, definition: str, kind: str) -> None:
+    parts = _INDEX.fullmatch(definition)
+    if parts is None:
+        raise Permanent(f"index {index} cannot be rebuilt from {definition!r}")
+    name = _spare(index, "new")
+    unique, using = sql.SQL("unique" if parts[1] else ""), sql.SQL(parts[2])  # as the server wrote it
+    await connection.execute(
+        sql.SQL(_SQL["create_index"]).format(
+            unique=unique, index=sql.Identifier(name), new=sql.Identifier(new), using=using
+        )
+    )
+    if kind:
+        await connection.execute(
+            sql.SQL(_SQL["add_constraint"]).format(
+                new=sql.Identifier(new), index=sql.Identifier(name), kind=sql.SQL(_KINDS[kind])
+            )
+        )
+
+
+def _statement(name: str, **identifiers: str) -> sql.Composed:
+    text = sql.SQL(_SQL[name])
+    return text.format(**{key: sql.Identifier(value) for key, value in identifiers.items()})
+
+
+def _spare(name: str, suffix: str) -> str:
+    spare = f"{name}__{suffix}"
+    if len(spare.encode()) > _NAME_BYTES_MAX:
+        raise Permanent(f"{spare!r} is longer than PostgreSQL's {_NAME_BYTES_MAX} bytes; shorten {name!r}")
+    return spare
+
+
+@contextmanager
+def _refused(table: str) -> Iterator[None]:
+    """What PostgreSQL says against the rows leaves the block as Permanent."""
+    try:
+        yield
+    except (psycopg.IntegrityError, psycopg.DataError, psycopg.NotSupportedError) as error:
+        detail = error.diag.message_detail or ""
+        reason = f"{error.diag.message_primary or error} {detail}".rstrip()
+        raise Permanent(f"rows for {table} were refused: {reason}") from error

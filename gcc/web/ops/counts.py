@@ -1,0 +1,33 @@
+"""What only the database knows about the running platform, for the dashboard: jobs, queues, lag, first crawl."""
+
+from collections import defaultdict
+
+from gcc.channels.exchange import Exchange
+from gcc.stores import statements
+from gcc.stores.postgres import Pool
+from gcc.web.ops.snapshot import Counts
+
+SQL = statements.load("counts")
+
+
+class PlatformCounts:
+    def __init__(self, pool: Pool, exchange: Exchange) -> None:
+        self._pool = pool
+        self._exchange = exchange
+        self.crawl: tuple[int, int] | None = None  # (ended, all) jobs of the first crawl, as last read
+        self.crawled = False  # the first crawl has ended: its counts move no more
+
+    async def read(self) -> Counts:
+        """One look at everything. Transient: the database is away."""
+        async with self._pool.connection() as conn:
+            by_flow: dict[str, dict[str, int]] = defaultdict(dict)
+            for flow, status, count in await (await conn.execute(SQL["jobs"])).fetchall():
+                by_flow[flow][status] = count
+            ((failures, outbox_s),) = await (await conn.execute(SQL["trouble"])).fetchall()
+            if not self.crawled:
+                ((done, total, enqueued),) = await (await conn.execute(SQL["first_crawl"])).fetchall()
+                self.crawl = (done, total) if total else None
+                self.crawled = bool(enqueued and done == total)
+        queues = await self._exchange.depths()
+        lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues)])
+        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s)

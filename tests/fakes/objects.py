@@ -1,0 +1,45 @@
+"""Objects in memory: what simulations use. It passes the contract tests of the folder."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AsyncExitStack
+
+import trio
+
+from gcc.stores.objects import CHUNK_BYTES, checked, missing
+
+
+class MemoryObjects:
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    async def put(self, key: str, data: bytes | AsyncIterable[bytes]) -> int:
+        checked(key)
+        await trio.lowlevel.checkpoint()
+        if not isinstance(data, bytes):
+            async with AsyncExitStack() as stack:
+                if aclose := getattr(data, "aclose", None):
+                    stack.push_async_callback(aclose)
+                data = b"".join([chunk async for chunk in data])
+        self._objects[key] = data
+        return len(data)
+
+    async def get(self, key: str) -> AsyncIterator[bytes]:
+        data = await self.read(key)
+        for start in range(0, len(data), CHUNK_BYTES):
+            yield data[start : start + CHUNK_BYTES]
+            await trio.lowlevel.checkpoint()
+
+    async def read(self, key: str) -> bytes:
+        await trio.lowlevel.checkpoint()
+        try:
+            return self._objects[checked(key)]
+        except KeyError:
+            raise missing(key) from None
+
+    async def delete(self, key: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self._objects.pop(checked(key), None)
+
+    async def keys(self, prefix: str) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return sorted(key for key in self._objects if key.startswith(prefix))

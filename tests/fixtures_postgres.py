@@ -1,0 +1,90 @@
+"""A real PostgreSQL for tests: one embedded server a session, a fresh migrated database a test.
+
+`database` is the conninfo of a database with every migration applied, dropped after the test; `pool` is a
+`Pool` on it. `postgres_server` is the server itself, for tests that make their own databases.
+"""
+
+import itertools
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import trio
+from psycopg.conninfo import make_conninfo
+
+from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.migrations import migrate_postgres
+from gcc.stores.postgres import Connection, Pool
+from gcc.stores.statements import SQL
+
+TEMPLATE = "gcc_template"
+READY_S = 120.0
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """conninfo of a session's server (database postgres, all rights), with the migrated template in it."""
+    data_dir = Path(tempfile.mkdtemp(prefix="gcc-tests-"))
+    answers: queue.SimpleQueue[tuple[str, trio.lowlevel.TrioToken, trio.CancelScope] | BaseException]
+    answers = queue.SimpleQueue()
+
+    async def serve() -> None:
+        server = EmbeddedPostgres(data_dir, fsync=False)
+        conninfo = make_conninfo(server.conninfo, dbname="postgres")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            async with await Connection.connect(conninfo) as connection:
+                await connection.execute(f"create database {TEMPLATE}")
+            await migrate_postgres(make_conninfo(conninfo, dbname=TEMPLATE), SQL / "postgres")
+            answers.put((conninfo, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
+
+    def run() -> None:
+        try:
+            trio.run(serve)
+        except BaseException as error:
+            answers.put(error)
+
+    # The server dies with the thread that started it (see EmbeddedPostgres): this one lives for the session.
+    thread = threading.Thread(target=run, name="postgres_server")
+    thread.start()
+    try:
+        answer = answers.get(timeout=READY_S)
+        if isinstance(answer, BaseException):
+            raise answer
+        conninfo, token, scope = answer
+        yield conninfo
+        token.run_sync_soon(scope.cancel)
+    finally:
+        thread.join(READY_S)
+        shutil.rmtree(data_dir)
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_server: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    """A blocking connection that makes and drops databases."""
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        yield admin
+
+
+@pytest.fixture
+def database(postgres_server: str, postgres_admin: "psycopg.Connection[tuple[object, ...]]") -> Iterator[str]:
+    """conninfo of a fresh database with every migration applied."""
+    name = f"test_{next(_numbers)}"
+    postgres_admin.execute(f"create database {name} template {TEMPLATE} strategy file_copy".encode())
+    yield make_conninfo(postgres_server, dbname=name)
+    postgres_admin.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """A pool of four on the test's database."""
+    pool = Pool(database, 4, name="test")
+    yield pool
+    await pool.aclose()

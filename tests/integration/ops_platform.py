@@ -1,0 +1,177 @@
+"""A platform for the ops port's tests: the real board, channels, metrics and drain, filled with believable work."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import httpx
+import trio
+
+from gcc.channels.exchange import QueueDepth
+from gcc.channels.memory import Channels, ChannelUse
+from gcc.clock import SystemClock
+from gcc.config import Bind
+from gcc.errors import Transient
+from gcc.metrics import Metrics
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board, State
+from gcc.web import serving
+from gcc.web.ops.app import ops_app
+from gcc.web.ops.snapshot import Composer, Counts, Platform
+
+TOKEN = "a-token-of-the-tests"
+STAGES = ("intake", "scrapers", "relay", "sinkers", "web")
+INSTAGRAM, YOUTUBE = "refresh_profile_by_handle", "refresh_yt_profiles"
+ACTORS = {
+    "stores/postgres": State.RUNNING,
+    "stores/clickhouse": State.RUNNING,
+    "stores/notifications": State.RUNNING,
+    "scraping": State.RUNNING,
+    f"scraping/scraper {INSTAGRAM}": State.RUNNING,
+    f"scraping/scraper {YOUTUBE}": State.RUNNING,
+    "scraping/producer": State.WAITING,
+    "scraping/maintenance": State.WAITING,
+    "events": State.RUNNING,
+    "events/relay": State.RUNNING,
+    "events/sinker profile_log": State.RUNNING,
+    "events/sinker post_log": State.BACKOFF,
+    "events/sinker scrape_request_log": State.RUNNING,
+    "events/sinker trace_log": State.RUNNING,
+    "analytics/scheduler": State.WAITING,
+    "analytics/transformer": State.WAITING,
+    "analytics/sync": State.WAITING,
+    "web/gateway": State.RUNNING,
+    "web/ops": State.RUNNING,
+    "world": State.RUNNING,
+}
+
+
+@dataclass
+class World:
+    """What the tests turn: everything that the port reports has its handle here."""
+
+    board: Board = field(default_factory=lambda: Board(SystemClock().now))
+    metrics: Metrics = field(default_factory=Metrics)
+    drain: Drain = field(default_factory=lambda: Drain(STAGES, 20.0))
+    state: str = "ready"
+    asked: list[tuple[str | None, str]] = field(default_factory=list)
+    counts_down: bool = False
+    urls: dict[str, str] = field(default_factory=lambda: {"gateway": "http://127.0.0.1:8009"})
+    counts: Counts = field(
+        default_factory=lambda: Counts(
+            jobs_by_flow={
+                INSTAGRAM: {"PENDING": 412, "PROCESSING": 16, "COMPLETE": 571, "FAILED": 1},
+                YOUTUBE: {"PENDING": 240, "PROCESSING": 8, "COMPLETE": 752},
+            },
+            queues=[
+                QueueDepth("post_log_events_q", 48_210, 2_000, 41.0),
+                QueueDepth("profile_log_events_q", 1_350, 1_000, 2.4),
+                QueueDepth("scrape_request_log_events_q", 0, 0, 0.0),
+                QueueDepth("trace_log_events_q", 734, 0, 0.8),
+            ],
+            first_crawl=(1_324, 2_000),
+            failures_last_hour=3,
+            stored_lag_s=2.4,
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for name, state in ACTORS.items():
+            self.board.actor(name).state = state
+        self.channels = Channels()
+        self._ends = [self.channels.open(f"jobs {INSTAGRAM}", 32), self.channels.open(f"jobs {YOUTUBE}", 16)]
+        for _ in range(27):
+            self._ends[0][0].send_nowait("job")
+        self.channels.watch("pool actors", lambda: ChannelUse("pool actors", 9, 12))
+        self.channels.watch("pool web", lambda: ChannelUse("pool web", 1, 8))
+        scraper = self.board.actor(f"scraping/scraper {INSTAGRAM}")
+        scraper.in_flight, scraper.lag_s = 16, 3.2
+        self.board.actor(f"scraping/scraper {YOUTUBE}").in_flight = 8
+        sinker = self.board.actor("events/sinker post_log")
+        sinker.restarts, sinker.in_flight, sinker.lag_s = 2, 2000, 41.0
+        sinker.erred(Transient("ClickHouse: Code 241, memory limit (total) exceeded: would use 921.40 MiB"))
+        self.board.actor("scraping/producer").erred(Transient("source instagram answered 429; Retry-After 12 s"))
+
+    def close(self) -> None:
+        for send, receive in self._ends:
+            send.close()
+            receive.close()
+
+    def request_drain(self, role: str | None, reason: str) -> None:
+        self.asked.append((role, reason))
+        if role is None:
+            self.state = "draining"
+            self.drain.request(reason)
+
+    async def count(self) -> Counts:
+        await trio.lowlevel.checkpoint()
+        if self.counts_down:
+            raise Transient("PostgreSQL does not answer: connection refused")
+        return self.counts
+
+    def store(self, events: int, seconds: float) -> None:
+        """One insert, as a sinker counts it."""
+        self.metrics.stored_events.labels("profile_log_events").inc(events)
+        self.metrics.flush_seconds.labels("profile_log_events").observe(seconds)
+        self.board.actor("events/sinker profile_log").processed(events)
+
+    def platform(self) -> Platform:
+        return Platform(
+            board=self.board,
+            channels=self.channels.uses,
+            counts=self.count,
+            metrics=self.metrics,
+            state=lambda: self.state,
+            request_drain=self.request_drain,
+            drain=self.drain,
+            clock=SystemClock(),
+            urls=self.urls,
+        )
+
+    def set_counts(self, **changes: object) -> None:
+        self.counts = replace(self.counts, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Port:
+    """An ops port that answers: `url` without a slash at its end; `stop()` lets it end as a drain does."""
+
+    url: str
+    composer: Composer
+    draining: trio.Event
+    returned: trio.Event
+
+    @property
+    def number(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    async def stop(self) -> None:
+        self.draining.set()
+        with trio.fail_after(10):
+            await self.returned.wait()
+
+
+@asynccontextmanager
+async def ops_port(world: World, *, port: int = 0, token: str = TOKEN) -> AsyncIterator[Port]:
+    """The real app behind the real server; stopped when the block ends."""
+    composer = Composer(world.platform())
+    draining, returned = trio.Event(), trio.Event()
+    app = ops_app(composer, token=token, draining=draining)
+
+    async def run(*, task_status: trio.TaskStatus[str]) -> None:
+        await serving.serve(app, Bind(port=port), key="ops.port", draining=draining, grace_s=5, task_status=task_status)
+        returned.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(composer.run)
+        url = await nursery.start(run)
+        world.urls["ops"] = url
+        opened = Port(url, composer, draining, returned)
+        yield opened
+        await opened.stop()
+        nursery.cancel_scope.cancel()
+
+
+def client(port: Port, *, token: str | None = TOKEN) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.AsyncClient(base_url=port.url, headers=headers, timeout=5)

@@ -1,0 +1,383 @@
+"""The discovery service over real HTTP and real stores."""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from gcc.stores import profiles_read
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.postgres import Pool
+from gcc.stores.tenant import Tenant
+from gcc.web.api.refresh import Refreshed
+from tests.integration.api_serving import (
+    NOW,
+    Api,
+    add_instagram,
+    add_posts,
+    add_youtube,
+    insert,
+    mark_synced,
+    serving_api,
+)
+
+PROFILE = "/discovery-service/api/profile"
+CHANNEL = "UCabcdefghijklmnopqrstuv"
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture
+async def api(pool: Pool, clickhouse: ClickHouse) -> AsyncIterator[Api]:
+    async with serving_api(pool, clickhouse) as api:
+        yield api
+
+
+async def test_a_fresh_profile_comes_from_postgres(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "Chai.Walk", full_name="Chai ☕", engagement_rate=2.5)
+    await add_posts(pool, "ig-chai.walk", [*(NOW - n * DAY for n in range(1, 15)), None])
+    for name in ("Chai.Walk", "chai.walk", "@CHAI.WALK"):
+        response = await api.get(f"{PROFILE}/instagram/{name}")
+        assert response.status_code == 200
+    content = response.json()
+    data = content["data"]
+    assert content["meta"] == {"cursor": None, "total": None, "as_of": "2026-10-15T19:00:00Z", "source": "postgres"}
+    assert (data["platform"], data["handle"], data["full_name"]) == ("INSTAGRAM", "Chai.Walk", "Chai ☕")
+    assert (data["followers"], data["engagement_rate"], data["following"]) == (1000, 2.5, None)
+    assert data["audience_gender"] == {"f": 0.6, "m": 0.4} and data["keywords"] == ["food", "travel"]
+    assert [post["likes"] for post in data["recent_posts"]] == list(range(12))  # newest first, dated ones only
+    assert data["recent_posts"][0]["publish_time"] == "2026-10-14T20:00:00Z"
+    assert api.refresher.asked == []
+
+
+async def test_a_youtube_profile_by_handle_and_by_channel_id(api: Api, pool: Pool) -> None:
+    await add_youtube(pool, CHANNEL, "MasalaMedia")
+    await add_youtube(pool, "UC-another", CHANNEL)  # a handle that looks like the id of another channel
+    await add_youtube(pool, "UC-hindi", "हिन्दी")
+    by_handle = (await api.get(f"{PROFILE}/YouTube/@masalamedia")).json()["data"]
+    by_id = (await api.get(f"{PROFILE}/YOUTUBE/{CHANNEL}")).json()["data"]
+    assert by_handle == by_id
+    assert (by_id["platform"], by_id["channel_id"], by_id["subscribers"]) == ("YOUTUBE", CHANNEL, 5000)
+    assert (await api.get(f"{PROFILE}/YOUTUBE/{quote('हिन्दी')}")).json()["data"]["channel_id"] == "UC-hindi"
+
+
+async def test_of_two_accounts_with_one_handle_the_one_seen_last_is_meant(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "taken", followers=2, scraped_at=NOW)
+    await add_instagram(pool, "TAKEN", profile_id="renamed", followers=1, id=uuid.uuid4(), scraped_at=NOW - DAY)
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/Taken")).json()["data"]["followers"] == 2
+
+
+async def test_a_missing_profile_is_scraped_within_the_request(api: Api, pool: Pool) -> None:
+    api.refresher.refreshed = Refreshed("COMPLETE", "")
+    api.refresher.scrape = lambda: add_instagram(pool, "newcomer", scraped_at=NOW)
+    content = (await api.get(f"{PROFILE}/INSTAGRAM/@NewComer")).json()
+    assert content["meta"]["source"] == "scrape" and content["meta"]["as_of"] == "2026-10-15T20:00:00Z"
+    assert content["data"]["handle"] == "newcomer" and content["data"]["source"] == "graph"
+    assert api.refresher.asked == [("INSTAGRAM", "newcomer", 3.0)]
+
+
+async def test_a_channel_id_is_scraped_in_its_own_case(api: Api) -> None:
+    api.refresher.refreshed = Refreshed("NOT_FOUND", "")
+    await api.get(f"{PROFILE}/YOUTUBE/{CHANNEL}")
+    await api.get(f"{PROFILE}/YOUTUBE/SomeHandle")
+    assert [handle for _, handle, _ in api.refresher.asked] == [CHANNEL, "somehandle"]
+
+
+@pytest.mark.parametrize("query", ["force_refresh=true", "full_refresh=1", "force_refresh", "full_refresh"])
+async def test_a_forced_refresh_scrapes_a_fresh_profile(api: Api, pool: Pool, query: str) -> None:
+    await add_instagram(pool, "fresh")
+    api.refresher.refreshed = Refreshed("COMPLETE", "")
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/fresh?{query}")).json()["meta"]["source"] == "scrape"
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/fresh?force_refresh=false")).json()["meta"]["source"] == "postgres"
+    assert len(api.refresher.asked) == 1
+
+
+REFUSALS = [
+    (Refreshed("NOT_FOUND", "no such user"), 404, "PROFILE_NOT_FOUND", None),
+    (Refreshed("INVALID", "the source refuses this name"), 422, "INVALID_HANDLE", None),
+    (Refreshed("LIMITED", "call budget spent", 12.2), 429, "RATE_LIMITED", "13"),
+    (Refreshed("LIMITED", "call budget spent", 0.01), 429, "RATE_LIMITED", "1"),
+    (Refreshed("LIMITED", "call budget spent"), 429, "RATE_LIMITED", "1"),
+    (Refreshed("FAILED", "source is down", 30.0), 503, "SOURCE_UNAVAILABLE", "30"),
+    (Refreshed("FAILED", "source is down"), 503, "SOURCE_UNAVAILABLE", None),
+    (Refreshed("TIMEOUT", "not done in time"), 504, "SCRAPE_TIMEOUT", None),
+    (Refreshed("COMPLETE", ""), 502, "PROFILE_UNAVAILABLE", None),
+]
+
+
+@pytest.mark.parametrize(("refreshed", "status", "code", "retry_after"), REFUSALS)
+async def test_each_end_of_a_scrape_has_its_own_answer(
+    api: Api, refreshed: Refreshed, status: int, code: str, retry_after: str | None
+) -> None:
+    api.refresher.refreshed = refreshed
+    response = await api.get(f"{PROFILE}/INSTAGRAM/nobody")
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert response.headers.get("retry-after") == retry_after
+    assert ("ratelimit" in response.headers) == (status == 429)
+
+
+@pytest.mark.parametrize("outcome", ["LIMITED", "FAILED", "TIMEOUT"])
+async def test_a_stale_profile_is_answered_with_its_age_when_it_cannot_be_scraped(
+    api: Api, pool: Pool, outcome: Any
+) -> None:
+    await add_instagram(pool, "stale", scraped_at=NOW - 2 * DAY)
+    api.refresher.refreshed = Refreshed(outcome, "not now", 5.0)
+    content = (await api.get(f"{PROFILE}/INSTAGRAM/stale")).json()
+    assert content["meta"]["source"] == "postgres" and content["meta"]["as_of"] == "2026-10-13T20:00:00Z"
+    forced = await api.get(f"{PROFILE}/INSTAGRAM/stale?force_refresh=true")
+    assert forced.status_code in (429, 503, 504)
+
+
+async def test_a_stale_profile_that_is_gone_is_not_found(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "gone", scraped_at=NOW - 2 * DAY)
+    api.refresher.refreshed = Refreshed("NOT_FOUND", "")
+    assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/gone"))[:2] == (404, "PROFILE_NOT_FOUND")
+
+
+async def test_while_draining_nothing_is_scraped(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "stale", scraped_at=NOW - 2 * DAY)
+    api.state = "draining"
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/stale")).json()["meta"]["source"] == "postgres"
+    assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/missing"))[:2] == (503, "DRAINING")
+    assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/stale?force_refresh"))[:2] == (503, "DRAINING")
+    assert api.refresher.asked == []
+
+
+async def test_plan_free_sees_no_contacts_and_no_audience(pool: Pool) -> None:
+    await add_instagram(pool, "shown", phone="+91 1")
+    paid = await profiles_read.find(Tenant(1, "PAID"), pool, "INSTAGRAM", "shown")
+    free = await profiles_read.find(Tenant(1, "FREE"), pool, "INSTAGRAM", "shown")
+    assert paid and free
+    assert paid["email"] == "someone@example.org" and paid["phone"] == "+91 1" and paid["audience_gender"]
+    assert {name for name in paid if paid[name] != free[name]} == {"email", "phone", "audience_gender"}
+    assert free["email"] is None and free["phone"] is None and free["audience_gender"] is None
+
+
+NO_HANDLES = ["é", "कविता", "😀", "a b", "a'b", "a%00b", "x" * 31, "@", "a;drop", "%ff", "a\\b", '"', "ｆｕｌｌ"]
+
+
+@pytest.mark.parametrize("handle", NO_HANDLES)
+@pytest.mark.parametrize("tail", ["", "/timeseries", "/posts"])
+async def test_what_cannot_be_a_handle_is_refused_before_any_store_is_asked(api: Api, handle: str, tail: str) -> None:
+    refused = await api.refused("GET", f"{PROFILE}/INSTAGRAM/{quote(handle, safe='%@')}{tail}")
+    assert refused[:2] == (422, "INVALID_HANDLE")
+    assert api.refresher.asked == []
+
+
+@pytest.mark.parametrize("handle", ["😀", "a b", "a'b", "x" * 31, "%00"])
+async def test_youtube_handles_are_letters_of_any_script(api: Api, handle: str) -> None:
+    refused = await api.refused("GET", f"{PROFILE}/YOUTUBE/{quote(handle, safe='%@')}")
+    assert refused[:2] == (422, "INVALID_HANDLE")
+
+
+@pytest.mark.parametrize("platform", ["TIKTOK", "insta", "%F0%9F%98%80", "INSTAGRAM'--", "ınstagram"])
+async def test_an_unknown_platform_is_refused(api: Api, platform: str) -> None:
+    for path in (f"{PROFILE}/{platform}/someone", f"{PROFILE}/{platform}/someone/posts"):
+        assert (await api.refused("GET", path))[:2] == (422, "INVALID_PLATFORM")
+
+
+@pytest.mark.parametrize(
+    ("tail", "query", "code"),
+    [
+        ("", "force_refresh=maybe", "INVALID_PARAMETER"),
+        ("", "colour=red", "INVALID_PARAMETER"),
+        ("/posts", "limit=0", "INVALID_PARAMETER"),
+        ("/posts", "limit=101", "INVALID_PARAMETER"),
+        ("/posts", "limit=ten", "INVALID_PARAMETER"),
+        ("/posts", "limit=1&limit=2", "INVALID_PARAMETER"),
+        ("/posts", "cursor=nonsense", "INVALID_CURSOR"),
+        ("/posts", "cursor=", "INVALID_CURSOR"),
+        ("/timeseries", "metric=password", "INVALID_PARAMETER"),
+        ("/timeseries", "metric=followers;drop table instagram_account", "INVALID_PARAMETER"),
+        ("/timeseries", "granularity=hour", "INVALID_PARAMETER"),
+        ("/timeseries", "from=2026-13-01", "INVALID_DATE"),
+        ("/timeseries", "from=20261001", "INVALID_DATE"),
+        ("/timeseries", "to=yesterday", "INVALID_DATE"),
+        ("/timeseries", "to=1700000000", "INVALID_DATE"),
+        ("/timeseries", "to=2026-10-01T00:00:00", "INVALID_DATE"),
+        ("/timeseries", "to=1950-01-01", "INVALID_DATE"),
+        ("/timeseries", "to=9999-12-31", "INVALID_DATE"),
+        ("/timeseries", "to=２０２６-10-01", "INVALID_DATE"),
+        ("/timeseries", "from=2026-10-02&to=2026-10-01", "INVALID_DATE"),
+        ("/timeseries", "from=2027-10-02", "INVALID_DATE"),
+        ("/timeseries", "from=2023-01-01&to=2026-10-01", "INVALID_DATE"),
+    ],
+)
+async def test_bad_parameters_are_named(api: Api, pool: Pool, tail: str, query: str, code: str) -> None:
+    await add_instagram(pool, "known")
+    response = await api.get(f"{PROFILE}/INSTAGRAM/known{tail}?{query}")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (422, code)
+    assert error["errors"][0]["path"] in query or error["errors"][0]["path"] in ("from", "to")
+    assert error["errors"][0]["reason"]
+
+
+async def test_an_inverted_span_names_both_ends(api: Api) -> None:
+    response = await api.get(f"{PROFILE}/INSTAGRAM/any/timeseries?from=2026-10-02&to=2026-10-01")
+    error = response.json()["error"]
+    assert error["detail"] == "from 2026-10-02 is after to 2026-10-01"
+    assert [fault["path"] for fault in error["errors"]] == ["from", "to"]
+
+
+@pytest.mark.parametrize("tail", ["/timeseries", "/timeseries?metric=likes", "/posts"])
+async def test_what_nobody_has_named_has_no_series_and_no_posts(api: Api, tail: str) -> None:
+    assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/unknown{tail}"))[:2] == (404, "PROFILE_NOT_FOUND")
+
+
+async def add_days(pool: Pool, profile_id: str, followers: dict[str, int | None]) -> None:
+    await insert(
+        pool,
+        "social_profile_time_series",
+        [
+            {"platform": "INSTAGRAM", "profile_id": profile_id, "date": day, "followers": value, "engagement": 1.25}
+            for day, value in followers.items()
+        ],
+    )
+
+
+async def test_a_synced_series_by_day_week_and_month(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "grows")
+    days: dict[str, int | None] = {
+        "2026-08-31": 1, "2026-09-06": 2, "2026-09-07": 3, "2026-09-30": 4, "2026-10-01": 5, "2026-10-02": None,
+    }  # fmt: skip
+    await add_days(pool, "ig-grows", days)
+    await add_days(pool, "someone-else", {"2026-09-10": 99})
+    as_of = await mark_synced(pool, "social_profile_time_series", as_of=NOW - DAY)
+    assert as_of
+    series = f"{PROFILE}/INSTAGRAM/Grows/timeseries?metric=followers&from=2026-08-01&to=2026-10-30"
+
+    async def points(query: str) -> list[tuple[str, float]]:
+        content = (await api.get(f"{series}{query}")).json()
+        assert content["meta"]["source"] == "postgres" and content["meta"]["as_of"] == "2026-10-14T20:00:00Z"
+        return [(point["date"], point["value"]) for point in content["data"]]
+
+    by_day = [(day, value) for day, value in days.items() if value is not None]
+    assert await points("") == by_day == await points("&granularity=day")
+    assert await points("&granularity=week") == [("2026-08-31", 2), ("2026-09-07", 3), ("2026-09-28", 5)]
+    assert await points("&granularity=month") == [("2026-08-01", 1), ("2026-09-01", 4), ("2026-10-01", 5)]
+    series = f"{PROFILE}/INSTAGRAM/Grows/timeseries?metric=engagement_rate&from=2026-10-02&to=2026-10-02"
+    assert await points("") == [("2026-10-02", 1.25)]
+
+
+async def test_a_series_covers_the_last_thirty_local_days_by_default(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "grows")
+    await add_days(pool, "ig-grows", {"2026-09-16": 1, "2026-09-17": 2, "2026-10-16": 3, "2026-10-17": 4})
+    await mark_synced(pool, "social_profile_time_series")
+    data = (await api.get(f"{PROFILE}/INSTAGRAM/grows/timeseries")).json()["data"]
+    assert [point["date"] for point in data] == ["2026-09-17", "2026-10-16"]  # it is the 16th in Kolkata
+    until = (await api.get(f"{PROFILE}/INSTAGRAM/grows/timeseries?to=2026-10-15")).json()["data"]
+    assert [point["date"] for point in until] == ["2026-09-16", "2026-09-17"]
+
+
+async def test_before_the_first_sync_a_series_is_empty_and_says_so(api: Api, pool: Pool) -> None:
+    await insert(pool, "tracked_profile", [{"platform": "INSTAGRAM", "profile_id": "ig-1", "handle": "OnlyFollowed"}])
+    for tail in ("/timeseries", "/posts"):
+        content = (await api.get(f"{PROFILE}/INSTAGRAM/onlyfollowed{tail}")).json()
+        assert content["data"] == [] and content["meta"]["as_of"] is None
+
+
+async def add_events(clickhouse: ClickHouse, profile_id: str, likes: dict[str, int | None]) -> None:
+    lines = [
+        {
+            "event_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{profile_id}{at}")), "v": 1, "origin": "test",
+            "origin_id": "1", "source": "graph", "platform": "YOUTUBE", "profile_id": profile_id, "handle": "h",
+            "event_timestamp": at, "metrics": {} if value is None else {"likes": value, "avg_views": value / 2},
+            "dimensions": {},
+        }
+        for at, value in likes.items()
+    ]  # fmt: skip
+    body = "\n".join(json.dumps(line) for line in lines).encode()
+    await clickhouse.insert_ndjson("_e.profile_log_events", body, token=str(uuid.uuid4()))
+
+
+async def test_a_series_of_events_by_local_days(api: Api, pool: Pool, clickhouse: ClickHouse) -> None:
+    await add_youtube(pool, CHANNEL, "masala")
+    events: dict[str, int | None] = {
+        "2026-09-30 18:29:59.000000": 1,  # the 30th in Kolkata
+        "2026-09-30 18:30:00.000000": 2,  # already the 1st
+        "2026-10-01 10:00:00.500000": 3,
+        "2026-10-01 10:00:01.000000": None,
+        "2026-10-04 12:00:00.000000": 4,  # a Sunday
+        "2026-10-05 12:00:00.000000": 5,
+    }
+    await add_events(clickhouse, CHANNEL, events)
+    await add_events(clickhouse, CHANNEL, events)  # redelivered: rows stand twice until they are merged
+    await add_events(clickhouse, "UC-other", {"2026-10-02 12:00:00.000000": 99})
+
+    async def points(query: str) -> list[tuple[str, float]]:
+        content = (await api.get(f"{PROFILE}/YOUTUBE/masala/timeseries?{query}")).json()
+        assert content["meta"]["source"] == "clickhouse"
+        return [(point["date"], point["value"]) for point in content["data"]]
+
+    span = "from=2026-10-01&to=2026-10-04"
+    assert await points(f"metric=likes&{span}") == [("2026-10-01", 3), ("2026-10-04", 4)]
+    assert await points(f"metric=avg_views&{span}") == [("2026-10-01", 1.5), ("2026-10-04", 2.0)]
+    assert await points(f"metric=comments&{span}") == []
+    both = "from=2026-09-01&to=2026-10-31&metric=likes"
+    assert await points(f"{both}&granularity=week") == [("2026-09-28", 4), ("2026-10-05", 5)]
+    assert await points(f"{both}&granularity=month") == [("2026-09-01", 1), ("2026-10-01", 5)]
+    content = (await api.get(f"{PROFILE}/YOUTUBE/masala/timeseries?{both}")).json()
+    assert content["meta"]["as_of"] == "2026-10-05T12:00:00Z"
+
+
+async def test_without_clickhouse_only_its_series_fail(api: Api, pool: Pool, clickhouse: ClickHouse) -> None:
+    await add_instagram(pool, "known")
+    await clickhouse.aclose()
+    refused = await api.refused("GET", f"{PROFILE}/INSTAGRAM/known/timeseries?metric=likes")
+    assert refused[:2] == (503, "ANALYTICS_UNAVAILABLE")
+    for tail in ("", "/posts", "/timeseries?metric=followers"):
+        assert (await api.get(f"{PROFILE}/INSTAGRAM/known{tail}")).status_code == 200
+    assert (await api.call("POST", "/leaderboard-service/api/leaderboard/platform/INSTAGRAM")).status_code == 200
+
+
+async def pages(api: Api, path: str, limit: int) -> list[list[dict[str, Any]]]:
+    found, cursor = [], ""
+    while True:
+        content = (await api.get(f"{path}?limit={limit}{cursor}")).json()
+        found.append(content["data"])
+        if content["meta"]["cursor"] is None:
+            return found
+        cursor = f"&cursor={content['meta']['cursor']}"
+
+
+@pytest.mark.parametrize("limit", [1, 4, 10, 11, 100])
+async def test_posts_page_through_exactly_once_newest_first_undated_last(api: Api, pool: Pool, limit: int) -> None:
+    await add_instagram(pool, "poster")
+    tie = NOW - DAY
+    await add_posts(pool, "ig-poster", [NOW - 3 * DAY, tie, None, tie, NOW, None, tie, NOW - 2 * DAY, None, tie])
+    found = await pages(api, f"{PROFILE}/INSTAGRAM/poster/posts", limit)
+    assert [len(page) for page in found] == [limit] * (10 // limit) + ([10 % limit] if 10 % limit else [])
+    order = [post["likes"] for page in found for post in page]
+    assert order == [4, 9, 6, 3, 1, 7, 0, 8, 5, 2]
+    content = (await api.get(f"{PROFILE}/INSTAGRAM/poster/posts")).json()
+    assert content["meta"]["total"] == 10 and content["meta"]["source"] == "postgres"
+    assert content["data"][0]["hashtags"] == ["a", "b"] and content["data"][0]["platform"] == "INSTAGRAM"
+
+
+async def test_videos_are_listed_too(api: Api, pool: Pool) -> None:
+    await add_youtube(pool, CHANNEL, "masala")
+    videos = [
+        {
+            "video_id": f"v{number}", "channel_id": CHANNEL, "post_type": "short", "views": number, "tags": ["x"],
+            "duration_s": 30, "publish_time": NOW - number * DAY, "source": "data_api", "scraped_at": NOW,
+        }
+        for number in range(20)
+    ]  # fmt: skip
+    await insert(pool, "youtube_post", videos)
+    found = await pages(api, f"{PROFILE}/YOUTUBE/@Masala/posts", 7)
+    assert [post["views"] for page in found for post in page] == list(range(20))
+    recent = (await api.get(f"{PROFILE}/YOUTUBE/masala")).json()["data"]["recent_posts"]
+    assert [post["video_id"] for post in recent] == [f"v{number}" for number in range(15)]
+
+
+async def test_a_posts_cursor_belongs_to_its_profile(api: Api, pool: Pool) -> None:
+    for handle in ("one", "two"):
+        await add_instagram(pool, handle)
+        await add_posts(pool, f"ig-{handle}", [NOW, NOW - DAY])
+    cursor = (await api.get(f"{PROFILE}/INSTAGRAM/one/posts?limit=1")).json()["meta"]["cursor"]
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/ONE/posts?cursor={cursor}")).status_code == 200
+    refused = await api.refused("GET", f"{PROFILE}/INSTAGRAM/two/posts?cursor={cursor}")
+    assert refused[:2] == (422, "INVALID_CURSOR")

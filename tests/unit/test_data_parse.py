@@ -1,0 +1,278 @@
+"""The YouTube Data API's answers: a made-up channel, the error table, mutations of both, and recorded answers."""
+
+import datetime as dt
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcc.errors import GccError
+from gcc.sources.http import Answer
+from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+from gcc.sources.youtube import data_parse
+from tests.unit.mutated_json import ANYTHING, mutated
+
+AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
+RECORDED = Path(__file__).parents[3] / "shared" / "data"
+CHANNEL_ID = "UCaaaaaaaaaaaaaaaaaaaaaa"
+
+CHANNELS: dict[str, Any] = {
+    "kind": "youtube#channelListResponse",
+    "items": [
+        {
+            "id": CHANNEL_ID,
+            "snippet": {
+                "title": "Made Up Channel",
+                "description": "Nothing",
+                "customUrl": "@MadeUp",
+                "country": "in",
+                "thumbnails": {"default": {"url": "https://cdn.example/s"}, "high": {"url": "https://cdn.example/h"}},
+            },
+            "statistics": {
+                "viewCount": "160361638",
+                "subscriberCount": "1927873",
+                "hiddenSubscriberCount": False,
+                "videoCount": "5026",
+            },
+            "contentDetails": {"relatedPlaylists": {"likes": "", "uploads": "UUaaaaaaaaaaaaaaaaaaaaaa"}},
+        }
+    ],
+}
+
+
+def video(video_id: str, **parts: Any) -> dict[str, Any]:
+    return {
+        "id": video_id,
+        "snippet": {
+            "publishedAt": "2026-10-01T05:30:00Z",
+            "title": "A video",
+            "description": "",
+            "tags": ["one", "two"],
+            "categoryId": "28",
+            "defaultAudioLanguage": "hi",
+            "liveBroadcastContent": "none",
+            "thumbnails": {"medium": {"url": "https://cdn.example/v"}},
+        },
+        "contentDetails": {"duration": "PT21M7S"},
+        "statistics": {"viewCount": "8087", "likeCount": "190", "commentCount": "32"},
+        **parts,
+    }
+
+
+PLAYLIST = {"items": [{"contentDetails": {"videoId": "b"}}, {"snippet": {"resourceId": {"videoId": "a"}}}, {}]}
+VIDEOS = {"items": [video("a"), video("b", statistics={"viewCount": "5"}, contentDetails={"duration": "PT60S"})]}
+
+
+def answer(body: Any, status: int = 403, **headers: str) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, 0.1)
+
+
+def refusal(reason: str, message: str = "made up", **headers: str) -> Answer:
+    return answer({"error": {"code": 403, "message": message, "errors": [{"reason": reason}]}}, **headers)
+
+
+def test_a_channel() -> None:
+    profile, uploads = data_parse.channel(CHANNELS, "madeup", AT)
+    assert (profile.platform, profile.profile_id, profile.handle) == ("YOUTUBE", CHANNEL_ID, "MadeUp")
+    assert (profile.source, profile.at, uploads) == ("ytapi", AT, "UUaaaaaaaaaaaaaaaaaaaaaa")
+    assert profile.metrics == {
+        "subscribers": 1927873,
+        "followers": 1927873,
+        "uploads": 5026,
+        "media_count": 5026,
+        "total_views": 160361638,
+        "views": 160361638,
+    }
+    assert profile.dimensions == {
+        "handle": "MadeUp",
+        "title": "Made Up Channel",
+        "full_name": "Made Up Channel",
+        "description": "Nothing",
+        "country": "IN",
+        "profile_pic_url": "https://cdn.example/h",
+    }
+
+
+def test_hidden_subscribers_are_none_whatever_number_stands_there() -> None:
+    hidden = {"items": [{"id": "x", "statistics": {"hiddenSubscriberCount": True, "subscriberCount": "0"}}]}
+    profile, uploads = data_parse.channel(hidden, "@asked", AT)
+    assert set(profile.metrics.values()) == {None}
+    assert (profile.handle, uploads) == ("asked", None)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"items": []}, {"pageInfo": {"totalResults": 0}}])
+def test_no_channel_is_not_found(nothing: Any) -> None:
+    with pytest.raises(NotFound) as caught:
+        data_parse.channel(nothing, "nobody", AT)
+    assert caught.value.code == "PROFILE_NOT_FOUND"
+
+
+def test_posts_come_in_the_playlists_order() -> None:
+    profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
+    ids = data_parse.video_ids(PLAYLIST)
+    assert ids == ["b", "a"]
+    b, a = data_parse.posts(VIDEOS, [*ids, "private"], profile)
+    assert (b.post_id, b.shortcode, a.profile_id, a.handle, a.at) == ("b", "b", CHANNEL_ID, "MadeUp", AT)
+    assert b.metrics == {"views": 5, "likes": None, "comments": None}
+    assert (b.dimensions["post_type"], b.dimensions["duration_s"]) == ("short", 60)
+    assert a.metrics == {"views": 8087, "likes": 190, "comments": 32}
+    assert a.publish_time == dt.datetime(2026, 10, 1, 5, 30, tzinfo=dt.UTC)
+    assert a.dimensions == {
+        "post_type": "video",
+        "title": "A video",
+        "description": "",
+        "tags": ["one", "two"],
+        "language": "hi",
+        "category_id": "28",
+        "duration_s": 1267,
+        "thumbnail_url": "https://cdn.example/v",
+    }
+
+
+@pytest.mark.parametrize(
+    ("parts", "post_type"),
+    [
+        ({"contentDetails": {"duration": "PT1M"}}, "short"),
+        ({"contentDetails": {"duration": "PT1M1S"}}, "video"),
+        ({"contentDetails": {}}, "video"),
+        ({"snippet": {"liveBroadcastContent": "upcoming"}, "contentDetails": {"duration": "P0D"}}, "live"),
+        ({"liveStreamingDetails": {"actualEndTime": "2026-10-01T05:30:00Z"}}, "live"),
+    ],
+)
+def test_post_types(parts: dict[str, Any], post_type: str) -> None:
+    profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
+    (post,) = data_parse.posts({"items": [video("a", **parts)]}, ["a"], profile)
+    assert post.dimensions["post_type"] == post_type
+
+
+@given(st.integers(0, 2**31 - 1), st.booleans())
+def test_durations_round_trip(seconds: int, with_days: bool) -> None:
+    days, rest = divmod(seconds, 86_400) if with_days else (0, seconds)
+    hours, minutes, left = rest // 3600, rest // 60 % 60, rest % 60
+    parts = [f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (left, "S")) if number]
+    text = "P" + (f"{days}D" if days or not parts else "") + ("T" + "".join(parts) if parts else "")
+    assert data_parse.duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "P", "PT", "1H", "PT-1S", "PT1.5S", "PT1S ", "PT99999999999999S", "P999999W"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(SourceFailed, match="duration"):
+        data_parse.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("now", "until_s"),
+    [
+        ("2026-10-30T06:59:00+00:00", 60),  # summer time, UTC-7
+        ("2026-10-30T07:00:00+00:00", 86_400),
+        ("2026-12-30T07:59:00+00:00", 60),  # winter time, UTC-8
+        ("2026-11-01T07:00:00+00:00", 90_000),  # the day of 25 hours
+        ("2027-03-14T08:00:00+00:00", 82_800),  # the day of 23
+    ],
+)
+def test_the_quota_comes_back_at_midnight_pacific(now: str, until_s: float) -> None:
+    with pytest.raises(RateLimited) as caught:
+        data_parse.judge(refusal("quotaExceeded"), dt.datetime.fromisoformat(now))
+    assert caught.value.retry_after_s == until_s
+
+
+@pytest.mark.parametrize(
+    ("got", "verdict", "wait_s"),
+    [
+        (refusal("dailyLimitExceeded"), RateLimited, 19 * 3600.0),
+        (refusal("quotaExceeded", retry_after="30"), RateLimited, 30.0),
+        (refusal("rateLimitExceeded"), RateLimited, None),
+        (refusal("userRateLimitExceeded", retry_after="9"), RateLimited, 9.0),
+        (answer(b"<html>", 429, retry_after="3"), RateLimited, 3.0),
+        (refusal("keyInvalid"), CredentialDead, None),
+        (refusal("badRequest", "API key not valid. Please pass a valid API key."), CredentialDead, None),
+        (refusal("badRequest", "API key expired. Please renew the API key."), CredentialDead, None),
+        (answer({"error": {"details": [{"reason": "API_KEY_INVALID"}]}}, 400), CredentialDead, None),
+        (refusal("badRequest", "Invalid part."), SourceFailed, None),
+        (refusal("forbidden"), SourceFailed, None),
+        (refusal("playlistNotFound"), NotFound, None),
+        (refusal("playlistItemsNotAccessible"), NotFound, None),
+        (answer({"error": {"code": 500}}, 500), SourceFailed, None),
+        (answer({"error": "a text"}, 400), SourceFailed, None),
+        (answer(b"", 503), SourceFailed, None),
+        (answer({"error": {"errors": [{"reason": 7}]}}, 403), SourceFailed, None),
+    ],
+)
+def test_each_error_has_its_verdict(got: Answer, verdict: type[GccError], wait_s: float | None) -> None:
+    with pytest.raises(verdict) as caught:
+        data_parse.judge(got, AT)
+    assert type(caught.value) is verdict
+    assert getattr(caught.value, "retry_after_s", None) == wait_s
+
+
+@given(mutated(CHANNELS), mutated(PLAYLIST), mutated(VIDEOS))
+def test_whatever_changes_is_a_snapshot_or_a_verdict(channels: Any, playlist: Any, videos: Any) -> None:
+    try:
+        profile, uploads = data_parse.channel(channels, "asked", AT)
+    except (SourceFailed, NotFound):
+        profile, uploads = data_parse.channel(CHANNELS, "asked", AT)
+    assert profile.profile_id
+    assert profile.handle
+    assert uploads is None or uploads
+    try:
+        ids = data_parse.video_ids(playlist)
+    except SourceFailed:
+        ids = ["a", "b"]
+    try:
+        posts = data_parse.posts(videos, ids, profile)
+    except SourceFailed:
+        return
+    assert len({post.post_id for post in posts}) == len(posts)
+    for number in (*profile.metrics.values(), *(n for post in posts for n in post.metrics.values())):
+        assert number is None or 0 <= number < 2**63
+
+
+REFUSAL = {"error": {"message": "m", "code": 403, "errors": [{"reason": "quotaExceeded"}], "details": []}}
+
+
+@given(st.sampled_from([200, 400, 403, 500]), st.binary(max_size=30) | ANYTHING | mutated(REFUSAL))
+def test_every_answer_gets_a_verdict(status: int, body: Any) -> None:
+    with suppress(RateLimited, CredentialDead, NotFound, SourceFailed):
+        assert isinstance(data_parse.judge(answer(body, status), AT), dict)
+
+
+def recorded(name: str) -> Any:
+    file = RECORDED / name
+    if not file.exists():
+        pytest.skip(f"no recorded answers beside the repository ({name})")
+    return json.loads(file.read_text("utf-8"))
+
+
+def test_recorded_answers() -> None:
+    channel = recorded("youtube_data_api/modeldata/channels/channel_info.json")
+    profile, uploads = data_parse.channel({"items": [channel]}, "x", AT)
+    assert (profile.handle, profile.metrics["subscribers"], uploads) == (
+        "googledevelopers",
+        1927873,
+        "UU_x5XG1OV2P6uZZ5FSM9Ttw",
+    )
+    bare, _ = data_parse.channel(recorded("youtube_data_api/apidata/channels/info.json"), "x", AT)
+    assert set(bare.metrics.values()) == {None}
+    ids = data_parse.video_ids(recorded("youtube_data_api/apidata/playlist_items/playlist_items_paged_1.json"))
+    assert len(ids) == len(set(ids)) > 1
+    videos = recorded("youtube_data_api/apidata/videos/videos_info_multi.json")
+    posts = data_parse.posts(videos, [item["id"] for item in videos["items"]], profile)
+    assert [post.dimensions["post_type"] for post in posts] == ["video", "video"]
+    (post,) = data_parse.posts(
+        {"items": [recorded("youtube_data_api/modeldata/videos/video_info.json")]}, ["D-lhorsDlUQ"], profile
+    )
+    assert post.metrics == {"views": 8087, "likes": 190, "comments": 32}
+    assert (post.dimensions["duration_s"], post.dimensions["language"]) == (1267, "en")
+
+
+def test_recorded_errors() -> None:
+    for entry in recorded("error_envelopes/youtube_errors.json"):
+        with pytest.raises(RateLimited):
+            data_parse.judge(answer(entry["body"], entry["http_status"]), AT)
+    with pytest.raises(SourceFailed):
+        data_parse.judge(answer(recorded("youtube_data_api/error_response_simple.json"), 400), AT)

@@ -1,0 +1,129 @@
+"""The model graph: what is read from files, their order, and what a mistake in a file says."""
+
+from pathlib import Path
+
+import pytest
+
+from gcc.actors.transformer import Model
+from gcc.errors import ConfigError
+from gcc.pipelines.analytics import models
+
+ZONE = {"timezone": "Asia/Kolkata"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write(folder: Path, name: str, body: str, **header: str) -> Path:
+    header = {"description": "one row a thing", **header}
+    if header.get("materialized", "view") != "view":
+        header.setdefault("unique_key", "id")
+    path = folder / f"{name}.sql"
+    path.write_text("".join(f"-- {key}: {value}\n" for key, value in header.items()) + body)
+    return path
+
+
+def read(folder: Path) -> dict[str, Model]:
+    return {model.name: model for model in models.read(folder, variables=ZONE)}
+
+
+def test_parents_come_first_whatever_their_names(folder: Path) -> None:
+    write(folder, "a_mart", "select * from {{ ref('b_middle') }} join {{ ref('z_staging') }} using id")
+    write(folder, "b_middle", "select * from {{ ref('z_staging') }}")
+    write(folder, "z_staging", "select * from {{ source('_e', 'things') }}")
+    graph = read(folder)
+    assert list(graph) == ["z_staging", "b_middle", "a_mart"]
+    assert graph["a_mart"].parents == ("b_middle", "z_staging")
+    assert graph["a_mart"].select(None) == "select * from dbt.b_middle join dbt.z_staging using id"
+    assert graph["z_staging"].select(None) == "select * from _e.things"
+
+
+def test_header(folder: Path) -> None:
+    path = folder / "m.sql"
+    path.write_text(
+        "-- description: one row a thing\n--   and more of it: with a colon\n-- materialized: table\n"
+        "-- tags: core, daily\n-- unique_key: platform, profile_id\nselect '{{ var('timezone') }}' -- not header: x\n"
+    )
+    model = read(folder)["m"]
+    assert model.materialized == "table"
+    assert model.tags == {"core", "daily"}
+    assert model.unique_key == ("platform", "profile_id")
+    assert model.select(None) == "select 'Asia/Kolkata' -- not header: x"
+
+
+def test_an_incremental_model_asks_since_when(folder: Path) -> None:
+    body = "select 1 from {{ this }}{% if is_incremental() %} where at >= {{ watermark() }}{% endif %}"
+    write(folder, "m", body, materialized="incremental")
+    model = read(folder)["m"]
+    assert model.select(None) == "select 1 from dbt.m"
+    expected = "select 1 from dbt.m where at >= toDateTime64('2026-01-02 03:04:05.600000', 6, 'UTC')"
+    assert model.select("2026-01-02 03:04:05.600000") == expected
+
+
+def test_a_fingerprint_covers_the_parents_and_nothing_of_the_prose(folder: Path) -> None:
+    write(folder, "s", "select 1 as id")
+    write(folder, "m", "select id from {{ ref('s') }}", materialized="table")
+    write(folder, "other", "select 3 as id")
+    before = {name: model.fingerprint for name, model in read(folder).items()}
+    write(folder, "s", "select 1 as id", description="in other words", tags="core")
+    assert {name: model.fingerprint for name, model in read(folder).items()} == before
+    write(folder, "s", "select 2 as id")
+    after = {name: model.fingerprint for name, model in read(folder).items()}
+    assert {name for name in before if before[name] != after[name]} == {"s", "m"}
+
+
+def test_a_circle_is_refused_by_its_files(folder: Path) -> None:
+    write(folder, "a", "select * from {{ ref('b') }}")
+    write(folder, "b", "select * from {{ ref('c') }}")
+    write(folder, "c", "select * from {{ ref('a') }}")
+    with pytest.raises(ConfigError) as error:
+        read(folder)
+    assert "circle" in str(error.value)
+    assert all(f"{name}.sql" in str(error.value) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "says"),
+    [
+        ({}, "select * from {{ ref('nowhere') }}", "nowhere.sql"),
+        ({}, "select {{ undefined_name }}", "undefined_name"),
+        ({}, "select {{ var('tenant') }}", "'tenant'"),
+        ({}, "select * from {{ source('_e', 'x; drop table y') }}", "drop table"),
+        ({}, "select {% if %}", "line 1 after the header"),
+        ({}, "select {{ ''.__class__.__mro__ }}", "unsafe"),
+        ({"materialized": "tabel"}, "select 1", "tabel"),
+        ({"materialised": "table"}, "select 1", "materialised"),
+        ({"description": ""}, "select 1", "description"),
+        ({"materialized": "table", "unique_key": ""}, "select 1", "unique_key"),
+        ({"materialized": "incremental"}, "select 1", "is_incremental()"),
+    ],
+)
+def test_a_mistake_names_its_file(folder: Path, header: dict[str, str], body: str, says: str) -> None:
+    path = write(folder, "wrong", body, **header)
+    with pytest.raises(ConfigError) as error:
+        read(folder)
+    assert str(path) in str(error.value)
+    assert says in str(error.value)
+
+
+def test_a_name_is_given_once_and_is_a_word(folder: Path) -> None:
+    (folder / "staging").mkdir()
+    write(folder / "staging", "m", "select 1")
+    write(folder, "m", "select 1")
+    with pytest.raises(ConfigError, match="rename one"):
+        read(folder)
+    (folder / "m.sql").unlink()
+    write(folder, "M-1", "select 1")
+    with pytest.raises(ConfigError, match="lower_case_words"):
+        read(folder)
+
+
+def test_the_graph_of_this_repository_is_whole() -> None:
+    graph = {model.name: model for model in models.read(variables=ZONE)}
+    wanted = {"mart_instagram_account", "mart_youtube_account", "mart_time_series", "mart_leaderboard"}
+    assert wanted <= graph.keys()
+    assert all("core" in model.tags for model in graph.values())
+    assert all("_e." not in model.select(None) for name, model in graph.items() if not name.startswith("stg_"))
+    assert all(not model.parents for name, model in graph.items() if name.startswith("stg_"))
