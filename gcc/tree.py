@@ -382,7 +382,7 @@ class Tree:
             actor=self.board.actor("first start"),
             intake=self.drain.stage("intake"),
             rng=self.clock.rng,
-            past=lambda: history(self.urls["world"], world.history_days) if world.enabled and world.history_days else {},
+            past=lambda: history(self.urls["world"], world.history_days) if world.enabled else {},
             then=self._models_and_syncs if "analytics" in self.settings.roles else None,
         )
         await first.run(task_status=task_status)
@@ -412,7 +412,7 @@ def refuse_what_is_not_here(settings: Settings) -> None:
     if settings.redis.url:
         raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
     if settings.objects.url and not settings.objects.url.startswith("file://"):
-        raise ConfigError(f"objects.url: this release stores in a folder; use file:///path, got {settings.objects.url!r}")
+        raise ConfigError(f"objects.url: this release stores in a folder, not in {settings.objects.url!r}; use file:///")
 
 
 def open_clickhouse(settings: Settings) -> ClickHouse:

@@ -49,7 +49,7 @@ class Leader:
         self._leadership = leadership
         self._actor = actor
         self._clock = clock
-        self._holder = str(clock.new_id())
+        self._holder = ""
         self._ttl_s = ttl_s
         self._margin_s = margin_s
         self._term: int | None = None
@@ -75,6 +75,7 @@ class Leader:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Campaign and renew every ttl/3, until cancelled. Started after the first answer of the store."""
+        self._holder = str(self._clock.new_id())
         started = False
         try:
             while True:

@@ -6,16 +6,18 @@ SIGTERM and SIGINT ask for the drain; a second one cancels at once, which loses 
 import argparse
 import signal
 import sys
+from collections.abc import Iterator
 
 import structlog
 import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gcc.cli import logs
+from gcc.cli import USAGE, logs
 from gcc.cli.client import settings_of
 from gcc.clock import SystemClock
 from gcc.config import Settings
+from gcc.errors import ConfigError
 from gcc.supervisor.supervisor import RestartsExceeded
 from gcc.tree import Tree
 
@@ -28,11 +30,25 @@ log = structlog.get_logger()
 def main(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     logs.configure(settings)
+    code = 1
     try:
-        return trio.run(run, settings)
-    except RestartsExceeded as error:
-        print(f"gcc: {error}", file=sys.stderr)
-        return 1
+        code = trio.run(run, settings)
+    except* ConfigError as refused:
+        for error in _leaves(refused):
+            print(f"gcc: {error}", file=sys.stderr)
+        code = USAGE
+    except* RestartsExceeded as gave_up:
+        for error in _leaves(gave_up):
+            print(f"gcc: {error}", file=sys.stderr)
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def run(settings: Settings) -> int:

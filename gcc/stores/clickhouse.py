@@ -302,15 +302,23 @@ async def _next(chunks_out: trio.MemoryReceiveChannel[bytes], wait_s: float) -> 
 
 
 def _read_lines(client: Client, sql: str, params: dict[str, Any], tag: str) -> Iterator[bytes]:
-    """Runs in a thread. A server that fails midway writes its error where rows are due: Transient."""
+    """Runs in a thread. A server that fails midway writes its error where a row is due: Transient."""
     source: Any = client.raw_stream(sql, params, settings={"query_id": tag}, fmt="JSONEachRow")
     try:
         rest = b""
         while piece := source.read(STREAM_CHUNK_BYTES):
             whole, newline, rest = (rest + piece).rpartition(b"\n")
             if newline:
+                _check_row(whole)
                 yield whole + newline
         if rest:
-            raise Transient(f"ClickHouse broke off a stream: {rest[:MESSAGE_CHARS_MAX].decode(errors='replace')}")
+            _check_row(rest)
+            yield rest + b"\n"
     finally:
         source.close()
+
+
+def _check_row(lines: bytes) -> None:
+    if not lines.endswith(b"}"):
+        reason = " ".join(lines[-MESSAGE_CHARS_MAX:].decode(errors="replace").rpartition("}\n")[2].split())
+        raise Transient(f"ClickHouse broke off a stream: {reason}")

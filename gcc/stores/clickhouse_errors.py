@@ -82,7 +82,7 @@ def translated(what: str, *, starting: bool = False) -> Iterator[None]:
 def judged(error: Exception, what: str, *, starting: bool = False) -> GccError:
     """Errors without a code come from the transport, or from wrong use of the driver."""
     code = getattr(error, "code", None)
-    reason = str(error).partition("\n")[0].replace(f"Code: {code}. DB::Exception: ", "") or type(error).__name__
+    reason = str(error).partition("\n")[0].rpartition("DB::Exception: ")[2] or type(error).__name__
     message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{reason}"[:MESSAGE_CHARS_MAX]
     if starting and code in REFUSED:
         return ConfigError(f"clickhouse.url: {message}")

@@ -70,9 +70,9 @@ class EmbeddedPostgres:
         """
         programs = _programs()
         async with _owned(self._data_dir):
-            prefix = _as_owner_of(self._folder, programs)
+            prefix = _as_owner_of(self._folder, programs, death=signal.SIGINT)
             if not (self._folder / "PG_VERSION").exists():
-                await self._create(prefix, programs)
+                await self._create(programs)
             _open_to(self._sockets, self._folder.stat())
             deadline = trio.current_time() + START_S
             while True:
@@ -87,8 +87,10 @@ class EmbeddedPostgres:
                     raise Transient(f"embedded postgres did not start: {words}")
                 await trio.sleep(POLL_S)  # a server nobody owns came first; now it has a pid file to find it by
 
-    async def _create(self, prefix: list[str], programs: Path) -> None:
+    async def _create(self, programs: Path) -> None:
         """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""
+        # Not SIGINT: while initdb waits for a program of its own, it ignores that.
+        prefix = _as_owner_of(self._folder, programs, death=signal.SIGKILL)
         new = self._data_dir / f"postgres.new-{os.getpid()}"
         _own_folder(new, _owner_of(self._folder))
         command = [str(programs / "initdb"), "--pgdata", str(new), "--username=postgres", "--auth=trust"]
@@ -285,15 +287,15 @@ def _open_to(sockets: Path, owner: os.stat_result) -> None:
         raise ConfigError(f"folder {sockets} belongs to somebody else; remove it or choose a shorter --data")
 
 
-def _as_owner_of(folder: Path, programs: Path) -> list[str]:
-    """The words before a command that make it die with us, and run as the folder's owner if we are root."""
+def _as_owner_of(folder: Path, programs: Path, *, death: signal.Signals) -> list[str]:
+    """The words before a command that send it `death` when we die, and make it the folder's owner if we are root."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ConfigError(
             "embedded postgres needs the program setpriv (package util-linux); install it or set postgres.url"
         )
     uid, gid = _owner_of(folder)
-    words = [setpriv, "--pdeathsig", "INT"]
+    words = [setpriv, "--pdeathsig", death.name.removeprefix("SIG")]
     if os.geteuid() == 0:
         words += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
         if closed := _closed_to(uid, gid, folder, programs / "postgres"):

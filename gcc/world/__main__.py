@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pydantic
+import structlog
 import trio
 
 from gcc.clock import SystemClock
@@ -49,6 +50,7 @@ async def _run(settings: Settings) -> None:
 
 def main(argv: list[str]) -> int:
     """0 after a signal; 2 and one sentence where it cannot start."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout holds the URL alone
     refusals: list[BaseException] = []
     try:
         trio.run(_run, _settings(argv))

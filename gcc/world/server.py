@@ -8,13 +8,14 @@ token, its daily quota, an injected fault; only then the API itself answers. /tr
 Held requests (a `timeout` fault) end when the caller leaves, after a minute, or when the process drains.
 """
 
+import datetime as dt
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 import msgspec
+import structlog
 import trio
 
 from gcc.clock import Clock
@@ -32,6 +33,7 @@ from gcc.world.model import Cast, Platform
 from gcc.world.recorded import read_casts
 from gcc.world.youtube import DataApi
 
+log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -148,7 +150,7 @@ class World:
         if gate is not None:
             found = await self._outside(gate, "/" + rest, query, dict(scope["headers"]), scope["method"], receive)
         elif scope["method"] == "GET" and room == "history":
-            await self._history(rest, query, send)
+            await self._history(rest, query, receive, send)
             return
         else:
             found = await self._own(room, rest, query, scope["method"], receive)
@@ -182,13 +184,9 @@ class World:
         """Keep a caller waiting: until it leaves, a minute is over, or the process drains."""
         with trio.move_on_after(faults.HOLD_S):
             async with trio.open_nursery() as nursery:
-
-                async def until(ended: Callable[[], Awaitable[object]]) -> None:
-                    await ended()
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(until, self._draining.wait)
-                nursery.start_soon(until, lambda: _gone(receive))
+                nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+                await self._draining.wait()
+                nursery.cancel_scope.cancel()
 
     async def _own(self, room: str, rest: str, query: Query, method: str, receive: Receive) -> Answer:
         if method == "POST" and room == "faults" and not rest:
@@ -211,7 +209,7 @@ class World:
         if cast is None:
             return _no_platform(platform)
         if handle:
-            creator = cast.by_handle(unquote(handle)) or cast.by_id(handle)
+            creator = cast.by_handle(handle) or cast.by_id(handle)
             if creator is None:
                 return answer(404, {"error": f"no {cast.platform} creator {handle!r}"})
             return answer(200, truth.profile(cast, creator))
@@ -221,7 +219,7 @@ class World:
             return answer(400, {"error": str(wrong)})
         return answer(200, truth.listing(cast, limit, offset))
 
-    async def _history(self, platform: str, query: Query, send: Send) -> None:
+    async def _history(self, platform: str, query: Query, receive: Receive, send: Send) -> None:
         cast = self._cast(platform)
         if cast is None:
             await _send(send, _no_platform(platform))
@@ -231,13 +229,10 @@ class World:
         except Permanent as wrong:
             await _send(send, answer(400, {"error": str(wrong)}))
             return
-        headers = [(b"content-type", b"application/x-ndjson")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for piece in truth.history(cast, days):
-            if piece:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await trio.lowlevel.checkpoint()  # others run between two pieces
-        await send({"type": "http.response.body", "body": b""})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+            await _stream(send, truth.history(cast, days))
+            nursery.cancel_scope.cancel()
 
     async def _add_fault(self, receive: Receive) -> Answer:
         try:
@@ -249,28 +244,25 @@ class World:
         active = self._by_source[source].faults
         active.add(kind, rate, seconds, now_s)
         dead = list(active.dead_tokens(now_s))
-        return answer(
-            200, {"source": source, "kind": kind, "rate": rate, "seconds": seconds, "dead_tokens": dead}
-        )  # fmt: skip
+        fault = {"source": source, "kind": kind, "rate": rate, "seconds": seconds}
+        return answer(200, {**fault, "dead_tokens": dead})
 
     def _cast(self, platform: str) -> Cast | None:
         return next((cast for name, cast in self._casts.items() if name == platform.upper()), None)
 
 
-def build(settings: Settings, clock: Clock, *, draining: trio.Event, units_per_day: int = UNITS_PER_DAY) -> World:
-    """The world of these settings as of today. Blocks for about half a second.
+def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
+    """The creators of these settings as of `today`. Blocks: half a second generated, three recorded.
 
     Raises ConfigError when `recorded` is no folder of recorded creators.
     """
-    today = clock.now().date()
-    if settings.recorded is not None:
-        casts = read_casts(settings.recorded, settings.seed, today).casts
-    else:
-        casts = {
-            platform: Cast(platform, generate(platform, settings.seed, settings.creators), today)
-            for platform in ("INSTAGRAM", "YOUTUBE")
-        }
-    return World(casts, clock, settings, draining=draining, units_per_day=units_per_day)
+    if settings.recorded is None:
+        platforms: tuple[Platform, ...] = ("INSTAGRAM", "YOUTUBE")
+        return {each: Cast(each, generate(each, settings.seed, settings.creators), today) for each in platforms}
+    recorded = read_casts(settings.recorded, settings.seed, today)
+    for line in recorded.report():
+        log.info("world.recorded", table=line)
+    return recorded.casts
 
 
 async def serve_world(
@@ -285,7 +277,8 @@ async def serve_world(
 
     Raises ConfigError naming world.port or world.recorded.
     """
-    world = await trio.to_thread.run_sync(lambda: build(settings, clock, draining=draining))
+    casts = await trio.to_thread.run_sync(people, settings, clock.now().date())
+    world = World(casts, clock, settings, draining=draining)
     bind = Bind(port=settings.port)
     await serve(world, bind, key="world.port", draining=draining, grace_s=grace_s, task_status=task_status)
 
@@ -330,10 +323,21 @@ async def _body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def _gone(receive: Receive) -> None:
-    """Returns when the caller has hung up."""
+async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    """Cancels the scope when the caller has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()
+
+
+async def _stream(send: Send, pieces: Iterable[bytes]) -> None:
+    headers = [(b"content-type", b"application/x-ndjson")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for piece in pieces:
+        if piece:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await trio.lowlevel.checkpoint()  # others run between two pieces
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _live(receive: Receive, send: Send) -> None:

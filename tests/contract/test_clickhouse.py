@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from gcc.errors import ConfigError, Permanent, Transient
 from gcc.stores.clickhouse import ClickHouse
@@ -267,9 +268,10 @@ async def test_a_cancelled_query_is_killed_and_the_store_goes_on(clickhouse: Cli
 
 
 async def test_cancelling_at_once_kills_what_the_engine_has_not_heard_of_yet(clickhouse: ClickHouse) -> None:
-    with trio.move_on_after(0) as scope:
-        await clickhouse.rows(ENDLESS)
-    assert scope.cancelled_caught
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clickhouse.rows, ENDLESS)
+        await wait_all_tasks_blocked()  # its thread has just begun
+        nursery.cancel_scope.cancel()
     assert not await running(clickhouse, "sin(number)")
     assert [lane.used for lane in clickhouse.lanes] == [0, 0]
 
@@ -283,8 +285,10 @@ async def test_a_cancelled_command_and_a_cancelled_insert_leave_the_store_usable
         await until_running(clickhouse, "sin(number)")
         nursery.cancel_scope.cancel()
     body = ndjson(*(profile_event(n) for n in range(20_000)))
-    with trio.move_on_after(0):
-        await clickhouse.insert_ndjson(PROFILES, body, token="big")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: clickhouse.insert_ndjson(PROFILES, body, token="big"))
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
     await clickhouse.insert_ndjson(PROFILES, body, token="big")  # whether the first was stored or not
     assert await count(clickhouse) == 20_000
 

@@ -37,7 +37,7 @@ async def test_rows_go_in_once_and_come_back(server: ClickHouse) -> None:
 async def test_refusals_are_permanent_and_say_why(server: ClickHouse) -> None:
     with pytest.raises(Permanent, match=f"insert into {PROFILES}: code 117: .*surprise"):
         await server.insert_ndjson(PROFILES, ndjson(profile_event(surprise=1)), token="t")
-    with pytest.raises(Permanent, match="code 60: .*nope"):
+    with pytest.raises(Permanent, match=r"code 60: .*nope"):
         await server.rows("select * from _e.nope")
     with pytest.raises(Transient, match="code 159"):
         await server.rows(f"{ENDLESS} settings max_execution_time = 0.1")
@@ -82,9 +82,7 @@ async def test_a_server_that_is_away_is_transient() -> None:
     assert "secret" not in str(refusal.value)
 
 
-async def test_a_database_that_does_not_exist_refuses_the_start(
-    clickhouse_folder: Path, clickhouse: ClickHouse
-) -> None:
+async def test_a_database_that_does_not_exist_stops_the_start(clickhouse_folder: Path, clickhouse: ClickHouse) -> None:
     with clickhouse_server(clickhouse_folder) as url:
         store = ClickHouse(f"{url}/nope", writers=1, readers=1, query_s_max=5, fsync=False)
         with pytest.raises(ConfigError, match=r"clickhouse.url: .*code 81"):

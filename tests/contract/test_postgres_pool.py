@@ -1,5 +1,7 @@
 """psycopg on Trio and the pool, against a real server: results, errors, bounds, and cancellation anywhere."""
 
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -7,11 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 import trio
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
 from gcc.errors import ConfigError, Transient
+from gcc.stores import postgres
 from gcc.stores.postgres import PSYCOPG, Connection, Pool
 
 PATIENCE_S = 20.0
@@ -93,26 +97,33 @@ async def test_a_nested_transaction_rolls_back_alone(pool: Pool, table: str) -> 
     assert await ask(pool, "select array_agg(id order by id) from thing") == [1, 2]
 
 
-async def test_copy_in_and_out_and_other_tasks_run_meanwhile(pool: Pool, table: str) -> None:
-    rows = 50_000
-    turns = 0
+async def test_copy_in_and_out(pool: Pool, table: str) -> None:
+    async with pool.connection() as connection, connection.cursor() as cursor:
+        async with cursor.copy("copy thing (id, text) from stdin") as copy:
+            for number in range(10_000):
+                await copy.write_row((number, "x"))
+        async with cursor.copy("copy thing to stdout") as copy:
+            assert sum([bytes(block).count(b"\n") async for block in copy]) == 10_000
 
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            await trio.lowlevel.checkpoint()
-            turns += 1
+
+async def test_a_connection_that_never_has_to_wait_lets_other_tasks_run(pool: Pool) -> None:
+    """As a COPY of many small rows, which go into a buffer."""
+
+    def no_wait() -> PQGen[None]:
+        return
+        yield
+
+    ran = trio.Event()
+
+    async def other() -> None:
+        ran.set()
 
     async with pool.connection() as connection, trio.open_nursery() as nursery:
-        nursery.start_soon(count_turns)
-        async with connection.cursor() as cursor:
-            async with cursor.copy("copy thing (id, text) from stdin") as copy:
-                for number in range(rows):
-                    await copy.write_row((number, "x"))
-            async with cursor.copy("copy thing to stdout") as copy:
-                assert sum([bytes(block).count(b"\n") async for block in copy]) == rows
-        nursery.cancel_scope.cancel()
-    assert turns >= 5
+        nursery.start_soon(other)
+        begun = trio.current_time()
+        while not ran.is_set() and trio.current_time() < begun + PATIENCE_S:
+            await connection.wait(no_wait())
+        assert ran.is_set()
 
 
 async def test_statements_larger_than_any_socket_buffer(pool: Pool) -> None:
@@ -332,6 +343,8 @@ async def test_closing_a_connection_wakes_the_task_that_waits_on_it(pool: Pool) 
         nursery.start_soon(wait_for_answer)
         await trio.testing.wait_all_tasks_blocked()
         await connection.close()
+        nursery.cancel_scope.deadline = trio.current_time() + PATIENCE_S
+    assert not nursery.cancel_scope.cancelled_caught
 
 
 # -- cancellation
@@ -416,6 +429,29 @@ async def test_cancelled_copy_stores_nothing(pool: Pool, table: str) -> None:
                 scope.cancel()
                 await trio.sleep_forever()
     assert scope.cancelled_caught
+    assert await ask(pool, "select count(*) from thing") == 0
+
+
+async def test_cancelled_while_the_server_does_not_answer_the_connection_is_given_up(
+    pool: Pool, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what psycopg says about the closed connection, as it leaves the COPY, does not hide the cancellation."""
+    monkeypatch.setattr(postgres, "CANCEL_S", 0.05)
+    pid = 0
+
+    async def work() -> None:
+        nonlocal pid
+        async with pool.connection() as connection, connection.cursor() as cursor:
+            async with cursor.copy("copy thing (text) from stdin") as copy:
+                pid = connection.info.backend_pid
+                os.kill(pid, signal.SIGSTOP)
+                await copy.write("x" * 20_000_000)
+
+    try:
+        await cancel_once(trio.testing.wait_all_tasks_blocked, work)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert pool.used == 0
     assert await ask(pool, "select count(*) from thing") == 0
 
 

@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import chdb
+from clickhouse_connect.driver._backend.chdb_backend import CHDB_TRANSPORT_SETTINGS
 
-NOT_SETTINGS = {"query", "query_id", "database", "client_protocol_version"}
+NOT_SETTINGS = CHDB_TRANSPORT_SETTINGS | {"query"}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -276,6 +276,6 @@ async def test_the_docs_page_needs_no_other_host(api: Api) -> None:
     for link in files:
         response = await api.client.get(link)
         assert response.status_code == 200 and len(response.content) > 100
-    for name in ("index.html", "LICENSE", "..", "%2e%2e"):
+    for name in ("index.html", "LICENSE", "swagger-ui.css%00"):
         missing = await api.client.get(f"/docs/static/{name}")
-        assert missing.json()["error"]["code"] in ("NOT_FOUND", "UNAUTHORIZED")
+        assert missing.json()["error"]["code"] == "NOT_FOUND"

@@ -183,6 +183,57 @@ async def test_after_kill_9_of_owner_and_server_the_next_one_recovers(data_dir: 
             assert await execute(server, "select id from kept") == [(1,)]
 
 
+def as_server(data_dir: Path) -> list[str]:
+    """The words before a command that make it run as the server's user, here without dying with us."""
+    account = (data_dir / "postgres").stat()
+    become = ["setpriv", f"--reuid={account.st_uid}", f"--regid={account.st_gid}", "--clear-groups", "--"]
+    return become if ROOT else []
+
+
+@pytest.fixture
+def stranger(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the server's user, whose number stands in a pid file that a server left behind."""
+    with subprocess.Popen([*as_server(data_dir), "sleep", "600"]) as process:
+        pid_file = data_dir / "postgres" / "postmaster.pid"
+        pid_file.write_text(f"{process.pid}\n{data_dir}/postgres\n0\n5432\n{data_dir}/postgres\n\n0 0\n")
+        yield process
+        process.kill()
+
+
+async def test_a_left_pid_file_with_the_number_of_a_stranger_is_no_obstacle(
+    data_dir: Path, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    async with serving(data_dir) as server:
+        assert await execute(server, "select 1") == [(1,)]
+    assert stranger.poll() is None
+
+
+@pytest.fixture
+def orphan(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that nobody owns: its owner died before setpriv could bind it."""
+    command = EmbeddedPostgres(data_dir, fsync=False)._command(embedded_postgres._programs())
+    with subprocess.Popen([*as_server(data_dir), *command], stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if b"ready to accept connections" in line:
+                break
+        else:
+            pytest.fail(f"{said}")
+        yield process
+        process.kill()
+
+
+async def test_a_server_without_owner_is_stopped_and_replaced(
+    data_dir: Path, orphan: "subprocess.Popen[bytes]"
+) -> None:
+    async with serving(data_dir) as server:
+        assert await execute(server, "select 1") == [(1,)]
+        assert postmaster(data_dir) != orphan.pid
+    assert orphan.wait(PATIENCE_S) == 0
+
+
 async def test_kill_9_while_the_folder_is_being_made_leaves_nothing_half(open_folder: Path) -> None:
     data_dir = open_folder / "data"
     process = await trio.lowlevel.open_process([sys.executable, "-c", OWNER, str(data_dir)], stdout=subprocess.DEVNULL)

@@ -14,11 +14,13 @@ Country",Eng. (Auth.),Eng. (Auth.),Eng. (Avg.),Eng. (Avg.),Category-2
 1,anna.b,Anna B!,,483.1M,483100000,India,4.5M,4500000,5.6M,5600000,Music
 2,bob,Bob \u2665,Fashion,370M,370000000,United States,2.8M,2800000,4.4M,4400000,
 """
-LYING = """instagram name,influencer name ,Category_1,Category_2,Subscribers count,Subscribers count,Views avg.,Likes avg,Likes avg,Comments avg.,Comments avg.
+LYING = """instagram name,influencer name ,Category_1,Category_2,Subscribers count,Subscribers count,\
+Views avg.,Likes avg,Likes avg,Comments avg.,Comments avg.
 anna.b,Anna B!,Music,,50.7M,50700000,Spain,274.9K,274900,456.7K,456700
 bob,Bob \u2665,Music,,13.4M,13400000,India,269.6K,269600,304.1K,304100
 """
-SWAPPED = """S.no,Name,Youtuber,Country, Subscribers, Subscribers,Category_2,Avg. likes,Avg. likes,Avg Comments,Avg Comments,Category_3
+SWAPPED = """S.no,Name,Youtuber,Country, Subscribers, Subscribers,Category_2,\
+Avg. likes,Avg. likes,Avg Comments,Avg Comments,Category_3
 1,T One,tone,India,224.4M,224400000,Music,4.6K,4600,125,125,
 2,C - Rhymes!,checks,,142.5M,142500000,,64.8K,64800,N/A',#VALOR!,Humor
 """

@@ -174,7 +174,7 @@ def _number(name: str, value: Any) -> int | float:
     if isinstance(value, int):
         return value
     try:
-        number = float(str(value).strip())
+        number = value if isinstance(value, float) else float(str(value).strip())
     except ValueError:
         raise Malformed(name, f"{value!r} is not a number") from None
     if not math.isfinite(number):

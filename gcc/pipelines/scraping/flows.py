@@ -52,7 +52,9 @@ class FlowWork:
             profile = await first_of(self._chain(params, visit))
         except NO_COST as error:
             wait_s = NO_CREDENTIAL_WAIT_S if error.retry_after_s is None else error.retry_after_s
-            return Deferred(min(wait_s, DEFER_S_MAX), trace_frames(visit.traces, self._clock.new_id))
+            # Those refused together are told the same time: spread out when they come back.
+            wait_s = min(wait_s, DEFER_S_MAX) + self._rng.uniform(0.0, 1.0)
+            return Deferred(wait_s, trace_frames(visit.traces, self._clock.new_id))
         except RefusedOutside as error:
             return self._failure(error.code, error, None, visit)
         except Permanent as error:

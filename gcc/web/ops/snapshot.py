@@ -104,13 +104,11 @@ class Composer:
     def status(self) -> dict[str, Any]:
         """The status object as it is now. None stands for "not known", never for zero."""
         platform, now_s = self.platform, trio.current_time()
-        actors = [_actor(actor) for actor in platform.board.actors()]
         return {
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
             "state": platform.state(),
             "uptime_s": round(now_s - platform.started_s, 1),
-            "actors": actors,
-            "in_flight": sum(actor["in_flight"] for actor in actors),
+            "actors": [_actor(actor) for actor in platform.board.actors()],
             "events_per_s": self._series.events_per_s_now,
             "drain": platform.drain.snapshot() if platform.drain.draining else None,
             "urls": dict(platform.urls),
@@ -159,6 +157,7 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
         return {
             "jobs": {},
             "jobs_by_flow": {},
+            "in_flight": None,
             "failures_per_hour": None,
             "stored_lag_s": None,
             "first_crawl": None,
@@ -170,6 +169,7 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
     return {
         "jobs": dict(jobs),
         "jobs_by_flow": {flow: dict(states) for flow, states in counts.jobs_by_flow.items()},
+        "in_flight": jobs["PROCESSING"],
         "failures_per_hour": counts.failures_last_hour,
         "stored_lag_s": None if counts.stored_lag_s is None else round(counts.stored_lag_s, 1),
         "first_crawl": {"done": crawl[0], "total": crawl[1]} if crawl else None,

@@ -1,0 +1,387 @@
+"""The models on a real ClickHouse: values by hand, values by an oracle, and how the transformer builds them."""
+
+import datetime as dt
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gcc.actors.transformer import ModelRun, Transformer
+from gcc.clock import SystemClock
+from gcc.errors import Permanent
+from gcc.pipelines.analytics import models
+from gcc.stores.clickhouse import ClickHouse
+from gcc.supervisor.lifecycle import Actor, Board, State
+from tests.integration.snapshots_oracle import Key, Row, Snapshot, leaderboard, ndjson, time_series
+
+ZONE = "Asia/Kolkata"
+IG, YT = "INSTAGRAM", "YOUTUBE"
+Make = Callable[..., tuple[Transformer, Actor]]
+
+
+@pytest.fixture
+def make(clickhouse: ClickHouse) -> Make:
+    def make(folder: Path = models.MODELS, *, threads: int = 2, zone: str = ZONE) -> tuple[Transformer, Actor]:
+        clock = SystemClock()
+        actor = Board(clock.now).actor("transformer")
+        graph = models.read(folder, variables={"timezone": zone})
+        return Transformer(clickhouse, graph, actor, clock, threads=threads), actor
+
+    return make
+
+
+class Marts:
+    """Stores events, builds everything, reads marts."""
+
+    def __init__(self, clickhouse: ClickHouse, transformer: Transformer) -> None:
+        self._clickhouse = clickhouse
+        self._transformer = transformer
+        self._batches = 0
+
+    async def store(self, *snapshots: Snapshot) -> None:
+        self._batches += 1
+        await self._clickhouse.insert_ndjson("_e.profile_log_events", ndjson(snapshots), token=f"batch {self._batches}")
+
+    async def store_posts(self, *posts: Row) -> None:
+        self._batches += 1
+        body = "\n".join(json.dumps(post) for post in posts).encode()
+        await self._clickhouse.insert_ndjson("_e.post_log_events", body, token=f"batch {self._batches}")
+
+    async def build(self) -> None:
+        runs = await self._transformer.run_models(["tag:core"])
+        assert [run for run in runs if not run.ok] == []
+
+    async def rows(self, mart: str, *key: str) -> dict[Key, Row]:
+        found = await self._clickhouse.rows(f"select * from dbt.{mart}")  # noqa: S608
+        rows = {tuple(row[name] for name in key): row for row in found}
+        assert len(rows) == len(found), "keys are unique"
+        return rows
+
+    async def leaderboard(self) -> dict[Key, Row]:
+        return await self.rows("mart_leaderboard", "platform", "profile_id", "month")
+
+    async def time_series(self) -> dict[Key, Row]:
+        return await self.rows("mart_time_series", "platform", "profile_id", "date")
+
+
+@pytest.fixture
+def marts(clickhouse: ClickHouse, make: Make) -> Marts:
+    return Marts(clickhouse, make()[0])
+
+
+def day(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+async def test_days_and_months_end_at_local_midnight(marts: Marts) -> None:
+    await marts.store(
+        Snapshot(IG, "a", "2026-01-31 18:29:59.999999", {"followers": 10}),  # 23:59:59 in Kolkata
+        Snapshot(IG, "a", "2026-01-31 18:30:00.000000", {"followers": 20}),  # 00:00:00, February
+        Snapshot(IG, "a", "2026-02-01 18:29:00.000000", {"followers": 30}),  # 23:59 on February 1st
+    )
+    await marts.build()
+    series = await marts.time_series()
+    assert {key[2]: row["followers"] for key, row in series.items()} == {day("2026-01-31"): 10, day("2026-02-01"): 30}
+    board = await marts.leaderboard()
+    assert {key[2]: row["followers"] for key, row in board.items()} == {day("2026-01-01"): 10, day("2026-02-01"): 30}
+
+
+async def test_the_day_s_last_known_value_counts_metric_by_metric(marts: Marts) -> None:
+    await marts.store(
+        Snapshot(YT, "a", "2026-03-01 08:00:00.000000", {"followers": 1, "views": 100, "engagement_rate": 2.5}),
+        Snapshot(YT, "a", "2026-03-01 09:00:00.000000", {"followers": 2, "views": None}),
+        Snapshot(YT, "a", "2026-03-01 07:00:00.000000", {"followers": 3, "views": 300, "media_count": 9}),  # came late
+        Snapshot(YT, "a", "2026-03-02 07:00:00.000000", {"following": 5}),
+    )
+    await marts.build()
+    series = await marts.time_series()
+    assert series[YT, "a", day("2026-03-01")] == {
+        "platform": YT,
+        "profile_id": "a",
+        "date": day("2026-03-01"),
+        "followers": 2,
+        "following": None,
+        "media_count": 9,
+        "views": 100,
+        "engagement": 2.5,
+    }
+    assert series[YT, "a", day("2026-03-02")]["followers"] is None
+
+
+async def test_ranks_ties_nulls_and_groups(marts: Marts) -> None:
+    def snapshot(profile_id: str, followers: int | None, rate: float | None, **dimensions: str) -> Snapshot:
+        metrics = {"followers": followers, "engagement_rate": rate}
+        return Snapshot(IG, profile_id, "2026-03-05 00:00:00.000000", metrics, dimensions)
+
+    await marts.store(
+        snapshot("a", 300, 1.0, category="Food", language="hi"),
+        snapshot("b", 500, 3.0, category="food", language="ta", country="IN"),
+        snapshot("c", 300, None, category="Art", language="hi", country="IN"),
+        snapshot("d", 100, 2.0, language="hi"),
+        snapshot("e", None, 9.0, category="Food"),
+        Snapshot(YT, "a", "2026-03-05 00:00:00.000000", {"followers": 1, "views": 8}, {"category": "Food"}),
+        Snapshot(YT, "z", "2026-03-05 00:00:00.000000", {"followers": 2, "views": 4}, {"category": "Food"}),
+    )
+    await marts.build()
+    board = await marts.leaderboard()
+
+    def column(name: str, platform: str = IG) -> list[Any]:
+        return [row[name] for key, row in sorted(board.items()) if key[0] == platform]
+
+    assert column("followers_rank") == [2, 1, 2, 4, None]
+    assert column("followers_rank_by_cat") == [2, 1, 1, None, None]  # Food and food are one category
+    assert column("followers_rank_by_lang") == [1, 1, 1, 3, None]
+    assert column("followers_rank_by_country") == [None, 1, 2, None, None]
+    assert column("engagement_rate_rank") == [4, 2, None, 3, 1]
+    assert column("engagement_rate_rank_by_cat") == [3, 2, None, None, 1]
+    assert column("views_rank") == [None] * 5
+    assert column("views_rank_by_cat") == [None] * 5
+    assert column("views_rank", YT) == [1, 2]
+    assert column("followers_rank", YT) == [2, 1]
+    assert column("category") == ["Food", "food", "Art", None, "Food"]
+
+
+async def test_the_month_before_is_the_calendar_s(marts: Marts) -> None:
+    def snapshot(profile_id: str, month: str, followers: int) -> Snapshot:
+        return Snapshot(IG, profile_id, f"{month}-10 00:00:00.000000", {"followers": followers})
+
+    await marts.store(
+        *[snapshot("a", "2025-12", 10), snapshot("b", "2025-12", 20), snapshot("b", "2025-11", 5)],
+        *[snapshot("a", "2026-01", 40), snapshot("c", "2026-01", 30), snapshot("b", "2026-02", 1)],
+    )
+    await marts.build()
+    board = await marts.leaderboard()
+    ranks = {(key[1], str(key[2])): (row["followers_rank"], row["followers_rank_prev"]) for key, row in board.items()}
+    assert ranks == {
+        ("b", "2025-11-01"): (1, None),
+        ("a", "2025-12-01"): (2, None),
+        ("b", "2025-12-01"): (1, 1),
+        ("a", "2026-01-01"): (1, 2),
+        ("c", "2026-01-01"): (2, None),
+        ("b", "2026-02-01"): (1, None),  # not known in January: December does not count
+    }
+
+
+async def test_attributes_are_the_latest_known_of_any_snapshot(marts: Marts) -> None:
+    await marts.store(
+        Snapshot(YT, "UC1", "2024-05-01 00:00:00.000000", {}, {"category": "Music", "language": "hi"}),  # an import
+        Snapshot(YT, "UC1", "2026-03-01 00:00:00.000000", {"followers": 1}, {"category": "", "full_name": "Old"}),
+        Snapshot(YT, "UC1", "2026-03-02 00:00:00.000000", {"followers": 2}, {"handle": "@new", "full_name": "New"}),
+    )
+    await marts.store_posts(
+        *[
+            {
+                "event_id": f"00000000-0000-7000-8000-00000000000{number}",
+                "platform": YT,
+                "profile_id": "UC1",
+                "shortcode": shortcode,
+                "post_id": shortcode,
+                "publish_time": "2026-02-01 00:00:00",
+                "event_timestamp": at,
+                "metrics": metrics,
+                "dimensions": {},
+            }
+            for number, (shortcode, at, metrics) in enumerate(
+                [
+                    ("p1", "2026-03-01 00:00:00", {"likes": 1, "views": 7}),
+                    ("p1", "2026-03-02 00:00:00", {"likes": 2}),
+                    ("p2", "2026-03-02 00:00:00", {"likes": 3}),
+                ]
+            )
+        ]
+    )
+    await marts.build()
+    expected = {"category": "Music", "language": "hi", "country": None, "full_name": "New", "handle": "@new"}
+    board = await marts.leaderboard()
+    assert len(board) == 2
+    assert all(row.items() >= expected.items() for row in board.values())  # of every month
+    account = (await marts.rows("mart_youtube_account", "channel_id"))["UC1",]
+    del expected["full_name"]
+    assert account.items() >= {**expected, "title": "New", "subscribers": 2, "posts_known": 2}.items()
+    posts = await marts.rows("mart_post_latest", "shortcode")
+    assert {key[0]: (row["likes"], row["views"]) for key, row in posts.items()} == {"p1": (2, 7), "p2": (3, None)}
+    assert await marts.rows("mart_instagram_account", "profile_id") == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_all_ranks_and_series_are_the_oracle_s(
+    marts: Marts, make: Make, clickhouse: ClickHouse, seed: int
+) -> None:
+    rng = random.Random(seed)
+    snapshots = [_random_snapshot(rng) for _ in range(400)]
+    stored: list[Snapshot] = []
+    for part in (snapshots[:250], snapshots[250:330], snapshots[330:]):
+        again = rng.sample(stored, min(20, len(stored)))  # delivered twice, in another batch
+        await marts.store(*part, *again)
+        stored += part
+        await marts.build()  # the first whole, the others incremental
+        assert await marts.time_series() == time_series(stored, ZONE)
+        assert await marts.leaderboard() == leaderboard(stored, ZONE)
+    other = Marts(clickhouse, make(zone="America/Los_Angeles")[0])  # another text: everything is built anew
+    await other.build()
+    assert await other.leaderboard() == leaderboard(stored, "America/Los_Angeles")
+
+
+def _random_snapshot(rng: random.Random) -> Snapshot:
+    platform = rng.choice([IG, YT])
+    at = dt.datetime(2025, 11, 25) + dt.timedelta(microseconds=rng.randrange(100 * 86_400 * 10**6))  # noqa: DTZ001
+    metrics: Row = {
+        "followers": rng.randrange(30),
+        "following": rng.randrange(5),
+        "engagement_rate": rng.randrange(9) / 7,
+    }
+    if platform == YT:
+        metrics["views"] = rng.randrange(20)
+    metrics = {name: value if rng.random() < 0.8 else None for name, value in metrics.items() if rng.random() < 0.9}
+    choices = {"category": ["Food", "food", "Art", ""], "language": ["hi", "ta", None], "country": ["IN", "US"]}
+    choices |= {"full_name": ["Asha", "आशा 🙂"], "handle": ["one", "two"]}
+    dimensions = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.3}
+    return Snapshot(platform, f"p{rng.randrange(12)}", f"{at:%Y-%m-%d %H:%M:%S.%f}", metrics, dimensions)
+
+
+# How the transformer builds. Its models here are small files of the test.
+
+
+def write(folder: Path, **bodies: str) -> Path:
+    for name, body in bodies.items():
+        how = "view" if name.startswith("stg_") else "incremental" if "is_incremental" in body else "table"
+        (folder / f"{name}.sql").write_text(f"-- description: x\n-- materialized: {how}\n-- unique_key: id\n{body}\n")
+    return folder
+
+
+def by_name(runs: Sequence[ModelRun]) -> dict[str, ModelRun]:
+    return {run.model: run for run in runs}
+
+
+async def test_a_failing_model_stops_its_descendants_only_and_is_seen(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    folder = write(
+        tmp_path,
+        stg_one="select 1 as id",
+        mart_good="select id from {{ ref('stg_one') }}",
+        mart_bad="select id from {{ ref('stg_one') }}",
+        mart_child="select id from {{ ref('mart_bad') }}",
+        mart_grandchild="select id from {{ ref('mart_child') }}",
+    )
+    assert all(run.ok for run in await make(folder)[0].run_models())
+    write(folder, mart_bad="select id, throwIf(id = 1, 'it is one') as x from {{ ref('stg_one') }}")
+    transformer, actor = make(folder)
+    runs = by_name(await transformer.run_models())
+    assert {name for name, run in runs.items() if run.ok} == {"stg_one", "mart_good"}
+    assert "it is one" in str(runs["mart_bad"].error)
+    assert runs["mart_grandchild"].error == "not built: mart_child failed"
+    assert not runs["mart_bad"].transient
+    assert "mart_bad" in str(actor.last_error)
+    assert actor.state is State.WAITING
+    assert actor.in_flight == 0
+    assert await clickhouse.rows("select id from dbt.mart_bad") == [{"id": 1}]  # as the last good run left it
+    recorded = await clickhouse.rows(
+        "select error from dbt.model_run where model = 'mart_bad' order by started_at desc limit 1"
+    )
+    assert "it is one" in recorded[0]["error"]
+    write(folder, mart_bad="select id from {{ ref('stg_one') }}")
+    assert all(run.ok for run in await make(folder)[0].run_models())
+
+
+async def test_selection_by_name_and_tag(tmp_path: Path, make: Make) -> None:
+    transformer, _ = make()
+    runs = by_name(await transformer.run_models(["stg_post_log", "stg_profile_log"]))
+    assert runs.keys() == {"stg_post_log", "stg_profile_log"}
+    assert len(await transformer.run_models(["tag:core"])) >= 10
+    with pytest.raises(Permanent, match="tag:nothing"):
+        await transformer.run_models(["tag:nothing"])
+
+
+async def test_independent_models_are_built_side_by_side(tmp_path: Path, make: Make) -> None:
+    folder = write(tmp_path, **{f"mart_{name}": "select 1 as id, sleep(0.2) as s" for name in "abcd"})
+    transformer, actor = make(folder, threads=2)
+    seen: set[int] = set()
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            while True:
+                seen.add(actor.in_flight)
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(watch)
+        await transformer.run_models()
+        nursery.cancel_scope.cancel()
+    assert max(seen) == 2
+
+
+async def test_a_model_may_change_how_it_is_materialized(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    incremental = "select 3 as id, now64(6, 'UTC') as built_at {% if is_incremental() %}where false{% endif %}"
+    for materialized, body, expected in (
+        ("view", "select 1 as id", 1),
+        ("table", "select 2 as id", 2),
+        ("incremental", incremental, 3),
+        ("table", "select 4 as id", 4),
+        ("view", "select 5 as id", 5),
+    ):
+        header = f"-- description: x\n-- materialized: {materialized}\n-- unique_key: id\n"
+        (tmp_path / "mart_a.sql").write_text(header + body)
+        runs = await make(tmp_path)[0].run_models()
+        assert [run.error for run in runs] == [None]
+        assert await clickhouse.rows("select id from dbt.mart_a") == [{"id": expected}]
+
+
+async def test_readers_never_fail_while_tables_are_replaced(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    folder = write(tmp_path, mart_a="select number as id from numbers(200000)")
+    transformer, _ = make(folder)
+    await transformer.run_models()
+    counts: list[int] = []
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            while True:
+                [row] = await clickhouse.rows("select count() as n, sum(cityHash64(id)) from dbt.mart_a")
+                counts.append(row["n"])
+
+        nursery.start_soon(read)
+        for _ in range(10):
+            await transformer.run_models()
+        nursery.cancel_scope.cancel()
+    assert len(counts) > 5
+    assert set(counts) == {200_000}
+
+
+async def test_cancelling_kills_the_queries_and_leaves_the_live_table(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    await make(write(tmp_path, mart_a="select 1 as id"))[0].run_models()
+    write(tmp_path, mart_a="select number as id, sleepEachRow(1) as s from numbers(60) settings max_block_size = 1")
+    transformer, actor = make(tmp_path)
+    running = (
+        "select count() as n from system.processes where query like '%mart_a__new%' and query not like '%processes%'"
+    )
+    with trio.fail_after(15):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(transformer.run_models)
+            while (await clickhouse.rows(running))[0]["n"] == 0:
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert (await clickhouse.rows(running))[0]["n"] == 0
+    assert (actor.state, actor.in_flight) == (State.WAITING, 0)
+    assert await clickhouse.rows("select id from dbt.mart_a") == [{"id": 1}]
+    write(tmp_path, mart_a="select 2 as id")
+    assert [run.ok for run in await make(tmp_path)[0].run_models()] == [True]
+    assert await clickhouse.rows("select id from dbt.mart_a") == [{"id": 2}]
+
+
+async def test_an_incremental_build_that_was_not_recorded_is_done_again(marts: Marts, clickhouse: ClickHouse) -> None:
+    """As after a kill in the middle: keys that the dead build had not reached are not passed over."""
+    await marts.store(Snapshot(IG, "a", "2026-03-01 00:00:00.000000", {"followers": 1}))
+    await marts.build()
+    await marts.store(Snapshot(IG, "b", "2026-03-01 00:00:00.000000", {"followers": 2}))
+    age = "update insert_timestamp = insert_timestamp - interval 1 day where true settings mutations_sync = 1"
+    await clickhouse.command(f"alter table _e.profile_log_events {age}")
+    await marts.build()
+    assert {key[1] for key in await marts.time_series()} == {"a"}  # a build that succeeded has seen that time
+    await clickhouse.command("alter table dbt.model_run delete where true settings mutations_sync = 1")
+    await marts.build()
+    assert {key[1] for key in await marts.time_series()} == {"a", "b"}

@@ -1,0 +1,410 @@
+"""The world as its callers meet it: over real HTTP, with its limits, faults, truth and past."""
+
+import datetime as dt
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from gcc.clock import VirtualClock
+from gcc.config import World as Settings
+from gcc.errors import ConfigError
+from gcc.world import faults, graph, youtube
+from gcc.world.server import World, people, serve_world
+
+CREATORS = 60
+GRAPH = "/graph/v15.0/17841400000000001"
+TOKENS = {"graphapi": graph.TOKENS, "ytapi": youtube.KEYS}
+Ask = Callable[..., Any]
+
+
+@asynccontextmanager
+async def world(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A running world, and a client of it."""
+    wanted = {"port": 0, "creators": CREATORS, "calls_per_s": 100_000.0} | settings
+    draining = trio.Event()
+    actor = partial(
+        serve_world, Settings(enabled=True, **wanted), VirtualClock(1), draining=draining, grace_s=2.0
+    )  # fmt: skip
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(actor)
+            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+                yield client
+            draining.set()
+
+
+def in_memory(**limits: int) -> World:
+    """The app alone, for what a socket would hide."""
+    settings = Settings(enabled=True, creators=3, calls_per_s=1000.0)
+    clock = VirtualClock(1)
+    return World(people(settings, clock.now().date()), clock, settings, draining=trio.Event(), **limits)
+
+
+def scope(path: str, query: str) -> dict[str, Any]:
+    return {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": query.encode()}
+
+
+async def call(client: httpx.AsyncClient, source: str, token: str | None = None) -> httpx.Response:
+    """One small call of a source."""
+    token = token or TOKENS[source][-1]
+    if source == "graphapi":
+        return await client.get(GRAPH, params={"fields": "id", "access_token": token})
+    return await client.get("/youtube/v3/channels", params={"part": "id", "id": "UCx", "key": token})
+
+
+async def add_fault(client: httpx.AsyncClient, **wish: Any) -> Any:
+    answer = await client.post("/faults", json=wish)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def get(client: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    answer = await client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_listing_is_by_followers_and_pages() -> None:
+    async with world() as client:
+        whole = await get(client, "/truth/instagram")
+        assert whole["total"] == CREATORS == len(whole["data"])
+        keys = [(-row["followers"], row["profile_id"]) for row in whole["data"]]
+        assert keys == sorted(keys)
+        page = await get(client, "/truth/INSTAGRAM", limit=7, offset=5)
+        assert page == {"total": CREATORS, "data": whole["data"][5:12]}
+        assert (await get(client, "/truth/instagram", limit=5, offset=CREATORS))["data"] == []
+
+
+async def test_the_truth_of_instagram_is_what_its_api_serves() -> None:
+    fields = (
+        "business_discovery.username({}){{id,username,name,biography,followers_count,follows_count,media_count,"
+        "media.limit(12){{id,like_count,comments_count,timestamp,permalink}}}}"
+    )
+    async with world() as client:
+        for row in (await get(client, "/truth/instagram"))["data"][::13]:
+            true = await get(client, f"/truth/instagram/{row['handle']}")
+            answer = await get(client, GRAPH, fields=fields.format(row["handle"]), access_token=graph.TOKENS[0])
+            found = answer["business_discovery"]
+            assert (found["id"], found["username"]) == (true["profile_id"], true["handle"])
+            assert (found["name"], found["biography"]) == (true["full_name"], true["bio"])
+            assert (found["followers_count"], found["follows_count"]) == (true["followers"], true["following"])
+            assert found["media_count"] == true["media_count"]
+            media = found["media"]["data"]
+            assert [(m["id"], m["like_count"], m["comments_count"]) for m in media] == [
+                (post["post_id"], post["likes"], post["comments"]) for post in true["posts"]
+            ]
+            likes, comments = (sum(m[name] for m in media) / 12 for name in ("like_count", "comments_count"))
+            assert (likes, comments) == (true["avg_likes"], true["avg_comments"])
+            assert true["engagement_rate"] == pytest.approx((likes + comments) / true["followers"])
+            assert true["metrics"]["followers"] == true["followers"] == row["followers"]
+            assert true["avg_views"] is None
+
+
+async def test_the_truth_of_youtube_is_what_its_api_serves() -> None:
+    async with world() as client:
+        ask = partial(get, client, key=youtube.KEYS[0], part="snippet,statistics,contentDetails")
+        for row in (await get(client, "/truth/youtube"))["data"][::13]:
+            true = await get(client, f"/truth/YouTube/{row['handle']}")
+            assert true == await get(client, f"/truth/youtube/{row['profile_id']}")
+            (channel,) = (await ask("/youtube/v3/channels", forHandle="@" + row["handle"]))["items"]
+            counts = channel["statistics"]
+            assert (channel["id"], channel["snippet"]["title"]) == (true["channel_id"], true["title"])
+            assert int(counts["subscriberCount"]) == true["subscribers"] == true["metrics"]["followers"]
+            assert int(counts["videoCount"]) == true["uploads"] == true["metrics"]["media_count"]
+            assert int(counts["viewCount"]) == true["total_views"] == true["metrics"]["views"]
+            uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"]
+            items = await get(
+                client, "/youtube/v3/playlistItems", key=youtube.KEYS[0], part="contentDetails",
+                playlistId=uploads, maxResults=15,
+            )  # fmt: skip
+            ids = [item["contentDetails"]["videoId"] for item in items["items"]]
+            videos = (await ask("/youtube/v3/videos", id=",".join(ids)))["items"]
+            figures = [
+                [int(video["statistics"][name]) for name in ("viewCount", "likeCount", "commentCount")]
+                for video in videos
+            ]
+            assert figures == [[post["views"], post["likes"], post["comments"]] for post in true["posts"]]
+            means = [sum(column) / 15 for column in zip(*figures, strict=True)]
+            assert means == [true["avg_views"], true["avg_likes"], true["avg_comments"]]
+
+
+@pytest.mark.parametrize("platform", ["instagram", "youtube"])
+async def test_the_history_is_an_import_and_agrees_with_the_truth(platform: str) -> None:
+    async with world() as client:
+        text = (await client.get(f"/history/{platform}", params={"days": 90})).text
+        rows = [json.loads(line) for line in text.splitlines()]
+        today = dt.date.fromisoformat((await get(client, "/"))["today"])
+        handle = (await get(client, f"/truth/{platform}"))["data"][0]["handle"]
+        true = await get(client, f"/truth/{platform}/{handle}")
+    assert len(rows) == 90 * CREATORS
+    order = [(row["timestamp"], row["followers"]) for row in rows]
+    assert order == sorted(order)
+    days = sorted({row["timestamp"] for row in rows})
+    assert days == [f"{today - dt.timedelta(days=ago)}T00:00:00Z" for ago in range(90, 0, -1)]
+    own = [row for row in rows if row["handle"] == handle]
+    assert [row["followers"] for row in own] == [day["followers"] for day in true["history"]]
+    assert [row["avg_likes"] for row in own] == [day["avg_likes"] for day in true["history"]]
+    assert [row["timestamp"][:10] for row in own] == [day["date"] for day in true["history"]]
+    assert own[-1]["dimensions.category"] == true["category"]
+    assert own[-1]["dimensions.language"] == true["language"]
+    assert own[-1]["dimensions.country"] == true["country"]
+    assert own[-1]["profile_id"] == true["profile_id"]
+    assert own[-1]["platform"] == platform.upper()
+    if platform == "youtube":
+        assert [row["views"] for row in own] == [day["total_views"] for day in true["history"]]
+    else:
+        assert {row["views"] for row in own} == {None}
+
+
+async def test_a_shorter_history_is_the_end_of_the_longer_one() -> None:
+    async with world() as client:
+        long = (await client.get("/history/youtube", params={"days": 5})).text
+        short = (await client.get("/history/youtube", params={"days": 2})).text
+        assert (await client.get("/history/youtube", params={"days": 0})).text == ""
+    assert short
+    assert long.endswith(short)
+
+
+async def test_a_long_history_lets_others_be_served_meanwhile() -> None:
+    served: list[int] = []
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        while True:
+            await get(client, "/stats")
+            served.append(1)
+
+    async with world(creators=400) as client, client.stream("GET", "/history/instagram") as history:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(visit, client)
+            lines = sum([chunk.count(b"\n") async for chunk in history.aiter_raw()])
+            nursery.cancel_scope.cancel()
+    assert lines == 90 * 400
+    assert len(served) > 20
+
+
+async def test_a_reader_of_the_history_may_leave() -> None:
+    left = trio.Event()
+    pieces = 0
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal pieces
+        pieces += bool(message.get("body"))
+        if pieces == 3:
+            left.set()
+
+    with trio.fail_after(30):
+        await in_memory()(scope("/history/instagram", "days=90"), receive, send)
+    assert 3 <= pieces < 10  # of ninety
+
+
+@pytest.mark.parametrize(("source", "code"), [("graphapi", 4), ("ytapi", 429)])
+async def test_more_calls_than_allowed_get_429_with_retry_after(source: str, code: int) -> None:
+    async with world(calls_per_s=2.0) as client:
+        answers = [await call(client, source) for _ in range(12)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert answers[0].status_code == 200  # the burst: half a second's worth, here one call
+        assert refused
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert {answer.json()["error"]["code"] for answer in refused} == {code}
+        assert (await get(client, "/truth/youtube"))["total"] == CREATORS  # its own pages have no limit
+        stats = await get(client, "/stats")
+        other = "ytapi" if source == "graphapi" else "graphapi"
+        assert stats["calls"] == {source: 12, other: 0}
+        assert stats["refused"] == {source: len(refused), other: 0}
+        assert stats["per_s"][source] == pytest.approx(1.2)
+        await trio.sleep(float(refused[0].headers["retry-after"]))  # the answer's own promise, on a real socket
+        assert (await call(client, source)).status_code == 200
+
+
+async def test_only_the_worlds_tokens_are_valid() -> None:
+    async with world() as client:
+        for source, tokens in TOKENS.items():
+            assert {(await call(client, source, token)).status_code for token in tokens} == {200}
+        bad = await call(client, "graphapi", "stolen")
+        assert (bad.status_code, bad.json()["error"]["code"]) == (400, 190)
+        bad = await call(client, "ytapi", "stolen")
+        assert (bad.status_code, bad.json()["error"]["errors"][0]["reason"]) == (400, "keyInvalid")
+        assert (await client.get(GRAPH)).json()["error"]["code"] == 2500
+        assert (await client.get("/youtube/v3/channels")).status_code == 403
+
+
+async def test_a_daily_quota() -> None:
+    app = in_memory(units_per_day=2)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    for _ in range(3):
+        await app(scope("/youtube/v3/channels", f"part=id&id=UCx&key={youtube.KEYS[0]}"), receive, send)
+    assert [message["status"] for message in sent[::2]] == [200, 200, 403]
+    assert json.loads(sent[-1]["body"])["error"]["errors"][0]["reason"] == "quotaExceeded"
+
+
+async def test_a_token_fault_kills_tokens_and_ends() -> None:
+    async with world() as client:
+        told = await add_fault(client, source="graphapi", kind="token", rate=0.4, seconds=60)
+        assert told["dead_tokens"] == list(graph.TOKENS[:2])
+        alive = {token: (await call(client, "graphapi", token)).status_code == 200 for token in graph.TOKENS}
+        assert alive == {token: token not in told["dead_tokens"] for token in graph.TOKENS}
+        assert (await call(client, "graphapi", graph.TOKENS[0])).json()["error"]["code"] == 190
+        await add_fault(client, source="graphapi", kind="token", rate=0, seconds=60)
+        assert (await call(client, "graphapi", graph.TOKENS[0])).status_code == 200
+        await add_fault(client, source="ytapi", kind="token", rate=1, seconds=60)
+        assert {(await call(client, "ytapi", key)).status_code for key in youtube.KEYS} == {400}
+
+
+async def test_500_and_429_faults_strike_at_their_rate() -> None:
+    async with world() as client:
+        await add_fault(client, source="graphapi", kind="500", rate=0.5, seconds=60)
+        statuses = [(await call(client, "graphapi")).status_code for _ in range(60)]
+        assert set(statuses) == {200, 500}
+        assert 15 < statuses.count(500) < 45
+        assert (await get(client, "/stats"))["faults"] == {"graphapi": statuses.count(500), "ytapi": 0}
+        await add_fault(client, source="graphapi", kind="500", rate=0, seconds=0)
+
+        await add_fault(client, source="graphapi", kind="429", rate=1, seconds=60)
+        answers = [await call(client, "graphapi") for _ in range(20)]
+        forms = {(answer.status_code, answer.json()["error"]["code"]) for answer in answers}
+        assert forms == {(429, 4), (400, 17)}
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+
+        await add_fault(client, source="ytapi", kind="429", rate=1, seconds=60)
+        answers = [await call(client, "ytapi") for _ in range(20)]
+        assert {answer.status_code for answer in answers} == {429}
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+
+
+@pytest.mark.parametrize("source", ["graphapi", "ytapi"])
+async def test_garbage_is_200_and_no_json(source: str) -> None:
+    async with world() as client:
+        await add_fault(client, source=source, kind="garbage", rate=1, seconds=60)
+        kinds = set()
+        for _ in range(12):
+            answer = await call(client, source)
+            assert answer.status_code == 200
+            with pytest.raises(ValueError, match=r"Expecting|Unterminated|Invalid"):
+                json.loads(answer.content)
+            kinds.add(answer.headers["content-type"])
+        assert len(kinds) == 2
+
+
+async def test_the_same_seed_fails_alike() -> None:
+    async def strikes(seed: int) -> list[int]:
+        async with world(seed=seed) as client:
+            await add_fault(client, source="ytapi", kind="500", rate=0.5, seconds=60)
+            return [(await call(client, "ytapi")).status_code for _ in range(30)]
+
+    assert await strikes(5) == await strikes(5) != await strikes(6)
+
+
+async def test_a_timeout_holds_a_call_until_the_caller_leaves() -> None:
+    async with world() as client:
+        await add_fault(client, source="graphapi", kind="timeout", rate=1, seconds=60)
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(GRAPH, params={"access_token": graph.TOKENS[0]}, timeout=0.2)
+        assert (await call(client, "ytapi")).status_code == 200
+
+
+async def test_a_held_call_does_not_hold_up_the_end() -> None:
+    answers: list[int] = []
+    begun = 0.0
+
+    async def held(client: httpx.AsyncClient) -> None:
+        answers.append((await call(client, "graphapi")).status_code)
+
+    draining = trio.Event()
+    settings = Settings(enabled=True, port=0, creators=3)
+    with trio.fail_after(faults.HOLD_S / 2):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(partial(serve_world, settings, VirtualClock(1), draining=draining, grace_s=20.0))
+            async with httpx.AsyncClient(base_url=url, timeout=30) as client, trio.open_nursery() as calls:
+                await add_fault(client, source="graphapi", kind="timeout", rate=1, seconds=60)
+                calls.start_soon(held, client)
+                while (await get(client, "/stats"))["faults"]["graphapi"] == 0:
+                    pass  # each question is a turn for the others
+                begun = trio.current_time()
+                draining.set()
+    assert answers == [504]
+    assert trio.current_time() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/truth/tiktok", None, 404),
+        ("GET", "/truth/instagram/nobody.here", None, 404),
+        ("GET", "/truth/instagram?limit=-1", None, 400),
+        ("GET", "/truth/instagram?offset=x", None, 400),
+        ("GET", "/history/tiktok", None, 404),
+        ("GET", "/history/instagram?days=ten", None, 400),
+        ("GET", "/nowhere", None, 404),
+        ("POST", "/stats", None, 405),
+        ("POST", "/history/instagram", None, 405),
+        ("POST", "/faults", b"{", 400),
+        ("POST", "/faults", b'"x"', 400),
+        ("POST", "/faults", b'{"source": "graphapi", "kind": "flood"}', 400),
+        ("POST", "/faults", b"\xff\xfe", 400),
+        ("POST", "/faults", b"[" * 70_000, 400),
+        ("POST", GRAPH, None, 400),
+    ],
+)
+async def test_bad_requests(method: str, path: str, body: bytes | None, status: int) -> None:
+    async with world(creators=3) as client:
+        answer = await client.request(method, path, content=body)
+        assert answer.status_code == status
+        assert answer.json()["error"]
+
+
+async def test_a_busy_port_and_a_missing_folder_refuse_to_start() -> None:
+    async with world(creators=3) as client:
+        port = client.base_url.port
+        for settings, named in (
+            (Settings(enabled=True, port=port, creators=3), "world.port"),
+            (Settings(enabled=True, port=0, recorded="/nowhere"), "world.recorded"),
+        ):
+            with pytest.raises(ConfigError, match=named):
+                await serve_world(settings, VirtualClock(1), draining=trio.Event())
+
+
+async def test_it_runs_alone() -> None:
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "gcc.world", "--port", "0", "--creators", "5", "--seed", "3"], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    with trio.fail_after(30):
+        url = (await process.stdout.receive_some(200)).decode().strip()
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await get(client, "/truth/youtube"))["total"] == 5
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["--creators", "0"], "--creators"), (["--recorded", "/nowhere"], "/nowhere"), (["--port", "70000"], "--port")],
+)
+async def test_alone_it_refuses_bad_arguments_in_a_sentence(arguments: list[str], named: str) -> None:
+    ended = await trio.run_process(
+        [sys.executable, "-m", "gcc.world", "--port", "0", *arguments], capture_stderr=True, check=False
+    )
+    assert ended.returncode == 2
+    last = ended.stderr.decode().strip().splitlines()[-1]
+    assert named in last
+    assert "Traceback" not in ended.stderr.decode()

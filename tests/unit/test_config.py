@@ -1,0 +1,89 @@
+"""Settings: layers in order, everything checked, one sentence for each mistake, no secret shown."""
+
+from pathlib import Path
+
+import pytest
+
+from gcc.config import DEV_TOKEN, load
+from gcc.errors import ConfigError
+
+EMBEDDED = Path(__file__).parents[2] / "config" / "embedded.toml"
+
+
+def refused(tmp_path: Path, toml: str = "", *, overrides: tuple[str, ...] = (), **environ: str) -> str:
+    file = tmp_path / "x.toml"
+    file.write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load(file, overrides=overrides, environ=environ)
+    return str(caught.value)
+
+
+def test_the_embedded_config_is_valid_and_knows_its_world() -> None:
+    settings = load(EMBEDDED, environ={})
+    assert (settings.world.enabled, settings.world.creators, settings.web.dev_token) == (True, 1000, DEV_TOKEN)
+
+
+def test_later_layers_win(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("grace_s = 1\n[sinker]\nbatch_rows = 2\n")
+    settings = load(file, environ={"GCC_SINKER__BATCH_ROWS": "3", "GCC_OPS__PORT": "1"}, overrides=["ops.port=2"])
+    assert (settings.grace_s, settings.sinker.batch_rows, settings.ops.port) == (1, 3, 2)
+    assert load(file, environ={}, data_dir=Path("/elsewhere")).data_dir == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("colour = 1", ["unknown setting 'colour'", "x.toml"]),
+        ("[ops]\nprot = 1", ["unknown setting 'ops.prot'"]),
+        ("[ops]\nport = 'x'", ["'ops.port'", "integer", "'x'"]),
+        ("[ops]\nport = 70000", ["'ops.port'", "65535"]),
+        ("[sinker]\nbatch_rows = 30000", ["batch_rows 30000", "batch_rows_max"]),
+        ("roles = ['scarper']", ["roles", "'scarper'"]),
+        ("[ops", ["not valid TOML"]),
+        ("[reports]\ntimezone = 'Mars/Olympus'", ["'reports.timezone'", "Mars/Olympus", "Asia/Kolkata"]),
+        ("[ops]\nhost = '0.0.0.0'\n[web]\ndev_token = 'gcc-dev'", ["ops.host", "loopback", "web.dev_token"]),
+        ("[gateway]\nport = 8010", ["must differ", "8010"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, toml: str, words: list[str]) -> None:
+    message = refused(tmp_path, toml)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("toml", "variable"),
+    [
+        ("[postgres]\nurl = 'postgresql://u:hunter2@db/x'", "GCC_POSTGRES__URL"),
+        ("[sources.graphapi]\ntokens = ['hunter2']", "GCC_SOURCES__GRAPHAPI__TOKENS"),
+        ("[web]\ndev_token = 'hunter2'", "GCC_WEB__DEV_TOKEN"),
+    ],
+)
+def test_secrets_in_a_file_are_refused_and_not_repeated(tmp_path: Path, toml: str, variable: str) -> None:
+    message = refused(tmp_path, toml)
+    assert variable in message
+    assert "hunter2" not in message
+
+
+def test_secrets_on_the_command_line_are_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, overrides=("postgres.url=postgresql://u:hunter2@db/x",))
+    assert "GCC_POSTGRES__URL" in message
+    assert "hunter2" not in message
+
+
+def test_secrets_in_the_environment_are_taken_and_never_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("")
+    settings = load(file, environ={"GCC_SOURCES__GRAPHAPI__TOKENS": '["hunter2"]'})
+    assert settings.sources["graphapi"].tokens == ("hunter2",)
+    message = refused(tmp_path, GCC_SOURCES__GRAPHAPI__TOKENS='{"a": "hunter2"}')
+    assert "sources.graphapi.tokens" in message
+    assert "hunter2" not in message
+
+
+def test_wrong_overrides_and_missing_files_are_named(tmp_path: Path) -> None:
+    assert "--set" in refused(tmp_path, overrides=("ops.port",))
+    assert "'grace_s' is a value" in refused(tmp_path, "grace_s = 1", overrides=("grace_s.x=1",))
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(tmp_path / "none.toml", environ={})
