@@ -108,7 +108,7 @@ class Tree:
             attempts_max=settings.scraper.attempts_max * 2,
             outbox_written=outbox_written,
         )
-        self.on_demand = OnDemand(self.web_pool, self.jobs)
+        self.on_demand = OnDemand(self.web_pool, self.jobs, self.drain.stage("ports"))
         self.dead_letters = StoredDeadLetters(self.pool, self.objects, clock)
         self.exchange = PostgresExchange(self.pool, self.dead_letters, outbox_written)
         self.history = HistoryImport(self.pool, clock, outbox_written)

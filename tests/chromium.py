@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, connect_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 CHROMIUM = Path("/usr/bin/chromium")
 COMMAND_S = 15.0
@@ -131,6 +131,16 @@ class Page:
             raise AssertionError(f"not true within {within_s} s: {expression}\non the page:\n{text}\n{self.complaints}")
         return value
 
+    async def press(self, key: str) -> None:
+        """One key as a person presses it: "Tab", "Enter", "Escape"."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27}
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            down = text if kind == "keyDown" else {}
+            await self.command(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **down
+            )
+
     async def look(self, *, width: int, height: int, scheme: str = "light") -> None:
         """Set the size of the window and the preferred colour scheme."""
         await self.command(
@@ -160,26 +170,27 @@ async def chromium() -> AsyncIterator[Page]:
 
             await nursery.start(run)
             port, path = await _debugger(Path(profile))
-            connection = await connect_websocket_url(
-                nursery, f"ws://127.0.0.1:{port}{path}", max_message_size=64 * 1024 * 1024
-            )
-            page = Page(connection)
-            nursery.start_soon(page.read)
-            await page.open_tab()
-            try:
-                yield page
-            finally:
-                with trio.move_on_after(5, shield=True):
-                    page._session = None
-                    await page.command("Browser.close")
-                nursery.cancel_scope.cancel()
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                connection = await wrap_client_stream(
+                    nursery, stream, f"127.0.0.1:{port}", path, max_message_size=64 * 1024 * 1024
+                )
+                page = Page(connection)
+                nursery.start_soon(page.read)
+                await page.open_tab()
+                try:
+                    yield page
+                finally:
+                    with trio.move_on_after(5, shield=True):
+                        page._session = None
+                        await page.command("Browser.close")
+                    nursery.cancel_scope.cancel()
 
 
-async def _debugger(profile: Path) -> tuple[str, str]:
+async def _debugger(profile: Path) -> tuple[int, str]:
     """Port and path of the browser's DevTools socket, once it has written them."""
     file = trio.Path(profile) / "DevToolsActivePort"
     with trio.fail_after(30):
         while True:
             if await file.exists() and len(parts := (await file.read_text()).split()) == 2:
-                return parts[0], parts[1]
+                return int(parts[0]), parts[1]
             await trio.sleep(0.03)

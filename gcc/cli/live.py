@@ -1,8 +1,8 @@
 """The platform's websocket, as the command line follows it: whole status objects, twice a second."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import trio
@@ -11,6 +11,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, connect_websocket_u
 from gcc.cli.client import NotRunning, Running
 
 CONNECT_S = 5.0
+CLOSE_S = 1.0
 MESSAGE_BYTES_MAX = 16 << 20
 
 
@@ -28,12 +29,17 @@ async def messages(running: Running) -> AsyncIterator[AsyncIterator[dict[str, An
         except (OSError, HandshakeError, trio.TooSlowError) as error:
             raise NotRunning(f"the platform at {running.url} does not answer ({error}); start it with: run") from None
 
-        async def decoded() -> AsyncIterator[dict[str, Any]]:
+        async def decoded() -> AsyncGenerator[dict[str, Any], None]:
             try:
                 while True:
                     yield json.loads(await socket.get_message())
             except ConnectionClosed:
                 return
 
-        yield decoded()
-        nursery.cancel_scope.cancel()
+        try:
+            async with aclosing(decoded()) as stream:
+                yield stream
+        finally:
+            with trio.move_on_after(CLOSE_S, shield=True):
+                await socket.aclose()
+            nursery.cancel_scope.cancel()

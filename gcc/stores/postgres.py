@@ -111,6 +111,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         Raises _WaitTimeout after `timeout` seconds (psycopg's notifies() asks for that). Cancelled: the
         query is cancelled on the server and its answer read, at most CANCEL_S; else the connection closes.
         """
+        await self._let_others_run()  # cancelled here, the generator has not begun
         try:
             if timeout is None:
                 return await self._drive(gen)
@@ -162,11 +163,10 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     async def __aexit__(self, *exc: object) -> None:
         await self.close()  # nothing to commit in autocommit mode
 
-    async def _drive(self, gen: PQGen[_Result]) -> _Result:
-        await self._let_others_run()
+    async def _drive(self, gen: PQGen[_Result], *, begun: bool = False) -> _Result:
         fd = self.pgconn.socket  # raises when the connection is closed, before the generator has begun
         try:
-            wanted = next(gen)
+            wanted = gen.send(Ready.NONE) if begun else next(gen)
             while True:
                 if wanted == Wait.RW:  # pipelines and large statements: nearly always ready, so no wait
                     await self._let_others_run()
@@ -185,7 +185,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     async def _abandon(self, gen: PQGen[_Result]) -> None:
         with trio.move_on_after(CANCEL_S, shield=True), suppress(psycopg.Error):
             await self.cancel_safe()
-            await self._drive(gen)
+            await self._drive(gen, begun=True)
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
             self.pgconn.finish()  # the server did not agree in time, or a pipeline is half-read
             with suppress(psycopg.Error):
@@ -265,7 +265,7 @@ class Pool:
                 yield connection
         except Transient:
             if connection and connection.interrupted:
-                # What psycopg met while it cleaned up after a cancellation must not hide the cancellation.
+                # What a cancelled block's own clean-up met on the closed connection must not hide the cancellation.
                 await trio.lowlevel.checkpoint_if_cancelled()
             raise
         finally:

@@ -60,7 +60,7 @@ class Growth:
         )
 
     def post_ids(self, today: dt.date) -> list[str]:
-        return [self.timeline.post_id(number) for number in self.timeline.numbers(today)]
+        return self.timeline.post_ids(today)
 
     def posts(self, today: dt.date) -> list[Post]:
         days = (today - EPOCH).days

@@ -43,7 +43,7 @@ class Remembered:
     def post_ids(self, today: dt.date) -> list[str]:
         if self.videos:
             return [post.post_id for post in self.videos]
-        return [self.timeline.post_id(number) for number in self.timeline.numbers(today)]
+        return self.timeline.post_ids(today)
 
     def posts(self, today: dt.date) -> list[Post]:
         return list(self.videos) or self.timeline.posts(today, self.totals)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from gcc.world import names
 from gcc.world.chance import bell, letters, mix, unit
@@ -29,6 +30,13 @@ class Totals:
     views: int | None
 
 
+class _Draft(NamedTuple):
+    """A post before it has figures."""
+
+    bits: int  # the chance of all that is its own
+    at_days: float  # published so many days after joining
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """A creator's posts, numbered from 0 on the day of joining; `kept` of the newest can be listed."""
@@ -41,64 +49,58 @@ class Timeline:
     category: str | None
     handle: str
 
-    def _bits(self, number: int, stream: int) -> int:
-        return mix(mix(self.key, number) + stream)
-
-    def _age_days(self, number: int) -> float:
-        """Days from joining to the post's publication."""
-        return (number + _JITTER * unit(self._bits(number, _TIME))) * self.interval_days
-
-    def published(self, number: int) -> dt.datetime:
-        joined = dt.datetime(self.joined.year, self.joined.month, self.joined.day, tzinfo=dt.UTC)
-        return joined + dt.timedelta(seconds=int(self._age_days(number) * 86_400))
-
     def count(self, date: dt.date) -> int:
         """How many posts were published before `date` begins."""
         days = (date - self.joined).days
         last = int(days / self.interval_days)
-        return last + (self._age_days(last) < days) if days > 0 else 0
+        return last + (self._draft(last).at_days < days) if days > 0 else 0
 
-    def numbers(self, today: dt.date) -> range:
-        """The numbers of the posts that can be listed, newest first."""
+    def post_ids(self, today: dt.date) -> list[str]:
+        """The ids of the posts that can be listed, newest first."""
+        return [self._post_id(mix(self.key, number)) for number in self._numbers(today)]
+
+    def posts(self, today: dt.date, totals: Totals) -> list[Post]:
+        """The posts that can be listed, newest first; `totals` are the sums of the first page's figures."""
+        drafts = [self._draft(number) for number in self._numbers(today)]
+        days = (today - self.joined).days
+        weights = [
+            math.exp(0.45 * bell(mix(draft.bits + _WEIGHT)))
+            * (1 - math.exp(-(days - draft.at_days + 0.3) / 2.0))  # a young post is not yet seen
+            for draft in drafts
+        ]
+        page = PAGE_POSTS[self.platform]
+        likes = spread(totals.likes, _varied(weights, drafts, _LIKES, 0.12), page)
+        comments = spread(totals.comments, _varied(weights, drafts, _COMMENTS, 0.35), page)
+        views = [None] * len(weights) if totals.views is None else spread(totals.views, weights, page)
+        make = self._picture if self.platform == "INSTAGRAM" else self._video
+        return [make(*figures) for figures in zip(drafts, likes, comments, views, strict=True)]
+
+    def _numbers(self, today: dt.date) -> range:
         count = self.count(today)
         return range(count - 1, max(count - self.kept, 0) - 1, -1)
 
-    def post_id(self, number: int) -> str:
-        bits = self._bits(number, _ID)
+    def _draft(self, number: int) -> _Draft:
+        bits = mix(self.key, number)
+        return _Draft(bits, (number + _JITTER * unit(mix(bits + _TIME))) * self.interval_days)
+
+    def _published(self, draft: _Draft) -> dt.datetime:
+        joined = dt.datetime(self.joined.year, self.joined.month, self.joined.day, tzinfo=dt.UTC)
+        return joined + dt.timedelta(seconds=int(draft.at_days * 86_400))
+
+    def _post_id(self, bits: int) -> str:
+        bits = mix(bits + _ID)
         return letters(bits) if self.platform == "YOUTUBE" else f"18{bits % 10**15:015d}"
 
-    def posts(self, today: dt.date, totals: Totals) -> list[Post]:
-        """The newest posts; those of the first page have `totals` as the sums of their figures."""
-        numbers = self.numbers(today)
-        days = (today - self.joined).days
-        weights = [
-            math.exp(0.45 * bell(self._bits(number, _WEIGHT)))
-            * (1 - math.exp(-(days - self._age_days(number) + 0.3) / 2.0))  # a young post is not yet seen
-            for number in numbers
-        ]
-        page = PAGE_POSTS[self.platform]
-        likes = spread(totals.likes, self._varied(weights, numbers, _LIKES, 0.12), page)
-        comments = spread(totals.comments, self._varied(weights, numbers, _COMMENTS, 0.35), page)
-        views = [None] * len(weights) if totals.views is None else spread(totals.views, weights, page)
-        make = self._picture if self.platform == "INSTAGRAM" else self._video
-        return [make(*figures) for figures in zip(numbers, likes, comments, views, strict=True)]
-
-    def _varied(self, weights: list[float], numbers: Sequence[int], stream: int, by: float) -> list[float]:
-        return [
-            weight * math.exp(by * bell(self._bits(number, stream)))
-            for weight, number in zip(weights, numbers, strict=True)
-        ]
-
-    def _picture(self, number: int, likes: int, comments: int, views: int | None) -> Post:
-        bits = self._bits(number, _TEXT)
+    def _picture(self, draft: _Draft, likes: int, comments: int, views: int | None) -> Post:
+        bits = mix(draft.bits + _TEXT)
         title, tags = names.headline(bits, self.category)
         kind = _PICTURES[(bits >> 40) % 4]
         return Post(
-            post_id=self.post_id(number),
-            shortcode="C" + letters(self._bits(number, _SHORTCODE))[:10],
+            post_id=self._post_id(draft.bits),
+            shortcode="C" + letters(mix(draft.bits + _SHORTCODE))[:10],
             kind=kind,
-            published=self.published(number),
-            title=f"{title}\n\n" + " ".join(f"#{tag}" for tag in tags),
+            published=self._published(draft),
+            title=f"{title}\n\n#{' #'.join(tags)}",
             description="",
             tags=tags,
             category_id="",
@@ -108,16 +110,16 @@ class Timeline:
             duration_s=15 + bits % 60 if kind == "reel" else 0,
         )
 
-    def _video(self, number: int, likes: int, comments: int, views: int | None) -> Post:
-        bits = self._bits(number, _TEXT)
+    def _video(self, draft: _Draft, likes: int, comments: int, views: int | None) -> Post:
+        bits = mix(draft.bits + _TEXT)
         title, tags = names.headline(bits, self.category)
-        post_id = self.post_id(number)
+        post_id = self._post_id(draft.bits)
         short = (bits >> 40) % 4 == 0
         return Post(
             post_id=post_id,
             shortcode=post_id,
             kind="short" if short else "video",
-            published=self.published(number),
+            published=self._published(draft),
             title=title,
             description=f"{title}. New videos on @{self.handle} every week.",
             tags=tags,
@@ -127,6 +129,13 @@ class Timeline:
             views=views,
             duration_s=15 + bits % 45 if short else 120 + bits % 1500,
         )
+
+
+def _varied(weights: list[float], drafts: Sequence[_Draft], stream: int, by: float) -> list[float]:
+    """The weights, each a little off: likes do not follow views exactly."""
+    return [
+        weight * math.exp(by * bell(mix(draft.bits + stream))) for weight, draft in zip(weights, drafts, strict=True)
+    ]
 
 
 def spread(total: int, weights: Sequence[float], page: int) -> list[int]:

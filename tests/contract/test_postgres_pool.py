@@ -421,7 +421,13 @@ async def test_cancelled_executemany_leaves_nothing_and_a_usable_pool(pool: Pool
     assert await ask(pool, "select 1") == 1
 
 
-async def test_cancelled_copy_stores_nothing(pool: Pool, table: str) -> None:
+@pytest.fixture(params=[-1.0, float("inf")], ids=["pausing always", "pausing never"])
+def busy_s(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection pauses for other tasks now and then: a place more to be cancelled at."""
+    monkeypatch.setattr(postgres, "BUSY_S", request.param)
+
+
+async def test_cancelled_copy_stores_nothing(busy_s: None, pool: Pool, table: str) -> None:
     with trio.CancelScope() as scope:
         async with pool.connection() as connection, connection.cursor() as cursor:
             async with cursor.copy("copy thing (id) from stdin") as copy:
@@ -433,26 +439,33 @@ async def test_cancelled_copy_stores_nothing(pool: Pool, table: str) -> None:
 
 
 async def test_cancelled_while_the_server_does_not_answer_the_connection_is_given_up(
-    pool: Pool, table: str, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what psycopg says about the closed connection, as it leaves the COPY, does not hide the cancellation."""
+    """And what a task's last words meet on the closed connection does not hide the cancellation."""
     monkeypatch.setattr(postgres, "CANCEL_S", 0.05)
-    pid = 0
+    pid = await ask(pool, "select pg_backend_pid()")
+    stopped = trio.Event()
 
     async def work() -> None:
-        nonlocal pid
-        async with pool.connection() as connection, connection.cursor() as cursor:
-            async with cursor.copy("copy thing (text) from stdin") as copy:
-                pid = connection.info.backend_pid
-                os.kill(pid, signal.SIGSTOP)
-                await copy.write("x" * 20_000_000)
+        async with pool.connection() as connection:
+            os.kill(pid, signal.SIGSTOP)
+            stopped.set()
+            try:
+                await connection.execute("select %s", ["x" * 20_000_000])
+            finally:
+                assert connection.closed
+                await connection.execute("select 'goodbye'")
+
+    async def stuck() -> None:
+        await stopped.wait()
+        await trio.testing.wait_all_tasks_blocked()
 
     try:
-        await cancel_once(trio.testing.wait_all_tasks_blocked, work)
+        await cancel_once(stuck, work)
     finally:
         os.kill(pid, signal.SIGCONT)
     assert pool.used == 0
-    assert await ask(pool, "select count(*) from thing") == 0
+    assert await ask(pool, "select 1") == 1
 
 
 async def test_cancelled_while_waiting_for_a_connection(database: str) -> None:
@@ -464,7 +477,7 @@ async def test_cancelled_while_waiting_for_a_connection(database: str) -> None:
     await pool.aclose()
 
 
-async def test_cancelled_at_any_moment_the_pool_stays_whole(pool: Pool, other: Pool, table: str) -> None:
+async def test_cancelled_at_any_moment_the_pool_stays_whole(busy_s: None, pool: Pool, table: str) -> None:
     """Cancel after every possible number of scheduler turns: each time all of the transaction or nothing."""
 
     async def work(number: int) -> None:

@@ -1,5 +1,6 @@
 """A platform for the ops port's tests: the real board, channels, metrics and drain, filled with believable work."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
 from gcc.web import serving
 from gcc.web.ops.app import ops_app
+from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 
 TOKEN = "a-token-of-the-tests"
@@ -114,6 +116,15 @@ class World:
         self.metrics.stored_events.labels("profile_log_events").inc(events)
         self.metrics.flush_seconds.labels("profile_log_events").observe(seconds)
         self.board.actor("events/sinker profile_log").processed(events)
+
+    def remember(self, series: Series, seconds: int) -> None:
+        """Live through the past `seconds` at once: a day's rhythm of inserts, with half a minute of nothing in it."""
+        now_s, unix_s = trio.current_time(), SystemClock().now().timestamp()
+        for ago in range(seconds, 1, -1):
+            if not 300 < ago < 330:
+                wave = math.sin(ago / 70)
+                self.store(int(1400 + 500 * wave), 0.024 + 0.006 * math.sin(ago / 31))
+                series.sample(now_s - ago, unix_s - ago)
 
     def platform(self) -> Platform:
         return Platform(

@@ -49,6 +49,7 @@ def open_folder() -> Iterator[Path]:
 def made() -> Iterator[Path]:
     """A data folder that was started and stopped once."""
     folder = Path(tempfile.mkdtemp(prefix="gcc-embedded-"))
+    folder.chmod(0o755)
 
     async def make() -> None:
         async with serving(folder):
@@ -214,13 +215,7 @@ def orphan(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = EmbeddedPostgres(data_dir, fsync=False)._command(embedded_postgres._programs())
     with subprocess.Popen([*as_server(data_dir), *command], stderr=subprocess.PIPE) as process:
         assert process.stderr
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if b"ready to accept connections" in line:
-                break
-        else:
-            pytest.fail(f"{said}")
+        assert any(b"ready to accept connections" in line for line in process.stderr)
         yield process
         process.kill()
 

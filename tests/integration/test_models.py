@@ -354,7 +354,7 @@ async def test_cancelling_kills_the_queries_and_leaves_the_live_table(
     tmp_path: Path, make: Make, clickhouse: ClickHouse
 ) -> None:
     await make(write(tmp_path, mart_a="select 1 as id"))[0].run_models()
-    write(tmp_path, mart_a="select number as id, sleepEachRow(1) as s from numbers(60) settings max_block_size = 1")
+    write(tmp_path, mart_a="select number as id, sleepEachRow(0.05) as s from numbers(60)")
     transformer, actor = make(tmp_path)
     running = (
         "select count() as n from system.processes where query like '%mart_a__new%' and query not like '%processes%'"

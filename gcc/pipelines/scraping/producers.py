@@ -15,6 +15,7 @@ from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
 from gcc.stores import statements
 from gcc.stores.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.stores.postgres import Pool
+from gcc.supervisor.drain import Stage, take_until
 from gcc.web.api.refresh import Refreshed
 
 HISTORY = statements.load("history")
@@ -81,9 +82,11 @@ class OnDemand:
     See `gcc.web.api.refresh.Refresher`. Requests for the same profile share one job.
     """
 
-    def __init__(self, pool: Pool, jobs: Jobs) -> None:
+    def __init__(self, pool: Pool, jobs: Jobs, closing: Stage) -> None:
+        """`closing` is the stage at which ports close: who still waits then is answered, not cut off."""
         self._pool = pool
         self._jobs = jobs
+        self._closing = closing
         self._waiting: dict[uuid.UUID, list[Signal]] = defaultdict(list)
 
     def job_done(self, payload: str) -> None:
@@ -109,7 +112,8 @@ class OnDemand:
         )
         (enqueued,) = await self._jobs.enqueue([job])
         with trio.move_on_after(wait_s):
-            return await self._ended(enqueued.id)
+            if ended := await take_until(self._closing, lambda: self._ended(enqueued.id)):
+                return ended
         return await self._not_yet(enqueued.id)
 
     async def _ended(self, job_id: uuid.UUID) -> Refreshed:

@@ -62,7 +62,7 @@ class Composer:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.hub = Hub(CLIENTS_MAX)
-        self._series = Series(platform.metrics)
+        self.series = Series(platform.metrics)
         self._counts: Counts | None = None
         self._counted_s = 0.0
         self._counts_error: str | None = None
@@ -74,7 +74,7 @@ class Composer:
             next_s = trio.current_time()
             for tick in range(2**63):
                 if tick % TICKS_PER_S == 0:
-                    self._series.sample(trio.current_time(), self.platform.clock.now().timestamp())
+                    self.series.sample(trio.current_time(), self.platform.clock.now().timestamp())
                 self.hub.publish(msgspec.json.encode(self.message()).decode())
                 if tick == 0:
                     task_status.started()
@@ -97,7 +97,7 @@ class Composer:
     def message(self) -> dict[str, Any]:
         """The status object with `series` and the last `errors`: one websocket message."""
         return self.status() | {
-            "series": {"events_per_s": list(self._series.events_per_s), "flush_ms": list(self._series.flush_ms)},
+            "series": {"events_per_s": list(self.series.events_per_s), "flush_ms": list(self.series.flush_ms)},
             "errors": list(self.platform.board.errors),
         }
 
@@ -109,7 +109,7 @@ class Composer:
             "state": platform.state(),
             "uptime_s": round(now_s - platform.started_s, 1),
             "actors": [_actor(actor) for actor in platform.board.actors()],
-            "events_per_s": self._series.events_per_s_now,
+            "events_per_s": self.series.events_per_s_now,
             "drain": platform.drain.snapshot() if platform.drain.draining else None,
             "urls": dict(platform.urls),
             "counts_age_s": None if self._counts is None else round(now_s - self._counted_s, 1),

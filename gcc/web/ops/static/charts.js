@@ -2,7 +2,7 @@
 // Colours are read from the style sheet when drawn, so a change of scheme only needs a redraw.
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.module.js"
-import { UNKNOWN, isKnown, rate, timeOfDay } from "./format.js"
+import { isKnown, rate, timeOfDay } from "./format.js"
 
 const SPAN_S = 15 * 60
 const HEIGHT_PX = 102
@@ -97,7 +97,7 @@ export function Chart({ title, unit, points, nowS, color, hint }) {
     <figcaption title=${hint}>
       <span class="chart-title">${title}</span>
       <span class="muted chart-at">${pointed ? timeOfDay(times[index]) : ""}</span>
-      <span class="num"><b>${isKnown(value) ? rate(value) : UNKNOWN}</b> <span class="unit">${unit}</span></span>
+      <span class="num"><b>${rate(value)}</b> <span class="unit">${isKnown(value) ? unit : ""}</span></span>
     </figcaption>
     <div class="plot" ref=${box} role="img" aria-label=${`${title}, last 15 minutes`}></div>
   </figure>`

@@ -5,7 +5,7 @@ import { UNKNOWN, absolute, age, count, duration, isKnown, percent, rate } from 
 
 const ICONS = {
   check: "M3.2 8.4l3.1 3.1 6.5-7",
-  dot: "M8 5.2a2.8 2.8 0 1 0 0 5.6a2.8 2.8 0 1 0 0-5.6z",
+  dot: "M8 4.8a3.2 3.2 0 1 0 0 6.4a3.2 3.2 0 1 0 0-6.4z",
   ring: "M8 4.6a3.4 3.4 0 1 0 0 6.8a3.4 3.4 0 1 0 0-6.8z",
   pause: "M5.8 4.2v7.6M10.2 4.2v7.6",
   warn: "M8 2.8L14.2 13.2H1.8zM8 6.8v3M8 11.4v.2",
@@ -50,6 +50,7 @@ const zero = (value) => (value ? "" : "zero")
 // What is not well, in words; empty when all is.
 export function troubles(status) {
   const found = []
+  if (status.counts_error) found.push(`the counts are missing: ${status.counts_error}`)
   for (const actor of status.actors) {
     if (actor.state === "failed" || actor.state === "backoff") found.push(`${actor.name} is in ${actor.state}`)
     else if (actor.state === "paused") found.push(`${actor.name} is paused`)
@@ -60,7 +61,6 @@ export function troubles(status) {
     if (use.kind !== "pool" && isKnown(use.size) && use.used >= use.size) found.push(`${use.name} is full`)
     else if (use.kind === "queue" && use.oldest_s > QUEUE_LATE_S)
       found.push(`${use.name} waits for ${duration(use.oldest_s)}`)
-  if (status.counts_error) found.push(`the database does not answer: ${status.counts_error}`)
   return found
 }
 
@@ -75,11 +75,12 @@ export function Verdict({ status, link }) {
     link === "open" ? (STATES[status.state] ?? ["unknown", "muted", status.state]) : ["unknown", "warn", "No connection"]
   const found = troubles(status)
   const well = found.length === 0
+  const started = status.actors.length > 0
   return html`<div class="verdict">
     <span class=${`pill ${tone}`} id="state"><${Icon} name=${icon} tone=${tone} />${word}</span>
     <span class="verdict-text" title=${found.join("\n")} id="verdict">
       <${Icon} name=${well ? "check" : "warn"} tone=${well ? "muted" : "warn"} />
-      <span>${well ? `All ${status.actors.length} actors are well` : sentence(found)}</span>
+      <span>${well ? (started ? `All ${status.actors.length} actors are well` : "No actor has started yet") : sentence(found)}</span>
     </span>
   </div>`
 }

@@ -1,0 +1,219 @@
+"""The main job on the real process: crawl, sink, model, sync, serve, against the world's truth; then kills.
+
+Everything is as a user starts it, on a small world and any free ports.
+"""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.process import PlatformProcess, Status, platform, verb
+
+CREATORS = 40
+DAYS = 20
+SMALL = (f"world.creators={CREATORS}", f"world.history_days={DAYS}", "sinker.batch_age_s=0.5", "world.calls_per_s=400")
+FAST = (*SMALL, "sources.graphapi.calls=300", "sources.ytapi.calls=300")
+RECORDED = Path(__file__).parents[3] / "shared" / "data"
+PROFILES = "/discovery-service/api/profile"
+BOARD = "/leaderboard-service/api/leaderboard/platform"
+
+
+async def leaderboard(running: PlatformProcess, platform_name: str, **body: Any) -> list[dict[str, Any]]:
+    """The whole latest leaderboard, by following its cursors."""
+    rows: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = await running.api("POST", f"{BOARD}/{platform_name}", json={"limit": 25, "cursor": cursor, **body})
+        assert page.status_code == 200, page.text
+        rows += page.json()["data"]
+        cursor = page.json()["meta"]["cursor"]
+        if cursor is None:
+            return rows
+
+
+async def served(running: PlatformProcess) -> None:
+    """Wait until both synced tables are served."""
+
+    async def there(_: Status) -> bool:
+        return bool(await leaderboard(running, "YOUTUBE", limit=1) and await leaderboard(running, "INSTAGRAM"))
+
+    await running.until(there, "the leaderboard")
+
+
+async def under_load(running: PlatformProcess) -> None:
+    async def crawling(status: Status) -> bool:
+        crawl = status["first_crawl"]
+        return bool(crawl and 0 < crawl["done"] < crawl["total"])
+
+    await running.until(crawling, "a crawl in the middle")
+
+
+async def well(data: Path, *settings: str) -> dict[str, Any]:
+    code, report, stderr = await verb("check", data, settings=settings)
+    assert code == 0, (report, stderr)
+    assert (report["missing"], report["doubled"], report["dead_lettered"]) == (0, 0, 0)
+    return dict(report)
+
+
+async def ranks_agree(running: PlatformProcess, platform_name: str) -> None:
+    truth = (await running.world(f"/truth/{platform_name}?limit={CREATORS}"))["data"]
+    board = await leaderboard(running, platform_name)
+    assert [row["profile_id"] for row in board] == [row["profile_id"] for row in truth]
+    for row, true in zip(board, truth, strict=True):
+        assert row["followers"] == true["followers"]
+        assert row["engagement_rate"] == pytest.approx(true["engagement_rate"], rel=1e-9)
+        assert (row["category"], row["language"], row["country"]) == (
+            true["category"], true["language"], true["country"],
+        )  # fmt: skip
+    by_rate = await leaderboard(running, platform_name, metric="engagement_rate")
+    rates = [row["engagement_rate"] for row in by_rate]
+    assert rates == sorted(rates, reverse=True)
+    assert len(rates) == CREATORS
+
+
+async def series_agree(running: PlatformProcess, platform_name: str) -> None:
+    truth = (await running.world(f"/truth/{platform_name}?limit=5"))["data"]
+    for creator in truth:
+        true = await running.world(f"/truth/{platform_name}/{creator['handle']}")
+        path = f"{PROFILES}/{platform_name}/{creator['handle']}/timeseries?metric=followers"
+        first, last = true["history"][-DAYS]["date"], true["history"][-1]["date"]
+        points = (await running.api("GET", f"{path}&from={first}&to={last}")).json()["data"]
+        expected = {day["date"]: day["followers"] for day in true["history"][-DAYS:]}
+        assert {point["date"]: point["value"] for point in points if point["date"] != last} == {
+            day: value for day, value in expected.items() if day != last
+        }
+
+
+async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with platform(data, *FAST) as running:
+        await served(running)
+        for platform_name in ("INSTAGRAM", "YOUTUBE"):
+            await ranks_agree(running, platform_name)
+            await series_agree(running, platform_name)
+        views = await leaderboard(running, "INSTAGRAM", metric="views")
+        assert views == [], "Instagram shows no views: no rank"
+        report = await well(data, *FAST)
+        assert report["jobs_complete"] == 2 * CREATORS
+        assert report["events_emitted"] >= 2 * CREATORS * (DAYS + 3)
+
+        # a profile nobody follows yet is crawled within the request; then load, and the signal
+        await running.world("/faults", json={"source": "graphapi", "kind": "500", "rate": 0.3, "seconds": 60})
+        handles = [row["handle"] for row in await leaderboard(running, "INSTAGRAM")]
+        async with trio.open_nursery() as nursery:
+            for handle in handles[:20]:
+                nursery.start_soon(running.api, "GET", f"{PROFILES}/INSTAGRAM/{handle}?force_refresh=true")
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.fail_after(30):
+                assert await running.stop() == 0
+            nursery.cancel_scope.cancel()
+    assert not (data / "supervisor.json").exists()
+    await well(data, *FAST)
+
+
+async def test_sigterm_in_the_middle_of_the_first_crawl_and_the_next_start_goes_on(
+    tmp_path: Path,
+) -> None:
+    slow = (*SMALL, "sources.graphapi.calls=10", "sources.ytapi.calls=20", "world.history_days=5")
+    data = tmp_path / "data"
+    async with platform(data, *slow) as running:
+        await under_load(running)
+        assert await running.stop() == 0
+    before = await well(data, *slow)
+    assert before["jobs_complete"] < 2 * CREATORS
+    async with platform(data, *FAST, "world.history_days=5") as running:
+        await served(running)
+        assert (await running.status())["jobs"] == {"COMPLETE": 2 * CREATORS}
+        assert await running.stop() == 0
+    await well(data, *FAST)
+
+
+async def test_kill_9_in_the_middle_and_a_restart_lose_and_double_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    slow = (*SMALL, "sources.graphapi.calls=10", "sources.ytapi.calls=20")
+    for _ in range(2):
+        async with platform(data, *slow) as running:
+            await under_load(running)
+            assert await running.stop(signal.SIGKILL) == -signal.SIGKILL
+    async with platform(data, *FAST) as running:
+        await served(running)
+        await ranks_agree(running, "INSTAGRAM")
+
+        async def stored(status: Status) -> bool:
+            return status["jobs"] == {"COMPLETE": 2 * CREATORS} and status["stored_lag_s"] == 0
+
+        await running.until(stored, "every job complete and every event stored")
+        assert await running.stop() == 0
+    report = await well(data, *FAST)
+    assert report["jobs_complete"] == 2 * CREATORS
+
+
+async def test_a_second_supervisor_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with platform(data, *FAST) as running:
+        code, _, stderr = await verb("run", data, settings=FAST)
+        assert code == 2
+        assert str(data) in stderr
+        assert "in use" in stderr
+        assert (await running.status())["state"] == "ready"
+        assert await running.stop() == 0
+
+
+async def test_a_busy_port_refuses_to_start_and_leaves_nothing_running(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    listener = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener[0].socket.getsockname()[1]
+    code, _, stderr = await verb("run", data, settings=(*FAST, f"gateway.port={port}"))
+    await listener[0].aclose()
+    assert code == 2
+    assert f"port {port} (gateway.port) is in use" in stderr
+    assert not (data / "supervisor.json").exists()
+    async with platform(data, *FAST) as running:  # nothing was left half-started
+        assert await running.stop() == 0
+
+
+async def test_import_history_reports_bad_rows_and_never_imports_twice(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    file = tmp_path / "past.csv"
+    file.write_text(
+        "platform,profile_id,handle,timestamp,followers,dimensions.category\n"
+        "INSTAGRAM,1,virat,2026-01-01,100,Cricket\n"
+        "INSTAGRAM,1,virat,2026-01-02T00:00:00+05:30,101,Cricket\n"
+        "MYSPACE,1,tom,2026-01-01,5,Friends\n"
+        "INSTAGRAM,2,dhoni,yesterday,5,\n"
+        "INSTAGRAM,2,dhoni,2026-01-01,many,\n"
+    )
+    async with platform(data, *FAST, "world.history_days=0") as running:
+        code, report, _ = await verb("import-history", data, str(file))
+        assert (code, report["rows"], report["imported"], report["duplicates"]) == (1, 5, 2, 0)
+        assert [(entry["line"], entry["field"]) for entry in report["rejected"]] == [
+            (4, "platform"), (5, "timestamp"), (6, "followers"),
+        ]  # fmt: skip
+        code, again, _ = await verb("import-history", data, str(file))
+        assert (again["imported"], again["duplicates"]) == (0, 2)
+
+        async def failed(status: Status) -> bool:
+            return bool(status["jobs"].get("FAILED") == 1 and status["stored_lag_s"] == 0)
+
+        await running.until(failed, "the first crawl of a handle that the world does not know, FAILED")
+        assert await running.stop() == 0
+    await well(data)
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason=f"the recorded creators are not there: {RECORDED.name} is missing")
+async def test_the_recorded_world_is_crawled_and_ranked(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = (
+        f"world.recorded={RECORDED}", "world.calls_per_s=2000", "world.history_days=3650", "sinker.batch_age_s=0.5",
+        "sources.graphapi.calls=1500", "sources.ytapi.calls=1500",
+    )  # fmt: skip
+    async with platform(data, *settings) as running:
+        await served(running)
+        truth = (await running.world("/truth/INSTAGRAM?limit=20"))["data"]
+        board = await leaderboard(running, "INSTAGRAM")
+        assert [row["followers"] for row in board[:20]] == [row["followers"] for row in truth]
+        assert await running.stop() == 0
+    await well(data, *settings)

@@ -1,0 +1,385 @@
+"""The sync on real stores: values, names, readers during swaps, and every way it may fail."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gcc.actors.leader import Leader
+from gcc.actors.sync import Sync, SyncedTable
+from gcc.clock import SystemClock
+from gcc.config import load
+from gcc.errors import LeaseLost, Permanent, Transient
+from gcc.pipelines.analytics.pipeline import LEADER, AnalyticsPipeline
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.leadership import PostgresLeadership
+from gcc.stores.objects import FolderObjects
+from gcc.stores.postgres import Pool
+from gcc.stores.synced_tables import SyncedTables
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board, State
+from tests.integration.snapshots_oracle import Snapshot, leaderboard, ndjson, time_series
+
+LIVE = """
+create table thing (
+    id text, n bigint not null, name text, rate double precision, day date, flag boolean,
+    constraint thing_pkey primary key (id), constraint positive check (n >= 0)
+);
+create index thing_n on thing (n desc, id) where flag;
+create unique index thing_name on thing (lower(name));
+"""
+MART = """
+create table dbt.mart_thing (
+    id String, n Int64, name Nullable(String), rate Nullable(Float64), day Nullable(Date), flag Bool, more String
+) engine = MergeTree order by id
+"""
+Rows = Sequence[dict[str, Any]]
+
+
+def thing(number: int, **values: Any) -> dict[str, Any]:
+    return {"id": f"{number:06}", "n": number, "name": None, "rate": 0.5, "day": "2026-03-01", "flag": True, **values}
+
+
+class StallingObjects(FolderObjects):
+    """A folder whose objects stop after the first chunk, where told."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.stalled = trio.Event()
+        self.go_on = trio.Event()
+        self.go_on.set()
+
+    async def get(self, key: str) -> AsyncIterator[bytes]:
+        async with aclosing(super().get(key)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                yield chunk
+                self.stalled.set()
+                await self.go_on.wait()
+
+
+class World:
+    """A live table `thing`, its mart, and a sync under a leader."""
+
+    def __init__(self, clickhouse: ClickHouse, pool: Pool, folder: Path) -> None:
+        self.clickhouse, self.pool = clickhouse, pool
+        self.objects = StallingObjects(folder)
+        self.clock = SystemClock()
+        board = Board(self.clock.now)
+        self.actor = board.actor("sync")
+        self.leader = Leader("x", PostgresLeadership(pool), board.actor("leader"), self.clock)
+        declared = [SyncedTable("thing", mart="mart_thing")]
+        tables = SyncedTables(pool, leader="x")
+        self.sync = Sync(clickhouse, self.objects, tables, declared, self.leader, self.actor, self.clock)
+
+    async def mart(self, rows: Rows) -> None:
+        """The mart now holds these rows alone."""
+        await self.clickhouse.command("drop table if exists dbt.mart_thing sync")
+        await self.clickhouse.command(MART)
+        if rows:
+            body = "\n".join(json.dumps(row) for row in rows).encode()
+            await self.clickhouse.insert_ndjson("dbt.mart_thing", body, token="rows")
+
+    async def execute(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(sql.encode(), values)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def live(self) -> list[tuple[Any, ...]]:
+        return await self.execute("select id, n, name from thing order by id")
+
+    async def tables(self) -> set[str]:
+        return {
+            name for (name,) in await self.execute("select tablename from pg_tables where tablename like 'thing%%'")
+        }
+
+
+@pytest.fixture
+async def world(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> AsyncIterator[World]:
+    world = World(clickhouse, pool, tmp_path)
+    async with pool.connection() as connection:
+        await connection.execute(LIVE)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.leader.run)
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+async def test_values_arrive_as_they_are(world: World) -> None:
+    hostile = [
+        *["tab\there", "line\nfeed", "cr\rhere", "back\\slash \\N \\. \\x41", "quote \" and ' and ,", "\\.", "{}", ""],
+        *["\x01\x02 control \x1f\x7f", "émoji 🙂 ज़िंदगी", "\u2028\u2029\ufeff", "a" * 100_000, "%s {name} $1"],
+    ]
+    rows = [thing(number, name=name) for number, name in enumerate(hostile)]
+    rows += [
+        thing(100, rate=1e300, n=2**63 - 1, day=None, flag=False),
+        thing(101, rate=0.1 + 0.2),
+        thing(102, rate=None, day="1970-01-02"),
+    ]
+    await world.mart(rows)
+    result = await world.sync.sync("thing")
+    assert (result.table, result.rows) == ("thing", len(rows))
+    stored = await world.execute("select id, n, name, rate, day::text, flag from thing order by id")
+    assert stored == [tuple(row.values()) for row in rows]
+
+
+async def test_what_postgres_cannot_hold_is_cleaned(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.clickhouse.command(
+        "insert into dbt.mart_thing (id, n, name, rate, flag) "
+        "select 'x', 2, concat('nul', char(0), ' broken ', unhex('F09F'), '!'), nan, true"
+    )
+    await world.sync.sync("thing")
+    assert await world.execute("select name, rate from thing where id = 'x'") == [("nul broken \ufffd!", None)]
+
+
+async def test_names_definitions_and_statistics_stay_through_many_swaps(world: World) -> None:
+    def definitions() -> str:
+        return (
+            "select indexname, indexdef from pg_indexes where tablename = 'thing' union all"
+            " select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'thing'::regclass order by 1, 2"
+        )
+
+    before = await world.execute(definitions())
+    assert len(before) >= 5
+    snapshots = set()
+    for count in (3, 4, 5):
+        await world.mart([thing(number, more="not asked for") for number in range(count)])
+        started = world.clock.now()
+        result = await world.sync.sync("thing")
+        snapshots.add(result.snapshot_id)
+        assert await world.execute(definitions()) == before
+        assert len(await world.live()) == count
+        [(snapshot_id, term, rows, as_of)] = await world.execute(
+            "select snapshot_id, term, rows, as_of from sync_snapshot where table_name = 'thing'"
+        )
+        assert (snapshot_id, term, rows) == (result.snapshot_id, world.leader.term, count)
+        assert started <= as_of <= world.clock.now()
+        assert await world.execute("select reltuples from pg_class where oid = 'thing'::regclass") == [(count,)]
+        assert await world.tables() == {"thing", "thing__old"}  # the replaced one goes at the next run
+        assert await world.objects.keys("data-pipeline/") == []
+    assert len(snapshots) == 3
+    assert (world.actor.done, world.actor.state, world.actor.in_flight) == (3, State.WAITING, 0)
+
+
+async def test_a_reader_sees_whole_tables_only(world: World) -> None:
+    """Each version is 2,000 rows of one number; each answer must be of one version and of its snapshot."""
+
+    async def version(number: int) -> None:
+        await world.mart([thing(row, n=number) for row in range(2000)])
+        await world.sync.sync("thing")
+
+    await version(1)
+    seen: list[tuple[Any, ...]] = []
+    once = "select min(n), max(n), count(*), (select rows from sync_snapshot where table_name = 'thing') from thing"
+    by_key = "select n from thing where id = '000042'"
+    async with trio.open_nursery() as nursery:
+
+        async def read(sql: str) -> None:
+            async with world.pool.connection() as connection:  # the same one: its prepared statements meet the swap
+                while True:
+                    seen.extend(await (await connection.execute(sql.encode(), prepare=True)).fetchall())
+
+        nursery.start_soon(read, once)
+        nursery.start_soon(read, by_key)
+        for number in range(2, 8):
+            await version(number)
+        nursery.cancel_scope.cancel()
+    whole = [row for row in seen if len(row) == 4]
+    assert len(whole) > 20
+    assert all(low == high and rows == 2000 == recorded for low, high, rows, recorded in whole)
+    assert {row[0] for row in whole} > {3, 4, 5}
+    versions = [row[0] for row in seen if len(row) == 1]
+    assert versions == sorted(versions)
+    assert len(set(versions)) > 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([thing(1), thing(1)], "id"),  # a doubled primary key
+        ([thing(1, name="A"), thing(2, name="a")], "thing_name"),
+        ([thing(1, n=-1)], "positive"),
+        ([], "shrink from 4 to 0"),
+        ([thing(1)], "shrink from 4 to 1"),
+    ],
+)
+async def test_a_failed_check_leaves_the_live_table(world: World, rows: Rows, says: str) -> None:
+    good = [thing(number) for number in range(4)]
+    await world.mart(good)
+    first = await world.sync.sync("thing")
+    before = await world.live()
+    await world.mart(rows)
+    with pytest.raises(Permanent, match=says):
+        await world.sync.sync("thing")
+    assert await world.live() == before
+    assert await world.execute("select snapshot_id from sync_snapshot") == [(first.snapshot_id,)]
+    assert await world.objects.keys("") == []
+    assert says in str(world.actor.last_error)
+    await world.mart(good[:2])  # half of it is allowed
+    await world.sync.sync("thing")
+    assert len(await world.live()) == 2
+
+
+async def test_a_mart_that_does_not_fit_says_what_is_missing(world: World) -> None:
+    with pytest.raises(Permanent, match="id, n, name, rate, day, flag"):
+        await world.sync.sync("thing")
+    await world.clickhouse.command("create table dbt.mart_thing (id String, n Int8) engine = MergeTree order by id")
+    with pytest.raises(Permanent, match=r"mart_thing has no name, rate, day, flag"):
+        await world.sync.sync("thing")
+    with pytest.raises(Permanent, match="'other' is not declared"):
+        await world.sync.sync("other")
+    await world.execute("drop table thing")
+    with pytest.raises(Permanent, match="thing does not exist"):
+        await world.sync.sync("thing")
+
+
+async def test_a_leader_that_was_replaced_meanwhile_cannot_swap(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    before = await world.live()
+    await world.mart([thing(2)])
+    world.objects.go_on, world.objects.stalled = trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def sync() -> None:
+            with pytest.raises(LeaseLost, match="term 1"):
+                await world.sync.sync("thing")
+
+        nursery.start_soon(sync)
+        await world.objects.stalled.wait()
+        await world.execute("update leader set holder = 'somebody else', term = term + 1")
+        world.objects.go_on.set()
+    assert await world.live() == before
+
+
+async def test_a_process_that_does_not_lead_does_not_begin(world: World) -> None:
+    idle = Leader("x", PostgresLeadership(world.pool), world.actor, world.clock)
+    tables = SyncedTables(world.pool, leader="x")
+    declared = [SyncedTable("thing", mart="mart_thing")]
+    sync = Sync(world.clickhouse, world.objects, tables, declared, idle, world.actor, world.clock)
+    with pytest.raises(Transient, match="does not lead"):
+        await sync.sync("thing")
+
+
+async def test_a_long_reader_delays_the_swap_and_does_not_stop_it(world: World) -> None:
+    await world.mart([thing(1)])
+    waiting = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            async with world.pool.transaction() as reader:
+                await reader.execute("select * from thing")
+                nursery.start_soon(world.sync.sync, "thing")
+                for wanted in (1, 0):  # it waits for the lock, and gives up: others are not held up behind it
+                    while await world.execute(waiting) != [(wanted,)]:
+                        await trio.lowlevel.checkpoint()
+                assert await (await reader.execute("select count(*) from thing")).fetchall() == [(0,)]
+    assert len(await world.live()) == 1
+
+
+async def test_cancelling_in_the_middle_leaves_the_live_table_and_the_next_run_cleans_up(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    before = await world.live()
+    await world.mart([thing(number) for number in range(50)])
+    world.objects.go_on, world.objects.stalled = trio.Event(), trio.Event()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.sync.sync, "thing")
+            await world.objects.stalled.wait()
+            nursery.cancel_scope.cancel()
+    assert await world.live() == before
+    assert await world.objects.keys("") == []
+    assert (world.actor.state, world.actor.in_flight) == (State.WAITING, 0)
+    await world.objects.put("data-pipeline/tmp/thing-of-a-killed-process.ndjson", b"{}")
+    await world.execute("create table thing__new (x int)")  # so does a kill
+    world.objects.go_on.set()
+    await world.sync.sync("thing")
+    assert len(await world.live()) == 50
+    assert await world.objects.keys("") == []
+
+
+async def test_two_runs_of_one_table_take_turns(world: World) -> None:
+    await world.mart([thing(1)])
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(world.sync.sync, "thing")
+    assert world.actor.done == 3
+
+
+async def test_a_swap_whose_answer_was_lost_is_not_done_twice(world: World) -> None:
+    await world.mart([thing(1)])
+    tables = SyncedTables(world.pool, leader="x")
+    swaps: list[str] = []
+
+    class LostAnswer(SyncedTables):
+        async def swap(self, *arguments: Any) -> None:
+            await super().swap(*arguments)
+            swaps.append("swapped")
+            if len(swaps) == 1:
+                raise Transient("the connection broke at the commit")
+
+    declared = [SyncedTable("thing", mart="mart_thing")]
+    tables = LostAnswer(world.pool, leader="x")
+    sync = Sync(world.clickhouse, world.objects, tables, declared, world.leader, world.actor, world.clock)
+    result = await sync.sync("thing")
+    assert len(swaps) == 2
+    assert await world.execute("select snapshot_id from sync_snapshot") == [(result.snapshot_id,)]
+    assert len(await world.live()) == 1
+
+
+async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> None:
+    """The pipeline whole: trigger, values in PostgreSQL, the row of the run, drain."""
+    clock = SystemClock()
+    drain = Drain(["intake"], 10.0)
+    pipeline = AnalyticsPipeline(
+        load(None, overrides=["roles=[]"], environ={}),
+        clickhouse=clickhouse,
+        objects=FolderObjects(tmp_path),
+        pool=pool,
+        board=Board(clock.now),
+        clock=clock,
+        drain_stage=drain.stage("intake"),
+    )
+    snapshots = [
+        Snapshot(platform, f"p{number}", f"2026-0{month}-03 20:00:00.000000", metrics, dimensions)
+        for platform in ("INSTAGRAM", "YOUTUBE")
+        for number in range(20)
+        for month in (1, 2, 3)
+        for metrics in [{"followers": number * month % 7, "engagement_rate": number / 3, "views": number % 5 or None}]
+        for dimensions in [{"category": f"c{number % 3}", "full_name": f"Näme {number}", "language": "hi"}]
+    ]
+    await clickhouse.insert_ndjson("_e.profile_log_events", ndjson(snapshots), token="all")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain.run)
+        ended = trio.Event()
+
+        async def run(*, task_status: trio.TaskStatus[None]) -> None:
+            await pipeline.run(task_status=task_status)
+            ended.set()
+
+        await nursery.start(run)
+        run_row = await pipeline.trigger("models_and_syncs")
+        assert run_row.status == "COMPLETE"
+        assert [sync["rows"] for sync in (run_row.detail or {})["syncs"]] == [120, 120]
+        await _equal(pool, "leaderboard", leaderboard(snapshots, "Asia/Kolkata"), "month")
+        await _equal(pool, "social_profile_time_series", time_series(snapshots, "Asia/Kolkata"), "date")
+        drain.request("test")
+        with trio.fail_after(5):
+            await ended.wait()
+    async with pool.connection() as connection:
+        cursor = await connection.execute("select schedule, status from schedule_run")
+        assert await cursor.fetchall() == [("models_and_syncs", "COMPLETE")]
+        cursor = await connection.execute("select until <= now() from leader where name = %s", [LEADER])
+        assert await cursor.fetchall() == [(True,)]  # it resigned
+
+
+async def _equal(pool: Pool, table: str, expected: dict[Any, dict[str, Any]], date: str) -> None:
+    async with pool.connection() as connection:
+        cursor = await connection.execute(f"select * from {table}".encode())  # noqa: S608
+        names = [column.name for column in cursor.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+    assert {(row["platform"], row["profile_id"], row[date]): row for row in rows} == expected

@@ -1,0 +1,111 @@
+"""The real platform as a child process on a folder of its own, with the eyes and hands a test needs.
+
+Nothing here sleeps to wait: `until` follows the platform's own websocket, exits are awaited.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trio
+
+from gcc.cli.client import Running
+from gcc.cli.live import messages
+
+CONFIG = Path(__file__).parents[1] / "config" / "embedded.toml"
+ANY_PORTS = ("ops.port=0", "gateway.port=0", "world.port=0")
+READY_S = 90.0
+UNTIL_S = 240.0
+TOKEN = {"Authorization": "Bearer gcc-dev"}
+Status = dict[str, Any]
+
+
+def command(verb: str, data: Path, *words: str, settings: tuple[str, ...] = ()) -> list[str]:
+    overrides = [word for setting in (*ANY_PORTS, *settings) for word in ("--set", setting)]
+    python = [sys.executable, "-m", "gcc.supervisor", verb, *words]
+    return [*python, "--config", str(CONFIG), "--data", str(data), *overrides]
+
+
+class PlatformProcess:
+    def __init__(self, process: trio.Process, running: Running, log: Path) -> None:
+        self.process = process
+        self.running = running
+        self.log = log
+        self.client = httpx.AsyncClient(headers=TOKEN, timeout=30, trust_env=False)
+        self.urls: dict[str, str] = {}
+
+    async def status(self) -> Status:
+        answer = await self.client.get(self.running.url + "/api/status", headers=self.running.headers)
+        return dict(answer.json())
+
+    async def until(self, condition: Callable[[Status], Awaitable[Any]], what: str) -> Any:
+        """The first truthy answer of `condition`, asked again at every status message."""
+        with trio.move_on_after(UNTIL_S):
+            async with messages(self.running) as live:
+                async for status in live:
+                    if answer := await condition(status):
+                        return answer
+        raise AssertionError(f"{what} did not come; log:\n{self.log.read_text()[-4000:]}")
+
+    async def api(self, method: str, path: str, **more: Any) -> httpx.Response:
+        if not self.urls:
+            self.urls = (await self.status())["urls"]
+        return await self.client.request(method, self.urls["gateway"] + path, **more)
+
+    async def world(self, path: str, **more: Any) -> Any:
+        if not self.urls:
+            self.urls = (await self.status())["urls"]
+        answer = await self.client.request("POST" if more else "GET", self.urls["world"] + path, **more)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal; the exit code."""
+        self.process.send_signal(number)
+        with trio.fail_after(60):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def platform(data: Path, *settings: str) -> AsyncIterator[PlatformProcess]:
+    """A platform on `data` that is ready; killed at the end if it still runs."""
+    data.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a moment
+    log = data / "test.log"
+    with log.open("ab") as stderr:
+        process = await trio.lowlevel.open_process(
+            command("run", data, settings=settings), stdout=subprocess.PIPE, stderr=stderr
+        )
+    assert process.stdout is not None
+    try:
+        line = b""
+        with trio.move_on_after(READY_S):
+            while not line.endswith(b"\n") and (more := await process.stdout.receive_some()):
+                line += more
+        assert line.startswith(b"ready "), f"no ready line but {line!r}; log:\n{log.read_text()[-4000:]}"
+        url, _, token = line.decode().split()[1].partition("/?token=")
+        started = PlatformProcess(process, Running(url, token), log)
+        yield started
+        await started.client.aclose()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        with trio.CancelScope(shield=True), trio.move_on_after(30):
+            await process.wait()
+        await process.stdout.aclose()
+
+
+async def verb(name: str, data: Path, *words: str, settings: tuple[str, ...] = ()) -> tuple[int, Any, str]:
+    """(exit code, the JSON on the last line of stdout, stderr) of one verb."""
+    with trio.fail_after(120):
+        done = await trio.run_process(
+            command(name, data, *words, "--json", settings=settings), capture_stdout=True, capture_stderr=True,
+            check=False,
+        )  # fmt: skip
+    lines = done.stdout.decode().strip().splitlines()
+    return done.returncode, json.loads(lines[-1]) if lines else None, done.stderr.decode()
