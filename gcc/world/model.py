@@ -112,6 +112,12 @@ class Cast:
         if len(self._by_handle) != len(creators) or len(self._by_id) != len(creators):
             raise ValueError(f"{platform}: two creators share a handle or an id")
 
+    def top(self, count: int) -> "Cast":
+        """The same day with only the `count` creators of most followers."""
+        if count >= len(self.ranked):
+            return self
+        return Cast(self.platform, [creator for creator, _ in self.ranked[:count]], self.today, self._dates)
+
     def _today(self, creator: Creator) -> Day:
         day = creator.course.day(self.today)
         if day is None:

@@ -252,7 +252,9 @@ class World:
 
 
 def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
-    """The creators of these settings as of `today`. Blocks: half a second generated, three recorded.
+    """The creators of these settings as of `today`, at most `creators` a platform, the biggest ones.
+
+    Blocks: half a second generated, three recorded.
 
     Raises ConfigError when `recorded` is no folder of recorded creators.
     """
@@ -262,7 +264,7 @@ def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
     recorded = read_casts(settings.recorded, settings.seed, today)
     for line in recorded.report():
         log.info("world.recorded", table=line)
-    return recorded.casts
+    return {platform: cast.top(settings.creators) for platform, cast in recorded.casts.items()}
 
 
 async def serve_world(

@@ -438,8 +438,18 @@ async def test_cancelled_copy_stores_nothing(busy_s: None, pool: Pool, table: st
     assert await ask(pool, "select count(*) from thing") == 0
 
 
+async def large_statement(connection: Connection) -> None:
+    await connection.execute("select %s", ["x" * 20_000_000])
+
+
+async def pipeline(connection: Connection) -> None:
+    async with connection.pipeline():
+        await connection.execute("select 1")
+
+
+@pytest.mark.parametrize("ask_in_vain", [large_statement, pipeline])
 async def test_cancelled_while_the_server_does_not_answer_the_connection_is_given_up(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
+    ask_in_vain: Callable[[Connection], Awaitable[None]], pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what a task's last words meet on the closed connection does not hide the cancellation."""
     monkeypatch.setattr(postgres, "CANCEL_S", 0.05)
@@ -451,7 +461,7 @@ async def test_cancelled_while_the_server_does_not_answer_the_connection_is_give
             os.kill(pid, signal.SIGSTOP)
             stopped.set()
             try:
-                await connection.execute("select %s", ["x" * 20_000_000])
+                await ask_in_vain(connection)
             finally:
                 assert connection.closed
                 await connection.execute("select 'goodbye'")

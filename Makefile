@@ -1,0 +1,28 @@
+# make run   the whole platform on this machine; make test   all tests; nothing else is needed but Python >= 3.11
+PYTHON ?= python3
+DATA ?= var
+PY = .venv/bin/python
+
+.PHONY: venv run test lint bench
+
+venv: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+run: venv
+	$(PY) -m gcc.supervisor --config config/embedded.toml --data $(DATA)
+
+lint: venv
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+test: lint
+	$(PY) -m pytest
+
+bench: venv
+	$(PY) -m bench.api
+	$(PY) -m bench.start

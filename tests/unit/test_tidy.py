@@ -1,0 +1,143 @@
+"""The shape of the house: which room may import which, how large rooms are, where time and chance come from.
+
+Sizes count lines of code: no blank lines, comments or docstrings. An exception stands in LARGE, with its reason.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "gcc").rglob("*.py"))
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+LARGE: dict[str, str] = {}
+
+# A room may import itself and what stands to the right of it (or below, in a later row).
+ROWS = (
+    ("gcc.cli",),
+    ("gcc.tree",),
+    ("gcc.world",),
+    ("gcc.web",),
+    ("gcc.pipelines",),
+    ("gcc.actors",),
+    ("gcc.sources", "gcc.stores", "gcc.channels"),
+    ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor"),
+    ("gcc.errors",),
+)
+DRIVERS = ("psycopg", "clickhouse_connect", "chdb", "httpx", "redis", "quart", "hypercorn", "pamqp")
+ACTORS_WITHOUT_DRIVERS = ("gcc.actors", "gcc.supervisor")
+FORBIDDEN_NAMES = ("utils", "common", "helpers", "manager", "base")
+CLOCKS = re.compile(
+    r"datetime\.(now|utcnow)\(|dt\.datetime\.now\(|\btime\.time\(|uuid4\(|\brandom\.(random|choice|uniform|randint)\("
+)
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def row_of(name: str) -> int | None:
+    for number, rooms in enumerate(ROWS):
+        if any(name == room or name.startswith(room + ".") for room in rooms):
+            return number
+    return None
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def code_lines(source: str) -> set[int]:
+    """Numbers of the lines that hold code."""
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in (
+            tokenize.COMMENT,
+            tokenize.NL,
+            tokenize.NEWLINE,
+            tokenize.INDENT,
+            tokenize.DEDENT,
+            tokenize.ENDMARKER,
+        ):
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            text = node.body[0]
+            held.difference_update(range(text.lineno, (text.end_lineno or text.lineno) + 1))
+    return held
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_point_one_way(path: Path) -> None:
+    own = module(path)
+    if own in ("gcc", "gcc.supervisor.__main__"):  # __main__ is the five lines that call the command line
+        return
+    row = row_of(own)
+    assert row is not None, f"{own} is in no row"
+    for name in imports(path):
+        if name.startswith("gcc."):
+            other = row_of(name)
+            same_room = any(own.startswith(room) and name.startswith(room) for room in ROWS[row])
+            assert other is not None, f"{own} imports {name}, which is in no row"
+            assert other > row or same_room or (other == row and len(ROWS[row]) > 1), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if module(path).startswith(ACTORS_WITHOUT_DRIVERS)], ids=module
+)
+def test_actors_import_no_driver(path: Path) -> None:
+    used = {name.partition(".")[0] for name in imports(path)}
+    assert not used & set(DRIVERS), f"{module(path)} imports {used & set(DRIVERS)}"
+
+
+def test_only_the_tree_imports_the_world() -> None:
+    users = {module(path) for path in FILES for name in imports(path) if name.startswith("gcc.world")}
+    assert {user for user in users if not user.startswith("gcc.world")} <= {"gcc.tree"}
+
+
+def test_the_supervisor_knows_nothing_of_the_platform() -> None:
+    for path in (ROOT / "gcc" / "supervisor").glob("*.py"):
+        if path.name != "__main__.py":
+            known = {name for name in imports(path) if name.startswith("gcc.")}
+            assert all(name.startswith("gcc.supervisor") for name in known), (path, known)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_sizes(path: Path) -> None:
+    source = path.read_text()
+    held = code_lines(source)
+    name = module(path)
+    if name not in LARGE:
+        assert len(held) <= FILE_LINES_MAX, f"{name}: {len(held)} lines of code"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = len(held & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)))
+            if f"{name}.{node.name}" not in LARGE:
+                assert size <= FUNCTION_LINES_MAX, f"{name}.{node.name}: {size} lines of code"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_names_and_time(path: Path) -> None:
+    assert not set(path.relative_to(ROOT).with_suffix("").parts) & set(FORBIDDEN_NAMES)
+    if module(path) != "gcc.clock":
+        assert not CLOCKS.search(path.read_text()), f"{path} reads time or chance itself; use gcc.clock"
+
+
+def test_versions_are_pinned_without_addresses() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert len(lines) > 20
+    for line in lines:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
