@@ -188,8 +188,6 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             await self._drive(gen, begun=True)
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
             self.pgconn.finish()  # the server did not agree in time, or a pipeline is half-read
-            with suppress(psycopg.Error):
-                gen.close()  # now, or a pipeline's would complain when it is collected
 
 
 async def _ready(fd: int, wanted: Wait) -> Ready:

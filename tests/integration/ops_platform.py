@@ -120,10 +120,10 @@ class World:
     def remember(self, series: Series, seconds: int) -> None:
         """Live through the past `seconds` at once: a day's rhythm of inserts, with half a minute of nothing in it."""
         now_s, unix_s = trio.current_time(), SystemClock().now().timestamp()
-        for ago in range(seconds, 1, -1):
+        for ago in range(seconds, 0, -1):
             if not 300 < ago < 330:
-                wave = math.sin(ago / 70)
-                self.store(int(1400 + 500 * wave), 0.024 + 0.006 * math.sin(ago / 31))
+                self.metrics.stored_events.labels("post_log_events").inc(int(1400 + 500 * math.sin(ago / 70)))
+                self.metrics.flush_seconds.labels("post_log_events").observe(0.024 + 0.006 * math.sin(ago / 31))
                 series.sample(now_s - ago, unix_s - ago)
 
     def platform(self) -> Platform:
@@ -163,9 +163,10 @@ class Port:
 
 
 @asynccontextmanager
-async def ops_port(world: World, *, port: int = 0, token: str = TOKEN) -> AsyncIterator[Port]:
-    """The real app behind the real server; stopped when the block ends."""
+async def ops_port(world: World, *, port: int = 0, token: str = TOKEN, past_s: int = 0) -> AsyncIterator[Port]:
+    """The real app behind the real server; stopped when the block ends. `past_s`: how much the charts remember."""
     composer = Composer(world.platform())
+    world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
     app = ops_app(composer, token=token, draining=draining)
 

@@ -49,8 +49,7 @@ def text(selector: str) -> str:
 
 
 async def test_it_shows_what_is_and_what_changes_without_asking_anybody_else(page: Page, world: World) -> None:
-    async with ops_port(world) as port:
-        world.remember(port.composer.series, 800)
+    async with ops_port(world, past_s=800) as port:
         await opened(page, port.url)
         await page.until(f"{text('#first-crawl')} === 'First crawl 1,324 of 2,000 66 %'")
         assert await page.js(text("#state")) == "Ready"
@@ -76,8 +75,7 @@ async def test_it_shows_what_is_and_what_changes_without_asking_anybody_else(pag
 async def test_it_fits_a_phone_and_follows_the_colour_scheme(page: Page, world: World) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     drawing = "document.querySelector('.plot canvas').toDataURL()"
-    async with ops_port(world) as port:
-        world.remember(port.composer.series, 800)
+    async with ops_port(world, past_s=800) as port:
         await opened(page, port.url)
         await page.until("document.querySelectorAll('.jobs tbody tr').length === 2")
         light = await page.js(ground), await page.js(drawing)

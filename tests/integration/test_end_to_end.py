@@ -207,7 +207,9 @@ async def test_import_history_reports_bad_rows_and_never_imports_twice(tmp_path:
 async def test_the_recorded_world_is_crawled_and_ranked(tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = (
-        f"world.recorded={RECORDED}", "world.creators=100", "world.calls_per_s=2000", "world.history_days=3650", "sinker.batch_age_s=0.5",
+        f"world.recorded={RECORDED}",
+        "world.creators=100",
+        "world.calls_per_s=2000", "world.history_days=3650", "sinker.batch_age_s=0.5",
         "sources.graphapi.calls=1500", "sources.ytapi.calls=1500",
     )  # fmt: skip
     async with platform(data, *settings) as running:

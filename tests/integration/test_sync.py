@@ -130,20 +130,20 @@ async def test_what_postgres_cannot_hold_is_cleaned(world: World) -> None:
     await world.mart([thing(1)])
     await world.clickhouse.command(
         "insert into dbt.mart_thing (id, n, name, rate, flag) "
-        "select 'x', 2, concat('nul', char(0), ' broken ', unhex('F09F'), '!'), nan, true"
+        "select 'x', 2, concat('nul', char(0), ' broken ', unhex('FF'), '!'), nan, true"
     )
     await world.sync.sync("thing")
     assert await world.execute("select name, rate from thing where id = 'x'") == [("nul broken \ufffd!", None)]
 
 
 async def test_names_definitions_and_statistics_stay_through_many_swaps(world: World) -> None:
-    def definitions() -> str:
-        return (
-            "select indexname, indexdef from pg_indexes where tablename = 'thing' union all"
-            " select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'thing'::regclass order by 1, 2"
-        )
-
-    before = await world.execute(definitions())
+    definitions = """
+        select indexname, indexdef from pg_indexes where tablename = 'thing'
+        union all
+        select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'thing'::regclass
+        order by 1, 2
+    """
+    before = await world.execute(definitions)
     assert len(before) >= 5
     snapshots = set()
     for count in (3, 4, 5):
@@ -151,7 +151,7 @@ async def test_names_definitions_and_statistics_stay_through_many_swaps(world: W
         started = world.clock.now()
         result = await world.sync.sync("thing")
         snapshots.add(result.snapshot_id)
-        assert await world.execute(definitions()) == before
+        assert await world.execute(definitions) == before
         assert len(await world.live()) == count
         [(snapshot_id, term, rows, as_of)] = await world.execute(
             "select snapshot_id, term, rows, as_of from sync_snapshot where table_name = 'thing'"
@@ -312,7 +312,6 @@ async def test_two_runs_of_one_table_take_turns(world: World) -> None:
 
 async def test_a_swap_whose_answer_was_lost_is_not_done_twice(world: World) -> None:
     await world.mart([thing(1)])
-    tables = SyncedTables(world.pool, leader="x")
     swaps: list[str] = []
 
     class LostAnswer(SyncedTables):

@@ -11,7 +11,7 @@ import csv
 import datetime as dt
 import math
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -77,18 +77,28 @@ class HistoryImport:
     async def run(self, name: str, chunks: AsyncIterable[bytes]) -> ImportReport:
         """Import a file's bytes. Cancelled or failed (Transient): whole batches are in, the rest is not."""
         report = ImportReport()
+        rows = Rows(report)
         batch: list[Snapshot] = []
-        async for number, row in _rows(chunks, report):
+        async for chunk in chunks:
+            self._add(rows.feed(chunk), batch, report)
+            if rows.given_up:
+                break
+            if len(batch) >= BATCH_ROWS:
+                await self._commit(name, batch, report)
+                batch = []
+        self._add(rows.end(), batch, report)
+        await self._commit(name, batch, report)
+        return report
+
+    def _add(
+        self, rows: Iterable[tuple[int, Mapping[str, Any]]], batch: list[Snapshot], report: ImportReport
+    ) -> None:
+        for number, row in rows:
             report.rows += 1
             try:
                 batch.append(snapshot(row))
             except Malformed as error:
                 report.reject(number, error.field, error.reason)
-            if len(batch) >= BATCH_ROWS:
-                await self._commit(name, batch, report)
-                batch = []
-        await self._commit(name, batch, report)
-        return report
 
     async def _commit(self, name: str, batch: list[Snapshot], report: ImportReport) -> None:
         unique = sorted({row.event_id: row for row in batch}.values(), key=lambda row: row.event_id)
@@ -199,58 +209,67 @@ def _time(text: str) -> tuple[dt.datetime, str]:
     return at, timestamp(at)
 
 
-async def _rows(chunks: AsyncIterable[bytes], report: ImportReport) -> AsyncIterator[tuple[int, Mapping[str, Any]]]:
-    """(line number, row) of either format, told apart by the first character."""
-    header: list[str] | None = None
-    async for number, text in _records(chunks, report):
+class Rows:
+    """Bytes in, rows out: tells CSV from NDJSON by the first character, reports what is no row."""
+
+    def __init__(self, report: ImportReport) -> None:
+        self.given_up = False  # nothing after this point can be read
+        self._report = report
+        self._header: list[str] | None = None
+        self._rest = b""
+        self._pending = ""  # a record whose quotes are still open
+        self._pending_from = 1
+        self._number = 1
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """(line number where it begins, row) of every record that `chunk` completes."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            yield from self._line(line)
+        if len(self._rest) > LINE_BYTES_MAX:
+            self._reject(self._number, f"is longer than {LINE_BYTES_MAX} bytes; the import ends here")
+            self.given_up = True
+
+    def end(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """What stands after the last line break."""
+        last, self._rest = self._rest, b""
+        yield from self._line(last)
+        if self._pending:
+            yield from self._record(self._pending_from, self._pending)
+
+    def _line(self, line: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        text = line.decode("utf-8-sig" if self._number == 1 else "utf-8", "replace").rstrip("\r")
+        text = f"{self._pending}\n{text}" if self._pending else text
+        number, self._number = self._pending_from, self._number + 1
+        open_quotes = not text.startswith("{") and text.count('"') % 2 and len(text) < LINE_BYTES_MAX
+        self._pending = text if open_quotes else ""
+        if not open_quotes:
+            self._pending_from = self._number
+            if text.strip() and not self.given_up:
+                yield from self._record(number, text)
+
+    def _record(self, number: int, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         if number == 1 and not text.lstrip().startswith("{"):
-            header = [name.strip() for name in next(csv.reader([text]))]
-            if missing := [name for name in ("platform", "profile_id", "handle", "timestamp") if name not in header]:
-                report.reject(1, missing[0], "is not in the CSV header; nothing was imported")
-                return
-        elif header is not None:
+            self._read_header(text)
+        elif self._header is not None:
             cells = next(csv.reader([text]), [])
-            if len(cells) != len(header):
-                report.rows += 1
-                report.reject(number, "(row)", f"has {len(cells)} cells where the header has {len(header)}")
-                continue
-            yield number, dict(zip(header, cells, strict=True))
+            if len(cells) == len(self._header):
+                yield number, dict(zip(self._header, cells, strict=True))
+            else:
+                self._reject(number, f"has {len(cells)} cells where the header has {len(self._header)}")
         else:
             try:
                 yield number, msgspec.json.decode(text, type=dict[str, Any])
             except msgspec.MsgspecError as error:
-                report.rows += 1
-                report.reject(number, "(row)", f"is not a JSON object: {error}")
+                self._reject(number, f"is not a JSON object: {error}")
 
+    def _read_header(self, text: str) -> None:
+        self._header = [name.strip() for name in next(csv.reader([text]))]
+        missing = [name for name in ("platform", "profile_id", "handle", "timestamp") if name not in self._header]
+        if missing:
+            self._report.reject(1, missing[0], "is not in the CSV header; nothing was imported")
+            self.given_up = True
 
-async def _records(chunks: AsyncIterable[bytes], report: ImportReport) -> AsyncIterator[tuple[int, str]]:
-    """(line number where it begins, text); a CSV cell in quotes may hold line breaks."""
-    rest = b""
-    number = 1
-    pending = ""
-    pending_from = 1
-    async for chunk in _with_end(chunks):
-        *lines, rest = (rest + chunk).split(b"\n") if chunk is not None else (rest, b"")
-        for line in lines:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r")
-            pending = f"{pending}\n{text}" if pending else text
-            if pending.count('"') % 2 and not pending.startswith("{") and len(pending) < LINE_BYTES_MAX:
-                number += 1
-                continue
-            if pending.strip():
-                yield pending_from, pending
-            pending = ""
-            number += 1
-            pending_from = number
-        if len(rest) > LINE_BYTES_MAX:
-            report.rows += 1
-            report.reject(number, "(row)", f"is longer than {LINE_BYTES_MAX} bytes; the import ends here")
-            return
-    if pending.strip():
-        yield pending_from, pending
-
-
-async def _with_end(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes | None]:
-    async for chunk in chunks:
-        yield chunk
-    yield None
+    def _reject(self, number: int, reason: str) -> None:
+        self._report.rows += 1
+        self._report.reject(number, "(row)", reason)

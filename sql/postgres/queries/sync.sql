@@ -49,7 +49,7 @@ analyze {new};
 select (select count(*) from {new}), (select count(*) from {live});
 
 -- name: swapped
-select from sync_snapshot where table_name = %(table)s and snapshot_id = %(snapshot_id)s;
+select true from sync_snapshot where table_name = %(table)s and snapshot_id = %(snapshot_id)s;
 
 -- name: lock
 lock table {live} in access exclusive mode;

@@ -1,0 +1,112 @@
+"""What a sinker needs of its stores, on the real ones and on the simulation's fakes."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
+from gcc.channels.message import Frame, Route
+from gcc.clock import SystemClock
+from gcc.errors import Permanent
+from gcc.pipelines.events.sinks import EventStore
+from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, ProfileLog, encode
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.postgres import Pool
+from tests.fakes.database import Database
+from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
+from tests.fakes.objects import MemoryObjects
+
+TABLE = PROFILE_LOG.table
+
+
+@dataclass
+class Store:
+    store: EventStore
+    ids: Callable[[], Awaitable[list[str]]]
+
+
+@pytest.fixture(params=["fake", "clickhouse"])
+async def store(request: pytest.FixtureRequest, clickhouse: ClickHouse) -> Store:
+    if request.param == "fake":
+        fake = FakeEventStore({event_type.table for event_type in EVENT_TYPES})
+
+        async def fake_ids() -> list[str]:
+            return sorted(fake.tables[TABLE])
+
+        return Store(fake, fake_ids)
+
+    async def ids() -> list[str]:
+        return sorted(str(row["event_id"]) for row in await clickhouse.rows("select event_id from _e.profile_log_events final"))
+
+    return Store(clickhouse, ids)
+
+
+def line(event_id: str) -> bytes:
+    return encode(
+        ProfileLog(
+            event_id=event_id, event_timestamp="2026-01-01 10:00:00.000001", source="s", platform="INSTAGRAM",
+            profile_id="1", handle="h", metrics={"followers": 1}, dimensions={"a": [1, {"b": None}]},
+        )
+    )  # fmt: skip
+
+
+def ids(count: int) -> list[str]:
+    return sorted(str(uuid.uuid4()) for _ in range(count))
+
+
+async def test_a_batch_sent_again_is_stored_once(store: Store) -> None:
+    some = ids(3)
+    body = b"\n".join(line(event_id) for event_id in some)
+    for _ in range(3):
+        await store.store.insert_ndjson(TABLE, body, token="t1")
+    assert await store.ids() == some
+
+
+async def test_rows_regrouped_by_redelivery_are_stored_once(store: Store) -> None:
+    some = ids(4)
+    for token, part in (("t1", some[:3]), ("t2", some[1:]), ("t3", some)):
+        await store.store.insert_ndjson(TABLE, b"\n".join(line(event_id) for event_id in part), token=token)
+    assert await store.ids() == some
+
+
+async def test_what_cannot_be_stored_is_permanent_and_stores_nothing(store: Store) -> None:
+    with pytest.raises(Permanent):
+        await store.store.insert_ndjson("_e.no_such_table", line(ids(1)[0]), token="t")
+    with pytest.raises(Permanent):
+        await store.store.insert_ndjson(TABLE, line(ids(1)[0]) + b"\n{broken", token="t")
+    assert await store.ids() == []
+
+
+@pytest.fixture(params=["fake", "stored"])
+async def letters(
+    request: pytest.FixtureRequest, pool: Pool
+) -> tuple[DeadLetters, Callable[[], Awaitable[list[tuple[str, int, str]]]]]:
+    if request.param == "fake":
+        database = Database(SystemClock())
+
+        async def kept() -> list[tuple[str, int, str]]:
+            return [(letter.queue, letter.events, letter.reason) for letter in database.dead_letters.values()]
+
+        return FakeDeadLetters(database), kept
+    objects = MemoryObjects()
+
+    async def rows() -> list[tuple[str, int, str]]:
+        async with pool.connection() as conn:
+            found = await (await conn.execute("select queue, events, reason, object_key from dead_letter")).fetchall()
+        for _, _, _, key in found:
+            assert await objects.read(key) == b"refused"
+        return [(queue, events, reason) for queue, events, reason, _ in found]
+
+    return StoredDeadLetters(pool, objects, SystemClock()), rows
+
+
+async def test_a_burial_done_again_is_one_letter(
+    letters: tuple[DeadLetters, Callable[[], Awaitable[list[tuple[str, int, str]]]]],
+) -> None:
+    dead, kept = letters
+    frame = Frame(uuid.uuid4(), Route("beat.dx", "x"), 5, b"five lines")
+    for _ in range(2):
+        await dead.bury("q", frame, body=b"refused", events=2, reason="no such type")
+    assert await kept() == [("q", 2, "no such type")]

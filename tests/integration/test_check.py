@@ -1,0 +1,101 @@
+"""`check` on real stores: it finds what was lost and what was doubled, and counts nothing twice."""
+
+import uuid
+
+from gcc.channels.deadletters import StoredDeadLetters
+from gcc.channels.memory import Signal
+from gcc.channels.message import frames
+from gcc.channels.postgres_exchange import PostgresExchange
+from gcc.clock import SystemClock
+from gcc.metrics import Metrics
+from gcc.pipelines.events.check import check
+from gcc.pipelines.events.history import HistoryImport
+from gcc.pipelines.events.sinks import Sink
+from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, TRACE_LOG, ProfileLog, encode
+from gcc.stores import outbox
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.postgres import Pool
+from tests.fakes.objects import MemoryObjects
+
+CSV = "platform,profile_id,handle,timestamp,followers\n" + "".join(
+    f"INSTAGRAM,{number},h{number},2026-01-{1 + number % 28:02},{number}\n" for number in range(250)
+)
+
+
+class Way:
+    """The way of events on real stores, a step at a time."""
+
+    def __init__(self, pool: Pool, clickhouse: ClickHouse) -> None:
+        self.pool, self.clickhouse, self.clock = pool, clickhouse, SystemClock()
+        letters = StoredDeadLetters(pool, MemoryObjects(), self.clock)
+        self.exchange = PostgresExchange(pool, letters, Signal())
+        self.sink = Sink(PROFILE_LOG, clickhouse, letters, Metrics())
+
+    async def emit(self) -> None:
+        await self.exchange.declare([event_type.binding for event_type in EVENT_TYPES])
+
+        async def content():  # type: ignore[no-untyped-def]
+            yield CSV.encode()
+
+        await HistoryImport(self.pool, self.clock, Signal()).run("test", content())
+
+    async def relay(self) -> None:
+        while await self.exchange.relay():
+            pass
+
+
+async def test_every_place_on_the_way_is_counted_once(pool: Pool, clickhouse: ClickHouse) -> None:
+    way = Way(pool, clickhouse)
+    await way.emit()
+    report = await check(pool, clickhouse)
+    assert (report.events_emitted, report.outbox_pending, report.missing, report.settled) == (250, 250, 0, True)
+    await way.relay()
+    report = await check(pool, clickhouse)
+    assert (report.queued, report.outbox_pending, report.in_flight, report.missing) == (250, 0, 0, 0)
+
+    taken = await way.exchange.take(PROFILE_LOG.queue, frames_max=2)
+    await way.sink.handle(taken)  # stored, not yet acknowledged: in both stores, and still one event each
+    report = await check(pool, clickhouse)
+    assert (report.events_stored, report.queued, report.in_flight, report.missing, report.doubled) == (
+        200, 250, 200, 0, 0,
+    )  # fmt: skip
+    await way.exchange.acknowledge(taken)
+    report = await check(pool, clickhouse)
+    assert (report.events_stored, report.queued, report.missing) == (200, 50, 0)
+
+
+async def test_a_lost_frame_is_missing(pool: Pool, clickhouse: ClickHouse) -> None:
+    way = Way(pool, clickhouse)
+    await way.emit()
+    await way.relay()
+    first, *_ = await way.exchange.take(PROFILE_LOG.queue, frames_max=1)
+    await way.exchange.acknowledge([first])  # acknowledged before it was stored
+    report = await check(pool, clickhouse)
+    assert (report.missing, report.well) == (first.frame.events, False)
+
+
+async def test_an_id_under_two_keys_is_doubled(pool: Pool, clickhouse: ClickHouse) -> None:
+    event_id = str(uuid.uuid4())
+    for handle, profile_id in (("a", "1"), ("b", "2")):
+        event = ProfileLog(
+            event_id=event_id, event_timestamp="2026-01-01 00:00:00.000000", source="s", platform="INSTAGRAM",
+            profile_id=profile_id, handle=handle, metrics={}, dimensions={},
+        )  # fmt: skip
+        await clickhouse.insert_ndjson(PROFILE_LOG.table, encode(event), token=handle)
+    report = await check(pool, clickhouse)
+    assert (report.doubled, report.well) == (1, False)
+
+
+async def test_dead_letters_are_accounted_for_and_traces_are_outside(pool: Pool, clickhouse: ClickHouse) -> None:
+    way = Way(pool, clickhouse)
+    await way.emit()
+    await way.relay()
+    for delivery in await way.exchange.take(PROFILE_LOG.queue, frames_max=10):
+        await way.exchange._dead_letters.bury(
+            delivery.queue, delivery.frame, body=delivery.frame.body, events=delivery.frame.events, reason="test"
+        )
+        await way.exchange.acknowledge([delivery])
+    async with pool.transaction() as conn:
+        await outbox.put(conn, list(frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)))
+    report = await check(pool, clickhouse)
+    assert (report.dead_lettered, report.missing, report.outbox_pending) == (250, 0, 0)
