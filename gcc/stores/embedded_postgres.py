@@ -18,6 +18,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -91,15 +92,15 @@ class EmbeddedPostgres:
         """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""
         # Not SIGINT: while initdb waits for a program of its own, it ignores that.
         prefix = _as_owner_of(self._folder, programs, death=signal.SIGKILL)
-        new = self._data_dir / f"postgres.new-{os.getpid()}"
-        _own_folder(new, _owner_of(self._folder))
+        new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._data_dir))  # mode 0700
+        os.chown(new, *_owner_of(self._folder))
         command = [str(programs / "initdb"), "--pgdata", str(new), "--username=postgres", "--auth=trust"]
         command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         command += ["--no-instructions", *([] if self._fsync else ["--no-sync"])]
         async with _child([*prefix, *command], self._log) as initdb:
             with trio.move_on_after(START_S):
                 if await initdb.ended() == 0:
-                    new.rename(self._folder)
+                    os.rename(new, self._folder)
                     # What an earlier one left; its programs, which died with it, have stopped writing by now.
                     for leftover in self._data_dir.glob("postgres.new-*"):
                         shutil.rmtree(leftover, ignore_errors=True)
@@ -273,15 +274,11 @@ def _owner_of(folder: Path) -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def _own_folder(folder: Path, owner: tuple[int, int]) -> None:
-    folder.mkdir(mode=0o700)
-    os.chown(folder, *owner)
-
-
 def _open_to(sockets: Path, owner: os.stat_result) -> None:
     """Make the sockets' folder, private to the server. In /tmp somebody else may have made it: refuse that."""
     if not sockets.exists():
-        _own_folder(sockets, (owner.st_uid, owner.st_gid))
+        sockets.mkdir(mode=0o700)
+        os.chown(sockets, owner.st_uid, owner.st_gid)
     found = sockets.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.st_uid or found.st_mode & 0o077:
         raise ConfigError(f"folder {sockets} belongs to somebody else; remove it or choose a shorter --data")

@@ -24,5 +24,4 @@ async def put(conn: Connection, frames: Sequence[Frame]) -> None:
                 "events": [frame.events for frame in frames],
                 "bodies": [frame.body for frame in frames],
             },
-            binary=True,
         )

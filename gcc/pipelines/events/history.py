@@ -32,6 +32,7 @@ LINE_BYTES_MAX = 1 << 20
 REJECTED_SHOWN_MAX = 1000
 PLATFORMS = ("INSTAGRAM", "YOUTUBE")
 SOURCE = "import"
+_OWN_FIELDS = frozenset({"platform", "profile_id", "handle", "timestamp", "source"})
 
 
 @dataclass(slots=True)
@@ -144,14 +145,12 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
     metrics: dict[str, int | float | None] = {}
     dimensions: dict[str, Any] = {}
     for name, value in row.items():
-        if name in ("platform", "profile_id", "handle", "timestamp", "source") or value in (None, ""):
+        if value is None or value == "" or name in _OWN_FIELDS:
             continue
-        if not isinstance(name, str):
-            raise Malformed("(row)", "has more cells than the header has names")
         if name.startswith("dimensions."):
-            dimensions[name.removeprefix("dimensions.")] = value
+            dimensions[name[len("dimensions.") :]] = value
         else:
-            metrics[name] = _number(name, value)
+            metrics[name] = value if type(value) is int else _number(name, value)
     if not metrics:
         raise Malformed("metrics", "no metric column has a value")
     source = str(row.get("source") or SOURCE)

@@ -100,18 +100,21 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 def _query_parameters(route: Route) -> list[dict[str, Any]]:
     if route.query is None:
         return []
-    schema = route.query.model_json_schema()
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in schema.get("required", ()),
-            "description": described.pop("description", ""),
-            "schema": described,
-            **({"allowEmptyValue": True} if described.get("type") == "boolean" else {}),
-        }
-        for name, described in schema["properties"].items()
-    ]
+    return [_query_parameter(name, schema) for name, schema in route.query.model_json_schema()["properties"].items()]
+
+
+def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """All have a default. One that is left out is absent, not null: a query string knows no null."""
+    if schema.get("default", "") is None:
+        kind, _null = schema["anyOf"]
+        schema = {**kind, "description": schema.get("description", "")}
+    shown = {key: value for key, value in schema.items() if key not in ("title", "description")}
+    parameter: dict[str, Any] = {"name": name, "in": "query", "schema": shown}
+    if schema.get("description"):
+        parameter["description"] = schema["description"]
+    if shown.get("type") == "boolean":
+        parameter["allowEmptyValue"] = True
+    return parameter
 
 
 def _responses(route: Route, schemas: dict[tuple[str, str], Any]) -> dict[str, Any]:

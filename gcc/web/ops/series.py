@@ -47,8 +47,8 @@ class Series:
             _sum(self._metrics.flush_seconds, "_count"),
             _sum(self._metrics.flush_seconds, "_sum"),
         )
-        oldest = self._readings[0] if self._readings else reading
         self._readings.append(reading)
+        oldest = self._readings[0]
         passed_s = now_s - oldest.at_s
         flushes = reading.flushes - oldest.flushes
         self._add(

@@ -14,7 +14,7 @@ insert into import_ledger (id, name, events) values (%(id)s, %(name)s, %(events)
 -- The past does not rename the present.
 insert into tracked_profile (platform, profile_id, handle)
 select distinct on (platform, profile_id) platform, profile_id, handle
-from unnest(%(platforms)s::text[], %(profile_ids)s::text[], %(handles)s::text[]) as seen (platform, profile_id, handle)
+from unnest(%(platforms)b::text[], %(profile_ids)b::text[], %(handles)b::text[]) as seen (platform, profile_id, handle)
 order by platform, profile_id
 on conflict do nothing;
 

@@ -104,8 +104,9 @@ returning id, flow, platform, params, priority, attempt, retry_count, seq, statu
 select status, data, extract(epoch from due_at - now())::float8 from scrape_request_log where id = %(id)s;
 
 -- name: put_outbox
+-- Binary parameters: as text each body would be escaped byte by byte.
 insert into outbox (frame_id, exchange, routing_key, events, body)
-select * from unnest(%(ids)s::uuid[], %(exchanges)s::text[], %(keys)s::text[], %(events)s::integer[], %(bodies)s::bytea[]);
+select * from unnest(%(ids)b::uuid[], %(exchanges)b::text[], %(keys)b::text[], %(events)b::integer[], %(bodies)b::bytea[]);
 
 -- name: notify
 select pg_notify(%(channel)s, %(payload)s);

@@ -24,7 +24,7 @@ function options(width, color, onPoint) {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6, fill: () => colour(color) } },
     scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.15)] } },
     axes: [
-      { ...axis, space: 70, size: 18, grid: { show: false }, values: (_, ticks) => ticks.map(clockLabel) },
+      { ...axis, space: 70, size: 18, grid: { show: false }, values: clockLabels },
       {
         ...axis,
         size: 46,
@@ -48,7 +48,9 @@ function options(width, color, onPoint) {
   }
 }
 
-const clockLabel = (unixS) => timeOfDay(unixS).slice(0, 5)
+// "14:05"; none so near to the right edge that it would be cut off
+const clockLabels = (u, ticks) =>
+  ticks.map((unixS) => (u.valToPos(unixS, "x") > u.over.clientWidth - 14 ? "" : timeOfDay(unixS).slice(0, 5)))
 const short = (value) => (value >= 10000 ? `${Math.round(value / 1000)}k` : rate(value))
 
 // A gap in the middle stays a gap; a single value between two gaps is drawn as a dot.

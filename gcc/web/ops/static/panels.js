@@ -242,8 +242,8 @@ function ActorLine({ actor, label, depth, isOpen, toggle }) {
 
 const KINDS = [
   ["channel", "Channels"],
-  ["pool", "Pools"],
   ["queue", "Queues"],
+  ["pool", "Pools"],
 ]
 
 export const Flows = ({ status }) =>
