@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "./vendor/htm-preact.module.js
 import { isKnown, rate, timeOfDay } from "./format.js"
 
 const SPAN_S = 15 * 60
-const HEIGHT_PX = 102
+const HEIGHT_PX = 92
 const dark = matchMedia("(prefers-color-scheme: dark)")
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
@@ -28,7 +28,7 @@ function options(width, color, onPoint) {
       {
         ...axis,
         size: 46,
-        space: 30,
+        space: 26,
         grid: { stroke: () => colour("--line"), width: 1 },
         values: (_, ticks) => ticks.map(short),
       },

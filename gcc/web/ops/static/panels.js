@@ -58,8 +58,7 @@ export function troubles(status) {
       found.push(`${actor.name} lags by ${duration(actor.lag_s)}`)
   }
   for (const use of status.channels)
-    if (use.kind !== "pool" && isKnown(use.size) && use.used >= use.size) found.push(`${use.name} is full`)
-    else if (use.kind === "queue" && use.oldest_s > QUEUE_LATE_S)
+    if (use.kind === "queue" && use.oldest_s > QUEUE_LATE_S)
       found.push(`${use.name} waits for ${duration(use.oldest_s)}`)
   return found
 }
@@ -261,9 +260,10 @@ export const Flows = ({ status }) =>
     </div>
   </section>`
 
+// A full channel is no trouble in itself: it tells that what comes after it is the slow part.
 function Use({ name, used, size, kind }) {
   const share = size ? used / size : 0
-  const tone = share >= FULL ? "bad" : share >= HIGH ? "warn" : "accent"
+  const tone = share >= HIGH ? "warn" : "accent"
   const word = share >= FULL ? (kind === "pool" ? "all taken" : "full") : share >= HIGH ? "high" : ""
   return html`<li>
     <span class="name" title=${name}>${name}</span>
