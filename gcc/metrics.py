@@ -16,8 +16,12 @@ class Metrics:
         self.flush_seconds = Histogram(
             "gcc_sinker_flush_seconds", "Time of one insert", ["table"], buckets=_SECONDS, registry=registry
         )
-        self.dead_letters = Counter("gcc_sinker_dead_letters_total", "Events dead-lettered", ["queue"], registry=registry)
-        self.calls = Counter("gcc_sources_calls_total", "Requests to the outside", ["source", "status"], registry=registry)
+        self.dead_letters = Counter(
+            "gcc_sinker_dead_letters_total", "Events dead-lettered", ["queue"], registry=registry
+        )
+        self.calls = Counter(
+            "gcc_sources_calls_total", "Requests to the outside", ["source", "status"], registry=registry
+        )
         self.call_seconds = Histogram(
             "gcc_sources_call_seconds", "Time of one request", ["source"], buckets=_SECONDS, registry=registry
         )

@@ -412,7 +412,9 @@ def refuse_what_is_not_here(settings: Settings) -> None:
     if settings.redis.url:
         raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
     if settings.objects.url and not settings.objects.url.startswith("file://"):
-        raise ConfigError(f"objects.url: this release stores in a folder, not in {settings.objects.url!r}; use file:///")
+        raise ConfigError(
+            f"objects.url: this release stores in a folder, not in {settings.objects.url!r}; use file:///"
+        )
 
 
 def open_clickhouse(settings: Settings) -> ClickHouse:

@@ -170,20 +170,20 @@ async def chromium() -> AsyncIterator[Page]:
 
             await nursery.start(run)
             port, path = await _debugger(Path(profile))
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            try:
                 connection = await wrap_client_stream(
                     nursery, stream, f"127.0.0.1:{port}", path, max_message_size=64 * 1024 * 1024
                 )
                 page = Page(connection)
                 nursery.start_soon(page.read)
                 await page.open_tab()
-                try:
-                    yield page
-                finally:
-                    with trio.move_on_after(5, shield=True):
-                        page._session = None
-                        await page.command("Browser.close")
-                    nursery.cancel_scope.cancel()
+                yield page
+                page._session = None
+                await page.command("Browser.close")
+            finally:
+                stream.socket.close()  # not `async with`: in a cancelled scope that would swallow the test's failure
+                nursery.cancel_scope.cancel()
 
 
 async def _debugger(profile: Path) -> tuple[int, str]:

@@ -80,9 +80,7 @@ class Scraper:
                 task_status.started()
         self._actor.state = State.FINISHED
 
-    async def _claim(
-        self, send: trio.MemorySendChannel[Job], unbegun: trio.MemoryReceiveChannel[Job]
-    ) -> None:
+    async def _claim(self, send: trio.MemorySendChannel[Job], unbegun: trio.MemoryReceiveChannel[Job]) -> None:
         """Keep the channel filled; at drain empty it back into the store."""
         patience = Patience(self._actor, self._rng)
 

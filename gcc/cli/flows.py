@@ -15,7 +15,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"flows": flows}))
         return 0
-    table = Table("flow", "platform", "sources", "in flight", "limits", "events", "tables", box=None, header_style="bold")
+    table = Table(
+        "flow", "platform", "sources", "in flight", "limits", "events", "tables", box=None, header_style="bold"
+    )
     for flow in flows:
         limits = ", ".join(f"{limit['calls']} per {limit['per_s']:g} s" for limit in flow["limits"].values())
         table.add_row(

@@ -7,6 +7,8 @@ exception inside the app is one answer of 500 and a log line.
 What is mended (hypercorn 0.18, whose private names are touched only in this file):
 - it shields its sends without a deadline, so one client that does not read wedges the shutdown for
   ever. Here a send that takes longer than SEND_S, or is cancelled half-way, closes its connection;
+- it sets the idle timer (or closes) from the app's task, which Quart cancels when the answer is out: such
+  connections never end by themselves and each drain lasts its whole grace;
 - it compresses websockets whenever a browser offers it, which triples the cost of a fan-out;
 - its own sockets are inherited by child processes, which then hold the port after a restart;
 - it sends a small answer in three pieces. Here the head waits for the body and leaves with it.
@@ -135,9 +137,13 @@ _protocol_send = TCPServer.protocol_send
 
 
 async def _send_or_close(self: TCPServer, event: Event) -> None:
-    """`TCPServer.protocol_send` with a deadline, cancellable: what was not sent whole closes the connection."""
+    """`TCPServer.protocol_send` with a deadline, cancellable: what was not sent whole closes the connection.
+
+    The book-keeping after an answer (idle timer, close) is shielded, because the app's task may be cancelled.
+    """
     if not isinstance(event, RawData):
-        await _protocol_send(self, event)
+        with trio.move_on_after(SEND_S, shield=True):
+            await _protocol_send(self, event)
         return
     if not event.data:
         return

@@ -38,7 +38,9 @@ async def store(request: pytest.FixtureRequest, clickhouse: ClickHouse) -> Store
         return Store(fake, fake_ids)
 
     async def ids() -> list[str]:
-        return sorted(str(row["event_id"]) for row in await clickhouse.rows("select event_id from _e.profile_log_events final"))
+        return sorted(
+            str(row["event_id"]) for row in await clickhouse.rows("select event_id from _e.profile_log_events final")
+        )
 
     return Store(clickhouse, ids)
 

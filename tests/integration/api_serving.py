@@ -22,12 +22,12 @@ from gcc.clock import SystemClock
 from gcc.config import Gateway as GatewaySettings
 from gcc.config import Settings, Web
 from gcc.metrics import Metrics
+from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import serving
 from gcc.web.api import shapes
 from gcc.web.api.openapi import PLACELESS, errors_of
-from gcc.web.api.refresh import Refreshed
 from gcc.web.gateway.app import Gateway, gateway_app
 
 TOKEN = "gcc-dev"

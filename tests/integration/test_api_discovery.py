@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import pytest
 
+from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
-from gcc.web.api.refresh import Refreshed
 from tests.integration.api_serving import (
     NOW,
     Api,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from quart_trio import QuartTrio
 
 from gcc.config import Bind
 from gcc.errors import ConfigError
@@ -54,15 +55,14 @@ class Server:
 
 
 @asynccontextmanager
-async def served(handler: Handler, *, port: int = 0, grace_s: float = 5.0) -> AsyncIterator[Server]:
+async def served(handler: Handler | QuartTrio, *, port: int = 0, grace_s: float = 5.0) -> AsyncIterator[Server]:
     """A server on loopback; when the block ends it is drained and has returned."""
     draining, returned = trio.Event(), trio.Event()
+    app = handler if isinstance(handler, QuartTrio) else asgi(handler)
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:
         bind = Bind(port=port)
-        await serving.serve(
-            asgi(handler), bind, key="ops.port", draining=draining, grace_s=grace_s, task_status=task_status
-        )
+        await serving.serve(app, bind, key="ops.port", draining=draining, grace_s=grace_s, task_status=task_status)
         returned.set()
 
     async with trio.open_nursery() as nursery:
@@ -269,6 +269,42 @@ async def test_websockets_are_not_compressed() -> None:
         assert answer.startswith(b"HTTP/1.1 101")
         assert b"sec-websocket-extensions" not in answer.lower()
         assert b"\x81\x05hello" in answer  # one plain text frame
+
+
+def quart() -> QuartTrio:
+    app = QuartTrio(__name__)
+
+    @app.get("/")
+    async def root() -> str:
+        return "hello"
+
+    return app
+
+
+async def test_a_connection_that_waits_for_its_next_request_does_not_delay_the_drain() -> None:
+    async with served(quart(), grace_s=10) as server, await server.connect() as stream:
+        await stream.send_all(GET)
+        assert (await stream.receive_some()).endswith(b"hello")
+        server.draining.set()
+        with trio.fail_after(5):
+            await server.returned.wait()
+        assert await until_closed(stream) == b""
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
+    monkeypatch.setattr(serving, "IDLE_S", 0.2)
+    async with served(quart()) as server, await server.connect() as stream:
+        for _ in range(requests):
+            await stream.send_all(GET)
+            assert (await stream.receive_some()).endswith(b"hello")
+        assert await until_closed(stream) == b""
+
+
+async def test_a_connection_is_closed_after_its_answer_when_the_client_asks_so() -> None:
+    async with served(quart()) as server, await server.connect() as stream:
+        await stream.send_all(GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        assert (await until_closed(stream)).endswith(b"hello")
 
 
 async def test_headers_without_end_are_refused() -> None:

@@ -221,7 +221,7 @@ class Simulation:
 
     async def _until_idle(self) -> None:
         await trio.sleep(60)
-        while not self._idle():
+        while not self._idle():  # noqa: ASYNC110 - virtual time
             await trio.sleep(30)
 
     def _idle(self) -> bool:

@@ -254,7 +254,7 @@ async def test_only_the_leader_runs_and_a_successor_goes_on(autojump_clock: Mock
     await trio.sleep(MINUTE)
     assert works[1].began  # what was cut off is made up at once, not at the next due time
     assert world.statuses() == ["CANCELLED", "COMPLETE"]
-    assert "its leader went away" in str(list(world.runs.rows.values())[0].detail)
+    assert "its leader went away" in str(next(iter(world.runs.rows.values())).detail)
 
 
 async def test_a_leader_that_loses_its_term_stops_what_it_runs(autojump_clock: MockClock, world: World) -> None:
@@ -331,7 +331,7 @@ async def test_the_database_may_be_away_at_any_time(autojump_clock: MockClock, w
 
 @pytest.mark.parametrize("cron", ["every day", "61 * * * *", "* * * *", "0 0 30 2 *"])
 def test_a_bad_cron_line_names_its_key(cron: str) -> None:
-    with pytest.raises(ConfigError, match="analytics.schedules.models"):
+    with pytest.raises(ConfigError, match=r"analytics\.schedules\.models"):
         Schedule("models", cron, Work())
 
 

@@ -91,9 +91,7 @@ class HistoryImport:
         await self._commit(name, batch, report)
         return report
 
-    def _add(
-        self, rows: Iterable[tuple[int, Mapping[str, Any]]], batch: list[Snapshot], report: ImportReport
-    ) -> None:
+    def _add(self, rows: Iterable[tuple[int, Mapping[str, Any]]], batch: list[Snapshot], report: ImportReport) -> None:
         for number, row in rows:
             report.rows += 1
             try:

@@ -11,12 +11,12 @@ import trio
 
 from gcc.channels.memory import Signal
 from gcc.errors import ConfigError
+from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
 from gcc.stores import statements
 from gcc.stores.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, take_until
-from gcc.web.api.refresh import Refreshed
 
 HISTORY = statements.load("history")
 JOBS = statements.load("jobs")
@@ -79,7 +79,7 @@ class StaleProfiles:
 class OnDemand:
     """Scrapes a profile within a request: a job of high priority that shares all limits, awaited.
 
-    See `gcc.web.api.refresh.Refresher`. Requests for the same profile share one job.
+    See `gcc.pipelines.scraping.refresh.Refresher`. Requests for the same profile share one job.
     """
 
     def __init__(self, pool: Pool, jobs: Jobs, closing: Stage) -> None:

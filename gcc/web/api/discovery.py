@@ -18,6 +18,7 @@ from quart import Request
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import Transient
+from gcc.pipelines.scraping.refresh import Refreshed, Refresher
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
@@ -26,7 +27,6 @@ from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse, shapes
 from gcc.web.api.envelope import Answer
 from gcc.web.api.errors import ApiError, Code
-from gcc.web.api.refresh import Refreshed, Refresher
 from gcc.web.api.route import Route
 
 PROFILE = "/discovery-service/api/profile/{platform}/{handle}"

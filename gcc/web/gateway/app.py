@@ -20,6 +20,7 @@ import gcc
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.metrics import Metrics
+from gcc.pipelines.scraping.refresh import Refresher
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web.api import envelope, shapes
@@ -28,7 +29,6 @@ from gcc.web.api.docs import Docs
 from gcc.web.api.envelope import Answer
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.leaderboard import Leaderboard
-from gcc.web.api.refresh import Refresher
 from gcc.web.api.route import Route
 from gcc.web.gateway import errors
 from gcc.web.gateway.auth import authenticate

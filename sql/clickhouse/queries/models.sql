@@ -42,16 +42,14 @@ comment '{fingerprint}';
 drop table if exists dbt.{name}__new;
 
 -- name: create_table
--- The settings keep a build within the embedded engine's memory, whatever the number of profiles: events are read
--- in the order of their sort key, so a group is written out as soon as the next one begins, in small blocks.
+-- In small blocks: a million rows at once (the default) would not fit into the embedded engine's memory.
 create table dbt.{name}__new
 engine = {engine}
 order by ({unique_key})
 comment '{fingerprint}'
 as
 {select}
-settings optimize_aggregation_in_order = 1, aggregation_in_order_max_block_bytes = 4000000,
-    min_insert_block_size_bytes = 64000000;
+settings min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0;
 
 -- name: put_in_place
 -- The first build of a model.
@@ -64,8 +62,7 @@ exchange tables dbt.{name}__new and dbt.{name};
 -- name: add_rows
 insert into dbt.{name}
 {select}
-settings optimize_aggregation_in_order = 1, aggregation_in_order_max_block_bytes = 4000000,
-    min_insert_block_size_bytes = 64000000;
+settings min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0;
 
 -- name: count_rows
 select toUInt64(ifNull(total_rows, 0)) as rows from system.tables where database = 'dbt' and name = {name:String};

@@ -9,5 +9,5 @@ select
     argMaxIf(monthly.{{ name }}, monthly.month, monthly.{{ name }} is not null) as {{ name }},
     {% endfor %}
     max(last_at) as last_at
-from {{ ref('mart_profile_monthly') }} as monthly final
+from {{ ref('mart_attribute_monthly') }} as monthly final
 group by platform, profile_id

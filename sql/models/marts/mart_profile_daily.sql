@@ -1,4 +1,4 @@
--- description: One row per profile and local day: the last known value of that day for each metric and attribute.
+-- description: One row per profile and local day: the last known value of that day for each metric.
 --   A day whose snapshots changed is computed again from all of them, so late, imported and doubled events are right.
 -- materialized: incremental
 -- tags: core
@@ -8,7 +8,7 @@ select
     profile_id,
     date,
     max(at) as last_at,
-    {% for name in ['handle', 'full_name', 'profile_pic_url', 'category', 'language', 'country', 'followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
+    {% for name in ['followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
     argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
     {% endfor %}
     now64(6, 'UTC') as built_at

@@ -1,4 +1,4 @@
--- description: One row per profile and local month: the last known value of that month for each metric and attribute.
+-- description: One row per profile and local month: the last known value of that month for each metric.
 -- materialized: incremental
 -- tags: core
 -- unique_key: platform, profile_id, month
@@ -7,7 +7,7 @@ select
     profile_id,
     toStartOfMonth(date) as month,
     max(last_at) as last_at,
-    {% for name in ['handle', 'full_name', 'profile_pic_url', 'category', 'language', 'country', 'followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
+    {% for name in ['followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
     argMaxIf(daily.{{ name }}, daily.date, daily.{{ name }} is not null) as {{ name }},
     {% endfor %}
     now64(6, 'UTC') as built_at

@@ -9,7 +9,7 @@ select
     shortcode,
     event_timestamp as at,
     -- The order of snapshots; equal times are told apart by id. One number: argMax by a tuple is 4 times slower.
-    toInt128(toUnixTimestamp64Micro(event_timestamp)) * 9223372036854775808 + bitShiftRight(cityHash64(event_id), 1) as version,
+    toUInt64(greatest(toUnixTimestamp64Micro(event_timestamp), 0)) * 4096 + cityHash64(event_id) % 4096 as version,
     insert_timestamp as inserted_at,
     publish_time,
     likes,
