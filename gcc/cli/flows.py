@@ -3,9 +3,6 @@
 import argparse
 import json
 
-from rich.console import Console
-from rich.table import Table
-
 from gcc.cli.client import settings_of
 from gcc.pipelines.scraping.table import overview
 
@@ -15,14 +12,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"flows": flows}))
         return 0
-    table = Table(
-        "flow", "platform", "sources", "in flight", "limits", "events", "tables", box=None, header_style="bold"
-    )
     for flow in flows:
-        limits = ", ".join(f"{limit['calls']} per {limit['per_s']:g} s" for limit in flow["limits"].values())
-        table.add_row(
-            flow["name"], flow["platform"], ", ".join(flow["sources"]), f"{flow['concurrency']:,}", limits,
-            ", ".join(flow["events"]), ", ".join(flow["tables"]),
-        )  # fmt: skip
-    Console().print(table)
+        limits = [f"{name} ({limit['calls']} per {limit['per_s']:g} s)" for name, limit in flow["limits"].items()]
+        print(f"{flow['name']}  {flow['platform']}  {flow['concurrency']} at once")
+        for label, words in (("sources", limits), ("events", flow["events"]), ("tables", flow["tables"])):
+            print(f"    {label:<9}{', '.join(words)}")
     return 0

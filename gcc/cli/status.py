@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
 import trio
@@ -14,6 +15,7 @@ from rich.text import Text
 from gcc.cli.client import Running, find
 from gcc.cli.live import messages
 
+PIPE_COLUMNS = 160
 COLOURS = {"ready": "green", "running": "green", "starting": "yellow", "draining": "yellow", "failed": "red"}
 
 
@@ -29,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(status))
     else:
-        Console().print(screen(status, running.page))
+        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(screen(status, running.page))
     return 0 if status["state"] == "ready" else 1
 
 
@@ -69,7 +71,9 @@ def screen(status: dict[str, Any], page: str) -> Group:
 
 
 def _actors(actors: list[dict[str, Any]]) -> Table:
-    table = Table("actor", "state", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("actor", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for title in ("restarts", "rate/s", "in flight", "lag s"):
         table.add_column(title, justify="right")
     table.add_column("last error", overflow="ellipsis", no_wrap=True)

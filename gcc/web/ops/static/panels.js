@@ -241,8 +241,8 @@ function ActorLine({ actor, label, depth, isOpen, toggle }) {
 
 const KINDS = [
   ["channel", "Channels"],
-  ["queue", "Queues"],
   ["pool", "Pools"],
+  ["queue", "Queues"],
 ]
 
 export const Flows = ({ status }) =>
