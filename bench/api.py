@@ -14,9 +14,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import trio
 
 from tests.process import PlatformProcess, Status, platform
@@ -96,9 +98,11 @@ async def bench(count: int, creators: int) -> dict[str, Any]:
 
 
 async def crawl_again(running: PlatformProcess, handles: list[str]) -> None:
-    while True:
-        for handle in handles:
-            await running.api("GET", f"{PROFILES}/INSTAGRAM/{handle}?force_refresh=true")
+    """Force refreshes, one after the other, until cancelled or the platform is gone."""
+    with suppress(httpx.TransportError):
+        while True:
+            for handle in handles:
+                await running.api("GET", f"{PROFILES}/INSTAGRAM/{handle}?force_refresh=true")
 
 
 def main() -> None:

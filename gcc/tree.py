@@ -23,7 +23,7 @@ from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.clock import Clock
 from gcc.config import Settings
-from gcc.errors import ConfigError
+from gcc.errors import ConfigError, Permanent
 from gcc.metrics import Metrics
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
 from gcc.pipelines.events.check import CheckReport, check
@@ -60,6 +60,7 @@ from gcc.world.server import serve_world
 from gcc.world.youtube import KEYS as YOUTUBE_KEYS
 
 STAGES = ("intake", "scrapers", "relay", "sinkers", "ports")
+ORDER = ("stores", "world", "first start", "scraping", "events", "analytics", "web")  # on the board
 PORTS_S = 3.0  # how long a request in hand may last when its port closes
 REGISTRY = "supervisor.json"
 INTENSITY = Intensity(max_restarts=5, window_s=60.0)
@@ -76,7 +77,7 @@ class Tree:
         refuse_what_is_not_here(settings)
         self.settings = settings
         self.clock = clock
-        self.board = Board(clock.now)
+        self.board = Board(clock.now, ORDER)
         self.metrics = Metrics()
         self.channels = Channels()
         self.drain = Drain(STAGES, settings.grace_s)
@@ -139,9 +140,9 @@ class Tree:
         return "ready" if self.ready.is_set() else "starting"
 
     def request_drain(self, role: str | None, reason: str) -> None:
-        """Ask the whole process to finish; of one role it is refused for now (ConfigError)."""
+        """Ask the whole process to finish. Of one role: Permanent, this release cannot."""
         if role is not None:
-            raise ConfigError(f"draining one role ({role}) is not available; drain the process instead")
+            raise Permanent(f"draining one role ({role}) is not available in this release; drain the whole process")
         self.drain.request(reason)
 
     async def check(self) -> CheckReport:

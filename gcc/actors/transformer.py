@@ -52,6 +52,7 @@ class ModelRun:
     rows: int
     error: str | None = None
     transient: bool = False  # the error is worth another try
+    skipped: bool = False  # not even tried: a model that it reads failed
 
     @property
     def ok(self) -> bool:
@@ -128,7 +129,8 @@ class Transformer:
         broken = [parent for parent in model.parents if parent in run.results and not run.results[parent].ok]
         if broken:
             transient = all(run.results[parent].transient for parent in broken)
-            result = ModelRun(model.name, 0.0, 0, f"not built: {', '.join(broken)} failed", transient)
+            reason = f"not built: {', '.join(broken)} failed"
+            result = ModelRun(model.name, 0.0, 0, reason, transient, skipped=True)
         else:
             async with self._threads:
                 result = await self._build(run, model)

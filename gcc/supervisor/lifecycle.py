@@ -6,7 +6,7 @@ Rates are taken on Trio's clock; the time of day comes from outside.
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -85,12 +85,16 @@ class Actor:
 
 
 class Board:
-    """All actors of a process in order of creation, and the last errors. `now` gives the time of day (aware)."""
+    """All actors of a process, and the last errors. `now` gives the time of day (aware).
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    `order` lists the first parts of names ("a" of "a/b") as they are to be shown; others come after them.
+    """
+
+    def __init__(self, now: Callable[[], datetime], order: Sequence[str] = ()) -> None:
         self.errors: deque[dict[str, str]] = deque(maxlen=ERRORS_KEPT)  # {"at": RFC 3339, "actor", "error"}
         self._now = now
         self._actors: dict[str, Actor] = {}
+        self._rank = {part: rank for rank, part in enumerate(order)}
 
     def actor(self, name: str) -> Actor:
         """The line of this name: a new one, or the old one, which goes on (an actor that was restarted)."""
@@ -99,7 +103,9 @@ class Board:
         return self._actors[name]
 
     def actors(self) -> list[Actor]:
-        return list(self._actors.values())
+        """By `order`, then as they were created."""
+        last = len(self._rank)
+        return sorted(self._actors.values(), key=lambda actor: self._rank.get(actor.name.partition("/")[0], last))
 
     def note(self, actor: str, error: str) -> None:
         """Add to the last errors; the oldest goes."""

@@ -4,6 +4,7 @@ Everything is as a user starts it, on a small world and any free ports.
 """
 
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ async def served(running: PlatformProcess) -> None:
         return bool(await leaderboard(running, "YOUTUBE", limit=1) and await leaderboard(running, "INSTAGRAM"))
 
     await running.until(there, "the leaderboard")
+
+
+def jobs_are(**counts: int) -> Callable[[Status], Awaitable[bool]]:
+    """A condition: these jobs by state, and no others."""
+
+    async def so(status: Status) -> bool:
+        return bool(status["jobs"] == counts)
+
+    return so
 
 
 async def under_load(running: PlatformProcess) -> None:
@@ -126,7 +136,7 @@ async def test_sigterm_in_the_middle_of_the_first_crawl_and_the_next_start_goes_
     assert before["jobs_complete"] < 2 * CREATORS
     async with platform(data, *FAST, "world.history_days=5") as running:
         await served(running)
-        assert (await running.status())["jobs"] == {"COMPLETE": 2 * CREATORS}
+        await running.until(jobs_are(COMPLETE=2 * CREATORS), "every job complete")
         assert await running.stop() == 0
     await well(data, *FAST)
 
@@ -201,6 +211,37 @@ async def test_import_history_reports_bad_rows_and_never_imports_twice(tmp_path:
         await running.until(failed, "the first crawl of a handle that the world does not know, FAILED")
         assert await running.stop() == 0
     await well(data)
+
+
+async def test_dead_tokens_retire_and_their_jobs_wait(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = (*FAST, "world.history_days=0", "web.scrape_wait_s=3")
+    async with platform(data, *settings) as running:
+        (creator,) = (await running.world("/truth/INSTAGRAM?limit=1"))["data"]
+        path = f"{PROFILES}/INSTAGRAM/{creator['handle']}"
+        await running.world("/faults", json={"source": "graphapi", "kind": "token", "rate": 1, "seconds": 600})
+        refused = await running.api("GET", path)
+        assert refused.status_code == 429, refused.text
+        assert refused.json()["error"]["code"] == "RATE_LIMITED"
+        assert int(refused.headers["Retry-After"]) >= 1
+        await running.until(jobs_are(PENDING=1), "the job, waiting")
+        other = (await running.world("/truth/YOUTUBE?limit=1"))["data"][0]
+        assert (await running.api("GET", f"{PROFILES}/YOUTUBE/{other['handle']}")).status_code == 200
+        assert await running.stop() == 0
+    await well(data, *settings)
+
+
+async def test_unknown_and_impossible_handles_have_codes_of_their_own(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = (*FAST, "world.history_days=0")
+    async with platform(data, *settings) as running:
+        unknown = await running.api("GET", f"{PROFILES}/INSTAGRAM/nobody.has.this.handle")
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "PROFILE_NOT_FOUND")
+        impossible = await running.api("GET", f"{PROFILES}/INSTAGRAM/no%20such%20handle")
+        assert (impossible.status_code, impossible.json()["error"]["code"]) == (422, "INVALID_HANDLE")
+        await running.until(jobs_are(FAILED=1), "one failed job: only of the handle that could exist")
+        assert await running.stop() == 0
+    await well(data, *settings)
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason=f"the recorded creators are not there: {RECORDED.name} is missing")

@@ -275,6 +275,7 @@ async def test_a_failing_model_stops_its_descendants_only_and_is_seen(
     assert {name for name, run in runs.items() if run.ok} == {"stg_one", "mart_good"}
     assert "it is one" in str(runs["mart_bad"].error)
     assert runs["mart_grandchild"].error == "not built: mart_child failed"
+    assert {name for name, run in runs.items() if run.skipped} == {"mart_child", "mart_grandchild"}
     assert not runs["mart_bad"].transient
     assert "mart_bad" in str(actor.last_error)
     assert actor.state is State.WAITING

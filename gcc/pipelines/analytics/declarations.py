@@ -58,7 +58,9 @@ def _built(runs: Sequence[ModelRun]) -> list[Detail]:
     """The detail of a run of models. Raises when one failed; what was built stays built."""
     failed = [run for run in runs if not run.ok]
     if failed:
-        reason = "; ".join(str(run.error) for run in failed)
+        skipped = [run.model for run in failed if run.skipped]
+        reason = "; ".join(str(run.error) for run in failed if not run.skipped)
+        reason += f"; not built because of that: {', '.join(skipped)}" if skipped else ""
         raise Transient(reason) if all(run.transient for run in failed) else Permanent(reason)
     return [{"model": run.model, "seconds": round(run.seconds, 3), "rows": run.rows} for run in runs]
 

@@ -18,6 +18,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from gcc.config import ALL_ROLES
+from gcc.errors import Permanent
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.hub import Client, HubFull
 from gcc.web.ops.snapshot import Composer
@@ -111,6 +112,10 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
     @app.errorhandler(Refused)
     async def refused(error: Refused) -> Response:
         return _error(error.status, error.code, error.title, error.detail)
+
+    @app.errorhandler(Permanent)
+    async def cannot(error: Permanent) -> Response:
+        return _error(409, "CANNOT", "Cannot be done", str(error))
 
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:

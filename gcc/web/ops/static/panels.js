@@ -121,7 +121,7 @@ function split(text) {
 export function Progress({ status }) {
   if (status.drain) return html`<${DrainStages} stages=${status.drain} />`
   const crawl = status.first_crawl
-  if (crawl)
+  if (crawl && crawl.done < crawl.total)
     return html`<div class="progress" id="first-crawl">
       <span>First crawl</span>
       <progress max=${crawl.total} value=${crawl.done} aria-label="First crawl"></progress>
