@@ -16,7 +16,7 @@ from tests.process import PlatformProcess, Status, platform, verb
 CREATORS = 40
 DAYS = 20
 SMALL = (f"world.creators={CREATORS}", f"world.history_days={DAYS}", "sinker.batch_age_s=0.5", "world.calls_per_s=400")
-FAST = (*SMALL, "sources.graphapi.calls=150", "sources.ytapi.calls=150")
+FAST = (*SMALL, "sources.graphapi.calls=30", "sources.ytapi.calls=30")
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 PROFILES = "/discovery-service/api/profile"
 BOARD = "/leaderboard-service/api/leaderboard/platform"
@@ -127,7 +127,7 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
 async def test_sigterm_in_the_middle_of_the_first_crawl_and_the_next_start_goes_on(
     tmp_path: Path,
 ) -> None:
-    slow = (*SMALL, "sources.graphapi.calls=5", "sources.ytapi.calls=10", "world.history_days=5")
+    slow = (*SMALL, "sources.graphapi.calls=1", "sources.ytapi.calls=2", "world.history_days=5")
     data = tmp_path / "data"
     async with platform(data, *slow) as running:
         await under_load(running)
@@ -143,7 +143,7 @@ async def test_sigterm_in_the_middle_of_the_first_crawl_and_the_next_start_goes_
 
 async def test_kill_9_in_the_middle_and_a_restart_lose_and_double_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    slow = (*SMALL, "sources.graphapi.calls=5", "sources.ytapi.calls=10")
+    slow = (*SMALL, "sources.graphapi.calls=1", "sources.ytapi.calls=2")
     for _ in range(2):
         async with platform(data, *slow) as running:
             await under_load(running)
@@ -251,7 +251,7 @@ async def test_the_recorded_world_is_crawled_and_ranked(tmp_path: Path) -> None:
         f"world.recorded={RECORDED}",
         "world.creators=100",
         "world.calls_per_s=2000", "world.history_days=3650", "sinker.batch_age_s=0.5",
-        "sources.graphapi.calls=800", "sources.ytapi.calls=800",
+        "sources.graphapi.calls=150", "sources.ytapi.calls=150",
     )  # fmt: skip
     async with platform(data, *settings) as running:
         await served(running)

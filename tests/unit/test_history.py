@@ -1,11 +1,13 @@
 """Past snapshots from files: what is a row, what is refused with which field, and ids that stay the same."""
 
+import uuid
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.pipelines.events.history import ImportReport, Malformed, Rows, snapshot
+from gcc.pipelines.events.history import NAMESPACE, ImportReport, Malformed, Rows, derived_id, snapshot
 
 ROW = {"platform": "instagram", "profile_id": "1", "handle": "@Virat", "timestamp": "2026-01-01", "followers": "10"}
 
@@ -34,6 +36,11 @@ def test_the_same_snapshot_has_the_same_id_however_it_is_written() -> None:
     assert len(same) == 1
     assert snapshot({**ROW, "timestamp": "2026-01-02"}).event_id not in same
     assert snapshot({**ROW, "profile_id": "2"}).event_id not in same
+
+
+@given(st.text())
+def test_derived_ids_are_uuid5(key: str) -> None:
+    assert derived_id(key) == str(uuid.uuid5(NAMESPACE, key))
 
 
 @pytest.mark.parametrize(

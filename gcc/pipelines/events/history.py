@@ -9,12 +9,13 @@ A batch is one transaction; what was imported before a failure stays, and runnin
 
 import csv
 import datetime as dt
+import hashlib
 import math
 import uuid
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -60,9 +61,8 @@ class Malformed(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    event_id: uuid.UUID
+class Snapshot(NamedTuple):
+    event_id: str
     platform: str
     profile_id: str
     handle: str
@@ -100,12 +100,12 @@ class HistoryImport:
                 report.reject(number, error.field, error.reason)
 
     async def _commit(self, name: str, batch: list[Snapshot], report: ImportReport) -> None:
-        unique = sorted({row.event_id: row for row in batch}.values(), key=lambda row: row.event_id)
+        unique = sorted({row.event_id: row for row in batch}.values())
         if not unique:
             return
         async with self._pool.transaction() as conn:
             # A literal: psycopg would dump the ids one by one, which costs more than the insert.
-            ids = "{" + ",".join(str(row.event_id) for row in unique) + "}"
+            ids = "{" + ",".join(row.event_id for row in unique) + "}"
             cursor = await conn.execute(SQL["remember_snapshots"], {"ids": ids})
             new = {event_id for (event_id,) in await cursor.fetchall()}
             packed = frames(PROFILE_LOG.route, _new_lines(batch, new), self._clock.new_id)
@@ -126,7 +126,7 @@ class HistoryImport:
         report.duplicates += len(batch) - len(new)
 
 
-def _new_lines(batch: list[Snapshot], new: set[uuid.UUID]) -> list[bytes]:
+def _new_lines(batch: list[Snapshot], new: set[str]) -> list[bytes]:
     """The lines whose id is new, each id once, in the file's order."""
     lines = {row.event_id: row.line for row in batch if row.event_id in new}
     return list(lines.values())
@@ -153,9 +153,9 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
         raise Malformed("metrics", "no metric column has a value")
     source = str(row.get("source") or SOURCE)
     key = "\x1f".join((source, platform, profile_id, at.isoformat(), "profile_log"))
-    event_id = uuid.uuid5(NAMESPACE, key)
+    event_id = derived_id(key)
     event = ProfileLog(
-        event_id=str(event_id),
+        event_id=event_id,
         event_timestamp=at_text,
         origin=SOURCE,
         source=source,
@@ -166,6 +166,13 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
         dimensions={**dimensions, "handle": handle},
     )
     return Snapshot(event_id, platform, profile_id, handle, encode(event))
+
+
+def derived_id(key: str) -> str:
+    """uuid.uuid5(NAMESPACE, key) as text; ten times as fast, and an import makes millions."""
+    digest = hashlib.sha1(NAMESPACE.bytes + key.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

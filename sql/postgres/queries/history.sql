@@ -5,7 +5,7 @@
 insert into imported_snapshot (event_id)
 select unnest(%(ids)s::uuid[])
 on conflict do nothing
-returning event_id;
+returning event_id::text;
 
 -- name: ledger
 insert into import_ledger (id, name, events) values (%(id)s, %(name)s, %(events)s);
