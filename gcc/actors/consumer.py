@@ -98,7 +98,11 @@ class Consumer:
         batch: Batch[Delivery] = Batch(self._limits)
         with receive:
             while await self._gather(receive, batch):
+                held_s = trio.current_time() - (batch.opened_at or trio.current_time())
+                self._actor.lag_s = max(delivery.age_s for delivery in batch.items) + held_s
                 await self._flush(batch.take())
+                if not receive.statistics().current_buffer_used:
+                    self._actor.lag_s = 0.0
 
     async def _gather(self, receive: trio.MemoryReceiveChannel[Delivery], batch: Batch[Delivery]) -> bool:
         """Fill `batch` until it is due; False when intake has ended and nothing is left."""

@@ -43,12 +43,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A frame handed to one consumer under a lease; `deliveries` counts from 1 and fences the ack."""
+    """A frame handed to one consumer under a lease; `deliveries` counts from 1 and fences the ack.
+
+    `age_s` is how long ago it was committed to the outbox, when it was handed out.
+    """
 
     queue: str
     id: int
     frame: Frame
     deliveries: int
+    age_s: float = 0.0
 
 
 def frames(route: Route, lines: Iterable[bytes], new_id: NewId) -> Iterator[Frame]:

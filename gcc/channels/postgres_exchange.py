@@ -116,5 +116,5 @@ class PostgresExchange:
 
 
 def _delivery(queue: str, row: tuple[Any, ...]) -> Delivery:
-    message_id, frame_id, exchange, key, events, body, deliveries = row
-    return Delivery(queue, message_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), deliveries)
+    message_id, frame_id, exchange, key, events, body, deliveries, age_s = row
+    return Delivery(queue, message_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), deliveries, age_s)

@@ -59,7 +59,9 @@ class FakeExchange:
         for row in ready:
             row.lease_until = now + dt.timedelta(seconds=LEASE_S)
             row.deliveries += 1
-        return [Delivery(queue, row.id, row.frame, row.deliveries) for row in ready]
+        return [
+            Delivery(queue, row.id, row.frame, row.deliveries, (now - row.created_at).total_seconds()) for row in ready
+        ]
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         def change() -> None:

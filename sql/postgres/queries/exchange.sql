@@ -49,7 +49,8 @@ update queue_message as message
 set lease_until = now() + make_interval(secs => %(lease_s)s), deliveries = deliveries + 1
 from picked
 where message.id = picked.id
-returning message.id, frame_id, exchange, routing_key, events, body, deliveries;
+returning message.id, frame_id, exchange, routing_key, events, body, deliveries,
+          extract(epoch from now() - created_at)::float8;
 
 -- name: acknowledge
 delete from queue_message as message
