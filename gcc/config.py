@@ -129,8 +129,9 @@ class World(Section):
     enabled: bool = False
     port: Port = 8090
     seed: int = 1
-    creators: int = Field(1000, ge=1)  # per platform; of recorded ones the biggest
+    creators: int = Field(1000, ge=1)  # per platform, generated
     recorded: Path | None = None  # a folder of recorded creators instead of generated ones
+    recorded_max: int | None = Field(None, ge=1)  # of these only the biggest, per platform; empty: all
     history_days: int = Field(90, ge=0, le=3650)  # imported at first start; 0 = none
     calls_per_s: float = Field(100.0, gt=0)  # per source; more gets 429 with Retry-After
 

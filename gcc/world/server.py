@@ -252,9 +252,7 @@ class World:
 
 
 def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
-    """The creators of these settings as of `today`, at most `creators` a platform, the biggest ones.
-
-    Blocks: half a second generated, three recorded.
+    """The creators of these settings as of `today`. Blocks: half a second generated, three recorded.
 
     Raises ConfigError when `recorded` is no folder of recorded creators.
     """
@@ -264,7 +262,9 @@ def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
     recorded = read_casts(settings.recorded, settings.seed, today)
     for line in recorded.report():
         log.info("world.recorded", table=line)
-    return {platform: cast.top(settings.creators) for platform, cast in recorded.casts.items()}
+    if settings.recorded_max is None:
+        return recorded.casts
+    return {platform: cast.top(settings.recorded_max) for platform, cast in recorded.casts.items()}
 
 
 async def serve_world(

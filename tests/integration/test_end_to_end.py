@@ -249,7 +249,7 @@ async def test_the_recorded_world_is_crawled_and_ranked(tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = (
         f"world.recorded={RECORDED}",
-        "world.creators=100",
+        "world.recorded_max=100",
         "world.calls_per_s=2000", "world.history_days=3650", "sinker.batch_age_s=0.5",
         "sources.graphapi.calls=150", "sources.ytapi.calls=150",
     )  # fmt: skip
