@@ -18,7 +18,9 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal, key="at"),
+            structlog.processors.TimeStamper(
+                fmt="%H:%M:%S" if terminal else "iso", utc=not terminal, key="timestamp" if terminal else "at"
+            ),
             structlog.processors.format_exc_info,
             renderer,
         ],

@@ -97,10 +97,15 @@ async def _accompany(tree: Tree) -> None:
 async def _bar(tree: Tree) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("first crawl", total=None)
+        task = progress.add_task("importing history", total=None)
         while not tree.counts.crawled:
             done, total = tree.counts.crawl or (0, 0)
-            progress.update(task, completed=done, total=total or None)
+            progress.update(
+                task,
+                completed=done,
+                total=total or None,
+                description="first crawl" if total else "importing history",
+            )
             await trio.sleep(LOOK_S)
 
 
