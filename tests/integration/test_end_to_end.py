@@ -110,7 +110,7 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
         assert report["jobs_complete"] == 2 * CREATORS
         assert report["events_emitted"] >= 2 * CREATORS * (DAYS + 3)
 
-        # a profile nobody follows yet is crawled within the request; then load, and the signal
+        # forced refreshes is crawled within the request; then load, and the signal
         await running.world("/faults", json={"source": "graphapi", "kind": "500", "rate": 0.3, "seconds": 60})
         handles = [row["handle"] for row in await leaderboard(running, "INSTAGRAM")]
         async with trio.open_nursery() as nursery:
@@ -161,7 +161,7 @@ async def test_kill_9_in_the_middle_and_a_restart_lose_and_double_nothing(tmp_pa
     assert report["jobs_complete"] == 2 * CREATORS
 
 
-async def test_a_second_supervisor_on_the_same_data_is_refused(tmp_path: Path) -> None:
+async def test_a_second_supervisor_is_refused_and_the_first_drains_on_request(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with platform(data, *FAST) as running:
         code, _, stderr = await verb("run", data, settings=FAST)
@@ -169,7 +169,13 @@ async def test_a_second_supervisor_on_the_same_data_is_refused(tmp_path: Path) -
         assert str(data) in stderr
         assert "in use" in stderr
         assert (await running.status())["state"] == "ready"
-        assert await running.stop() == 0
+        code, refused, stderr = await verb("drain", data, "--role", "scraper", settings=FAST)
+        assert (code, refused) == (1, None)
+        assert "drain the whole process" in stderr
+        code, report, _ = await verb("drain", data, "--wait", settings=FAST)
+        assert code == 0
+        assert [stage["name"] for stage in report["stages"]] == ["intake", "scrapers", "relay", "sinkers", "ports"]
+        assert await running.process.wait() == 0
 
 
 async def test_a_busy_port_refuses_to_start_and_leaves_nothing_running(tmp_path: Path) -> None:

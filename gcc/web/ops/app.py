@@ -64,7 +64,7 @@ def ops_app(composer: Composer, *, token: str, draining: trio.Event) -> QuartTri
         access.check_reader(websocket)
         try:
             with composer.hub.client() as client:
-                await _feed(client, draining)
+                await _feed(client, draining, composer)
         except HubFull:
             raise Refused(
                 503, "TOO_MANY_VIEWERS", "Too many viewers", f"{composer.hub.clients_max} pages are open; close one"
@@ -73,8 +73,11 @@ def ops_app(composer: Composer, *, token: str, draining: trio.Event) -> QuartTri
     return app
 
 
-async def _feed(client: Client, draining: trio.Event) -> None:
-    """Send every message until the client leaves (the scope around is cancelled), is stuck, or we drain."""
+async def _feed(client: Client, draining: trio.Event, composer: Composer) -> None:
+    """Send every message until the client leaves (the scope around is cancelled), is stuck, or we drain.
+
+    The last message of a drain tells what each stage waited for: `drain --wait` reports it.
+    """
     async with trio.open_nursery() as nursery:
 
         async def close_at_drain() -> None:
@@ -93,6 +96,9 @@ async def _feed(client: Client, draining: trio.Event) -> None:
                 await websocket.send(message)
             if patience.cancelled_caught:
                 nursery.cancel_scope.cancel()
+    if draining.is_set():
+        with trio.move_on_after(SEND_S):
+            await websocket.send(composer.encoded())
     await websocket.close(GOING_AWAY, "the process drains")
 
 

@@ -75,7 +75,7 @@ class Composer:
             for tick in range(2**63):
                 if tick % TICKS_PER_S == 0:
                     self.series.sample(trio.current_time(), self.platform.clock.now().timestamp())
-                self.hub.publish(msgspec.json.encode(self.message()).decode())
+                self.hub.publish(self.encoded())
                 if tick == 0:
                     task_status.started()
                 next_s = max(next_s + 1 / TICKS_PER_S, trio.current_time())
@@ -93,6 +93,10 @@ class Composer:
             else:
                 self._counted_s, self._counts_error = trio.current_time(), None
             await trio.sleep(COUNTS_EVERY_S)
+
+    def encoded(self) -> str:
+        """The websocket message, as it is now."""
+        return msgspec.json.encode(self.message()).decode()
 
     def message(self) -> dict[str, Any]:
         """The status object with `series` and the last `errors`: one websocket message."""

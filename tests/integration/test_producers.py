@@ -1,0 +1,144 @@
+"""Where jobs come from, on a real database: the first crawl, stale profiles, and requests that wait."""
+
+import datetime as dt
+
+import pytest
+import trio
+import trio.testing
+
+from gcc.channels.memory import Signal
+from gcc.clock import SystemClock
+from gcc.pipelines.events.emit import StatusEvents, crawl_frames
+from gcc.pipelines.scraping.producers import OnDemand, StaleProfiles, enqueue_first_crawl
+from gcc.pipelines.scraping.refresh import Refreshed
+from gcc.sources.snapshot import ProfileSnapshot
+from gcc.stores import profiles
+from gcc.stores.jobs import Crawl, Failure, Job
+from gcc.stores.postgres import Pool
+from gcc.stores.postgres_jobs import PostgresJobs
+from gcc.supervisor.drain import Stage
+
+FLOW = "refresh_profile_by_handle"
+NOW = SystemClock().now()
+
+
+@pytest.fixture
+async def jobs(pool: Pool) -> PostgresJobs:
+    clock = SystemClock()
+    return PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, attempts_max=9, outbox_written=Signal())
+
+
+def snapshot(handle: str, profile_id: str, at: dt.datetime = NOW) -> ProfileSnapshot:
+    return ProfileSnapshot("INSTAGRAM", profile_id, handle, "graphapi", at, {"followers": 1}, {}, [])
+
+
+async def follow(pool: Pool, *handles: str) -> None:
+    async with pool.transaction() as conn:
+        await profiles.track(conn, [("INSTAGRAM", f"id-{handle}", handle) for handle in handles])
+
+
+async def crawled(pool: Pool, handle: str, at: dt.datetime) -> None:
+    async with pool.transaction() as conn:
+        await profiles.upsert(conn, snapshot(handle, f"id-{handle}", at), SystemClock())
+
+
+def handles(claimed: list[Job]) -> list[str]:
+    return sorted(str(job.params["handle"]) for job in claimed)
+
+
+async def test_the_first_crawl_asks_for_everybody_once(pool: Pool, jobs: PostgresJobs) -> None:
+    await follow(pool, "a", "b")
+    assert await enqueue_first_crawl(pool, jobs) == 2
+    assert await enqueue_first_crawl(pool, jobs) == 0
+    await follow(pool, "c")
+    assert await enqueue_first_crawl(pool, jobs) == 1
+    assert handles(await jobs.claim(FLOW, 10)) == ["a", "b", "c"]
+    assert await enqueue_first_crawl(pool, jobs) == 0, "also while they run"
+
+
+async def test_the_daily_producer_asks_for_what_is_old_or_missing(pool: Pool, jobs: PostgresJobs) -> None:
+    await follow(pool, "missing")
+    await crawled(pool, "old", NOW - dt.timedelta(days=2))
+    await crawled(pool, "fresh", NOW)
+    produce = StaleProfiles(pool, jobs, stale_s=86_400)
+    assert await produce() == {"stale": 2, "enqueued": 2}
+    assert await produce() == {"stale": 2, "enqueued": 0}, "a waiting refresh is not doubled"
+    assert handles(await jobs.claim(FLOW, 10)) == ["missing", "old"]
+
+
+class Request:
+    """A request for a profile in a task of its own, and the job that it made."""
+
+    def __init__(self, pool: Pool, jobs: PostgresJobs) -> None:
+        self.closing = Stage("ports")
+        self.on_demand = OnDemand(pool, jobs, self.closing)
+        self.jobs = jobs
+        self.answer: Refreshed | None = None
+
+    async def ask(self, wait_s: float = 30.0) -> None:
+        self.answer = await self.on_demand.refresh("INSTAGRAM", "a", wait_s=wait_s)
+
+    async def job(self) -> Job:
+        while not (claimed := await self.jobs.claim(FLOW, 1)):
+            await self.jobs.wait(FLOW, 5)
+        return claimed[0]
+
+
+async def test_a_request_is_answered_when_its_job_ends(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request.ask)
+            job = await request.job()
+            assert (job.priority, job.awaited) == (100, True)
+            packed, events = crawl_frames(snapshot("a", "1"), SystemClock().new_id)
+            await jobs.complete(job, Crawl("graphapi", snapshot("a", "1"), packed, events))
+    assert request.answer is not None
+    assert request.answer.outcome == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [("PROFILE_NOT_FOUND", "NOT_FOUND"), ("INVALID_HANDLE", "INVALID"), ("SOURCE_FAILED", "FAILED")],
+)
+async def test_a_failed_job_says_why(pool: Pool, jobs: PostgresJobs, code: str, outcome: str) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request.ask)
+            await jobs.fail(await request.job(), Failure(code, "because", None))
+    assert request.answer is not None
+    assert (request.answer.outcome, request.answer.reason) == (outcome, "because")
+
+
+async def test_requests_for_one_profile_share_one_job(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(request.ask)
+            job = await request.job()
+            await jobs.fail(job, Failure("PROFILE_NOT_FOUND", "", None))
+            assert await jobs.claim(FLOW, 10) == []
+
+
+async def test_a_request_whose_time_is_up_says_whether_the_job_waits_or_runs(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    await request.ask(wait_s=0.2)
+    assert request.answer is not None
+    assert request.answer.outcome == "LIMITED"
+    assert (request.answer.retry_after_s or 0) >= 1
+    await request.job()
+    await request.ask(wait_s=0.2)
+    assert request.answer.outcome == "TIMEOUT"
+
+
+async def test_a_request_is_answered_when_the_ports_close(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request.ask)
+            await request.job()
+            request.closing.begun.set()
+    assert request.answer is not None
+    assert request.answer.outcome == "TIMEOUT"
