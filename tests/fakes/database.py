@@ -6,8 +6,7 @@ let a connection break: before the change (nothing happened) or after it (it hap
 
 import datetime as dt
 import uuid
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -58,8 +57,8 @@ class DeadLetter:
 @dataclass
 class Database:
     clock: Clock
-    before: Callable[[], "trio.abc.AsyncResource | object"] = field(default=steady)
-    after: Callable[[], object] = field(default=steady)
+    before: Callable[[], Awaitable[None]] = field(default=steady)
+    after: Callable[[], Awaitable[None]] = field(default=steady)
     jobs: dict[uuid.UUID, JobRow] = field(default_factory=dict)
     profiles: dict[tuple[str, str], ProfileSnapshot] = field(default_factory=dict)
     outbox: list[Frame] = field(default_factory=list)
@@ -67,11 +66,10 @@ class Database:
     queues: dict[int, QueueRow] = field(default_factory=dict)
     dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
     sequence: int = 0
-    lives: dict[uuid.UUID, int] = field(default_factory=lambda: defaultdict(int))
 
     async def commit(self, change: Callable[[], T]) -> T:
         """Run `change` at once, with the network's two chances to fail around it."""
-        await self.before()  # type: ignore[misc]
+        await self.before()
         result = change()
-        await self.after()  # type: ignore[misc]
+        await self.after()
         return result

@@ -1,0 +1,261 @@
+"""The scraper's and the consumer's promises, on fakes under a virtual clock."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+import trio.testing
+
+from gcc.actors.consumer import Consumer
+from gcc.actors.leases import Leases
+from gcc.actors.scraper import Deferred, Scraper, Work
+from gcc.channels.batch import BatchLimits
+from gcc.channels.memory import Channels, Signal
+from gcc.channels.message import Binding, Delivery, Frame, Route
+from gcc.clock import VirtualClock
+from gcc.errors import Transient
+from gcc.metrics import Metrics
+from gcc.pipelines.events.emit import StatusEvents
+from gcc.stores.jobs import Crawl, Failure, Job, JobStatus, NewJob
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board
+from tests.fakes.database import Database
+from tests.fakes.exchange import FakeExchange
+from tests.fakes.jobs import FakeJobs
+
+FLOW = "flow"
+ROUTE = Route("beat.dx", "a")
+
+
+class Bench:
+    """A board, a drain and the stores that the actors work on."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(seed=1)
+        self.database = Database(self.clock)
+        self.written = Signal()
+        self.jobs = FakeJobs(
+            self.database, StatusEvents(self.clock), lease_s=30, attempts_max=9, outbox_written=self.written
+        )
+        self.exchange = FakeExchange(self.database, self.written)
+        self.board = Board(self.clock.now)
+        self.drain = Drain(("intake", "scrapers", "sinkers"), 60)
+        self.channels = Channels()
+
+    def statuses(self) -> list[JobStatus]:
+        return [row.job.status for row in self.database.jobs.values()]
+
+    @asynccontextmanager
+    async def scraping(self, work: Work, *, concurrency: int = 2) -> AsyncIterator[Leases]:
+        leases = Leases(self.jobs, self.board.actor("leases"), lease_s=30)
+        scraper = Scraper(
+            FLOW, self.jobs, work, concurrency=concurrency, leases=leases, channels=self.channels,
+            actor=self.board.actor("scraper"), intake=self.drain.stage("intake"),
+            finishing=self.drain.stage("scrapers"), metrics=Metrics(), rng=self.clock.rng, poll_s=5,
+        )  # fmt: skip
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leases.run)
+            nursery.start_soon(self.drain.run)
+            await nursery.start(scraper.run)
+            yield leases
+            nursery.cancel_scope.cancel()
+
+    async def enqueue(self, count: int) -> None:
+        await self.jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"n": number}) for number in range(count)])
+
+    async def drained(self) -> None:
+        self.drain.request("test")
+        with trio.fail_after(120):
+            while len(self.drain.report) < 3:  # noqa: ASYNC110 - virtual time
+                await trio.sleep(1)
+
+
+def done() -> Crawl:
+    return Crawl("source", None, [], 0)
+
+
+async def test_drain_finishes_what_has_begun_and_gives_back_the_rest(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+
+    async def work(job: Job) -> Crawl:
+        await trio.sleep(10)
+        return done()
+
+    await bench.enqueue(20)
+    async with bench.scraping(work):
+        await trio.sleep(1)
+        await bench.drained()
+    assert bench.statuses().count(JobStatus.COMPLETE) == 2, "those that had begun"
+    assert bench.statuses().count(JobStatus.PENDING) == 18
+    assert all(row.job.retry_count == 0 for row in bench.database.jobs.values())
+
+
+async def test_an_attempt_whose_lease_is_lost_is_cancelled_and_writes_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench()
+    begun: list[int] = []
+    finished: list[int] = []
+
+    async def work(job: Job) -> Crawl:
+        begun.append(job.attempt)
+        await trio.sleep(100 if job.attempt == 1 else 1)
+        finished.append(job.attempt)
+        return done()
+
+    await bench.enqueue(1)
+    async with bench.scraping(work):
+        await trio.sleep(1)
+        (row,) = bench.database.jobs.values()
+        row.lease_until = bench.clock.now()  # the database's clock has leapt
+        await trio.sleep(0.1)
+        await bench.jobs.rescue()
+        await trio.sleep(60)
+    assert (begun, finished) == ([1, 2], [2])
+    assert bench.statuses() == [JobStatus.COMPLETE]
+
+
+async def test_leases_are_kept_while_long_work_goes_on(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+
+    async def work(job: Job) -> Crawl:
+        await trio.sleep(300)
+        return done()
+
+    await bench.enqueue(1)
+    async with bench.scraping(work):
+        for _ in range(31):
+            await trio.sleep(10)
+            assert await bench.jobs.rescue() == 0
+    assert bench.statuses() == [JobStatus.COMPLETE]
+
+
+async def test_a_limit_costs_no_retry_and_a_failure_one(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    answers: list[Crawl | Failure | Deferred] = [Deferred(5.0), Failure("X", "x", 5.0), done()]
+
+    async def work(job: Job) -> Crawl | Failure | Deferred:
+        return answers.pop(0)
+
+    await bench.enqueue(1)
+    async with bench.scraping(work):
+        await trio.sleep(60)
+    (row,) = bench.database.jobs.values()
+    assert (row.job.status, row.job.attempt, row.job.retry_count) == (JobStatus.COMPLETE, 3, 1)
+
+
+async def test_a_store_that_is_away_is_waited_for_with_the_answer_in_hand(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench()
+    calls = 0
+
+    async def work(job: Job) -> Crawl:
+        nonlocal calls
+        calls += 1
+        bench.database.before = away
+        return done()
+
+    async def away() -> None:
+        raise Transient("away")
+
+    async def there() -> None:
+        await trio.lowlevel.checkpoint()
+
+    await bench.enqueue(1)
+    async with bench.scraping(work):
+        await trio.sleep(10)
+        assert bench.board.actor("scraper").last_error == "Transient: away"
+        bench.database.before = there
+        await trio.sleep(60)
+    assert (calls, bench.statuses()) == (1, [JobStatus.COMPLETE])
+
+
+class Handler:
+    def __init__(self, failures: int = 0) -> None:
+        self.batches: list[list[uuid.UUID]] = []
+        self.failures = failures
+
+    async def handle(self, batch: Sequence[Delivery]) -> int:
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            self.failures -= 1
+            raise Transient("the store is away")
+        self.batches.append([delivery.frame.id for delivery in batch])
+        return sum(delivery.frame.events for delivery in batch)
+
+
+@asynccontextmanager
+async def consuming(bench: Bench, handler: Handler) -> AsyncIterator[None]:
+    await bench.exchange.declare([Binding(ROUTE, "q")])
+    consumer = Consumer(
+        "q", bench.exchange, handler, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500), channels=bench.channels,
+        actor=bench.board.actor("sinker"), stage=bench.drain.stage("sinkers"), rng=bench.clock.rng,
+    )  # fmt: skip
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.drain.run)
+        await nursery.start(consumer.run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def publish(bench: Bench, count: int, *, events: int = 10) -> None:
+    bench.database.outbox.extend(Frame(bench.clock.new_id(), ROUTE, events, b"{}") for _ in range(count))
+    await bench.exchange.relay()
+
+
+async def test_a_batch_is_due_by_age_or_size_and_grows_with_the_backlog(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench, handler = Bench(), Handler()
+    async with consuming(bench, handler):
+        await publish(bench, 3)
+        await trio.sleep(4.9)
+        assert handler.batches == []
+        await trio.sleep(0.2)
+        assert [len(batch) for batch in handler.batches] == [3]
+        await publish(bench, 60)
+        await trio.sleep(6)
+    sizes = [len(batch) for batch in handler.batches[1:]]
+    assert sum(sizes) == 60
+    assert 10 <= max(sizes) <= 50
+    assert not bench.database.queues, "all acknowledged"
+
+
+async def test_drain_flushes_what_is_held_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    bench, handler = Bench(), Handler()
+    async with consuming(bench, handler):
+        await publish(bench, 2)
+        await trio.sleep(0.5)
+        began = trio.current_time()
+        bench.drain.request("test")
+        await trio.sleep(1)
+        assert [len(batch) for batch in handler.batches] == [2]
+        assert [report.name for report in bench.drain.report] == ["intake", "scrapers", "sinkers"]
+        assert trio.current_time() - began < 2
+    assert not bench.database.queues
+
+
+async def test_a_lost_store_gets_the_same_frozen_batch_again_and_acknowledges_nothing_before(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench, handler = Bench(), Handler(failures=3)
+    async with consuming(bench, handler):
+        await publish(bench, 2)
+        await trio.sleep(5.05)
+        assert len(bench.database.queues) == 2
+        await trio.sleep(30)
+    assert [len(batch) for batch in handler.batches] == [2]
+    assert not bench.database.queues
+
+
+async def test_a_store_that_stays_away_gets_its_frames_given_back_and_later_all_of_them(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench, handler = Bench(), Handler(failures=40)
+    async with consuming(bench, handler):
+        await publish(bench, 5)
+        await trio.sleep(3600)
+    assert len({frame for batch in handler.batches for frame in batch}) == 5
+    assert not bench.database.queues
