@@ -1,6 +1,6 @@
 """The dashboard in a real browser: it is live, honest when the server is gone, and works small, dark and by keyboard.
 
-With GCC_SHOTS=DIR the screens are kept there for people to look at.
+With SHOTS_DIR=DIR the screens are kept there for people to look at.
 """
 
 import os
@@ -33,7 +33,7 @@ async def world() -> AsyncIterator[World]:
 
 
 async def shoot(page: Page, name: str, *, whole_page: bool = False) -> None:
-    if folder := os.environ.get("GCC_SHOTS"):
+    if folder := os.environ.get("SHOTS_DIR"):
         await trio.Path(folder).mkdir(parents=True, exist_ok=True)
         await trio.Path(folder, f"{name}.png").write_bytes(await page.screenshot(whole_page=whole_page))
 
