@@ -131,6 +131,7 @@ async def test_the_drain_says_what_it_will_do_and_then_how_far_it_is(page: Page,
         await opened(page, port.url)
         await page.until(f"{text('#first-crawl')} !== ''")
         await page.js("document.querySelector('button.drain').click()")
+        await page.until(f"{text('dialog')}.includes('in flight')")  # it is rendered after the click, not in it
         told = await page.js(text("dialog"))
         assert (
             "24 jobs in flight are finished" in told and "50,294 queued events" in told and "652 waiting jobs" in told
@@ -142,13 +143,14 @@ async def test_the_drain_says_what_it_will_do_and_then_how_far_it_is(page: Page,
         assert world.asked == []
 
         await page.js("document.querySelector('button.drain').click()")
+        await page.until("document.querySelector('dialog').open && document.querySelector('#drain-now')")
         with world.drain.stage("scrapers").member("scraper refresh_yt_profiles"):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(world.drain.run)
                 await page.js("document.querySelector('#drain-now').click()")
                 await page.until(f"{text('dialog')}.includes('waits for scraper refresh_yt_profiles')")
                 assert world.asked == [(None, "asked for on the dashboard")]
-                assert await page.js(text("#state")) == "Draining"
+                await page.until(f"{text('#state')} === 'Draining'")
                 await page.js("document.querySelector('dialog button').click()")
                 await shoot(page, "dashboard-draining")
                 nursery.cancel_scope.cancel()
