@@ -115,7 +115,8 @@ function DrainDialog({ status, isOpen, close }) {
   }
   const running = status.in_flight
   const queued = status.channels.filter((use) => use.kind === "queue").reduce((sum, use) => sum + use.used, 0)
-  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="h-drain">
+  return html`<dialog ref=${dialog} onCancel=${(event) => { event.preventDefault(); close() }}
+      onClose=${() => dialog.current.open || close()} aria-labelledby="h-drain">
     <h2 id="h-drain">${status.drain ? "Draining" : "Drain this process?"}</h2>
     ${status.drain
       ? html`<p>The process ends when the last stage is done.</p><${DrainStages} stages=${status.drain} />`
