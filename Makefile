@@ -3,7 +3,7 @@ PYTHON ?= python3
 DATA ?= var
 PY = .venv/bin/python
 
-.PHONY: venv run test lint bench
+.PHONY: venv run test lint simulate simulate-day bench
 
 venv: .venv/installed
 
@@ -21,7 +21,14 @@ lint: venv
 	$(PY) -m mypy
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
+
+simulate: venv
+	$(PY) -m tests.simulation --seed 0 --seeds 200
+	$(PY) -m tests.simulation --seeds 50
+
+simulate-day: venv
+	$(PY) -m tests.simulation --seed 24 --hours 24 --jobs 20000 --burst 700 --concurrency 315
 
 bench: venv
 	$(PY) -m bench.api

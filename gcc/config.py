@@ -110,6 +110,7 @@ class Sinker(Section):
 class Scraper(Section):
     lease_s: float = Field(60.0, gt=1)  # a dead process's jobs come back after this long
     attempts_max: int = Field(5, ge=1)  # failures (not claims) before a job is FAILED
+    lost_max: int = Field(10, ge=1)  # workers that died over it before a job is FAILED
     backoff_s: float = Field(2.0, gt=0)  # first retry delay; doubles, with jitter, to backoff_s_max
     backoff_s_max: float = Field(600.0, gt=0)
     poll_s: float = Field(2.0, gt=0)  # fallback when a NOTIFY was missed

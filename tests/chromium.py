@@ -141,6 +141,10 @@ class Page:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **down
             )
 
+    async def write(self, text: str) -> None:
+        """Text as if typed into what has the focus."""
+        await self.command("Input.insertText", text=text)
+
     async def look(self, *, width: int, height: int, scheme: str = "light") -> None:
         """Set the size of the window and the preferred colour scheme."""
         await self.command(

@@ -2,39 +2,51 @@
 
 In: deliveries under lease. Out: whatever the handler stores. A frame is acknowledged only after the
 handler returned, so a hard stop at any point loses nothing: what is unacknowledged comes back.
-The handler's Transient is retried with the same frozen batch; after ATTEMPTS_MAX in a row the batch is
-given back and intake pauses. What a handler cannot accept is its own to dead-letter; it raises nothing else.
-At drain intake stops, what is held is handled at once (batch age 0), and the actor finishes.
+The handler's Transient is retried with the same frozen batch; after ATTEMPTS_MAX in a row, or HOLD_S, the
+breaker opens: all that is held is given back and nothing is taken, so that the queue keeps the frames for as
+long as it takes. What a handler cannot accept is its own to dead-letter; it raises nothing else.
+Paused, intake ends and what is held is handled at once (batch age 0). At drain the same, and the actor finishes.
 """
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import trio
 
+from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.patience import Patience
 from gcc.channels.batch import Batch, BatchLimits
 from gcc.channels.exchange import Exchange
-from gcc.channels.memory import Channels
+from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Delivery
 from gcc.errors import Transient
+from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State
 
 FRAMES_WAITING_MAX = 200  # at most 12.8 MiB and 20,000 events between intake and batch, for each queue
 ATTEMPTS_MAX = 5
+HOLD_S = 20.0
+"""How long one batch is tried, its acknowledgement included. A frame may wait for one batch before its own, so
+this is well below half of an exchange's lease (60 s in PostgreSQL)."""
+OPEN = Backoff(first_s=1.0, max_s=30.0)
+PROBE_FRAMES = 10  # what a half-open breaker lets through: little, so that a store that is slow gets it done
 
 
 class Handler(Protocol):
     async def handle(self, batch: Sequence[Delivery]) -> int:
         """Store or dead-letter every event of `batch`; answers how many events were stored.
 
-        Transient: nothing may be acknowledged; the same batch comes again. Must be idempotent.
+        Transient, or cancelled: nothing may be acknowledged; the events come again. Must be idempotent.
         """
 
 
 class Consumer:
+    """`gate` closed is a pause. `stuck_after_s`: see `Actor.watched`; work is what waits here or is being handled."""
+
     def __init__(
         self,
         queue: str,
@@ -46,6 +58,8 @@ class Consumer:
         actor: Actor,
         stage: Stage,
         rng: random.Random,
+        gate: Gate = ALWAYS_OPEN,
+        stuck_after_s: float = 300.0,
     ) -> None:
         self._queue = queue
         self._exchange = exchange
@@ -55,54 +69,96 @@ class Consumer:
         self._actor = actor
         self._stage = stage
         self._rng = rng
+        self._gate = gate
+        self._stuck_after_s = stuck_after_s
+        self._breaker = Breaker(ATTEMPTS_MAX, OPEN)
+        self._room_made = Signal()
+        self._flushing = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs until the stage has begun and what was taken is stored and acknowledged."""
-        send, receive = self._channels.open(self._queue, FRAMES_WAITING_MAX)
+        """Runs until the stage has begun and what was taken is stored and acknowledged, or given back."""
         with self._stage.member(self._actor.name):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._take_in, send)
-                nursery.start_soon(self._work_off, receive)
-                self._actor.state = State.RUNNING
-                task_status.started()
+            self._actor.state = State.RUNNING
+            task_status.started()
+            while await self._may_take():
+                await self._turn()
         self._actor.state = State.FINISHED
 
-    async def _take_in(self, send: trio.MemorySendChannel[Delivery]) -> None:
+    async def _may_take(self) -> bool:
+        """Wait, in view, while paused or while the breaker is open; False when the stage has begun."""
+        while not self._stage.begun.is_set():
+            self._actor.breaker = self._breaker.state(trio.current_time())
+            if not self._gate.is_open:
+                await self._gate.passed(self._stage, self._actor)
+            elif self._actor.breaker == "open":
+                self._actor.state = State.BACKOFF
+                with trio.move_on_at(self._breaker.retry_at or 0.0):
+                    await take_until(self._stage, self._gate.changed.wait)
+            else:
+                self._actor.state = State.RUNNING
+                return True
+        return False
+
+    async def _turn(self) -> None:
+        """Take and handle until drain, pause or breaker end it; then nothing is held. A half-open breaker: once."""
+        send, receive = self._channels.open(self._queue, FRAMES_WAITING_MAX)
+        closing = Stage(self._queue)
+
+        async def close_after(event: trio.Event) -> None:
+            await event.wait()
+            closing.begin()
+
+        def work_waits() -> bool:
+            return self._flushing or receive.statistics().current_buffer_used > 0
+
+        with self._actor.watched(work_waits, self._stuck_after_s):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(close_after, self._stage.begun)
+                nursery.start_soon(close_after, self._gate.changed)
+                nursery.start_soon(self._take_in, send, closing, self._actor.breaker == "half-open")
+                await self._work_off(receive, closing)
+                nursery.cancel_scope.cancel()  # who still waits to close
+
+    async def _take_in(self, send: trio.MemorySendChannel[Delivery], closing: Stage, once: bool) -> None:
         """Fill the channel as it empties. Its end tells the other half that nothing more comes."""
         patience = Patience(self._actor, self._rng)
 
-        async def take() -> list[Delivery]:
-            room = FRAMES_WAITING_MAX - send.statistics().current_buffer_used
-            return await self._exchange.take(self._queue, frames_max=max(1, room))
+        async def room_is_made() -> int:
+            while not (room := FRAMES_WAITING_MAX - send.statistics().current_buffer_used):
+                await self._room_made.wait()
+            return room
 
         with send:
-            while True:
+            while room := await take_until(closing, room_is_made):
                 try:
-                    deliveries = await take_until(self._stage, take)
+                    deliveries = await self._exchange.take(self._queue, frames_max=PROBE_FRAMES if once else room)
                 except Transient as error:
-                    await self._wait_or_drain(patience, error)
+                    await take_until(closing, partial(patience.wait_after, error))
                     continue
                 patience.reset()
-                if deliveries is None:
-                    return
                 for delivery in deliveries:
-                    await send.send(delivery)
+                    send.send_nowait(delivery)  # there is room, and a checkpoint here could lose sight of them
+                if once and deliveries:
+                    return
+                if not deliveries:
+                    await take_until(closing, partial(self._exchange.wait, self._queue))
 
-    async def _wait_or_drain(self, patience: Patience, error: Transient) -> None:
-        async def wait() -> None:
-            await patience.wait_after(error)
-
-        await take_until(self._stage, wait)
-
-    async def _work_off(self, receive: trio.MemoryReceiveChannel[Delivery]) -> None:
+    async def _work_off(self, receive: trio.MemoryReceiveChannel[Delivery], closing: Stage) -> None:
         batch: Batch[Delivery] = Batch(self._limits)
         with receive:
             while await self._gather(receive, batch):
                 held_s = trio.current_time() - (batch.opened_at or trio.current_time())
                 self._actor.lag_s = max(delivery.age_s for delivery in batch.items) + held_s
-                await self._flush(batch.take())
-                if not receive.statistics().current_buffer_used:
+                deliveries = batch.take()
+                self._flushing = True
+                done = await self._flush(deliveries)
+                self._flushing = False
+                if not done:
+                    closing.begin()
+                    await self._give_back([*deliveries, *[delivery async for delivery in receive]])
+                elif not receive.statistics().current_buffer_used:
                     self._actor.lag_s = 0.0
+                self._actor.in_flight = 0
 
     async def _gather(self, receive: trio.MemoryReceiveChannel[Delivery], batch: Batch[Delivery]) -> bool:
         """Fill `batch` until it is due; False when intake has ended and nothing is left."""
@@ -123,30 +179,43 @@ class Consumer:
     def _add(self, batch: Batch[Delivery], delivery: Delivery) -> None:
         batch.add(delivery, delivery.frame.events, trio.current_time())
         self._actor.in_flight = batch.rows
+        self._room_made.set()
 
-    async def _flush(self, batch: Sequence[Delivery]) -> None:
-        """Handle and acknowledge one frozen batch, or give it back."""
+    async def _flush(self, batch: Sequence[Delivery]) -> bool:
+        """Handle and acknowledge one frozen batch; False: it is to be given back, with all else that is held."""
         patience = Patience(self._actor, self._rng)
         stored: int | None = None
-        while True:
-            try:
-                if stored is None:
-                    stored = await self._handler.handle(batch)
-                await self._exchange.acknowledge(batch)
-            except Transient as error:
-                if patience.failures >= ATTEMPTS_MAX:
-                    await self._give_back(batch)
-                    break
-                await patience.wait_after(error)
-            else:
-                patience.reset()
-                self._actor.processed(stored)
-                break
-        self._actor.in_flight = 0
+        with trio.move_on_after(HOLD_S):
+            while True:
+                self._actor.beat()
+                try:
+                    if stored is None:
+                        stored = await self._handler.handle(batch)
+                        self._breaker.succeeded()
+                    await self._exchange.acknowledge(batch)
+                except Transient as error:
+                    if stored is None and self._has_opened():
+                        self._actor.erred(error)
+                        return False
+                    await patience.wait_after(error)
+                else:
+                    patience.reset()
+                    self._actor.processed(stored)
+                    return True
+        if stored is None:
+            self._breaker.open(trio.current_time(), self._rng)
+        self._actor.erred(f"a batch was not {'stored' if stored is None else 'acknowledged'} within {HOLD_S:g} s")
+        return False
 
-    async def _give_back(self, batch: Sequence[Delivery]) -> None:
+    def _has_opened(self) -> bool:
+        """Count a failure of the handler: is it one too many?"""
+        now = trio.current_time()
+        self._breaker.failed(now, self._rng)
+        return self._breaker.state(now) == "open"
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         """End the leases; if even that fails, the database's clock ends them."""
         try:
-            await self._exchange.give_back(batch)
+            await self._exchange.give_back(deliveries)
         except Transient as error:
             self._actor.erred(error)

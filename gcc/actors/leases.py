@@ -1,13 +1,13 @@
-"""Keeps the leases of the jobs that this process works on: one heartbeat statement for all of them.
+"""Keeps the leases of the jobs that this process has, begun or not: one heartbeat statement for all of them.
 
 An attempt whose lease is lost is cancelled: somebody else owns the job now, and its writes would be
 refused by the fence anyway. While the store is gone the attempts go on; the fence decides later.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -19,7 +19,7 @@ from gcc.supervisor.lifecycle import Actor, State
 @dataclass(eq=False, slots=True)
 class _Held:
     job: Job
-    scope: trio.CancelScope
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)  # cancelled when the lease is lost
 
 
 class Leases:
@@ -29,16 +29,30 @@ class Leases:
         self._every_s = lease_s / 3
         self._held: dict[uuid.UUID, _Held] = {}
 
+    def keep(self, jobs: Iterable[Job]) -> None:
+        """Keep the leases of jobs just claimed, until they are held or dropped: they may wait long to begin."""
+        for job in jobs:
+            self._held[job.id] = _Held(job)
+        self._actor.in_flight = len(self._held)
+
+    def drop(self, jobs: Iterable[Job]) -> None:
+        """They were given back unbegun."""
+        for job in jobs:
+            self._held.pop(job.id, None)
+        self._actor.in_flight = len(self._held)
+
     @contextmanager
     def hold(self, job: Job) -> Iterator[trio.CancelScope]:
-        """Keep `job`'s lease while the body runs; the scope is cancelled when the lease is lost."""
-        with trio.CancelScope() as scope:
-            held = self._held[job.id] = _Held(job, scope)
+        """Keep `job`'s lease while the body runs; the scope is cancelled when the lease is lost, or was before."""
+        held = self._held.get(job.id)
+        if held is None or held.job.attempt != job.attempt:
+            held = self._held[job.id] = _Held(job)
+        with held.scope:
             try:
-                yield scope
+                yield held.scope
             finally:
                 if self._held.get(job.id) is held:
-                    del self._held[job.id]
+                    self.drop([job])
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until cancelled."""
@@ -50,7 +64,6 @@ class Leases:
 
     async def beat(self) -> None:
         """Extend every held lease once; cancel the attempts that lost theirs."""
-        self._actor.in_flight = len(self._held)
         asked = dict(self._held)
         if not asked:
             return

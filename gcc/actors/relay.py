@@ -2,12 +2,14 @@
 
 In: committed outbox rows. Out: frames in queues. A lost store is waited for with backoff. At drain it
 goes on until the outbox is empty, then finishes: what was committed is handed on before the process ends.
+Paused, it leaves the outbox as it is, at drain too.
 """
 
 import random
 
 import trio
 
+from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.patience import Patience
 from gcc.channels.exchange import Exchange
 from gcc.errors import Transient
@@ -17,22 +19,42 @@ from gcc.supervisor.lifecycle import Actor, State
 
 
 class Relay:
-    def __init__(self, exchange: Exchange, actor: Actor, stage: Stage, metrics: Metrics, rng: random.Random) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        actor: Actor,
+        stage: Stage,
+        metrics: Metrics,
+        rng: random.Random,
+        *,
+        gate: Gate = ALWAYS_OPEN,
+        stuck_after_s: float = 300.0,
+    ) -> None:
+        """`gate` closed is a pause. `stuck_after_s`: see `Actor.watched`; a relaying that does not end is stuck."""
         self._exchange = exchange
         self._actor = actor
         self._stage = stage
         self._metrics = metrics
+        self._gate = gate
+        self._stuck_after_s = stuck_after_s
+        self._relaying = False
         self._patience = Patience(actor, rng)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs until the stage has begun and the outbox is empty."""
-        with self._stage.member(self._actor.name):
+        """Runs until the stage has begun and the outbox is empty, or the relay is paused."""
+        with (
+            self._stage.member(self._actor.name),
+            self._actor.watched(lambda: self._relaying, self._stuck_after_s),
+        ):
             task_status.started()
             self._actor.state = State.RUNNING
             while True:
+                await self._gate.passed(self._stage, self._actor)
+                if not self._gate.is_open:
+                    return
                 last_look = self._stage.begun.is_set()
                 try:
-                    moved = await self._exchange.relay()
+                    moved = await self._relay()
                 except Transient as error:
                     await self._patience.wait_after(error)
                     continue
@@ -43,4 +65,12 @@ class Relay:
                 elif last_look:  # it was asked after the stage began: nothing can have been missed
                     return
                 else:
-                    await take_until(self._stage, self._exchange.wait_outbox)
+                    await take_until(self._stage, lambda: self._gate.while_open(self._exchange.wait_outbox))
+
+    async def _relay(self) -> int:
+        self._relaying = True
+        try:
+            return await self._exchange.relay()
+        finally:
+            self._relaying = False
+            self._actor.beat()

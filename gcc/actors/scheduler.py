@@ -3,11 +3,12 @@
 In: Schedules, a Leader, a drain stage. Out: their effects, and one row a run (ScheduleRuns): RUNNING,
 then COMPLETE, FAILED or CANCELLED, with what it answered. `overview()` shows last and next runs.
 
-A schedule never overlaps itself: a due time that comes while it runs is skipped, a trigger waits. A
-transient failure is tried again with backoff until the schedule's timeout; any other ends the run as
-FAILED and stays here: the next due time is a new chance. Runs are cancelled when the term is lost,
-when the drain stage begins (the scheduler then finishes) and at the timeout. Runs of a leader that died
-are closed as CANCELLED by the next one.
+A schedule never overlaps itself: a due time that comes while it runs is skipped, a trigger waits. While the
+scheduler is paused due times are skipped, too; what runs goes on, and triggers still work. A transient
+failure is tried again with backoff until the schedule's timeout; any other ends the run as FAILED and stays
+here: the next due time is a new chance. Runs are cancelled when the term is lost, when the drain stage begins
+(the scheduler then finishes) and at the timeout. Runs of a leader that died are closed as CANCELLED by the
+next one.
 """
 
 import datetime as dt
@@ -18,6 +19,7 @@ from typing import Any, Literal, Protocol
 import trio
 from cronsim import CronSim, CronSimError
 
+from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.errors import ConfigError, LeaseLost, Permanent, Transient
@@ -85,6 +87,7 @@ class Scheduler:
         clock: Clock,
         *,
         backoff: Backoff = Backoff(1.0, 60.0),  # noqa: B008 (frozen)
+        gate: Gate = ALWAYS_OPEN,
     ) -> None:
         self._schedules = {schedule.name: schedule for schedule in schedules}
         if len(self._schedules) != len(schedules):
@@ -95,6 +98,7 @@ class Scheduler:
         self._actor = actor
         self._clock = clock
         self._backoff = backoff
+        self._gate = gate
         self._busy = {name: trio.Lock() for name in self._schedules}
         self._last: dict[str, ScheduleRun] = {}
         self._due: dict[str, dt.datetime] = {}
@@ -105,7 +109,7 @@ class Scheduler:
         """Run schedules whenever this process leads; finishes when the drain stage has begun."""
         with self._stage.member("scheduler"):
             task_status.started()
-            async with intake_open(self._stage):
+            with intake_open(self._stage):
                 while True:
                     self._actor.state = State.WAITING
                     await self._lead(await self._leader.elected())
@@ -120,7 +124,7 @@ class Scheduler:
         if name not in self._schedules:
             raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
         with trio.move_on_after(lead_s):
-            async with intake_open(self._stage):
+            with intake_open(self._stage):
                 while self._reign is None:
                     await self._reign_began.wait()
         if self._reign is None or self._stage.begun.is_set():
@@ -165,10 +169,11 @@ class Scheduler:
                 if await self._take_over(term):
                     self._reign = _Reign(term, nursery)
                     self._reign_began.set()
-                    self._actor.state = State.RUNNING
                     for schedule in self._schedules.values():
                         nursery.start_soon(self._keep, schedule, term)
-                    await trio.sleep_forever()  # until the term is over or the drain cancels
+                    while True:  # until the term is over or the drain cancels
+                        self._actor.state = State.RUNNING if self._gate.is_open else State.PAUSED
+                        await self._gate.changed.wait()
             finally:
                 if self._reign is not None:
                     self._reign, self._reign_began = None, trio.Event()
@@ -195,7 +200,7 @@ class Scheduler:
             self._due[schedule.name] = due
             while (left_s := (due - self._clock.now()).total_seconds()) > 0:  # noqa: ASYNC110
                 await trio.sleep(min(left_s, WALL_CLOCK_S))
-            if not self._busy[schedule.name].locked():
+            if self._gate.is_open and not self._busy[schedule.name].locked():
                 await self._execute(schedule, self._new_run(schedule.name), term)
             due = schedule.next_after(self._clock.now())
 

@@ -36,11 +36,14 @@ class Exchange(Protocol):
         """Return when the outbox may hold frames: told by a producer, or a poll interval later."""
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
-        """Lease the oldest ready frames, at least one and at most `frames_max`.
+        """Lease the oldest ready frames, at most `frames_max`; none when the queue has none.
 
-        Waits for work. Cancelled while waiting: nothing is leased. Cancelled later: what was leased
-        comes back when the lease ends.
+        A moment's work, which a drain does not cut short. Cancelled: what was leased comes back when the
+        lease ends.
         """
+
+    async def wait(self, queue: str) -> None:
+        """Return when `queue` may have frames: told by a relay, or a poll interval later."""
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Forget these frames for ever. Frames whose lease passed to another consumer are skipped."""

@@ -76,15 +76,13 @@ class PostgresExchange:
         await self._outbox_written.wait(POLL_S)
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
-        while True:
-            statement = SQL["take"].replace("{limit}", str(int(frames_max)))
-            async with self._pool.connection() as conn:
-                rows = await (
-                    await conn.execute(statement, {"queue": queue, "lease_s": LEASE_S}, binary=True)
-                ).fetchall()
-            if rows:
-                return sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
-            await self._wakeups[queue].wait(POLL_S)
+        statement = SQL["take"].replace("{limit}", str(int(frames_max)))
+        async with self._pool.connection() as conn:
+            rows = await (await conn.execute(statement, {"queue": queue, "lease_s": LEASE_S}, binary=True)).fetchall()
+        return sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
+
+    async def wait(self, queue: str) -> None:
+        await self._wakeups[queue].wait(POLL_S)
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         await self._settle("acknowledge", deliveries)

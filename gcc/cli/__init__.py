@@ -1,7 +1,7 @@
 """The command line: `python -m gcc.supervisor [VERB] [--config FILE] [--data DIR] [--set key.sub=value ...]`.
 
 One verb a file; without a verb it is `run`. Verbs are clients of the running platform, found through
-DATA/supervisor.json; only run, check and flows work without one. Reports go to stdout (with --json one
+DATA/supervisor.json; only run, check, doctor and flows work without one. Reports go to stdout (with --json one
 object on the last line), logs to stderr. Exit codes: 0 done, 1 the thing asked about is not well, 2 wrong
 use or configuration.
 """
@@ -20,6 +20,11 @@ VERBS = {
     "run": "start the platform and stay until it has drained",
     "status": "what a running platform is doing",
     "drain": "ask a running platform to finish what it holds and exit",
+    "pause": "let a flow, a queue's consumers or an actor take no new work",
+    "resume": "end a pause, or let a drained role work again",
+    "concurrency": "change how many jobs of a flow run at once",
+    "jobs": "list, retry or cancel jobs",
+    "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
     "import-history": "import past snapshots from CSV or NDJSON",
     "flows": "what is scraped, from which sources, under which limits",
@@ -34,29 +39,63 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see python -m gcc.supervisor --help")
 
 
-def parser() -> Parser:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The verb and its options. The options of every verb may stand before and after it."""
+    everywhere = Parser(add_help=False, allow_abbrev=False)
+    everywhere.add_argument("--config", type=Path, metavar="FILE", help="settings, TOML")
+    everywhere.add_argument("--data", type=Path, metavar="DIR", help="the folder of all state (settings: data_dir)")
+    everywhere.add_argument("--set", action="append", default=[], metavar="KEY.SUB=VALUE", help="override one setting")
+    everywhere.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
+    arguments, rest = everywhere.parse_known_args(argv)
     top = Parser(
         prog="python -m gcc.supervisor",
-        description="gcc: an open influencer-marketing data platform.",
-        epilog="verbs:\n" + "\n".join(f"  {verb:<16}{says}" for verb, says in VERBS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="gcc: an open influencer-marketing data platform. Without a verb: run.",
+        parents=[everywhere],
+        allow_abbrev=False,
     )
-    top.add_argument("verb", nargs="?", default="run", choices=VERBS, metavar="VERB", help="default: run")
-    top.add_argument("file", nargs="?", type=Path, help="import-history: the CSV or NDJSON file")
-    top.add_argument("--config", type=Path, metavar="FILE", help="settings, TOML")
-    top.add_argument("--data", type=Path, metavar="DIR", help="the folder of all state (settings: data_dir)")
-    top.add_argument("--set", action="append", default=[], metavar="KEY.SUB=VALUE", help="override one setting")
-    top.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
-    top.add_argument("--watch", action="store_true", help="status: stay and follow")
-    top.add_argument("--wait", action="store_true", help="drain: return when it is done")
-    top.add_argument("--role", metavar="ROLE", help="drain: only this role")
-    return top
+    _add_verbs(top)
+    if not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help")):
+        rest = ["run", *rest]
+    return top.parse_args(rest, namespace=arguments)
+
+
+def _add_verbs(top: Parser) -> None:
+    added = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    verb = {
+        name: added.add_parser(name, help=says, description=says, allow_abbrev=False) for name, says in VERBS.items()
+    }
+    verb["status"].add_argument("--watch", action="store_true", help="stay and follow")
+    verb["import-history"].add_argument("file", nargs="?", type=Path, help="CSV or NDJSON")
+    verb["drain"].add_argument("--wait", action="store_true", help="return when it is done")
+    verb["drain"].add_argument("--role", metavar="ROLE", help="only this role; resume ROLE lets it work again")
+    verb["drain"].add_argument("--why", default="", metavar="WHY", help="for the action log")
+    verb["pause"].add_argument("what", metavar="WHAT", help="a flow, a queue or an actor")
+    verb["resume"].add_argument("what", metavar="WHAT", help="a flow, a queue, an actor or a role")
+    verb["concurrency"].add_argument("flow", metavar="FLOW")
+    verb["concurrency"].add_argument("value", metavar="N", help="1 to 1000, or default: as configured")
+    for name in ("pause", "resume", "concurrency"):
+        verb[name].add_argument("--why", required=True, metavar="WHY", help="for the action log")
+    verb["actions"].add_argument("--limit", type=int, default=20, metavar="N", help="how many, the newest (20)")
+    _add_jobs(verb["jobs"])
+
+
+def _add_jobs(jobs: argparse.ArgumentParser) -> None:
+    jobs.add_argument("action", choices=("list", "retry", "cancel"))
+    jobs.add_argument("--flow", metavar="FLOW")
+    jobs.add_argument("--status", metavar="STATUS", help="PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED")
+    jobs.add_argument("--code", metavar="CODE", help="of the last failure")
+    jobs.add_argument("--since", metavar="TIME", help="ended or waiting since then: RFC 3339, or 90s, 30m, 2h, 1d ago")
+    jobs.add_argument("--key", metavar="KEY")
+    jobs.add_argument("--id", action="append", metavar="ID", help="may be given again")
+    jobs.add_argument("--limit", type=int, metavar="N", help="at most so many")
+    jobs.add_argument("--dry-run", action="store_true", help="only tell how many it would be")
+    jobs.add_argument("--why", default="", metavar="WHY", help="for the action log; retry and cancel need it")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one verb; returns the exit code. Expected trouble is one sentence on stderr."""
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parse(argv)
         verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
         return int(verb.main(arguments))
     except ConfigError as error:

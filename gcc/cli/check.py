@@ -9,10 +9,10 @@ import trio
 from gcc.cli.client import NotRunning, find, settings_of
 from gcc.config import Settings
 from gcc.errors import ConfigError
+from gcc.parts import open_clickhouse
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Pool
-from gcc.tree import open_clickhouse
 
 LABELS = {
     "jobs_complete": "jobs complete",

@@ -1,7 +1,9 @@
 """The way to a running platform: DATA/supervisor.json (URL and token), then HTTP on loopback."""
 
 import argparse
+import getpass
 import json
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,9 +13,11 @@ import httpx
 
 from gcc.config import Settings, load
 from gcc.errors import ConfigError, GccError, Permanent
+from gcc.web.ops.registry import REGISTRY
 
-REGISTRY = "supervisor.json"
 ANSWER_S = 30.0
+LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel")  # last as long as they last
+WRONG_USE = (400, 409, 422)
 
 
 class NotRunning(ConfigError):
@@ -37,12 +41,12 @@ class Running:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
+        return {"Authorization": f"Bearer {self.token}", "X-Gcc-Who": _who()}
 
     def ask(self, method: str, path: str, *, content: bytes | Iterable[bytes] | None = None, **query: str) -> Any:
-        """The decoded answer. Raises NotRunning when nobody answers, Permanent with what it refused."""
-        # An import lasts as long as its file; all else answers at once.
-        timeout = httpx.Timeout(ANSWER_S, read=None if path in ("/api/import-history", "/api/check") else ANSWER_S)
+        """The decoded answer. Raises NotRunning when nobody answers, ConfigError with what made no sense,
+        Permanent with what could not be done."""
+        timeout = httpx.Timeout(ANSWER_S, read=None if path in LONG else ANSWER_S)
         try:
             answer = httpx.request(
                 method, self.url + path, content=content, params=query, headers=self.headers, timeout=timeout,
@@ -52,8 +56,13 @@ class Running:
             raise NotRunning(f"the platform at {self.url} does not answer ({error}); start it with: run") from None
         decoded = answer.json()
         if answer.status_code >= 400:
-            raise Permanent(decoded["error"]["detail"])
+            kind = ConfigError if answer.status_code in WRONG_USE else Permanent
+            raise kind(decoded["error"]["detail"])
         return decoded
+
+    def act(self, path: str, body: dict[str, Any]) -> Any:
+        """Do something; what it did. Raises as `ask`."""
+        return self.ask("POST", path, content=json.dumps(body).encode())["data"]
 
 
 def find(arguments: argparse.Namespace) -> Running:
@@ -70,3 +79,12 @@ def find(arguments: argparse.Namespace) -> Running:
         httpx.get(running.url + "/live", timeout=ANSWER_S, trust_env=False)
         return running
     raise NotRunning(f"no platform runs on {file.parent}: nobody answers at {running.url}; start it with: run")
+
+
+def _who() -> str:
+    """user@host, for the action log."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}".encode("ascii", "replace").decode()

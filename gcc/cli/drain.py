@@ -1,4 +1,7 @@
-"""`drain [--wait]`: asks the platform to finish what it holds and exit; with --wait follows it to the end."""
+"""`drain [--role ROLE] [--wait]`: asks the platform to finish what it holds and exit, or one role of it to finish.
+
+With --wait it returns when that is done, and tells what each stage waited for.
+"""
 
 import argparse
 import json
@@ -14,10 +17,10 @@ LOOK_S = 0.1
 
 def main(arguments: argparse.Namespace) -> int:
     running = find(arguments)
-    body = json.dumps({"role": arguments.role}).encode()
+    body = {"role": arguments.role, "why": arguments.why}
     if not arguments.wait:
-        answer = running.ask("POST", "/api/drain", content=body)
-        print(json.dumps(answer["data"]) if arguments.json else "drain requested")
+        done = running.act("/api/drain", body)
+        print(json.dumps(done) if arguments.json else "drain requested")
         return 0
     stages = trio.run(_follow, running, body)
     if arguments.json:
@@ -29,13 +32,19 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _follow(running: Running, body: bytes) -> list[dict[str, Any]]:
-    """Ask, then watch the stages until the process is gone."""
+async def _follow(running: Running, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask, then watch the stages until the process is gone, or the role has drained."""
     stages: list[dict[str, Any]] = []
     async with messages(running) as live:
-        await trio.to_thread.run_sync(lambda: running.ask("POST", "/api/drain", content=body))
+        await trio.to_thread.run_sync(lambda: running.act("/api/drain", body))
         async for message in live:
-            stages = message["drain"] or stages
+            if body["role"] is None:
+                stages = message["drain"] or stages
+                continue
+            (role,) = [line for line in message["roles"] if line["name"] == body["role"]]
+            stages = role["drain"] or stages
+            if role["state"] == "drained":
+                return stages
     while True:  # the port closes before the stores do
         try:
             await trio.to_thread.run_sync(lambda: running.ask("GET", "/live"))

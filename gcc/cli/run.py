@@ -40,6 +40,8 @@ def main(arguments: argparse.Namespace) -> int:
     except* RestartsExceeded as gave_up:
         for error in _leaves(gave_up):
             print(f"gcc: {error}", file=sys.stderr)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # all is done: a late one must not change how this process ends
     return code
 
 

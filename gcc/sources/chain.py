@@ -1,4 +1,4 @@
-"""Asking the outside: limit -> credential -> fetch -> trace -> judge, and from one source to the next.
+"""Asking the outside: breaker -> limit -> credential -> fetch -> trace -> judge, and from one source to the next.
 
 `Outside.ask` asks one source, with one credential after the other while they are rate limited or dead.
 `first_of` goes down a flow's chain of sources. What ends a question for good (NotFound) ends it at once;
@@ -7,7 +7,8 @@ everything else leaves as Transient, with the wait that is known.
 
 import datetime as dt
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -17,12 +18,15 @@ import trio
 from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
+from gcc.sources.breakers import Breakers, SourceClosed
 from gcc.sources.credentials import Credential, Credentials, NoCredential
 from gcc.sources.http import Answer, Fetcher, Request
 from gcc.sources.limits import Limiter, LimitRefused
-from gcc.sources.verdicts import CredentialDead, RateLimited, SourcesExhausted
+from gcc.sources.verdicts import CredentialDead, RateLimited, Refused, SourcesExhausted
+from gcc.supervisor.lifecycle import Board
 
 T = TypeVar("T")
+STORE_AWAY_S = 1.0  # when to ask again after the credentials could not be read or written
 REST_S = 3600.0  # how long a rate limited credential rests where the source named no time
 _SECRET_PARAMS = frozenset({"access_token", "token", "key", "api_key", "apikey", "client_secret", "appsecret_proof"})
 _SECRET_CHARS_MIN = 6  # shorter ones protect nothing, and could be a part of any word
@@ -66,7 +70,10 @@ class Visit:
 
 
 class Outside:
-    """How every client asks. `timeouts` holds the seconds for one request by source, 15 where it has none."""
+    """How every client asks. `timeouts` holds the seconds for one request by source, 15 where it has none.
+
+    Without `breakers` it has its own, on no board.
+    """
 
     def __init__(
         self,
@@ -76,6 +83,7 @@ class Outside:
         clock: Clock,
         metrics: Metrics,
         timeouts: Mapping[str, float],
+        breakers: Breakers | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._limiter = limiter
@@ -83,6 +91,7 @@ class Outside:
         self._clock = clock
         self._metrics = metrics
         self._timeouts = timeouts
+        self._breakers = breakers or Breakers(Board(clock.now), clock.rng)
 
     @property
     def clock(self) -> Clock:
@@ -95,22 +104,41 @@ class Outside:
         """The decoded JSON of one answer of `source` to the request that `build` makes of a credential.
 
         Each credential is asked with once at most; a rate limited one rests, a dead one is retired. Raises
-        LimitRefused (ours; nothing was asked), NoCredential, SourceFailed or another Transient, NotFound.
-        Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
+        SourceClosed, LimitRefused (ours; nothing was asked), NoCredential, SourceFailed or another Transient,
+        NotFound. Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
         """
         tried: list[uuid.UUID] = []
-        while True:
-            await self._limiter.take(source.name, priority=visit.priority, wait_s_max=visit.wait_s_max)
-            credential = await self._credentials.pick(source.name, without=tried)
-            tried.append(credential.id)
-            try:
-                answer = await self._fetch(build(credential), visit)
-                return source.judge(_without_secrets(answer, credential), self._clock.now())
-            except RateLimited as limited:
-                rest = dt.timedelta(seconds=REST_S if limited.retry_after_s is None else limited.retry_after_s)
-                await self._credentials.disable(credential, until=self._clock.now() + rest, reason=str(limited))
-            except CredentialDead as dead:
-                await self._credentials.disable(credential, until=None, reason=str(dead))
+        with self._breakers.of(source.name).asking():
+            while True:
+                await self._limiter.take(source.name, priority=visit.priority, wait_s_max=visit.wait_s_max)
+                with _our_store(source.name):
+                    credential = await self._credentials.pick(source.name, without=tried)
+                tried.append(credential.id)
+                try:
+                    return await self._answer(source, build(credential), credential, visit)
+                except RateLimited as limited:
+                    rest_s: float | None = REST_S if limited.retry_after_s is None else limited.retry_after_s
+                    reason = str(limited)
+                except CredentialDead as dead:
+                    rest_s, reason = None, str(dead)
+                with _our_store(source.name):
+                    await self._credentials.disable(credential, rest_s=rest_s, reason=reason)
+
+    async def _answer(self, source: SourceApi, request: Request, credential: Credential, visit: Visit) -> Any:
+        """Ask once, and tell the source's breaker whether it was there."""
+        breaker = self._breakers.of(source.name)
+        try:
+            answer = await self._fetch(request, visit)
+            decoded = source.judge(_without_secrets(answer, credential), self._clock.now())
+        except (RateLimited, CredentialDead, Refused):
+            breaker.answered()
+            raise
+        except Transient as error:
+            if (verdict := breaker.failed(error)) is error:
+                raise
+            raise verdict from error
+        breaker.answered()
+        return decoded
 
     async def _fetch(self, request: Request, visit: Visit) -> Answer:
         """Fetch, count and trace, whether an answer comes or not."""
@@ -135,6 +163,17 @@ class Outside:
         )  # fmt: skip
 
 
+@contextmanager
+def _our_store(source: str) -> Iterator[None]:
+    """A lost store of ours says nothing about the question: it leaves as NoCredential, which costs no attempt."""
+    try:
+        yield
+    except NoCredential:
+        raise
+    except Transient as lost:
+        raise NoCredential(f"{source}: the credentials are away: {lost}", retry_after_s=STORE_AWAY_S) from lost
+
+
 def _without_secrets(answer: Answer, credential: Credential) -> Answer:
     """Some APIs repeat a token that they refuse in their error text, which ends in logs and rows."""
     if answer.status < 400:
@@ -156,8 +195,8 @@ async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T
     """The result of the first source of `chain` (name, attempt) that answers, tried in order.
 
     What is not Transient (NotFound) ends it at once. When each is closed to us for now
-    (LimitRefused, NoCredential), the refusal with the shortest known wait is raised. Otherwise
-    SourcesExhausted, listing the reasons.
+    (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest known wait is raised.
+    Otherwise SourcesExhausted, listing the reasons.
     """
     failures: list[tuple[str, Transient]] = []
     for name, attempt in chain:
@@ -165,7 +204,7 @@ async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T
             return await attempt()
         except Transient as failure:
             failures.append((name, failure))
-    refusals = [failure for _, failure in failures if isinstance(failure, LimitRefused | NoCredential)]
+    refusals = [failure for _, failure in failures if isinstance(failure, SourceClosed | LimitRefused | NoCredential)]
     if refusals and len(refusals) == len(failures):
         raise min(refusals, key=_wait_s)
     reasons = "; ".join(f"{name}: {type(failure).__name__}: {failure}" for name, failure in failures)

@@ -4,7 +4,6 @@ A random ready one of the source is used. A rate limit takes it out for a while,
 one arrives. Secrets are handed to clients and nobody else: no repr, error or trace shows them.
 """
 
-import datetime as dt
 import random
 import uuid
 from collections.abc import Collection, Iterable, Mapping
@@ -30,20 +29,21 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """An enabled credential and the time (UTC) until which a rate limit keeps it out, None for none."""
+    """An enabled credential and the time (of Trio's clock) when its last rest is over, None if it never rested."""
 
     credential: Credential
-    disabled_till: dt.datetime | None
+    ready_at: float | None
 
 
 class Credentials(Protocol):
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
         """A random ready one of `source`, none of `without`. Raises NoCredential, Transient when the store is lost."""
 
-    async def disable(self, credential: Credential, *, until: dt.datetime | None, reason: str) -> None:
-        """Take it out until then; None: until a new token arrives. The later of two times holds.
+    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> None:
+        """Take it out for so long; None: until a new token arrives. The later of two ends holds.
 
-        Does nothing when its secret was replaced meanwhile: the verdict was on the old one.
+        The store measures it: the wall clocks of processes jump, and differ. Does nothing when its secret was
+        replaced meanwhile: the verdict was on the old one.
         """
 
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
@@ -51,13 +51,13 @@ class Credentials(Protocol):
 
 
 def choose(
-    source: str, enabled: Iterable[Lent], now: dt.datetime, rng: random.Random, without: Collection[uuid.UUID]
+    source: str, enabled: Iterable[Lent], now_s: float, rng: random.Random, without: Collection[uuid.UUID]
 ) -> Credential:
-    """The rule of `pick`, pure: a random one that is ready at `now`. Raises NoCredential."""
+    """The rule of `pick`, pure: a random one that is ready at `now_s` of Trio's clock. Raises NoCredential."""
     candidates = [lent for lent in enabled if lent.credential.id not in without]
-    ready = [lent.credential for lent in candidates if lent.disabled_till is None or lent.disabled_till <= now]
+    ready = [lent.credential for lent in candidates if lent.ready_at is None or lent.ready_at <= now_s]
     if ready:
         return rng.choice(ready)
-    waits_s = [(till - now).total_seconds() for lent in enabled if (till := lent.disabled_till) is not None]
+    waits_s = [lent.ready_at - now_s for lent in enabled if lent.ready_at is not None]
     retry_after_s = max(min(waits_s), 0.0) if waits_s else None
     raise NoCredential(f"{source}: no credential is ready", retry_after_s=retry_after_s)

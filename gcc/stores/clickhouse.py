@@ -29,6 +29,7 @@ from clickhouse_connect.driver.client import Client
 from gcc.errors import Transient
 from gcc.stores import clickhouse_clients, migrations, statements
 from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, translated
+from gcc.stores.clickhouse_room import LOOK_S, ROOM_BYTES, Room
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any]
@@ -109,10 +110,21 @@ class ClickHouse:
     `writers` inserts and `readers` statements run at once, each in a thread with its own client; more wait
     their turn for at most `query_s_max` seconds, then raise Transient. `query_s_max` also bounds every query.
     `fsync`: event tables survive a power loss, for about a quarter of the insert rate; set by migrate().
+    `room_bytes`: so much of the embedded engine's disk must stay free, see clickhouse_room; `keep_room` must run.
     """
 
-    def __init__(self, target: str | Path, *, writers: int, readers: int, query_s_max: float, fsync: bool) -> None:
+    def __init__(
+        self,
+        target: str | Path,
+        *,
+        writers: int,
+        readers: int,
+        query_s_max: float,
+        fsync: bool,
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
         self._clients = clickhouse_clients.Opener(target, query_s_max=query_s_max)
+        self._room = Room(self._clients.folder, room_bytes)
         self._sizes = {"writers": writers, "readers": readers, "killers": 1}
         self._query_s_max = query_s_max
         self._fsync = fsync
@@ -126,9 +138,10 @@ class ClickHouse:
     async def open(self) -> None:
         """Connect every client (the engine starts with the first: seconds when files are cold).
 
-        Raises ConfigError (folder in use or not writable, user refused, no such database) or Transient (server
-        away). Waits out its thread when cancelled: connecting is bounded by the clients' own timeouts.
+        Raises ConfigError (folder in use, not writable or on a full disk, user refused, no such database) or Transient
+        (server away). Waits out its thread when cancelled: connecting is bounded by the clients' own timeouts.
         """
+        self._room.require_to_start()
         with translated("connecting", starting=True):
             clients = await trio.to_thread.run_sync(self._clients.open, self._sizes)
         self._lanes = {name: Lane(name, members) for name, members in clients.items()}
@@ -142,6 +155,25 @@ class ClickHouse:
                     client = await lane.take(CLOSE_S)
                     await trio.to_thread.run_sync(client.close)
 
+    async def keep_room(self) -> None:
+        """Stop the embedded engine's merges while its disk is short of room. Runs until cancelled."""
+        merging = True
+        while True:
+            if self._room.enough != merging:
+                with suppress(Transient):
+                    await self._let_merge(not merging)
+                    merging = not merging
+            await trio.sleep(LOOK_S)
+
+    async def _let_merge(self, may: bool) -> None:
+        sql = f"system {'start' if may else 'stop'} merges"
+
+        def work(client: Client) -> None:
+            with translated(sql):
+                client.command(sql)
+
+        await self._call("killers", _new_tag(), work)  # not a reader, which a long query may hold
+
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         """Store `body`, one JSON object a line, into `table` ("database.table"): all of it, or an error.
 
@@ -153,6 +185,7 @@ class ClickHouse:
         settings = {**_INSERT, "insert_deduplication_token": token, "log_comment": tag, "query_id": tag}
 
         def work(client: Client) -> None:
+            self._room.require(f"insert into {table}")
             with translated(f"insert into {table}"):
                 client.raw_insert(table, insert_block=body, fmt="JSONEachRow", settings=settings)
 
@@ -174,6 +207,7 @@ class ClickHouse:
         tag = _new_tag()
 
         def work(client: Client) -> None:
+            self._room.require_for(sql)
             with translated("command"):
                 client.command(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag})
 

@@ -49,7 +49,7 @@ class Opener:
     def __init__(self, target: str | Path, *, query_s_max: float) -> None:
         server = isinstance(target, str) and target.startswith(("http://", "https://"))
         self._url = str(target) if server else ""
-        self._folder = None if server else Path(target).absolute()
+        self.folder = None if server else Path(target).absolute()  # of the embedded engine
         self._query_s_max = query_s_max
 
     def open(self, sizes: Mapping[str, int]) -> dict[str, list[Client]]:
@@ -72,8 +72,8 @@ class Opener:
             "session_timezone": "UTC",  # now() and today() do not depend on where the process runs
             **extra,
         }
-        if self._folder:
-            return _embedded(self._folder, {**settings, **_EMBEDDED_QUERY})
+        if self.folder:
+            return _embedded(self.folder, {**settings, **_EMBEDDED_QUERY})
         return clickhouse_connect.get_client(
             interface=self._url.partition(":")[0],
             dsn=self._url,

@@ -60,6 +60,9 @@ TRANSIENT = {
 """Codes after which the same request may succeed. Among them are those that say nothing about the data:
 good events are not dead-lettered because a disk is full or a grant is missing."""
 
+STD_EXCEPTION = 1001
+"""The engine's own failure where it speaks of the filesystem (no room for a directory), else perhaps the data's."""
+
 REFUSED = {
     81: "UNKNOWN_DATABASE",
     192: "UNKNOWN_USER",
@@ -87,5 +90,6 @@ def judged(error: Exception, what: str, *, starting: bool = False) -> GccError:
     if starting and code in REFUSED:
         return ConfigError(f"clickhouse.url: {message}")
     wrong_use = isinstance(error, (ProgrammingError, DataError, NotSupportedError))
-    permanent = code not in TRANSIENT if code else wrong_use
+    filesystem = code == STD_EXCEPTION and "filesystem error" in reason
+    permanent = code not in TRANSIENT and not filesystem if code else wrong_use
     return Permanent(message) if permanent else Transient(message)

@@ -4,7 +4,6 @@ A crawl picks thousands of times, so a source's enabled ones are kept for a seco
 drop them at once in this process, others see it a second later. A lost store is Transient.
 """
 
-import datetime as dt
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -23,7 +22,7 @@ KEPT_S = 1.0
 
 
 class PostgresCredentials:
-    """See `gcc.sources.credentials.Credentials`. Whether a rest is over is decided by `clock`, which also set it."""
+    """See `gcc.sources.credentials.Credentials`. The database's clock measures rests, `clock` gives ids and chance."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -32,11 +31,11 @@ class PostgresCredentials:
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)  # one reader or writer a source
 
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
-        return choose(source, await self._enabled(source), self._clock.now(), self._clock.rng, without)
+        return choose(source, await self._enabled(source), trio.current_time(), self._clock.rng, without)
 
-    async def disable(self, credential: Credential, *, until: dt.datetime | None, reason: str) -> None:
-        statement = SQL["retire_credential"] if until is None else SQL["rest_credential"]
-        values = {"id": credential.id, "secret": Jsonb(dict(credential.secret)), "until": until, "reason": reason}
+    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> None:
+        statement = SQL["retire_credential"] if rest_s is None else SQL["rest_credential"]
+        values = {"id": credential.id, "secret": Jsonb(dict(credential.secret)), "rest_s": rest_s, "reason": reason}
         await self._write(credential.source, statement, values)
 
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
@@ -52,8 +51,12 @@ class PostgresCredentials:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(SQL["enabled_credentials"], {"source": source})
                 rows = await cursor.fetchall()
-            lent = [Lent(Credential(id, source, handle, secret), till) for id, handle, secret, till in rows]
-            self._kept[source] = (trio.current_time() + KEPT_S, lent)
+            now_s = trio.current_time()
+            lent = [
+                Lent(Credential(id, source, handle, secret), None if left_s is None else now_s + left_s)
+                for id, handle, secret, left_s in rows
+            ]
+            self._kept[source] = (now_s + KEPT_S, lent)
             return lent
 
     def _fresh(self, source: str) -> list[Lent] | None:

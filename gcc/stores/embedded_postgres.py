@@ -84,7 +84,7 @@ class EmbeddedPostgres:
                         code = await server.ended()
                         raise Transient(f"embedded postgres ended by itself with code {code}: {server.last_words()}")
                 words = server.last_words()
-                if "lock file" not in words or trio.current_time() > deadline:
+                if "already exists" not in words or trio.current_time() > deadline:
                     raise Transient(f"embedded postgres did not start: {words}")
                 await trio.sleep(POLL_S)  # a server nobody owns came first; now it has a pid file to find it by
 

@@ -8,7 +8,7 @@ Losing the store is Transient.
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -27,11 +27,15 @@ class JobStatus(StrEnum):
 
 
 FINAL = frozenset({JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.EXPIRED, JobStatus.CANCELLED})
+RETRYABLE = frozenset({JobStatus.FAILED, JobStatus.EXPIRED, JobStatus.CANCELLED})
+CANCELLABLE = frozenset({JobStatus.PENDING, JobStatus.PROCESSING})
 MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.EXPIRED, JobStatus.CANCELLED}),
-    JobStatus.PROCESSING: frozenset({JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PENDING}),
+    JobStatus.PROCESSING: frozenset({JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PENDING, JobStatus.CANCELLED}),
+    **{status: frozenset({JobStatus.PENDING}) for status in RETRYABLE},
 }
-"""Every legal change of status; a final job never changes. sql/postgres/queries/jobs.sql obeys it."""
+"""Every legal change of status; a final job changes only when a person retries it. sql/postgres/queries/jobs.sql
+obeys it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,48 @@ class Failure:
         return {"code": self.code, "reason": self.reason}
 
 
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a person means: all that is given must hold, None holds for every job.
+
+    `code` is that of the last failure; `since`: ended then or later, or waiting since then. `limit`: at most so
+    many, oldest first (`find`: newest first).
+    """
+
+    flow: str | None = None
+    status: JobStatus | None = None
+    code: str | None = None
+    since: dt.datetime | None = None
+    key: str | None = None
+    ids: Sequence[uuid.UUID] | None = None
+    limit: int | None = None
+
+    def statuses(self, among: Collection[JobStatus] = tuple(JobStatus)) -> list[JobStatus]:
+        """Those of `among` that the filter lets through."""
+        return [status for status in among if self.status in (None, status)]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """A job as people look at it. `code` and `reason` are those of its last failure."""
+
+    id: uuid.UUID
+    flow: str
+    platform: str
+    params: Mapping[str, Any]
+    key: str | None
+    status: JobStatus
+    priority: int
+    attempt: int
+    retry_count: int
+    created_at: dt.datetime
+    due_at: dt.datetime
+    ended_at: dt.datetime | None
+    expires_at: dt.datetime
+    code: str | None
+    reason: str | None
+
+
 StatusEvent = Callable[[Job, str | None], tuple[Route, bytes]]
 """Encodes the event of a job's new status (and its reason). Given by pipelines/events."""
 
@@ -117,7 +163,10 @@ class Jobs(Protocol):
         """Commit the failure: PENDING again after `retry_after_s`, or FAILED. LeaseLost: nothing was written."""
 
     async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
-        """Back to PENDING at no cost, with `frames` of traces. Jobs that are not ours any more are left alone."""
+        """Back to PENDING at no cost, with `frames` of traces. Jobs that are not ours any more are left alone.
+
+        With none of them ours nothing is written, so a release whose answer was lost may be made again.
+        """
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         """Prolong the leases; answers the ids that are still ours."""
@@ -127,3 +176,22 @@ class Jobs(Protocol):
 
     async def expire(self) -> int:
         """Move PENDING jobs past their expiry to EXPIRED; how many."""
+
+    # What people ask for. Large changes are made in batches, each a transaction with its events: Transient, or a
+    # cancellation, in the middle leaves some of them done, and asking again does the rest.
+
+    async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
+        """How many jobs match and have one of these statuses; at most `wanted.limit`."""
+
+    async def find(self, wanted: JobFilter) -> list[FoundJob]:
+        """The jobs that match, newest first."""
+
+    async def retry(self, wanted: JobFilter) -> int:
+        """RETRYABLE jobs begin anew: PENDING, due now, without failures, to expire as long from now as at first.
+
+        Of jobs with the same key one is taken, and none while an unfinished job has it. Answers how many moved.
+        """
+
+    async def cancel(self, wanted: JobFilter) -> int:
+        """CANCELLABLE jobs end as CANCELLED; answers how many. An attempt under way has lost its lease with that:
+        it is cancelled at its next heartbeat, and whatever it still writes is refused."""

@@ -5,25 +5,40 @@ Leases are decided by the database's clock. Every transaction locks rows in key 
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
+from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route, frames
 from gcc.clock import Clock
-from gcc.errors import LeaseLost
+from gcc.errors import LeaseLost, Transient
 from gcc.stores import outbox, profiles, statements
-from gcc.stores.jobs import Crawl, Enqueued, Failure, Job, JobStatus, NewJob, StatusEvent
+from gcc.stores.jobs import (
+    CANCELLABLE,
+    RETRYABLE,
+    Crawl,
+    Enqueued,
+    Failure,
+    FoundJob,
+    Job,
+    JobFilter,
+    JobStatus,
+    NewJob,
+    StatusEvent,
+)
 from gcc.stores.postgres import Connection, Pool
 
 SQL = statements.load("jobs")
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
+BATCH = 500  # jobs that one transaction of a person's change may move
+TRIES_MAX = 5
 
 
 class PostgresJobs:
@@ -36,14 +51,14 @@ class PostgresJobs:
         status_event: StatusEvent,
         *,
         lease_s: float,
-        attempts_max: int,
+        lost_max: int,
         outbox_written: Signal,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._status_event = status_event
         self._lease_s = lease_s
-        self._attempts_max = attempts_max
+        self._lost_max = lost_max
         self._outbox_written = outbox_written
         self._wakeups: dict[str, Signal] = defaultdict(Signal)
 
@@ -140,10 +155,55 @@ class PostgresJobs:
         return {row["id"] for row in rows}
 
     async def rescue(self) -> int:
-        return await self._move("rescue", {"attempts_max": self._attempts_max}, reason="lease ended")
+        return await self._move("rescue", {"lost_max": self._lost_max}, reason="lease ended")
 
     async def expire(self) -> int:
         return await self._move("expire", {}, reason="expired")
+
+    async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
+        statement = _matching_sql("count", wanted.limit)
+        async with self._pool.connection() as conn:
+            ((found,),) = await (await conn.execute(statement, _matching(wanted, among))).fetchall()
+        return int(found)
+
+    async def find(self, wanted: JobFilter) -> list[FoundJob]:
+        statement = _matching_sql("find", wanted.limit)
+        async with self._pool.connection() as conn:
+            rows = await _rows(conn, statement, _matching(wanted, tuple(JobStatus)))
+        return [FoundJob(**{**row, "status": JobStatus(row["status"])}) for row in rows]
+
+    async def retry(self, wanted: JobFilter) -> int:
+        return await self._in_batches("begin_anew", wanted, RETRYABLE, reason="retried by hand")
+
+    async def cancel(self, wanted: JobFilter) -> int:
+        return await self._in_batches("cancel", wanted, CANCELLABLE, reason="cancelled by hand")
+
+    async def _in_batches(self, statement: str, wanted: JobFilter, among: Collection[JobStatus], *, reason: str) -> int:
+        """Pick and move, BATCH jobs a transaction, from the lowest id to the highest."""
+        arguments = _matching(wanted, among) | {"after": uuid.UUID(int=0)}
+        moved, picked = 0, BATCH
+        while picked and (wanted.limit is None or moved < wanted.limit):
+            size = BATCH if wanted.limit is None else min(BATCH, wanted.limit - moved)
+            ids, jobs = await self._pick_and_move(statement, arguments, size, reason)
+            moved, picked = moved + len(jobs), len(ids)
+            arguments["after"] = ids[-1] if ids else None
+        return moved
+
+    async def _pick_and_move(
+        self, statement: str, arguments: Mapping[str, Any], size: int, reason: str
+    ) -> tuple[list[uuid.UUID], list[Job]]:
+        """What was picked, in order of id, and what of it was moved."""
+        for _ in range(TRIES_MAX):
+            try:
+                async with self._pool.transaction() as conn:
+                    ids = [row["id"] for row in await _rows(conn, _matching_sql("pick", size), arguments)]
+                    jobs = [_job(row) for row in await _rows(conn, SQL[statement], {"ids": ids})]
+                    await self._tell_of(conn, jobs, reason)
+            except UniqueViolation:  # a key was enqueued meanwhile; looking again sees that job
+                continue
+            self._wake(jobs)
+            return ids, jobs
+        raise Transient(f"jobs with the same keys were enqueued {TRIES_MAX} times while they were {reason}; try again")
 
     async def end_leases(self) -> None:
         """Make everything that is PROCESSING due for rescue; only where this process is the database's only one."""
@@ -156,14 +216,20 @@ class PostgresJobs:
         """A change of status of many jobs at once, with their status events."""
         async with self._pool.transaction() as conn:
             jobs = [_job(row) for row in await _rows(conn, SQL[statement], arguments)]
-            await outbox.put(conn, [*traces, *self._status_frames(jobs, reason)])
-            for job in jobs:
-                await _tell_waiters(conn, job, awaited=job.awaited)
+            await self._tell_of(conn, jobs, reason, traces)
+        self._wake(jobs)
+        return len(jobs)
+
+    async def _tell_of(self, conn: Connection, jobs: Sequence[Job], reason: str, traces: Sequence[Frame] = ()) -> None:
+        await outbox.put(conn, [*(traces if jobs else ()), *self._status_frames(jobs, reason)])
+        for job in jobs:
+            await _tell_waiters(conn, job, awaited=job.awaited)
+
+    def _wake(self, jobs: Collection[Job]) -> None:
         for flow in {job.flow for job in jobs}:
             self.woken(flow)
         if jobs:
             self._outbox_written.set()
-        return len(jobs)
 
     async def _end(self, conn: Connection, statement: str, job: Job, arguments: Mapping[str, Any]) -> DictRow:
         rows = await _rows(conn, SQL[statement], {**arguments, "id": job.id, "attempt": job.attempt})
@@ -189,6 +255,23 @@ async def _tell_waiters(conn: Connection, job: Job, *, awaited: bool) -> None:
     """Only awaited jobs notify: a NOTIFY in every transaction costs five times the throughput."""
     if awaited:
         await conn.execute(SQL["notify"], {"channel": DONE_CHANNEL, "payload": str(job.id)})
+
+
+def _matching_sql(statement: str, limit: int | None) -> str:
+    """The limit is a literal: as a parameter it costs a generic plan."""
+    filled = SQL[statement].replace("{matching}", SQL["matching"])
+    return filled.replace("{limit}", "all" if limit is None else str(int(limit)))
+
+
+def _matching(wanted: JobFilter, among: Iterable[JobStatus]) -> dict[str, Any]:
+    return {
+        "statuses": [status.value for status in wanted.statuses(tuple(among))],
+        "flow": wanted.flow,
+        "code": wanted.code,
+        "since": wanted.since,
+        "key": wanted.key,
+        "ids": None if wanted.ids is None else list(wanted.ids),
+    }
 
 
 def _held(jobs: Sequence[Job]) -> dict[str, Any]:

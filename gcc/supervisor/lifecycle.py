@@ -1,12 +1,14 @@
 """What every actor is doing, as the dashboard, /metrics and `status` read it: one line an actor.
 
-Actors and their supervisor write, nobody waits: these are plain attributes, read between checkpoints.
-Rates are taken on Trio's clock; the time of day comes from outside.
+Actors, their supervisor and the watchdog write, nobody waits: these are plain attributes, read between
+checkpoints. Rates are taken on Trio's clock; the time of day comes from outside.
 """
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,8 +16,9 @@ import trio
 
 RATE_S = 10
 ERROR_CHARS_MAX = 500
-TRACEBACK_CHARS_MAX = 8192
+STACK_CHARS_MAX = 8192
 ERRORS_KEPT = 20
+STORM_RESTARTS = 3  # so many within its supervisor's window are a storm
 
 
 class State(StrEnum):
@@ -41,24 +44,102 @@ def one_line(error: BaseException | str) -> str:
     return text if len(text) <= ERROR_CHARS_MAX else text[: ERROR_CHARS_MAX - 1] + "…"
 
 
+class Stuck(Exception):
+    """Work waited for an actor that made no progress. `stack` tells where its tasks stood; it is a note, too."""
+
+    def __init__(self, actor: str, waited_s: float, stack: str) -> None:
+        super().__init__(f"{actor}: work has waited {waited_s:g} s without any progress")
+        self.stack = stack
+        self.add_note(stack)
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    """A block that `Actor.watched` keeps open, as the watchdog sees it."""
+
+    work_waits: Callable[[], bool]
+    stuck_after_s: float
+    task: trio.lowlevel.Task
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    beats_seen: int = -1  # the actor's beats when progress was last seen; none yet
+    waited_s: float = 0.0  # since then
+    stuck: Stuck | None = None  # set by the watchdog as it cancels the scope
+
+
 class Actor:
-    """One line of the board. `last_traceback` is that of the last crash, its end if it is long."""
+    """One line of the board.
+
+    `last_stack` is where the last crash came from or where the tasks of a stuck actor stood; bounded.
+    `breaker` is "closed", "open" or "half-open" where the actor has one; the actor sets it.
+    """
 
     def __init__(self, name: str, board: "Board") -> None:
         self.name = name
         self.state = State.STARTING
         self.restarts = 0
         self.last_error: str | None = None
-        self.last_traceback: str | None = None
+        self.last_stack: str | None = None
+        self.breaker: str | None = None
         self.in_flight = 0
         self.lag_s: float | None = None
         self.done = 0
         self.failed = 0
+        self.beats = 0
+        self.watches: list[Watch] = []
+        self._restarted_at: deque[float] = deque()
+        self._restart_window_s = 0.0
         self._board = board
         self._done_by_second: deque[tuple[int, int]] = deque(maxlen=RATE_S + 1)  # (second, count), ascending
 
+    def beat(self) -> None:
+        """Give a sign of life: some progress was made. `processed` and `erred` do it too."""
+        self.beats += 1
+
+    @contextmanager
+    def watched(self, work_waits: Callable[[], bool], stuck_after_s: float) -> Iterator[None]:
+        """Let the watchdog end the block (of this task) when work has waited `stuck_after_s` without a beat.
+
+        `work_waits()` tells, without waiting, whether the actor has anything to do; it must not raise. A paused
+        actor, and one whose breaker is open, have not. The watchdog cancels the block, and it ends with Stuck.
+        Cancelled from outside: Cancelled passes, also where both happen. Without a watchdog nothing happens.
+        """
+        watch = Watch(work_waits, stuck_after_s, trio.lowlevel.current_task())
+        self.watches.append(watch)
+        try:
+            with watch.scope:
+                yield
+        finally:
+            self.watches.remove(watch)
+        if watch.stuck is not None and watch.scope.cancelled_caught:
+            raise watch.stuck
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the watchdog has cancelled a block of this actor that has not ended yet."""
+        return any(watch.stuck for watch in self.watches)
+
+    def restarted(self, window_s: float) -> None:
+        """Count one more life. The supervisor tells over how long it counts restarts."""
+        self.restarts += 1
+        self._restart_window_s = window_s
+        now = trio.current_time()
+        self._restarted_at.append(now)
+        self.restarts_lately(now)
+
+    def restarts_lately(self, now: float) -> int:
+        """Restarts within the supervisor's window up to `now` (Trio's clock)."""
+        while self._restarted_at and now - self._restarted_at[0] > self._restart_window_s:
+            self._restarted_at.popleft()
+        return len(self._restarted_at)
+
+    @property
+    def storm(self) -> bool:
+        """Whether the actor is restarted so often that something must be wrong with it."""
+        return self.restarts_lately(trio.current_time()) >= STORM_RESTARTS
+
     def processed(self, n: int = 1) -> None:
         """Count `n` pieces of work as done now."""
+        self.beat()
         self.done += n
         second = int(trio.current_time())
         if self._done_by_second and self._done_by_second[-1][0] == second:
@@ -74,6 +155,7 @@ class Actor:
 
     def erred(self, error: BaseException | str) -> None:
         """Count a failure that the actor deals with itself, and show it."""
+        self.beat()
         self.failed += 1
         self.last_error = one_line(error)
         self._board.note(self.name, self.last_error)
@@ -81,7 +163,7 @@ class Actor:
     def crashed(self, error: BaseException) -> None:
         """Count a failure that ended the actor, and keep where it came from."""
         self.erred(error)
-        self.last_traceback = "".join(traceback.format_exception(error))[-TRACEBACK_CHARS_MAX:]
+        self.last_stack = "".join(traceback.format_exception(error))[-STACK_CHARS_MAX:]
 
 
 class Board:

@@ -134,7 +134,11 @@ class _Post:
     life: _Life | None = None
     turn: int | None = None  # number of the restart that is to begin it; None when none is
     met: bool = False  # has been started once
-    gone: bool = False  # ended for good
+    gone: bool = False  # its last life has ended, or is to be the last
+
+    @property
+    def lives(self) -> bool:
+        return self.life is not None and not self.life.ended.is_set()
 
 
 class _Watch:
@@ -201,7 +205,8 @@ class _Watch:
         ran_s = 0.0 if life.started_at is None else now - life.started_at
         failures = self._policy.failures_in_a_row(name, ran_s=ran_s)
         names = self._policy.affected(list(self._posts), name)
-        group = [self._posts[affected] for affected in names if not self._posts[affected].gone]
+        posts = [self._posts[affected] for affected in names]
+        group = [post for post in posts if post.lives or not post.gone]
         self._restart(group, delay_s=self._supervisor.backoff.delay_s(failures, self._supervisor.rng))
         return None
 
@@ -214,9 +219,11 @@ class _Watch:
         return exceeded
 
     def _retire(self, post: _Post) -> None:
+        """Begin no more lives of it. Its line says so when the last one has ended."""
         post.gone, post.turn = True, None
-        failed = post.life is not None and post.life.error is not None
-        post.actor.state = State.FAILED if failed else State.FINISHED
+        if not post.lives:
+            failed = post.life is not None and post.life.error is not None
+            post.actor.state = State.FAILED if failed else State.FINISHED
 
     def _retire_waiting(self) -> None:
         for post in self._posts.values():
@@ -233,8 +240,8 @@ class _Watch:
         for life in lives:
             life.dismissed = True
         for post in group:
-            if post.life is not None and post.child.restart is Restart.TEMPORARY:
-                self._retire(post)
+            if post.gone or (post.life is not None and post.child.restart is Restart.TEMPORARY):
+                self._retire(post)  # it is waited for, and not begun again
             else:
                 post.turn = self._restarts
                 post.actor.state = State.BACKOFF if post.life is not None else State.STARTING
@@ -260,7 +267,7 @@ class _Watch:
 
     def _begin(self, post: _Post) -> _Life:
         if post.life is not None:
-            post.actor.restarts += 1
+            post.actor.restarted(self._supervisor.intensity.window_s)
         post.actor.state = State.STARTING
         post.turn = None
         post.life = _Life(post)
@@ -281,5 +288,7 @@ class _Watch:
         finally:
             life.settled.set()
             life.ended.set()
+            if life.post.gone:
+                self._retire(life.post)
         self._exits.append(life)
         self._news.set()

@@ -6,14 +6,18 @@ import sys
 import uuid
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
+from clickhouse_connect.driver.exceptions import DatabaseError
 from trio.testing import wait_all_tasks_blocked
 
 from gcc.errors import ConfigError, Permanent, Transient
+from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.clickhouse_errors import judged
 from gcc.stores.statements import SQL
 
 PROFILES = "_e.profile_log_events"
@@ -382,6 +386,54 @@ async def test_a_stream_that_fails_midway_says_so(clickhouse: ClickHouse) -> Non
     assert [lane.used for lane in clickhouse.lanes] == [0, 0]
 
 
+async def test_short_of_room_nothing_is_written_and_merges_stand_still(
+    clickhouse: ClickHouse, clickhouse_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_with(free_bytes: int) -> None:
+        monkeypatch.setattr(clickhouse_room.os, "statvfs", lambda _: SimpleNamespace(f_bavail=free_bytes, f_frsize=1))
+
+    async def merges_are(stopped: bool) -> None:
+        with trio.fail_after(10):
+            while True:
+                try:
+                    await clickhouse.command("optimize table _e.profile_log_events final")
+                except Transient as error:
+                    assert "code 236" in str(error)  # ABORTED
+                    now_stopped = True
+                else:
+                    now_stopped = False
+                if now_stopped == stopped:
+                    return
+
+    await insert(clickhouse, profile_event(1), token="1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clickhouse.keep_room)
+        disk_with(clickhouse_room.ROOM_BYTES - 1)
+        with pytest.raises(Transient, match="255 MiB are free on its disk, 256 MiB must be"):
+            await insert(clickhouse, profile_event(2), token="2")
+        with pytest.raises(Transient, match="MiB"):
+            await clickhouse.command(f"insert into {PROFILES} select * from {PROFILES}")  # noqa: S608
+        await merges_are(stopped=True)
+        assert await count(clickhouse) == 1
+        await clickhouse.command("drop table if exists dbt.nothing")  # makes room
+        with pytest.raises(ConfigError, match="MiB"):
+            await ClickHouse(clickhouse_folder, writers=1, readers=1, query_s_max=20, fsync=False).open()
+
+        disk_with(clickhouse_room.ROOM_BYTES)
+        await merges_are(stopped=False)
+        await insert(clickhouse, profile_event(2), token="2")
+        assert await count(clickhouse) == 2
+        nursery.cancel_scope.cancel()
+
+
+def test_trouble_with_files_is_transient_and_other_exceptions_of_the_engine_are_not() -> None:
+    full = DatabaseError("Code: 1001. DB::Exception: std::filesystem_error: filesystem error: in create_directories")
+    other = DatabaseError("Code: 1001. DB::Exception: std::length_error: vector")
+    full.code = other.code = 1001
+    assert type(judged(full, "insert")) is Transient
+    assert type(judged(other, "insert")) is Permanent
+
+
 async def test_migrating_twice_does_nothing(clickhouse: ClickHouse) -> None:
     assert await clickhouse.migrate(SQL / "clickhouse") == 0
     ledger = await clickhouse.rows("select * from gcc_schema_migration final order by number")
@@ -437,7 +489,9 @@ async def test_a_folder_that_another_process_has_open_is_refused(
     program = f"""
 import trio
 from gcc.errors import ConfigError
+from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.clickhouse_errors import judged
 
 async def main():
     try:

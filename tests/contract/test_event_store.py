@@ -14,7 +14,7 @@ from gcc.pipelines.events.sinks import EventStore
 from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, ProfileLog, encode
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
-from tests.fakes.database import Database
+from tests.fakes.database import Connection, Database
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 from tests.fakes.objects import MemoryObjects
 
@@ -73,6 +73,13 @@ async def test_rows_regrouped_by_redelivery_are_stored_once(store: Store) -> Non
     assert await store.ids() == some
 
 
+async def test_a_token_names_frozen_content_so_other_content_under_it_is_dropped(store: Store) -> None:
+    first, other = ids(2)
+    await store.store.insert_ndjson(TABLE, line(first), token="t1")
+    await store.store.insert_ndjson(TABLE, line(other), token="t1")
+    assert await store.ids() == [first]
+
+
 async def test_what_cannot_be_stored_is_permanent_and_stores_nothing(store: Store) -> None:
     with pytest.raises(Permanent):
         await store.store.insert_ndjson("_e.no_such_table", line(ids(1)[0]), token="t")
@@ -91,7 +98,7 @@ async def letters(
         async def kept() -> list[tuple[str, int, str]]:
             return [(letter.queue, letter.events, letter.reason) for letter in database.dead_letters.values()]
 
-        return FakeDeadLetters(database), kept
+        return FakeDeadLetters(Connection(database)), kept
     objects = MemoryObjects()
 
     async def rows() -> list[tuple[str, int, str]]:

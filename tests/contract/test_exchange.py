@@ -17,7 +17,7 @@ from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.clock import SystemClock
 from gcc.stores import outbox
 from gcc.stores.postgres import Pool
-from tests.fakes.database import Database
+from tests.fakes.database import Connection, Database
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.objects import MemoryObjects
 
@@ -39,17 +39,14 @@ async def broker(request: pytest.FixtureRequest, pool: Pool) -> Broker:
         database = Database(clock)
 
         async def keep(frames: list[Frame]) -> None:
-            database.outbox.extend(frames)
+            database.emit(frames)
             written.set()
 
         async def buried() -> int:
             return sum(letter.events for letter in database.dead_letters.values())
 
-        async def end() -> None:
-            for row in database.queues.values():
-                row.lease_until = None
-
-        return Broker(FakeExchange(database, written), keep, buried, end)
+        fake = FakeExchange(Connection(database), written)
+        return Broker(fake, keep, buried, fake.end_leases)
     real = PostgresExchange(pool, StoredDeadLetters(pool, MemoryObjects(), clock), written)
 
     async def commit(frames: list[Frame]) -> None:
@@ -86,6 +83,11 @@ async def test_a_frame_reaches_every_bound_queue_unchanged_and_in_order(broker: 
         ("other", 0, 0),
         ("two", 15, 15),
     ]
+
+
+async def test_an_empty_queue_gives_none_at_once(broker: Broker) -> None:
+    await broker.exchange.declare([Binding(A, "one")])
+    assert await broker.exchange.take("one", frames_max=1) == []
 
 
 async def test_declaring_again_changes_nothing(broker: Broker) -> None:
@@ -152,12 +154,27 @@ async def test_competing_consumers_share_a_queue_without_doubles(broker: Broker)
     assert set(taken.values()) == {1}
 
 
+async def test_a_live_lease_is_never_handed_out_again(broker: Broker) -> None:
+    await broker.exchange.declare([Binding(A, "one")])
+    await relayed(broker, [frame() for _ in range(5)])
+    taken = [await broker.exchange.take("one", frames_max=2) for _ in range(3)]
+    ids = [delivery.id for deliveries in taken for delivery in deliveries]
+    assert ids == sorted(set(ids))
+    assert len(ids) == 5
+    await relayed(broker, [frame(events=7)])
+    assert [delivery.frame.events for delivery in await broker.exchange.take("one", frames_max=9)] == [7]
+    await broker.exchange.give_back(taken[1])
+    assert [delivery.id for delivery in await broker.exchange.take("one", frames_max=9)] == ids[2:4]
+
+
 async def test_a_relay_wakes_a_consumer_that_waits(broker: Broker) -> None:
     await broker.exchange.declare([Binding(A, "one")])
     got: list[int] = []
 
     async def consume() -> None:
-        got.extend(delivery.frame.events for delivery in await broker.exchange.take("one", frames_max=1))
+        while not (taken := await broker.exchange.take("one", frames_max=1)):
+            await broker.exchange.wait("one")
+        got.extend(delivery.frame.events for delivery in taken)
 
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
@@ -178,7 +195,7 @@ async def test_a_producer_wakes_the_relay(broker: Broker) -> None:
 async def test_a_cancelled_wait_leases_nothing(broker: Broker) -> None:
     await broker.exchange.declare([Binding(A, "one")])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: broker.exchange.take("one", frames_max=1))
+        nursery.start_soon(broker.exchange.wait, "one")
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     await relayed(broker, [frame()])

@@ -15,23 +15,26 @@ from gcc.clock import Clock, SystemClock
 from gcc.errors import LeaseLost
 from gcc.pipelines.events.emit import StatusEvents, crawl_frames
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
-from gcc.stores.jobs import Crawl, Failure, Jobs, NewJob
+from gcc.stores import postgres_jobs
+from gcc.stores.jobs import CANCELLABLE, RETRYABLE, Crawl, Failure, JobFilter, Jobs, JobStatus, NewJob
+from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
-from gcc.stores.postgres_jobs import PostgresJobs
-from tests.fakes.database import Database
+from gcc.stores.postgres_jobs import DONE_CHANNEL, PostgresJobs
+from tests.fakes.database import Connection, Database
 from tests.fakes.jobs import FakeJobs
 
 FLOW = "refresh_profile_by_handle"
 
 
-class MovedClock(SystemClock):
-    """The system's clock, which a test may set forward."""
+class TickingClock(SystemClock):
+    """The system's clock, a millisecond further at every look: ids sort in the order of their minting."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ahead = dt.timedelta()
 
     def now(self) -> dt.datetime:
+        self.ahead += dt.timedelta(milliseconds=1)
         return super().now() + self.ahead
 
 
@@ -48,28 +51,24 @@ class Store:
 
 def fake(clock: Clock) -> Store:
     database = Database(clock)
-    jobs = FakeJobs(database, StatusEvents(clock), lease_s=60, attempts_max=3, outbox_written=Signal())
+    jobs = FakeJobs(Connection(database), StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
 
     async def outbox() -> list[Frame]:
-        return list(database.outbox)
-
-    async def end_leases() -> None:
-        for row in database.jobs.values():
-            if row.lease_until:
-                row.lease_until = clock.now() - dt.timedelta(seconds=1)
+        return [row.frame for row in database.outbox]
 
     async def events() -> int:
-        return sum(row.events for row in database.jobs.values())
+        assert database.events == sum(row.events for row in database.jobs.values())
+        return database.events
 
     async def handle_of(profile_id: str) -> str | None:
         found = database.profiles.get(("INSTAGRAM", profile_id))
         return found.handle if found else None
 
-    return Store(jobs, outbox, end_leases, events, handle_of)
+    return Store(jobs, outbox, jobs.end_leases, events, handle_of)
 
 
 def real(pool: Pool, clock: Clock) -> Store:
-    jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, attempts_max=3, outbox_written=Signal())
+    jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
 
     async def outbox() -> list[Frame]:
         async with pool.connection() as conn:
@@ -97,7 +96,7 @@ def real(pool: Pool, clock: Clock) -> Store:
 
 @pytest.fixture(params=["fake", "postgres"])
 async def store(request: pytest.FixtureRequest, pool: Pool) -> Store:
-    return fake(SystemClock()) if request.param == "fake" else real(pool, SystemClock())
+    return fake(TickingClock()) if request.param == "fake" else real(pool, TickingClock())
 
 
 def new(handle: str, **changes: object) -> NewJob:
@@ -156,6 +155,23 @@ async def test_an_unfinished_key_is_not_enqueued_again_but_gets_more_urgent(stor
     await store.jobs.complete(job, crawl(snapshot("a")))
     (later,) = await store.jobs.enqueue([new("a")])
     assert later.inserted, "a finished job's key is free again"
+
+
+async def test_a_job_that_waits_for_its_retry_is_due_at_once_when_it_gets_more_urgent(store: Store) -> None:
+    await store.jobs.enqueue([new("a", priority=1)])
+    (job,) = await store.jobs.claim(FLOW, 1)
+    await store.jobs.fail(job, Failure("SOURCE_FAILED", "500", 3600.0))
+    await store.jobs.enqueue([new("a", priority=1)])
+    assert await store.jobs.claim(FLOW, 1) == []
+    await store.jobs.enqueue([new("a", priority=2)])
+    assert [job.priority for job in await store.jobs.claim(FLOW, 1)] == [2]
+
+
+async def test_two_jobs_of_one_call_must_not_share_a_key(store: Store) -> None:
+    with pytest.raises(ValueError, match="share a key"):
+        await store.jobs.enqueue([new("a"), new("a")])
+    assert await store.jobs.enqueue([]) == []
+    assert await store.outbox() == []
 
 
 async def test_no_job_is_claimed_twice_by_concurrent_claims(store: Store) -> None:
@@ -223,12 +239,37 @@ async def test_giving_back_costs_no_retry(store: Store) -> None:
     assert await store.jobs.claim(FLOW, 2) == []
 
 
+async def test_giving_back_again_emits_nothing_more(store: Store) -> None:
+    """The answer to a commit was lost, so it is made again: its traces must not be told of twice."""
+    await store.jobs.enqueue([new("a"), new("b")])
+    jobs = await store.jobs.claim(FLOW, 2)
+    await store.jobs.complete(jobs[0], crawl(snapshot("a")))
+    before = len(await store.outbox())
+    traces = [Frame(SystemClock().new_id(), Route("log", "trace"), 1, b"{}")]
+    await store.jobs.release(jobs, frames=traces)  # one of the two is still ours
+    emitted = await store.outbox()
+    assert emitted[before:-1] == traces, "the last one tells of the job that moved"
+    await store.jobs.release(jobs, frames=traces)
+    assert await store.outbox() == emitted
+
+
 async def test_a_heartbeat_keeps_only_leases_that_are_ours(store: Store) -> None:
     await store.jobs.enqueue([new("a"), new("b")])
     a, b = await store.jobs.claim(FLOW, 2)
     await store.jobs.complete(a, crawl(snapshot("a")))
     assert await store.jobs.extend([a, b]) == {b.id}
     assert await store.jobs.rescue() == 0
+
+
+async def test_deferrals_do_not_count_as_lost_workers(store: Store) -> None:
+    """An outage defers a job again and again; one killed worker after it must not end it."""
+    await store.jobs.enqueue([new("a")])
+    for _ in range(5):
+        await store.jobs.release(await store.jobs.claim(FLOW, 1))
+    await store.jobs.claim(FLOW, 1)
+    await store.end_leases()
+    await store.jobs.rescue()
+    assert (await statuses(store))[-1] == "PENDING"
 
 
 async def test_a_job_that_keeps_losing_its_worker_ends_failed(store: Store) -> None:
@@ -263,3 +304,172 @@ async def test_an_enqueue_wakes_whoever_waits_for_work(store: Store) -> None:
             nursery.start_soon(store.jobs.wait, FLOW, 60.0)
             await trio.testing.wait_all_tasks_blocked()
             await store.jobs.enqueue([new("a")])
+
+
+# What people ask for
+
+
+async def failed(store: Store, *handles: str, code: str = "SOURCE_FAILED", **changes: object) -> None:
+    """Jobs that have ended FAILED."""
+    for handle in handles:
+        await store.jobs.enqueue([new(handle, priority=99, **changes)])
+        (job,) = await store.jobs.claim(FLOW, 1)
+        await store.jobs.fail(job, Failure(code, f"{code} of {handle}", None))
+
+
+async def handles(store: Store, wanted: JobFilter) -> list[str]:
+    return [str(job.params["handle"]) for job in await store.jobs.find(wanted)]
+
+
+async def test_jobs_are_found_by_all_that_is_asked(store: Store) -> None:
+    await failed(store, "a", "b")
+    await failed(store, "c", code="PROFILE_NOT_FOUND")
+    (waiting,) = await store.jobs.enqueue([new("d")])
+    await store.jobs.enqueue([NewJob("other", "YOUTUBE", {"handle": "e"})])
+    everything = JobFilter()
+    assert await handles(store, everything) == ["e", "d", "c", "b", "a"], "newest first"
+    assert await handles(store, JobFilter(limit=2)) == ["e", "d"]
+    assert await handles(store, JobFilter(flow=FLOW, status=JobStatus.FAILED)) == ["c", "b", "a"]
+    assert await handles(store, JobFilter(code="PROFILE_NOT_FOUND")) == ["c"]
+    assert await handles(store, JobFilter(key="k:b")) == ["b"]
+    assert await handles(store, JobFilter(ids=[waiting.id])) == ["d"]
+    assert await handles(store, JobFilter(ids=[])) == []
+    assert await handles(store, JobFilter(code="PROFILE_NOT_FOUND", key="k:b")) == []
+    assert [await store.jobs.count(everything, among) for among in (RETRYABLE, CANCELLABLE)] == [3, 2]
+    assert await store.jobs.count(everything) == 5
+    assert await store.jobs.count(JobFilter(limit=4)) == 4
+    assert await store.jobs.count(JobFilter(status=JobStatus.FAILED), CANCELLABLE) == 0
+    (found,) = await store.jobs.find(JobFilter(key="k:c"))
+    assert (found.status, found.flow, found.platform, found.key) == (JobStatus.FAILED, FLOW, "INSTAGRAM", "k:c")
+    assert (found.code, found.reason) == ("PROFILE_NOT_FOUND", "PROFILE_NOT_FOUND of c")
+    assert (found.attempt, found.retry_count, found.priority) == (1, 1, 99)
+
+
+async def test_since_means_when_a_job_ended_or_since_when_it_waits(pool: Pool) -> None:
+    store = real(pool, TickingClock())
+    await failed(store, "a")
+    await store.jobs.enqueue([new("b")])
+    async with pool.connection() as conn:
+        await conn.execute("update scrape_request_log set created_at = now() - interval '1 day'")
+        ((now,),) = await (await conn.execute("select now()")).fetchall()
+    recent = JobFilter(since=now - dt.timedelta(hours=1))
+    assert await handles(store, recent) == ["a"], "it failed just now, although it came yesterday"
+    assert await handles(store, JobFilter(since=now - dt.timedelta(hours=25))) == ["b", "a"]
+    assert (await store.jobs.cancel(recent), await store.jobs.retry(recent)) == (0, 1)
+
+
+async def test_a_retried_job_begins_anew(store: Store) -> None:
+    await failed(store, "a", ttl_s=3600.0)
+    await failed(store, "b", code="PROFILE_NOT_FOUND")
+    before = (await store.events(), len(await store.outbox()))
+    assert await store.jobs.retry(JobFilter(code="SOURCE_FAILED")) == 1
+    assert await store.events() == before[0] + 1
+    assert (await statuses(store))[-1] == "PENDING"
+    (waiting,) = await store.jobs.find(JobFilter(status=JobStatus.PENDING))
+    assert (waiting.code, waiting.ended_at) == (None, None)
+    (job,) = await store.jobs.claim(FLOW, 5)
+    assert (job.params["handle"], job.attempt, job.retry_count, job.seq) == ("a", 2, 0, 5)
+    assert job.expires_at - job.created_at == dt.timedelta(hours=1)
+    assert job.picked_at is not None and job.created_at <= job.picked_at
+    await store.jobs.complete(job, crawl(snapshot("a")))
+    assert await store.jobs.retry(JobFilter()) == 1, "COMPLETE is not for retrying; only b is left"
+
+
+async def test_an_expired_and_a_cancelled_job_can_be_retried_and_live_as_long_as_at_first(store: Store) -> None:
+    await store.jobs.enqueue([new("a", ttl_s=-1.0), new("b")])
+    await store.jobs.expire()
+    assert await store.jobs.cancel(JobFilter(key="k:b")) == 1
+    assert await store.jobs.retry(JobFilter()) == 2
+    assert [job.params["handle"] for job in await store.jobs.claim(FLOW, 5)] == ["b"]
+    assert await store.jobs.expire() == 1, "a's life was over from the start, and is again"
+
+
+async def test_of_one_key_one_job_is_retried_and_none_while_one_is_unfinished(store: Store) -> None:
+    await failed(store, "a", "b", "a", "a")
+    await store.jobs.enqueue([new("b")])
+    assert await store.jobs.count(JobFilter(), RETRYABLE) == 4
+    assert await store.jobs.retry(JobFilter()) == 1
+    claimed = await store.jobs.claim(FLOW, 9)
+    assert sorted(str(job.params["handle"]) for job in claimed) == ["a", "b"]
+
+
+async def test_cancelled_jobs_are_not_claimed_and_their_keys_are_free(store: Store) -> None:
+    await store.jobs.enqueue([new(handle) for handle in "abcde"])
+    assert await store.jobs.cancel(JobFilter(limit=2)) == 2
+    assert await handles(store, JobFilter(status=JobStatus.CANCELLED)) == ["b", "a"], "the oldest"
+    assert await store.jobs.cancel(JobFilter(key="k:c")) == 1
+    assert (await statuses(store))[-1] == "CANCELLED"
+    assert sorted(str(job.params["handle"]) for job in await store.jobs.claim(FLOW, 9)) == ["d", "e"]
+    assert (await store.jobs.enqueue([new("a")]))[0].inserted
+    (found,) = await store.jobs.find(JobFilter(key="k:c"))
+    assert (found.code, found.reason) == ("CANCELLED", "cancelled by hand")
+
+
+async def test_an_attempt_under_way_loses_its_lease_to_a_cancellation(store: Store) -> None:
+    await store.jobs.enqueue([new("a")])
+    (job,) = await store.jobs.claim(FLOW, 1)
+    assert await store.jobs.cancel(JobFilter(flow=FLOW)) == 1
+    events = await store.events()
+    assert await store.jobs.extend([job]) == set()
+    with pytest.raises(LeaseLost):
+        await store.jobs.complete(job, crawl(snapshot("a")))
+    await store.jobs.release([job])
+    assert (await store.events(), await store.jobs.rescue(), await store.handle_of("17841")) == (events, 0, None)
+
+
+async def test_a_change_of_many_jobs_is_made_in_batches(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = real(pool, TickingClock())
+    monkeypatch.setattr(postgres_jobs, "BATCH", 3)
+    await store.jobs.enqueue([new(f"h{number}") for number in range(10)])
+    frames_before = len(await store.outbox())
+    assert await store.jobs.cancel(JobFilter(limit=8)) == 8
+    changes = (await store.outbox())[frames_before:]
+    assert [frame.events for frame in changes] == [3, 3, 2], "one frame of status events a transaction"
+    assert await store.jobs.cancel(JobFilter()) == 2
+    assert await store.jobs.retry(JobFilter(limit=4)) == 4
+    assert await store.jobs.retry(JobFilter()) == 6
+    assert await store.events() == sum(frame.events for frame in await store.outbox()) == 30
+
+
+async def test_a_batch_that_moves_nothing_is_not_the_last(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = real(pool, TickingClock())
+    monkeypatch.setattr(postgres_jobs, "BATCH", 2)
+    await failed(store, "a", "a", "b")
+    await store.jobs.enqueue([new("a")])
+    assert await store.jobs.retry(JobFilter(limit=1)) == 1
+
+
+async def test_a_retry_meets_an_enqueue_of_the_same_key(pool: Pool) -> None:
+    """The enqueue is not committed when the retry looks: only the unique index sees it."""
+    store = real(pool, TickingClock())
+    await failed(store, "a", "b")
+    retried: list[int] = []
+
+    async def retry() -> None:
+        retried.append(await store.jobs.retry(JobFilter()))
+
+    async with trio.open_nursery() as nursery:
+        async with pool.transaction() as conn:
+            await conn.execute(
+                "insert into scrape_request_log (id, idempotency_key, platform, flow, params, expires_at)"
+                " values (gen_random_uuid(), 'k:a', 'INSTAGRAM', 'f', '{}', now())"
+            )
+            nursery.start_soon(retry)
+            async with pool.connection() as eyes:
+                waits = "select count(*) from pg_locks where not granted"
+                while not (await (await eyes.execute(waits)).fetchall())[0][0]:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+    assert retried == [1]
+
+
+async def test_a_cancelled_job_tells_who_waits_for_it(pool: Pool, database: str) -> None:
+    jobs = real(pool, TickingClock()).jobs
+    (enqueued,) = await jobs.enqueue([new("a", awaited=True)])
+    notifications, told = Notifications(database, [DONE_CHANNEL]), trio.Event()
+    notifications.on(DONE_CHANNEL, lambda payload: told.set() if payload == str(enqueued.id) else None)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(notifications.run)
+        await jobs.cancel(JobFilter(ids=[enqueued.id]))
+        with trio.fail_after(10):
+            await told.wait()
+        nursery.cancel_scope.cancel()

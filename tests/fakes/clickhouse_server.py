@@ -97,10 +97,10 @@ def _bytes(blocks: Any) -> Iterator[bytes]:
 
 
 @contextmanager
-def clickhouse_server(folder: Path) -> Iterator[str]:
-    """Serves the engine's `folder`, which this process has open; gives the URL."""
+def clickhouse_server(folder: Path, port: int = 0) -> Iterator[str]:
+    """Serves the engine's `folder`, which this process has open; gives the URL. Port 0: any free one."""
     handler = type("Handler", (_Handler,), {"folder": folder})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

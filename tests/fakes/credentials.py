@@ -1,6 +1,5 @@
 """The credentials port in memory. Passes tests/contract/test_credentials.py."""
 
-import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from gcc.sources.credentials import Credential, Lent, choose
 class _Row:
     credential: Credential
     enabled: bool = True
-    disabled_till: dt.datetime | None = None
+    ready_at: float | None = None  # of Trio's clock
 
 
 class FakeCredentials:
@@ -27,18 +26,18 @@ class FakeCredentials:
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
         await trio.lowlevel.checkpoint()
         rows = [row for row in self._rows.values() if row.credential.source == source and row.enabled]
-        lent = [Lent(row.credential, row.disabled_till) for row in rows]
-        return choose(source, lent, self._clock.now(), self._clock.rng, without)
+        lent = [Lent(row.credential, row.ready_at) for row in rows]
+        return choose(source, lent, trio.current_time(), self._clock.rng, without)
 
-    async def disable(self, credential: Credential, *, until: dt.datetime | None, reason: str) -> None:
+    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> None:
         await trio.lowlevel.checkpoint()
         row = self._rows.get((credential.source, credential.handle))
         if row is None or row.credential.secret != credential.secret:
             return
-        if until is None:
+        if rest_s is None:
             row.enabled = False
-        elif row.disabled_till is None or row.disabled_till < until:
-            row.disabled_till = until
+        else:
+            row.ready_at = max(row.ready_at or 0.0, trio.current_time() + rest_s)
 
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
         await trio.lowlevel.checkpoint()

@@ -1,23 +1,53 @@
-"""What a database remembers, in memory: it outlives the actors that use it, like the real one.
+"""What a database remembers, in memory (`Database`), and one process's way to it (`Connection`).
 
-A change is made between two checkpoints, so it is whole or it is not; `commit` is where a simulation may
-let a connection break: before the change (nothing happened) or after it (it happened, the caller is not told).
+The database outlives the processes that use it, like the real one. A change is made between two checkpoints, so
+it is whole or it is not; a connection may break before the change (nothing happened) or after it (it happened,
+the caller is not told). Beside the rows it keeps indexes, so that no call looks at rows it has no business with:
+`place`, `lease` and the methods of `Line` keep them right: nothing else sets a status, due_at or lease_until.
+
+Watchers are told of each change while it is made; one that raises does so out of the very step that was wrong:
+
+    enqueued        Job             a new row
+    raised          Job             an unfinished job was wanted again, more urgently
+    claimed         Job             its new attempt has the lease
+    completed       (Job, Crawl)
+    failed          (Job, Failure)  PENDING again or FAILED
+    released        Job             given back by its holder
+    extended        Job             its holder prolonged the lease
+    rescued         Job             its lease ended: PENDING again or FAILED
+    expired         Job
+    retried         Job             by hand: PENDING again
+    cancelled       Job             by hand
+    emitted         Frame           into the outbox
+    relayed         QueueRow        out of the outbox into a queue; told once for each bound queue
+    taken           list[QueueRow]  leased to one consumer by one take
+    duplicated      QueueRow        a fault: ready again although its lease lives; told before `taken`
+    acknowledged    QueueRow        gone
+    given back      QueueRow        ready again
+    buried          DeadLetter      a new letter; of queue "unroutable": its frame has left the outbox
+
+Jobs are told of as they are after the change. Calls that change nothing (a lease that is over, a burial done
+again) are not told of. FakeEventStore has watchers of its own.
 """
 
 import datetime as dt
 import uuid
-from collections.abc import Awaitable, Callable
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import trio
 
-from gcc.channels.message import Binding, Frame
+from gcc.channels.message import Frame, Route
 from gcc.clock import Clock
+from gcc.errors import Transient
 from gcc.sources.snapshot import ProfileSnapshot
-from gcc.stores.jobs import Job
+from gcc.stores.jobs import FINAL, Job, JobStatus
+from tests.fakes.pile import Pile
 
 T = TypeVar("T")
+Watcher = Callable[[str, Any], None]
 
 
 async def steady() -> None:
@@ -25,19 +55,26 @@ async def steady() -> None:
     await trio.lowlevel.checkpoint()
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class JobRow:
     job: Job
     key: str
     due_at: dt.datetime
     lease_until: dt.datetime | None = None
-    data: dict[str, str] | None = None
+    data: dict[str, Any] | None = None
     events: int = 0
-    awaited: bool = False
+    lost: int = 0  # times its lease ended without a word
 
 
-@dataclass
+class OutboxRow(NamedTuple):
+    frame: Frame
+    created_at: dt.datetime
+
+
+@dataclass(eq=False, slots=True)
 class QueueRow:
+    """`created_at` is when the frame was committed to the outbox; `lease_until` None: nobody has it."""
+
     id: int
     queue: str
     frame: Frame
@@ -46,30 +83,154 @@ class QueueRow:
     deliveries: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     queue: str
     body: bytes
     events: int
     reason: str
+    frame: Frame
+
+
+class Line:
+    """The index of one queue: its rows by what comes next for them, and its depth in events."""
+
+    def __init__(self) -> None:
+        self.ready: Pile[QueueRow] = Pile()  # by id
+        self.leased: Pile[QueueRow] = Pile()  # by lease_until
+        self.delayed: Pile[QueueRow] = Pile()  # by when they get ready
+        self.all: Pile[QueueRow] = Pile()  # by created_at
+        self.events = 0
+        self.held = 0  # the part of `events` that is leased
+
+    def add(self, row: QueueRow, ready_at: dt.datetime | None = None) -> None:
+        self.all.put(row, row.created_at)
+        self.events += row.frame.events
+        if ready_at is None:
+            self.ready.put(row, row.id)
+        else:
+            self.delayed.put(row, ready_at)
+
+    def lease(self, row: QueueRow, until: dt.datetime) -> None:
+        """Only of a ready row."""
+        self.ready.remove(row)
+        self.leased.put(row, until)
+        row.lease_until = until
+        row.deliveries += 1
+        self.held += row.frame.events
+
+    def end_lease(self, row: QueueRow) -> None:
+        if row.lease_until is not None:
+            row.lease_until = None
+            self.held -= row.frame.events
+            self.leased.remove(row)
+            self.ready.put(row, row.id)
+
+    def remove(self, row: QueueRow) -> None:
+        self.end_lease(row)
+        self.ready.remove(row)
+        self.all.remove(row)
+        self.events -= row.frame.events
+
+    def ripen(self, now: dt.datetime) -> None:
+        """Make ready what was leased or delayed until before `now`."""
+        for row in self.leased.pop_while(lambda until: until < now):
+            self.end_lease(row)
+        for row in self.delayed.pop_while(lambda ready_at: ready_at < now):
+            self.ready.put(row, row.id)
 
 
 @dataclass
 class Database:
+    """All rows, finished jobs too, and their indexes. `clock` is the database's own: leases go by it."""
+
     clock: Clock
-    before: Callable[[], Awaitable[None]] = field(default=steady)
-    after: Callable[[], Awaitable[None]] = field(default=steady)
+    watchers: list[Watcher] = field(default_factory=list)
     jobs: dict[uuid.UUID, JobRow] = field(default_factory=dict)
+    events: int = 0  # the sum of `events` of all jobs
     profiles: dict[tuple[str, str], ProfileSnapshot] = field(default_factory=dict)
-    outbox: list[Frame] = field(default_factory=list)
-    bindings: set[Binding] = field(default_factory=set)
+    outbox: deque[OutboxRow] = field(default_factory=deque)
+    routes: dict[Route, list[str]] = field(default_factory=dict)  # the queues bound to it, ordered
     queues: dict[int, QueueRow] = field(default_factory=dict)
     dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
     sequence: int = 0
 
+    # indexes
+    unfinished: dict[str, JobRow] = field(default_factory=dict)  # by key; empty: every job has ended
+    due: defaultdict[str, Pile[JobRow]] = field(default_factory=lambda: defaultdict(Pile))  # of a flow, by urgency
+    later: defaultdict[str, Pile[JobRow]] = field(default_factory=lambda: defaultdict(Pile))  # of a flow, by due_at
+    leased: Pile[JobRow] = field(default_factory=Pile)  # by lease_until
+    expiring: Pile[JobRow] = field(default_factory=Pile)  # PENDING ones by expires_at
+    lines: defaultdict[str, Line] = field(default_factory=lambda: defaultdict(Line))  # of a queue
+
+    def tell(self, what: str, of: Any) -> None:
+        for watcher in self.watchers:
+            watcher(what, of)
+
+    def place(self, row: JobRow) -> None:
+        """Put a job where its status says; to be called after a change of its status, due_at or priority."""
+        job = row.job
+        for pile in (self.due[job.flow], self.later[job.flow], self.leased, self.expiring):
+            pile.remove(row)
+        if job.status is JobStatus.PENDING:
+            self.later[job.flow].put(row, row.due_at)
+            self.expiring.put(row, job.expires_at)
+        elif job.status is JobStatus.PROCESSING:
+            self.leased.put(row, row.lease_until)
+        if job.status in FINAL:
+            self.unfinished.pop(row.key, None)
+        else:
+            self.unfinished[row.key] = row
+
+    def lease(self, row: JobRow, until: dt.datetime) -> None:
+        """Only of a PROCESSING row: another end of its lease."""
+        row.lease_until = until
+        self.leased.put(row, until)
+
+    def due_now(self, flow: str) -> Pile[JobRow]:
+        """The PENDING jobs of `flow` that are due, most urgent first; some may be past their expiry."""
+        due, now = self.due[flow], self.clock.now()
+        for row in self.later[flow].pop_while(lambda due_at: due_at <= now):
+            due.put(row, (-row.job.priority, row.job.created_at, row.job.id.int))  # a UUID compares slowly
+        return due
+
+    def emit(self, frames: Iterable[Frame]) -> None:
+        """Put frames into the outbox, as part of the change that is being made."""
+        now = self.clock.now()
+        for frame in frames:
+            self.outbox.append(OutboxRow(frame, now))
+            self.tell("emitted", frame)
+
+    def bury(self, key: str, letter: DeadLetter) -> None:
+        """Keep a dead letter, once."""
+        if key not in self.dead_letters:
+            self.dead_letters[key] = letter
+            self.tell("buried", letter)
+
+
+class Connection:
+    """One process's way to the database; `before` and `after` may sleep, and raise Transient."""
+
+    def __init__(
+        self,
+        database: Database,
+        before: Callable[[], Awaitable[None]] = steady,
+        after: Callable[[], Awaitable[None]] = steady,
+    ) -> None:
+        self.database = database
+        self.before = before
+        self.after = after
+        self._killed = False
+
     async def commit(self, change: Callable[[], T]) -> T:
         """Run `change` at once, with the network's two chances to fail around it."""
         await self.before()
+        if self._killed:
+            raise Transient("the process was killed: it reaches the database no more")
         result = change()
         await self.after()
         return result
+
+    def kill(self) -> None:
+        """The process is dead: whatever its tasks still try, shielded or not, changes nothing."""
+        self._killed = True

@@ -1,18 +1,43 @@
 """ClickHouse as a sinker sees it, and dead letters, in memory; tests/contract holds them to the real ones."""
 
 import hashlib
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from gcc.channels.message import Frame
 from gcc.errors import Permanent
-from tests.fakes.database import Database, DeadLetter, steady
+from tests.fakes.database import Connection, DeadLetter, Watcher, steady
+
+WINDOW_INSERTS = 1000  # a table remembers the tokens of as many inserts
+
+
+class _Row(msgspec.Struct):
+    event_id: str
+
+
+_decode = msgspec.json.Decoder(_Row).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """An insert as watchers see it: `rows` by event_id; `same_content` False: its token had named other bytes."""
+
+    table: str
+    token: str
+    rows: dict[str, bytes]
+    same_content: bool = True
 
 
 class FakeEventStore:
-    """Tables of rows by event_id (replacing), with the window of insert tokens. `before` and `after` may fail."""
+    """Tables of rows by event_id (replacing), with the window of insert tokens. `before` and `after` may fail.
+
+    Watchers are told, as the change is made, of ("stored", Insert), and of ("dropped", Insert) when its token is in
+    the window: a token names frozen content, so other content under it vanishes silently, as in ClickHouse.
+    `keep_lines` False keeps the ids alone (lines are b""), for runs too large to keep all.
+    """
 
     def __init__(
         self,
@@ -20,34 +45,49 @@ class FakeEventStore:
         *,
         before: Callable[[], Awaitable[None]] = steady,
         after: Callable[[], Awaitable[None]] = steady,
+        keep_lines: bool = True,
     ) -> None:
-        self.tables: dict[str, dict[str, bytes]] = {table: {} for table in tables}
+        self.tables: dict[str, dict[str, bytes]] = {table: {} for table in sorted(tables)}
         self.rows_inserted = 0
-        self._tokens: dict[str, set[str]] = defaultdict(set)
+        self.watchers: list[Watcher] = []
+        self._content_of: dict[str, OrderedDict[str, bytes]] = defaultdict(OrderedDict)  # of a table: by token
         self._before = before
         self._after = after
+        self._keep_lines = keep_lines
 
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         await self._before()
         if table not in self.tables:
             raise Permanent(f"table {table} does not exist")
         try:
-            lines = [line for line in body.split(b"\n") if line.strip()]
-            rows = {str(msgspec.json.decode(line, type=dict)["event_id"]): line for line in lines}
-        except (msgspec.MsgspecError, KeyError) as error:
+            rows = {_decode(line).event_id: line for line in body.split(b"\n") if line.strip()}
+        except msgspec.MsgspecError as error:
             raise Permanent(f"{table}: {error}") from error
-        if token not in self._tokens[table]:  # a token names frozen content: other content is dropped with it
-            self._tokens[table].add(token)
-            self.tables[table].update(rows)
-            self.rows_inserted += len(rows)
+        self._insert(table, rows, token, hashlib.sha256(body).digest())
         await self._after()
+
+    def _insert(self, table: str, rows: dict[str, bytes], token: str, content: bytes) -> None:
+        known = self._content_of[table]
+        if token in known:
+            self._tell("dropped", Insert(table, token, rows, same_content=known[token] == content))
+            return
+        known[token] = content
+        if len(known) > WINDOW_INSERTS:
+            known.popitem(last=False)
+        self.tables[table].update(rows if self._keep_lines else dict.fromkeys(rows, b""))
+        self.rows_inserted += len(rows)
+        self._tell("stored", Insert(table, token, rows))
+
+    def _tell(self, what: str, insert: Insert) -> None:
+        for watcher in self.watchers:
+            watcher(what, insert)
 
 
 class FakeDeadLetters:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
         key = f"{frame.id}:{queue}:{hashlib.sha256(body).hexdigest()}"
-        letter = DeadLetter(queue, body, events, reason)
-        await self._database.commit(lambda: self._database.dead_letters.setdefault(key, letter))
+        letter = DeadLetter(queue, body, events, reason, frame)
+        await self._connection.commit(lambda: self._connection.database.bury(key, letter))

@@ -3,68 +3,102 @@
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gcc.channels.memory import Signal
-from gcc.channels.message import Frame, frames
+from gcc.channels.message import Frame, Route
+from gcc.channels.message import frames as packed
 from gcc.errors import LeaseLost
-from gcc.stores.jobs import FINAL, MOVES, Crawl, Enqueued, Failure, Job, JobStatus, NewJob, StatusEvent
-from tests.fakes.database import Database, JobRow
+from gcc.stores.jobs import (
+    CANCELLABLE,
+    MOVES,
+    RETRYABLE,
+    Crawl,
+    Enqueued,
+    Failure,
+    FoundJob,
+    Job,
+    JobFilter,
+    JobStatus,
+    NewJob,
+    StatusEvent,
+)
+from tests.fakes.database import Connection, JobRow
 
 
 class FakeJobs:
+    """One process's jobs port. Every change of a status goes through `_move`, its events through `_emit`."""
+
     def __init__(
-        self, database: Database, status_event: StatusEvent, *, lease_s: float, attempts_max: int,
+        self, connection: Connection, status_event: StatusEvent, *, lease_s: float, lost_max: int,
         outbox_written: Signal,
     ) -> None:  # fmt: skip
-        self._database = database
-        self._clock = database.clock
+        self._connection = connection
+        self._database = connection.database
+        self._clock = connection.database.clock
         self._status_event = status_event
         self._lease_s = lease_s
-        self._attempts_max = attempts_max
+        self._lost_max = lost_max
         self._outbox_written = outbox_written
         self._wakeups: dict[str, Signal] = defaultdict(Signal)
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        answer = await self._database.commit(lambda: [self._enqueue(job) for job in jobs])
-        self._outbox_written.set()
-        for job in jobs:
-            self._wakeups[job.flow].set()
+        keys = [job.key for job in jobs if job.key]
+        if len(set(keys)) != len(keys):
+            raise ValueError("enqueue: two jobs of one call share a key")
+
+        def change() -> list[Enqueued]:
+            waiting = [self._database.unfinished.get(job.key) if job.key else None for job in jobs]
+            rows = [self._again(row, new) if row else self._add(new) for row, new in zip(waiting, jobs, strict=True)]
+            inserted = [row is None for row in waiting]
+            self._emit([row.job for row, is_new in zip(rows, inserted, strict=True) if is_new])
+            return [Enqueued(row.job.id, is_new) for row, is_new in zip(rows, inserted, strict=True)]
+
+        answer = await self._connection.commit(change)
+        self._wake(job.flow for job in jobs)
         return answer
 
-    def _enqueue(self, new: NewJob) -> Enqueued:
+    def _add(self, new: NewJob) -> JobRow:
         now = self._clock.now()
-        for row in self._database.jobs.values():
-            if new.key is not None and row.key == new.key and row.job.status not in FINAL:
-                if new.priority > row.job.priority:
-                    row.job = replace(row.job, priority=new.priority)
-                    row.due_at = now
-                return Enqueued(row.job.id, False)
         job = Job(
-            self._clock.new_id(), new.flow, new.platform, dict(new.params), new.priority, 0, 0, 0,
+            self._clock.new_id(), new.flow, new.platform, dict(new.params), new.priority, 0, 0, 1,
             JobStatus.PENDING, now, None, now + dt.timedelta(seconds=new.ttl_s), new.awaited,
         )  # fmt: skip
-        row = self._database.jobs[job.id] = JobRow(job, new.key or f"once:{job.id}", due_at=now)
-        self._tell(row, None)
-        return Enqueued(job.id, True)
+        row = self._database.jobs[job.id] = JobRow(job, new.key or f"once:{job.id}", due_at=now, events=1)
+        self._database.events += 1
+        self._database.place(row)
+        self._database.tell("enqueued", job)
+        return row
+
+    def _again(self, row: JobRow, new: NewJob) -> JobRow:
+        """The unfinished job that is wanted again gets more urgent, if that is asked for."""
+        more_urgent = new.priority > row.job.priority
+        row.job = replace(row.job, priority=max(new.priority, row.job.priority), awaited=new.awaited or row.job.awaited)
+        if more_urgent:
+            row.due_at = self._clock.now()
+            self._database.place(row)
+            self._database.tell("raised", row.job)
+        return row
 
     async def claim(self, flow: str, limit: int) -> list[Job]:
-        return await self._database.commit(lambda: self._claim(flow, limit))
+        def change() -> list[Job]:
+            now, due = self._clock.now(), self._database.due_now(flow)
+            jobs: list[Job] = []
+            while due and len(jobs) < limit:
+                row = due.pop()
+                if row.job.expires_at > now:  # else it is for expire()
+                    job = self._move(row, JobStatus.PROCESSING, attempt=row.job.attempt + 1, picked_at=now)
+                    self._database.tell("claimed", job)
+                    jobs.append(job)
+            self._emit(jobs)
+            return jobs
 
-    def _claim(self, flow: str, limit: int) -> list[Job]:
-        now = self._clock.now()
-        due = [
-            row
-            for row in self._database.jobs.values()
-            if row.job.flow == flow and row.job.status is JobStatus.PENDING and row.due_at <= now < row.job.expires_at
-        ]
-        due.sort(key=lambda row: (-row.job.priority, row.job.created_at, row.job.id))
-        for row in due[:limit]:
-            row.lease_until = now + dt.timedelta(seconds=self._lease_s)
-            row.job = replace(row.job, attempt=row.job.attempt + 1, picked_at=now)
-            self._move(row, JobStatus.PROCESSING)
-        return [row.job for row in due[:limit]]
+        jobs = await self._connection.commit(change)
+        if jobs:
+            self._outbox_written.set()
+        return jobs
 
     async def wait(self, flow: str, timeout_s: float) -> None:
         await self._wakeups[flow].wait(timeout_s)
@@ -77,83 +111,129 @@ class FakeJobs:
                 old = self._database.profiles.get(key)
                 if old is None or crawl.profile.at >= old.at:
                     self._database.profiles[key] = crawl.profile
-            row.events += crawl.events
             row.data = dict(crawl.data)
-            self._database.outbox.extend(crawl.frames)
-            self._move(row, JobStatus.COMPLETE)
+            ended = self._move(row, JobStatus.COMPLETE, crawled_events=crawl.events)
+            self._database.tell("completed", (ended, crawl))
+            self._emit([ended], also=crawl.frames)
 
-        await self._database.commit(change)
+        await self._connection.commit(change)
         self._outbox_written.set()
 
     async def fail(self, job: Job, failure: Failure) -> None:
         def change() -> None:
             row = self._held(job)
             row.data = failure.as_data()
-            row.job = replace(row.job, retry_count=row.job.retry_count + 1)
-            self._database.outbox.extend(failure.frames)
+            retries = row.job.retry_count + 1
             if failure.retry_after_s is None:
-                self._move(row, JobStatus.FAILED, failure.reason)
+                ended = self._move(row, JobStatus.FAILED, retry_count=retries)
             else:
-                row.due_at = self._clock.now() + dt.timedelta(seconds=failure.retry_after_s)
-                self._move(row, JobStatus.PENDING, failure.reason)
+                ended = self._move(row, JobStatus.PENDING, due_in_s=failure.retry_after_s, retry_count=retries)
+            self._database.tell("failed", (ended, failure))
+            self._emit([ended], failure.reason, also=failure.frames)
 
-        await self._database.commit(change)
+        await self._connection.commit(change)
         self._outbox_written.set()
 
     async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
         def change() -> None:
-            self._database.outbox.extend(frames)
-            for job in jobs:
-                if self._is_ours(job):
-                    row = self._database.jobs[job.id]
-                    row.due_at = self._clock.now() + dt.timedelta(seconds=after_s)
-                    self._move(row, JobStatus.PENDING, "given back")
+            rows = [self._database.jobs[job.id] for job in jobs if self._is_ours(job)]
+            released = [self._move(row, JobStatus.PENDING, due_in_s=after_s) for row in rows]
+            for job in released:
+                self._database.tell("released", job)
+            self._emit(released, "given back", also=frames if released else ())
 
-        await self._database.commit(change)
-        for job in jobs:
-            self._wakeups[job.flow].set()
-        self._outbox_written.set()
+        if jobs:
+            await self._connection.commit(change)
+            self._wake(job.flow for job in jobs)
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         def change() -> set[uuid.UUID]:
-            ours = [job for job in jobs if self._is_ours(job)]
-            for job in ours:
-                self._database.jobs[job.id].lease_until = self._clock.now() + dt.timedelta(seconds=self._lease_s)
-            return {job.id for job in ours}
+            rows = [self._database.jobs[job.id] for job in jobs if self._is_ours(job)]
+            lease_until = self._in(self._lease_s)
+            for row in rows:
+                self._database.lease(row, lease_until)
+                self._database.tell("extended", row.job)
+            return {row.job.id for row in rows}
 
-        return await self._database.commit(change)
+        return await self._connection.commit(change)
 
     async def rescue(self) -> int:
         def change() -> list[Job]:
             now = self._clock.now()
-            lost = [row for row in self._database.jobs.values() if row.lease_until and row.lease_until < now]
-            for row in lost:
-                row.due_at = now
-                worn_out = row.job.attempt >= self._attempts_max
-                self._move(row, JobStatus.FAILED if worn_out else JobStatus.PENDING, "lease ended")
-            return [row.job for row in lost]
+            lost = self._database.leased.pop_while(lambda lease_until: lease_until < now)
+            rescued = [self._rescued(row) for row in lost]
+            for job in rescued:
+                self._database.tell("rescued", job)
+            self._emit(rescued, "lease ended")
+            return rescued
 
-        return self._woken(await self._database.commit(change))
+        rescued = await self._connection.commit(change)
+        self._wake(job.flow for job in rescued)
+        return len(rescued)
+
+    def _rescued(self, row: JobRow) -> Job:
+        row.lost += 1
+        if row.lost < self._lost_max:
+            return self._move(row, JobStatus.PENDING, due_in_s=0.0)
+        row.data = {"code": "WORKER_LOST", "reason": f"lost its worker {row.lost} times"}
+        return self._move(row, JobStatus.FAILED)
 
     async def expire(self) -> int:
         def change() -> list[Job]:
             now = self._clock.now()
-            old = [
-                row
-                for row in self._database.jobs.values()
-                if row.job.status is JobStatus.PENDING and row.job.expires_at < now
-            ]
-            for row in old:
-                self._move(row, JobStatus.EXPIRED, "expired")
-            return [row.job for row in old]
+            expired = []
+            for row in self._database.expiring.pop_while(lambda expires_at: expires_at < now):
+                row.data = {"code": "EXPIRED", "reason": "was not claimed before its expiry"}
+                expired.append(self._move(row, JobStatus.EXPIRED))
+                self._database.tell("expired", row.job)
+            self._emit(expired, "expired")
+            return expired
 
-        return self._woken(await self._database.commit(change))
+        expired = await self._connection.commit(change)
+        self._wake(job.flow for job in expired)
+        return len(expired)
 
-    def _woken(self, jobs: list[Job]) -> int:
+    async def end_leases(self) -> None:
+        """Make everything that is PROCESSING due for rescue."""
+
+        def change() -> None:
+            for row in list(self._database.unfinished.values()):
+                if row.job.status is JobStatus.PROCESSING:
+                    self._database.lease(row, self._in(-1.0))
+
+        await self._connection.commit(change)
+
+    def _move(
+        self, row: JobRow, status: JobStatus, *, due_in_s: float | None = None, crawled_events: int = 0, **changes: Any
+    ) -> Job:
+        """Give the row another status, with `changes` to its Job and the index kept right; the caller emits it."""
+        assert status in MOVES.get(row.job.status, ()), f"{row.job.status} -> {status}"
+        row.job = replace(row.job, status=status, seq=row.job.seq + 1, **changes)
+        row.lease_until = self._in(self._lease_s) if status is JobStatus.PROCESSING else None
+        if due_in_s is not None:
+            row.due_at = self._in(due_in_s)
+        row.events += 1 + crawled_events
+        self._database.events += 1 + crawled_events
+        self._database.place(row)
+        return row.job
+
+    def _emit(self, jobs: Sequence[Job], reason: str | None = None, *, also: Iterable[Frame] = ()) -> None:
+        """Into the outbox: frames of the same transaction, and the status events of `jobs`."""
+        self._database.emit(also)
+        lines: dict[Route, list[bytes]] = defaultdict(list)
         for job in jobs:
-            self._wakeups[job.flow].set()
+            route, line = self._status_event(job, reason)
+            lines[route].append(line)
+        for route, some in lines.items():
+            self._database.emit(packed(route, some, self._clock.new_id))
+
+    def _wake(self, flows: Iterable[str]) -> None:
+        for flow in set(flows):
+            self._wakeups[flow].set()
         self._outbox_written.set()
-        return len(jobs)
+
+    def _in(self, seconds: float) -> dt.datetime:
+        return self._clock.now() + dt.timedelta(seconds=seconds)
 
     def _is_ours(self, job: Job) -> bool:
         row = self._database.jobs[job.id]
@@ -164,15 +244,64 @@ class FakeJobs:
             raise LeaseLost(f"job {job.id} attempt {job.attempt} is over")
         return self._database.jobs[job.id]
 
-    def _move(self, row: JobRow, status: JobStatus, reason: str | None = None) -> None:
-        assert status in MOVES[row.job.status], f"{row.job.status} -> {status}"
-        if status is not JobStatus.PROCESSING:
-            row.lease_until = None
-        row.job = replace(row.job, status=status)
-        self._tell(row, reason)
+    # What people ask for; here each change is one transaction, however large.
 
-    def _tell(self, row: JobRow, reason: str | None) -> None:
-        row.job = replace(row.job, seq=row.job.seq + 1)
-        row.events += 1
-        route, line = self._status_event(row.job, reason)
-        self._database.outbox.extend(frames(route, [line], self._clock.new_id))
+    async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
+        return len(await self._connection.commit(lambda: self._matching(wanted, among)[: wanted.limit]))
+
+    async def find(self, wanted: JobFilter) -> list[FoundJob]:
+        rows = await self._connection.commit(lambda: self._matching(wanted, tuple(JobStatus)))
+        return [_found(row) for row in rows[::-1][: wanted.limit]]
+
+    async def retry(self, wanted: JobFilter) -> int:
+        def change() -> list[Job]:
+            retried: list[Job] = []
+            for row in self._matching(wanted, RETRYABLE):
+                if row.key not in self._database.unfinished and len(retried) != wanted.limit:
+                    now, ttl = self._clock.now(), row.job.expires_at - row.job.created_at
+                    row.data, row.lost = None, 0
+                    anew = {"retry_count": 0, "created_at": now, "expires_at": now + ttl}
+                    retried.append(self._move(row, JobStatus.PENDING, due_in_s=0.0, **anew))
+                    self._database.tell("retried", row.job)
+            self._emit(retried, "retried by hand")
+            return retried
+
+        retried = await self._connection.commit(change)
+        self._wake(job.flow for job in retried)
+        return len(retried)
+
+    async def cancel(self, wanted: JobFilter) -> int:
+        def change() -> list[Job]:
+            cancelled: list[Job] = []
+            for row in self._matching(wanted, CANCELLABLE)[: wanted.limit]:
+                row.data = {"code": "CANCELLED", "reason": "cancelled by hand"}
+                cancelled.append(self._move(row, JobStatus.CANCELLED))
+                self._database.tell("cancelled", row.job)
+            self._emit(cancelled, "cancelled by hand")
+            return cancelled
+
+        cancelled = await self._connection.commit(change)
+        self._wake(job.flow for job in cancelled)
+        return len(cancelled)
+
+    def _matching(self, wanted: JobFilter, among: Collection[JobStatus]) -> list[JobRow]:
+        """In order of id."""
+        assert wanted.since is None, "this fake does not remember when jobs ended"
+        statuses = wanted.statuses(among)
+        return [
+            row
+            for _, row in sorted(self._database.jobs.items())
+            if row.job.status in statuses
+            and wanted.flow in (None, row.job.flow)
+            and wanted.code in (None, (row.data or {}).get("code"))
+            and wanted.key in (None, row.key)
+            and (wanted.ids is None or row.job.id in wanted.ids)
+        ]
+
+
+def _found(row: JobRow) -> FoundJob:
+    job, data = row.job, row.data or {}
+    return FoundJob(
+        job.id, job.flow, job.platform, job.params, row.key, job.status, job.priority, job.attempt, job.retry_count,
+        job.created_at, row.due_at, None, job.expires_at, data.get("code"), data.get("reason"),
+    )  # fmt: skip

@@ -8,21 +8,34 @@ from dataclasses import dataclass, field, replace
 import httpx
 import trio
 
+from gcc.actors.gates import Gates
 from gcc.channels.exchange import QueueDepth
-from gcc.channels.memory import Channels, ChannelUse
+from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.clock import SystemClock
 from gcc.config import Bind
 from gcc.errors import Transient
 from gcc.metrics import Metrics
+from gcc.pipelines.events.emit import StatusEvents
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Board, State
+from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.web import serving
 from gcc.web.ops.app import ops_app
+from gcc.web.ops.operations import PAUSABLE, Operations
 from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
+from tests.fakes.controls import FakeControls
+from tests.fakes.database import Connection, Database
+from tests.fakes.jobs import FakeJobs
 
 TOKEN = "a-token-of-the-tests"
 STAGES = ("intake", "scrapers", "relay", "sinkers", "web")
+ROLE_STAGES = {
+    "scraper": ("intake", "scrapers"),
+    "relay": ("relay",),
+    "sinker": ("sinkers",),
+    "analytics": ("intake",),
+    "web": ("web",),
+}
 INSTAGRAM, YOUTUBE = "refresh_profile_by_handle", "refresh_yt_profiles"
 ACTORS = {
     "stores/postgres": State.RUNNING,
@@ -57,6 +70,8 @@ class World:
     drain: Drain = field(default_factory=lambda: Drain(STAGES, 20.0))
     state: str = "ready"
     asked: list[tuple[str | None, str]] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
+    controls: FakeControls = field(default_factory=FakeControls)
     counts_down: bool = False
     urls: dict[str, str] = field(default_factory=lambda: {"gateway": "http://127.0.0.1:8009"})
     counts: Counts = field(
@@ -78,6 +93,15 @@ class World:
     )
 
     def __post_init__(self) -> None:
+        clock = SystemClock()
+        self.connection = Connection(Database(clock))
+        self.jobs = FakeJobs(self.connection, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
+        self.gates = Gates(self.controls, Board(clock.now).actor("controls"), clock)
+        self.controls.told = self.gates.woken
+        self.gates.concurrency(INSTAGRAM, 16)
+        self.gates.concurrency(YOUTUBE, 8)
+        self.roles = {name: Drain(stages, 20.0, within=self.drain) for name, stages in ROLE_STAGES.items()}
+        self._reopened: dict[str, trio.Event] = {}
         for name, state in ACTORS.items():
             self.board.actor(name).state = state
         self.channels = Channels()
@@ -104,6 +128,41 @@ class World:
         if role is None:
             self.state = "draining"
             self.drain.request(reason)
+        else:
+            self.roles[role].request(reason)
+
+    def resume_role(self, role: str) -> None:
+        self.resumed.append(role)
+        if self.roles[role].state == "drained":
+            self.roles[role].reopen()
+            self._reopened[role].set()
+
+    async def work(self) -> None:
+        """What the actors and roles do by themselves: wait at their gates, drain and work again."""
+
+        async def pass_gate(actor: Actor) -> None:
+            gate = self.gates.gate(actor.name)
+            while True:
+                await gate.passed(self.drain.stage("intake"), actor)
+                await gate.changed.wait()
+
+        async def drain_role(name: str) -> None:
+            while True:
+                await self.roles[name].run()
+                self._reopened[name] = trio.Event()
+                await self._reopened[name].wait()
+
+        async with trio.open_nursery() as nursery:
+            for name in set(PAUSABLE.values()) & set(ACTORS):
+                nursery.start_soon(pass_gate, self.board.actor(name))
+            for role in self.roles:
+                nursery.start_soon(drain_role, role)
+
+    def operations(self) -> Operations:
+        return Operations(
+            self.controls, self.jobs, self.gates, SystemClock(), request_drain=self.request_drain,
+            resume_role=self.resume_role,
+        )  # fmt: skip
 
     async def count(self) -> Counts:
         await trio.lowlevel.checkpoint()
@@ -133,10 +192,11 @@ class World:
             counts=self.count,
             metrics=self.metrics,
             state=lambda: self.state,
-            request_drain=self.request_drain,
             drain=self.drain,
             clock=SystemClock(),
             urls=self.urls,
+            roles=self.roles,
+            gates=self.gates,
         )
 
     def set_counts(self, **changes: object) -> None:
@@ -168,13 +228,15 @@ async def ops_port(world: World, *, port: int = 0, token: str = TOKEN, past_s: i
     composer = Composer(world.platform())
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
-    app = ops_app(composer, token=token, draining=draining)
+    app = ops_app(composer, world.operations(), token=token, draining=draining)
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:
         await serving.serve(app, Bind(port=port), key="ops.port", draining=draining, grace_s=5, task_status=task_status)
         returned.set()
 
     async with trio.open_nursery() as nursery:
+        await nursery.start(world.gates.run)
+        nursery.start_soon(world.work)
         await nursery.start(composer.run)
         url = await nursery.start(run)
         world.urls["ops"] = url

@@ -3,18 +3,25 @@
 With SHOTS_DIR=DIR the screens are kept there for people to look at.
 """
 
+import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 import trio
 
+from gcc.clock import SystemClock
+from gcc.stores.controls import Action
+from gcc.stores.jobs import Failure, JobStatus, NewJob
 from gcc.supervisor.lifecycle import State
+from gcc.supervisor.watchdog import Watchdog
 from tests.chromium import Page, chromium, skip_without_chromium
-from tests.integration.ops_platform import TOKEN, World, ops_port
+from tests.integration.ops_platform import TOKEN, YOUTUBE, World, ops_port
 
 ACTIVE = "document.activeElement"
+SCRAPER = f"scraping/scraper {YOUTUBE}"
 
 
 @pytest.fixture
@@ -43,9 +50,14 @@ async def opened(page: Page, url: str, token: str = TOKEN) -> None:
     await page.until("location.search === '' && !!document.querySelector('#state')")
 
 
+def done(verb: str, target: str, why: str, things: int | None = None) -> Action:
+    clock = SystemClock()
+    return Action(clock.new_id(), clock.now(), "ann@desk", why, verb, target, things)
+
+
 def text(selector: str) -> str:
     """JavaScript for what stands there; '' where nothing is."""
-    return f"(document.querySelector({selector!r})?.innerText ?? '').replace(/\\s+/g, ' ')"
+    return f"(document.querySelector({selector!r})?.innerText ?? '').replace(/\\s+/g, ' ').trim()"
 
 
 async def test_it_shows_what_is_and_what_changes_without_asking_anybody_else(page: Page, world: World) -> None:
@@ -58,9 +70,14 @@ async def test_it_shows_what_is_and_what_changes_without_asking_anybody_else(pag
         assert tiles[1:] == ["Stored lag 2.4 s", "Waiting 652 jobs", "Failures / h 3 see errors", "In flight 24 jobs"]
         assert await page.js(text("#actor-events-sinker-post_log")) == "sinker post_log ! backoff 0 /s 2,000 41 s 2"
         flow = "[...document.querySelectorAll('.jobs tbody tr')].map((r) => r.innerText.replace(/\\s+/g, ' '))"
-        assert await page.js(flow) == ["refresh_profile_by_handle 412 16 571 1 0", "refresh_yt_profiles 240 8 752 0 0"]
+        assert await page.js(flow) == [
+            "refresh_profile_by_handle 16 412 16 571 1 0 0",
+            "refresh_yt_profiles 8 240 8 752 0 0 0",
+        ]
         assert await page.js("document.querySelectorAll('.plot canvas').length") == 2
-        assert await page.js("document.documentElement.scrollHeight <= innerHeight"), "one screen at 1280 x 800"
+        bottom = "Math.max(...['.summary', '.actors', '.side'].map((s) => {}.getBoundingClientRect().bottom))"
+        assert await page.js(f"{bottom.format('document.querySelector(s)')} <= innerHeight"), "one screen at 1280 x 800"
+        assert "Nobody has done anything yet" in await page.js(text(".log"))
         await shoot(page, "dashboard-light")
 
         world.set_counts(first_crawl=None, failures_last_hour=0, stored_lag_s=0.0)
@@ -82,11 +99,28 @@ async def test_it_fits_a_phone_and_follows_the_colour_scheme(page: Page, world: 
         await page.look(width=1280, height=800, scheme="dark")
         await page.until(f"{ground} !== {light[0]!r} && {drawing} !== {light[1]!r}")
         await shoot(page, "dashboard-dark")
+        await world.controls.record(done("pause", "scraping/scraper refresh_profile_by_handle", "the API wants a rest"))
+        await world.controls.record(
+            done("retry", "jobs flow=refresh_yt_profiles status=FAILED", "keys renewed", 12_345)
+        )
+        await page.until(f"{text('.log tbody')}.includes('12,345')")
         for width in (900, 360):
             await page.look(width=width, height=800)
             await page.until(f"innerWidth === {width} && {ground} === {light[0]!r}")
             assert await page.js("document.documentElement.scrollWidth") == width
             await shoot(page, f"dashboard-{width}", whole_page=True)
+        await page.js("document.querySelector('#actor-events-relay button').click()")
+        await page.until("!!document.querySelector('.buttons button')")
+        for opener in (".jobs .head button", ".buttons button", ".level button", ".chip", "button.drain"):
+            await page.js(f"document.querySelector('{opener}').click()")
+            await page.until(f"{ACTIVE}.matches('dialog input')")
+            dialog = "document.querySelector('dialog')"
+            box = f"{dialog}.getBoundingClientRect()"
+            fits = f"{box}.left >= 0 && {box}.right <= 360 && {dialog}.scrollWidth <= {dialog}.clientWidth"
+            assert await page.js(f"{fits} && document.documentElement.scrollWidth === 360"), opener
+            await shoot(page, f"dialog-360-{opener.strip('.').replace(' ', '').replace('.', '-')}")
+            await page.press("Escape")
+            await page.until("!document.querySelector('dialog').open")
         assert page.complaints == []
 
 
@@ -98,6 +132,8 @@ async def test_what_is_not_known_is_a_dash_and_not_a_zero(page: Page, world: Wor
         values = await page.js("[...document.querySelectorAll('.tile .big')].map((big) => big.innerText)")
         assert values[1:] == ["–", "–", "–", "–"]
         assert "Not counted yet" in await page.js(text(".jobs"))
+        flow = "document.querySelector('.jobs tbody tr').innerText.replace(/\\s+/g, ' ')"
+        assert await page.js(flow) == "refresh_profile_by_handle 16 – – – – – –"
         world.counts_down = False
         await page.until("document.querySelectorAll('.tile .big')[2].innerText === '652'")
 
@@ -143,13 +179,14 @@ async def test_the_drain_says_what_it_will_do_and_then_how_far_it_is(page: Page,
         assert world.asked == []
 
         await page.js("document.querySelector('button.drain').click()")
-        await page.until("document.querySelector('dialog').open && document.querySelector('#drain-now') !== null")
+        await page.until(f"{ACTIVE}.id === 'why'")
         with world.drain.stage("scrapers").member("scraper refresh_yt_profiles"):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(world.drain.run)
-                await page.js("document.querySelector('#drain-now').click()")
+                await page.write("moving house")
+                await page.js("document.querySelector('#confirm').click()")
                 await page.until(f"{text('dialog')}.includes('waits for scraper refresh_yt_profiles')")
-                assert world.asked == [(None, "asked for on the dashboard")]
+                assert world.asked == [(None, "asked for by dashboard: moving house")]
                 await page.until(f"{text('#state')} === 'Draining'")
                 await page.js("document.querySelector('dialog button').click()")
                 await shoot(page, "dashboard-draining")
@@ -172,6 +209,168 @@ async def test_it_works_by_keyboard(page: Page, world: World) -> None:
         await page.press("Enter")
         await page.until(f"{text('#actor-events-sinker-post_log-more')}.includes('Code 241, memory limit')")
         assert await page.js(f"{ACTIVE}.getAttribute('aria-expanded')") == "true"
+
+
+async def test_a_scraper_is_paused_and_resumed_by_keyboard_with_a_reason(page: Page, world: World) -> None:
+    row = "#actor-scraping-scraper-refresh_yt_profiles"
+    async with ops_port(world) as port:
+        await opened(page, port.url)
+        await page.until(f"{text('.jobs')}.includes('240')")
+        await page.js(f"document.querySelector('{row} .turn button').focus()")
+        await page.press("Enter")
+        await page.until(f"{ACTIVE}.id === 'why'")
+        told = await page.js(text("dialog"))
+        assert "The 8 it holds are finished. 240 waiting jobs stay PENDING" in told and "in every process" in told
+        await page.press("Enter")  # without a reason
+        assert await page.js(f"{ACTIVE}.id === 'why' && {ACTIVE}.validity.valueMissing")
+        assert world.controls.log == {}
+        await page.write("keys are being renewed, isn't it")
+        command = (
+            "python -m gcc.supervisor pause 'scraping/scraper refresh_yt_profiles' "
+            "--why 'keys are being renewed, isn'\\''t it'"
+        )
+        await page.until(f"{text('dialog code')} === {json.dumps(command)}")
+        await shoot(page, "dialog-pause")
+        await page.press("Enter")
+        await page.until(f"{text(row + ' .state')} === 'paused'")
+        await page.until(f"{text('#told')}.includes('refresh_yt_profiles is paused.')")
+        assert world.board.actor(SCRAPER).state is State.PAUSED
+        assert f"{SCRAPER} is paused" in await page.js("document.querySelector('#verdict').title")
+        words = f"dashboard pause {SCRAPER} – keys are being renewed, isn't it"
+        assert words in await page.js(text(".log tbody tr"))
+        assert await page.js(f"{ACTIVE}.ariaLabel") == f"Resume {SCRAPER}…", "the focus is back where it was"
+
+        await page.press("Enter")
+        await page.until(f"{ACTIVE}.id === 'why'")
+        assert "Paused by dashboard: keys are being renewed" in await page.js(text("dialog"))
+        await page.write("they are renewed")
+        await page.press("Enter")
+        await page.until(f"{text(row + ' .state')} === 'running'")
+        await page.until("document.querySelectorAll('.log tbody tr').length === 2")
+        assert (world.controls.overrides, world.board.actor(SCRAPER).state) == ({}, State.RUNNING)
+
+
+async def test_failed_jobs_are_counted_before_they_are_retried(page: Page, world: World) -> None:
+    for number in range(15):
+        await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"f{number}"})])
+        (job,) = await world.jobs.claim(YOUTUBE, 1)
+        await world.jobs.fail(job, Failure("SOURCE_FAILED" if number < 12 else "NOT_FOUND", "it answered 500", None))
+    world.set_counts(jobs_by_flow={YOUTUBE: {"PENDING": 240, "FAILED": 15}})
+    async with ops_port(world) as port:
+        await opened(page, port.url)
+        await page.until(f"{text('.jobs tbody')}.includes('15')")
+        await page.js("document.querySelector('[data-word=Failed] button').click()")
+        sentence = f"{text('#effect')}.includes('This puts {{}} back to PENDING')"
+        await page.until(sentence.format("15 FAILED jobs of refresh_yt_profiles"))
+        await page.js("document.querySelector('#f-code').focus()")
+        await page.write("SOURCE_FAILED")
+        await page.until(sentence.format("12 FAILED jobs of refresh_yt_profiles with the failure SOURCE_FAILED"))
+        assert await page.js(text("#confirm")) == "Retry 12 jobs"
+        await page.js("document.querySelector('#why').focus()")
+        await page.write("it is back")
+        command = "jobs retry --flow refresh_yt_profiles --status FAILED --code SOURCE_FAILED --why 'it is back'"
+        await page.until(f"{text('dialog code')}.endsWith({json.dumps(command)})")
+        await shoot(page, "dialog-retry")
+        assert world.controls.log == {}, "counting is no action"
+        await page.press("Enter")
+        await page.until(f"{text('#told')}.includes('12 jobs wait again.')")
+        row = "retry jobs flow=refresh_yt_profiles status=FAILED code=SOURCE_FAILED 12 it is back"
+        await page.until(f"{text('.log tbody')}.includes({row!r})")
+        statuses = Counter(row.job.status for row in world.connection.database.jobs.values())
+        assert statuses == {JobStatus.PENDING: 12, JobStatus.FAILED: 3}
+
+        await page.js("document.querySelector('[data-word=Waiting] button').click()")
+        await page.until(f"{text('#effect')}.includes('This ends 12 PENDING jobs of refresh_yt_profiles as CANCELLED')")
+        await shoot(page, "dialog-cancel")
+        await page.js("document.querySelector('#f-flow').value = ''")
+        await page.js("document.querySelector('#f-flow').dispatchEvent(new Event('change'))")
+        await page.js("document.querySelector('#f-state').value = ''")
+        await page.js("document.querySelector('#f-state').dispatchEvent(new Event('change'))")
+        await page.until(f"{text('#effect')}.includes('cancel of all jobs is not meant')")
+        assert await page.js("document.querySelector('#confirm').disabled")
+
+
+async def test_an_actor_that_is_stuck_shows_where_it_stands(page: Page, world: World) -> None:
+    actor, storm = world.board.actor("analytics/transformer"), world.board.actor("analytics/sync")
+    source = world.board.actor("sources/ytapi")
+    source.state, source.breaker = State.BACKOFF, "open"
+    for _ in range(4):
+        storm.restarted(window_s=60)
+    storm.crashed(ValueError("month must be in 1..12, not " + "1" * 10_000))
+
+    answer = trio.Event()
+
+    async def wait_for_an_answer() -> None:
+        with actor.watched(lambda: True, stuck_after_s=0.02), trio.CancelScope(shield=True):
+            await answer.wait()
+
+    async with ops_port(world, past_s=800) as port, trio.open_nursery() as nursery:
+        nursery.start_soon(Watchdog(world.board, every_s=0.02).run)
+        nursery.start_soon(wait_for_an_answer)
+        try:
+            await opened(page, port.url)
+            stuck = "#actor-analytics-transformer .state button"
+            await page.until(f"{text(stuck)} === 'stuck'")
+            assert await page.js(text("#actor-analytics-sync .state")) == "restart storm"
+            assert await page.js(text("#actor-sources-ytapi .state")) == "breaker open"
+            verdict = await page.js("document.querySelector('#verdict').title")
+            assert verdict.splitlines()[:3] == [
+                "analytics/transformer is stuck",
+                "analytics/sync is restarted again and again",
+                "sources/ytapi waits: its breaker is open",
+            ]
+            assert {len(line["stack"] or "") for line in port.composer.status()["actors"] if line["storm"]} == {4096}
+            await shoot(page, "dashboard-troubles")
+            await page.js(f"document.querySelector({stuck!r}).click()")
+            await page.until(f"{text('dialog h2')} === 'Where analytics/transformer stands'")
+            assert "in wait_for_an_answer" in await page.js(text("dialog pre"))
+            assert "work has waited" in await page.js(text("dialog .error-text"))
+            await shoot(page, "dialog-stack")
+            await page.press("Escape")
+            await page.until("!document.querySelector('dialog').open")
+        finally:
+            answer.set()
+            nursery.cancel_scope.cancel()
+
+
+async def test_concurrency_is_changed_and_a_role_drained_and_resumed(page: Page, world: World) -> None:
+    level = world.gates.concurrency(YOUTUBE, 8)
+    async with ops_port(world) as port:
+        await opened(page, port.url)
+        await page.js("document.querySelectorAll('.level button')[1].click()")
+        await page.until(f"{ACTIVE}.id === 'at-once' && document.querySelector('#confirm').disabled")
+        await page.js(f"{ACTIVE}.select()")
+        await page.write("24")
+        await page.until(f"{text('dialog')}.includes('From 8 up to 24 jobs at once in each process.')")
+        await shoot(page, "dialog-concurrency")
+        await page.js("document.querySelector('#why').focus()")
+        await page.write("more keys")
+        await page.press("Enter")
+        await page.until("document.querySelectorAll('.level')[1].innerText.startsWith('24 (8)')")
+        await page.until(f"{text('.log tbody')}.includes('concurrency refresh_yt_profiles 24 – more keys')")
+        assert level.value == 24
+
+        with world.roles["scraper"].stage("scrapers").member("scraper refresh_yt_profiles"):
+            await page.js("document.querySelector('#role-scraper').click()")
+            await page.until(f"{ACTIVE}.id === 'why'")
+            assert "In flight now: 24" in await page.js(text("dialog"))
+            assert "drain --role scraper --why" in await page.js(text("dialog code"))
+            await page.write("deploy")
+            await page.press("Enter")
+            await page.until(f"{text('#role-scraper')} === 'scraper draining'")
+            await page.js("document.querySelector('#role-scraper').click()")
+            await page.until(f"{text('dialog')}.includes('waits for scraper refresh_yt_profiles')")
+            await page.press("Escape")
+        await page.until(f"{text('#role-scraper')} === 'scraper drained'")
+        assert "role scraper is drained" in await page.js("document.querySelector('#verdict').title")
+        await page.js("document.querySelector('#role-scraper').click()")
+        await page.until(f"{text('#confirm')} === 'Resume' && {ACTIVE}.id === 'why'")
+        await page.write("deployed")
+        await page.press("Enter")
+        await page.until("document.querySelector('#role-scraper').title.startsWith('Role scraper: running')")
+        verbs = "[...document.querySelectorAll('.log .what b')].map((b) => b.innerText)"
+        await page.until("document.querySelectorAll('.log tbody tr').length === 3")
+        assert await page.js(verbs) == ["resume", "drain", "concurrency"]
 
 
 async def test_without_the_token_the_page_tells_the_way_in(page: Page, world: World) -> None:

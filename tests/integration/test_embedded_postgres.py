@@ -270,6 +270,12 @@ async def test_a_server_that_cannot_start_says_why_at_once(data_dir: Path) -> No
         await EmbeddedPostgres(data_dir, fsync=False).run()
 
 
+async def test_a_lock_file_that_cannot_be_made_is_no_reason_to_try_again_and_again(data_dir: Path) -> None:
+    (data_dir / "postgres").chmod(0o500)  # as a full disk does
+    with pytest.raises(Transient, match=r"did not start: .*lock file"), trio.fail_after(embedded_postgres.START_S / 4):
+        await EmbeddedPostgres(data_dir, fsync=False).run()
+
+
 async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ConfigError, match=r"data_dir .*/file/data is not writable: Not a directory"):

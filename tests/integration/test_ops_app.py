@@ -209,7 +209,8 @@ async def test_drain_with_the_token_asks_for_it(port: Port, world: World) -> Non
         (b"{", 400, "BODY_INVALID"),
         (b'{"role": "cook"}', 422, "ROLE_UNKNOWN"),
         (b'{"role": ["web"]}', 422, "ROLE_UNKNOWN"),
-        (b"[]", 422, "ROLE_UNKNOWN"),
+        (b"[]", 422, "REQUEST_INVALID"),
+        (b'{"roles": null}', 422, "REQUEST_INVALID"),
         (b" " * (ops.BODY_BYTES_MAX + 1), 413, "REQUEST_ENTITY_TOO_LARGE"),
     ],
 )
@@ -230,7 +231,7 @@ async def test_a_cookie_drains_only_from_the_page_itself(port: Port, world: Worl
         foreign = await http.post("/api/drain", headers=headers | {"Origin": "http://evil.example"})
     assert refusal(foreign)[0] == 403
     if missing == "nothing":
-        assert answer.status_code == 202 and world.asked == [(None, "asked for on the dashboard")]
+        assert answer.status_code == 202 and world.asked == [(None, "asked for by dashboard")]
     else:
         assert refusal(answer) == (403, "ACTION_NOT_CONFIRMED") and world.asked == []
 

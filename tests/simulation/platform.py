@@ -1,286 +1,440 @@
-"""The scraping and events pipelines, for real, on fakes, under a virtual clock: one seed is one run.
+"""A whole platform under a virtual clock: the real tree on fakes, and a seed that decides all the rest.
 
-Safety first: for FAULTS_S everything fails as the seed says (connections that break before or after a
-commit, a slow or refusing store, 429, 500, silence and garbage from the outside, the process killed and
-rebuilt on what its stores remember). Then all heals, and within HEAL_S everything must have ended.
-Checkers look at every step (`watch`) and at the end (`verdict`).
+Safety first: for `hours` everything fails as the seed's mix says, while jobs come in bursts and people
+interfere. Then all heals; within HEAL_S all work must have ended. Then work comes once more, the processes
+are drained in the middle of it, and must leave nothing in hand; the next ones finish the rest.
+The ledger looks at every step; `verdict` at the end.
 """
 
 import datetime as dt
-import json
 import random
+import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
 
 import trio
 
-from gcc.channels.memory import Channels, Signal
-from gcc.channels.message import Frame
 from gcc.clock import VirtualClock
 from gcc.config import Settings
-from gcc.errors import Transient
-from gcc.metrics import Metrics
-from gcc.pipelines.events.emit import StatusEvents
-from gcc.pipelines.events.pipeline import EventsPipeline
+from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.types import EVENT_TYPES
-from gcc.pipelines.scraping.outside import apis
-from gcc.pipelines.scraping.pipeline import ScrapingPipeline
-from gcc.pipelines.scraping.table import REFRESH_FLOW
-from gcc.sources.http import Request
-from gcc.stores.jobs import FINAL, JobStatus, NewJob
-from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Board
-from gcc.supervisor.supervisor import Child, Supervisor
-from gcc.world.creators import generate
-from gcc.world.graph import GraphApi
-from gcc.world.model import Cast
-from gcc.world.youtube import DataApi
+from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
+from gcc.stores.controls import CONCURRENCY, PAUSE, Action
+from gcc.stores.jobs import FINAL, JobFilter, JobStatus, NewJob
+from gcc.supervisor.lifecycle import State
+from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Database
-from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
-from tests.fakes.exchange import FakeExchange
-from tests.fakes.fetcher import FakeFetcher, Reply
-from tests.fakes.jobs import FakeJobs
+from tests.fakes.event_store import FakeEventStore
+from tests.fakes.exchange import Faults as Deliveries
+from tests.simulation.faults import DEPENDENCIES, Bug, Faults
+from tests.simulation.ledger import Ledger
+from tests.simulation.life import Ground, Life, Saboteur
+from tests.simulation.mix import GRACE_S, Mix
+from tests.simulation.world import HANDLES, UNKNOWN
 
-FAULTS_S = 600.0
-HEAL_S = 3600.0
-GRACE_S = 60.0
-STAGES = ("intake", "scrapers", "relay", "sinkers")
-CREATORS = 12
-
-
-@dataclass
-class Mix:
-    """How often what goes wrong, drawn from the seed: some runs have none of a kind, some have much."""
-
-    break_before: float
-    break_after: float
-    store_fails: float
-    source_fails: float
-    kills: int
-
-    @classmethod
-    def draw(cls, rng: random.Random) -> "Mix":
-        def share(most: float) -> float:
-            return rng.choice([0.0, 0.25, 1.0]) * most
-
-        return cls(share(0.05), share(0.05), share(0.3), share(0.5), rng.randint(1, 3))
+HEAL_S = 3600.0  # the longest wait that is anybody's right: 600 s before a retry, a few times over
+LOOK_S = 30.0
+SETTLED_S = 120.0  # longer than any poll, backoff or open breaker
+LEASE_S = 15.0  # shorter than a slow attempt: the heartbeat matters
+ROLES = ("scraper", "relay", "sinker")
+PAUSABLE = (
+    *(f"scraping/scraper {flow}" for flow in FLOWS),
+    *(f"events/sinker {event_type.name}" for event_type in EVENT_TYPES),
+    "events/relay",
+    "scraping/maintenance",
+)
+BURST_MAX = 40
 
 
 @dataclass
 class Outcome:
-    """What a run came to: a trace of its steps, and what the checkers have against it."""
+    """What a run came to."""
 
-    trace: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    complaints: list[str]
+    virtual_s: float
+    digest: str
+    trace: list[str] | None
     jobs: Counter[str] = field(default_factory=Counter)
     stored: int = 0
+    peak_in_flight: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 class Simulation:
-    def __init__(self, rng: random.Random, *, jobs: int) -> None:
-        self.rng = rng
+    """One run, of up to `jobs`; of all of them where a `burst` comes at once. A `hasty` one ends at a complaint."""
+
+    def __init__(
+        self, rng: random.Random, *, hours: float, jobs: int, burst: int = 0, concurrency: int | None = None,
+        tracing: bool = False, hasty: bool = False,
+    ) -> None:  # fmt: skip
+        self._rng = rng
+        self._hours = hours
+        self._burst = burst
+        self._hasty = hasty
         self.mix = Mix.draw(rng)
-        self.clock = VirtualClock(rng.getrandbits(32))
-        self.jobs_wanted = jobs
-        self.faulty = True
-        self.outcome = Outcome()
-        self.database = Database(self.clock, before=self._before, after=self._after)
-        self.store = FakeEventStore(
-            {event_type.table for event_type in EVENT_TYPES}, before=self._store_before, after=self._store_after
+        if concurrency is not None:
+            self.mix = replace(self.mix, concurrency=concurrency)
+        self._jobs_wanted = jobs if burst else round(jobs * self.mix.jobs)
+        clock = VirtualClock(rng.getrandbits(64))
+        database = Database(clock)
+        ledger = Ledger(database, tracing=tracing)
+        faults = Faults(self.mix, rng)
+        store = FakeEventStore(
+            {event_type.table for event_type in EVENT_TYPES},
+            before=faults.before_insert,
+            after=faults.after_insert,
+            keep_lines=False,
         )
-        self.credentials = FakeCredentials(self.clock)
-        today = dt.date(2026, 1, 1)
-        casts = {p: Cast(p, generate(p, 1, CREATORS), today) for p in ("INSTAGRAM", "YOUTUBE")}
-        self.graph, self.youtube = GraphApi(casts["INSTAGRAM"]), DataApi(casts["YOUTUBE"])
-        self.handles = [(p, creator.handle) for p, cast in casts.items() for creator, _ in cast.ranked]
-        self.settings = Settings.model_validate(
-            {"scraper": {"lease_s": 30, "attempts_max": 50}, "world": {"enabled": True}, "grace_s": GRACE_S}
+        store.watchers.append(ledger.changed)
+        controls = FakeControls(before=faults.before_commit, told=self._told)
+        deliveries = Deliveries(
+            rng,
+            duplicate=self.mix.deliver_twice,
+            delay=self.mix.deliver_late,
+            reorder=1.0 if self.mix.reorder else 0.0,
+            lose_wakeup=self.mix.lose_wakeups,
         )
-
-    # faults
-
-    async def _before(self) -> None:
-        await trio.sleep(self.rng.expovariate(200))
-        if self._strikes(self.mix.break_before):
-            raise Transient("simulated: the connection broke before the commit")
-
-    async def _after(self) -> None:
-        await trio.sleep(self.rng.expovariate(200))
-        if self._strikes(self.mix.break_after):
-            raise Transient("simulated: the connection broke after the commit")
-
-    async def _store_before(self) -> None:
-        await trio.sleep(self.rng.expovariate(10))
-        if self._strikes(self.mix.store_fails):
-            raise Transient("simulated: the store is away")
-
-    async def _store_after(self) -> None:
-        await trio.lowlevel.checkpoint()
-        if self._strikes(self.mix.store_fails / 2):
-            raise Transient("simulated: the store did not answer")
-
-    def _strikes(self, share: float) -> bool:
-        return self.faulty and self.rng.random() < share
-
-    def _outside(self, request: Request) -> Reply:
-        delay_s = self.rng.expovariate(5)
-        if self._strikes(self.mix.source_fails):
-            kind = self.rng.choice(["429", "500", "silence", "lost", "garbage"])
-            return {
-                "429": Reply(429, b"{}", {"retry-after": "2"}, delay_s),
-                "500": Reply(500, b"oops", {}, delay_s),
-                "silence": Reply(delay_s=1e6),
-                "lost": Reply(lost=True, delay_s=delay_s),
-                "garbage": Reply(200, b"<html>", {}, delay_s),
-            }[kind]
-        path = urlsplit(request.url).path
-        api, _, rest = path[1:].partition("/")
-        found = (self.graph if api == "graph" else self.youtube).answer(f"/{rest}", dict(request.params))
-        return Reply(found.status, found.body, {"content-type": found.content_type}, delay_s)
-
-    # the run
+        self.ground = Ground(
+            _settings(self.mix), faults, deliveries, ledger, database, store, FakeCredentials(clock), controls
+        )
+        self.ledger = ledger
+        self.database = database
+        self.saboteur = Saboteur()
+        self._clock = clock
+        self._lives: list[Life] = []  # that run now
+        self._born = 0
+        self._asked: list[uuid.UUID] = []
 
     async def run(self) -> Outcome:
-        for number in range(1, 4):
-            await self.credentials.put("graphapi", f"g{number}", {"token": f"world-ig-{number}", "ig_user_id": "1"})
-            await self.credentials.put("ytapi", f"y{number}", {"token": f"world-yt-{number}"})
-        for life in range(self.mix.kills):
-            await self._live(life, self.rng.uniform(1, FAULTS_S / self.mix.kills))
-        self.faulty = False
-        await self._live(self.mix.kills, None)
-        self._verdict()
-        return self.outcome
-
-    async def _live(self, life: int, killed_after_s: float | None) -> None:
-        """One process: killed after a while, or, healed, drained once nothing is left to do."""
-        self._say(f"life {life} begins")
-        drain = Drain(STAGES, GRACE_S)
-        with trio.move_on_after(HEAL_S if killed_after_s is None else killed_after_s):
-            async with trio.open_nursery() as nursery:
-                self.database.before, self.database.after = self._before, self._after
-                jobs = await nursery.start(self._start, drain)
-                nursery.start_soon(self._work, jobs, life)
-                if killed_after_s is None:
-                    await self._until_idle()
-                    drain.request("nothing is left")
-                    reports = await drain.run()
-                    if any(report.left_behind for report in reports):
-                        self.outcome.complaints.append(f"drain left {reports}")
-                    nursery.cancel_scope.cancel()
-                else:
-                    await trio.sleep_forever()
-        if killed_after_s is None and not drain.draining:
-            self.outcome.complaints.append(f"not idle {HEAL_S:g} virtual seconds after healing")
-
-    async def _start(self, drain: Drain, *, task_status: trio.TaskStatus[FakeJobs]) -> None:
-        """The tree of one process, as tree.py wires it."""
-        board, channels, metrics, written = Board(self.clock.now), Channels(), Metrics(), Signal()
-        jobs = FakeJobs(
-            self.database, StatusEvents(self.clock), lease_s=30, attempts_max=10_000, outbox_written=written
-        )
-        exchange = FakeExchange(self.database, written)
-        outside = apis(
-            self.settings, fetcher=FakeFetcher(self._outside), credentials=self.credentials, clock=self.clock,
-            metrics=metrics, intake=drain.stage("intake"), world_url="http://world",
-        )  # fmt: skip
-        scraping = ScrapingPipeline(
-            self.settings, jobs=jobs, apis=outside, channels=channels, board=board, drain=drain, metrics=metrics,
-            clock=self.clock,
-        )  # fmt: skip
-        events = EventsPipeline(
-            self.settings, exchange=exchange, store=self.store, dead_letters=FakeDeadLetters(self.database),
-            channels=channels, board=board, drain=drain, metrics=metrics, clock=self.clock,
-        )  # fmt: skip
-        children = [Child("scraping", scraping.run), Child("events", events.run)]
-        root = Supervisor("gcc", children, board=board, rng=self.clock.rng, stopping=lambda: drain.draining)
-        task_status.started(jobs)
+        self.ledger.say(f"mix {self.mix}")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, board, channels)
-            await root.run()
+            if self._hasty:
+                nursery.start_soon(self._end_at_a_complaint, nursery.cancel_scope)
+            await self._phases()
+            nursery.cancel_scope.cancel()
+        return self._verdict()
+
+    async def _end_at_a_complaint(self, all_of_it: trio.CancelScope) -> None:
+        while not self.ledger.complaints:  # noqa: ASYNC110 - virtual time
+            await trio.sleep(LOOK_S)
+        all_of_it.cancel()
+
+    async def _phases(self) -> None:
+        await self._put_credentials()
+        async with trio.open_nursery() as processes:
+            await self._safety(processes)
+            await self._heal()
+            self._begin(processes)
+            await self._until_idle("after healing")
+            await self._enqueue(10)  # enough for every actor to find out
+            await trio.sleep(SETTLED_S)
+            await self._until_idle("after more work")
+            self._all_well()
+            await self._drain_under_load()
+            self._begin(processes)
+            await self._until_idle("after the drain under load")
+            await self._drain_all()
+            processes.cancel_scope.cancel()
+
+    # phases
+
+    async def _safety(self, processes: trio.Nursery) -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.mix.processes):
+                processes.start_soon(self._slot)
+            nursery.start_soon(self._work, self._jobs_wanted, self._hours * 3600 * 0.8)
+            nursery.start_soon(self._every, self.mix.crash_every_s, self._crash)
+            nursery.start_soon(self._every, self.mix.jump_every_s, self._jump)
+            nursery.start_soon(self._every, self.mix.lease_ends_every_s, self._end_a_lease)
+            nursery.start_soon(self._every, self.mix.people_every_s, self._interfere)
+            nursery.start_soon(self._every, self.mix.outage_every_s, self._outage)
+            await trio.sleep(self._hours * 3600)
             nursery.cancel_scope.cancel()
 
-    async def _work(self, jobs: FakeJobs, life: int) -> None:
-        """Enqueue what people and schedules ask for, in bursts; the first lives ask for all of it."""
-        count = self.jobs_wanted // self.mix.kills if life < self.mix.kills else 1
-        while count > 0:
-            burst = min(count, self.rng.randint(1, 20))
-            count -= burst
-            wanted = [self.rng.choice(self.handles) for _ in range(burst)]
-            new = [
-                NewJob(REFRESH_FLOW[platform], platform, {"handle": handle}, key=None, priority=self.rng.randint(0, 3))
-                for platform, handle in wanted
-            ]
-            try:
-                await jobs.enqueue(new)
-            except Transient:
-                continue
-            await trio.sleep(self.rng.expovariate(0.1))
+    async def _heal(self) -> None:
+        """Nothing fails any more. The processes go on, with all that they remember, or all begin anew."""
+        ground = self.ground
+        ground.faults.heal()
+        self.saboteur.disarm()
+        deliveries = ground.deliveries
+        deliveries.duplicate = deliveries.delay = deliveries.reorder = deliveries.lose_wakeup = 0.0
+        ground.controls.overrides.clear()
+        for life in list(self._lives):
+            if not self.mix.survive or life.tree.drain.draining:
+                self._lives.remove(life)
+                life.kill()
+        for life in self._lives:
+            for role, drain in life.tree.roles.items():
+                if drain.draining:
+                    await drain.over.begun.wait()
+                    life.tree.resume(role)
+        self.ledger.healed()
 
-    async def _until_idle(self) -> None:
-        await trio.sleep(60)
-        while not self._idle():  # noqa: ASYNC110 - virtual time
-            await trio.sleep(30)
+    def _begin(self, processes: trio.Nursery) -> None:
+        for _ in range(self.mix.processes - len(self._lives)):
+            processes.start_soon(self._born_life().run)
 
-    def _idle(self) -> bool:
-        ended = all(row.job.status in FINAL for row in self.database.jobs.values())
-        return ended and not self.database.outbox and not self.database.queues
+    def _all_well(self) -> None:
+        """After a while without faults nobody waits for anybody, and no breaker is open."""
+        if len(self._lives) > 1:
+            return  # one of them may have had nothing to find it out by
+        for life in self._lives:
+            for actor in life.tree.board.actors():
+                if actor.breaker not in (None, "closed") and not actor.name.startswith("sources/"):
+                    self.ledger.complain(
+                        f"{actor.name} of {life.number}: its breaker is {actor.breaker} though all is well"
+                    )
+                if actor.state in (State.BACKOFF, State.FAILED, State.PAUSED) and not actor.name.startswith("sources/"):
+                    self.ledger.complain(f"{actor.name} of {life.number} is {actor.state} though all is well")
 
-    # checkers
+    async def _until_idle(self, when: str) -> None:
+        deadline = trio.current_time() + HEAL_S
+        while not self._idle():
+            if trio.current_time() > deadline:
+                self.ledger.complain(f"not idle {HEAL_S:g} s {when}: {self._left()}")
+                return
+            await trio.sleep(LOOK_S)
 
-    async def _watch(self, board: Board, channels: Channels) -> None:
-        """At every step: buffers within bounds, one lease a job, nothing acknowledged before it is kept."""
+    async def _drain_under_load(self) -> None:
+        """A drain in the middle of work leaves nothing in hand that it could have finished."""
+        for life in self._lives:
+            await life.tree.ready.wait()
+        await self._enqueue(min(self.mix.concurrency * 5, 60))
+        await trio.sleep(self._rng.expovariate(1 / 3))
+        if not await self._drain_all():
+            return
+        if self.database.leased:
+            self.ledger.complain(f"{len(self.database.leased)} jobs are leased after a drain")
+        if held := sum(line.held for line in self.database.lines.values()):
+            self.ledger.complain(f"{held} events are leased after a drain")
+        if self.database.outbox:
+            self.ledger.complain(f"{len(self.database.outbox)} frames are in the outbox after a drain")
+
+    async def _drain_all(self) -> bool:
+        """True when everybody finished, and nobody ran out of grace."""
+        lives, self._lives = self._lives, []
+        async with trio.open_nursery() as nursery:
+            for life in lives:
+                nursery.start_soon(life.drain)
+        left = [(report.name, report.left_behind) for life in lives for report in life.tree.drain.report]
+        left = [(name, who) for name, who in left if who]
+        if left and self.mix.store_s * 4 < GRACE_S and not self.mix.source_slow:
+            self.ledger.complain(f"the grace was over before {left}")
+        if left:
+            self.ledger.cut_off()
+        return not left
+
+    # processes
+
+    def _born_life(self) -> Life:
+        self._born += 1
+        life = Life(self._born, self.ground, self._rng)
+        self._lives.append(life)
+        return life
+
+    async def _slot(self) -> None:
+        """A place for one process; when one ends the next begins."""
+        while not self.ground.faults.healed:
+            life = self._born_life()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end_some_time, life)
+                await life.run()
+                nursery.cancel_scope.cancel()
+            if life in self._lives:
+                self._lives.remove(life)
+            await trio.sleep(self._rng.expovariate(1 / 5))
+
+    async def _end_some_time(self, life: Life) -> None:
+        after_s = self.mix.life_every_s
+        await trio.sleep(after_s if after_s == float("inf") else self._rng.expovariate(1 / after_s))
+        if self.ground.faults.healed:
+            return
+        match self._rng.choice(("kill", "kill at a step", "stop at a step", "drain", "drain and kill", "drain twice")):
+            case "kill":
+                life.kill()
+            case "kill at a step":
+                self._arm(life.kill)
+            case "stop at a step":
+                self._arm(life.stop)
+            case "drain":
+                await life.drain()
+            case "drain and kill":
+                life.tree.drain.request("simulated signal")
+                self._arm(life.kill)
+            case "drain twice":
+                life.tree.drain.request("simulated signal")
+                self._arm(life.stop)
+        await trio.sleep_forever()
+
+    def _arm(self, strike: Callable[[], object]) -> None:
+        self.saboteur.arm(self._rng.randint(1, 500), strike)
+
+    # troubles
+
+    async def _every(self, mean_s: float, trouble: Callable[[], Awaitable[None]]) -> None:
+        if mean_s < float("inf"):
+            while True:
+                await trio.sleep(self._rng.expovariate(1 / mean_s))
+                await trouble()
+
+    async def _crash(self) -> None:
+        if self._lives:
+            tree = self._rng.choice(self._lives).tree
+            if tree.scopes:
+                name = self._rng.choice(sorted(tree.scopes))
+                self._arm(tree.scopes[name].cancel)
+        await trio.sleep(20)  # more often would be a storm, which rightly ends a process
+
+    async def _jump(self) -> None:
+        if self._lives:
+            life = self._rng.choice(self._lives)
+            life.clock.offset = dt.timedelta(seconds=self._rng.choice((-7200, -30, 0, 5, 300, 86_400)))
+            self.ledger.say(f"clock of {life.number} is off by {life.clock.offset}")
+
+    async def _end_a_lease(self) -> None:
+        """The lease of a job, or of a frame, is over while its holder works on."""
+        now = self._clock.now()
+        if self.database.leased:
+            _, row = self.database.leased.least()
+            row.lease_until = now - dt.timedelta(seconds=1)
+            self.database.place(row)
+            self.ledger.lease_was_ended(row.job.id)
+        for line in self.database.lines.values():
+            if line.leased:
+                _, queued = line.leased.least()
+                line.end_lease(queued)
+
+    async def _outage(self) -> None:
+        """A dependency is gone, and comes back."""
+        gone = self._rng.choice(DEPENDENCIES)
+        self.ledger.say(f"{gone} is away")
+        self.ground.faults.away.add(gone)
+        await trio.sleep(self._rng.expovariate(1 / self.mix.outage_s))
+        self.ground.faults.away.discard(gone)
+
+    async def _interfere(self) -> None:
+        """What people do."""
+        if not self._lives:
+            return
+        deed = self._rng.choice((self._pause, self._change_concurrency, self._retry, self._cancel, self._drain_role))
+        try:
+            await deed()
+        except (Transient, Bug, Permanent) as error:
+            self.ledger.say(f"people were told: {error}")
+
+    async def _pause(self) -> None:
+        name = PAUSE + self._rng.choice(PAUSABLE)
+        await self.ground.controls.write(name, True, self._action(name))
+        await trio.sleep(self._rng.expovariate(1 / 120))
+        await self.ground.controls.write(name, None, self._action(name))
+
+    async def _change_concurrency(self) -> None:
+        name = CONCURRENCY + self._rng.choice(sorted(FLOWS))
+        await self.ground.controls.write(name, self._rng.choice((None, 1, 3, 100)), self._action(name))
+
+    async def _retry(self) -> None:
+        await self._rng.choice(self._lives).jobs.retry(JobFilter(limit=self._rng.choice((1, 50))))
+
+    async def _cancel(self) -> None:
+        await self._rng.choice(self._lives).jobs.cancel(JobFilter(limit=self._rng.choice((1, 5))))
+
+    async def _drain_role(self) -> None:
+        tree, role = self._rng.choice(self._lives).tree, self._rng.choice(ROLES)
+        tree.request_drain(role, "simulated")
+        await trio.sleep(GRACE_S + self._rng.expovariate(1 / 60))
+        if not tree.drain.draining and not tree.ended.is_set():
+            tree.resume(role)
+
+    def _action(self, target: str) -> Action:
+        return Action(self._clock.new_id(), self._clock.now(), "people", "simulated", "change", target)
+
+    def _told(self, payload: str) -> None:
+        for life in self._lives:
+            if not self.ground.faults.strikes(self.mix.lose_wakeups):
+                life.tree.gates.woken(payload)
+
+    # work
+
+    async def _work(self, jobs: int, within_s: float) -> None:
+        """Jobs in bursts, spread over the time; of every kind that people and schedules ask for."""
+        bursts: list[int] = [self._burst] if 0 < self._burst < jobs else []
+        while (left := jobs - sum(bursts)) > 0:
+            bursts.append(min(left, self._rng.randint(1, BURST_MAX)))
+        self._rng.shuffle(bursts)
+        for burst in bursts:
+            await trio.sleep(self._rng.expovariate(len(bursts) / within_s))
+            await self._enqueue(burst)
+
+    async def _enqueue(self, count: int) -> None:
+        new = {job.key or index: job for index, job in enumerate(self._new_job() for _ in range(count))}
         while True:
-            for use in channels.uses():
-                if use.used > use.size:
-                    self.outcome.complaints.append(f"channel {use.name} holds {use.used} of {use.size}")
-            self._nothing_vanished()
-            self._say(" ".join(f"{actor.name}={actor.done}" for actor in board.actors()))
+            if self._lives:
+                try:
+                    await self._rng.choice(self._lives).jobs.enqueue(list(new.values()))
+                    return
+                except (Transient, Bug):
+                    pass
             await trio.sleep(1.0)
 
-    def _nothing_vanished(self) -> None:
-        """Counted events are in the outbox, in a queue, stored or dead-lettered at any moment."""
-        seen: set[str] = set()
-        waiting: list[Frame] = [*self.database.outbox, *(row.frame for row in self.database.queues.values())]
-        for frame in waiting:
-            seen.update(_ids(frame.body))
-        for letter in self.database.dead_letters.values():
-            seen.update(_ids(letter.body))
-        for event_type in EVENT_TYPES:
-            seen.update(self.store.tables[event_type.table])
-        traces = set(self.store.tables["_e.trace_log_events"])
-        traces.update(i for frame in waiting if frame.route.key == "trace_log" for i in _ids(frame.body))
-        emitted = sum(row.events for row in self.database.jobs.values())
-        if len(seen - traces) != emitted:
-            self.outcome.complaints.append(
-                f"at {trio.current_time():.3f}: {emitted} events emitted, {len(seen - traces)} found"
-            )
+    def _new_job(self) -> NewJob:
+        platform, handle = self._rng.choice(HANDLES) if self._rng.random() < 0.95 else ("INSTAGRAM", UNKNOWN)
+        params = {"handle": handle} if self._rng.random() < 0.99 else {"nonsense": True}
+        key = f"refresh:{platform}:{handle}" if self._rng.random() < 0.1 else None
+        return NewJob(REFRESH_FLOW[platform], platform, params, key=key, priority=self._rng.choice((0, 10, 100)))
 
-    def _verdict(self) -> None:
-        self._nothing_vanished()
-        outcome = self.outcome
-        outcome.jobs = Counter(row.job.status.value for row in self.database.jobs.values())
-        outcome.stored = sum(len(rows) for rows in self.store.tables.values())
-        if not self._idle():
-            outcome.complaints.append("work is left at the end")
-        if self.database.dead_letters:
-            outcome.complaints.append(f"{len(self.database.dead_letters)} healthy frames were dead-lettered")
-        if outcome.jobs[JobStatus.EXPIRED]:
-            outcome.complaints.append("jobs expired although sources answered")
-        self._say(json.dumps([sorted(outcome.jobs.items()), outcome.stored]))
+    async def _put_credentials(self) -> None:
+        for number in range(1, 4):
+            secret = {"token": f"world-ig-{number}", "ig_user_id": "1"}
+            await self.ground.credentials.put("graphapi", f"g{number}", secret)
+            await self.ground.credentials.put("ytapi", f"y{number}", {"token": f"world-yt-{number}"})
 
-    def _say(self, line: str) -> None:
-        self.outcome.trace.append(f"{trio.current_time():.6f} {line}")
+    def _idle(self) -> bool:
+        return not (self.database.unfinished or self.database.outbox or self.database.queues)
+
+    def _left(self) -> str:
+        states = Counter(row.job.status.value for row in self.database.jobs.values())
+        return f"{dict(states)}, {len(self.database.outbox)} in the outbox, {len(self.database.queues)} in queues"
+
+    # the end
+
+    def _verdict(self) -> Outcome:
+        ledger, database = self.ledger, self.database
+        ledger.close()
+        jobs = Counter(row.job.status.value for row in database.jobs.values())
+        stored = sum(len(rows) for table, rows in self.ground.store.tables.items() if "trace" not in table)
+        if database.events != stored:
+            ledger.complain(f"{database.events} events are counted on the jobs, {stored} are stored")
+        if jobs[JobStatus.EXPIRED]:
+            ledger.complain(f"{jobs[JobStatus.EXPIRED]} jobs expired although they had a day")
+        if any(row.job.status not in FINAL for row in database.jobs.values()):
+            ledger.complain(f"work is left at the end: {self._left()}")
+        ledger.say(f"{sorted(jobs.items())} {stored}")
+        return Outcome(
+            ledger.complaints, trio.current_time(), ledger.digest(), ledger.trace, jobs, stored,
+            ledger.peak_in_flight, ledger.counts,
+        )  # fmt: skip
 
 
-def _ids(body: bytes) -> list[str]:
-    return [json.loads(line)["event_id"] for line in body.split(b"\n")]
+def _settings(mix: Mix) -> Settings:
+    limit = {"calls": mix.calls_per_s, "per_s": 1.0, "base_url": "http://world"}
+    return Settings.model_validate(
+        {
+            "roles": ROLES,
+            "grace_s": GRACE_S,
+            "scraper": {"lease_s": LEASE_S, "poll_s": 30, "concurrency": dict.fromkeys(FLOWS, mix.concurrency)},
+            "sinker": {"batch_rows": mix.batch_rows},
+            "sources": {
+                "graphapi": {**limit, "base_url": "http://world/graph"},
+                "ytapi": {**limit, "base_url": "http://world/youtube/v3"},
+            },
+        }
+    )
 
 
-def simulation(jobs: int) -> Callable[[random.Random], Awaitable[Outcome]]:
+def simulation(hours: float, jobs: int, **more: object) -> Callable[[random.Random], Awaitable[Outcome]]:
     async def program(rng: random.Random) -> Outcome:
-        return await Simulation(rng, jobs=jobs).run()
+        return await Simulation(rng, hours=hours, jobs=jobs, **more).run()  # type: ignore[arg-type]
 
     return program

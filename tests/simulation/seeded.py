@@ -5,10 +5,12 @@ test_seeds.py (same seed, same trace) fails first when that breaks. No thread an
 the virtual clock would leap over them.
 """
 
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import structlog
 import trio
 import trio.testing
 from trio._core import _run  # type: ignore[attr-defined]
@@ -19,6 +21,8 @@ T = TypeVar("T")
 def run(program: Callable[[random.Random], Awaitable[T]], seed: int) -> T:
     """The program's result. It gets a generator of the seed's; Trio's scheduler gets another."""
     _run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    logging_before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     before = _run._r.getstate()
     _run._r.seed(seed)
     try:
@@ -26,3 +30,4 @@ def run(program: Callable[[random.Random], Awaitable[T]], seed: int) -> T:
         return trio.run(program, random.Random(f"world {seed}"), clock=clock)
     finally:
         _run._r.setstate(before)
+        structlog.configure(**logging_before)

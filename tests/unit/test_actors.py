@@ -20,7 +20,7 @@ from gcc.pipelines.events.emit import StatusEvents
 from gcc.stores.jobs import Crawl, Failure, Job, JobStatus, NewJob
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
-from tests.fakes.database import Database
+from tests.fakes.database import Connection, Database
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.jobs import FakeJobs
 
@@ -34,11 +34,12 @@ class Bench:
     def __init__(self) -> None:
         self.clock = VirtualClock(seed=1)
         self.database = Database(self.clock)
+        self.connection = Connection(self.database)
         self.written = Signal()
         self.jobs = FakeJobs(
-            self.database, StatusEvents(self.clock), lease_s=30, attempts_max=9, outbox_written=self.written
+            self.connection, StatusEvents(self.clock), lease_s=30, lost_max=9, outbox_written=self.written
         )
-        self.exchange = FakeExchange(self.database, self.written)
+        self.exchange = FakeExchange(self.connection, self.written)
         self.board = Board(self.clock.now)
         self.drain = Drain(("intake", "scrapers", "sinkers"), 60)
         self.channels = Channels()
@@ -107,13 +108,51 @@ async def test_an_attempt_whose_lease_is_lost_is_cancelled_and_writes_nothing(
     await bench.enqueue(1)
     async with bench.scraping(work):
         await trio.sleep(1)
-        (row,) = bench.database.jobs.values()
-        row.lease_until = bench.clock.now()  # the database's clock has leapt
-        await trio.sleep(0.1)
+        await bench.jobs.end_leases()  # the database's clock has leapt
         await bench.jobs.rescue()
         await trio.sleep(60)
     assert (begun, finished) == ([1, 2], [2])
     assert bench.statuses() == [JobStatus.COMPLETE]
+
+
+async def test_a_job_that_waits_behind_long_work_keeps_its_lease(autojump_clock: trio.testing.MockClock) -> None:
+    """Claimed and not begun: found by the simulation, which saw its lease end while its process lived."""
+    bench = Bench()
+    attempts: list[int] = []
+
+    async def work(job: Job) -> Crawl:
+        attempts.append(job.attempt)
+        await trio.sleep(50)  # longer than a lease: whoever waits behind it needs the heartbeat, too
+        return done()
+
+    await bench.enqueue(4)  # two begin, two are claimed and wait
+    async with bench.scraping(work):
+        for _ in range(4):
+            await trio.sleep(25)
+            assert await bench.jobs.rescue() == 0
+        await trio.sleep(10)
+    assert attempts == [1, 1, 1, 1]
+    assert bench.statuses() == [JobStatus.COMPLETE] * 4
+
+
+async def test_a_claim_that_is_on_its_way_when_the_drain_begins_is_not_left_behind(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its answer comes after the stage began: found by the simulation, which saw the lease stay behind."""
+    bench = Bench()
+
+    async def slow() -> None:
+        await trio.sleep(2)
+
+    async def work(job: Job) -> Crawl:
+        return done()
+
+    await bench.enqueue(1)
+    bench.connection.after = slow
+    async with bench.scraping(work):
+        await trio.sleep(1)  # committed, and not yet told
+        await bench.drained()
+    assert not bench.database.leased, "finished or given back"
 
 
 async def test_leases_are_kept_while_long_work_goes_on(autojump_clock: trio.testing.MockClock) -> None:
@@ -154,7 +193,7 @@ async def test_a_store_that_is_away_is_waited_for_with_the_answer_in_hand(
     async def work(job: Job) -> Crawl:
         nonlocal calls
         calls += 1
-        bench.database.before = away
+        bench.connection.before = away
         return done()
 
     async def away() -> None:
@@ -167,7 +206,7 @@ async def test_a_store_that_is_away_is_waited_for_with_the_answer_in_hand(
     async with bench.scraping(work):
         await trio.sleep(10)
         assert bench.board.actor("scraper").last_error == "Transient: away"
-        bench.database.before = there
+        bench.connection.before = there
         await trio.sleep(60)
     assert (calls, bench.statuses()) == (1, [JobStatus.COMPLETE])
 
@@ -201,7 +240,7 @@ async def consuming(bench: Bench, handler: Handler) -> AsyncIterator[None]:
 
 
 async def publish(bench: Bench, count: int, *, events: int = 10) -> None:
-    bench.database.outbox.extend(Frame(bench.clock.new_id(), ROUTE, events, b"{}") for _ in range(count))
+    bench.database.emit(Frame(bench.clock.new_id(), ROUTE, events, b"{}") for _ in range(count))
     await bench.exchange.relay()
 
 

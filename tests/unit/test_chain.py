@@ -143,9 +143,9 @@ async def test_a_dead_credential_waits_for_a_new_token(autojump_clock: trio.test
     reasons: list[str] = []
     disable = bench.credentials.disable
 
-    async def noting(credential: Credential, *, until: dt.datetime | None, reason: str) -> None:
+    async def noting(credential: Credential, *, rest_s: float | None, reason: str) -> None:
         reasons.append(reason)
-        await disable(credential, until=until, reason=reason)
+        await disable(credential, rest_s=rest_s, reason=reason)
 
     bench.credentials.disable = noting  # type: ignore[method-assign]
     with pytest.raises(NoCredential) as caught:

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 import trio
 
-from gcc.supervisor.lifecycle import ERROR_CHARS_MAX, TRACEBACK_CHARS_MAX, Board, State, one_line
+from gcc.supervisor.lifecycle import ERROR_CHARS_MAX, STACK_CHARS_MAX, Board, State, one_line
 
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 
@@ -72,7 +72,7 @@ def test_erred_counts_and_is_noted_with_the_time_of_day():
     actor = board.actor("scraper")
     actor.erred(ValueError("bad\n  page"))
     actor.erred("429 of instagram")
-    assert (actor.failed, actor.last_error, actor.last_traceback) == (2, "429 of instagram", None)
+    assert (actor.failed, actor.last_error, actor.last_stack) == (2, "429 of instagram", None)
     assert list(board.errors) == [
         {"at": "2026-01-01T12:00:00.000+00:00", "actor": "scraper", "error": "ValueError: bad page"},
         {"at": "2026-01-01T12:00:00.000+00:00", "actor": "scraper", "error": "429 of instagram"},
@@ -93,10 +93,38 @@ def test_crashed_keeps_the_end_of_the_traceback():
     except KeyError as error:
         error.add_note("the very end")
         actor.crashed(error)
-    assert len(actor.last_traceback) == TRACEBACK_CHARS_MAX
-    assert actor.last_traceback.endswith("the very end\n")
+    assert len(actor.last_stack) == STACK_CHARS_MAX
+    assert actor.last_stack.endswith("the very end\n")
     assert len(actor.last_error) == ERROR_CHARS_MAX
     assert actor.failed == 1
+
+
+async def test_many_restarts_within_the_window_are_a_storm_until_it_has_passed(mock_clock):
+    actor = new_board().actor("a")
+    seen = []
+    for wait_s in (0, 20, 41, 10, 9, 41, 1, 60):
+        mock_clock.jump(wait_s)
+        if wait_s not in (1, 60):  # then the window only goes on
+            actor.restarted(window_s=60.0)
+        seen.append((trio.current_time(), actor.restarts_lately(trio.current_time()), actor.storm))
+    assert seen == [
+        (0, 1, False),
+        (20, 2, False),
+        (61, 2, False),  # the first has left the window
+        (71, 3, True),
+        (80, 4, True),  # the window includes its end
+        (121, 4, True),
+        (122, 3, True),
+        (182, 0, False),
+    ]
+    assert actor.restarts == 6
+
+
+def test_every_count_is_a_sign_of_life():
+    actor = new_board().actor("a")
+    actor.beat()
+    actor.erred("no")
+    assert actor.beats == 2
 
 
 @pytest.mark.parametrize(

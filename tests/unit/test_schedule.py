@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gcc.actors.gates import Gate
 from gcc.actors.leader import Leader
 from gcc.actors.scheduler import Schedule, Scheduler
 from gcc.clock import VirtualClock
@@ -55,7 +56,10 @@ class Platform:
         self.drain = Drain(["intake", "rest"], 20.0)
         self.leader = Leader("x", leadership, self.board.actor("leader"), self.clock)
         self.actor = self.board.actor("scheduler")
-        self.scheduler = Scheduler(schedules, runs, self.leader, self.drain.stage("intake"), self.actor, self.clock)
+        self.gate = Gate()
+        self.scheduler = Scheduler(
+            schedules, runs, self.leader, self.drain.stage("intake"), self.actor, self.clock, gate=self.gate
+        )
 
     async def start(self, nursery: trio.Nursery) -> None:
         await nursery.start(self.leader.run)
@@ -125,6 +129,25 @@ async def test_a_due_time_during_a_run_is_skipped(autojump_clock: MockClock, wor
     assert other.began == [60, 120, 180]  # one actor runs all of them, side by side
     await trio.sleep(MINUTE)
     assert work.began == [60, 240]
+
+
+async def test_while_paused_due_times_are_skipped_and_triggers_still_work(
+    autojump_clock: MockClock, world: World
+) -> None:
+    work = Work(lasts_s=30)
+    platform = await world.start(Schedule("models", "* * * * *", work))
+    await trio.sleep(70)
+    platform.gate.turn(is_open=False)
+    await wait_all_tasks_blocked()
+    assert platform.actor.state is State.PAUSED
+    await trio.sleep(4 * MINUTE)
+    assert (work.began, work.ended) == ([60], [90]), "what ran when the pause came went on"
+    assert (await platform.scheduler.trigger("models")).status == "COMPLETE"
+    platform.gate.turn(is_open=True)
+    await wait_all_tasks_blocked()
+    assert platform.actor.state is State.RUNNING
+    await trio.sleep(MINUTE)
+    assert work.began == [60, 310, 360]
 
 
 async def test_a_trigger_runs_at_once_waits_its_turn_and_keeps_cron_from_overlapping(

@@ -11,7 +11,7 @@ from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import PROFILE_LOG, ProfileLog, encode
-from tests.fakes.database import Database
+from tests.fakes.database import Connection, Database
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 
 TABLE = PROFILE_LOG.table
@@ -34,7 +34,7 @@ class Bench:
     def __init__(self, store: FakeEventStore | None = None) -> None:
         self.database = Database(SystemClock())
         self.store = store or FakeEventStore({TABLE})
-        self.sink = Sink(PROFILE_LOG, self.store, FakeDeadLetters(self.database), Metrics())
+        self.sink = Sink(PROFILE_LOG, self.store, FakeDeadLetters(Connection(self.database)), Metrics())
 
     @property
     def letters(self) -> list[tuple[int, str]]:

@@ -209,10 +209,14 @@ async def test_a_failing_first_start_is_raised_as_itself_and_stops_the_others(au
 
 
 async def test_a_failing_first_start_leaves_nested_supervisors_as_itself(autojump_clock, scene):
-    inner = scene.supervisor(scene.child("b", "refuse"), name="inner")
-    with pytest.raises(OSError, match="b1 cannot start"):
-        await scene.watch(scene.child("a", "run"), Child("inner", inner.run))
-    assert scene.seen == "+a1 +b1 -b1 -a1"
+    innermost = scene.supervisor(scene.child("c", "run", cleanup_s=1), scene.child("d", "refuse"), name="innermost")
+    inner = scene.supervisor(scene.child("b", "run", cleanup_s=1), Child("innermost", innermost.run), name="inner")
+    with pytest.raises(OSError, match="d1 cannot start") as caught:
+        await scene.watch(scene.child("a", "run"), Child("inner", inner.run), scene.child("e", "run"))
+    assert type(caught.value) is OSError  # in no group
+    assert scene.seen == "+a1 +b1 +c1 +d1 -d1 -c1 -b1 -a1"
+    for name in ("d", "innermost", "inner"):
+        assert scene.line(name) == (State.FAILED, 0, "OSError: d1 cannot start")
 
 
 async def test_a_child_that_returns_before_started_has_failed_to_start(autojump_clock, scene):
@@ -277,12 +281,29 @@ async def test_the_next_life_waits_for_the_end_of_the_one_before(autojump_clock,
     assert scene.times["+a2"] == scene.times["+b2"] == 32.0  # and the delay comes after
 
 
+async def test_a_temporary_child_that_is_slow_to_end_holds_up_a_second_restart_too(autojump_clock, scene):
+    children = (
+        scene.child("a", "crash@5", "run"),
+        scene.child("b", "fail", "run"),
+        scene.child("helper", "run", restart=Restart.TEMPORARY, cleanup_s=20),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.supervisor(*children, strategy=Strategy.REST_FOR_ONE).run)
+        await trio.sleep(10)
+        assert scene.line("helper")[0] is State.RUNNING  # it is told to stop, but it is there
+        await trio.sleep(40)
+        assert scene.seen == "+a1 +b1 +helper1 -b1 -a1 -helper1 +a2 +b2"
+        assert scene.times["+a2"] == scene.times["-helper1"] + 1.0
+        assert scene.line("helper")[0] is State.FINISHED
+        nursery.cancel_scope.cancel()
+
+
 async def test_the_board_shows_backoff_error_and_traceback(autojump_clock, scene):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.supervisor(scene.child("x", "fail", "run"), backoff=Backoff(9, 9)).run)
         await trio.sleep(5)
         assert scene.line("x") == (State.BACKOFF, 0, "ValueError: x1 broke")
-        assert scene.board.actor("x").last_traceback.endswith("ValueError: x1 broke\n")
+        assert scene.board.actor("x").last_stack.endswith("ValueError: x1 broke\n")
         await trio.sleep(10)
         assert scene.line("x") == (State.RUNNING, 1, "ValueError: x1 broke")
         nursery.cancel_scope.cancel()
@@ -310,6 +331,21 @@ async def test_no_task_lingers_after_a_restart(autojump_clock, scene):
         await trio.sleep(50)
         (task,) = nursery.child_tasks
         assert sorted(life.name for life in task.child_nurseries[0].child_tasks) == ["a", "b"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_storm_of_restarts_shows_until_the_window_has_passed(autojump_clock, scene):
+    children = scene.child("x", "fail", "fail", "fail", "run"), scene.child("y", "fail", "fail", "run")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.supervisor(*children, intensity=Intensity(5, 60.0)).run)
+        x, y = scene.board.actor("x"), scene.board.actor("y")
+        await trio.sleep(5.5)
+        assert (x.restarts, x.storm) == (2, False)
+        await trio.sleep_until(59.5)
+        assert (x.restarts, x.storm) == (3, True)
+        assert (y.restarts, y.storm) == (2, False)
+        await trio.sleep_until(scene.times["+x2"] + 60.5)
+        assert not x.storm
         nursery.cancel_scope.cancel()
 
 
@@ -361,6 +397,21 @@ async def test_a_parent_restarts_a_nested_supervisor_that_gave_up(autojump_clock
         1,
         "RestartsExceeded: inner: x needs more than 1 restarts in 60 s; last: ValueError: x2 broke",
     )
+
+
+async def test_a_nested_supervisor_that_cannot_start_again_is_a_failure_like_others(autojump_clock, scene):
+    inner = scene.supervisor(scene.child("x", "fail", "refuse", "run"), name="inner", intensity=Intensity(0, 60.0))
+    assert await scene.watch(scene.child("a", "run"), Child("inner", inner.run))
+    assert scene.seen == "+a1 +x1 -x1 +x2 -x2 +x3 -x3 -a1"  # once, x failed to start in the inner's new life
+    assert scene.line("inner") == (State.FINISHED, 2, "OSError: x2 cannot start")
+
+
+async def test_a_nested_supervisor_that_gives_up_takes_its_group_along(autojump_clock, scene):
+    inner = scene.supervisor(scene.child("x", "fail", "run"), name="inner", intensity=Intensity(0, 60.0))
+    children = scene.child("a", "run"), Child("inner", inner.run), scene.child("c", "run", cleanup_s=1)
+    assert await scene.watch(*children, strategy=Strategy.REST_FOR_ONE)
+    assert scene.seen == "+a1 +x1 +c1 -x1 -c1 +x2 +c2 -c2 -x2 -a1"
+    assert [scene.line(name)[1] for name in ("a", "inner", "c")] == [0, 1, 1]
 
 
 async def test_the_cause_is_visible_at_the_top_of_nested_supervisors(autojump_clock, scene):

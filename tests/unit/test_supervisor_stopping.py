@@ -1,6 +1,6 @@
-"""How supervision ends: cancelled in reverse order, by a drain, by KeyboardInterrupt; and seeded chaos."""
+"""How supervision ends: cancelled in reverse order, by a drain, by KeyboardInterrupt."""
 
-import random
+from contextlib import nullcontext
 
 import pytest
 import trio
@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import State
-from gcc.supervisor.policy import Intensity, Restart, Strategy
+from gcc.supervisor.policy import Strategy
 from gcc.supervisor.supervisor import Child
 from tests.unit.test_supervisor import Scene
 
@@ -78,6 +78,67 @@ async def test_keyboard_interrupt_passes_after_the_others_were_stopped(autojump_
     assert [type(error) for error in caught.value.exceptions] == [exit_type]
     assert scene.seen == "+a1 +b1 -b1 -a1"
     assert scene.line("x")[1] == 0
+
+
+@pytest.mark.parametrize("exit_type", [KeyboardInterrupt, SystemExit])
+async def test_keyboard_interrupt_passes_all_levels_and_stops_each_in_reverse_order(autojump_clock, scene, exit_type):
+    async def interrupted(*, task_status):
+        task_status.started()
+        await trio.sleep(1)
+        raise exit_type
+
+    inner = scene.supervisor(
+        scene.child("b", "run", cleanup_s=1), Child("x", interrupted), scene.child("c", "run"), name="inner"
+    )
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await scene.watch(scene.child("a", "run"), Child("inner", inner.run), scene.child("d", "run", cleanup_s=1))
+    kept, others = caught.value.split(exit_type)
+    assert kept is not None
+    assert others is None
+    assert scene.seen == "+a1 +b1 +c1 +d1 -c1 -b1 -d1 -a1"  # the inner's own first: they are nearest
+    assert [scene.line(name)[1] for name in ("x", "inner")] == [0, 0]
+
+
+@pytest.mark.parametrize("when", ["start", "stop"])
+async def test_keyboard_interrupt_is_not_swallowed_at_a_start_or_a_stop(autojump_clock, scene, when):
+    async def interrupted(*, task_status):
+        if when == "start":
+            raise KeyboardInterrupt
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise KeyboardInterrupt
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await scene.watch(scene.child("a", "run", cleanup_s=1), Child("x", interrupted), seconds=5)
+    assert caught.value.split(KeyboardInterrupt)[1] is None
+    assert scene.seen == "+a1 -a1"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+async def test_a_child_that_outstays_its_stop_is_shown_by_how_it_ends(autojump_clock, scene, error):
+    async def sore_loser(*, task_status):
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(60, shield=True):
+                await trio.sleep(20)
+            raise error
+
+    async def end():
+        interrupted = pytest.raises(BaseExceptionGroup) if error is KeyboardInterrupt else nullcontext()
+        with interrupted:
+            assert await scene.watch(scene.child("a", "run"), Child("b", sore_loser, stop_s=1.0), seconds=5)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        await trio.sleep(10)
+        assert scene.times["-a1"] == 6.0
+        assert scene.line("b")[0] is State.RUNNING
+    assert trio.current_time() == 25.0
+    assert scene.line("b")[0] is (State.FAILED if error is ValueError else State.FINISHED)
 
 
 # stopping()
@@ -161,59 +222,3 @@ async def test_a_nested_supervisor_ends_with_its_children_when_stopping(autojump
         scene.drained.set()
     assert sorted(scene.trace) == ["+a1", "+b1", "-a1", "-b1"]
     assert [actor.state for actor in scene.board.actors()] == [State.FINISHED] * 3
-
-
-# Chaos
-
-
-class Frantic:
-    """Children that take, hold and lose a place each, at random, and check that no two lives overlap."""
-
-    def __init__(self, seed):
-        self.rng = random.Random(seed)
-        self.running = []
-        self.begun = []
-        self.started = set()
-
-    def child(self, name):
-        async def run(*, task_status):
-            assert name not in self.running, f"two lives of {name}"
-            self.running.append(name)
-            self.begun.append(name)
-            try:
-                await trio.sleep(self.rng.choice([0, 0, 1, 3]))
-                if self.rng.random() < 0.15 and name in self.started:  # a failing first start would end it all
-                    raise OSError("cannot start")
-                task_status.started()
-                self.started.add(name)
-                await trio.sleep(self.rng.choice([1, 2, 3, 10, 50]))
-                if self.rng.random() < 0.7:
-                    raise ValueError("broke")
-            finally:
-                with trio.move_on_after(20, shield=True):
-                    await trio.sleep(self.rng.choice([0, 0, 1, 5]))
-                self.running.remove(name)
-
-        return Child(name, run, restart=self.rng.choice([Restart.PERMANENT] * 4 + [Restart.TRANSIENT]), stop_s=30.0)
-
-
-@pytest.mark.parametrize("strategy", list(Strategy))
-@pytest.mark.parametrize("seed", range(6))
-async def test_no_child_is_lost_or_doubled_whatever_fails(autojump_clock, scene, strategy, seed):
-    frantic = Frantic(seed)
-    children = [frantic.child(name) for name in "abcde"]
-    permanent = [child.name for child in children if child.restart is Restart.PERMANENT]
-    supervisor = scene.supervisor(
-        *children, strategy=strategy, intensity=Intensity(10_000, 1000.0), backoff=Backoff(0.5, 4.0), rng=frantic.rng
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(supervisor.run)
-        for _ in range(4):
-            before = len(frantic.begun)
-            await trio.sleep(200)
-            begun_lately = set(frantic.begun[before:])
-            assert begun_lately >= {name for name in permanent if name not in frantic.running}
-        nursery.cancel_scope.cancel()
-    assert not frantic.running
-    assert frantic.begun.count(permanent[0]) > 10
-    assert {scene.line(child.name)[0] for child in children} <= {State.FINISHED, State.FAILED}

@@ -22,6 +22,7 @@ LARGE: dict[str, str] = {}
 ROWS = (
     ("gcc.cli",),
     ("gcc.tree",),
+    ("gcc.parts",),
     ("gcc.world",),
     ("gcc.web",),
     ("gcc.pipelines",),

@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.leader import Leader
 from gcc.actors.scheduler import Schedule, Scheduler
 from gcc.actors.sync import Sync
@@ -43,6 +44,7 @@ class AnalyticsPipeline:
         board: Board,
         clock: Clock,
         drain_stage: Stage,
+        gate: Gate = ALWAYS_OPEN,
         extra_schedules: Sequence[Schedule] = (),
     ) -> None:
         """`extra_schedules` are run like the declared ones: producers of scrape jobs, maintenance."""
@@ -68,6 +70,7 @@ class AnalyticsPipeline:
             drain_stage,
             board.actor("analytics/scheduler"),
             clock,
+            gate=gate,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

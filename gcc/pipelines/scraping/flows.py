@@ -1,7 +1,7 @@
 """One attempt of a flow: retrieve through the chain, parse, derive, and turn it all into a value.
 
 In: a claimed job. Out: a Crawl (state and events to commit), a Failure (with what was tried), or a
-Deferred (a limit or the want of a credential stood in the way; it costs the job nothing).
+Deferred (a source that is away, a limit or the want of a credential stood in the way; it costs the job nothing).
 """
 
 import random
@@ -16,6 +16,7 @@ from gcc.config import Scraper
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import crawl_frames, trace_frames
 from gcc.pipelines.scraping.table import Apis, Flow
+from gcc.sources.breakers import SourceClosed
 from gcc.sources.chain import Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.limits import LimitRefused
@@ -27,7 +28,7 @@ from gcc.supervisor.backoff import Backoff
 
 NO_CREDENTIAL_WAIT_S = 30.0
 DEFER_S_MAX = 3600.0  # look again at least once an hour: a new token may have come
-NO_COST = (LimitRefused, NoCredential, RateLimited)
+NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
 
 
 class FlowWork:

@@ -6,32 +6,36 @@ from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.limiting import DrainingLimiter
-from gcc.pipelines.scraping.table import SOURCES, Apis, base_url, limits
+from gcc.pipelines.scraping.table import SOURCES, Apis, base_url
+from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside
 from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
 from gcc.sources.instagram.graph_client import GraphApi
-from gcc.sources.limits import InProcessLimiter
+from gcc.sources.limits import Limiter
 from gcc.sources.youtube.data_client import DataApi
 from gcc.supervisor.drain import Stage
+from gcc.supervisor.lifecycle import Board
 
 
 def apis(
     settings: Settings,
     *,
     fetcher: Fetcher,
+    limiter: Limiter,
     credentials: Credentials,
     clock: Clock,
+    board: Board,
     metrics: Metrics,
     intake: Stage,
     world_url: str | None,
 ) -> Apis:
     """Clients of all sources over one fetcher; `world_url` stands in for the real addresses."""
-    limiter = DrainingLimiter(InProcessLimiter(limits(settings)), intake)
+    breakers = Breakers(board, clock.rng)
     timeouts = {name: source.timeout_s for name, source in settings.sources.items()}
-    outside = Outside(fetcher, limiter, credentials, clock, metrics, timeouts)
+    outside = Outside(fetcher, DrainingLimiter(limiter, intake), credentials, clock, metrics, timeouts, breakers)
     graph, youtube = (base_url(settings, name, world_url) for name in SOURCES)
-    return Apis(GraphApi(outside, graph), DataApi(outside, youtube))
+    return Apis(GraphApi(outside, graph), DataApi(outside, youtube), breakers)
 
 
 async def seed_credentials(

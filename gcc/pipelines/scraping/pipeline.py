@@ -4,9 +4,11 @@ In: jobs. Out: current state, events in the outbox. It owns its channels, so it 
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import trio
 
+from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Scraper
@@ -35,6 +37,7 @@ class ScrapingPipeline:
         drain: Drain,
         metrics: Metrics,
         clock: Clock,
+        gates: Gates,
         flows: Mapping[str, Flow] = FLOWS,
     ) -> None:
         self._settings = settings
@@ -45,6 +48,7 @@ class ScrapingPipeline:
         self._drain = drain
         self._metrics = metrics
         self._clock = clock
+        self._gates = gates
         self._flows = flows
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -55,6 +59,7 @@ class ScrapingPipeline:
             self._board.actor("scraping/maintenance"),
             self._clock.rng,
             every_s=RESCUE_EVERY_S,
+            gate=self._gates.gate("scraping/maintenance"),
         )
         finishing = self._drain.stage("scrapers")
         async with trio.open_nursery() as keepers:
@@ -67,17 +72,20 @@ class ScrapingPipeline:
             keepers.cancel_scope.cancel()
 
     def _scraper(self, flow: Flow, leases: Leases, finishing: Stage) -> Scraper:
+        actor = self._board.actor(f"scraping/scraper {flow.name}")
         return Scraper(
             flow.name,
             self._jobs,
             FlowWork(flow, self._apis, self._clock, self._settings.scraper, self._clock.rng),
-            concurrency=concurrency(self._settings, flow),
+            concurrency=self._gates.concurrency(flow.name, concurrency(self._settings, flow)),
             leases=leases,
             channels=self._channels,
-            actor=self._board.actor(f"scraping/scraper {flow.name}"),
+            actor=actor,
             intake=self._drain.stage("intake"),
             finishing=finishing,
             metrics=self._metrics,
             rng=self._clock.rng,
             poll_s=self._settings.scraper.poll_s,
+            gate=self._gates.gate(actor.name),
+            askable=partial(self._apis.breakers.askable, tuple(flow.chain)),
         )

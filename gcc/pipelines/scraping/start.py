@@ -59,7 +59,7 @@ class FirstStart:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until all steps are done, or until the drain begins."""
         task_status.started()
-        async with intake_open(self._intake):
+        with intake_open(self._intake):
             await self._until_done("history_imported", self._import_past)
             await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
             await self._until_done("first_crawl_stored", self._wait_until_stored)
@@ -96,6 +96,7 @@ class FirstStart:
         while True:
             ((ended, jobs),) = await self._rows("first_crawl")
             ((idle,),) = await self._rows("idle")
+            self._patience.reset()  # the store answers; what is waited for now is the crawl
             if ended == jobs and idle:
                 return {"jobs": jobs}
             await trio.sleep(LOOK_S)

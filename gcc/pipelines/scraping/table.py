@@ -14,6 +14,7 @@ from pydantic import StringConstraints
 from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
+from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Visit
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import Limit
@@ -43,10 +44,11 @@ SOURCES: Mapping[str, SourceRow] = {
 
 @dataclass(frozen=True, slots=True)
 class Apis:
-    """The clients of the outside, one for each source."""
+    """The clients of the outside, one for each source, and what is known of who is there."""
 
     graph: GraphApi
     youtube: DataApi
+    breakers: Breakers
 
 
 class Params(pydantic.BaseModel):

@@ -1,8 +1,8 @@
-"""The ops port: the dashboard's page and websocket, the status object, probes, metrics and the drain.
+"""The ops port: the dashboard's page and websocket, the status object, probes, metrics and the actions.
 
-In: HTTP and websockets on loopback. Out: what `Composer` composed; `request_drain` is called for the one
-action there is. Access is decided in access.py. Every error is the JSON envelope of the API, except for
-the page itself, which answers people. Websockets are closed with 1001 when `draining` is set.
+In: HTTP and websockets on loopback. Out: what `Composer` composed; the actions are in actions.py. Access is
+decided in access.py. Every error is the JSON envelope of the API, except for the page itself, which answers
+people. Websockets are closed with 1001 when `draining` is set.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from quart import Response, g, redirect, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from gcc.config import ALL_ROLES
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from gcc.web.ops.access import Access, Refused
+from gcc.web.ops.actions import add_actions
 from gcc.web.ops.hub import Client, HubFull
+from gcc.web.ops.operations import Operations
 from gcc.web.ops.snapshot import Composer
 
 STATIC = Path(__file__).parent / "static"
@@ -37,7 +38,7 @@ HEADERS = {
 }
 
 
-def ops_app(composer: Composer, *, token: str, draining: trio.Event) -> QuartTrio:
+def ops_app(composer: Composer, operations: Operations, *, token: str, draining: trio.Event) -> QuartTrio:
     """The app, for gcc.web.serving. Whoever runs the tree runs `composer.run` beside it."""
     platform = composer.platform
     app = QuartTrio("gcc.web.ops", static_folder=None)
@@ -46,18 +47,12 @@ def ops_app(composer: Composer, *, token: str, draining: trio.Event) -> QuartTri
     _guard(app, access, composer)
     _page(app, access)
     _probes(app, composer)
+    add_actions(app, access, operations, platform)
 
     @app.get("/api/status")
     async def status() -> Response:
         access.check_reader(request)
         return _json(composer.status())
-
-    @app.post("/api/drain")
-    async def drain() -> Response:
-        access.check_action(request, "drain")
-        role = _role(await request.get_data(as_text=False))
-        platform.request_drain(role, "asked for on the dashboard" if access.has_cookie(request) else "asked for by API")
-        return _json({"status": "SUCCESS", "data": {"role": role, "state": platform.state()}, "meta": {}}, 202)
 
     @app.websocket("/ws")
     async def feed() -> None:
@@ -123,6 +118,10 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
     async def cannot(error: Permanent) -> Response:
         return _error(409, "CANNOT", "Cannot be done", str(error))
 
+    @app.errorhandler(Transient)
+    async def not_now(error: Transient) -> Response:
+        return _error(503, "STORE_UNAVAILABLE", "A store is away", str(error))
+
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:
         status = error.code or 500
@@ -187,18 +186,6 @@ def _probes(app: QuartTrio, composer: Composer) -> None:
     @app.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(platform.metrics.registry), content_type=CONTENT_TYPE_LATEST)
-
-
-def _role(body: str | bytes) -> str | None:
-    """The role of a drain request: none for an empty body, `{}` or null. Raises Refused (400, 422)."""
-    try:
-        asked = json.loads(body or b"{}")
-    except ValueError:
-        raise Refused(400, "BODY_INVALID", "Not JSON", 'Send {"role": null} or {"role": "scraper"}') from None
-    role = asked.get("role") if isinstance(asked, dict) else ""
-    if role is not None and role not in ALL_ROLES:
-        raise Refused(422, "ROLE_UNKNOWN", "Unknown role", f"role must be null or one of {', '.join(ALL_ROLES)}")
-    return role
 
 
 def _json(value: Any, status: int = 200) -> Response:

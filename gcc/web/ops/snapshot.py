@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import trio
 
+from gcc.actors.gates import Gates
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
@@ -21,12 +22,14 @@ from gcc.metrics import Metrics
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board
 from gcc.web.ops.hub import Hub
+from gcc.web.ops.operations import PAUSABLE
 from gcc.web.ops.series import Series
 
 TICKS_PER_S = 2
 COUNTS_EVERY_S = 1.0
 COUNTS_DEADLINE_S = 10.0  # a count that takes longer is given up and asked again
 CLIENTS_MAX = 50
+STACK_CHARS_MAX = 4096  # of each actor's, in every message: its end, where the innermost calls are
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,11 @@ class Platform:
     counts: Callable[[], Awaitable[Counts]]  # Transient when the database is away
     metrics: Metrics
     state: Callable[[], str]  # starting | ready | draining
-    request_drain: Callable[[str | None, str], None]  # role (None: all), reason
     drain: Drain
     clock: Clock
     urls: MutableMapping[str, str]  # gateway, docs, ops, world; filled as they open
+    roles: Mapping[str, Drain] = field(default_factory=dict)  # of this process, each with its own drain
+    gates: Gates | None = None
     started_s: float = field(default_factory=trio.current_time)
 
 
@@ -99,15 +103,19 @@ class Composer:
         return msgspec.json.encode(self.message()).decode()
 
     def message(self) -> dict[str, Any]:
-        """The status object with `series` and the last `errors`: one websocket message."""
+        """The status object with `series`, the last `errors` and the last `actions`: one websocket message."""
+        gates = self.platform.gates
         return self.status() | {
             "series": {"events_per_s": list(self.series.events_per_s), "flush_ms": list(self.series.flush_ms)},
             "errors": list(self.platform.board.errors),
+            # without `detail`: the target has the words of a filter, and its ids may be many
+            "actions": [action.as_dict() | {"detail": None} for action in gates.actions] if gates else [],
         }
 
     def status(self) -> dict[str, Any]:
         """The status object as it is now. None stands for "not known", never for zero."""
         platform, now_s = self.platform, trio.current_time()
+        gates = platform.gates
         return {
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
             "state": platform.state(),
@@ -115,6 +123,9 @@ class Composer:
             "actors": [_actor(actor) for actor in platform.board.actors()],
             "events_per_s": self.series.events_per_s_now,
             "drain": platform.drain.snapshot() if platform.drain.draining else None,
+            "roles": [_role(name, drain) for name, drain in platform.roles.items()],
+            "paused": gates.paused() if gates else [],
+            "concurrency": gates.levels() if gates else {},
             "urls": dict(platform.urls),
             "counts_age_s": None if self._counts is None else round(now_s - self._counted_s, 1),
             "counts_error": self._counts_error,
@@ -134,7 +145,16 @@ def _actor(actor: Actor) -> dict[str, Any]:
         "last_error": actor.last_error,
         "done": actor.done,
         "failed": actor.failed,
+        "stuck": actor.stuck,
+        "storm": actor.storm,
+        "breaker": actor.breaker,
+        "stack": None if actor.last_stack is None else actor.last_stack[-STACK_CHARS_MAX:],
+        "can_pause": actor.name in PAUSABLE,
     }
+
+
+def _role(name: str, drain: Drain) -> dict[str, Any]:
+    return {"name": name, "state": drain.state, "drain": drain.snapshot() if drain.draining else None}
 
 
 def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str, Any]]:

@@ -1,14 +1,14 @@
 -- name: enabled_credentials
--- Those of a source that are not dead; the caller compares disabled_till with its clock.
-select id, handle, credentials, disabled_till
+-- Those of a source that are not dead, and how long each still rests: null if it never did, negative if that is over.
+select id, handle, credentials, extract(epoch from disabled_till - now())::float8
 from credential
 where source = %(source)s and enabled and not data_access_expired
 order by id;
 
 -- name: rest_credential
--- A rate limit: out until then, never sooner than it was. Fenced by the secret: a new token is not touched.
+-- A rate limit: out for so long, never shorter than it was. Fenced by the secret: a new token is not touched.
 update credential
-set disabled_till = greatest(disabled_till, %(until)s), reason = %(reason)s, updated_at = now()
+set disabled_till = greatest(disabled_till, now() + make_interval(secs => %(rest_s)s)), reason = %(reason)s, updated_at = now()
 where id = %(id)s and enabled and credentials = %(secret)s;
 
 -- name: retire_credential

@@ -79,11 +79,11 @@ returning job.id;
 -- name: rescue
 -- Expired leases are found and moved in one statement; a job that keeps killing its worker ends FAILED.
 update scrape_request_log
-set status = case when attempt >= %(attempts_max)s then 'FAILED' else 'PENDING' end,
-    scraped_at = case when attempt >= %(attempts_max)s then now() end,
-    data = case when attempt >= %(attempts_max)s
-                then jsonb_build_object('code', 'WORKER_LOST', 'reason', format('lost its worker %%s times', attempt)) end,
-    due_at = now(), seq = seq + 1, events = events + 1, lease_until = null
+set status = case when lost + 1 >= %(lost_max)s then 'FAILED' else 'PENDING' end,
+    scraped_at = case when lost + 1 >= %(lost_max)s then now() end,
+    data = case when lost + 1 >= %(lost_max)s
+                then jsonb_build_object('code', 'WORKER_LOST', 'reason', format('lost its worker %%s times', lost + 1)) end,
+    lost = lost + 1, due_at = now(), seq = seq + 1, events = events + 1, lease_until = null
 where id in (select id from scrape_request_log
              where status = 'PROCESSING' and lease_until < now()
              order by id limit 500 for update skip locked)
@@ -99,6 +99,58 @@ where id in (select id from scrape_request_log
              order by id limit 500 for update skip locked)
 returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
+
+-- name: matching
+-- The condition {matching} of the statements below: what people mean by a filter; null holds for every job.
+status = any(%(statuses)s)
+and (%(flow)s::text is null or flow = %(flow)s)
+and (%(code)s::text is null or data ->> 'code' = %(code)s)
+and (%(since)s::timestamptz is null or coalesce(scraped_at, created_at) >= %(since)s)
+and (%(key)s::text is null or idempotency_key = %(key)s)
+and (%(ids)s::uuid[] is null or id = any(%(ids)s));
+
+-- name: count
+select count(*) from (select from scrape_request_log where {matching} limit {limit}) as found;
+
+-- name: find
+select id, flow, platform, params, idempotency_key as key, status, priority, attempt, retry_count, created_at, due_at,
+       scraped_at as ended_at, expires_at, data ->> 'code' as code, data ->> 'reason' as reason
+from scrape_request_log
+where {matching}
+order by id desc
+limit {limit};
+
+-- name: pick
+-- The next jobs, in order of id, that a person's change may move; they are locked for it.
+select id from scrape_request_log
+where id > %(after)s and {matching}
+order by id
+limit {limit}
+for update;
+
+-- name: begin_anew
+-- Picked jobs back to PENDING by hand, one of each key, and none of a key that an unfinished job has. It counts
+-- as created now: the time to live is kept that way, and the id still tells when it came.
+update scrape_request_log as job
+set status = 'PENDING', seq = seq + 1, events = events + 1, retry_count = 0, lost = 0, source = null, data = null,
+    scraped_at = null, due_at = now(), created_at = now(), expires_at = now() + (expires_at - created_at)
+where id in (select distinct on (coalesce(idempotency_key, id::text)) id
+             from scrape_request_log
+             where id = any(%(ids)s)
+             order by coalesce(idempotency_key, id::text), id)
+  and not exists (select from scrape_request_log as other
+                  where other.idempotency_key = job.idempotency_key and other.status in ('PENDING', 'PROCESSING'))
+returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at, expires_at,
+          awaited;
+
+-- name: cancel
+-- Picked jobs end by hand; the attempt of one that is PROCESSING has lost its lease.
+update scrape_request_log
+set status = 'CANCELLED', seq = seq + 1, events = events + 1, lease_until = null, scraped_at = now(),
+    data = jsonb_build_object('code', 'CANCELLED', 'reason', 'cancelled by hand')
+where id = any(%(ids)s)
+returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at, expires_at,
+          awaited;
 
 -- name: status
 select status, data, extract(epoch from due_at - now())::float8 from scrape_request_log where id = %(id)s;

@@ -1,15 +1,20 @@
 // The page: keeps the last status object, what the link to the server is doing, and draws both.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/htm-preact.module.js"
+import { Actors } from "./actors.js"
 import { Chart } from "./charts.js"
-import { openFeed, requestDrain } from "./feed.js"
-import { absolute, age, count, duration } from "./format.js"
-import { Actors, DrainStages, Errors, Flows, Icon, Jobs, Numbers, Progress, Verdict } from "./panels.js"
+import { Dialogs } from "./dialogs.js"
+import { openFeed } from "./feed.js"
+import { absolute, age, duration } from "./format.js"
+import { Jobs } from "./jobs.js"
+import { ActionLog, Errors, Flows, Numbers, Progress, Verdict } from "./panels.js"
+import { Icon } from "./parts.js"
 
 function App() {
   const [status, setStatus] = useState(null)
   const [link, setLink] = useState({ kind: "connecting", retryAt: null })
-  const [asking, setAsking] = useState(false)
+  const [asked, setAsked] = useState(null) // what a dialog is open for
+  const [told, setTold] = useState(null)
   const heardAt = useRef(0)
   const feed = useRef(null)
 
@@ -36,7 +41,7 @@ function App() {
       <h1 class="sr">gcc platform</h1>
       <${Verdict} status=${status} link=${link.kind} />
       <span class="uptime muted" title=${`As of ${absolute(status.at)}`}>up <span class="num">${duration(Math.floor(status.uptime_s))}</span></span>
-      <button class="drain" onClick=${() => setAsking(true)}>
+      <button class="drain" onClick=${() => setAsked({ kind: "drain" })}>
         <${Icon} name="down" tone="inherit" />${status.drain ? "Drain progress" : "Drain…"}
       </button>
     </header>
@@ -45,7 +50,7 @@ function App() {
         <${Numbers} status=${status} />
         <div class="context"><${Progress} status=${status} /><${Links} urls=${status.urls} /></div>
       </div>
-      <${Actors} status=${status} />
+      <${Actors} status=${status} ask=${setAsked} />
       <div class="side">
       <section class="panel charts" aria-label="Charts of the last 15 minutes">
         <${Chart} title="Events stored" unit="/s" color="--accent" nowS=${nowS} points=${status.series.events_per_s}
@@ -54,12 +59,14 @@ function App() {
           hint="Mean of the inserts of the last 10 seconds; a gap means that there were none" />
       </section>
       <${Flows} status=${status} />
-      <${Jobs} status=${status} />
+      <${Jobs} status=${status} ask=${setAsked} />
       <${Errors} status=${status} />
       </div>
+      <${ActionLog} status=${status} />
     </main>
     ${banner}
-    <${DrainDialog} status=${status} isOpen=${asking} close=${() => setAsking(false)} />`
+    <${Told} text=${told} />
+    <${Dialogs} status=${status} asked=${asked} close=${() => setAsked(null)} told=${(words) => setTold({ words })} />`
 }
 
 const LINKS = [
@@ -100,42 +107,20 @@ function Banner({ link, status, heardAt, retryNow }) {
   </div>`
 }
 
-function DrainDialog({ status, isOpen, close }) {
-  const dialog = useRef(null)
-  const [refusal, setRefusal] = useState(null)
-  const [isSent, setSent] = useState(false)
+const TOLD_S = 6
+
+// What was just done, in a line over the page. Always there, or it would not be read out.
+function Told({ text }) {
+  const [isShown, setShown] = useState(false)
   useEffect(() => {
-    if (isOpen && !dialog.current.open) dialog.current.showModal()
-    if (!isOpen && dialog.current.open) dialog.current.close()
-  }, [isOpen])
-  const ask = async () => {
-    setSent(true)
-    setRefusal(await requestDrain())
-    setSent(false)
-  }
-  const running = status.in_flight
-  const queued = status.channels.filter((use) => use.kind === "queue").reduce((sum, use) => sum + use.used, 0)
-  return html`<dialog ref=${dialog} onCancel=${(event) => { event.preventDefault(); close() }}
-      onClose=${() => dialog.current.open || close()} aria-labelledby="h-drain">
-    <h2 id="h-drain">${status.drain ? "Draining" : "Drain this process?"}</h2>
-    ${status.drain
-      ? html`<p>The process ends when the last stage is done.</p><${DrainStages} stages=${status.drain} />`
-      : html`<ul>
-            <li>It stops taking new work.</li>
-            <li><b class="num">${count(running)}</b> jobs in flight are finished.</li>
-            <li>
-              What the sinkers hold is stored. <b class="num">${count(queued)}</b> queued events and
-              <b class="num"> ${count(status.jobs.PENDING ?? 0)}</b> waiting jobs stay where they are, on disk, for the next start.
-            </li>
-            <li>Then the process exits.</li>
-          </ul>
-          <p class="muted">The same in a terminal: <code>python -m gcc.supervisor drain</code></p>`}
-    ${refusal && html`<p class="refusal" role="alert"><${Icon} name="warn" tone="bad" />Not drained: ${refusal}</p>`}
-    <div class="actions">
-      <button onClick=${close} autofocus>${status.drain ? "Close" : "Cancel"}</button>
-      ${!status.drain && html`<button class="danger" id="drain-now" disabled=${isSent} onClick=${ask}>Drain now</button>`}
-    </div>
-  </dialog>`
+    if (!text) return
+    setShown(true)
+    const timer = setTimeout(() => setShown(false), TOLD_S * 1000)
+    return () => clearTimeout(timer)
+  }, [text])
+  return html`<div class=${isShown ? "told" : "told sr"} role="status" id="told">
+    ${isShown && html`<${Icon} name="check" tone="inherit" /><span>${text.words}</span> <a href="#h-log">Action log</a>`}
+  </div>`
 }
 
 const root = document.getElementById("app")

@@ -73,17 +73,20 @@ async function tokenRefused() {
   }
 }
 
-// Asks for the drain. Returns null, or the sentence that says why not.
-export async function requestDrain() {
+const ACT_S = 60 // many jobs are moved in many transactions
+
+// Asks for an action: {data}, or {refused}, the sentence that says why not.
+export async function act(path, body) {
   try {
-    const answer = await fetch("/api/drain", {
+    const answer = await fetch(path, {
       method: "POST",
-      headers: { "content-type": "application/json", "x-gcc-action": "drain" },
-      body: '{"role": null}',
-      signal: AbortSignal.timeout(5000),
+      headers: { "content-type": "application/json", "x-gcc-action": path.split("/").at(-1) },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(ACT_S * 1000),
     })
-    return answer.ok ? null : (await answer.json()).error.detail
+    const told = await answer.json()
+    return answer.ok ? { data: told.data } : { refused: told.error.detail }
   } catch (error) {
-    return `The server did not answer (${error.name}).`
+    return { refused: `the server did not answer (${error.name}); the action log tells what was done` }
   }
 }

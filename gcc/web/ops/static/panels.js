@@ -1,67 +1,15 @@
 // The parts of the screen, each a function of the status object. Order never changes, space is reserved.
 
-import { html, useState } from "./vendor/htm-preact.module.js"
+import { html } from "./vendor/htm-preact.module.js"
 import { UNKNOWN, absolute, age, count, duration, isKnown, percent, rate } from "./format.js"
+import { LAG_S_HIGH, QUEUE_LATE_S, troubles } from "./health.js"
+import { Icon } from "./parts.js"
 
-const ICONS = {
-  check: "M3.2 8.4l3.1 3.1 6.5-7",
-  dot: "M8 4.8a3.2 3.2 0 1 0 0 6.4a3.2 3.2 0 1 0 0-6.4z",
-  ring: "M8 4.6a3.4 3.4 0 1 0 0 6.8a3.4 3.4 0 1 0 0-6.8z",
-  pause: "M5.8 4.2v7.6M10.2 4.2v7.6",
-  warn: "M8 2.8L14.2 13.2H1.8zM8 6.8v3M8 11.4v.2",
-  cross: "M4.2 4.2l7.6 7.6M11.8 4.2l-7.6 7.6",
-  down: "M8 3v9.2M4.2 8.6L8 12.4l3.8-3.8",
-  up: "M8 13V3.8M4.2 7.4L8 3.6l3.8 3.8",
-  unknown: "M5.6 6a2.4 2.4 0 1 1 3.4 2.2c-.7.4-1 .8-1 1.6M8 12.2v.2",
-}
-const FILLED = new Set(["dot"])
-
-export const Icon = ({ name, tone = "muted" }) =>
-  html`<svg class=${`icon ${tone} ${FILLED.has(name) ? "filled" : ""}`} viewBox="0 0 16 16" aria-hidden="true">
-    <path d=${ICONS[name]} />
-  </svg>`
-
-const ACTOR_STATES = {
-  starting: ["up", "accent"],
-  running: ["dot", "ok"],
-  waiting: ["ring", "muted"],
-  paused: ["pause", "warn"],
-  backoff: ["warn", "warn"],
-  draining: ["down", "accent"],
-  finished: ["check", "muted"],
-  failed: ["cross", "bad"],
-}
-const LAG_S_HIGH = 60
 const FULL = 0.95
 const HIGH = 0.75
-const QUEUE_LATE_S = 60
 const QUEUE_BAR_MAX = 1_000_000
 
-export const Num = ({ value, unit, title }) =>
-  html`<span class="num" title=${title ?? (value === UNKNOWN ? "not known yet" : undefined)}
-    >${value}${unit && value !== UNKNOWN ? html` <span class="unit">${unit}</span>` : ""}</span
-  >`
-
-// Zeros step back, so that what moves is seen. What is not known steps back too, but is a dash.
-const zero = (value) => (value ? "" : "zero")
-
 // ---- the top line
-
-// What is not well, in words; empty when all is.
-export function troubles(status) {
-  const found = []
-  if (status.counts_error) found.push(`the counts are missing: ${status.counts_error}`)
-  for (const actor of status.actors) {
-    if (actor.state === "failed" || actor.state === "backoff") found.push(`${actor.name} is in ${actor.state}`)
-    else if (actor.state === "paused") found.push(`${actor.name} is paused`)
-    else if (isKnown(actor.lag_s) && actor.lag_s > LAG_S_HIGH)
-      found.push(`${actor.name} lags by ${duration(actor.lag_s)}`)
-  }
-  for (const use of status.channels)
-    if (use.kind === "queue" && use.oldest_s > QUEUE_LATE_S)
-      found.push(`${use.name} waits for ${duration(use.oldest_s)}`)
-  return found
-}
 
 const STATES = {
   starting: ["up", "accent", "Starting"],
@@ -152,91 +100,6 @@ export const DrainStages = ({ stages }) =>
     })}
   </ol>`
 
-// ---- the tree
-
-// Names are paths: a group gets a line of its own unless it is an actor itself. Order of appearance.
-export function tree(actors) {
-  const groups = new Map()
-  for (const actor of actors) {
-    const [group, ...rest] = actor.name.split("/")
-    if (!groups.has(group)) groups.set(group, { actor: null, members: [] })
-    if (rest.length === 0) groups.get(group).actor = actor
-    else groups.get(group).members.push({ actor, label: rest.at(-1), depth: rest.length })
-  }
-  return [...groups].flatMap(([label, { actor, members }]) => [{ actor, label, depth: 0 }, ...members])
-}
-
-export function Actors({ status }) {
-  const [open, setOpen] = useState(new Set())
-  const toggle = (name) => {
-    const next = new Set(open)
-    if (!next.delete(name)) next.add(name)
-    setOpen(next)
-  }
-  return html`<section class="panel actors" aria-labelledby="h-actors">
-    <h2 id="h-actors">Actors</h2>
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Name</th>
-          <th scope="col">State</th>
-          <th scope="col" class="r" title="Mean of the last 10 seconds">Rate</th>
-          <th scope="col" class="r wide">In flight</th>
-          <th scope="col" class="r">Lag</th>
-          <th scope="col" class="r wide">Restarts</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${tree(status.actors).map((line) =>
-          line.actor
-            ? html`<${ActorLine} key=${line.actor.name} ...${line} isOpen=${open.has(line.actor.name)} toggle=${toggle} />`
-            : html`<tr class="group" key=${`group ${line.label}`}>
-                <th scope="row" colspan="6">${line.label}</th>
-              </tr>`,
-        )}
-      </tbody>
-    </table>
-  </section>`
-}
-
-function ActorLine({ actor, label, depth, isOpen, toggle }) {
-  const [icon, tone] = ACTOR_STATES[actor.state] ?? ["unknown", "muted"]
-  const id = `actor-${actor.name.replace(/[^\w-]/g, "-")}`
-  const late = isKnown(actor.lag_s) && actor.lag_s > LAG_S_HIGH
-  return html`<tr class=${`depth-${Math.min(depth, 3)} ${depth === 0 ? "group" : ""}`} id=${id}>
-      <th scope="row">
-        <button
-          class="name"
-          aria-expanded=${isOpen}
-          aria-controls=${`${id}-more`}
-          title=${actor.last_error ? `Last error: ${actor.last_error}` : actor.name}
-          onClick=${() => toggle(actor.name)}
-        >
-          <span class="label">${label}</span>
-          ${actor.last_error && html`<span class="erred" aria-label="has a last error">!</span>`}
-        </button>
-      </th>
-      <td class="state"><${Icon} name=${icon} tone=${tone} />${actor.state}</td>
-      <td class=${`r ${zero(actor.rate_per_s)}`}><${Num} value=${rate(actor.rate_per_s)} unit="/s" /></td>
-      <td class=${`r wide ${zero(actor.in_flight)}`}><${Num} value=${count(actor.in_flight)} /></td>
-      <td class=${`r ${zero(actor.lag_s)}`}>
-        ${late && html`<${Icon} name="warn" tone="warn" />`}
-        <${Num} value=${duration(actor.lag_s)} title=${isKnown(actor.lag_s) ? undefined : "has no lag"} />
-      </td>
-      <td class=${`r wide ${zero(actor.restarts)}`}><${Num} value=${count(actor.restarts)} /></td>
-    </tr>
-    ${isOpen &&
-    html`<tr class="more" id=${`${id}-more`}>
-      <td colspan="6">
-        <p class="muted">
-          ${count(actor.done)} done · ${count(actor.failed)} failed · ${count(actor.in_flight)} in flight ·${" "}
-          ${count(actor.restarts)} restarts
-        </p>
-        <p class="error-text">${actor.last_error ?? "No error since the start."}</p>
-      </td>
-    </tr>`}`
-}
-
 // ---- channels, pools, queues
 
 const KINDS = [
@@ -289,54 +152,7 @@ function Queue({ name, used, oldest_s, in_flight }) {
 const Bar = ({ share, tone }) =>
   html`<span class="bar" aria-hidden="true"><span class=${tone} style=${{ transform: `scaleX(${Math.min(1, share)})` }}></span></span>`
 
-// ---- jobs
-
-const JOB_STATES = [
-  ["PENDING", "Waiting"],
-  ["PROCESSING", "Running"],
-  ["COMPLETE", "Complete"],
-  ["FAILED", "Failed"],
-  ["EXPIRED", "Expired"],
-]
-
-export function Jobs({ status }) {
-  const flows = Object.entries(status.jobs_by_flow).sort(([a], [b]) => a.localeCompare(b))
-  const named = new Set(JOB_STATES.map(([state]) => state))
-  const others = Object.keys(status.jobs).filter((state) => !named.has(state))
-  const columns = [...JOB_STATES, ...others.sort().map((state) => [state, state.toLowerCase()])]
-  return html`<section class="panel jobs" aria-labelledby="h-jobs">
-    <h2 id="h-jobs">Jobs</h2>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Flow</th>
-            ${columns.map(([state, word]) => html`<th scope="col" class="r" key=${state} title=${state}>${word}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${flows.map(
-            ([flow, states]) => html`<tr key=${flow}>
-              <th scope="row" title=${flow}><span class="label">${flow}</span></th>
-              ${columns.map(
-                ([state]) =>
-                  html`<td class=${`r ${zero(states[state])}`} key=${state}><${Num} value=${count(states[state] ?? 0)} /></td>`,
-              )}
-            </tr>`,
-          )}
-          ${flows.length === 0 &&
-          html`<tr>
-            <td class="muted" colspan=${columns.length + 1}>
-              ${isKnown(status.counts_age_s) ? "No jobs yet." : "Not counted yet."}
-            </td>
-          </tr>`}
-        </tbody>
-      </table>
-    </div>
-  </section>`
-}
-
-// ---- errors
+// ---- errors, actions
 
 export function Errors({ status }) {
   const now = Date.parse(status.at)
@@ -356,3 +172,45 @@ export function Errors({ status }) {
         </ol>`}
   </section>`
 }
+
+const VERBS = "python -m gcc.supervisor actions"
+
+export function ActionLog({ status }) {
+  const now = Date.parse(status.at)
+  return html`<section class="panel log" aria-labelledby="h-log">
+    <div class="head">
+      <h2 id="h-log">Action log</h2>
+      <code title="The same in a terminal">${VERBS}</code>
+    </div>
+    ${status.actions.length === 0
+      ? html`<p class="muted">
+          Nobody has done anything yet. A pause, a change of concurrency, a retry, a cancellation, a drain: each is kept here with who did it and why.
+        </p>`
+      : html`<table>
+          <thead>
+            <tr>
+              <th scope="col">When</th>
+              <th scope="col">Who</th>
+              <th scope="col">What</th>
+              <th scope="col" class="r">Things</th>
+              <th scope="col">Why</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${status.actions.map((action) => html`<${ActionLine} key=${action.id} action=${action} now=${now} />`)}
+          </tbody>
+        </table>`}
+  </section>`
+}
+
+function ActionLine({ action: { at, who, verb, target, things, why }, now }) {
+  return html`<tr>
+    <td class="when"><time class="muted num" datetime=${at} title=${absolute(at)}>${ago((now - Date.parse(at)) / 1000)}</time></td>
+    <td class="who" title=${who}>${who}</td>
+    <td class="what" title=${`${verb} ${target}`}><b>${verb}</b> ${target}</td>
+    <td class="r things"><span class="num" title=${isKnown(things) ? `${count(things)} things were changed` : "Nothing to count"}>${count(things)}</span></td>
+    <td class="why" title=${why}>${why || html`<span class="muted">no reason given</span>`}</td>
+  </tr>`
+}
+
+const ago = (seconds) => (seconds < 1 ? "now" : `${age(seconds)} ago`)

@@ -1,0 +1,80 @@
+"""`jobs list|retry|cancel [filters]`: looks at jobs, or lets those that match begin anew or end."""
+
+import argparse
+import datetime as dt
+import json
+import re
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gcc.cli.client import Running, find
+from gcc.clock import Clock, SystemClock
+from gcc.errors import ConfigError
+
+PIPE_COLUMNS = 160
+AGO = re.compile(r"(\d+)([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    wanted = filter_of(arguments, SystemClock())
+    if arguments.action == "list":
+        return _list(find(arguments), wanted, as_json=arguments.json)
+    body = {"filter": wanted, "why": arguments.why, "dry_run": arguments.dry_run}
+    if not (arguments.why or arguments.dry_run):
+        raise ConfigError(f"jobs {arguments.action} needs --why WHY, or --dry-run")
+    done = find(arguments).act(f"/api/jobs/{arguments.action}", body)
+    if arguments.json:
+        print(json.dumps(done))
+    else:
+        told = {"retry": "retried", "cancel": "cancelled"}[arguments.action]
+        print(f"{done['things']:,} jobs {'would be ' if arguments.dry_run else ''}{told}")
+    return 0
+
+
+def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
+    """What was given, as the ops port takes it."""
+    given = {
+        "flow": arguments.flow,
+        "status": arguments.status and arguments.status.upper(),
+        "code": arguments.code,
+        "since": arguments.since and _time(arguments.since, clock),
+        "key": arguments.key,
+        "ids": arguments.id,
+        "limit": arguments.limit,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _time(word: str, clock: Clock) -> str:
+    if ago := AGO.fullmatch(word):
+        return (clock.now() - dt.timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])).isoformat()
+    try:
+        at = dt.datetime.fromisoformat(word)
+    except ValueError:
+        raise ConfigError(f"--since {word!r} is no time; write 2026-10-31T12:00:00Z, or 30m, 2h, 1d ago") from None
+    return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).isoformat()
+
+
+def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
+    if "ids" in wanted:
+        raise ConfigError("jobs list takes no --id; it is for retry and cancel")
+    answer = running.ask("GET", "/api/jobs", content=None, **{name: str(value) for name, value in wanted.items()})
+    jobs, total = answer["data"], answer["meta"]["total"]
+    if as_json:
+        print(json.dumps({"jobs": jobs, "total": total}))
+        return 0
+    table = Table(box=None, header_style="bold")
+    for title in ("id", "flow", "status", "retries", "created", "what", "last failure"):
+        table.add_column(title, no_wrap=True, overflow="ellipsis", justify="right" if title == "retries" else "left")
+    for job in jobs:
+        failure = f"{job['code']}: {job['reason']}" if job["code"] else ""
+        what = " ".join(f"{name}={value}" for name, value in job["params"].items())
+        created = job["created_at"][:19]
+        table.add_row(job["id"], job["flow"], job["status"], str(job["retry_count"]), created, what, failure)
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
+    print(f"{len(jobs):,} of {total:,} jobs")
+    return 0

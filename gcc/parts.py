@@ -1,0 +1,173 @@
+"""What the tree stands on: the ports that its pipelines speak, and the real stores behind them.
+
+`Parts` is all that the pipelines know of the outside, so a simulation runs the whole tree on fakes.
+`Stores` are the real parts of one process, opened from its settings, with what only the real ones have:
+servers to keep alive, schemas to migrate, connections for the web, history to import.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
+from gcc.channels.exchange import Exchange
+from gcc.channels.memory import Signal
+from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
+from gcc.clock import Clock
+from gcc.config import Settings
+from gcc.errors import ConfigError
+from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.events.history import HistoryImport
+from gcc.pipelines.events.sinks import EventStore
+from gcc.pipelines.scraping.outside import seed_credentials
+from gcc.pipelines.scraping.table import limits
+from gcc.sources.credentials import Credentials
+from gcc.sources.http import Fetcher, HttpFetcher
+from gcc.sources.limits import InProcessLimiter, Limiter
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.controls import CONTROLS_CHANNEL, Controls, PostgresControls
+from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.jobs import Jobs
+from gcc.stores.migrations import migrate_postgres
+from gcc.stores.notifications import Notifications
+from gcc.stores.objects import FolderObjects
+from gcc.stores.postgres import Pool
+from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
+from gcc.stores.statements import SQL as SQL_FOLDER
+from gcc.supervisor.policy import Restart
+from gcc.supervisor.supervisor import Child
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The ports of the scraping and events pipelines. `fetcher()` opens the way to the outside.
+
+    The limiter outlives a pipeline that restarts: the calls of its last life still count.
+    """
+
+    jobs: Jobs
+    exchange: Exchange
+    events: EventStore
+    dead_letters: DeadLetters
+    credentials: Credentials
+    controls: Controls
+    limiter: Limiter
+    fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
+
+
+class Stores:
+    """The real parts. Construction opens nothing; `children()` do, in order.
+
+    `tokens` (source -> "USER:TOKEN" or "TOKEN") are put beside those of the environment.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, tokens: Mapping[str, Sequence[str]]) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self.embedded = (
+            EmbeddedPostgres(settings.data_dir, fsync=settings.postgres.fsync)
+            if settings.postgres.url == "embedded"
+            else None
+        )
+        self.conninfo = self.embedded.conninfo if self.embedded else settings.postgres.url
+        self.pool = Pool(self.conninfo, settings.postgres.actor_pool, name="actors")
+        self.web_pool = Pool(self.conninfo, settings.postgres.web_pool, name="web")
+        self.clickhouse = open_clickhouse(settings)
+        self.objects = open_objects(settings)
+        outbox_written = Signal()
+        self.jobs = PostgresJobs(
+            self.pool,
+            clock,
+            StatusEvents(clock),
+            lease_s=settings.scraper.lease_s,
+            lost_max=settings.scraper.lost_max,
+            outbox_written=outbox_written,
+        )
+        dead_letters = StoredDeadLetters(self.pool, self.objects, clock)
+        self.exchange = PostgresExchange(self.pool, dead_letters, outbox_written)
+        self.history = HistoryImport(self.pool, clock, outbox_written)
+        self.controls = PostgresControls(self.pool)
+        self.credentials = PostgresCredentials(self.pool, clock)
+        self.notifications = Notifications(self.conninfo, [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL])
+        self.notifications.on(JOBS_CHANNEL, self.jobs.woken)
+        self.notifications.on(QUEUE_CHANNEL, self.exchange.woken)
+        self.parts = Parts(
+            jobs=self.jobs,
+            exchange=self.exchange,
+            events=self.clickhouse,
+            dead_letters=dead_letters,
+            credentials=self.credentials,
+            controls=self.controls,
+            limiter=InProcessLimiter(limits(settings)),
+            fetcher=HttpFetcher,
+        )
+
+    def servers(self) -> list[Child]:
+        """What must stand before anything else: the database and its schema."""
+        servers = [Child("stores/postgres", self.embedded.run)] if self.embedded else []
+        return [*servers, Child("stores/schema", self._schema, restart=Restart.TRANSIENT)]
+
+    def clients(self) -> list[Child]:
+        """What keeps listening to the database, and the event store."""
+        return [Child("stores/notifications", self.notifications.run), Child("stores/clickhouse", self._clickhouse)]
+
+    async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Migrations, credentials, and, where the database is ours alone, the leases of our predecessor."""
+        await migrate_postgres(self.conninfo, SQL_FOLDER / "postgres")
+        await seed_credentials(self._settings, self.credentials, self._tokens)
+        if self.embedded:
+            await self.jobs.end_leases()
+            await self.exchange.end_leases()
+        task_status.started()
+
+    async def _clickhouse(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await self.clickhouse.open()
+        try:
+            await self.clickhouse.migrate(SQL_FOLDER / "clickhouse")
+            task_status.started()
+            await self.clickhouse.keep_room()
+        finally:
+            await self.clickhouse.aclose()  # bounded and shielded by itself
+
+
+def refuse_what_is_not_here(settings: Settings) -> None:
+    """Settings that name parts of a later release refuse to start, rather than being passed over."""
+    if settings.exchange.url != "postgres":
+        raise ConfigError("exchange.url: this release carries messages in PostgreSQL only; use 'postgres'")
+    if settings.redis.url:
+        raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
+    if settings.objects.url and not settings.objects.url.startswith("file://"):
+        raise ConfigError(
+            f"objects.url: this release stores in a folder, not in {settings.objects.url!r}; use file:///"
+        )
+
+
+def open_clickhouse(settings: Settings) -> ClickHouse:
+    chosen = settings.clickhouse
+    return ClickHouse(
+        settings.data_dir / "clickhouse" if chosen.url == "chdb" else chosen.url,
+        writers=chosen.writers,
+        readers=chosen.readers,
+        query_s_max=chosen.query_s_max,
+        fsync=chosen.fsync,
+    )
+
+
+def open_objects(settings: Settings) -> FolderObjects:
+    url = settings.objects.url
+    return FolderObjects(Path(url.removeprefix("file://")) if url else settings.data_dir / "objects")
+
+
+def make_folder(folder: Path) -> None:
+    """Create the data folder, or say why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir {folder} cannot be made: {error.strerror}; choose another with --data") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"data_dir {folder} is not writable; choose another with --data")

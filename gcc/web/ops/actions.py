@@ -1,0 +1,192 @@
+"""The ops port's actions over HTTP: pause, resume, concurrency, jobs, the action log, and the drain.
+
+A thin skin: access and bodies are checked here, what is meant is decided in operations.py. POSTs need the token
+and, from a page, its own header naming the action (the last part of the path). Every action has a `why`, of 1 to
+500 characters; only a drain (which may be urgent) and a dry run may leave it out.
+"""
+
+import datetime as dt
+import json
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from gcc.config import ALL_ROLES
+from gcc.stores.controls import CONCURRENCY_MAX
+from gcc.stores.jobs import JobFilter, JobStatus
+from gcc.web.ops.access import Access, Refused
+from gcc.web.ops.operations import By, Operations
+from gcc.web.ops.snapshot import Platform
+
+WHO_HEADER = "x-gcc-who"
+WHO_CHARS_MAX = 100
+FOUND_MAX = 1000
+
+Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+MaybeWhy = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class WhatBody(_Body):
+    what: Word
+    why: Why
+
+
+class ConcurrencyBody(_Body):
+    flow: Word
+    value: Annotated[int, Field(strict=True, ge=1, le=CONCURRENCY_MAX)] | None
+    why: Why
+
+
+class FilterBody(_Body):
+    """See `JobFilter`."""
+
+    flow: Word | None = None
+    status: JobStatus | None = None
+    code: Word | None = None
+    since: AwareDatetime | None = None
+    key: Word | None = None
+    ids: list[UUID] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    def as_filter(self) -> JobFilter:
+        return JobFilter(**dict(self))
+
+
+class JobsBody(_Body):
+    filter: FilterBody
+    why: MaybeWhy = ""
+    dry_run: bool = False
+
+
+class DrainBody(_Body):
+    role: Any = None
+    why: MaybeWhy = ""
+
+
+class FindQuery(FilterBody):
+    ids: None = None
+    limit: Annotated[int, Field(ge=1, le=FOUND_MAX)] = 50
+
+
+class LimitQuery(_Body):
+    limit: Annotated[int, Field(ge=1, le=FOUND_MAX)] = 20
+
+
+B = TypeVar("B", bound=_Body)
+
+
+def add_actions(app: QuartTrio, access: Access, operations: Operations, platform: Platform) -> None:
+    """Give `app` the actions' routes."""
+
+    async def asked(body: type[B], action: str) -> B:
+        access.check_action(request, action)
+        return _read(body, await request.get_data())
+
+    def by(why: str) -> By:
+        return By(_who(access), why)
+
+    @app.post("/api/drain")
+    async def drain() -> Response:
+        wanted = await asked(DrainBody, "drain")
+        if wanted.role is not None and wanted.role not in ALL_ROLES:
+            raise Refused(422, "ROLE_UNKNOWN", "Unknown role", f"role must be null or one of {', '.join(ALL_ROLES)}")
+        await operations.drain(wanted.role, by(wanted.why))
+        return _done({"role": wanted.role, "state": platform.state()}, 202)
+
+    @app.post("/api/pause")
+    async def pause() -> Response:
+        wanted = await asked(WhatBody, "pause")
+        return _done({"paused": await operations.pause(wanted.what, by(wanted.why))})
+
+    @app.post("/api/resume")
+    async def resume() -> Response:
+        wanted = await asked(WhatBody, "resume")
+        return _done({"resumed": await operations.resume(wanted.what, by(wanted.why))})
+
+    @app.post("/api/concurrency")
+    async def concurrency() -> Response:
+        wanted = await asked(ConcurrencyBody, "concurrency")
+        await operations.concurrency(wanted.flow, wanted.value, by(wanted.why))
+        return _done({"flow": wanted.flow, "value": wanted.value})
+
+    @app.post("/api/jobs/retry")
+    async def retry() -> Response:
+        return await move("retry")
+
+    @app.post("/api/jobs/cancel")
+    async def cancel() -> Response:
+        return await move("cancel")
+
+    async def move(verb: Literal["retry", "cancel"]) -> Response:
+        wanted = await asked(JobsBody, verb)
+        jobs = wanted.filter.as_filter()
+        if wanted.dry_run:
+            return _done({"things": await operations.would_move(verb, jobs)})
+        if not wanted.why:
+            raise _wrong("why: say why; it is kept in the action log")
+        return _done({"things": await operations.move(verb, jobs, by(wanted.why))})
+
+    @app.get("/api/jobs")
+    async def jobs() -> Response:
+        access.check_reader(request)
+        wanted = _query(FindQuery).as_filter()
+        found, total = await operations.find(wanted)
+        return _done(msgspec.to_builtins(found), total=total)
+
+    @app.get("/api/actions")
+    async def actions() -> Response:
+        access.check_reader(request)
+        return _done([action.as_dict() for action in await operations.actions(_query(LimitQuery).limit)])
+
+
+def _who(access: Access) -> str:
+    """As the command line says; a page has no name of its own. Nothing here is proof: the token is shared."""
+    if access.has_cookie(request):
+        return "dashboard"
+    given = "".join(letter for letter in request.headers.get(WHO_HEADER, "") if letter.isprintable()).strip()
+    return given[:WHO_CHARS_MAX] or "API"
+
+
+def _read(body: type[B], sent: bytes | str) -> B:
+    try:
+        decoded = json.loads(sent or b"{}")
+    except ValueError:
+        raise Refused(400, "BODY_INVALID", "Not JSON", "Send a JSON object") from None
+    return _valid(body, decoded)
+
+
+def _query(query: type[B]) -> B:
+    return _valid(query, dict(request.args))
+
+
+def _valid(body: type[B], value: Any) -> B:
+    try:
+        return TypeAdapter(body).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _wrong(f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+
+def _wrong(detail: str) -> Refused:
+    return Refused(422, "REQUEST_INVALID", "Cannot be understood", detail)
+
+
+def _done(data: Any, status: int = 200, **meta: Any) -> Response:
+    body = json.dumps({"status": "SUCCESS", "data": data, "meta": meta}, default=_plain)
+    answer = Response(body, status, mimetype="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)

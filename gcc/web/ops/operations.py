@@ -1,0 +1,158 @@
+"""What people do to a running platform: pause, resume, change concurrency, retry and cancel jobs, drain.
+
+In: words of people. Out: overrides (which every process follows), moved jobs, a drain of this process; and a row
+of the action log for each, with who and why. Permanent: it makes no sense, and the text says what does.
+Transient: the database is away; what needs it was not done, or (retry, cancel) not to its end.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import trio
+
+from gcc.actors.gates import Gates
+from gcc.clock import Clock
+from gcc.config import ALL_ROLES
+from gcc.errors import Permanent, Transient
+from gcc.pipelines.events.types import EVENT_TYPES
+from gcc.pipelines.scraping.table import FLOWS
+from gcc.stores.controls import CONCURRENCY, PAUSE, Action, Controls
+from gcc.stores.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobFilter, Jobs, JobStatus
+
+RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
+
+SCRAPERS = {flow: f"scraping/scraper {flow}" for flow in FLOWS}
+CONSUMERS = {event_type.queue: f"events/sinker {event_type.name}" for event_type in EVENT_TYPES}
+OTHERS = ("scraping/maintenance", "events/relay", "analytics/scheduler")
+PAUSABLE: Mapping[str, str] = {
+    **SCRAPERS,
+    **CONSUMERS,
+    **{actor: actor for actor in (*SCRAPERS.values(), *CONSUMERS.values(), *OTHERS)},
+}
+"""What people may name (a flow, a queue, an actor) -> the actor that is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who does it, and why."""
+
+    who: str
+    why: str
+
+
+class Operations:
+    """`request_drain(role, reason)` and `resume_role(role)` are the tree's; they raise Permanent."""
+
+    def __init__(
+        self,
+        controls: Controls,
+        jobs: Jobs,
+        gates: Gates,
+        clock: Clock,
+        *,
+        request_drain: Callable[[str | None, str], None],
+        resume_role: Callable[[str], None],
+    ) -> None:
+        self._controls = controls
+        self._jobs = jobs
+        self._gates = gates
+        self._clock = clock
+        self._request_drain = request_drain
+        self._resume_role = resume_role
+
+    async def pause(self, what: str, by: By) -> str:
+        """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
+        actor = PAUSABLE.get(what)
+        if actor is None:
+            raise Permanent(f"there is no {what!r} to pause; there are {', '.join(PAUSABLE)}")
+        await self._override(PAUSE + actor, True, self._action("pause", actor, by))
+        return actor
+
+    async def resume(self, what: str, by: By) -> str:
+        """End a pause, or (`what` is a role) let what was drained work again; the name of what goes on."""
+        if what in ALL_ROLES:
+            self._resume_role(what)
+            await self._note(self._action("resume", f"role {what}", by))
+            return what
+        paused = self._gates.paused()
+        actor = PAUSABLE.get(what, what)
+        if actor not in (*PAUSABLE.values(), *paused):
+            there_is = f"paused: {', '.join(paused) or 'nothing'}; roles: {', '.join(ALL_ROLES)}"
+            raise Permanent(f"there is no {what!r} to resume; {there_is}")
+        await self._override(PAUSE + actor, None, self._action("resume", actor, by))
+        return actor
+
+    async def concurrency(self, flow: str, value: int | None, by: By) -> None:
+        """How many jobs of `flow` run at once in each process; None: as configured."""
+        if flow not in FLOWS:
+            raise Permanent(f"there is no flow {flow!r}; there are {', '.join(FLOWS)}")
+        action = self._action("concurrency", f"{flow} {value or 'default'}", by, detail={"value": value})
+        await self._override(CONCURRENCY + flow, value, action)
+
+    async def would_move(self, verb: Literal["retry", "cancel"], wanted: JobFilter) -> int:
+        """How many jobs match; a retry may move fewer, since it takes one job of each key."""
+        return await self._jobs.count(wanted, _movable(verb, wanted))
+
+    async def move(self, verb: Literal["retry", "cancel"], wanted: JobFilter, by: By) -> int:
+        """Retry or cancel the jobs that match; how many. The action's row is there before, and counts them after."""
+        _movable(verb, wanted)
+        given = {name: value for name, value in asdict(wanted).items() if value is not None}
+        words = " ".join(f"{name}={value}" for name, value in given.items() if name != "ids")
+        if wanted.ids is not None:
+            words += f" {len(wanted.ids)} ids"
+        action = self._action(verb, f"jobs {words}".replace("  ", " "), by, detail={"filter": _plain(given)})
+        await self._controls.record(action)
+        moved = await (self._jobs.retry(wanted) if verb == "retry" else self._jobs.cancel(wanted))
+        await self._note(replace(action, things=moved))
+        return moved
+
+    async def find(self, wanted: JobFilter) -> tuple[list[FoundJob], int]:
+        """The newest jobs that match, at most `wanted.limit`, and how many match in all."""
+        return await self._jobs.find(wanted), await self._jobs.count(replace(wanted, limit=None))
+
+    async def actions(self, limit: int) -> list[Action]:
+        """The action log, newest first."""
+        return await self._controls.actions(limit)
+
+    async def drain(self, role: str | None, by: By) -> None:
+        """Ask the process, or one role of it, to finish. It does so also while the database is away."""
+        self._request_drain(role, f"asked for by {by.who}" + (f": {by.why}" if by.why else ""))
+        await self._note(self._action("drain", f"role {role}" if role else "process", by))
+
+    def _action(self, verb: str, target: str, by: By, detail: dict[str, Any] | None = None) -> Action:
+        return Action(self._clock.new_id(), self._clock.now(), by.who, by.why, verb, target, detail=detail)
+
+    async def _override(self, name: str, value: Any | None, action: Action) -> None:
+        await self._controls.write(name, value, action)
+        self._gates.woken()
+
+    async def _note(self, action: Action) -> None:
+        """Record what was done already; if the database is away, without."""
+        with trio.move_on_after(RECORD_S):
+            try:
+                await self._controls.record(action)
+            except Transient:
+                return
+
+
+def _movable(verb: str, wanted: JobFilter) -> Collection[JobStatus]:
+    among = RETRYABLE if verb == "retry" else CANCELLABLE
+    if not wanted.statuses(among):
+        raise Permanent(f"{verb} is for jobs that are {', '.join(sorted(among))}, not {wanted.status}")
+    if wanted == JobFilter(limit=wanted.limit):
+        raise Permanent(f"{verb} of all jobs is not meant: name a flow, a status, a code, a key, ids or since")
+    return among
+
+
+def _plain(value: Any) -> Any:
+    """As JSON knows it."""
+    match value:
+        case dict():
+            return {name: _plain(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_plain(part) for part in value]
+        case int() | None:
+            return value
+        case _:
+            return str(value)

@@ -1,0 +1,64 @@
+// The frame of every action: what it does, why, the same in a terminal, what was refused.
+
+import { html, useRef, useState } from "./vendor/htm-preact.module.js"
+import { Icon } from "./parts.js"
+
+// `cli(why)` gives the words after the program's name; `send(why)` what act() of feed.js answers.
+// After it was done the dialog closes and `done(data)` is called; without `done` it stays, and shows how it goes on.
+export function ActionForm({ title, children, confirm, isDangerous, isReady = true, cli, send, close, done }) {
+  const [why, setWhy] = useState("")
+  const [refusal, setRefusal] = useState(null)
+  const [isSent, setSent] = useState(false)
+  const submit = async (event) => {
+    event.preventDefault()
+    if (isSent || !isReady) return
+    setSent(true)
+    setRefusal(null)
+    const { data, refused } = await send(why.trim())
+    setSent(false)
+    if (refused) return setRefusal(refused)
+    if (done) {
+      close()
+      done(data)
+    }
+  }
+  return html`<form onSubmit=${submit}>
+    <h2 id="h-dialog">${title}</h2>
+    ${children}
+    <div class="field">
+      <label for="why">Why</label>
+      <input id="why" required pattern=".*\\S.*" maxlength="500" autocomplete="off" placeholder="Kept in the action log"
+        title="A reason, for the action log" value=${why} onInput=${(event) => setWhy(event.target.value)} autofocus />
+    </div>
+    <p class="muted same">The same in a terminal</p>
+    <${Copyable} text=${`python -m gcc.supervisor ${cli(why.trim() || "…").map(quoted).join(" ")}`} />
+    ${refusal && html`<p class="refusal" role="alert"><${Icon} name="warn" tone="bad" />Not done: ${refusal}</p>`}
+    <div class="actions">
+      <button type="button" onClick=${close}>Close</button>
+      <button class=${isDangerous ? "danger" : "primary"} id="confirm" disabled=${isSent || !isReady}>${confirm}</button>
+    </div>
+  </form>`
+}
+
+// As a POSIX shell takes it for one word.
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+
+// Text with a button that copies it; where the browser does not let us, it selects it.
+export function Copyable({ text, block }) {
+  const box = useRef(null)
+  const [word, setWord] = useState("Copy")
+  const copy = async () => {
+    getSelection().selectAllChildren(box.current)
+    try {
+      await navigator.clipboard.writeText(text)
+      setWord("Copied")
+    } catch {
+      setWord("Selected")
+    }
+    setTimeout(() => setWord("Copy"), 2000)
+  }
+  return html`<div class=${block ? "copyable block" : "copyable"}>
+    ${block ? html`<pre ref=${box} tabindex="0">${text}</pre>` : html`<code ref=${box}>${text}</code>`}
+    <button type="button" class="small" onClick=${copy} aria-live="polite">${word}</button>
+  </div>`
+}

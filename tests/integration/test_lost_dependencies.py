@@ -1,0 +1,138 @@
+"""What the platform stands on goes away while it is loaded: it waits, in view, and goes on when that is back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tests.process import PlatformProcess, Status, platform
+
+CREATORS = 40
+ALL = {"COMPLETE": 2 * CREATORS}
+# A first crawl of some seconds: long enough for something to go wrong in the middle of it.
+SETTINGS = (
+    f"world.creators={CREATORS}", "world.history_days=2", "world.calls_per_s=400", "sinker.batch_age_s=0.5",
+    "sources.graphapi.calls=1", "sources.ytapi.calls=2", 'roles=["scraper","relay","sinker"]',
+)  # fmt: skip
+INSTAGRAM, YOUTUBE = "refresh_profile_by_handle", "refresh_yt_profiles"
+
+
+def line(status: Status, name: str) -> dict[str, Any]:
+    return next((actor for actor in status["actors"] if actor["name"] == name), {})
+
+
+def sinkers(status: Status) -> list[dict[str, Any]]:
+    return [actor for actor in status["actors"] if actor["name"].startswith("events/sinker ")]
+
+
+def done(status: Status, flow: str | None = None) -> int:
+    return int((status["jobs_by_flow"].get(flow, {}) if flow else status["jobs"]).get("COMPLETE", 0))
+
+
+async def until(running: PlatformProcess, condition: Callable[[Status], Any], what: str) -> Status:
+    """The first status of which `condition` is true. Fails when a job has FAILED meanwhile."""
+
+    async def so(status: Status) -> Status | None:
+        assert "FAILED" not in status["jobs"], status["jobs"]
+        return status if condition(status) else None
+
+    return dict(await running.until(so, what))
+
+
+async def all_done(running: PlatformProcess, *, restarted: set[str]) -> None:
+    """Every job complete, every event stored once, only these actors were restarted, and never the process."""
+    status = await until(running, lambda s: s["jobs"] == ALL and s["stored_lag_s"] == 0, "every event stored")
+    assert (running.process.returncode, status["state"], status["failures_per_hour"]) == (None, "ready", 0)
+    assert {actor["name"] for actor in status["actors"] if actor["restarts"]} == restarted
+    assert [actor["name"] for actor in status["actors"] if actor["state"] in ("failed", "backoff")] == []
+    assert [actor["name"] for actor in status["actors"] if actor["breaker"] not in (None, "closed")] == []
+    answer = await running.client.post(running.running.url + "/api/check", headers=running.running.headers)
+    report = answer.json()["data"]
+    assert (report["jobs_complete"], report["missing"], report["doubled"], report["dead_lettered"]) == (
+        2 * CREATORS, 0, 0, 0,
+    )  # fmt: skip
+    assert await running.stop() == 0
+
+
+async def test_postgres_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with platform(data, *SETTINGS) as running:
+        for share in (0.1, 0.5):
+            await until(running, lambda s, share=share: done(s) > share * ALL["COMPLETE"], f"{share} of the crawl")
+            postmaster = int((data / "postgres" / "postmaster.pid").read_text().partition("\n")[0])
+            os.kill(postmaster, signal.SIGKILL)
+        await all_done(running, restarted={"stores/postgres"})
+
+
+async def test_an_outside_api_answers_500_or_nothing_at_all(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with platform(data, *SETTINGS, "sources.graphapi.timeout_s=0.5") as running:
+        await until(running, lambda s: done(s, INSTAGRAM) > 5, "the crawl")
+        for kind, rate in (("500", 0.5), ("timeout", 1)):  # what is spared the one meets the other
+            fault = {"source": "graphapi", "kind": kind, "rate": rate, "seconds": 4}
+            await running.world("/faults", json=fault)
+        gone = await until(running, lambda s: line(s, "sources/graphapi")["breaker"] == "open", "an open breaker")
+        assert line(gone, "sources/graphapi")["state"] == "backoff"
+        later = await until(running, lambda s: done(s, YOUTUBE) >= done(gone, YOUTUBE) + 5, "the other platform")
+        assert line(later, "sources/ytapi")["breaker"] == "closed"
+        assert done(later, INSTAGRAM) <= done(gone, INSTAGRAM) + 8, "no more than was in hand"
+        await until(running, lambda s: done(s, INSTAGRAM) > done(later, INSTAGRAM) + 8, "both platforms")
+        await all_done(running, restarted=set())
+
+
+async def test_clickhouse_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+
+    def kept(status: Status) -> int:
+        """Events in the queues, if nobody holds any of them back."""
+        queues = [channel for channel in status["channels"] if channel["kind"] == "queue"]
+        return 0 if any(queue["in_flight"] for queue in queues) else sum(queue["used"] for queue in queues)
+
+    async with clickhouse(folder, port) as server:
+        async with platform(tmp_path / "data", *SETTINGS, f"clickhouse.url=http://127.0.0.1:{port}") as running:
+            await until(running, lambda s: done(s) > 5 and line(s, "events/sinker profile_log")["done"], "the crawl")
+            server.kill()
+            gone = await until(running, lambda s: {a["breaker"] for a in sinkers(s)} == {"open"}, "all breakers open")
+            assert {actor["state"] for actor in sinkers(gone)} == {"backoff"}
+            await until(running, lambda s: done(s) > done(gone) + 10 and kept(s) >= 10, "scraping, and events kept")
+            async with clickhouse(folder, port):
+                await until(running, lambda s: {a["breaker"] for a in sinkers(s)} == {"closed"}, "all closed again")
+                await all_done(running, restarted=set())
+
+
+SERVER = """
+import sys, signal, pathlib, chdb
+from tests.fakes.clickhouse_server import clickhouse_server
+folder = pathlib.Path(sys.argv[1])
+engine = chdb.connect(str(folder))  # stays open as long as this process lives
+with clickhouse_server(folder, int(sys.argv[2])):
+    print("ready", flush=True)
+    signal.pause()
+"""
+
+
+@asynccontextmanager
+async def clickhouse(folder: Path, port: int) -> AsyncIterator[trio.Process]:
+    """A ClickHouse server in a process of its own; killed at the end."""
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-c", SERVER, str(folder), str(port)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert process.stdout is not None
+    try:
+        with trio.fail_after(30):
+            assert await process.stdout.receive_some(), "the server ended"
+        yield process
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True), trio.move_on_after(30):
+            await process.wait()
+        await process.stdout.aclose()

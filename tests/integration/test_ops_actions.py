@@ -1,0 +1,400 @@
+"""What people do to a running platform, over real HTTP and by the command line; each action leaves its row."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from gcc.cli import main, parse
+from gcc.cli.jobs import filter_of
+from gcc.clock import VirtualClock
+from gcc.errors import Transient
+from gcc.stores.jobs import Failure, JobStatus, NewJob
+from gcc.web.ops.operations import PAUSABLE
+from gcc.web.ops.registry import REGISTRY, write_registry
+from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port
+
+SCRAPER = f"scraping/scraper {YOUTUBE}"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+async def port(world: World) -> AsyncIterator[Port]:
+    async with ops_port(world) as port:
+        yield port
+
+
+async def post(port: Port, path: str, body: dict[str, Any], **headers: str) -> tuple[int, Any]:
+    """(status, data) of what was done, or (status, error)."""
+    async with client(port) as http:
+        answer = await http.post(f"/api/{path}", json=body, headers=headers)
+    decoded = answer.json()
+    assert decoded["status"] == ("SUCCESS" if answer.status_code < 300 else "ERROR")
+    return answer.status_code, decoded["data"] or decoded["error"]
+
+
+async def get(port: Port, path: str, **query: str) -> tuple[Any, dict[str, Any]]:
+    async with client(port) as http:
+        answer = (await http.get(f"/api/{path}", params=query)).json()
+    return answer["data"], answer["meta"]
+
+
+def actions(world: World) -> list[tuple[str, str, str, str, int | None]]:
+    """Who, why, what, to what, how many: in the order of the doing."""
+    return [(done.who, done.why, done.verb, done.target, done.things) for done in world.controls.log.values()]
+
+
+async def some_jobs(world: World) -> None:
+    """Three PENDING and two FAILED ones of YOUTUBE, one PENDING of INSTAGRAM."""
+    for number in range(2):
+        await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"f{number}"})])
+        (job,) = await world.jobs.claim(YOUTUBE, 1)
+        await world.jobs.fail(job, Failure("SOURCE_FAILED", "it answered 500", None))
+    await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"w{number}"}) for number in range(3)])
+    await world.jobs.enqueue([NewJob(INSTAGRAM, "INSTAGRAM", {"handle": "i"})])
+
+
+def statuses(world: World) -> list[JobStatus]:
+    return sorted(row.job.status for row in world.connection.database.jobs.values())
+
+
+# Pauses and concurrency
+
+
+@pytest.mark.parametrize(
+    ("what", "actor"),
+    [
+        (YOUTUBE, SCRAPER),
+        ("post_log_events_q", "events/sinker post_log"),
+        ("events/relay", "events/relay"),
+        (SCRAPER, SCRAPER),
+    ],
+)
+async def test_a_flow_a_queue_and_an_actor_can_be_paused_and_resumed(
+    port: Port, world: World, what: str, actor: str
+) -> None:
+    gate = world.gates.gate(actor)
+    assert await post(port, "pause", {"what": what, "why": "the source asked"}) == (200, {"paused": actor})
+    await trio.testing.wait_all_tasks_blocked()
+    assert (gate.is_open, world.gates.paused()) == (False, [actor])
+    answer = await post(port, "resume", {"what": what, "why": " they said sorry "}, **{"X-Gcc-Who": "ann@desk"})
+    await trio.testing.wait_all_tasks_blocked()
+    assert answer == (200, {"resumed": actor}) and gate.is_open
+    assert actions(world) == [
+        ("API", "the source asked", "pause", actor, None),
+        ("ann@desk", "they said sorry", "resume", actor, None),
+    ]
+
+
+async def test_every_actor_with_a_gate_can_be_named(port: Port) -> None:
+    assert set(PAUSABLE.values()) <= set(PAUSABLE)
+    code, error = await post(port, "pause", {"what": "the moon", "why": "x"})
+    assert (code, error["code"]) == (409, "CANNOT")
+    for name in ("'the moon'", YOUTUBE, "post_log_events_q", "analytics/scheduler", "scraping/maintenance"):
+        assert name in error["detail"]
+
+
+async def test_a_role_and_a_pause_of_an_older_release_can_be_resumed(port: Port, world: World) -> None:
+    world.controls.overrides["pause:scraping/scraper gone"] = True
+    world.gates.woken()
+    await trio.testing.wait_all_tasks_blocked()
+    code, error = await post(port, "resume", {"what": "nobody", "why": "x"})
+    assert code == 409 and "scraping/scraper gone" in error["detail"] and "analytics" in error["detail"]
+    assert (await post(port, "resume", {"what": "scraping/scraper gone", "why": "x"}))[0] == 200
+    assert world.controls.overrides == {}
+    assert await post(port, "resume", {"what": "scraper", "why": "mended"}) == (200, {"resumed": "scraper"})
+    assert world.resumed == ["scraper"] and actions(world)[-1][2:4] == ("resume", "role scraper")
+
+
+async def test_concurrency_is_changed_and_given_back(port: Port, world: World) -> None:
+    level = world.gates.concurrency(YOUTUBE, 8)
+    for value in (40, None):
+        body = {"flow": YOUTUBE, "value": value, "why": "x"}
+        assert await post(port, "concurrency", body) == (200, {"flow": YOUTUBE, "value": value})
+        await trio.testing.wait_all_tasks_blocked()
+        assert level.value == (value or 8)
+    assert [done.detail for done in world.controls.log.values()] == [{"value": 40}, {"value": None}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("pause", {"what": YOUTUBE}, "why"),
+        ("pause", {"what": YOUTUBE, "why": "  "}, "why"),
+        ("pause", {"what": YOUTUBE, "why": "x" * 501}, "why"),
+        ("resume", {"what": 7, "why": "x"}, "what"),
+        ("pause", {"what": YOUTUBE, "why": "x", "until": "noon"}, "until"),
+        ("concurrency", {"flow": YOUTUBE, "value": 0, "why": "x"}, "value"),
+        ("concurrency", {"flow": YOUTUBE, "value": 1001, "why": "x"}, "value"),
+        ("concurrency", {"flow": YOUTUBE, "value": "8", "why": "x"}, "value"),
+        ("concurrency", {"flow": YOUTUBE, "value": True, "why": "x"}, "value"),
+        ("concurrency", {"flow": YOUTUBE, "why": "x"}, "value"),
+        ("jobs/retry", {"filter": {"flow": YOUTUBE}}, "why"),
+        ("jobs/retry", {"filter": {"flow": YOUTUBE, "status": "LOST"}, "why": "x"}, "filter.status"),
+        ("jobs/cancel", {"filter": {"since": "2026-01-01T00:00:00"}, "why": "x"}, "filter.since"),
+        ("jobs/cancel", {"filter": {"ids": ["7"]}, "why": "x"}, "filter.ids"),
+        ("jobs/cancel", {"filter": {"flow": YOUTUBE, "limit": 0}, "why": "x"}, "filter.limit"),
+    ],
+)  # fmt: skip
+async def test_what_makes_no_sense_is_refused_and_not_done(
+    port: Port, world: World, path: str, body: dict[str, Any], told: str
+) -> None:
+    code, error = await post(port, path, body)
+    assert (code, error["code"], error["detail"].startswith(told)) == (422, "REQUEST_INVALID", True), error
+    assert (world.controls.overrides, world.controls.log) == ({}, {})
+
+
+async def test_who_is_printable_and_bounded(port: Port, world: World) -> None:
+    await post(port, "pause", {"what": YOUTUBE, "why": "x"}, **{"X-Gcc-Who": "a\tb" + "c" * 200})
+    assert actions(world)[0][0] == ("ab" + "c" * 200)[:100]
+
+
+# Jobs
+
+
+async def test_jobs_are_listed(port: Port, world: World) -> None:
+    await some_jobs(world)
+    found, meta = await get(port, "jobs", flow=YOUTUBE, limit="2")
+    assert (len(found), meta) == (2, {"total": 5})
+    (job,), _ = await get(port, "jobs", status="FAILED", limit="1")
+    assert (job["status"], job["code"], job["reason"]) == ("FAILED", "SOURCE_FAILED", "it answered 500")
+    assert {"id", "flow", "params", "created_at", "expires_at", "retry_count"} <= set(job)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "status=LOST", "ids=7", "colour=red"])
+async def test_a_question_that_makes_no_sense_is_refused(port: Port, query: str) -> None:
+    async with client(port) as http:
+        assert (await http.get(f"/api/jobs?{query}")).status_code == 422
+
+
+async def test_jobs_are_retried_and_cancelled_after_a_look(port: Port, world: World) -> None:
+    await some_jobs(world)
+    failed = {"filter": {"flow": YOUTUBE, "code": "SOURCE_FAILED"}}
+    assert await post(port, "jobs/retry", {**failed, "dry_run": True}) == (200, {"things": 2})
+    assert (statuses(world).count(JobStatus.FAILED), actions(world)) == (2, [])
+    assert await post(port, "jobs/retry", {**failed, "why": "it is back"}) == (200, {"things": 2})
+    assert await post(port, "jobs/cancel", {"filter": {"flow": YOUTUBE, "limit": 4}, "why": "x"}) == (
+        200,
+        {"things": 4},
+    )
+    assert statuses(world) == [JobStatus.CANCELLED] * 4 + [JobStatus.PENDING] * 2
+    assert actions(world) == [
+        ("API", "it is back", "retry", f"jobs flow={YOUTUBE} code=SOURCE_FAILED", 2),
+        ("API", "x", "cancel", f"jobs flow={YOUTUBE} limit=4", 4),
+    ]
+    ids = [str(job_id) for job_id in world.connection.database.jobs]
+    assert await post(port, "jobs/cancel", {"filter": {"ids": ids}, "why": "x"}) == (200, {"things": 2})
+    (done, *_), _ = await get(port, "actions", limit="1")
+    assert (done["target"], done["things"], done["detail"]["filter"]["ids"]) == (f"jobs {len(ids)} ids", 2, ids)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "told"),
+    [
+        ("retry", {}, "name a flow"),
+        ("cancel", {"limit": 5}, "name a flow"),
+        ("retry", {"status": "PENDING"}, "FAILED"),
+        ("cancel", {"status": "COMPLETE"}, "PROCESSING"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_not_everything_is_moved_by_mistake(
+    port: Port, world: World, path: str, wanted: dict[str, Any], told: str, dry_run: bool
+) -> None:
+    await some_jobs(world)
+    before = statuses(world)
+    code, error = await post(port, f"jobs/{path}", {"filter": wanted, "why": "x", "dry_run": dry_run})
+    assert code == 409 and told in error["detail"]
+    assert (statuses(world), actions(world)) == (before, [])
+
+
+async def test_a_change_that_was_cut_off_has_its_row_all_the_same(port: Port, world: World) -> None:
+    await some_jobs(world)
+
+    async def away() -> None:
+        raise Transient("PostgreSQL is away")
+
+    world.connection.before = away
+    code, error = await post(port, "jobs/cancel", {"filter": {"flow": YOUTUBE}, "why": "x"})
+    assert (code, error["code"]) == (503, "STORE_UNAVAILABLE")
+    assert actions(world) == [("API", "x", "cancel", f"jobs flow={YOUTUBE}", None)]
+
+
+# The drain, and whom it answers
+
+
+async def test_a_drain_is_recorded(port: Port, world: World) -> None:
+    await post(port, "drain", {"role": "scraper", "why": "deploy"}, **{"X-Gcc-Who": "ann@desk"})
+    await post(port, "drain", {})
+    assert world.asked == [("scraper", "asked for by ann@desk: deploy"), (None, "asked for by API")]
+    assert [line[2:4] for line in actions(world)] == [("drain", "role scraper"), ("drain", "process")]
+
+
+@pytest.mark.parametrize("how", ["refuses", "does not answer"])
+async def test_without_the_database_it_drains_at_once_and_the_rest_is_refused(
+    port: Port, world: World, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gcc.web.ops.operations.RECORD_S", 0.2)
+    asked = trio.Event()
+
+    async def away() -> None:
+        asked.set()
+        if how == "does not answer":
+            await trio.sleep_forever()
+        raise Transient("PostgreSQL is away")
+
+    world.controls.before = away
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post, port, "drain", {"why": "now"})
+        with trio.fail_after(5):
+            await asked.wait()
+        assert world.asked == [(None, "asked for by API: now")], "before the database was asked"
+    if how == "refuses":
+        code, error = await post(port, "pause", {"what": YOUTUBE, "why": "x"})
+        assert (code, error["code"]) == (503, "STORE_UNAVAILABLE")
+
+
+PATHS = ("pause", "resume", "concurrency", "jobs/retry", "jobs/cancel", "drain")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_action_needs_the_token_or_the_page(port: Port, world: World, path: str) -> None:
+    body = {"what": YOUTUBE, "why": "x"}
+    cookie = {"Cookie": f"gcc_ops_{port.number}={TOKEN}"}
+    page = cookie | {"Origin": port.url, "x-gcc-action": path.rpartition("/")[2]}
+    async with client(port, token=None) as http:
+        answers = [
+            (await http.post(f"/api/{path}", json=body, headers=headers)).status_code
+            for headers in (
+                {}, cookie, page | {"x-gcc-action": "other"}, page | {"Origin": "http://evil.example"},
+                {"Authorization": "Bearer wrong"},
+            )
+        ]  # fmt: skip
+    assert answers == [401, 403, 403, 403, 401]
+    assert (world.controls.log, world.asked) == ({}, [])
+
+
+@pytest.mark.parametrize("path", ["jobs", "actions"])
+async def test_lists_need_the_token(port: Port, path: str) -> None:
+    async with client(port, token=None) as http:
+        assert (await http.get(f"/api/{path}")).status_code == 401
+
+
+async def test_the_page_acts_as_the_dashboard(port: Port, world: World) -> None:
+    page = {"Cookie": f"gcc_ops_{port.number}={TOKEN}", "Origin": port.url, "x-gcc-action": "pause"}
+    async with client(port, token=None) as http:
+        answer = await http.post(
+            "/api/pause", json={"what": YOUTUBE, "why": "x"}, headers=page | {"X-Gcc-Who": "root@elsewhere"}
+        )
+    assert answer.status_code == 200 and actions(world)[0][0] == "dashboard"
+
+
+# The command line
+
+Verb = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+async def verb(port: Port, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
+    """(exit code, stdout, stderr) of one verb, asked of the port."""
+    write_registry(tmp_path / REGISTRY, url=port.url, token=TOKEN)
+
+    async def run(*words: str) -> tuple[int, str, str]:
+        code = await trio.to_thread.run_sync(main, [*words, "--data", str(tmp_path)])
+        told = capsys.readouterr()
+        return code, told.out.strip(), told.err.strip()
+
+    return run
+
+
+async def test_pauses_and_concurrency_by_the_command_line(verb: Verb, world: World) -> None:
+    assert await verb("pause", YOUTUBE, "--why", "x") == (0, f"paused {SCRAPER}; it finishes what it holds", "")
+    assert await verb("--json", "resume", YOUTUBE, "--why", "y") == (0, json.dumps({"resumed": SCRAPER}), "")
+    assert (await verb("concurrency", YOUTUBE, "12", "--why", "z"))[:2] == (0, f"{YOUTUBE}: 12 at once")
+    assert world.controls.overrides == {f"concurrency:{YOUTUBE}": 12}
+    assert (await verb("concurrency", YOUTUBE, "default", "--why", "z"))[:2] == (0, f"{YOUTUBE}: as many as configured")
+    assert world.controls.overrides == {}
+    assert all("@" in who for who, *_ in actions(world)) and len(world.controls.log) == 4
+    code, told, _ = await verb("actions", "--limit", "2")
+    assert code == 0 and told.count("\n") == 1 and told.endswith(f"concurrency {YOUTUBE} 12: z")
+    code, told, _ = await verb("actions", "--json")
+    assert [done["verb"] for done in json.loads(told)["actions"]] == ["concurrency", "concurrency", "resume", "pause"]
+
+
+async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
+    await some_jobs(world)
+    code, told, _ = await verb("jobs", "list", "--status", "failed", "--flow", YOUTUBE)
+    assert code == 0 and told.count("SOURCE_FAILED: it answered 500") == 2 and told.endswith("2 of 2 jobs")
+    code, told, _ = await verb("jobs", "list", "--limit", "1", "--json")
+    listed = json.loads(told)
+    assert (len(listed["jobs"]), listed["total"]) == (1, 6)
+    look = ("jobs", "retry", "--code", "SOURCE_FAILED")
+    assert await verb(*look, "--dry-run") == (0, "2 jobs would be retried", "")
+    assert await verb(*look, "--why", "back", "--json") == (0, json.dumps({"things": 2}), "")
+    ids = [str(job_id) for job_id in list(world.connection.database.jobs)[:2]]
+    cancelled = await verb("jobs", "cancel", "--id", ids[0], "--id", ids[1], "--why", "x")
+    assert cancelled == (0, "2 jobs cancelled", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("pause", YOUTUBE), "--why"),
+        (("pause", "the moon", "--why", "x"), "there is no 'the moon' to pause; there are"),
+        (("concurrency", YOUTUBE, "many", "--why", "x"), "'many' is no number"),
+        (("concurrency", YOUTUBE, "0", "--why", "x"), "value:"),
+        (("jobs", "retry", "--flow", YOUTUBE), "jobs retry needs --why"),
+        (("jobs", "cancel", "--why", "x"), "cancel of all jobs is not meant"),
+        (("jobs", "list", "--since", "soon"), "--since 'soon' is no time"),
+        (("jobs", "list", "--status", "lost"), "status:"),
+        (("jobs", "list", "--id", "7"), "--id"),
+        (("jobs", "eat"), "invalid choice: 'eat'"),
+        (("actions", "--watch"), "unrecognized arguments: --watch"),
+        (("run", "about"), "unrecognized arguments: about"),
+        (("--why", "x"), "unrecognized arguments: --why"),
+        (("sleep",), "invalid choice: 'sleep'"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_call_is_one_sentence(verb: Verb, world: World, words: tuple[str, ...], told: str) -> None:
+    code, out, err = await verb(*words)
+    assert (code, out, err.count("\n")) == (2, "", 0) and err.startswith("gcc: ") and told in err
+    assert (world.controls.overrides, world.controls.log) == ({}, {})
+
+
+async def test_the_drain_is_asked_for_with_a_reason(verb: Verb, world: World) -> None:
+    assert (await verb("drain", "--role", "scraper", "--why", "deploy"))[:2] == (0, "drain requested")
+    assert [(role, reason.endswith(": deploy")) for role, reason in world.asked] == [("scraper", True)]
+
+
+def test_a_time_ago_is_meant_from_now() -> None:
+    class Noon(VirtualClock):
+        def now(self) -> Any:
+            return self.epoch
+
+    def since(word: str) -> str:
+        return str(filter_of(parse(["jobs", "list", "--since", word]), Noon(seed=1))["since"])
+
+    assert since("90s") == "2025-12-31T23:58:30+00:00"
+    assert since("2h") == "2025-12-31T22:00:00+00:00"
+    assert since("1d") == "2025-12-31T00:00:00+00:00"
+    assert since("2026-10-31T12:00:00Z") == "2026-10-31T12:00:00+00:00"
+    assert since("2026-10-31") == "2026-10-31T00:00:00+00:00"
+
+
+def test_options_of_every_verb_stand_anywhere() -> None:
+    before = parse(["--json", "--set", "a=1", "--data", "d", "status", "--watch"])
+    after = parse(["status", "--watch", "--set", "a=1", "--data", "d", "--json"])
+    assert before == after and (after.verb, after.set, after.json) == ("status", ["a=1"], True)
+    both = parse(["--set", "a=1", "run", "--set", "b=2"])
+    assert (both.set, both.verb) == (["a=1", "b=2"], "run")
+    assert parse([]).verb == "run" and parse(["--config", "x"]).verb == "run"

@@ -1,0 +1,47 @@
+"""How many seeds it takes to catch each planted bug: `python -m tests.simulation.catch` prints the docs' table."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from tests.simulation.planted import BUGS
+from tests.simulation.runs import FRESH, Order, cores, simulate
+
+SEEDS_MAX = 200
+
+
+@dataclass(frozen=True)
+class Catch:
+    seeds: int  # it took so many, counted from seed 0
+    complaint: str
+
+
+def catch(name: str) -> Catch | None:
+    """Run the bug's seeds 0, 1, ... until one complains; None if none of SEEDS_MAX does."""
+    for seed in range(SEEDS_MAX):
+        result = simulate(Order(seed, hours=0.5, jobs=150, plant=name))
+        if result.complaints:
+            return Catch(seed + 1, result.complaints[0])
+    return None
+
+
+def catch_all(names: Iterable[str] = BUGS) -> Iterator[tuple[str, Catch | None]]:
+    """On all cores, in order."""
+    names = list(names)
+    with ProcessPoolExecutor(cores(), mp_context=FRESH) as processes:
+        yield from zip(names, processes.map(catch, names), strict=True)
+
+
+def main(names: list[str]) -> int:
+    missed = 0
+    print("| bug | what it is | caught by seed no. |\n| --- | --- | --- |")
+    for name, found in catch_all(names or BUGS):
+        missed += found is None
+        print(f"| `{name}` | {BUGS[name].__doc__} | {found.seeds if found else 'not caught'} |", flush=True)
+        print(f"{name}: {found.complaint if found else None}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,226 @@
+"""One process of a simulation: the real tree on fakes, and the ways in which it may end.
+
+What it remembers is in the fakes of its stores, which outlive it; all else is gone with it.
+"""
+
+import datetime as dt
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from gcc.channels.memory import Signal
+from gcc.clock import VirtualClock
+from gcc.config import Role, Settings
+from gcc.errors import Transient
+from gcc.parts import Parts
+from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.scraping.table import limits
+from gcc.sources.http import Request
+from gcc.sources.limits import InProcessLimiter
+from gcc.supervisor.supervisor import Child
+from gcc.tree import Run, Tree
+from tests.fakes.controls import FakeControls
+from tests.fakes.credentials import FakeCredentials
+from tests.fakes.database import Connection, Database
+from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
+from tests.fakes.exchange import FakeExchange
+from tests.fakes.exchange import Faults as Deliveries
+from tests.fakes.fetcher import FakeFetcher, Reply
+from tests.fakes.jobs import FakeJobs
+from tests.simulation.faults import Bug, Faults
+from tests.simulation.ledger import Ledger
+
+POLL_S = 30.0  # long idle waits, so that the virtual clock leaps
+LOST_MAX = 10_000  # lost workers are the rule here
+EXIT_S = 30.0  # after the grace, for the children's own stops
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What outlives processes: the stores, and who breaks and watches them."""
+
+    settings: Settings
+    faults: Faults
+    deliveries: Deliveries
+    ledger: Ledger
+    database: Database
+    store: FakeEventStore
+    credentials: FakeCredentials
+    controls: FakeControls
+
+
+class JumpingClock(VirtualClock):
+    """The machine's wall clock, which somebody sets now and then."""
+
+    offset = dt.timedelta(0)
+
+    def now(self) -> dt.datetime:
+        return super().now() + self.offset
+
+
+class Life:
+    """One process, from its start to its end. `number` differs from process to process."""
+
+    def __init__(self, number: int, ground: Ground, rng: random.Random) -> None:
+        self.number = number
+        self.clock = JumpingClock(rng.getrandbits(64))
+        self._ground = ground
+        self._limits = limits(ground.settings)
+        self._dead = False
+        self._scope = trio.CancelScope()
+        self.connection = Connection(
+            ground.database, before=ground.faults.before_commit, after=ground.faults.after_commit
+        )
+        written = Signal()
+        self.jobs = FakeJobs(
+            self.connection,
+            StatusEvents(self.clock),
+            lease_s=ground.settings.scraper.lease_s,
+            lost_max=LOST_MAX,
+            outbox_written=written,
+        )
+        parts = Parts(
+            jobs=self.jobs,
+            exchange=FakeExchange(self.connection, written, poll_s=POLL_S, faults=ground.deliveries),
+            events=self,
+            dead_letters=FakeDeadLetters(self.connection),
+            credentials=ground.credentials,
+            controls=ground.controls,
+            limiter=InProcessLimiter(self._limits),
+            fetcher=self._fetcher,
+        )
+        self.tree = FragileTree(ground.settings, self.clock, parts, ground.ledger)
+
+    async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
+        """This process's way to the event store; see FakeEventStore."""
+        if self._dead:
+            raise Transient("the process was killed: it reaches the store no more")
+        await self._ground.store.insert_ndjson(table, body, token=token)
+
+    @asynccontextmanager
+    async def _fetcher(self) -> AsyncIterator[FakeFetcher]:
+        yield FakeFetcher(self._outside)
+
+    def _outside(self, request: Request) -> Reply:
+        if self._dead:
+            return Reply(lost=True)
+        self._ground.ledger.called(self.number, request.source, self._limits[request.source])
+        return self._ground.faults.outside(request)
+
+    async def run(self) -> None:
+        """Until it has drained, or was killed or stopped. Complains of what no process may do."""
+        ledger = self._ground.ledger
+        ledger.say(f"process {self.number} begins")
+        try:
+            with self._scope:
+                await self.tree.run()
+        except Exception as error:
+            if not _simulated(error):  # a bug at the start, or a storm of them, ends the process, rightly
+                ledger.complain(f"process {self.number} ended by itself: {error!r}")
+        ledger.say(f"process {self.number} ends")
+
+    def kill(self) -> None:
+        """As kill -9: from this moment on nothing of it has any effect."""
+        self._ground.ledger.say(f"process {self.number} is killed")
+        self._dead = True
+        self.connection.kill()
+        self._scope.cancel()
+
+    def stop(self) -> None:
+        """As a second signal: everything is cancelled."""
+        self._ground.ledger.say(f"process {self.number} is cancelled")
+        self._scope.cancel()
+
+    async def drain(self) -> None:
+        """As a signal: finish what is in hand, within the grace."""
+        began = trio.current_time()
+        self._ground.ledger.say(f"process {self.number} drains")
+        self.tree.drain.request("simulated signal")
+        limit_s = self._ground.settings.grace_s + EXIT_S
+        with trio.move_on_after(limit_s):
+            await self.tree.ended.wait()
+            return
+        stages = self.tree.drain.snapshot()
+        self._ground.ledger.complain(
+            f"process {self.number} drains since {trio.current_time() - began:.0f} s: {stages}"
+        )
+
+
+class FragileTree(Tree):
+    """The tree, with a place in each pipeline where it can be broken at any of its steps."""
+
+    def __init__(self, settings: Settings, clock: VirtualClock, parts: Parts, ledger: Ledger) -> None:
+        super().__init__(settings, clock, parts)
+        self._ledger = ledger
+        self.ended = trio.Event()
+        self.scopes: dict[str, trio.CancelScope] = {}
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            await super().run(task_status=task_status)
+        finally:
+            self.ended.set()
+
+    def children(self) -> Iterator[tuple[Child, Role | None]]:
+        for child, role in super().children():
+            yield Child(child.name, self._fragile(child.name, child.run), child.restart, child.stop_s), role
+
+    def _fragile(self, name: str, run: Run) -> Run:
+        async def fragile(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            with trio.CancelScope() as scope:
+                self.scopes[name] = scope
+                try:
+                    await run(task_status=task_status)
+                except Exception as error:
+                    if not _simulated(error):
+                        self._ledger.complain(f"{name} crashed: {error!r}")
+                    raise
+            if scope.cancelled_caught:
+                raise Bug(f"simulated: {name} failed at some step")
+
+        return fragile
+
+
+def _simulated(error: BaseException) -> bool:
+    """Whether nothing but simulated bugs is at the bottom of it, and the channels that they broke."""
+    leaves = list(_leaves(error))
+    return any(isinstance(leaf, Bug) for leaf in leaves) and all(
+        isinstance(leaf, Bug | trio.BrokenResourceError) for leaf in leaves
+    )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    elif error.__cause__ is not None:
+        yield from _leaves(error.__cause__)
+    else:
+        yield error
+
+
+class Saboteur(trio.abc.Instrument):
+    """Does something at exactly the n-th step of any task from now on."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._strike: Callable[[], object] | None = None
+
+    def arm(self, steps: int, strike: Callable[[], object]) -> None:
+        if self._strike is None:  # it listens only while it is armed: each step costs
+            trio.lowlevel.add_instrument(self)
+        self._left, self._strike = steps, strike
+
+    def disarm(self) -> None:
+        if self._strike is not None:
+            trio.lowlevel.remove_instrument(self)
+            self._strike = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left <= 0 and (strike := self._strike):
+            self.disarm()
+            strike()

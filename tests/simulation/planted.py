@@ -1,0 +1,265 @@
+"""Bugs, planted one at a time: what the simulation must catch, or its checkers check nothing.
+
+Each is a mistake that somebody makes in earnest (most are known from other systems). `plant(name)` makes
+it for the length of a block; `first_catch` tells how many seeds it took. The table is in docs/simulation.md.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from gcc.actors.consumer import Consumer
+from gcc.actors.leases import Leases
+from gcc.actors.patience import Patience
+from gcc.actors.relay import Relay
+from gcc.actors.scraper import Scraper
+from gcc.channels.memory import Signal
+from gcc.channels.message import Delivery
+from gcc.errors import Permanent, Transient
+from gcc.pipelines.events.sinks import Sink
+from gcc.sources.limits import Limit, _Lane
+from gcc.stores.jobs import Crawl, Job, JobStatus
+from gcc.supervisor.breaker import Breaker
+from gcc.supervisor.drain import intake_open
+from tests.fakes.exchange import FakeExchange
+from tests.fakes.jobs import FakeJobs
+
+Patch = pytest.MonkeyPatch
+BUGS: dict[str, Callable[[Patch], None]] = {}
+
+
+def bug(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
+    BUGS[plant.__name__] = plant
+    return plant
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The bug of this name, for the length of the block; none for ""."""
+    with Patch.context() as patch:
+        if name:
+            BUGS[name](patch)
+        yield
+
+
+@bug
+def acknowledge_before_store(patch: Patch) -> None:
+    """The sinker acknowledges its batch, then stores it."""
+    flush = Consumer._flush
+
+    async def early(self: Consumer, batch: Sequence[Delivery]) -> bool:
+        await self._exchange.acknowledge(batch)
+        return await flush(self, batch)
+
+    patch.setattr(Consumer, "_flush", early)
+
+
+@bug
+def no_fence_on_completion(patch: Patch) -> None:
+    """A completion does not ask whether its attempt still has the job."""
+    patch.setattr(FakeJobs, "_held", lambda self, job: self._database.jobs[job.id])
+
+
+@bug
+def queue_row_deleted_before_its_handler_finished(patch: Patch) -> None:
+    """Taking a frame removes it: at most once."""
+    take = FakeExchange._take
+
+    def remove(self: FakeExchange, queue: str, frames_max: int) -> list[Delivery]:
+        taken = take(self, queue, frames_max)
+        for delivery in taken:
+            self._database.lines[queue].remove(self._database.queues.pop(delivery.id))
+        return taken
+
+    patch.setattr(FakeExchange, "_take", remove)
+
+
+@bug
+def token_reused_for_other_content(patch: Patch) -> None:
+    """The insert's token counts the rows instead of hashing them."""
+
+    async def insert(self: Sink, lines: list[bytes]) -> int:
+        if lines:
+            await self._store.insert_ndjson(self._type.table, b"\n".join(lines), token=f"batch of {len(lines)}")
+        return len(lines)
+
+    patch.setattr(Sink, "_insert", insert)
+
+
+@bug
+def limiter_off_by_one(patch: Patch) -> None:
+    """One call more than the limit in each window."""
+    make = _Lane.__init__
+    patch.setattr(_Lane, "__init__", lambda self, name, limit: make(self, name, Limit(limit.calls + 1, limit.per_s)))
+
+
+@bug
+def lease_not_renewed(patch: Patch) -> None:
+    """The heartbeat beats, and extends nothing."""
+
+    async def beat(self: Leases) -> None:
+        await trio.lowlevel.checkpoint()
+
+    patch.setattr(Leases, "beat", beat)
+
+
+@bug
+def rescue_by_age(patch: Patch) -> None:
+    """Attempts older than two leases are rescued, whatever their lease says."""
+    rescue = FakeJobs.rescue
+
+    async def by_age(self: FakeJobs) -> int:
+        old = self._clock.now() - dt.timedelta(seconds=2 * self._lease_s)
+        for row in list(self._database.unfinished.values()):
+            if row.job.status is JobStatus.PROCESSING and row.job.picked_at and row.job.picked_at < old:
+                self._database.lease(row, old)
+        return await rescue(self)
+
+    patch.setattr(FakeJobs, "rescue", by_age)
+
+
+@bug
+def drain_cancels_work_in_hand(patch: Patch) -> None:
+    """The end of intake cancels the whole scraper, not only its waiting for more."""
+    run = Scraper.run
+
+    async def hasty(self: Scraper, **more: Any) -> None:
+        with intake_open(self._intake):
+            await run(self, **more)
+
+    patch.setattr(Scraper, "run", hasty)
+
+
+@bug
+def drain_forgets_unbegun_jobs(patch: Patch) -> None:
+    """Jobs claimed but not begun are dropped instead of given back: somebody waits for their leases."""
+
+    async def forget(self: Scraper, unbegun: Any, *, keep: int) -> None:
+        while unbegun.statistics().current_buffer_used > keep:
+            unbegun.receive_nowait()
+
+    patch.setattr(Scraper, "_give_back", forget)
+
+
+@bug
+def relay_leaves_at_drain(patch: Patch) -> None:
+    """The relay ends when its stage begins, whatever the outbox holds."""
+    run = Relay.run
+
+    async def hasty(self: Relay, **more: Any) -> None:
+        with self._stage.member("relay"):
+            with intake_open(self._stage):
+                await run(self, **more)
+
+    patch.setattr(Relay, "run", hasty)
+
+
+@bug
+def relay_in_two_transactions(patch: Patch) -> None:
+    """Outbox rows are deleted in one transaction and queued in the next."""
+
+    async def relay(self: FakeExchange) -> int:
+        rows = await self._connection.commit(
+            lambda: [self._database.outbox.popleft() for _ in self._database.outbox.copy()]
+        )
+        await self._connection.commit(lambda: [self._deliver(row) for row in rows])
+        for signal in self._wakeups.values():
+            signal.set()
+        return len(rows)
+
+    patch.setattr(FakeExchange, "relay", relay)
+
+
+@bug
+def events_in_a_second_transaction(patch: Patch) -> None:
+    """A job is completed first; its events follow in a transaction of their own."""
+    complete = FakeJobs.complete
+
+    async def twice(self: FakeJobs, job: Job, crawl: Crawl) -> None:
+        await complete(self, job, Crawl(crawl.source, crawl.profile, (), crawl.events, crawl.data))
+        await self._connection.commit(lambda: self._database.emit(crawl.frames))
+
+    patch.setattr(FakeJobs, "complete", twice)
+
+
+@bug
+def flush_at_drain_drops_rows(patch: Patch) -> None:
+    """In a hurry to end, the sinker settles its last batch without storing it."""
+    flush = Consumer._flush
+
+    async def drop(self: Consumer, batch: Sequence[Delivery]) -> bool:
+        if self._stage.begun.is_set():
+            await self._exchange.acknowledge(batch)
+            return True
+        return await flush(self, batch)
+
+    patch.setattr(Consumer, "_flush", drop)
+
+
+@bug
+def lone_stage_restarted(patch: Patch) -> None:
+    """The claiming half of a scraper is restarted alone, on a channel whose other half has ended."""
+    take_in = Scraper._take_in
+
+    async def alone(self: Scraper, *channels: Any) -> None:
+        while not self._intake.begun.is_set():
+            try:
+                await take_in(self, *channels)
+            except Exception as error:
+                self._actor.erred(error)
+                await trio.sleep(1.0)
+
+    patch.setattr(Scraper, "_take_in", alone)
+
+
+@bug
+def backoff_gives_up(patch: Patch) -> None:
+    """After eight tries a lost dependency is taken for lost for ever."""
+    wait_after = Patience.wait_after
+
+    async def give_up(self: Patience, error: Transient) -> None:
+        await wait_after(self, error)
+        if self.failures > 8:
+            raise Permanent("gave up") from error
+
+    patch.setattr(Patience, "wait_after", give_up)
+
+
+@bug
+def breaker_never_closes(patch: Patch) -> None:
+    """A success is not told to the breaker."""
+    patch.setattr(Breaker, "succeeded", lambda self: None)
+
+
+@bug
+def no_poll_behind_the_wake_up(patch: Patch) -> None:
+    """Who waits for a wake-up waits for ever."""
+    wait = Signal.wait
+
+    async def deaf(self: Signal, timeout_s: float | None = None) -> bool:
+        return await wait(self)
+
+    patch.setattr(Signal, "wait", deaf)
+
+
+@bug
+def poison_for_a_store_that_is_away(patch: Patch) -> None:
+    """A store that does not answer is taken for one that refuses: its rows are dead-lettered."""
+    handle = Sink.handle
+
+    async def bury(self: Sink, batch: Sequence[Delivery]) -> int:
+        try:
+            return await handle(self, batch)
+        except Transient as error:
+            for delivery in batch:
+                frame = delivery.frame
+                await self._dead_letters.bury(
+                    delivery.queue, frame, body=frame.body, events=frame.events, reason=str(error)
+                )
+            return 0
+
+    patch.setattr(Sink, "handle", bury)

@@ -1,0 +1,106 @@
+"""Runs of the simulation: what to run, here or on all cores, and what came of it."""
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.planted import planted
+from tests.simulation.platform import Outcome, simulation
+from tests.simulation.seeded import run
+
+FRESH = multiprocessing.get_context("spawn")
+"""Never forked: who calls may hold an engine that forbids it."""
+
+
+def cores() -> int:
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run of one seed."""
+
+    seed: int
+    hours: float = 1.0
+    jobs: int = 300
+    burst: int = 0
+    concurrency: int = 0  # 0: as the mix draws it
+    trace: bool = False
+    plant: str = ""  # a bug of planted.py
+
+    def command(self) -> str:
+        """The line that replays it."""
+        words = [f"--seed {self.seed}", f"--hours {self.hours:g}", f"--jobs {self.jobs}"]
+        words += [f"--burst {self.burst}"] if self.burst else []
+        words += [f"--concurrency {self.concurrency}"] if self.concurrency else []
+        words += [f"--plant {self.plant}"] if self.plant else []
+        return " ".join(["python -m tests.simulation", *words])
+
+
+@dataclass(frozen=True)
+class Result:
+    order: Order
+    complaints: list[str]
+    wall_s: float = 0.0
+    virtual_h: float = 0.0
+    jobs: Counter[str] = field(default_factory=Counter)
+    stored: int = 0
+    peak_in_flight: int = 0
+    digest: str = ""
+    trace: list[str] | None = None
+
+
+def simulate(order: Order) -> Result:
+    """Run one seed here. Whatever it raises is a complaint: no seed may."""
+    began = time.perf_counter()
+    program = simulation(
+        order.hours,
+        order.jobs,
+        burst=order.burst,
+        concurrency=order.concurrency or None,
+        tracing=order.trace,
+        hasty=bool(order.plant),
+    )
+    try:
+        with planted(order.plant):
+            outcome: Outcome = run(program, order.seed)
+    except Exception as error:
+        return Result(order, [f"raised {error!r}"], time.perf_counter() - began)
+    return Result(
+        order,
+        outcome.complaints,
+        time.perf_counter() - began,
+        outcome.virtual_s / 3600,
+        outcome.jobs,
+        outcome.stored,
+        outcome.peak_in_flight,
+        outcome.digest,
+        outcome.trace,
+    )
+
+
+def simulate_all(orders: list[Order]) -> Iterator[Result]:
+    """On all cores, in order."""
+    with ProcessPoolExecutor(min(len(orders), cores()), mp_context=FRESH) as processes:
+        yield from processes.map(simulate, orders)
+
+
+def report(results: list[Result], wall_s: float) -> dict[str, Any]:
+    failed = [result for result in results if result.complaints]
+    return {
+        "seeds": len(results),
+        "virtual_hours": round(sum(result.virtual_h for result in results), 2),
+        "wall_s": round(wall_s, 1),
+        "jobs": sum(result.jobs.total() for result in results),
+        "events_stored": sum(result.stored for result in results),
+        "peak_in_flight": max(result.peak_in_flight for result in results),
+        "failures": [
+            {"seed": result.order.seed, "command": result.order.command(), "complaints": result.complaints}
+            for result in failed
+        ],
+    }

@@ -1,0 +1,292 @@
+"""A consumer whose store is away, that is paused, or that is cancelled: it holds nothing back and loses nothing."""
+
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from gcc.actors.consumer import ATTEMPTS_MAX, HOLD_S, PROBE_FRAMES, Consumer
+from gcc.actors.gates import Gate
+from gcc.channels.batch import BatchLimits
+from gcc.channels.message import Binding, Delivery
+from gcc.errors import Transient
+from gcc.supervisor.lifecycle import Actor, State, Stuck
+from gcc.supervisor.watchdog import Watchdog
+from tests.unit.test_actors import ROUTE, Bench, publish
+
+LEASE_S = 60.0
+
+
+class Store:
+    """The handler: away, slow or well, as the test says. Remembers what was stored, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.takes_s = 0.0
+        self.asked = 0
+        self.stored: list[int] = []
+        self.sizes: list[int] = []
+
+    async def handle(self, batch: Sequence[Delivery]) -> int:
+        self.asked += 1
+        await trio.sleep(self.takes_s)
+        if self.away:
+            raise Transient("the store is away")
+        self.stored += [delivery.id for delivery in batch]
+        self.sizes.append(len(batch))
+        return sum(delivery.frame.events for delivery in batch)
+
+
+class World(Bench):
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store()
+        self.gate = Gate()
+        self.actor: Actor = self.board.actor("sinker")
+
+    def consumer(self, **more: float) -> Consumer:
+        return Consumer(
+            "q", self.exchange, self.store, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500),
+            channels=self.channels, actor=self.actor, stage=self.drain.stage("sinkers"), rng=self.clock.rng,
+            gate=self.gate, **more,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def consuming(self) -> AsyncIterator[None]:
+        await self.exchange.declare([Binding(ROUTE, "q")])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.drain.run)
+            await nursery.start(self.consumer().run)
+            yield
+            nursery.cancel_scope.cancel()
+
+    def leased(self) -> int:
+        now = self.clock.now()
+        return sum(bool(row.lease_until and row.lease_until > now) for row in self.database.queues.values())
+
+    def held(self) -> list[int]:
+        return [use.used for use in self.channels.uses() if use.name == "q"]
+
+    async def until(self, condition: Callable[[], bool], within_s: float = 60) -> None:
+        with trio.fail_after(within_s):
+            while not condition():  # noqa: ASYNC110 - virtual time
+                await trio.sleep(0.05)
+
+    async def drained_within(self, seconds: float) -> None:
+        began = trio.current_time()
+        self.drain.request("test")
+        await self.until(lambda: self.actor.state is State.FINISHED)
+        assert trio.current_time() - began <= seconds
+
+
+async def test_an_open_breaker_gives_back_all_that_is_held_and_takes_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    world.store.away = True
+    async with world.consuming():
+        await publish(world, 150)  # three batches: two of them wait in the channel while the first is tried
+        await world.until(lambda: world.actor.breaker == "open")
+        await trio.sleep(0.1)
+        assert (world.leased(), world.held(), world.actor.in_flight) == (0, [0], 0)
+        assert (world.store.asked, world.actor.state) == (ATTEMPTS_MAX, State.BACKOFF)
+        assert world.actor.last_error == "Transient: the store is away"
+        await publish(world, 10)
+        await trio.sleep(0.1)
+        assert world.leased() == 0, "nothing is taken"
+        world.store.away = False
+        await world.until(lambda: not world.database.queues)
+    assert (world.actor.breaker, world.actor.state) == ("closed", State.RUNNING)
+    assert sorted(world.store.stored) == list(range(1, 161)), "each once"
+    assert world.store.sizes[0] == PROBE_FRAMES < max(world.store.sizes), "first a little"
+
+
+async def test_a_half_open_breaker_tries_once_each_time_for_as_long_as_it_takes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    world.store.away = True
+    async with world.consuming():
+        await publish(world, 3)
+        await trio.sleep(2 * 3600)
+        tries = world.store.asked - ATTEMPTS_MAX
+        assert 2 * 120 < tries < 2 * 240 + 20, "every 15 to 30 s"
+        assert world.actor.breaker == "open"
+        world.store.away = False
+        began = trio.current_time()
+        await world.until(lambda: not world.database.queues)
+        assert trio.current_time() - began <= 30
+    assert world.actor.restarts == 0
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_drain_does_not_wait_for_an_open_breaker_or_a_pause(
+    autojump_clock: trio.testing.MockClock, paused: bool
+) -> None:
+    world = World()
+    world.store.away = True
+    async with world.consuming():
+        await publish(world, 150)
+        await trio.sleep(120)  # the breaker is open for 15 s and more by now
+        if paused:
+            world.gate.turn(is_open=False)
+        await world.until(lambda: world.actor.state is (State.PAUSED if paused else State.BACKOFF))
+        await world.drained_within(0.1)
+    assert (world.leased(), len(world.database.queues)) == (0, 150)
+
+
+async def test_drain_while_the_store_fails_ends_with_the_breaker(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    world.store.away = True
+    async with world.consuming():
+        await publish(world, 150)
+        await world.until(lambda: world.store.asked == 1)
+        await world.drained_within(5)
+    assert (world.leased(), len(world.database.queues), world.actor.breaker) == (0, 150, "closed")
+
+
+async def test_a_pause_stops_taking_and_flushes_what_is_held(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    world.store.takes_s = 1.0
+    async with world.consuming():
+        await publish(world, 5)
+        await trio.sleep(1)  # in the batch, which is not due
+        world.gate.turn(is_open=False)
+        began = trio.current_time()
+        await world.until(lambda: world.actor.state is State.PAUSED)
+        assert trio.current_time() - began < 1.1
+        assert (len(world.store.stored), len(world.database.queues)) == (5, 0)
+        await publish(world, 5)
+        await trio.sleep(3600)
+        assert (len(world.store.stored), world.leased(), world.actor.state) == (5, 0, State.PAUSED)
+        world.gate.turn(is_open=True)
+        await world.until(lambda: len(world.store.stored) == 10, within_s=10)
+        assert world.actor.state is State.RUNNING
+
+
+async def test_a_paused_consumer_s_drain_ends_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    world.gate.turn(is_open=False)
+    async with world.consuming():
+        await publish(world, 5)
+        await world.until(lambda: world.actor.state is State.PAUSED)
+        await world.drained_within(0.1)
+    assert (world.leased(), len(world.database.queues)) == (0, 5)
+
+
+async def test_a_store_that_hangs_is_given_up_well_before_the_leases_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    world.store.takes_s = math.inf
+    async with world.consuming():
+        await publish(world, 150)
+        await world.until(lambda: world.store.asked == 1)
+        began = trio.current_time()
+        await world.until(lambda: world.actor.breaker == "open")
+        assert trio.current_time() - began <= HOLD_S + 0.1 < LEASE_S / 2
+        assert world.leased() == 0
+        assert all(row.deliveries == 1 for row in world.database.queues.values()), "no lease ran out"
+        world.store.takes_s = 0.0
+        await world.until(lambda: not world.database.queues)
+    assert sorted(world.store.stored) == list(range(1, 151))
+
+
+async def test_what_is_stored_is_acknowledged_when_the_exchange_is_back_and_not_stored_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    acknowledge = world.exchange.acknowledge
+    back_at = 12.0
+
+    async def away_for_a_while(deliveries: Sequence[Delivery]) -> None:
+        if trio.current_time() < back_at:
+            raise Transient("the exchange is away")
+        await acknowledge(deliveries)
+
+    world.exchange.acknowledge = away_for_a_while  # type: ignore[method-assign]
+    async with world.consuming():
+        await publish(world, 5)
+        await trio.sleep(6)
+        assert (len(world.store.stored), len(world.database.queues)) == (5, 5)
+        assert (world.actor.state, world.actor.breaker) == (State.BACKOFF, "closed"), "the store is well"
+        await world.until(lambda: not world.database.queues)
+        assert (world.actor.state, world.actor.done) == (State.RUNNING, 50)
+    assert len(world.store.stored) == 5
+
+
+async def test_an_exchange_that_stays_away_makes_frames_come_again_after_their_leases(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+
+    async def away() -> None:
+        await trio.lowlevel.checkpoint()
+        raise Transient("the database is away")
+
+    async with world.consuming():
+        await publish(world, 5)
+        await trio.sleep(1)
+        world.connection.before, steady = away, world.connection.before
+        await trio.sleep(60)
+        assert (world.actor.state, world.actor.in_flight, world.held()) == (State.BACKOFF, 0, [0])
+        assert (world.actor.breaker, len(world.database.queues)) == ("closed", 5)
+        await trio.sleep(3600)
+        world.connection.before = steady
+        await world.until(lambda: not world.database.queues)
+        assert world.actor.state is State.RUNNING
+    assert set(world.store.stored) == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_cancelled_anywhere_nothing_is_lost_and_nothing_acknowledged_unstored(
+    autojump_clock: trio.testing.MockClock, away: bool
+) -> None:
+    """The process dies at many moments: whatever was not stored is still in the queue."""
+    for number in range(60):
+        world = World()
+        world.store.away, world.store.takes_s = away, 0.3
+        with trio.move_on_after(0.05 + number * 0.15):
+            async with world.consuming():
+                await publish(world, 60)
+                await trio.sleep_forever()
+        assert set(world.store.stored) | set(world.database.queues) == set(range(1, 61)), f"killed at {number}"
+
+
+async def test_a_full_channel_never_loses_sight_of_a_frame(autojump_clock: trio.testing.MockClock) -> None:
+    """More than channel and batch can hold, by a slow store: all is stored once, no lease runs out."""
+    world = World()
+    world.store.takes_s = 2.0
+    async with world.consuming():
+        await publish(world, 500)
+        await publish(world, 500)
+        await world.until(lambda: not world.database.queues, within_s=120)
+        assert max(world.held()) <= 200
+    assert sorted(world.store.stored) == list(range(1, 1001))
+
+
+async def test_a_consumer_that_stands_still_with_work_in_hand_is_stuck_and_one_that_waits_is_not(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+
+    async def deaf(batch: Sequence[Delivery]) -> int:
+        with trio.CancelScope(shield=True):  # so that not even HOLD_S helps
+            await trio.sleep(900)
+        return 0
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Watchdog(world.board).run)
+        async with world.consuming():
+            await trio.sleep(3600)
+            assert not world.actor.stuck, "an empty queue is no work"
+        world.store.handle = deaf  # type: ignore[method-assign]
+        world.drain.stage("sinkers").begun = trio.Event()
+        await publish(world, 5)
+        with pytest.raises(Stuck):
+            await world.consumer(stuck_after_s=300.0).run()
+        nursery.cancel_scope.cancel()
+    assert "deaf" in (world.actor.last_stack or "")

@@ -1,0 +1,256 @@
+"""A source that does not answer is left alone, fails no job however long it is away, and is taken up again."""
+
+import uuid
+
+import pytest
+import trio
+import trio.testing
+
+from gcc.actors.scraper import Deferred
+from gcc.clock import VirtualClock
+from gcc.config import Scraper
+from gcc.errors import Transient
+from gcc.metrics import Metrics
+from gcc.pipelines.scraping.flows import FlowWork
+from gcc.pipelines.scraping.table import FLOWS, Apis
+from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
+from gcc.sources.chain import Outside, Visit, first_of
+from gcc.sources.credentials import NoCredential
+from gcc.sources.instagram.graph_client import GraphApi
+from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
+from gcc.sources.verdicts import NotFound, SourceFailed
+from gcc.sources.youtube.data_client import DataApi
+from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
+from gcc.supervisor.lifecycle import Actor, Board, State
+from tests.fakes.credentials import FakeCredentials
+from tests.fakes.fetcher import FakeFetcher, Reply
+from tests.unit.test_chain import SRC, answers, build, fails
+
+GOOD, DOWN = Reply(200, b'{"a": 1}'), Reply(503)
+FOUND = Reply(200, b'{"business_discovery": {"id": "1", "username": "made.up"}}')
+
+
+class Bench:
+    """An Outside whose source answers with `reply`, and its breaker's line on the board."""
+
+    def __init__(self, reply: Reply = DOWN) -> None:
+        self.reply = reply
+        self.clock = VirtualClock(seed=1)
+        self.fetcher = FakeFetcher(lambda _: self.reply)
+        self.credentials = FakeCredentials(self.clock)
+        self.limiter = InProcessLimiter({name: Limit(1000, 1.0) for name in ("src", "graphapi", "ytapi")})
+        self.board = Board(self.clock.now)
+        self.breakers = Breakers(self.board, self.clock.rng)
+        self.outside = Outside(
+            self.fetcher, self.limiter, self.credentials, self.clock, Metrics(), {}, self.breakers
+        )  # fmt: skip
+        self.visit = Visit()
+
+    @property
+    def line(self) -> Actor:
+        return self.board.actor("sources/src")
+
+    @property
+    def asked(self) -> int:
+        return len(self.fetcher.requests)
+
+    @property
+    def spent(self) -> int:
+        return {use.name: use.used for use in self.limiter.usage()}["src"]
+
+    async def ready(self) -> "Bench":
+        await self.credentials.put("src", "a", {"token": "tokenA"})
+        await self.credentials.put("graphapi", "a", {"token": "tokenG", "ig_user_id": "1"})
+        return self
+
+    async def ask(self) -> object:
+        return await self.outside.ask(SRC, build, self.visit)
+
+    async def opened(self) -> "Bench":
+        for _ in range(FAILURES_MAX):
+            with pytest.raises(Transient):
+                await self.ask()
+        assert self.line.breaker == "open"
+        return self
+
+
+@pytest.mark.parametrize("reply", [Reply(503), Reply(200, b"<html>"), Reply(lost=True), Reply(delay_s=60)])
+async def test_failures_in_a_row_open_it_and_nothing_is_asked_or_spent(
+    autojump_clock: trio.testing.MockClock, reply: Reply
+) -> None:
+    bench = await Bench(reply).ready()
+    assert bench.line.breaker is None, "no line before the first question"
+    for _ in range(FAILURES_MAX - 1):
+        with pytest.raises(Transient) as caught:
+            await bench.ask()
+        assert not isinstance(caught.value, SourceClosed), "this costs the job an attempt"
+        assert (bench.line.breaker, bench.line.state) == ("closed", State.RUNNING)
+    with pytest.raises(SourceClosed):
+        await bench.ask()
+    assert (bench.line.breaker, bench.line.state, bench.line.failed) == ("open", State.BACKOFF, FAILURES_MAX)
+    spent = bench.spent
+    with pytest.raises(SourceClosed) as caught:
+        await bench.ask()
+    assert 0 < (caught.value.retry_after_s or 0) <= 1.0
+    assert (bench.asked, bench.spent) == (FAILURES_MAX, spent)
+
+
+@pytest.mark.parametrize(
+    "reply", [GOOD, Reply(404), Reply(429, headers={"Retry-After": "1"}), Reply(401)], ids=["200", "404", "429", "401"]
+)
+async def test_any_answer_ends_the_row_of_failures(autojump_clock: trio.testing.MockClock, reply: Reply) -> None:
+    bench = Bench()
+    for number in range(3):
+        await bench.credentials.put("src", f"c{number}", {"token": f"token{number}"})
+    for bench.reply in (DOWN, DOWN, DOWN, DOWN, reply, DOWN, DOWN, DOWN, DOWN):
+        try:
+            await bench.ask()
+        except (NotFound, Transient):
+            await trio.sleep(1.1)  # until the rate limit is over
+            if bench.reply.status == 401:
+                await bench.credentials.put("src", "c0", {"token": "new"})
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 8)
+
+
+async def test_what_is_refused_before_it_is_asked_says_nothing_about_the_source(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench()  # no credential
+    for _ in range(2 * FAILURES_MAX):
+        with pytest.raises(NoCredential):
+            await bench.ask()
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
+
+
+async def test_half_open_lets_one_through_at_a_time(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await (await Bench().ready()).opened()
+    asked = bench.asked
+    await trio.sleep(1.0)
+    bench.reply = Reply(200, b'{"a": 1}', delay_s=3.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.ask)
+        await trio.sleep(0.1)
+        assert (bench.line.breaker, bench.line.state, bench.line.in_flight) == ("half-open", State.RUNNING, 1)
+        with pytest.raises(SourceClosed) as caught:
+            await bench.ask()
+        assert caught.value.retry_after_s == 1.0
+        assert bench.asked == asked + 1
+    assert bench.line.breaker == "closed"
+    await bench.ask()
+
+
+async def test_a_question_that_is_given_up_leaves_the_place_to_the_next(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await (await Bench().ready()).opened()
+    await trio.sleep(1.0)
+    bench.reply = Reply(200, b'{"a": 1}', delay_s=3.0)
+    with trio.move_on_after(1.0):
+        await bench.ask()
+    assert (bench.line.breaker, bench.line.in_flight) == ("half-open", 0)
+    bench.reply = GOOD
+    await bench.ask()
+    assert bench.line.breaker == "closed"
+
+
+async def test_it_stays_open_longer_each_time_and_a_failed_try_costs_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await (await Bench().ready()).opened()
+    waits_s: list[float] = []
+    for _ in range(12):
+        with pytest.raises(SourceClosed) as caught:
+            await bench.ask()
+        waits_s.append(caught.value.retry_after_s or 0)
+        await trio.sleep(waits_s[-1])
+        with pytest.raises(SourceClosed):  # this one was asked
+            await bench.ask()
+    assert bench.asked == FAILURES_MAX + 12
+    assert all(0.5 * 2**n <= wait_s <= 2**n for n, wait_s in enumerate(waits_s[:6]))
+    assert all(30 <= wait_s <= 60 for wait_s in waits_s[6:])
+
+
+async def test_a_closed_source_falls_to_the_next_and_the_shortest_wait_is_told() -> None:
+    closed = fails(SourceClosed("away", retry_after_s=5))
+    assert await first_of([("a", closed), ("b", answers)]) == "answer"
+    with pytest.raises(LimitRefused):
+        await first_of([("a", closed), ("b", fails(LimitRefused("full", retry_after_s=4)))])
+    with pytest.raises(SourceClosed):
+        await first_of([("a", closed), ("b", fails(NoCredential("none", retry_after_s=None)))])
+
+
+async def test_work_for_a_closed_source_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench().ready()
+    await bench.breakers.askable(["src"])  # at once
+    await bench.opened()
+    await bench.breakers.askable(["src", "other"])  # at once: the other one may be asked
+    began, opened_for_s = trio.current_time(), bench.breakers.of("src").closed_for_s()
+    await bench.breakers.askable(["src"])
+    assert trio.current_time() - began == pytest.approx(opened_for_s)
+    bench.reply = Reply(200, b'{"a": 1}', delay_s=0.3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.ask)
+        await trio.testing.wait_all_tasks_blocked()
+        await bench.breakers.askable(["src"])
+        assert bench.line.breaker == "closed", "told by the answer, before a second is over"
+    assert trio.current_time() - began == pytest.approx(opened_for_s + 0.3)
+
+
+def job(retry_count: int) -> Job:
+    clock = VirtualClock(seed=2)
+    return Job(
+        uuid.UUID(int=1), "refresh_profile_by_handle", "INSTAGRAM", {"handle": "made.up"}, 0, 1, retry_count, 1,
+        JobStatus.PROCESSING, clock.now(), clock.now(), clock.now(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("reply", [Reply(500), Reply(delay_s=1e6)], ids=["500", "silence"])
+async def test_a_lone_job_outlives_an_hour_without_its_source(
+    autojump_clock: trio.testing.MockClock, reply: Reply
+) -> None:
+    bench = await Bench(reply).ready()
+    apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers)
+    settings = Scraper()
+    work = FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, settings, bench.clock.rng)
+    retries = deferrals = 0
+    while True:
+        match result := await work(job(retries)):
+            case Crawl():
+                break
+            case Failure():
+                assert result.retry_after_s is not None, f"FAILED at {trio.current_time()} s: {result.reason}"
+                retries += 1
+                await trio.sleep(result.retry_after_s)
+            case Deferred():
+                deferrals += 1
+                assert len(result.frames) == 1, "the trace of what was tried"
+                await trio.sleep(result.after_s)
+        if trio.current_time() > 3600:
+            bench.reply = FOUND
+    assert retries == FAILURES_MAX - 1 < settings.attempts_max
+    assert trio.current_time() < 3600 + 120
+    assert deferrals > 60
+
+
+async def test_a_store_of_ours_that_is_away_costs_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench(Reply(429, headers={"Retry-After": "7"})).ready()
+
+    async def lost(*_: object, **__: object) -> None:
+        raise Transient("postgres is away")
+
+    bench.credentials.disable = lost  # type: ignore[method-assign]
+    with pytest.raises(NoCredential, match="postgres is away"):
+        await bench.ask()
+    bench.credentials.pick = lost  # type: ignore[method-assign,assignment]
+    with pytest.raises(NoCredential, match="postgres is away"):
+        await bench.ask()
+    assert bench.line.breaker == "closed"
+
+
+async def test_an_odd_shape_is_the_question_s_own_failure(autojump_clock: trio.testing.MockClock) -> None:
+    """Valid JSON was an answer: one profile that cannot be read does not stop all others."""
+    bench = await Bench(Reply(200, b'{"business_discovery": {"id": 7}}')).ready()
+    for _ in range(2 * FAILURES_MAX):
+        with pytest.raises(SourceFailed, match="should be"):
+            await GraphApi(bench.outside, "http://x").profile("made.up", bench.visit)
+    assert bench.board.actor("sources/graphapi").breaker == "closed"
