@@ -26,6 +26,7 @@ VERBS = {
     "jobs": "list, retry or cancel jobs",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
+    "doctor": "checks config, stores, versions, clock, disk, ports, migrations and bindings, and how to mend each",
     "import-history": "import past snapshots from CSV or NDJSON",
     "flows": "what is scraped, from which sources, under which limits",
 }
