@@ -3,7 +3,7 @@ PYTHON ?= python3
 DATA ?= var
 PY = .venv/bin/python
 
-.PHONY: venv run test lint simulate simulate-day bench
+.PHONY: venv run test lint simulate simulate-day torture bench
 
 venv: .venv/installed
 
@@ -29,6 +29,9 @@ simulate: venv
 
 simulate-day: venv
 	$(PY) -m tests.simulation --seed 24 --hours 24 --jobs 20000 --burst 700 --concurrency 315
+
+torture: venv
+	$(PY) -m tests.torture --seconds 600
 
 bench: venv
 	$(PY) -m bench.api

@@ -1,0 +1,66 @@
+"""`python -m tests.torture --seconds N [--seed S] [--acts NAME ...] [--json]`: the real platform under load, and what
+production does to it: kills, stops, signals, a dying database, a failing world, a full disk.
+
+Prints a line an act; the last line is JSON. Exit 1 when anything is not well, with the command that does it again.
+The time is --seconds and the end: what was asked for is done, drained and counted. Without --seconds each of the
+acts is done once, in the order given.
+"""
+
+import argparse
+import json
+import math
+import random
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+
+import trio
+
+from tests.torture.acts import ACTS
+from tests.torture.run import Report, torture
+
+
+async def unless_interrupted(seconds: float, seed: int, names: Sequence[str]) -> Report | None:
+    """None after SIGINT or SIGTERM: everything has been ended and cleared away all the same."""
+    report = None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                async for _ in signals:
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen)
+            report = await torture(seconds, seed, names)
+            nursery.cancel_scope.cancel()
+    return report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of acts; the end comes on top")
+    parser.add_argument("--seed", type=int, help="of the acts, their moments and details")
+    parser.add_argument(
+        "--acts", nargs="+", choices=list(ACTS), default=list(ACTS), metavar="NAME", help=", ".join(ACTS)
+    )
+    parser.add_argument("--json", action="store_true", help="on stdout nothing but the last line")
+    arguments = parser.parse_args()
+    seed = random.SystemRandom().randrange(2**31) if arguments.seed is None else arguments.seed
+    with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+        report = trio.run(unless_interrupted, arguments.seconds, seed, arguments.acts)
+    if report is None:
+        print("interrupted; nothing is left behind")
+        return 130
+    if report.failures:
+        again = ["python", "-m", "tests.torture", *sys.argv[1:]]
+        if arguments.seed is None:
+            again += ["--seed", str(seed)]
+        print("again:", shlex.join(again), file=sys.stderr if arguments.json else sys.stdout)
+    print(json.dumps(report.as_dict()))
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
