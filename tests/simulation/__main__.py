@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many, counting up from --seed")
     parser.add_argument("--hours", type=float, default=1.0, help="virtual hours of faults")
     parser.add_argument("--jobs", type=int, default=300, help="jobs within that time")
-    parser.add_argument("--burst", type=int, default=0, help="so many of them at once")
+    parser.add_argument("--burst", type=int, default=0, help="now and then so many of them at once")
     parser.add_argument("--concurrency", type=int, default=0, help="jobs at once, of each flow")
     parser.add_argument("--plant", default="", choices=BUGS, metavar="BUG", help="run with a bug of planted.py")
     parser.add_argument("--trace", action="store_true", help="print every step")
@@ -46,7 +46,8 @@ def main(argv: list[str]) -> int:
         print(
             f"{summary['seeds']} seeds from {first}, {summary['virtual_hours']} virtual hours in"
             f" {summary['wall_s']} s ({rate:.2f} per second), {summary['jobs']} jobs,"
-            f" {summary['events_stored']} events stored, {len(summary['failures'])} failed"
+            f" {summary['peak_in_flight']} at once, {summary['events_stored']} events stored,"
+            f" {len(summary['failures'])} failed"
         )
     return 1 if summary["failures"] else 0
 
