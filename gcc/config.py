@@ -84,7 +84,18 @@ class ClickHouse(Section):
 
 
 class Exchange(Section):
-    url: str = "postgres"  # or amqp[s]://
+    url: str = "postgres"  # or amqp[s]://host:5672/vhost; a password belongs into GCC_EXCHANGE__URL
+    quorum: bool = False  # RabbitMQ: queues that are declared now are replicated (three nodes or more)
+    held_bytes_max: int = Field(
+        256 << 20, ge=1 << 20
+    )  # unacknowledged bytes of the whole process; then nothing is taken
+
+    @pydantic.field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if url != "postgres" and not url.startswith(("amqp://", "amqps://")):
+            raise ValueError("is neither 'postgres' nor amqp://... nor amqps://...")
+        return url
 
 
 class Redis(Section):

@@ -13,16 +13,21 @@ from pathlib import Path
 
 import trio
 
+from gcc.actors.connection import Connect
+from gcc.actors.leader import Leadership
 from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
+from gcc.pipelines.events.pipeline import RELAY_LEADER
 from gcc.pipelines.events.sinks import EventStore
+from gcc.pipelines.events.types import EXCHANGES
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.table import limits
 from gcc.sources.credentials import Credentials
@@ -33,9 +38,11 @@ from gcc.stores.controls import CONTROLS_CHANNEL, Controls, PostgresControls
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.jobs import Jobs
+from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.notifications import Notifications
 from gcc.stores.objects import FolderObjects
+from gcc.stores.outbox import Outbox, PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
 from gcc.stores.statements import SQL as SQL_FOLDER
@@ -46,6 +53,9 @@ from gcc.supervisor.supervisor import Child
 @dataclass(frozen=True)
 class Parts:
     """The ports of the scraping and events pipelines. `fetcher()` opens the way to the outside.
+
+    `broker` keeps the exchange connected where it is not the database (see gcc/actors/connection.py), and
+    `leadership` lets one process at a time relay to it.
 
     The limiter outlives a pipeline that restarts: the calls of its last life still count.
     """
@@ -58,6 +68,8 @@ class Parts:
     controls: Controls
     limiter: Limiter
     fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
+    broker: Connect | None = None
+    leadership: Leadership | None = None
 
 
 class Stores:
@@ -89,13 +101,22 @@ class Stores:
             outbox_written=outbox_written,
         )
         dead_letters = StoredDeadLetters(self.pool, self.objects, clock)
-        self.exchange = PostgresExchange(self.pool, dead_letters, outbox_written)
+        queues = PostgresExchange(
+            self.pool, dead_letters, outbox_written, held_bytes_max=settings.exchange.held_bytes_max
+        )
+        rabbitmq = (
+            None
+            if settings.exchange.url == "postgres"
+            else open_rabbitmq(settings, PostgresOutbox(self.pool, RELAY_LEADER), dead_letters, clock, outbox_written)
+        )
+        self.queues = queues if rabbitmq is None else None
+        self.exchange: Exchange = rabbitmq or queues
         self.history = HistoryImport(self.pool, clock, outbox_written)
         self.controls = PostgresControls(self.pool)
         self.credentials = PostgresCredentials(self.pool, clock)
         self.notifications = Notifications(self.conninfo, [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL])
         self.notifications.on(JOBS_CHANNEL, self.jobs.woken)
-        self.notifications.on(QUEUE_CHANNEL, self.exchange.woken)
+        self.notifications.on(QUEUE_CHANNEL, queues.woken)
         self.parts = Parts(
             jobs=self.jobs,
             exchange=self.exchange,
@@ -105,6 +126,8 @@ class Stores:
             controls=self.controls,
             limiter=InProcessLimiter(limits(settings)),
             fetcher=HttpFetcher,
+            broker=rabbitmq.connected if rabbitmq else None,
+            leadership=PostgresLeadership(self.pool) if rabbitmq else None,
         )
 
     def servers(self) -> list[Child]:
@@ -122,7 +145,8 @@ class Stores:
         await seed_credentials(self._settings, self.credentials, self._tokens)
         if self.embedded:
             await self.jobs.end_leases()
-            await self.exchange.end_leases()
+            if self.queues:
+                await self.queues.end_leases()
         task_status.started()
 
     async def _clickhouse(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -137,8 +161,6 @@ class Stores:
 
 def refuse_what_is_not_here(settings: Settings) -> None:
     """Settings that name parts of a later release refuse to start, rather than being passed over."""
-    if settings.exchange.url != "postgres":
-        raise ConfigError("exchange.url: this release carries messages in PostgreSQL only; use 'postgres'")
     if settings.redis.url:
         raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
     if settings.objects.url and not settings.objects.url.startswith("file://"):
@@ -155,6 +177,17 @@ def open_clickhouse(settings: Settings) -> ClickHouse:
         readers=chosen.readers,
         query_s_max=chosen.query_s_max,
         fsync=chosen.fsync,
+    )
+
+
+def open_rabbitmq(
+    settings: Settings, outbox: Outbox, dead_letters: DeadLetters, clock: Clock, outbox_written: Signal
+) -> RabbitMQExchange:
+    chosen = settings.exchange
+    arguments = {"x-queue-type": "quorum"} if chosen.quorum else {}
+    topology = Topology(EXCHANGES, arguments)
+    return RabbitMQExchange(
+        chosen.url, outbox, dead_letters, clock, outbox_written, topology, held_bytes_max=chosen.held_bytes_max
     )
 
 

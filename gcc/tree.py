@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 import trio
 
+from gcc.actors.connection import Connection
 from gcc.actors.gates import Gates
 from gcc.channels.memory import Channels, ChannelUse
 from gcc.clock import Clock
@@ -64,6 +65,7 @@ ROLE_STAGES: dict[Role, tuple[str, ...]] = {
 ORDER = ("stores", "controls", "world", "first start", "scraping", "sources", "events", "analytics", "web")  # as shown
 PORTS_S = 3.0  # how long a request in hand may last when its port closes
 INTENSITY = Intensity(max_restarts=5, window_s=60.0)
+BROKER = "stores/rabbitmq"
 ENDURED = {"stores/postgres": Intensity(sys.maxsize, 60.0)}  # killed or without disk: for as long as it lasts
 WORLD_USER = "17841400000000000"  # in whose name the world's Graph tokens ask
 
@@ -160,7 +162,8 @@ class Tree:
         self._reopened[role].set()
 
     async def check(self) -> CheckReport:
-        return await check(self.real.pool, self.real.clickhouse)
+        broker = self.real.exchange if self.parts.broker else None
+        return await check(self.real.pool, self.real.clickhouse, broker)
 
     async def import_history(self, name: str, chunks: AsyncIterable[bytes]) -> ImportReport:
         """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
@@ -175,6 +178,9 @@ class Tree:
             yield from ((child, None) for child in stores.servers())
             yield Child("web/ops", self._ops), None
             yield from ((child, None) for child in stores.clients())
+        if self.parts.broker:
+            actor = self.board.actor(BROKER)
+            yield Child(BROKER, Connection(self.parts.broker, actor, self.clock.rng).run), None
         yield Child("controls", self.gates.run), None
         if self.settings.world.enabled:
             yield Child("world", self._world), None
@@ -392,6 +398,7 @@ class Tree:
             metrics=self.metrics,
             clock=self.clock,
             gates=self.gates,
+            leadership=self.parts.leadership,
         )
         await pipeline.run(task_status=task_status)
 

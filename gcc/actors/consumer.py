@@ -10,6 +10,7 @@ Paused, intake ends and what is held is handled at once (batch age 0). At drain 
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -27,7 +28,8 @@ from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State
 
-FRAMES_WAITING_MAX = 200  # at most 12.8 MiB and 20,000 events between intake and batch, for each queue
+FRAMES_WAITING_MAX = 4000  # between intake and batch; and no more events than the next batch may have
+TAKE_FRAMES_MAX = 200  # at most 20,000 events
 ATTEMPTS_MAX = 5
 HOLD_S = 20.0
 """How long one batch is tried, its acknowledgement included. A frame may wait for one batch before its own, so
@@ -74,12 +76,14 @@ class Consumer:
         self._breaker = Breaker(ATTEMPTS_MAX, OPEN)
         self._room_made = Signal()
         self._flushing = False
+        self._events_waiting = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage has begun and what was taken is stored and acknowledged, or given back."""
         with self._stage.member(self._actor.name):
             self._actor.state = State.RUNNING
             task_status.started()
+            await self._rest()  # a life that crashed may have left something in hand
             while await self._may_take():
                 await self._turn()
         self._actor.state = State.FINISHED
@@ -103,6 +107,7 @@ class Consumer:
         """Take and handle until drain, pause or breaker end it; then nothing is held. A half-open breaker: once."""
         send, receive = self._channels.open(self._queue, FRAMES_WAITING_MAX)
         closing = Stage(self._queue)
+        self._events_waiting = 0
 
         async def close_after(event: trio.Event) -> None:
             await event.wait()
@@ -118,13 +123,19 @@ class Consumer:
                 nursery.start_soon(self._take_in, send, closing, self._actor.breaker == "half-open")
                 await self._work_off(receive, closing)
                 nursery.cancel_scope.cancel()  # who still waits to close
+        await self._rest()
+
+    async def _rest(self) -> None:
+        """What the exchange has fetched ahead is not for us now; if it is away, it has that back already."""
+        with suppress(Transient):
+            await self._exchange.rest(self._queue)
 
     async def _take_in(self, send: trio.MemorySendChannel[Delivery], closing: Stage, once: bool) -> None:
         """Fill the channel as it empties. Its end tells the other half that nothing more comes."""
         patience = Patience(self._actor, self._rng)
 
         async def room_is_made() -> int:
-            while not (room := FRAMES_WAITING_MAX - send.statistics().current_buffer_used):
+            while not (room := self._room(send)):
                 await self._room_made.wait()
             return room
 
@@ -138,10 +149,17 @@ class Consumer:
                 patience.reset()
                 for delivery in deliveries:
                     send.send_nowait(delivery)  # there is room, and a checkpoint here could lose sight of them
+                    self._events_waiting += delivery.frame.events
                 if once and deliveries:
                     return
                 if not deliveries:
                     await take_until(closing, partial(self._exchange.wait, self._queue))
+
+    def _room(self, send: trio.MemorySendChannel[Delivery]) -> int:
+        """How many frames to take now, so that those that wait fill one batch after the one in hand, not more."""
+        frames = FRAMES_WAITING_MAX - send.statistics().current_buffer_used
+        events = self._limits.rows_max - self._events_waiting
+        return min(frames, max(1, events // FRAME_EVENTS_MAX), TAKE_FRAMES_MAX) if events > 0 else 0
 
     async def _work_off(self, receive: trio.MemoryReceiveChannel[Delivery], closing: Stage) -> None:
         batch: Batch[Delivery] = Batch(self._limits)
@@ -162,12 +180,15 @@ class Consumer:
 
     async def _gather(self, receive: trio.MemoryReceiveChannel[Delivery], batch: Batch[Delivery]) -> bool:
         """Fill `batch` until it is due; False when intake has ended and nothing is left."""
-        while not batch.due(trio.current_time()):
-            try:
-                with trio.move_on_at(batch.deadline):
-                    self._add(batch, await receive.receive())
-            except trio.EndOfChannel:
-                return bool(batch.items)
+        try:
+            while not batch.due(trio.current_time()):
+                try:
+                    self._add(batch, receive.receive_nowait())
+                except trio.WouldBlock:
+                    with trio.move_on_at(batch.deadline):
+                        self._add(batch, await receive.receive())
+        except trio.EndOfChannel:
+            return bool(batch.items)
         while batch.has_room(FRAME_EVENTS_MAX):  # backlog: what already waits rides along
             try:
                 delivery = receive.receive_nowait()
@@ -178,6 +199,7 @@ class Consumer:
 
     def _add(self, batch: Batch[Delivery], delivery: Delivery) -> None:
         batch.add(delivery, delivery.frame.events, trio.current_time())
+        self._events_waiting -= delivery.frame.events
         self._actor.in_flight = batch.rows
         self._room_made.set()
 

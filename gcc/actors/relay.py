@@ -10,6 +10,7 @@ import random
 import trio
 
 from gcc.actors.gates import ALWAYS_OPEN, Gate
+from gcc.actors.leader import Leader
 from gcc.actors.patience import Patience
 from gcc.channels.exchange import Exchange
 from gcc.errors import Transient
@@ -28,20 +29,23 @@ class Relay:
         rng: random.Random,
         *,
         gate: Gate = ALWAYS_OPEN,
+        leader: Leader | None = None,
         stuck_after_s: float = 300.0,
     ) -> None:
-        """`gate` closed is a pause. `stuck_after_s`: see `Actor.watched`; a relaying that does not end is stuck."""
+        """`gate` closed is a pause. `leader`: only while it leads, where the exchange wants one relay at a time.
+        `stuck_after_s`: see `Actor.watched`; a relaying that does not end is stuck."""
         self._exchange = exchange
         self._actor = actor
         self._stage = stage
         self._metrics = metrics
         self._gate = gate
+        self._leader = leader
         self._stuck_after_s = stuck_after_s
         self._relaying = False
         self._patience = Patience(actor, rng)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Runs until the stage has begun and the outbox is empty, or the relay is paused."""
+        """Runs until the stage has begun and the outbox is empty, or the relay is paused, or another process leads."""
         with (
             self._stage.member(self._actor.name),
             self._actor.watched(lambda: self._relaying, self._stuck_after_s),
@@ -53,8 +57,10 @@ class Relay:
                 if not self._gate.is_open:
                     return
                 last_look = self._stage.begun.is_set()
+                if (term := await self._term()) is None:
+                    return
                 try:
-                    moved = await self._relay()
+                    moved = await self._relay(term)
                 except Transient as error:
                     await self._patience.wait_after(error)
                     continue
@@ -67,10 +73,20 @@ class Relay:
                 else:
                     await take_until(self._stage, lambda: self._gate.while_open(self._exchange.wait_outbox))
 
-    async def _relay(self) -> int:
+    async def _term(self) -> int | None:
+        """The term under which to relay; None when the stage has begun and another process leads."""
+        if self._leader is None:
+            return 0
+        while (term := self._leader.term) is None and not self._stage.begun.is_set():
+            self._actor.state = State.WAITING
+            await take_until(self._stage, self._leader.elected)
+            self._actor.state = State.RUNNING
+        return term
+
+    async def _relay(self, term: int) -> int:
         self._relaying = True
         try:
-            return await self._exchange.relay()
+            return await self._exchange.relay(term)
         finally:
             self._relaying = False
             self._actor.beat()

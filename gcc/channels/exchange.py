@@ -14,22 +14,28 @@ from gcc.channels.message import Binding, Delivery
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """A queue's content, in events: all of it, the part under a live lease, the oldest one's age."""
+    """A queue's content, in events: all of it, the part under a live lease, the oldest one's age.
+
+    A broker counts messages, and shows what is ready and what this process has; then `events_max` says how many
+    events there may be at most, in other processes' hands too. None: `events` is exact.
+    """
 
     queue: str
     events: int
     in_flight: int
     oldest_s: float
+    events_max: int | None = None
 
 
 class Exchange(Protocol):
     async def declare(self, bindings: Sequence[Binding]) -> None:
         """Make sure that frames of these routes reach these queues. Idempotent; removes nothing."""
 
-    async def relay(self) -> int:
-        """Move one batch of outbox frames into queues, each exactly once; returns how many frames.
+    async def relay(self, term: int = 0) -> int:
+        """Move one batch of outbox frames into queues; returns how many frames. 0: there is none to move.
 
-        A frame whose route has no binding is dead-lettered. 0 means that the outbox is empty.
+        A frame whose route has no binding is dead-lettered. `term` is the relay's, where only one may relay at a
+        time: it fences what would be done by one that was deposed (Transient).
         """
 
     async def wait_outbox(self) -> None:
@@ -50,6 +56,12 @@ class Exchange(Protocol):
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """End the leases now, at no cost: the frames are ready for another take."""
+
+    async def rest(self, queue: str) -> None:
+        """Take no more of `queue` for now: what this process has of it, or has fetched ahead, is ready for others.
+
+        Another `take` begins anew.
+        """
 
     async def depths(self) -> list[QueueDepth]:
         """One entry for each bound queue, ordered by name."""

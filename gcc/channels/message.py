@@ -6,11 +6,14 @@ a retry resends the same bytes.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 FRAME_EVENTS_MAX = 100
 FRAME_BYTES_MAX = 64 * 1024
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 NewId = Callable[[], uuid.UUID]
 
@@ -33,12 +36,16 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Events of one transaction and one route, as they are stored in the outbox."""
+    """Events of one transaction and one route, as they are stored in the outbox.
+
+    `headers` are what the producer of a foreign message put beside it; they do not make frames differ.
+    """
 
     id: uuid.UUID
     route: Route
     events: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,27 +6,38 @@ process are woken directly, others by NOTIFY gcc_queue, all by a poll at last.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import trio
 
 from gcc.channels.deadletters import DeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
-from gcc.channels.message import Binding, Delivery, Frame, Route
+from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("exchange")
 QUEUE_CHANNEL = "gcc_queue"  # NOTIFY; the payload is the queue
 LEASE_S = 60.0  # longer than a batch is old plus the slowest insert; a later ack of a passed lease is skipped
+HELD_BYTES_MAX = 256 << 20
 POLL_S = 1.0  # fallback when a wake-up was missed
 
 
 class PostgresExchange:
-    """See `gcc.channels.exchange.Exchange`. `outbox_written` is set by this process's producers."""
+    """See `gcc.channels.exchange.Exchange`. `outbox_written` is set by this process's producers.
 
-    def __init__(self, pool: Pool, dead_letters: DeadLetters, outbox_written: Signal) -> None:
+    While this process holds `held_bytes_max` unacknowledged, nothing is taken.
+    """
+
+    def __init__(
+        self, pool: Pool, dead_letters: DeadLetters, outbox_written: Signal, *, held_bytes_max: int = HELD_BYTES_MAX
+    ) -> None:
         self._pool = pool
+        self._held_bytes_max = held_bytes_max
+        self._held: dict[tuple[int, int], tuple[int, float]] = {}  # (id, delivery) -> bytes, end of its lease
+        self._held_bytes = 0
         self._dead_letters = dead_letters
         self._outbox_written = outbox_written
         self._wakeups: dict[str, Signal] = defaultdict(Signal)
@@ -48,7 +59,7 @@ class PostgresExchange:
                 },
             )
 
-    async def relay(self) -> int:
+    async def relay(self, term: int = 0) -> int:
         async with self._pool.connection() as conn:
             row = await (await conn.execute(SQL["relay"])).fetchone()
         assert row is not None  # an aggregate always answers
@@ -76,10 +87,35 @@ class PostgresExchange:
         await self._outbox_written.wait(POLL_S)
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
-        statement = SQL["take"].replace("{limit}", str(int(frames_max)))
+        limit = min(frames_max, self._room() // FRAME_BYTES_MAX)
+        if limit < 1:
+            await trio.lowlevel.checkpoint()
+            return []
+        statement = SQL["take"].replace("{limit}", str(limit))
         async with self._pool.connection() as conn:
             rows = await (await conn.execute(statement, {"queue": queue, "lease_s": LEASE_S}, binary=True)).fetchall()
-        return sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
+        deliveries = sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
+        for delivery in deliveries:
+            self._held[delivery.id, delivery.deliveries] = len(delivery.frame.body), trio.current_time() + LEASE_S
+            self._held_bytes += len(delivery.frame.body)
+        return deliveries
+
+    def _room(self) -> int:
+        """Bytes that may be taken now. What is not settled when its lease ends is not ours any more."""
+        room = self._held_bytes_max - self._held_bytes
+        if room < FRAME_BYTES_MAX:
+            now = trio.current_time()
+            self._let_go([key for key, (_, until) in self._held.items() if until < now])
+            room = self._held_bytes_max - self._held_bytes
+        return room
+
+    def _let_go(self, keys: Iterable[tuple[int, int]]) -> None:
+        full = self._held_bytes_max - self._held_bytes < FRAME_BYTES_MAX
+        for key in keys:
+            size, _ = self._held.pop(key, (0, 0.0))
+            self._held_bytes -= size
+        if full:
+            self.woken("")
 
     async def wait(self, queue: str) -> None:
         await self._wakeups[queue].wait(POLL_S)
@@ -92,6 +128,9 @@ class PostgresExchange:
         for queue in {delivery.queue for delivery in deliveries}:
             self.woken(queue)
 
+    async def rest(self, queue: str) -> None:
+        await trio.lowlevel.checkpoint()  # nothing is fetched ahead, and leases end by themselves
+
     async def _settle(self, statement: str, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
             ordered = sorted(deliveries, key=lambda delivery: delivery.id)
@@ -101,6 +140,7 @@ class PostgresExchange:
             }
             async with self._pool.connection() as conn:
                 await conn.execute(SQL[statement], arguments)
+            self._let_go((delivery.id, delivery.deliveries) for delivery in deliveries)
 
     async def end_leases(self) -> None:
         """Make every leased frame ready; only where this process is the database's only one."""

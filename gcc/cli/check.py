@@ -6,12 +6,19 @@ from typing import Any
 
 import trio
 
+from gcc.channels.deadletters import StoredDeadLetters
+from gcc.channels.memory import Signal
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
 from gcc.cli.client import NotRunning, find, settings_of
+from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import ConfigError
-from gcc.parts import open_clickhouse
+from gcc.parts import open_clickhouse, open_objects, open_rabbitmq
 from gcc.pipelines.events.check import CheckReport, check
+from gcc.pipelines.events.pipeline import RELAY_LEADER
+from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 
 LABELS = {
@@ -56,9 +63,25 @@ async def _check_folder(settings: Settings) -> CheckReport:
         clickhouse = open_clickhouse(settings)
         await clickhouse.open()
         try:
-            report = await check(pool, clickhouse)
+            report = await check(pool, clickhouse, await _broker(settings, pool, nursery))
         finally:
             await clickhouse.aclose()
             await pool.aclose()
         nursery.cancel_scope.cancel()
     return report
+
+
+async def _broker(settings: Settings, pool: Pool, nursery: trio.Nursery) -> RabbitMQExchange | None:
+    """The exchange, where its queues are not in the database; connected as long as the nursery lives."""
+    if settings.exchange.url == "postgres":
+        return None
+    clock = SystemClock()
+    letters = StoredDeadLetters(pool, open_objects(settings), clock)
+    exchange = open_rabbitmq(settings, PostgresOutbox(pool, RELAY_LEADER), letters, clock, Signal())
+
+    async def live(*, task_status: trio.TaskStatus[None]) -> None:
+        await exchange.connected(task_status.started)
+
+    await nursery.start(live)
+    await exchange.declare([event_type.binding for event_type in EVENT_TYPES])
+    return exchange

@@ -1,15 +1,22 @@
-"""Writes frames into the outbox, inside a transaction that the caller owns.
+"""The outbox: frames committed together with the state they describe; a relay carries them on.
 
-Committed together with the state they describe; the relay carries them on.
+`put` writes them inside a transaction that the caller owns. `Outbox` is what a relay needs that hands frames to
+somebody else's broker: read, publish, remove. The PostgreSQL exchange needs none of it: there relaying is one
+statement.
 """
 
+import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from gcc.channels.message import Frame
+from gcc.channels.message import Frame, Route
 from gcc.stores import statements
-from gcc.stores.postgres import Connection
+from gcc.stores.leadership import hold
+from gcc.stores.postgres import Connection, Pool
 
 SQL = statements.load("jobs")
+RELAYING = statements.load("exchange")
 
 
 async def put(conn: Connection, frames: Sequence[Frame]) -> None:
@@ -25,3 +32,42 @@ async def put(conn: Connection, frames: Sequence[Frame]) -> None:
                 "bodies": [frame.body for frame in frames],
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    id: int
+    frame: Frame
+    created_at: dt.datetime
+
+
+class Outbox(Protocol):
+    async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
+        """Committed rows by id, at most `limit`, none of these routes. They stay where they are."""
+
+    async def remove(self, ids: Sequence[int], *, term: int) -> None:
+        """Remove rows that have been handed on. LeaseLost: the relay's term is over, and they stay."""
+
+
+class PostgresOutbox:
+    """See `Outbox`. `leader` is the name of the term that fences the removal."""
+
+    def __init__(self, pool: Pool, leader: str) -> None:
+        self._pool = pool
+        self._leader = leader
+
+    async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
+        statement = RELAYING["oldest"].replace("{limit}", str(int(limit)))
+        routes = {"exchanges": [route.exchange for route in without], "keys": [route.key for route in without]}
+        async with self._pool.connection() as conn:
+            rows = await (await conn.execute(statement, routes, binary=True)).fetchall()
+        return [
+            OutboxRow(row_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), created_at)
+            for row_id, frame_id, exchange, key, events, body, created_at in rows
+        ]
+
+    async def remove(self, ids: Sequence[int], *, term: int) -> None:
+        if ids:
+            async with self._pool.transaction() as conn:
+                await hold(conn, self._leader, term)
+                await conn.execute(RELAYING["delete_outbox"], {"ids": ids})

@@ -53,7 +53,7 @@ class FakeExchange:
 
         await self._connection.commit(change)
 
-    async def relay(self) -> int:
+    async def relay(self, term: int = 0) -> int:
         def change() -> list[OutboxRow]:
             outbox = self._database.outbox
             moved = [outbox.popleft() for _ in range(min(len(outbox), RELAY_FRAMES_MAX))]
@@ -140,6 +140,9 @@ class FakeExchange:
             await self._connection.commit(change)
             for queue in sorted({delivery.queue for delivery in deliveries}):
                 self._wakeups[queue].set()
+
+    async def rest(self, queue: str) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def end_leases(self) -> None:
         """Make every leased frame ready."""

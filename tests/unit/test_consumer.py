@@ -189,7 +189,7 @@ async def test_a_store_that_hangs_is_given_up_well_before_the_leases_end(
         await world.until(lambda: world.actor.breaker == "open")
         assert trio.current_time() - began <= HOLD_S + 0.1 < LEASE_S / 2
         assert world.leased() == 0
-        assert all(row.deliveries == 1 for row in world.database.queues.values()), "no lease ran out"
+        assert max(row.deliveries for row in world.database.queues.values()) == 1, "no lease ran out"
         world.store.takes_s = 0.0
         await world.until(lambda: not world.database.queues)
     assert sorted(world.store.stored) == list(range(1, 151))

@@ -5,6 +5,7 @@ in is handed to `handle`, which never waits. After a channel error all of it rai
 channel must be opened: consumers, unsettled messages and delivery tags do not outlive their channel.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Channel:
         self._call: _Call[Any] | None = None
         self._publishing = trio.Lock()
         self._confirms: Confirms | None = None
+        self._held: dict[int, int] = {}  # tag -> bytes, of unsettled deliveries, in order
         self._consumers: dict[str, Consumer] = {}
         self._consumers_made = 0
 
@@ -209,16 +211,26 @@ class Channel:
     def ack(self, tag: int, multiple: bool = False) -> None:
         """`multiple`: all deliveries of this channel up to `tag`. Appends and returns; never waits."""
         self._check_open()
+        self._release(tag, multiple)
         self._connection.append(codec.ack(self.number, tag, multiple=multiple))
 
     def nack(self, tag: int, multiple: bool = False, requeue: bool = True) -> None:
         self._check_open()
+        self._release(tag, multiple)
         self._connection.append(codec.nack(self.number, tag, multiple=multiple, requeue=requeue))
 
     def reject(self, tag: int, requeue: bool = False) -> None:
         """Without `requeue` the message goes to the queue's dead-letter exchange, if it has one."""
         self._check_open()
+        self._release(tag, multiple=False)
         self._send(commands.Basic.Reject(delivery_tag=tag, requeue=requeue))
+
+    def _release(self, tag: int, multiple: bool) -> None:
+        size = self._held.pop(tag, 0)
+        if multiple:
+            for earlier in itertools.takewhile(lambda each: each < tag, list(self._held)):
+                size += self._held.pop(earlier)
+        self._connection.hold(-size)
 
     # -- the end, and what comes in
 
@@ -238,6 +250,8 @@ class Channel:
         for consumer in self._consumers.values():
             consumer.fail(error, void=True)
         self._consumers.clear()
+        self._connection.hold(-sum(self._held.values()))
+        self._held.clear()
         self._connection.changed.unpark_all()
 
     def handle(self, event: Event) -> None:
@@ -251,6 +265,8 @@ class Channel:
             if isinstance(event, commands.Channel.CloseOk):
                 self._connection.forget(self.number)
         elif isinstance(event, Delivery):
+            self._held[event.tag] = len(event.body)
+            self._connection.hold(len(event.body))
             consumer = self._consumers.get(event.consumer_tag)
             if consumer is None:
                 self.nack(event.tag)  # it was dismissed a moment ago

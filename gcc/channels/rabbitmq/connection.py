@@ -41,7 +41,9 @@ _Reply = TypeVar("_Reply", bound=base.Frame)
 class Connection:
     """Made by `connect`, and usable inside its block. A lost one stays lost: connect again."""
 
-    def __init__(self, stream: trio.abc.Stream, parser: Parser, channel_max: int, heartbeat_s: float) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, parser: Parser, channel_max: int, heartbeat_s: float, held_bytes_max: int | None
+    ) -> None:
         self.blocked: str | None = None
         """The broker's reason while it takes nothing from publishers (memory or disk alarm)."""
         self.closed: AmqpError | None = None
@@ -49,6 +51,10 @@ class Connection:
         self.frame_max = parser.frame_max
         self.changed = trio.lowlevel.ParkingLot()
         """Woken when something that a publisher waits for may have changed."""
+        self.held_bytes = 0
+        """In deliveries that are neither acknowledged nor given back."""
+        self._held_bytes_max = held_bytes_max
+        self._released = trio.lowlevel.ParkingLot()
         self._stream = stream
         self._parser = parser
         self._channel_max = channel_max
@@ -104,6 +110,12 @@ class Connection:
         self._out_bytes += len(data)
         self._out_waits.unpark_all()
 
+    def hold(self, size: int) -> None:
+        """A delivery came (`size` > 0), or was settled."""
+        self.held_bytes += size
+        if size < 0:
+            self._released.unpark_all()
+
     def forget(self, number: int) -> None:
         """Both sides have closed the channel: its number is free."""
         self._channels.pop(number, None)
@@ -128,6 +140,8 @@ class Connection:
         silence_s = 2 * self._heartbeat_s
         try:
             while not self._handle(events):
+                while self._held_bytes_max is not None and self.held_bytes > self._held_bytes_max:
+                    await self._released.park()  # and the broker finds the socket full
                 with trio.move_on_after(silence_s) as silence:
                     data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
                 if silence.cancelled_caught:
@@ -216,21 +230,23 @@ async def connect(
     heartbeat_s: int = 10,
     frame_max: int = 131072,
     connect_s: float = 10.0,
+    held_bytes_max: int | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Connection]:
     """A connection to the broker at `url`, shown there as `name`.
 
     `heartbeat_s` and `frame_max` are what is asked for: the broker may say less. A broker that is not heard for two
-    intervals counts as lost. `tls` replaces the context made from the URL's parameters. Raises UrlError;
-    ConnectionClosed when the broker cannot be reached within `connect_s` or refuses (403 bad credentials, 530
-    unknown vhost); ProtocolError. At the block's end, cancelled or not, what was appended is sent and the
-    connection closed, within FAREWELL_S.
+    intervals counts as lost. While more than `held_bytes_max` of deliveries is unsettled nothing is read: that
+    bounds memory whatever the prefetch, and delays everything else on this connection. `tls` replaces the context
+    made from the URL's parameters. Raises UrlError; ConnectionClosed when the broker cannot be reached within
+    `connect_s` or refuses (403 bad credentials, 530 unknown vhost); ProtocolError. At the block's end, cancelled or
+    not, what was appended is sent and the connection closed, within FAREWELL_S.
     """
     if heartbeat_s < 1 or frame_max < codec.FRAME_MAX_MIN:
         raise ValueError(f"heartbeat_s {heartbeat_s} must be at least 1, frame_max {frame_max} at least 4096")
     target = parse_url(url)
     failure: Exception | None = None
-    stream, connection, events = await _open(target, tls, name, heartbeat_s, frame_max, connect_s)
+    stream, connection, events = await _open(target, tls, name, heartbeat_s, frame_max, connect_s, held_bytes_max)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.serve, events)
@@ -247,7 +263,13 @@ async def connect(
 
 
 async def _open(
-    url: Url, tls: ssl.SSLContext | None, name: str, heartbeat_s: int, frame_max: int, connect_s: float
+    url: Url,
+    tls: ssl.SSLContext | None,
+    name: str,
+    heartbeat_s: int,
+    frame_max: int,
+    connect_s: float,
+    held_bytes_max: int | None,
 ) -> tuple[trio.abc.Stream, Connection, list[tuple[int, Event]]]:
     stream: trio.abc.Stream | None = None
     try:
@@ -262,7 +284,7 @@ async def _open(
             else:
                 stream = await trio.open_tcp_stream(url.host, url.port)
             handshake = Handshake(stream, frame_max)
-            connection = await handshake.run(url, name, heartbeat_s)
+            connection = await handshake.run(url, name, heartbeat_s, held_bytes_max)
             return stream, connection, handshake.events
     except BaseException as error:
         if stream is not None:
@@ -290,7 +312,7 @@ class Handshake:
         self._stream = stream
         self._parser = Parser(frame_max)
 
-    async def run(self, url: Url, name: str, heartbeat_s: int) -> Connection:
+    async def run(self, url: Url, name: str, heartbeat_s: int, held_bytes_max: int | None) -> Connection:
         await self._stream.send_all(codec.PROTOCOL_HEADER)
         start = await self._expect(commands.Connection.Start)
         if "PLAIN" not in str(start.mechanisms).split():
@@ -309,7 +331,7 @@ class Handshake:
         await self._send(commands.Connection.TuneOk(channel_max, self._parser.frame_max, heartbeat_s))
         await self._send(commands.Connection.Open(virtual_host=url.vhost))
         await self._expect(commands.Connection.OpenOk)
-        return Connection(self._stream, self._parser, channel_max, heartbeat_s)
+        return Connection(self._stream, self._parser, channel_max, heartbeat_s, held_bytes_max)
 
     async def _send(self, request: base.Frame) -> None:
         await self._stream.send_all(codec.method(0, request))

@@ -4,17 +4,21 @@ Emission is counted in PostgreSQL where it is committed; storage is counted in C
 An event that was stored but not yet acknowledged stands in both: those are found by id, so that nothing
 is counted twice. On a running platform the two stores are read one after the other; while events move the
 answer is repeated (at most TRIES times), and `settled` tells whether the platform held still.
+
+A broker counts messages, not events, and hides what other processes hold: as long as its queues are not empty,
+`queued` is what may be there and `missing` a lower bound.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import msgspec
 from psycopg.rows import dict_row
 
+from gcc.channels.exchange import Exchange, QueueDepth
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
@@ -22,6 +26,7 @@ from gcc.stores.postgres import Pool
 SQL = statements.load("check")
 TRIES = 5
 COUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if event_type.counted)
+QUEUES = frozenset(event_type.queue for event_type in COUNTED)
 UNCOUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if not event_type.counted)
 
 
@@ -52,36 +57,41 @@ class CheckReport:
         return asdict(self)
 
 
-async def check(pool: Pool, clickhouse: EventCounts) -> CheckReport:
-    """Read both stores. Transient: one of them is gone."""
+async def check(pool: Pool, clickhouse: EventCounts, exchange: Exchange | None = None) -> CheckReport:
+    """Read the stores, and the `exchange` where its queues are not in the database. Transient: one of them is gone."""
     for _ in range(TRIES):
+        queues = [depth for depth in await exchange.depths() if depth.queue in QUEUES] if exchange else []
         before = await _ledger(pool)
         overlap = await _stored_while_queued(pool, clickhouse)
         stored, doubled = await _stored(clickhouse)
         settled = bool(before == await _ledger(pool))
-        report = _report(before, stored, doubled, overlap, settled=settled)
+        report = _report(before, stored, doubled, overlap, queues, settled=settled)
         if settled:
             break
     return report
 
 
-def _report(ledger: dict[str, int], stored: int, doubled: int, overlap: int, *, settled: bool) -> CheckReport:
+def _report(
+    ledger: dict[str, int], stored: int, doubled: int, overlap: int, queues: Sequence[QueueDepth], *, settled: bool
+) -> CheckReport:
     accounted = (
         stored + ledger["events_dropped"] + ledger["dead_lettered"] + ledger["outbox_pending"] + ledger["queued"]
     ) - overlap
+    # Storage was read last: what moved on meanwhile can only be counted twice, so this is exact on a
+    # platform that stands still and a lower bound on one that runs; it never cries wolf.
+    unaccounted = max(0, ledger["events_emitted"] - accounted)
+    at_broker = min(unaccounted, sum(depth.events_max or depth.events for depth in queues))
     return CheckReport(
         jobs_complete=ledger["jobs_complete"],
         events_emitted=ledger["events_emitted"],
         events_stored=stored,
         dead_lettered=ledger["dead_lettered"],
-        # Storage was read last: what moved on meanwhile can only be counted twice, so this is exact on a
-        # platform that stands still and a lower bound on one that runs; it never cries wolf.
-        missing=max(0, ledger["events_emitted"] - accounted),
+        missing=unaccounted - at_broker,
         doubled=doubled,
         outbox_pending=ledger["outbox_pending"],
-        queued=ledger["queued"],
-        in_flight=ledger["in_flight"],
-        settled=settled,
+        queued=ledger["queued"] + at_broker,
+        in_flight=ledger["in_flight"] + sum(depth.in_flight for depth in queues),
+        settled=settled and not at_broker,
     )
 
 
@@ -99,13 +109,14 @@ async def _ledger(pool: Pool) -> dict[str, int]:
 
 
 async def _stored(clickhouse: EventCounts) -> tuple[int, int]:
-    """(distinct events stored, rows too many after FINAL), over the counted tables."""
+    """(distinct events of ours stored, rows too many after FINAL), over the counted tables."""
     stored = doubled = 0
     for event_type in COUNTED:
         (row,) = await clickhouse.rows(
-            f"select count() as rows, uniqExact(event_id) as ids from {event_type.table} final"  # noqa: S608 - declared name
+            "select count() as rows, uniqExact(event_id) as ids, uniqExactIf(event_id, origin != '') as ours"  # noqa: S608
+            f" from {event_type.table} final"  # a declared name
         )
-        stored += int(row["ids"])
+        stored += int(row["ours"])
         doubled += int(row["rows"]) - int(row["ids"])
     return stored, doubled
 

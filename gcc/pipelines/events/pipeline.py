@@ -11,6 +11,7 @@ import trio
 
 from gcc.actors.consumer import Consumer
 from gcc.actors.gates import Gates
+from gcc.actors.leader import Leader, Leadership
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.channels.batch import BatchLimits
@@ -26,10 +27,12 @@ from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 
+RELAY_LEADER = "relay"
+
 
 @dataclass(frozen=True)
 class RelayPipeline:
-    """Outbox -> queues."""
+    """Outbox -> queues. `leadership`: where the exchange wants one relay at a time, in all processes."""
 
     exchange: Exchange
     board: Board
@@ -37,17 +40,24 @@ class RelayPipeline:
     metrics: Metrics
     clock: Clock
     gates: Gates
+    leadership: Leadership | None
     event_types: Sequence[EventType] = EVENT_TYPES
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "relay" of the drain has begun and the outbox is empty."""
         actor = self.board.actor("events/relay")
         await _declare(self.exchange, self.event_types, Patience(actor, self.clock.rng))
-        relay = Relay(
-            self.exchange, actor, self.drain.stage("relay"), self.metrics, self.clock.rng,
-            gate=self.gates.gate(actor.name),
-        )  # fmt: skip
-        await relay.run(task_status=task_status)
+        async with trio.open_nursery() as nursery:
+            leader: Leader | None = None
+            if self.leadership is not None:
+                leader = Leader(RELAY_LEADER, self.leadership, self.board.actor("events/relay leader"), self.clock)
+                await nursery.start(leader.run)
+            relay = Relay(
+                self.exchange, actor, self.drain.stage("relay"), self.metrics, self.clock.rng,
+                gate=self.gates.gate(actor.name), leader=leader,
+            )  # fmt: skip
+            await relay.run(task_status=task_status)
+            nursery.cancel_scope.cancel()  # the leader resigns
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,9 @@ class EventType:
         return Binding(self.route, self.queue)
 
 
+EXCHANGES = {"beat.dx": "direct", "identity.dx": "direct"}
+"""The kind of each exchange (spec/events.md)."""
+
 PROFILE_LOG = EventType(
     "profile_log",
     Route("beat.dx", "profile_log_events"),

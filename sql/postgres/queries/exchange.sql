@@ -34,6 +34,14 @@ order by id
 limit 50
 for update skip locked;
 
+-- name: oldest
+-- For a relay that publishes elsewhere: the rows stay until they are confirmed.
+select id, frame_id, exchange, routing_key, events, body, created_at
+from outbox
+where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
+order by id
+limit {limit};
+
 -- name: delete_outbox
 delete from outbox where id = any(%(ids)s::bigint[]);
 

@@ -1,0 +1,43 @@
+"""Keeps something connected: one life of a connection after the other, with backoff between, for as long as it takes.
+
+In: `connect(stands)`, one life: it calls `stands()` when the connection stands, and raises Transient when it is lost.
+Out: a line on the board. Those who use the connection find out by themselves that it is away.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from gcc.actors.patience import Patience
+from gcc.errors import Transient
+from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.lifecycle import Actor, State
+
+BACKOFF = Backoff(first_s=0.1, max_s=5.0)
+Connect = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class Connection:
+    def __init__(self, connect: Connect, actor: Actor, rng: random.Random) -> None:
+        self._connect = connect
+        self._actor = actor
+        self._rng = rng
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until cancelled; started() when it stands for the first time. What is not Transient leaves as it is."""
+        patience = Patience(self._actor, self._rng, BACKOFF)
+
+        def stands() -> None:
+            nonlocal task_status
+            patience.reset()
+            self._actor.state = State.RUNNING
+            self._actor.processed()
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED  # once is enough
+
+        while True:
+            try:
+                await self._connect(stands)
+            except Transient as error:
+                await patience.wait_after(error)

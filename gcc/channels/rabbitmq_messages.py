@@ -1,0 +1,87 @@
+"""How a frame looks on RabbitMQ, and what messages of other producers become: pure.
+
+Ours: newline-delimited JSON, the frame's id, the number of its events and when it was committed in the headers.
+Foreign: one JSON event a message, whatever its content type and headers (`x-retry-count`, ...). It gets a frame id
+that is the same at every delivery: derived from the queue and the message id, or else from the hash of the body.
+"""
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gcc.channels import rabbitmq
+from gcc.channels.message import Delivery, Frame, Route
+
+APP = "gcc"
+CONTENT_TYPE = "application/x-ndjson"
+FRAME, EVENTS, COMMITTED = "frame", "events", "committed_ms"
+PERSISTENT = 2
+FOREIGN = uuid.UUID("5f0ed9ce-4e1f-5f8e-8f9b-0d6c0b1c4a3e")
+"""The namespace of the ids of foreign frames."""
+HEADER_CHARS_MAX = 1000
+
+
+def packed(frame: Frame, committed_at: dt.datetime) -> rabbitmq.Message:
+    headers = {
+        **frame.headers,
+        FRAME: str(frame.id),
+        EVENTS: frame.events,
+        COMMITTED: int(committed_at.timestamp() * 1000),
+    }
+    properties = rabbitmq.Properties(
+        content_type=CONTENT_TYPE,
+        delivery_mode=PERSISTENT,
+        message_id=str(frame.id),
+        app_id=APP,
+        headers=headers,
+    )
+    return rabbitmq.Message(frame.route.exchange, frame.route.key, frame.body, properties)
+
+
+def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) -> Delivery:
+    """What a consumer gets. A message that cannot be understood is passed on as it is: its handler refuses it."""
+    try:
+        properties = message.properties
+    except rabbitmq.ProtocolError:  # garbage; what the body says may be good all the same
+        properties = rabbitmq.Properties()
+    headers = properties.headers or {}
+    route = Route(message.exchange, message.key)
+    deliveries = 2 if message.redelivered else 1
+    if (ours := _ours(headers)) is not None:
+        frame_id, events, committed_ms = ours
+        age_s = max(0.0, now.timestamp() - committed_ms / 1000)
+        return Delivery(queue, id, Frame(frame_id, route, events, message.body), deliveries, age_s)
+    known_by = f"id {properties.message_id}" if properties.message_id else hashlib.sha256(message.body).hexdigest()
+    frame = Frame(
+        uuid.uuid5(FOREIGN, f"{queue}:{known_by}"), route, 1, _one_line(message.body), headers=_plain(headers)
+    )
+    sent_at = properties.timestamp
+    return Delivery(queue, id, frame, deliveries, max(0.0, (now - sent_at).total_seconds()) if sent_at else 0.0)
+
+
+def _ours(headers: Mapping[str, Any]) -> tuple[uuid.UUID, int, int] | None:
+    match headers:
+        case {"frame": str(frame_id), "events": int(events), "committed_ms": int(committed_ms)} if events > 0:
+            try:
+                return uuid.UUID(frame_id), events, committed_ms
+            except ValueError:
+                return None
+    return None
+
+
+def _one_line(body: bytes) -> bytes:
+    """JSON that somebody has spread over lines as the one line that an event is."""
+    if b"\n" not in body:
+        return body
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body))
+    except (msgspec.MsgspecError, RecursionError):
+        return body
+
+
+def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:HEADER_CHARS_MAX] for name, value in headers.items()}

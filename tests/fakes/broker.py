@@ -1,0 +1,354 @@
+"""A RabbitMQ in memory: the part of `gcc.channels.rabbitmq` that the exchange uses, and a broker behind it.
+
+The broker outlives the processes that connect to it, as the real one does. The exchange that runs on it is the real
+one; tests/contract/test_exchange.py holds this to the real broker. Faults: connections drop before or after a
+publication was taken (confirms are lost), deliveries are redelivered then, publishers are refused or blocked.
+"""
+
+import random
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from gcc.channels import rabbitmq
+
+NO_ROUTE = 312
+PREFETCHED_MAX = 10_000
+
+Told = Callable[[str, str, rabbitmq.Message], None]
+
+
+@dataclass
+class Faults:
+    """Shares of occasions; may be changed while running. All at 0 is healed."""
+
+    rng: random.Random
+    lose_publish: float = 0.0  # the connection drops before any of a publication arrived ...
+    lose_confirm: float = 0.0  # ... or after: it is in the queues, and nobody is told
+    refuse: float = 0.0  # of messages: nacked
+    away: bool = False  # nobody is let in
+    block: bool = False  # publishers are blocked: a memory alarm
+
+    def strikes(self, share: float) -> bool:
+        return share > 0 and self.rng.random() < share
+
+
+@dataclass(eq=False, slots=True)
+class _Stored:
+    message: rabbitmq.Message
+    number: int
+    redelivered: bool = False
+
+
+@dataclass(eq=False)
+class _Queue:
+    arguments: dict[str, Any]
+    ready: deque[_Stored] = field(default_factory=deque)
+    consumers: list["FakeConsumer"] = field(default_factory=list)
+
+
+class FakeBroker:
+    """`told(what, queue, message)` hears of each message that is "queued", "acknowledged" or "requeued"."""
+
+    def __init__(self, faults: Faults | None = None, told: Told = lambda what, queue, message: None) -> None:
+        self.faults = faults or Faults(random.Random(0))
+        self.queues: dict[str, _Queue] = {}
+        self.exchanges: dict[str, str] = {}
+        self.told = told
+        self._bindings: dict[str, list[tuple[str, str]]] = defaultdict(list)  # exchange -> (key, queue)
+        self._connections: dict[FakeConnection, None] = {}
+        self._numbers = 0
+
+    @asynccontextmanager
+    async def connect(self, url: str, *, name: str = "", **_: Any) -> AsyncIterator["FakeConnection"]:
+        await trio.lowlevel.checkpoint()
+        if self.faults.away:
+            raise rabbitmq.ConnectionClosed(None, "simulated: nobody listens")
+        connection = FakeConnection(self)
+        self._connections[connection] = None
+        try:
+            yield connection
+        finally:
+            connection.drop(rabbitmq.ConnectionClosed(None, "closed"))
+
+    def restart(self) -> None:
+        """All connections are lost; queues and messages are durable."""
+        for connection in list(self._connections):
+            connection.drop(rabbitmq.ConnectionClosed(320, "simulated: the broker went away"))
+
+    def messages(self) -> int:
+        """Ready or held by a consumer."""
+        held = sum(len(channel.held) for connection in self._connections for channel in connection.channels)
+        return held + sum(len(queue.ready) for queue in self.queues.values())
+
+    def held(self) -> int:
+        return sum(len(channel.held) for connection in self._connections for channel in connection.channels)
+
+    def route(self, message: rabbitmq.Message) -> list[str]:
+        """The queues that the message belongs into."""
+        if not message.exchange:
+            return [message.key] if message.key in self.queues else []
+        topic = self.exchanges.get(message.exchange) == "topic"
+        found = {
+            queue
+            for key, queue in self._bindings[message.exchange]
+            if (matches(key, message.key) if topic else key == message.key)
+        }
+        return sorted(found)
+
+    def bind(self, queue: str, exchange: str, key: str) -> None:
+        if (key, queue) not in self._bindings[exchange]:
+            self._bindings[exchange].append((key, queue))
+
+    def store(self, message: rabbitmq.Message, queues: Sequence[str]) -> None:
+        for name in queues:
+            self._numbers += 1
+            self.queues[name].ready.append(_Stored(message, self._numbers))
+            self.told("queued", name, message)
+            self.pump(name)
+
+    def requeue(self, name: str, stored: Sequence[_Stored]) -> None:
+        """Back to where they were: a queue is in order of arrival."""
+        queue = self.queues.get(name)
+        if queue is not None and stored:
+            for each in stored:
+                each.redelivered = True
+                self.told("requeued", name, each.message)
+            queue.ready = deque(sorted([*stored, *queue.ready], key=lambda each: each.number))
+            self.pump(name)
+
+    def pump(self, name: str) -> None:
+        """Hand ready messages to consumers that have room, one after the other."""
+        queue = self.queues[name]
+        while queue.ready and (free := [consumer for consumer in queue.consumers if consumer.has_room]):
+            for consumer in free:
+                if queue.ready:
+                    consumer.deliver(queue.ready.popleft())
+
+
+def matches(pattern: str, key: str) -> bool:
+    """AMQP's topics: '*' is one word, '#' any number of them."""
+
+    def match(words: list[str], key_words: list[str]) -> bool:
+        if not words:
+            return not key_words
+        if words[0] == "#":
+            return any(match(words[1:], key_words[skip:]) for skip in range(len(key_words) + 1))
+        return bool(key_words) and words[0] in ("*", key_words[0]) and match(words[1:], key_words[1:])
+
+    return match(pattern.split("."), key.split(".") if key else [])
+
+
+class FakeConnection:
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker = broker
+        self.closed: rabbitmq.AmqpError | None = None
+        self.channels: list[FakeChannel] = []
+        self._gone = trio.Event()
+
+    @property
+    def blocked(self) -> str | None:
+        return "simulated: low on memory" if self.broker.faults.block else None
+
+    async def wait_closed(self) -> None:
+        await self._gone.wait()
+
+    async def open_channel(self) -> "FakeChannel":
+        await trio.lowlevel.checkpoint()
+        if self.closed:
+            raise self.closed
+        channel = FakeChannel(self)
+        self.channels.append(channel)
+        return channel
+
+    def drop(self, why: rabbitmq.AmqpError) -> None:
+        if self.closed is None:
+            self.closed = why
+            self.broker._connections.pop(self, None)
+            for channel in list(self.channels):
+                channel.end(why)
+            self._gone.set()
+
+
+class FakeChannel:
+    def __init__(self, connection: FakeConnection) -> None:
+        self.connection = connection
+        self.broker = connection.broker
+        self.closed: rabbitmq.AmqpError | None = None
+        self.held: dict[int, tuple[str, _Stored]] = {}  # tag -> its queue, the message
+        self.consumer: FakeConsumer | None = None
+        self._tags = 0
+
+    async def _ask(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.closed:
+            raise self.closed
+
+    def _refuse(self, code: int, text: str) -> rabbitmq.ChannelClosed:
+        error = rabbitmq.ChannelClosed(code, text)
+        self.end(error)
+        return error
+
+    async def declare_exchange(self, name: str, kind: str, *, passive: bool = False, **_: Any) -> None:
+        await self._ask()
+        known = self.broker.exchanges.get(name)
+        if passive:
+            if known is None:
+                raise self._refuse(404, f"no exchange '{name}'")
+        elif known not in (None, kind):
+            raise self._refuse(406, f"exchange '{name}' is {known}")
+        else:
+            self.broker.exchanges[name] = kind
+
+    async def declare_queue(
+        self, name: str, *, passive: bool = False, arguments: Any = None, **_: Any
+    ) -> rabbitmq.QueueInfo:
+        await self._ask()
+        queue = self.broker.queues.get(name)
+        if queue is None:
+            if passive:
+                raise self._refuse(404, f"no queue '{name}'")
+            queue = self.broker.queues[name] = _Queue(dict(arguments or {}))
+        elif not passive and queue.arguments != dict(arguments or {}):
+            raise self._refuse(406, f"inequivalent arguments for queue '{name}'")
+        return rabbitmq.QueueInfo(name, len(queue.ready), len(queue.consumers))
+
+    async def bind_queue(self, queue: str, exchange: str, key: str, arguments: Any = None) -> None:
+        await self._ask()
+        self.broker.bind(queue, exchange, key)
+
+    async def select_confirms(self) -> None:
+        await self._ask()
+
+    async def publish(self, messages: Sequence[rabbitmq.Message], *, mandatory: bool = True) -> rabbitmq.Outcome:
+        await self._ask()
+        faults = self.broker.faults
+        if faults.strikes(faults.lose_publish):
+            self.connection.drop(rabbitmq.ConnectionClosed(None, "simulated: lost before it was taken"))
+            raise self.connection.closed or AssertionError
+        for message in messages:
+            if message.exchange and message.exchange not in self.broker.exchanges:
+                raise self._refuse(404, f"no exchange '{message.exchange}'")
+        nacked, returned = set(), {}
+        for index, message in enumerate(messages):
+            queues = self.broker.route(message)
+            if faults.strikes(faults.refuse):
+                nacked.add(index)
+            elif not queues:
+                returned[index] = rabbitmq.Returned(NO_ROUTE, "NO_ROUTE")
+            else:
+                self.broker.store(message, queues)
+        await trio.lowlevel.checkpoint()  # cancelled: it is there, and nobody is told
+        if faults.strikes(faults.lose_confirm):
+            self.connection.drop(rabbitmq.ConnectionClosed(None, "simulated: lost before it was confirmed"))
+        if self.closed:
+            raise self.closed
+        return rabbitmq.Outcome(nacked=frozenset(nacked), returned=returned)
+
+    async def consume(self, queue: str, *, prefetch: int) -> "FakeConsumer":
+        await self._ask()
+        if queue not in self.broker.queues:
+            raise self._refuse(404, f"no queue '{queue}'")
+        self.consumer = FakeConsumer(self, queue, min(prefetch, PREFETCHED_MAX))
+        self.broker.queues[queue].consumers.append(self.consumer)
+        self.broker.pump(queue)
+        return self.consumer
+
+    def hold(self, queue: str, stored: _Stored) -> int:
+        self._tags += 1
+        self.held[self._tags] = (queue, stored)
+        return self._tags
+
+    def ack(self, tag: int, multiple: bool = False) -> None:
+        for queue, stored in self._settle(tag, multiple):
+            self.broker.told("acknowledged", queue, stored.message)
+        self._more()
+
+    def nack(self, tag: int, multiple: bool = False, requeue: bool = True) -> None:
+        for queue, stored in self._settle(tag, multiple):
+            self.broker.requeue(queue, [stored] if requeue else [])
+        self._more()
+
+    def _settle(self, tag: int, multiple: bool) -> list[tuple[str, _Stored]]:
+        if self.closed:
+            raise self.closed
+        tags = [each for each in self.held if each <= tag] if multiple else [tag]
+        if tag not in self.held:
+            raise self._refuse(406, f"unknown delivery tag {tag}")
+        return [self.held.pop(each) for each in tags]
+
+    def _more(self) -> None:
+        if self.consumer:
+            self.broker.pump(self.consumer.queue)
+
+    def close(self) -> None:
+        self.end(rabbitmq.ChannelClosed(None, "closed by this side"))
+
+    def end(self, why: rabbitmq.AmqpError) -> None:
+        """All that it holds is ready again."""
+        if self.closed is None:
+            self.closed = why
+            if self in self.connection.channels:
+                self.connection.channels.remove(self)
+            if self.consumer:
+                self.consumer.end()
+            held, self.held = self.held, {}
+            by_queue: dict[str, list[_Stored]] = defaultdict(list)
+            for queue, stored in held.values():
+                by_queue[queue].append(stored)
+            for queue, some in by_queue.items():
+                self.broker.requeue(queue, some)
+
+
+class FakeConsumer:
+    def __init__(self, channel: FakeChannel, queue: str, prefetch: int) -> None:
+        self.queue = queue
+        self._channel = channel
+        self._prefetch = prefetch
+        self._waiting: deque[rabbitmq.Delivery] = deque()
+        self._news = trio.Event()
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._channel.held) < self._prefetch
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def deliver(self, stored: _Stored) -> None:
+        tag = self._channel.hold(self.queue, stored)
+        message = stored.message
+        delivery = rabbitmq.Delivery(tag, stored.redelivered, message.exchange, message.key, self.queue)
+        delivery.body, delivery.packed_properties = message.body, message.properties.pack()
+        self._waiting.append(delivery)
+        self._news.set()
+
+    def take_nowait(self, most: int) -> list[rabbitmq.Delivery]:
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    async def wait(self) -> None:
+        while not self._waiting:
+            if self._channel.closed:
+                raise self._channel.closed
+            self._news = trio.Event()
+            await self._news.wait()
+        await trio.lowlevel.checkpoint()
+
+    async def cancel(self) -> list[rabbitmq.Delivery]:
+        self.end()
+        await trio.lowlevel.checkpoint()
+        left, self._waiting = list(self._waiting), deque()
+        return left
+
+    def end(self) -> None:
+        queue = self._channel.broker.queues.get(self.queue)
+        if queue and self in queue.consumers:
+            queue.consumers.remove(self)
+        if self._channel.closed:
+            self._waiting.clear()
+        self._news.set()

@@ -1,0 +1,35 @@
+"""The outbox in memory, for a relay that publishes elsewhere; see gcc.stores.outbox."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from gcc.channels.message import Route
+from gcc.errors import LeaseLost
+from gcc.stores.outbox import OutboxRow
+from tests.fakes.database import Connection
+from tests.fakes.leadership import FakeLeadership
+
+
+class FakeOutbox:
+    def __init__(self, connection: Connection, leadership: FakeLeadership, leader: str) -> None:
+        self._connection = connection
+        self._leadership = leadership
+        self._leader = leader
+
+    async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
+        def read() -> list[OutboxRow]:
+            outbox = self._connection.database.outbox
+            rows = [row for row in outbox if row.frame.route not in without]
+            return [OutboxRow(row.frame.id.int, row.frame, row.created_at) for row in rows[:limit]]
+
+        return await self._connection.commit(read)
+
+    async def remove(self, ids: Sequence[int], *, term: int) -> None:
+        def change() -> None:
+            if not self._leadership.holds(self._leader, term):
+                raise LeaseLost(f"term {term} of leader {self._leader!r} is over")
+            database = self._connection.database
+            database.outbox = deque(row for row in database.outbox if row.frame.id.int not in ids)
+
+        if ids:
+            await self._connection.commit(change)
