@@ -1,25 +1,105 @@
-"""Where refused events go: the body into the object store, a row with the reason into PostgreSQL.
+"""Where refused events go: one JSON document each into the object store, a row with the reason into PostgreSQL.
 
 Idempotent: the same events of the same frame get the same id, so a burial that was cut short is done
-again without a second row. The object is written first; a row always has its object.
+again without a second row. The object is written first; a row always has its object. How letters come
+back is in replay.py.
 """
 
+import base64
+import datetime as dt
 import hashlib
 import uuid
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
 
 from gcc.channels.message import Frame
 from gcc.clock import Clock
+from gcc.errors import Permanent
 from gcc.stores import statements
 from gcc.stores.objects import Objects
 from gcc.stores.postgres import Pool
 
-SQL = statements.load("exchange")
+SQL = statements.load("deadletters")
+UNROUTABLE = "unroutable"  # stands for the queue of a frame that no queue is bound to
+REASON_CHARS_MAX = 2000
 
 
 class DeadLetters(Protocol):
     async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
         """Keep `events` events of `frame` (their lines in `body`) with the reason. Transient: not kept."""
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter as the object store keeps it. `body` is the text of UTF-8 bytes, base64 of others."""
+
+    id: uuid.UUID
+    queue: str
+    exchange: str
+    routing_key: str
+    frame_id: uuid.UUID
+    events: int
+    reason: str
+    headers: Mapping[str, str]
+    dead_lettered_at: dt.datetime
+    body_encoding: Literal["utf-8", "base64"]
+    body: str
+
+    @property
+    def content(self) -> bytes:
+        """The body as it was refused, byte by byte. Permanent: this is no letter's body any more."""
+        try:
+            content = (
+                self.body.encode() if self.body_encoding == "utf-8" else base64.b64decode(self.body, validate=True)
+            )
+        except ValueError as error:
+            raise Permanent(f"the body of dead letter {self.id} is no {self.body_encoding}: {error}") from error
+        if letter_id(self.queue, self.frame_id, content) != self.id:
+            raise Permanent(f"the body of dead letter {self.id} was changed since it was buried")
+        return content
+
+
+def letter_id(queue: str, frame_id: uuid.UUID, body: bytes) -> uuid.UUID:
+    """Derived, so that it tells whether a body is still the one that was buried."""
+    return uuid.uuid5(frame_id, f"{queue}:{hashlib.sha256(body).hexdigest()}")
+
+
+def document(
+    queue: str, frame: Frame, *, body: bytes, events: int, reason: str, dead_lettered_at: dt.datetime
+) -> Document:
+    """The letter of these events."""
+    try:
+        encoding: Literal["utf-8", "base64"] = "utf-8"
+        text = body.decode()
+    except UnicodeDecodeError:
+        encoding, text = "base64", base64.b64encode(body).decode()
+    return Document(
+        id=letter_id(queue, frame.id, body),
+        queue=queue,
+        exchange=frame.route.exchange,
+        routing_key=frame.route.key,
+        frame_id=frame.id,
+        events=events,
+        reason=_storable(reason)[:REASON_CHARS_MAX],
+        headers={_storable(name): _storable(value) for name, value in frame.headers.items()},
+        dead_lettered_at=dead_lettered_at,
+        body_encoding=encoding,
+        body=text,
+    )
+
+
+def decoded(data: bytes) -> Document:
+    """The document of an object. Permanent: it is none."""
+    try:
+        return msgspec.json.decode(data, type=Document)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Permanent(f"not a dead letter's document: {error}") from error
+
+
+def _storable(text: str) -> str:
+    """Without what PostgreSQL and JSON refuse: NUL and halves of characters."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 class StoredDeadLetters:
@@ -31,20 +111,21 @@ class StoredDeadLetters:
         self._clock = clock
 
     async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
-        letter_id = uuid.uuid5(frame.id, f"{queue}:{hashlib.sha256(body).hexdigest()}")
-        key = f"dlq/{self._clock.now():%Y-%m-%d}/{queue}/{letter_id}.json"
-        await self._objects.put(key, body)
+        now = self._clock.now()
+        letter = document(queue, frame, body=body, events=events, reason=reason, dead_lettered_at=now)
+        key = f"dlq/{now:%Y-%m-%d}/{queue}/{letter.id}.json"
+        await self._objects.put(key, msgspec.json.encode(letter))
         async with self._pool.connection() as conn:
             await conn.execute(
                 SQL["bury"],
                 {
-                    "id": letter_id,
+                    "id": letter.id,
                     "queue": queue,
-                    "exchange": frame.route.exchange,
-                    "key": frame.route.key,
-                    "frame_id": frame.id,
+                    "exchange": letter.exchange,
+                    "key": letter.routing_key,
+                    "frame_id": letter.frame_id,
                     "events": events,
-                    "reason": reason[:2000],
+                    "reason": letter.reason,
                     "object_key": key,
                 },
             )

@@ -20,7 +20,10 @@ NewId = Callable[[], uuid.UUID]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where producers publish: an exchange and a routing key (spec/events.md)."""
+    """Where producers publish: an exchange and a routing key (spec/events.md).
+
+    Exchange '' leads to the queue whose name is the key, and to no other, as in AMQP; so replays go.
+    """
 
     exchange: str
     key: str

@@ -5,13 +5,14 @@ acknowledged; `deliveries` fences the acknowledgement of a lease that passed on.
 process are woken directly, others by NOTIFY gcc_queue, all by a poll at last.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import trio
 
-from gcc.channels.deadletters import DeadLetters
+from gcc.channels.deadletters import UNROUTABLE, DeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
@@ -56,6 +57,7 @@ class PostgresExchange:
                     "exchanges": [binding.route.exchange for binding in ordered],
                     "keys": [binding.route.key for binding in ordered],
                     "queues": [binding.queue for binding in ordered],
+                    "patterns": [pattern(binding.route.key) for binding in ordered],
                 },
             )
 
@@ -74,7 +76,7 @@ class PostgresExchange:
             for _, frame_id, exchange, key, events, body in rows:
                 frame = Frame(frame_id, Route(exchange, key), events, bytes(body))
                 await self._dead_letters.bury(
-                    "unroutable",
+                    UNROUTABLE,
                     frame,
                     body=frame.body,
                     events=events,
@@ -151,6 +153,18 @@ class PostgresExchange:
         async with self._pool.connection() as conn:
             rows = await (await conn.execute(SQL["depths"])).fetchall()
         return [QueueDepth(*row) for row in rows]
+
+
+def pattern(key: str) -> str | None:
+    """A topic's key ('*' is one word, '#' any number of them) as a regular expression over words, each with its dot.
+
+    None for a key without either, which is meant as it stands.
+    """
+    words = key.split(".")
+    if not {"*", "#"} & set(words):
+        return None
+    meanings = {"*": r"[^.]+\.", "#": r"([^.]+\.)*"}
+    return "^" + "".join(meanings.get(word) or re.escape(word) + r"\." for word in words) + "$"
 
 
 def _delivery(queue: str, row: tuple[Any, ...]) -> Delivery:

@@ -22,7 +22,7 @@ import structlog
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import DeadLetters
+from gcc.channels.deadletters import UNROUTABLE, DeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery, Route
@@ -256,7 +256,7 @@ class RabbitMQExchange:
         for row in rows:
             frame = row.frame
             reason = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
-            await self._dead_letters.bury("unroutable", frame, body=frame.body, events=frame.events, reason=reason)
+            await self._dead_letters.bury(UNROUTABLE, frame, body=frame.body, events=frame.events, reason=reason)
 
     async def wait_outbox(self) -> None:
         await self._outbox_written.wait(self._poll_s)

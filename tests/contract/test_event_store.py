@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
+from gcc.channels.deadletters import DeadLetters, StoredDeadLetters, decoded
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
@@ -105,7 +105,7 @@ async def letters(
         async with pool.connection() as conn:
             found = await (await conn.execute("select queue, events, reason, object_key from dead_letter")).fetchall()
         for _, _, _, key in found:
-            assert await objects.read(key) == b"refused"
+            assert decoded(await objects.read(key)).content == b"refused"
         return [(queue, events, reason) for queue, events, reason, _ in found]
 
     return StoredDeadLetters(pool, objects, SystemClock()), rows

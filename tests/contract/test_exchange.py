@@ -207,6 +207,16 @@ async def test_a_frame_without_a_binding_is_dead_lettered_not_dropped(broker: Br
     assert len(await broker.taken("one", 1)) == 1
 
 
+async def test_exchange_nothing_leads_to_the_queue_that_the_key_names_and_to_no_other(broker: Broker) -> None:
+    await broker.exchange.declare([Binding(A, "one"), Binding(B, "one"), Binding(A, "two"), Binding(B, "a")])
+    back = frame(Route("", "one"), events=2)
+    await broker.relayed([back, frame(Route("", "nowhere"), events=3), frame(Route("", "a"), events=5)])
+    assert frames_of(await broker.taken("one", 1)) == [back]
+    assert [each.events for each in frames_of(await broker.taken("a", 1))] == [5]
+    assert [await broker.exchange.take(queue, frames_max=10) for queue in ("one", "two", "a")] == [[], [], []]
+    assert await broker.dead_events() == 3
+
+
 async def test_acknowledged_frames_are_gone_and_others_come_back_when_the_lease_ends(broker: Broker) -> None:
     await broker.exchange.declare([Binding(A, "one")])
     await broker.relayed([frame(), frame(), frame()])

@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 from gcc.channels import rabbitmq
+from tests.fakes.database import matches
 
 NO_ROUTE = 312
 PREFETCHED_MAX = 10_000
@@ -128,19 +129,6 @@ class FakeBroker:
             for consumer in free:
                 if queue.ready:
                     consumer.deliver(queue.ready.popleft())
-
-
-def matches(pattern: str, key: str) -> bool:
-    """AMQP's topics: '*' is one word, '#' any number of them."""
-
-    def match(words: list[str], key_words: list[str]) -> bool:
-        if not words:
-            return not key_words
-        if words[0] == "#":
-            return any(match(words[1:], key_words[skip:]) for skip in range(len(key_words) + 1))
-        return bool(key_words) and words[0] in ("*", key_words[0]) and match(words[1:], key_words[1:])
-
-    return match(pattern.split("."), key.split(".") if key else [])
 
 
 class FakeConnection:

@@ -25,6 +25,7 @@ Watchers are told of each change while it is made; one that raises does so out o
     acknowledged    QueueRow        gone
     given back      QueueRow        ready again
     buried          DeadLetter      a new letter; of queue "unroutable": its frame has left the outbox
+    replayed        Letter          its frame was emitted again, to its queue
 
 Jobs are told of as they are after the change. Calls that change nothing (a lease that is over, a burial done
 again) are not told of. FakeEventStore has watchers of its own.
@@ -33,13 +34,15 @@ again) are not told of. FakeEventStore has watchers of its own.
 import datetime as dt
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import trio
 
+from gcc.channels.deadletters import letter_id
 from gcc.channels.message import Frame, Route
+from gcc.channels.replay import Letter
 from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.sources.snapshot import ProfileSnapshot
@@ -152,7 +155,8 @@ class Database:
     outbox: deque[OutboxRow] = field(default_factory=deque)
     routes: dict[Route, list[str]] = field(default_factory=dict)  # the queues bound to it, ordered
     queues: dict[int, QueueRow] = field(default_factory=dict)
-    dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
+    dead_letters: dict[uuid.UUID, DeadLetter] = field(default_factory=dict)
+    letters: dict[uuid.UUID, Letter] = field(default_factory=dict)  # the same, as people see them
     sequence: int = 0
 
     # indexes
@@ -201,10 +205,28 @@ class Database:
             self.outbox.append(OutboxRow(frame, now))
             self.tell("emitted", frame)
 
-    def bury(self, key: str, letter: DeadLetter) -> None:
+    def queues_of(self, route: Route) -> Sequence[str]:
+        """Where frames of `route` go: exchange '' leads to the queue that the key names."""
+        if route.exchange == "":
+            return [route.key] if any(route.key in queues for queues in self.routes.values()) else ()
+        found = {
+            queue
+            for binding, queues in self.routes.items()
+            if binding.exchange == route.exchange and matches(binding.key, route.key)
+            for queue in queues
+        }
+        return sorted(found)
+
+    def bury(self, letter: DeadLetter) -> None:
         """Keep a dead letter, once."""
+        key = letter_id(letter.queue, letter.frame.id, letter.body)
         if key not in self.dead_letters:
             self.dead_letters[key] = letter
+            route = letter.frame.route
+            self.letters[key] = Letter(
+                key, self.clock.now(), letter.queue, route.exchange, route.key, letter.frame.id, letter.events,
+                letter.reason, str(key),
+            )  # fmt: skip
             self.tell("buried", letter)
 
 
@@ -234,3 +256,16 @@ class Connection:
     def kill(self) -> None:
         """The process is dead: whatever its tasks still try, shielded or not, changes nothing."""
         self._killed = True
+
+
+def matches(pattern: str, key: str) -> bool:
+    """AMQP's topics: '*' is one word, '#' any number of them."""
+
+    def match(words: list[str], key_words: list[str]) -> bool:
+        if not words:
+            return not key_words
+        if words[0] == "#":
+            return any(match(words[1:], key_words[skip:]) for skip in range(len(key_words) + 1))
+        return bool(key_words) and words[0] in ("*", key_words[0]) and match(words[1:], key_words[1:])
+
+    return pattern == key or match(pattern.split("."), key.split(".") if key else [])

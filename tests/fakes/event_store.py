@@ -88,6 +88,5 @@ class FakeDeadLetters:
         self._connection = connection
 
     async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
-        key = f"{frame.id}:{queue}:{hashlib.sha256(body).hexdigest()}"
         letter = DeadLetter(queue, body, events, reason, frame)
-        await self._connection.commit(lambda: self._connection.database.bury(key, letter))
+        await self._connection.commit(lambda: self._connection.database.bury(letter))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
+from gcc.channels.deadletters import UNROUTABLE
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery
@@ -62,13 +63,13 @@ class FakeExchange:
             return moved
 
         moved = await self._connection.commit(change)
-        for queue in sorted({queue for row in moved for queue in self._database.routes.get(row.frame.route, ())}):
+        for queue in sorted({queue for row in moved for queue in self._database.queues_of(row.frame.route)}):
             self._wakeups[queue].set()
         return len(moved)
 
     def _deliver(self, row: OutboxRow) -> None:
         """Into each bound queue, or buried."""
-        queues = self._database.routes.get(row.frame.route, ())
+        queues = self._database.queues_of(row.frame.route)
         for queue in queues:
             self._database.sequence += 1
             queued = QueueRow(self._database.sequence, queue, row.frame, row.created_at)
@@ -76,8 +77,8 @@ class FakeExchange:
             self._database.lines[queue].add(queued, self._delayed_until())
             self._database.tell("relayed", queued)
         if not queues:
-            letter = DeadLetter("unroutable", row.frame.body, row.frame.events, "no queue is bound", row.frame)
-            self._database.bury(f"{row.frame.id}:unroutable", letter)
+            letter = DeadLetter(UNROUTABLE, row.frame.body, row.frame.events, "no queue is bound", row.frame)
+            self._database.bury(letter)
 
     def _delayed_until(self) -> dt.datetime | None:
         if not self._faults.strikes(self._faults.delay):

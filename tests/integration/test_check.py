@@ -1,11 +1,16 @@
 """`check` on real stores: it finds what was lost and what was doubled, and counts nothing twice."""
 
 import uuid
+from dataclasses import replace
+from typing import Annotated
+
+import msgspec
 
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import frames
 from gcc.channels.postgres_exchange import PostgresExchange
+from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import check
@@ -22,14 +27,23 @@ CSV = "platform,profile_id,handle,timestamp,followers\n" + "".join(
 )
 
 
+class StrictLog(ProfileLog):
+    """The cause of dead letters, until it is mended."""
+
+    metrics: dict[str, Annotated[int, msgspec.Meta(multiple_of=2)]]
+
+
 class Way:
     """The way of events on real stores, a step at a time."""
 
     def __init__(self, pool: Pool, clickhouse: ClickHouse) -> None:
         self.pool, self.clickhouse, self.clock = pool, clickhouse, SystemClock()
-        letters = StoredDeadLetters(pool, MemoryObjects(), self.clock)
-        self.exchange = PostgresExchange(pool, letters, Signal())
-        self.sink = Sink(PROFILE_LOG, clickhouse, letters, Metrics())
+        objects = MemoryObjects()
+        dead = StoredDeadLetters(pool, objects, self.clock)
+        self.letters = PostgresLetters(pool, objects, Signal())
+        self.exchange = PostgresExchange(pool, dead, Signal())
+        self.sink = Sink(PROFILE_LOG, clickhouse, dead, Metrics())
+        self.strict_sink = Sink(replace(PROFILE_LOG, schema=StrictLog), clickhouse, dead, Metrics())
 
     async def emit(self) -> None:
         await self.exchange.declare([event_type.binding for event_type in EVENT_TYPES])
@@ -99,3 +113,50 @@ async def test_dead_letters_are_accounted_for_and_traces_are_outside(pool: Pool,
         await outbox.put(conn, list(frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)))
     report = await check(pool, clickhouse)
     assert (report.dead_lettered, report.missing, report.outbox_pending) == (250, 0, 0)
+
+
+async def test_a_poison_event_that_is_mended_and_replayed_is_counted_once_at_each_step(
+    pool: Pool, clickhouse: ClickHouse
+) -> None:
+    way = Way(pool, clickhouse)
+
+    async def counted() -> tuple[int, int, int, int]:
+        report = await check(pool, clickhouse)
+        assert (report.missing, report.doubled, report.settled) == (0, 0, True)
+        return report.events_stored, report.dead_lettered, report.outbox_pending, report.queued
+
+    await way.emit()
+    await way.relay()
+    taken = await way.exchange.take(PROFILE_LOG.queue, frames_max=10)
+    for _ in range(2):  # the process died before it acknowledged
+        await way.strict_sink.handle(taken)
+    await way.exchange.acknowledge(taken)
+    assert await counted() == (125, 125, 0, 0)
+
+    await way.letters.replay(LetterFilter(queue=PROFILE_LOG.queue), "ann")  # too early
+    assert await counted() == (125, 0, 125, 0)
+    await way.relay()
+    assert await counted() == (125, 0, 0, 125)
+    again = await way.exchange.take(PROFILE_LOG.queue, frames_max=10)
+    await way.strict_sink.handle(again)
+    await way.exchange.acknowledge(again)
+    assert await counted() == (125, 125, 0, 0)
+
+    await way.letters.replay(LetterFilter(reason="not a profile_log event"), "ann")
+    await way.relay()
+    mended = await way.exchange.take(PROFILE_LOG.queue, frames_max=10)
+    await way.sink.handle(mended)
+    assert await counted() == (250, 0, 0, 125), "stored, and not acknowledged yet"
+    await way.exchange.acknowledge(mended)
+    assert await counted() == (250, 0, 0, 0)
+    assert (await way.letters.replay(LetterFilter(queue=PROFILE_LOG.queue), "ann")).letters == 0
+    assert await counted() == (250, 0, 0, 0)
+
+
+async def test_replayed_traces_are_outside_the_count(pool: Pool, clickhouse: ClickHouse) -> None:
+    way = Way(pool, clickhouse)
+    await way.emit()
+    (trace,) = frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)
+    await way.exchange._dead_letters.bury(TRACE_LOG.queue, trace, body=trace.body, events=3, reason="test")
+    await way.letters.replay(LetterFilter(queue=TRACE_LOG.queue), "ann")
+    assert (await check(pool, clickhouse)).outbox_pending == 250

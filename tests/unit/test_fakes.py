@@ -1,6 +1,5 @@
 """What simulations rely on beyond the ports' contracts: indexes that agree with the rows, faults, killed processes."""
 
-import dataclasses
 import random
 import uuid
 from collections import Counter
@@ -10,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.clock import VirtualClock
@@ -168,7 +168,7 @@ async def test_depths_are_those_of_the_rows(autojump_clock: trio.testing.MockClo
                 await bench.exchange.give_back(held.pop(rng.randrange(len(held))))
         now, rows = bench.database.clock.now(), bench.database.queues.values()
         (depth,) = await bench.exchange.depths()
-        assert dataclasses.astuple(depth) == (
+        assert depth == QueueDepth(
             "q",
             sum(row.frame.events for row in rows),
             sum(row.frame.events for row in rows if row.lease_until and row.lease_until >= now),

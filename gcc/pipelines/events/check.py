@@ -2,8 +2,9 @@
 
 Emission is counted in PostgreSQL where it is committed; storage is counted in ClickHouse by event_id.
 An event that was stored but not yet acknowledged stands in both: those are found by id, so that nothing
-is counted twice. On a running platform the two stores are read one after the other; while events move the
-answer is repeated (at most TRIES times), and `settled` tells whether the platform held still.
+is counted twice. A dead letter that was replayed is none any more: its events are on their way again.
+On a running platform the two stores are read one after the other; while events move the answer is repeated
+(at most TRIES times), and `settled` tells whether the platform held still.
 
 A broker counts messages, not events, and hides what other processes hold: as long as its queues are not empty,
 `queued` is what may be there and `missing` a lower bound.
@@ -19,6 +20,7 @@ import msgspec
 from psycopg.rows import dict_row
 
 from gcc.channels.exchange import Exchange, QueueDepth
+from gcc.channels.message import Route
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
@@ -96,10 +98,13 @@ def _report(
 
 
 async def _ledger(pool: Pool) -> dict[str, int]:
+    queues = [event_type.queue for event_type in UNCOUNTED]
+    # Replayed letters come by exchange '', their queue as the key.
+    routes = [*(event_type.route for event_type in UNCOUNTED), *(Route("", queue) for queue in queues)]
     arguments = {
-        "uncounted_queues": [event_type.queue for event_type in UNCOUNTED],
-        "uncounted_exchanges": [event_type.route.exchange for event_type in UNCOUNTED],
-        "uncounted_keys": [event_type.route.key for event_type in UNCOUNTED],
+        "uncounted_queues": queues,
+        "uncounted_exchanges": [route.exchange for route in routes],
+        "uncounted_keys": [route.key for route in routes],
     }
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(SQL["ledger"], arguments)

@@ -1,26 +1,33 @@
 -- The PostgreSQL exchange: outbox rows become queue rows, are leased, and are deleted when acknowledged.
+-- `route` (a view) is the bindings, and exchange '' to each bound queue by its name.
 
 -- name: declare
-insert into binding (exchange, routing_key, queue)
-select * from unnest(%(exchanges)s::text[], %(keys)s::text[], %(queues)s::text[])
+insert into binding (exchange, routing_key, queue, pattern)
+select * from unnest(%(exchanges)s::text[], %(keys)s::text[], %(queues)s::text[], %(patterns)s::text[])
 on conflict do nothing;
 
 -- name: relay
 -- Relaying is one statement: a frame is in the outbox or in every bound queue, never in neither.
-with moved as (
+with routes as materialized (
+    select exchange, routing_key, queue, pattern from route
+), moved as (
     delete from outbox
     where id in (select o.id from outbox o
-                 where exists (select 1 from binding b
-                               where b.exchange = o.exchange and b.routing_key = o.routing_key)
+                 where exists (select 1 from routes r
+                               where r.exchange = o.exchange
+                                 and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
                  order by o.id
                  limit 500
                  for update skip locked)
     returning *
 ), delivered as (
     insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)
-    select b.queue, m.frame_id, m.exchange, m.routing_key, m.events, m.body, m.created_at
-    from moved m join binding b on b.exchange = m.exchange and b.routing_key = m.routing_key
-    order by m.id
+    select q.queue, o.frame_id, o.exchange, o.routing_key, o.events, o.body, o.created_at
+    from moved o
+    cross join lateral (select distinct r.queue from routes r
+                        where r.exchange = o.exchange
+                          and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern)) as q
+    order by o.id
     returning queue
 ), told as (
     select pg_notify('gcc_queue', queue) from (select distinct queue from delivered) as queues
@@ -29,7 +36,8 @@ select (select count(*) from moved), (select array_agg(distinct queue) from deli
 
 -- name: unroutable
 select id, frame_id, exchange, routing_key, events, body from outbox o
-where not exists (select 1 from binding b where b.exchange = o.exchange and b.routing_key = o.routing_key)
+where not exists (select 1 from route r
+                  where r.exchange = o.exchange and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
 order by id
 limit 50
 for update skip locked;
@@ -79,11 +87,6 @@ select queue,
 from (select distinct queue from binding) as bound left join queue_message using (queue)
 group by queue
 order by queue;
-
--- name: bury
-insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key)
-values (%(id)s, %(queue)s, %(exchange)s, %(key)s, %(frame_id)s, %(events)s, %(reason)s, %(object_key)s)
-on conflict (id) do nothing;
 
 -- name: end_leases
 -- Only where no other process can hold one: what a dead predecessor held is ready at once.

@@ -1,0 +1,243 @@
+"""Dead letters as people meet them: counted, listed, looked at, and sent again to the queue they came from.
+
+In: a filter of what waits. Out: outbox rows, one for each letter, which the relay carries on like any other;
+the letter and its row are one statement, so whoever asks, how often and how many at once: a letter is replayed
+once. What is refused again is a new letter, since it is a new frame. Bodies are read before, outside of any
+transaction; one that cannot be read is told of and passed over.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
+
+from psycopg.rows import class_row
+
+from gcc.channels.deadletters import UNROUTABLE, Document, decoded
+from gcc.channels.memory import Signal
+from gcc.channels.message import Frame, Route
+from gcc.errors import Permanent, Transient
+from gcc.stores import statements
+from gcc.stores.objects import Objects
+from gcc.stores.postgres import Pool
+
+SQL = statements.load("deadletters")
+PAGE_LETTERS = 100
+BATCH_BYTES = 4 << 20  # what one transaction puts into the outbox, and what is held in memory
+RECENT_LETTERS = 10_000  # as many `recent` looks at, so that its cost has a bound
+UNREADABLE_TOLD = 20
+OLDEST, NEWEST = "created_at, id", "created_at desc, id desc"
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which of the waiting letters are meant: all that is given must hold, None holds for every letter.
+
+    `reason`: a part of it, in upper or lower case. `since`: buried then or later. `limit`: at most so many, the
+    oldest first (`find`: newest first).
+    """
+
+    queue: str | None = None
+    reason: str | None = None
+    since: dt.datetime | None = None
+    ids: Sequence[uuid.UUID] | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter without its body."""
+
+    id: uuid.UUID
+    at: dt.datetime
+    queue: str
+    exchange: str
+    routing_key: str
+    frame_id: uuid.UUID
+    events: int
+    reason: str
+    object_key: str
+    replayed_at: dt.datetime | None = None
+    replayed_by: str | None = None
+
+    def again(self, body: bytes) -> Frame:
+        """The frame that brings it back: to its queue alone, not to all that its route reaches.
+
+        What no queue was bound to goes the way it was meant to go.
+        """
+        route = Route(self.exchange, self.routing_key) if self.queue == UNROUTABLE else Route("", self.queue)
+        return Frame(uuid.uuid5(self.id, "replay"), route, self.events, body)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """Waiting letters of one queue and one reason (its first 200 characters)."""
+
+    queue: str
+    reason: str
+    letters: int
+    events: int
+    newest: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many wait in all, and the 50 groups with the newest letters, the newest first."""
+
+    letters: int = 0
+    events: int = 0
+    groups: tuple[LetterGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A letter whose body could not be had, and why."""
+
+    id: uuid.UUID
+    reason: str
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay did; of the unreadable letters the first 20 are told."""
+
+    letters: int = 0
+    events: int = 0
+    unreadable: int = 0
+    errors: list[Unreadable] = field(default_factory=list)
+
+    def add_unreadable(self, letter: Letter, error: Exception) -> None:
+        self.unreadable += 1
+        if len(self.errors) < UNREADABLE_TOLD:
+            self.errors.append(Unreadable(letter.id, str(error)))
+
+
+class Letters(Protocol):
+    async def waiting(self, wanted: LetterFilter) -> Waiting:
+        """How many match."""
+
+    async def recent(self) -> Waiting:
+        """What waits, of the newest RECENT_LETTERS: cheap, whatever there is."""
+
+    async def find(self, wanted: LetterFilter) -> list[Letter]:
+        """Those that match, newest first."""
+
+    async def read(self, letter_id: uuid.UUID) -> tuple[Letter, Document | None, str]:
+        """A letter, waiting or replayed, and its document, or why that cannot be had. Permanent: no such letter."""
+
+    async def replay(self, wanted: LetterFilter, who: str) -> Replayed:
+        """Send again what matches and was buried before now, in batches, each a transaction.
+
+        Transient, or a cancellation, in the middle leaves some of it done; asking again does the rest.
+        """
+
+
+class PostgresLetters:
+    """See `Letters`. `outbox_written` wakes this process's relay after each batch."""
+
+    def __init__(self, pool: Pool, objects: Objects, outbox_written: Signal) -> None:
+        self._pool = pool
+        self._objects = objects
+        self._outbox_written = outbox_written
+
+    async def waiting(self, wanted: LetterFilter) -> Waiting:
+        return await self._waiting(wanted, OLDEST)
+
+    async def recent(self) -> Waiting:
+        return await self._waiting(LetterFilter(limit=RECENT_LETTERS), NEWEST)
+
+    async def _waiting(self, wanted: LetterFilter, order: str) -> Waiting:
+        statement = _filled("waiting", wanted.limit).replace("{order}", order)
+        async with self._pool.connection() as conn:
+            rows = await (await conn.execute(statement, _arguments(wanted))).fetchall()
+        if not rows:
+            return Waiting()
+        *_, letters, events = rows[0]
+        return Waiting(letters, events, tuple(LetterGroup(*row[:5]) for row in rows))
+
+    async def find(self, wanted: LetterFilter) -> list[Letter]:
+        return await self._letters(_filled("find", wanted.limit), _arguments(wanted))
+
+    async def read(self, letter_id: uuid.UUID) -> tuple[Letter, Document | None, str]:
+        found = await self._letters(SQL["one"], {"id": letter_id})
+        if not found:
+            raise Permanent(f"there is no dead letter {letter_id}")
+        try:
+            return found[0], await self._document(found[0]), ""
+        except (Permanent, Transient) as error:
+            return found[0], None, str(error)
+
+    async def replay(self, wanted: LetterFilter, who: str) -> Replayed:
+        done = Replayed()
+        after_at, after_id = dt.datetime.min.replace(tzinfo=dt.UTC), uuid.UUID(int=0)
+        async with self._pool.connection() as conn:
+            ((until,),) = await (await conn.execute(SQL["began"])).fetchall()
+        left = wanted.limit
+        while left is None or left > 0:
+            statement = _filled("pick", PAGE_LETTERS if left is None else min(left, PAGE_LETTERS))
+            place = {"after_at": after_at, "after_id": after_id, "until": until}
+            page = await self._letters(statement, _arguments(wanted) | place)
+            if not page:
+                break
+            await self._replay_page(page, who, done)
+            after_at, after_id = page[-1].at, page[-1].id
+            left = None if left is None else left - len(page)
+        return done
+
+    async def _replay_page(self, page: Sequence[Letter], who: str, done: Replayed) -> None:
+        batch: list[tuple[Letter, Frame]] = []
+        size = 0
+        for letter in page:
+            try:
+                body = (await self._document(letter)).content
+            except (Permanent, Transient) as error:
+                done.add_unreadable(letter, error)
+                continue
+            batch.append((letter, letter.again(body)))
+            size += len(body)
+            if size >= BATCH_BYTES:
+                await self._put(batch, who, done)
+                batch, size = [], 0
+        await self._put(batch, who, done)
+
+    async def _put(self, batch: Sequence[tuple[Letter, Frame]], who: str, done: Replayed) -> None:
+        if not batch:
+            return
+        arguments = {
+            "who": who,
+            "ids": [letter.id for letter, _ in batch],
+            "frame_ids": [frame.id for _, frame in batch],
+            "exchanges": [frame.route.exchange for _, frame in batch],
+            "keys": [frame.route.key for _, frame in batch],
+            "events": [frame.events for _, frame in batch],
+            "bodies": [frame.body for _, frame in batch],
+        }
+        async with self._pool.connection() as conn:
+            ((letters, events),) = await (await conn.execute(SQL["replay"], arguments)).fetchall()
+        self._outbox_written.set()
+        done.letters += letters
+        done.events += events
+
+    async def _document(self, letter: Letter) -> Document:
+        """Permanent | Transient: it cannot be had, or is another letter's."""
+        found = decoded(await self._objects.read(letter.object_key))
+        if found.id != letter.id:
+            raise Permanent(f"object {letter.object_key} holds dead letter {found.id}")
+        return found
+
+    async def _letters(self, statement: str, arguments: dict[str, Any]) -> list[Letter]:
+        async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(Letter)) as cursor:
+            await cursor.execute(statement, arguments)
+            return await cursor.fetchall()
+
+
+def _filled(statement: str, limit: int | None) -> str:
+    """The limit is a literal: as a parameter it costs a generic plan."""
+    filled = SQL[statement].replace("{matching}", SQL["matching"])
+    return filled.replace("{limit}", "all" if limit is None else str(int(limit)))
+
+
+def _arguments(wanted: LetterFilter) -> dict[str, Any]:
+    ids = None if wanted.ids is None else list(wanted.ids)
+    return {name: value for name, value in asdict(replace(wanted, ids=ids)).items() if name != "limit"}
