@@ -179,8 +179,7 @@ class Tree:
             yield Child("web/ops", self._ops), None
             yield from ((child, None) for child in stores.clients())
         if self.parts.broker:
-            actor = self.board.actor(BROKER)
-            yield Child(BROKER, Connection(self.parts.broker, actor, self.clock.rng).run), None
+            yield Child(BROKER, self._broker), None
         yield Child("controls", self.gates.run), None
         if self.settings.world.enabled:
             yield Child("world", self._world), None
@@ -362,6 +361,11 @@ class Tree:
             )
 
     # pipelines
+
+    async def _broker(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        assert self.parts.broker is not None, "only where the exchange has one"
+        connection = Connection(self.parts.broker, self.board.actor(BROKER), self.clock.rng)
+        await connection.run(task_status=task_status)
 
     async def _scraping(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         drain = self.roles["scraper"]
