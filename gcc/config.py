@@ -26,6 +26,10 @@ DEV_TOKEN = "gcc-dev"
 """The token of the embedded config. It may stand in a file because it opens only loopback."""
 
 
+POSTGRES_AGE_S_MAX = 15.0
+"""The oldest batch that fits into a lease of the PostgreSQL exchange (60 s) while the one before it is stored."""
+
+
 class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -106,16 +110,41 @@ class Objects(Section):
     url: str = ""  # file:///path or s3://bucket; empty: DATA/objects
 
 
+class SinkerOverride(Section):
+    """What one event type's sinker has of its own; empty: as the others."""
+
+    batch_rows: int | None = Field(None, ge=1)
+    batch_age_s: float | None = Field(None, gt=0)
+    batch_rows_max: int | None = Field(None, ge=1)
+
+
 class Sinker(Section):
     batch_rows: int = Field(1000, ge=1)  # rows per insert when there is no backlog
     batch_age_s: float = Field(5.0, gt=0)  # the oldest waiting event's age that forces a flush
     batch_rows_max: int = Field(20_000, ge=1)  # rows per insert under backlog
+    overrides: dict[str, SinkerOverride] = {}  # event type -> what differs for it
 
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.batch_rows > self.batch_rows_max:
             raise ValueError(f"batch_rows {self.batch_rows} cannot exceed batch_rows_max {self.batch_rows_max}")
+        for name in self.overrides:
+            own = self.of(name)
+            if own.batch_rows > own.batch_rows_max:
+                raise ValueError(
+                    f"overrides.{name}: batch_rows {own.batch_rows} cannot exceed batch_rows_max {own.batch_rows_max}"
+                )
         return self
+
+    @property
+    def age_s_max(self) -> float:
+        """The longest batch_age_s of all sinkers."""
+        return max([self.batch_age_s, *(self.of(name).batch_age_s for name in self.overrides)])
+
+    def of(self, event_type: str) -> "Sinker":
+        """The settings of one event type's sinker."""
+        own = self.overrides.get(event_type, SinkerOverride()).model_dump(exclude_none=True)
+        return self.model_copy(update={**own, "overrides": {}})
 
 
 class Scraper(Section):
@@ -199,6 +228,11 @@ class Settings(Section):
                     raise ValueError(
                         f"{key}.host {bind.host!r} is not loopback while web.dev_token is set; unset web.dev_token"
                     )
+        if self.exchange.url == "postgres" and self.sinker.age_s_max > POSTGRES_AGE_S_MAX:
+            raise ValueError(
+                f"sinker.batch_age_s {self.sinker.age_s_max:g} cannot exceed {POSTGRES_AGE_S_MAX:g} with the PostgreSQL"
+                " exchange, whose leases would end before a batch is stored"
+            )
         ports = [p for p in (self.gateway.port, self.ops.port, self.world.port if self.world.enabled else 0) if p]
         if len(ports) != len(set(ports)):
             raise ValueError(f"gateway.port, ops.port and world.port must differ, got {ports}")

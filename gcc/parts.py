@@ -25,9 +25,9 @@ from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
-from gcc.pipelines.events.pipeline import RELAY_LEADER
+from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_overrides
+from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.sinks import EventStore
-from gcc.pipelines.events.types import EXCHANGES
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.table import limits
 from gcc.sources.credentials import Credentials
@@ -45,6 +45,7 @@ from gcc.stores.objects import FolderObjects
 from gcc.stores.outbox import Outbox, PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
+from gcc.stores.referrals import PostgresReferrals, Referrals
 from gcc.stores.statements import SQL as SQL_FOLDER
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
@@ -64,6 +65,7 @@ class Parts:
     exchange: Exchange
     events: EventStore
     dead_letters: DeadLetters
+    referrals: Referrals
     credentials: Credentials
     controls: Controls
     limiter: Limiter
@@ -122,6 +124,7 @@ class Stores:
             exchange=self.exchange,
             events=self.clickhouse,
             dead_letters=dead_letters,
+            referrals=PostgresReferrals(self.pool),
             credentials=self.credentials,
             controls=self.controls,
             limiter=InProcessLimiter(limits(settings)),
@@ -160,7 +163,8 @@ class Stores:
 
 
 def refuse_what_is_not_here(settings: Settings) -> None:
-    """Settings that name parts of a later release refuse to start, rather than being passed over."""
+    """Settings that name parts of a later release, or of none, refuse to start, rather than being passed over."""
+    refuse_unknown_overrides(settings)
     if settings.redis.url:
         raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
     if settings.objects.url and not settings.objects.url.startswith("file://"):

@@ -412,6 +412,7 @@ class Tree:
             exchange=self.parts.exchange,
             store=self.parts.events,
             dead_letters=self.parts.dead_letters,
+            referrals=self.parts.referrals,
             channels=self.channels,
             board=self.board,
             drain=self.roles["sinker"],

@@ -23,7 +23,8 @@ SQL = statements.load("exchange")
 QUEUE_CHANNEL = "gcc_queue"  # NOTIFY; the payload is the queue
 LEASE_S = 60.0  # longer than a batch is old plus the slowest insert; a later ack of a passed lease is skipped
 HELD_BYTES_MAX = 256 << 20
-POLL_S = 1.0  # fallback when a wake-up was missed
+OUTBOX_POLL_S = 1.0  # producers of other processes wake nobody
+QUEUE_POLL_S = 5.0  # fallback when a wake-up was missed, for each of many queues
 
 
 class PostgresExchange:
@@ -86,7 +87,7 @@ class PostgresExchange:
         return len(rows)
 
     async def wait_outbox(self) -> None:
-        await self._outbox_written.wait(POLL_S)
+        await self._outbox_written.wait(OUTBOX_POLL_S)
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
         limit = min(frames_max, self._room() // FRAME_BYTES_MAX)
@@ -120,7 +121,7 @@ class PostgresExchange:
             self.woken("")
 
     async def wait(self, queue: str) -> None:
-        await self._wakeups[queue].wait(POLL_S)
+        await self._wakeups[queue].wait(QUEUE_POLL_S)
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         await self._settle("acknowledge", deliveries)

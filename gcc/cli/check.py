@@ -16,7 +16,7 @@ from gcc.errors import ConfigError
 from gcc.parts import open_clickhouse, open_objects, open_rabbitmq
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.pipeline import RELAY_LEADER
-from gcc.pipelines.events.types import EVENT_TYPES
+from gcc.pipelines.events.types import BINDINGS
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
@@ -83,5 +83,5 @@ async def _broker(settings: Settings, pool: Pool, nursery: trio.Nursery) -> Rabb
         await exchange.connected(task_status.started)
 
     await nursery.start(live)
-    await exchange.declare([event_type.binding for event_type in EVENT_TYPES])
+    await exchange.declare(BINDINGS)
     return exchange

@@ -30,7 +30,8 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
-from gcc.pipelines.events.types import EVENT_TYPES
+from gcc.pipelines.events.routes import KEPT
+from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES
 from gcc.stores import migrations, statements
 from gcc.stores.clickhouse_clients import Opener
@@ -395,7 +396,7 @@ class _Database:
 
     async def _bindings(self) -> list[Finding]:
         bound = set(await self._rows("select exchange, routing_key, queue from binding"))
-        declared = {(each.route.exchange, each.route.key, each.queue) for each in EVENT_TYPES}
+        declared = {(each.route.exchange, each.route.key, each.queue) for each in BINDINGS}
         if missing := declared - bound:
             found = f"missing, so that such events are dead-lettered: {_routes(missing)}"
             mend = f"start a process with the role relay or sinker anew, which declares them: {VERB} run"
@@ -406,9 +407,12 @@ class _Database:
         return [Finding("queue bindings", "ok", f"all {len(declared)} are declared")]
 
     async def _waiting(self) -> list[Finding]:
-        waiting = await self._rows(_WAITING)
+        rows = await self._rows(_WAITING)
+        waiting = [row for row in rows if row[0] not in KEPT]
         if not waiting:
-            return [Finding("exchange", "ok", "outbox and queues are empty")]
+            kept = sum(row[1] for row in rows)
+            more = f"; {kept:,} frames are kept for parts that are not here yet" if kept else ""
+            return [Finding("exchange", "ok", f"outbox and queues are empty{more}")]
         where, _, oldest_s = waiting[0]
         found = f"{sum(row[1] for row in waiting):,} frames wait, the oldest for {oldest_s:,.1f} s in {where}"
         if not self._running or oldest_s < WAITED_WARN_S:

@@ -43,8 +43,13 @@ OVERDUE_S = 5.0
 STREAM_CHUNK_BYTES = 256 * 1024
 """About the size of a stream's chunks; a chunk holds whole lines."""
 
-ONE_MACHINE: Mapping[str, str] = {"engine": "ReplacingMergeTree", "on_cluster": ""}
-"""The variables of migrations without a cluster."""
+ONE_MACHINE: Mapping[str, str] = {
+    "engine": "ReplacingMergeTree",
+    "engine_latest": "ReplacingMergeTree(event_timestamp)",
+    "on_cluster": "",
+}
+"""The variables of migrations without a cluster. {engine}: equal keys are one row sent again, whichever stays;
+{engine_latest}: of rows with one key the latest stays, in whatever order they came."""
 
 _SQL = statements.load("store", statements.SQL / "clickhouse" / "queries")
 _INSERT = {

@@ -10,8 +10,9 @@ from gcc.channels.deadletters import DeadLetters, StoredDeadLetters, decoded
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
+from gcc.pipelines.events.schemas import ProfileLog
 from gcc.pipelines.events.sinks import EventStore
-from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, ProfileLog, encode
+from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, encode
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from tests.fakes.database import Connection, Database

@@ -47,6 +47,7 @@ from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.stores.jobs import FINAL, Job, JobStatus
+from gcc.stores.referrals import Referral
 from tests.fakes.pile import Pile
 
 T = TypeVar("T")
@@ -157,6 +158,7 @@ class Database:
     queues: dict[int, QueueRow] = field(default_factory=dict)
     dead_letters: dict[uuid.UUID, DeadLetter] = field(default_factory=dict)
     letters: dict[uuid.UUID, Letter] = field(default_factory=dict)  # the same, as people see them
+    referrals: dict[str, Referral] = field(default_factory=dict)  # by event_id
     sequence: int = 0
 
     # indexes

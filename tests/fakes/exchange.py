@@ -15,7 +15,7 @@ from gcc.channels.message import Binding, Delivery
 from tests.fakes.database import Connection, DeadLetter, Line, OutboxRow, QueueRow
 
 LEASE_S = 60.0
-POLL_S = 1.0
+POLL_S = 5.0
 RELAY_FRAMES_MAX = 500
 REORDER_TAKES = 4  # a reordered take draws from as many times the frames it may have
 

@@ -15,8 +15,9 @@ from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import check
 from gcc.pipelines.events.history import HistoryImport
+from gcc.pipelines.events.schemas import ProfileLog
 from gcc.pipelines.events.sinks import Sink
-from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, TRACE_LOG, ProfileLog, encode
+from gcc.pipelines.events.types import BINDINGS, PROFILE_LOG, TRACE_LOG, encode
 from gcc.stores import outbox
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
@@ -46,7 +47,7 @@ class Way:
         self.strict_sink = Sink(replace(PROFILE_LOG, schema=StrictLog), clickhouse, dead, Metrics())
 
     async def emit(self) -> None:
-        await self.exchange.declare([event_type.binding for event_type in EVENT_TYPES])
+        await self.exchange.declare(BINDINGS)
 
         async def content():  # type: ignore[no-untyped-def]
             yield CSV.encode()
@@ -142,7 +143,7 @@ async def test_a_poison_event_that_is_mended_and_replayed_is_counted_once_at_eac
     await way.exchange.acknowledge(again)
     assert await counted() == (125, 125, 0, 0)
 
-    await way.letters.replay(LetterFilter(reason="not a profile_log event"), "ann")
+    await way.letters.replay(LetterFilter(reason="not of type profile_log"), "ann")
     await way.relay()
     mended = await way.exchange.take(PROFILE_LOG.queue, frames_max=10)
     await way.sink.handle(mended)

@@ -185,7 +185,7 @@ async def test_a_database_without_a_schema_is_before_its_first_start(
 async def declared(pool: Pool) -> None:
     """As a running platform leaves its database."""
     async with pool.connection() as connection:
-        for each in checkup.EVENT_TYPES:
+        for each in checkup.BINDINGS:
             binding = (each.route.exchange, each.route.key, each.queue)
             await connection.execute("insert into binding values (%s, %s, %s)", binding)
         for source in checkup.SOURCES:

@@ -30,6 +30,7 @@ from tests.fakes.exchange import FakeExchange
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.fetcher import FakeFetcher, Reply
 from tests.fakes.jobs import FakeJobs
+from tests.fakes.referrals import FakeReferrals
 from tests.simulation.faults import Bug, Faults
 from tests.simulation.ledger import Ledger
 
@@ -87,6 +88,7 @@ class Life:
             exchange=FakeExchange(self.connection, written, poll_s=POLL_S, faults=ground.deliveries),
             events=self,
             dead_letters=FakeDeadLetters(self.connection),
+            referrals=FakeReferrals(self.connection),
             credentials=ground.credentials,
             controls=ground.controls,
             limiter=InProcessLimiter(self._limits),

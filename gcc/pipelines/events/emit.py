@@ -6,18 +6,8 @@ from collections.abc import Iterable
 
 from gcc.channels.message import Frame, NewId, Route, frames
 from gcc.clock import Clock
-from gcc.pipelines.events.types import (
-    POST_LOG,
-    PROFILE_LOG,
-    SCRAPE_REQUEST_LOG,
-    TRACE_LOG,
-    PostLog,
-    ProfileLog,
-    ScrapeRequestLog,
-    TraceLog,
-    encode,
-    timestamp,
-)
+from gcc.pipelines.events.schemas import PostLog, ProfileLog, ScrapeRequestLog, TraceLog
+from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, encode, timestamp
 from gcc.sources.chain import Trace
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.stores.jobs import Job

@@ -22,7 +22,8 @@ import msgspec
 from gcc.channels.memory import Signal
 from gcc.channels.message import frames
 from gcc.clock import Clock
-from gcc.pipelines.events.types import PROFILE_LOG, ProfileLog, encode, timestamp
+from gcc.pipelines.events.schemas import ProfileLog
+from gcc.pipelines.events.types import PROFILE_LOG, encode, timestamp
 from gcc.stores import outbox, statements
 from gcc.stores.postgres import Pool
 

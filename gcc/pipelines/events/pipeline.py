@@ -1,10 +1,9 @@
 """The events pipelines: the relay, which empties the outbox, and a sinker for each event type.
 
 In: outbox frames. Out: rows in ClickHouse, dead letters. The two share no channel, so each restarts alone,
-and whole. Both declare the bindings: a frame relayed before its queue is bound would be dead-lettered.
+and whole. Both declare all bindings: a frame relayed before its queue is bound would be dead-lettered.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import trio
@@ -20,10 +19,12 @@ from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Channels
 from gcc.clock import Clock
 from gcc.config import Settings
-from gcc.errors import Transient
+from gcc.errors import ConfigError, Transient
 from gcc.metrics import Metrics
+from gcc.pipelines.events.referrals import also_referrals
 from gcc.pipelines.events.sinks import EventStore, Sink
-from gcc.pipelines.events.types import EVENT_TYPES, EventType
+from gcc.pipelines.events.types import BINDINGS, EVENT_TYPES, LAUNCH_REFER_EVENT, EventType
+from gcc.stores.referrals import Referrals
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 
@@ -41,12 +42,11 @@ class RelayPipeline:
     clock: Clock
     gates: Gates
     leadership: Leadership | None
-    event_types: Sequence[EventType] = EVENT_TYPES
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "relay" of the drain has begun and the outbox is empty."""
         actor = self.board.actor("events/relay")
-        await _declare(self.exchange, self.event_types, Patience(actor, self.clock.rng))
+        await _declare(self.exchange, Patience(actor, self.clock.rng))
         async with trio.open_nursery() as nursery:
             leader: Leader | None = None
             if self.leadership is not None:
@@ -68,31 +68,31 @@ class SinkPipeline:
     exchange: Exchange
     store: EventStore
     dead_letters: DeadLetters
+    referrals: Referrals
     channels: Channels
     board: Board
     drain: Drain
     metrics: Metrics
     clock: Clock
     gates: Gates
-    event_types: Sequence[EventType] = EVENT_TYPES
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "sinkers" of the drain has begun and what they hold is stored."""
         patience = Patience(self.board.actor("events/sinkers"), self.clock.rng)
-        await _declare(self.exchange, self.event_types, patience)
+        await _declare(self.exchange, patience)
         async with trio.open_nursery() as nursery:
-            for event_type in self.event_types:
+            for event_type in EVENT_TYPES:
                 await nursery.start(self._sinker(event_type).run)
             task_status.started()
 
     def _sinker(self, event_type: EventType) -> Consumer:
-        sinker = self.settings.sinker
+        also = also_referrals(self.referrals) if event_type is LAUNCH_REFER_EVENT else None
         actor = self.board.actor(f"events/sinker {event_type.name}")
         return Consumer(
             event_type.queue,
             self.exchange,
-            Sink(event_type, self.store, self.dead_letters, self.metrics),
-            limits=BatchLimits(sinker.batch_rows, sinker.batch_age_s, sinker.batch_rows_max),
+            Sink(event_type, self.store, self.dead_letters, self.metrics, also=also),
+            limits=limits(self.settings, event_type),
             channels=self.channels,
             actor=actor,
             stage=self.drain.stage("sinkers"),
@@ -101,10 +101,23 @@ class SinkPipeline:
         )
 
 
-async def _declare(exchange: Exchange, event_types: Sequence[EventType], patience: Patience) -> None:
+def limits(settings: Settings, event_type: EventType) -> BatchLimits:
+    """When a batch of this type is due, as configured for all or for it alone."""
+    own = settings.sinker.of(event_type.name)
+    return BatchLimits(own.batch_rows, own.batch_age_s, own.batch_rows_max)
+
+
+def refuse_unknown_overrides(settings: Settings) -> None:
+    """ConfigError: an override is for an event type that does not exist."""
+    names = [event_type.name for event_type in EVENT_TYPES]
+    if unknown := sorted(set(settings.sinker.overrides) - set(names)):
+        raise ConfigError(f"sinker.overrides.{unknown[0]} is no event type; known are {', '.join(names)}")
+
+
+async def _declare(exchange: Exchange, patience: Patience) -> None:
     while True:
         try:
-            await exchange.declare([event_type.binding for event_type in event_types])
+            await exchange.declare(BINDINGS)
             patience.reset()
             return
         except Transient as error:

@@ -1,121 +1,161 @@
-"""Event types: one row each of schema, route, queue and table. The only place that names routes.
+"""Event types: one row each of routes, queue, table and schema. With routes.py the only place that names routes.
 
-A producer encodes an event by `encode`; a sinker reads lines by the type's `schema` (msgspec, strict
-types, unknown fields refused so that they can be kept in `extra`). `v` is the schema's version. Times
-are "YYYY-MM-DD HH:MM:SS.ffffff", UTC (spec/events.md).
+A producer encodes an event by `encode`; a sinker reads lines by the type's `schema`. Topic keys stand in order of
+the table of spec/events.md.
 """
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from gcc.channels.message import Binding, Route
+from gcc.pipelines.events import app_schemas as app
+from gcc.pipelines.events.routes import CLICKS, QUEUES, WEBENGAGE, routes
+from gcc.pipelines.events.schemas import (
+    AssetLog,
+    Event,
+    OrderLog,
+    PostActivityLog,
+    PostLog,
+    ProfileLog,
+    ProfileRelationshipLog,
+    ScrapeRequestLog,
+    SentimentLog,
+    TraceLog,
+    YtActivityLog,
+)
 
-ORIGIN = "gcc"
-
-
-class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False, kw_only=True):
-    """What every event carries. `event_id` is minted once; `origin` says which program emitted it."""
-
-    event_id: str
-    event_timestamp: str
-    v: int = 1
-    origin: str = ORIGIN
-    origin_id: str = ""
-
-
-class ProfileLog(Event):
-    source: str
-    platform: str
-    profile_id: str
-    handle: str
-    metrics: dict[str, int | float | None]
-    dimensions: dict[str, Any]
-
-
-class PostLog(ProfileLog):
-    shortcode: str
-    post_id: str = ""
-    publish_time: str | None = None
-
-
-class ScrapeRequestLog(Event):
-    scl_id: str
-    seq: int
-    flow: str
-    platform: str
-    params: dict[str, Any]
-    status: str
-    priority: int
-    retry_count: int
-    reason: str | None
-    picked_at: str | None
-    expires_at: str | None
-
-
-class TraceLog(Event):
-    id: str
-    host_name: str
-    service_name: str
-    method: str
-    uri: str
-    headers: dict[str, str]
-    request: str
-    response_status: int
-    response_size: int
-    time_taken: float
+ERROR_TABLE = "_e.error_event"
 
 
 @dataclass(frozen=True, slots=True)
 class EventType:
+    """One kind of event.
+
+    `consumers` is how many took from its queue in the original; here one sinker does, with one insert in flight.
+    `id_field`, `time_field`: where another producer's event has its id and its time, if not in event_id and
+    event_timestamp. `errors_to`: the table of what cannot be stored; None: the dead letters.
+    """
+
     name: str
-    route: Route
+    routes: tuple[Route, ...]
     queue: str
     table: str
     schema: type[Event]
-    counted: bool = True  # False: outside `check` (traces)
+    consumers: int = 2
+    counted: bool = False  # True: we emit it, and count it where it is committed; `check` compares
+    id_field: str = "event_id"
+    time_field: str = "event_timestamp"
+    errors_to: str | None = None
 
     @property
-    def binding(self) -> Binding:
-        return Binding(self.route, self.queue)
+    def route(self) -> Route:
+        """Where our own producers publish it."""
+        return self.routes[0]
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        return tuple(Binding(route, self.queue) for route in self.routes)
 
 
-EXCHANGES = {"beat.dx": "direct", "identity.dx": "direct"}
-"""The kind of each exchange (spec/events.md)."""
+def _log(name: str, schema: type[Event], *, key: str = "", consumers: int = 2, counted: bool = False) -> EventType:
+    """A log of crawls or of work, as beat names its key, queue and table."""
+    events = f"{name}_events"
+    return EventType(
+        name, (Route("beat.dx", key or events),), f"{events}_q", f"_e.{events}", schema, consumers, counted
+    )
 
-PROFILE_LOG = EventType(
-    "profile_log",
-    Route("beat.dx", "profile_log_events"),
-    "profile_log_events_q",
-    "_e.profile_log_events",
-    ProfileLog,
-)
-POST_LOG = EventType(
-    "post_log",
-    Route("beat.dx", "post_log_events"),
-    "post_log_events_q",
-    "_e.post_log_events",
-    PostLog,
-)
-SCRAPE_REQUEST_LOG = EventType(
-    "scrape_request_log",
-    Route("beat.dx", "scrape_request_log_events"),
-    "scrape_request_log_events_q",
-    "_e.scrape_request_log_events",
-    ScrapeRequestLog,
-)
+
+def _app(name: str, keys: tuple[str, ...], queue: str, schema: type[Event]) -> EventType:
+    """What apps send: nothing of it is dropped, so what is unknown or invalid becomes an error_event."""
+    return EventType(name, routes("grpc_event.tx", keys), queue, f"_e.{name}", schema, errors_to=ERROR_TABLE)
+
+
+POST_LOG = _log("post_log", PostLog, consumers=20, counted=True)
+PROFILE_LOG = _log("profile_log", ProfileLog, counted=True)
+SENTIMENT_LOG = _log("sentiment_log", SentimentLog)
+POST_ACTIVITY_LOG = _log("post_activity_log", PostActivityLog)
+PROFILE_RELATIONSHIP_LOG = _log("profile_relationship_log", ProfileRelationshipLog)
+SCRAPE_REQUEST_LOG = _log("scrape_request_log", ScrapeRequestLog, counted=True)
+ORDER_LOG = _log("order_log", OrderLog)
+YT_ACTIVITY_LOG = _log("yt_activity_log", YtActivityLog)
+ASSET_LOG = _log("asset_log", AssetLog, key="asset_log_events_rk")
 TRACE_LOG = EventType(
-    "trace_log",
-    Route("identity.dx", "trace_log"),
-    "trace_log",
-    "_e.trace_log_events",
-    TraceLog,
-    counted=False,
+    "trace_log", (Route("identity.dx", "trace_log"),), "trace_log", "_e.trace_log_events", TraceLog, id_field="id"
+)
+PARTNER_ACTIVITY_LOG = EventType(
+    "partner_activity_log",
+    (Route("coffee.dx", "activity_tracker_rk"),),
+    "activity_tracker_q",
+    "_e.partner_activity_log_events",
+    app.PartnerActivityLog,
+)
+AFFILIATE_ORDER_EVENT = EventType(
+    "affiliate_order_event",
+    (Route("affiliate.dx", "affiliate_order_rk"),),
+    "affiliate_orders_event_q",
+    "_e.affiliate_order_event",
+    app.AffiliateOrderEvent,
+)
+BIGBOSS_VOTE_LOG = EventType(
+    "bigboss_vote_log",
+    (Route("bigboss", "bigboss_vote"),),
+    "bigboss_vote_log_q",
+    "_e.bigboss_vote_log",
+    app.BigbossVoteLog,
+)
+APP_EVENT = _app("event", ("#",), "grpc_clickhouse_event_q", app.AppEvent)
+CLICK_EVENT = _app("click_event", CLICKS, "clickhouse_click_event_q", app.ClickEvent)
+APP_INIT_EVENT = _app("app_init_event", ("AppInitEvent",), "app_init_event_q", app.AppEvent)
+LAUNCH_REFER_EVENT = _app("launch_refer_event", ("LaunchReferEvent",), "launch_refer_event_q", app.LaunchReferEvent)
+ERROR_EVENT = EventType(
+    "error_event", (Route("grpc_event_error.dx", "error"),), "grpc_event_error_q", ERROR_TABLE, app.ErrorEvent
+)
+AB_ASSIGNMENT = EventType(
+    "ab_assignment", (Route("ab.dx", "ab_assignments"),), "ab_assignments", "_e.ab_assignment", app.AbAssignment
+)
+BRANCH_EVENT = EventType(
+    "branch_event",
+    (Route("branch_event.tx", "#"),),
+    "branch_event_q",
+    "_e.branch_event",
+    app.BranchEvent,
+    id_field="id",
+    time_field="timestamp",
+)
+WEBENGAGE_EVENT = EventType(
+    "webengage_event", (WEBENGAGE,), "webengage_ch_event_q", "_e.webengage_event", app.WebengageEvent,
+    time_field="event_time",
+)  # fmt: skip
+SHOPIFY_EVENT = EventType(
+    "shopify_event",
+    (Route("shopify_event.dx", "shopify_event"),),
+    "shopify_events_q",
+    "_e.shopify_event",
+    app.ShopifyEvent,
+    id_field="webhook_id",
+)
+GRAPHY_EVENT = EventType(
+    "graphy_event", (Route("grpc_event.dx", "graphy_event"),), "graphy_event_q", "_e.graphy_event", app.GraphyEvent
+)
+ENTITY_METRIC = EventType(
+    "entity_metric", (Route("grpc_event.dx", "vidooly_event"),), "vidooly_event_q", "_e.entity_metric", app.EntityMetric
 )
 
-EVENT_TYPES: tuple[EventType, ...] = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
+EVENT_TYPES: tuple[EventType, ...] = (
+    PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG,  # ours, first where people look
+    SENTIMENT_LOG, POST_ACTIVITY_LOG, PROFILE_RELATIONSHIP_LOG, ORDER_LOG, YT_ACTIVITY_LOG, ASSET_LOG,
+    PARTNER_ACTIVITY_LOG, AFFILIATE_ORDER_EVENT, BIGBOSS_VOTE_LOG,
+    APP_EVENT, CLICK_EVENT, APP_INIT_EVENT, LAUNCH_REFER_EVENT, ERROR_EVENT,
+    AB_ASSIGNMENT, BRANCH_EVENT, WEBENGAGE_EVENT, SHOPIFY_EVENT, GRAPHY_EVENT, ENTITY_METRIC,
+)  # fmt: skip
+
+BINDINGS: tuple[Binding, ...] = (
+    *(binding for event_type in EVENT_TYPES for binding in event_type.bindings),
+    *(binding for queue in QUEUES for binding in queue.bindings),
+)
+"""All of them: what a process declares before it relays or takes."""
 
 encode = msgspec.json.Encoder().encode
 """An event as one line of JSON (msgspec escapes newlines inside strings)."""

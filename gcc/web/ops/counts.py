@@ -3,11 +3,14 @@
 from collections import defaultdict
 
 from gcc.channels.exchange import Exchange
+from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
 from gcc.web.ops.snapshot import Counts
 
 SQL = statements.load("counts")
+STORED = frozenset(event_type.queue for event_type in EVENT_TYPES)
+"""The queues whose events are for a table: only they can lag."""
 
 
 class PlatformCounts:
@@ -29,5 +32,5 @@ class PlatformCounts:
                 self.crawl = (done, total) if total else None
                 self.crawled = bool(enqueued and done == total)
         queues = await self._exchange.depths()
-        lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues)])
+        lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
         return Counts(dict(by_flow), queues, self.crawl, failures, lag_s)

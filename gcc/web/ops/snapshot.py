@@ -19,6 +19,7 @@ from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
 from gcc.errors import GccError
 from gcc.metrics import Metrics
+from gcc.pipelines.events.routes import KEPT
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board
 from gcc.web.ops.hub import Hub
@@ -158,7 +159,10 @@ def _role(name: str, drain: Drain) -> dict[str, Any]:
 
 
 def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str, Any]]:
-    """Channels and pools (whose name has the word pool) have a size; a queue in the database has none."""
+    """Channels and pools (whose name has the word pool) have a size; a queue in the database has none.
+
+    A queue that is not `taken` keeps what it has: its consumers are not here yet.
+    """
     held = [
         {"name": use.name, "used": use.used, "size": use.size, "kind": "pool" if "pool" in use.name else "channel"}
         for use in uses
@@ -171,6 +175,7 @@ def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str
             "kind": "queue",
             "in_flight": queue.in_flight,
             "oldest_s": round(queue.oldest_s, 1),
+            "taken": queue.queue not in KEPT,
         }
         for queue in queues
     ]

@@ -9,19 +9,17 @@ select
         + (select coalesce(sum(events), 0) from counted_total where name in ('jobs_pruned', 'imports_pruned'))::bigint
         as events_emitted,
     (select coalesce(sum(events), 0) from counted_total where name = 'stored_dropped')::bigint as events_dropped,
-    (select coalesce(sum(events), 0) from dead_letter where replayed_at is null and queue <> all(%(uncounted_queues)s)
-        and (exchange, routing_key) not in (select * from unnest(%(uncounted_exchanges)s::text[], %(uncounted_keys)s::text[])))::bigint
-        as dead_lettered,
+    (select coalesce(sum(events), 0) from dead_letter where replayed_at is null
+        and (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as dead_lettered,
     (select coalesce(sum(events), 0) from outbox
-        where (exchange, routing_key) not in (select * from unnest(%(uncounted_exchanges)s::text[], %(uncounted_keys)s::text[])))::bigint
-        as outbox_pending,
-    (select coalesce(sum(events), 0) from queue_message where queue <> all(%(uncounted_queues)s))::bigint as queued,
+        where (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as outbox_pending,
+    (select coalesce(sum(events), 0) from queue_message where queue = any(%(queues)s))::bigint as queued,
     (select coalesce(sum(events), 0) from queue_message
-        where queue <> all(%(uncounted_queues)s) and lease_until > now())::bigint as in_flight;
+        where queue = any(%(queues)s) and lease_until > now())::bigint as in_flight;
 
 -- name: waiting_bodies
 -- The counted frames that wait in queues, a page at a time.
 select id, queue, body from queue_message
-where queue <> all(%(uncounted_queues)s) and id > %(after)s
+where queue = any(%(queues)s) and id > %(after)s
 order by id
 limit 200;

@@ -1,0 +1,168 @@
+"""A line of a frame, as its table takes it: pure.
+
+What we sent is checked and passed on byte for byte. Events of other producers are understood where their meaning is
+plain, and written again as ours: without event_id, `v` and `origin`; with other forms of time (RFC 3339, epoch in
+seconds, milliseconds or microseconds); with numbers where text is due and text where numbers are; with null for what
+may be absent; with fields that the schema does not know, which are kept in `extra`.
+An id that is missing is derived from the frame's, which the exchange keeps stable: the message redelivered is the
+same event.
+"""
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any
+
+import msgspec
+
+from gcc.channels.message import Frame
+from gcc.pipelines.events.app_schemas import AppEvent, AppHeader, ErrorEvent
+from gcc.pipelines.events.schemas import Event, Id, Time
+from gcc.pipelines.events.types import EventType, encode, timestamp
+
+GIVEN_IDS = uuid.UUID("6f0b1c0a-3f0e-5d5c-9d0e-6b1f7a3c2e11")
+"""The namespace of ids that others gave and that are no UUIDs."""
+YEARS = range(1970, 2200)
+UNKNOWN_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+FOREIGN = {"v": 1, "origin": ""}
+
+_Naive = Annotated[dt.datetime, msgspec.Meta(tz=False)]
+_CHECKED: dict[Any, Any] = {Id: uuid.UUID, Time: _Naive, Time | None: _Naive | None}
+_MILLIS, _MICROS = 1e11, 1e14  # epoch numbers from here on are in smaller units than seconds
+
+
+class LineReader:
+    """Reads lines of one event type."""
+
+    def __init__(self, event_type: EventType) -> None:
+        fields = msgspec.structs.fields(event_type.schema)
+        self._type = event_type
+        self._check = msgspec.json.Decoder(_checking(event_type.schema)).decode
+        self._known = frozenset(field.name for field in fields)
+        self._optional = frozenset(field.name for field in fields if not field.required)
+        self._times = [field.name for field in fields if field.type in (Time, Time | None)]
+        self._texts = [field.name for field in fields if field.type is str]
+        self._named_by_key = issubclass(event_type.schema, AppEvent)
+
+    def read(self, line: bytes, frame: Frame, number: int) -> bytes:
+        """The `number`-th line of `frame`, ready to be stored. ValueError: it is no such event, and why."""
+        try:
+            self._check(line)
+            return line
+        except msgspec.MsgspecError:
+            pass
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        try:
+            return self._translated(msgspec.json.decode(line, type=dict[str, Any]), frame, number)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from None
+
+    def _translated(self, given: dict[str, Any], frame: Frame, number: int) -> bytes:
+        extra = {name: value for name, value in given.items() if name not in self._known}
+        values = {
+            name: value
+            for name, value in given.items()
+            if name in self._known and not (value is None and name in self._optional)
+        }
+        if values.get("event_timestamp") is None and (at := given.get(self._type.time_field)) is not None:
+            values["event_timestamp"] = at
+        if self._named_by_key:
+            values.setdefault("event_name", frame.route.key)
+        for name in self._times:
+            if values.get(name) is not None:
+                values[name] = moment(values[name])
+        for name in self._texts:
+            if isinstance(values.get(name), int | float) and not isinstance(values[name], bool):
+                values[name] = str(values[name])
+        event_id, as_given = event_id_of(given, self._type, frame, number)
+        values = {**FOREIGN, "origin_id": as_given, **values, "event_id": event_id}
+        event = msgspec.convert(values, self._type.schema, strict=False)
+        row = {name: getattr(event, name) for name in values}
+        if extra:
+            row["extra"] = encode(extra).decode()
+        return encode(row)
+
+
+def event_id_of(given: dict[str, Any], event_type: EventType, frame: Frame, number: int) -> tuple[str, str]:
+    """(the event's id, the one that it came with if that is no UUID)."""
+    its_own = given.get("event_id") or given.get(event_type.id_field)
+    if not its_own:
+        return str(uuid.uuid5(frame.id, str(number))), ""
+    try:
+        return str(uuid.UUID(str(its_own))), ""
+    except ValueError:
+        return str(uuid.uuid5(GIVEN_IDS, f"{event_type.name}:{its_own}")), str(its_own)
+
+
+def moment(value: Any) -> str:
+    """A time as others write it, as we do. Without an offset it is UTC. ValueError: it is none."""
+    try:
+        at = _instant(value)
+    except (ValueError, OverflowError, TypeError):
+        raise ValueError(f"{value!r} is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time") from None
+    if at.year not in YEARS:
+        raise ValueError(f"{value!r} is not between {YEARS.start} and {YEARS.stop - 1}")
+    return timestamp(at)
+
+
+def _instant(value: Any) -> dt.datetime:
+    if isinstance(value, str) and not value.strip().replace(".", "", 1).isdecimal():
+        at = dt.datetime.fromisoformat(value.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    if isinstance(value, bool):
+        raise TypeError
+    number = float(value)
+    unit = 1.0 if number < _MILLIS else 1e3 if number < _MICROS else 1e6
+    return UNKNOWN_TIME + dt.timedelta(seconds=number / unit)
+
+
+def error_line(line: bytes, error: str, event_type: EventType, frame: Frame, number: int) -> bytes:
+    """An app event that was not taken, as an error_event: all of it that can be read, and the whole of it as text.
+
+    Where it tells no time: that of its frame, or UNKNOWN_TIME. Nothing here depends on when it is handled.
+    """
+    try:
+        given = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        given = {}
+    try:
+        at = moment(given.get("event_timestamp"))
+    except ValueError:
+        at = timestamp(_minted(frame.id))
+    event_id, as_given = event_id_of(given, event_type, frame, number)
+    header = {name: given[name] for name in _HEADER if isinstance(given.get(name), str)}
+    name = given.get("event_name")
+    event = ErrorEvent(
+        event_id=event_id,
+        event_timestamp=at,
+        origin="",
+        origin_id=as_given,
+        event_name=name if isinstance(name, str) else frame.route.key,
+        event_params={"raw": line.decode(errors="replace")},
+        error=error,
+        **header,
+    )
+    return encode(event)
+
+
+_HEADER = sorted(set(AppHeader.__struct_fields__) - set(Event.__struct_fields__))
+
+
+def _minted(frame_id: uuid.UUID) -> dt.datetime:
+    """When a UUIDv7 was made; of others nobody knows."""
+    if frame_id.version != 7:
+        return UNKNOWN_TIME
+    return UNKNOWN_TIME + dt.timedelta(milliseconds=frame_id.int >> 80)
+
+
+def _checking(schema: type[Event]) -> type[msgspec.Struct]:
+    """The schema with ids and times checked for what they are. Only for decoding: the values are thrown away."""
+    fields = [
+        (field.name, _CHECKED.get(field.type, field.type), field.required) for field in msgspec.structs.fields(schema)
+    ]
+    return msgspec.defstruct(
+        schema.__name__,
+        [(name, kind) if required else (name, kind, None) for name, kind, required in fields],
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )

@@ -1,0 +1,90 @@
+"""The way of every message that is not an event for a table: the exchanges, and the queues of other consumers.
+
+Together with the event types (types.py) this is the whole route table of spec/events.md; nobody else names routes.
+Keys of topic exchanges may hold `*` (one word) and `#` (any number of words). All queues are durable. Nobody takes
+from the queues below yet: they keep their messages for the listeners, forwards and jobs of later releases.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gcc.channels.message import Binding, Route
+
+EXCHANGES: Mapping[str, Literal["direct", "topic"]] = {
+    "beat.dx": "direct",
+    "coffee.dx": "topic",
+    "grpc_event.tx": "topic",
+    "grpc_event.dx": "direct",
+    "grpc_event_error.dx": "direct",
+    "branch_event.tx": "topic",
+    "webengage_event.dx": "direct",
+    "identity.dx": "direct",
+    "shopify_event.dx": "direct",
+    "affiliate.dx": "direct",
+    "bigboss": "direct",
+    "ab.dx": "direct",
+    "upserttracker.dx": "direct",
+    "jobtracker.dx": "direct",
+}
+
+CLICKS = ("WidgetCtaClickedEvent", "WidgetElementClickedEvent", "ShareClickedEvent")
+MARKETING = (
+    "PhoneVerificationInitiateEvent", "OTPVerifiedEvent", "AddToCartEvent", "GoToPaymentsEvent",
+    "InitiatePurchaseEvent", "CompletePurchaseEvent", "PurchaseFailedEvent", "NotificationActionEvent",
+    "ProfileViewedEvent", "CollectionCreatedEvent", "ReportDownloadedEvent",
+)  # fmt: skip
+"""App events that go to people who run campaigns."""
+
+WEBENGAGE = Route("webengage_event.dx", "webengage_event")
+ACCESS_TOKEN_EXPIRED = Route("identity.dx", "access_token_expired_rk")
+"""Published by us; the queue is the identity service's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue without a table. `consumers` is how many take from it at once, in all."""
+
+    name: str
+    routes: tuple[Route, ...]
+    consumers: int
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        return tuple(Binding(route, self.name) for route in self.routes)
+
+
+def routes(exchange: str, keys: Sequence[str]) -> tuple[Route, ...]:
+    """One exchange, many keys."""
+    return tuple(Route(exchange, key) for key in keys)
+
+
+def _queue(exchange: str, key: str, name: str, consumers: int) -> Queue:
+    return Queue(name, (Route(exchange, key),), consumers)
+
+
+QUEUES: tuple[Queue, ...] = (
+    Queue("webengage_event_q", (*routes("grpc_event.tx", MARKETING), WEBENGAGE), 3),
+    # listeners
+    _queue("identity.dx", "new_access_token_rk", "identity_token_q", 5),
+    _queue("beat.dx", "credentials_validate_rk", "credentials_validate_q", 5),
+    _queue("beat.dx", "keyword_collection_rk", "keyword_collection_q", 5),
+    _queue("beat.dx", "post_activity_log_bulk", "post_activity_log_bulk_q", 5),
+    _queue("beat.dx", "sentiment_collection_report_in_rk", "sentiment_collection_report_in_q", 5),
+    _queue("coffee.dx", "scrape_request_rk", "scrape_request_q", 2),
+    # scorer
+    _queue("beat.dx", "creator_follower_in", "creator_follower_in", 8),
+    # API
+    _queue("upserttracker.dx", "upsert_instagram_account_rk", "upsert_instagram_account_q", 2),
+    _queue("upserttracker.dx", "upsert_youtube_account_rk", "upsert_youtube_account_q", 2),
+    _queue("jobtracker.dx", "duplicate_collection_rk", "duplicate_collection_q", 2),
+    _queue("jobtracker.dx", "download_collection_rk", "download_collection_q", 2),
+    _queue("jobtracker.dx", "import_from_profile_collection_rk", "import_from_profile_collection_q", 2),
+    _queue("jobtracker.dx", "add_item_profile_collection_rk", "add_item_profile_collection_q", 2),
+    _queue("jobtracker.dx", "add_item_post_collection_rk", "add_item_post_collection_q", 2),
+    _queue("coffee.dx", "keyword_collection_report_completion", "keyword_collection_report_completion_q", 2),
+    _queue("coffee.dx", "sentiment_collection_report_out_rk", "sentiment_collection_report_out_q", 2),
+)
+
+KEPT = frozenset(queue.name for queue in QUEUES)
+"""Nobody takes from these yet: what waits there is not late."""

@@ -1,0 +1,47 @@
+"""Who came to the app by whose referral, as the serving side reads it: table `referral`."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gcc.stores import statements
+from gcc.stores.postgres import Pool
+
+SQL = statements.load("referrals")
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """`event_id` is the event's that told of it; text that is not known is empty."""
+
+    event_id: str
+    referral_code: str
+    referrer_user_id: str
+    user_id: str
+    device_id: str
+    channel: str
+    referred_at: dt.datetime
+
+
+class Referrals(Protocol):
+    async def add(self, referrals: Sequence[Referral]) -> None:
+        """Keep each once, by event_id; all or, when it raises Transient, none."""
+
+
+class PostgresReferrals:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add(self, referrals: Sequence[Referral]) -> None:
+        ordered = sorted(referrals, key=lambda referral: referral.event_id)
+        arguments = {
+            name: [_text(getattr(referral, name)) for referral in ordered] for name in Referral.__dataclass_fields__
+        }
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["add_referrals"], arguments)
+
+
+def _text(value: str | dt.datetime) -> str | dt.datetime:
+    """PostgreSQL's text holds no NUL."""
+    return value.replace("\0", "") if isinstance(value, str) else value
