@@ -123,6 +123,7 @@ class Sinker(Section):
     batch_age_s: float = Field(5.0, gt=0)  # the oldest waiting event's age that forces a flush
     batch_rows_max: int = Field(20_000, ge=1)  # rows per insert under backlog
     overrides: dict[str, SinkerOverride] = {}  # event type -> what differs for it
+    event_types: tuple[str, ...] = ()  # what this process stores; empty: all. The rest needs another process
 
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -25,7 +25,7 @@ from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
-from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_overrides
+from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_types
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.sinks import EventStore
 from gcc.pipelines.scraping.outside import seed_credentials
@@ -164,7 +164,7 @@ class Stores:
 
 def refuse_what_is_not_here(settings: Settings) -> None:
     """Settings that name parts of a later release, or of none, refuse to start, rather than being passed over."""
-    refuse_unknown_overrides(settings)
+    refuse_unknown_types(settings)
     if settings.redis.url:
         raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
     if settings.objects.url and not settings.objects.url.startswith("file://"):

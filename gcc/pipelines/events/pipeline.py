@@ -81,7 +81,7 @@ class SinkPipeline:
         patience = Patience(self.board.actor("events/sinkers"), self.clock.rng)
         await _declare(self.exchange, patience)
         async with trio.open_nursery() as nursery:
-            for event_type in EVENT_TYPES:
+            for event_type in chosen(self.settings):
                 await nursery.start(self._sinker(event_type).run)
             task_status.started()
 
@@ -107,11 +107,22 @@ def limits(settings: Settings, event_type: EventType) -> BatchLimits:
     return BatchLimits(own.batch_rows, own.batch_age_s, own.batch_rows_max)
 
 
-def refuse_unknown_overrides(settings: Settings) -> None:
-    """ConfigError: an override is for an event type that does not exist."""
+def chosen(settings: Settings) -> list[EventType]:
+    """The event types that this process stores."""
+    names = settings.sinker.event_types
+    return [event_type for event_type in EVENT_TYPES if not names or event_type.name in names]
+
+
+def refuse_unknown_types(settings: Settings) -> None:
+    """ConfigError: the settings name an event type that does not exist."""
     names = [event_type.name for event_type in EVENT_TYPES]
-    if unknown := sorted(set(settings.sinker.overrides) - set(names)):
-        raise ConfigError(f"sinker.overrides.{unknown[0]} is no event type; known are {', '.join(names)}")
+    named = [
+        *(("sinker.overrides", name) for name in settings.sinker.overrides),
+        *(("sinker.event_types", name) for name in settings.sinker.event_types),
+    ]
+    for key, name in named:
+        if name not in names:
+            raise ConfigError(f"{key}: {name} is no event type; known are {', '.join(names)}")
 
 
 async def _declare(exchange: Exchange, patience: Patience) -> None:
