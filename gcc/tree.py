@@ -246,7 +246,7 @@ class Tree:
         """
         drain = self.roles[role] if role else self.drain
 
-        async def keep(task_status: trio.TaskStatus[None]) -> None:
+        async def keep(stands: Callable[[], None]) -> None:
             keeper = Supervisor(
                 child.name,
                 [child],
@@ -259,7 +259,7 @@ class Tree:
 
             def started() -> None:
                 log.info("started", part=child.name, seconds=round(trio.current_time() - began, 2))
-                task_status.started()
+                stands()
 
             try:
                 with intake_open(drain.over):
@@ -270,10 +270,16 @@ class Tree:
                 self.drain.request(f"{child.name} keeps failing")
 
         async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            await keep(task_status)
+            def stands() -> None:
+                nonlocal task_status
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED  # once is enough
+
+            await keep(stands)
             while role and drain.requested.is_set() and not self.drain.draining:
+                stands()  # drained as it started: those after it need not wait until it is resumed
                 await self._reopened[role].wait()
-                await keep(trio.TASK_STATUS_IGNORED)
+                await keep(stands)
 
         return run
 

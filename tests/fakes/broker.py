@@ -19,6 +19,7 @@ from tests.fakes.database import matches
 
 NO_ROUTE = 312
 PREFETCHED_MAX = 10_000
+SLOW_S = 5.0
 
 Told = Callable[[str, str, rabbitmq.Message], None]
 
@@ -31,11 +32,16 @@ class Faults:
     lose_publish: float = 0.0  # the connection drops before any of a publication arrived ...
     lose_confirm: float = 0.0  # ... or after: it is in the queues, and nobody is told
     refuse: float = 0.0  # of messages: nacked
+    slow: float = 0.0  # of publications: the answer takes up to SLOW_S
     away: bool = False  # nobody is let in
     block: bool = False  # publishers are blocked: a memory alarm
 
     def strikes(self, share: float) -> bool:
         return share > 0 and self.rng.random() < share
+
+    def heal(self) -> None:
+        self.lose_publish = self.lose_confirm = self.refuse = self.slow = 0.0
+        self.away = self.block = False
 
 
 @dataclass(eq=False, slots=True)
@@ -230,7 +236,8 @@ class FakeChannel:
                 returned[index] = rabbitmq.Returned(NO_ROUTE, "NO_ROUTE")
             else:
                 self.broker.store(message, queues)
-        await trio.lowlevel.checkpoint()  # cancelled: it is there, and nobody is told
+        await trio.sleep(faults.rng.uniform(0, SLOW_S) if faults.strikes(faults.slow) else 0)
+        # cancelled by now: it is there, and nobody is told
         if faults.strikes(faults.lose_confirm):
             self.connection.drop(rabbitmq.ConnectionClosed(None, "simulated: lost before it was confirmed"))
         if self.closed:

@@ -10,7 +10,7 @@ from tests.fakes.fetcher import Reply
 from tests.simulation.mix import Mix
 from tests.simulation.world import answer_of
 
-DEPENDENCIES = ("database", "store", "graphapi", "ytapi")
+DEPENDENCIES = ("database", "store", "graphapi", "ytapi", "broker")
 RETRY_AFTER_S = 2
 SLOW_PACKETS = 0.1
 

@@ -8,20 +8,26 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
+from gcc.channels import rabbitmq
 from gcc.channels.memory import Signal
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
 from gcc.clock import VirtualClock
 from gcc.config import Role, Settings
 from gcc.errors import Transient
 from gcc.parts import Parts
 from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.events.pipeline import RELAY_LEADER
+from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.scraping.table import limits
 from gcc.sources.http import Request
 from gcc.sources.limits import InProcessLimiter
 from gcc.supervisor.supervisor import Child
 from gcc.tree import Run, Tree
+from tests.fakes.broker import FakeBroker, FakeConnection
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Connection, Database
@@ -30,6 +36,8 @@ from tests.fakes.exchange import FakeExchange
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.fetcher import FakeFetcher, Reply
 from tests.fakes.jobs import FakeJobs
+from tests.fakes.leadership import FakeLeadership
+from tests.fakes.outbox import FakeOutbox
 from tests.fakes.referrals import FakeReferrals
 from tests.simulation.faults import Bug, Faults
 from tests.simulation.ledger import Ledger
@@ -51,6 +59,8 @@ class Ground:
     store: FakeEventStore
     credentials: FakeCredentials
     controls: FakeControls
+    leadership: FakeLeadership
+    broker: FakeBroker | None  # None: the queues are in the database
 
 
 class JumpingClock(VirtualClock):
@@ -83,9 +93,11 @@ class Life:
             lost_max=LOST_MAX,
             outbox_written=written,
         )
+        self._links: list[FakeConnection] = []
+        rabbitmq = self._rabbitmq(ground.broker, written) if ground.broker else None
         parts = Parts(
             jobs=self.jobs,
-            exchange=FakeExchange(self.connection, written, poll_s=POLL_S, faults=ground.deliveries),
+            exchange=rabbitmq or FakeExchange(self.connection, written, poll_s=POLL_S, faults=ground.deliveries),
             events=self,
             dead_letters=FakeDeadLetters(self.connection),
             referrals=FakeReferrals(self.connection),
@@ -93,8 +105,33 @@ class Life:
             controls=ground.controls,
             limiter=InProcessLimiter(self._limits),
             fetcher=self._fetcher,
+            broker=rabbitmq.connected if rabbitmq else None,
+            leadership=LifeLeadership(self.connection, ground.leadership) if rabbitmq else None,
         )
         self.tree = FragileTree(ground.settings, self.clock, parts, ground.ledger)
+
+    def _rabbitmq(self, broker: FakeBroker, written: Signal) -> RabbitMQExchange:
+        """The real exchange, on connections that end with this process."""
+
+        @asynccontextmanager
+        async def connect(url: str, **more: Any) -> AsyncIterator[FakeConnection]:
+            if self._dead:
+                raise rabbitmq.ConnectionClosed(None, "the process was killed")
+            async with broker.connect(url, **more) as link:
+                self._links.append(link)
+                yield link
+
+        return RabbitMQExchange(
+            "amqp://broker",
+            FakeOutbox(self.connection, self._ground.leadership, RELAY_LEADER),
+            FakeDeadLetters(self.connection),
+            self.clock,
+            written,
+            Topology(EXCHANGES),
+            held_bytes_max=self._ground.settings.exchange.held_bytes_max,
+            connect=connect,  # type: ignore[arg-type]
+            poll_s=POLL_S,
+        )
 
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         """This process's way to the event store; see FakeEventStore."""
@@ -129,6 +166,8 @@ class Life:
         self._ground.ledger.say(f"process {self.number} is killed")
         self._dead = True
         self.connection.kill()
+        for link in self._links:
+            link.drop(rabbitmq.ConnectionClosed(None, "the process was killed"))
         self._scope.cancel()
 
     def stop(self) -> None:
@@ -149,6 +188,22 @@ class Life:
         self._ground.ledger.complain(
             f"process {self.number} drains since {trio.current_time() - began:.0f} s: {stages}"
         )
+
+
+class LifeLeadership:
+    """A process's way to the terms: none when it is dead."""
+
+    def __init__(self, connection: Connection, terms: FakeLeadership) -> None:
+        self._connection = connection
+        self._terms = terms
+
+    async def campaign(self, name: str, holder: str, *, ttl_s: float) -> int | None:
+        await self._connection.commit(lambda: None)
+        return await self._terms.campaign(name, holder, ttl_s=ttl_s)
+
+    async def resign(self, name: str, holder: str, term: int) -> None:
+        await self._connection.commit(lambda: None)
+        await self._terms.resign(name, holder, term)
 
 
 class FragileTree(Tree):

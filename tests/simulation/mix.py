@@ -24,6 +24,11 @@ class Mix:
     reorder: bool
     lose_wakeups: float
     lease_ends_every_s: float  # a lease is over although its holder lives
+    # the broker, where there is one: else the queues are in the database
+    rabbitmq: bool
+    broker_loses: float  # a publication, or its confirm, with the connection
+    broker_refuses: float
+    broker_slow: float
     # the event store
     store_s: float
     store_fails: float
@@ -64,6 +69,10 @@ class Mix:
             reorder=rng.random() < 0.3,
             lose_wakeups=share(0.5),
             lease_ends_every_s=every(30, 300),
+            rabbitmq=rng.random() < 0.4,
+            broker_loses=share(0.05),
+            broker_refuses=share(0.05),
+            broker_slow=share(0.3),
             store_s=rng.choice((0.05, 0.5, 5.0)),
             store_fails=share(0.4),
             store_answer_lost=share(0.2),

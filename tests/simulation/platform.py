@@ -15,6 +15,9 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
+from gcc.channels import rabbitmq
+from gcc.channels.message import Frame, Route
+from gcc.channels.rabbitmq_messages import EVENTS, FRAME
 from gcc.clock import VirtualClock
 from gcc.config import Settings
 from gcc.errors import Permanent, Transient
@@ -23,11 +26,14 @@ from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
 from gcc.stores.controls import CONCURRENCY, PAUSE, Action
 from gcc.stores.jobs import FINAL, JobFilter, JobStatus, NewJob
 from gcc.supervisor.lifecycle import State
+from tests.fakes.broker import FakeBroker
+from tests.fakes.broker import Faults as BrokerFaults
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
-from tests.fakes.database import Database
+from tests.fakes.database import Database, QueueRow
 from tests.fakes.event_store import FakeEventStore
 from tests.fakes.exchange import Faults as Deliveries
+from tests.fakes.leadership import FakeLeadership
 from tests.simulation.faults import DEPENDENCIES, Bug, Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.life import Ground, Life, Saboteur
@@ -39,9 +45,10 @@ LOOK_S = 30.0
 SETTLED_S = 120.0  # longer than any poll, backoff or open breaker
 LEASE_S = 15.0  # shorter than a slow attempt: the heartbeat matters
 ROLES = ("scraper", "relay", "sinker")
+EMITTED = ("profile_log", "post_log", "scrape_request_log", "trace_log")
 PAUSABLE = (
     *(f"scraping/scraper {flow}" for flow in FLOWS),
-    *(f"events/sinker {event_type.name}" for event_type in EVENT_TYPES),
+    *(f"events/sinker {name}" for name in EMITTED),
     "events/relay",
     "scraping/maintenance",
 )
@@ -97,8 +104,9 @@ class Simulation:
             lose_wakeup=self.mix.lose_wakeups,
         )
         self.ground = Ground(
-            _settings(self.mix), faults, deliveries, ledger, database, store, FakeCredentials(clock), controls
-        )
+            _settings(self.mix), faults, deliveries, ledger, database, store, FakeCredentials(clock), controls,
+            FakeLeadership(), self._broker(rng) if self.mix.rabbitmq else None,
+        )  # fmt: skip
         self.ledger = ledger
         self.database = database
         self.saboteur = Saboteur()
@@ -106,6 +114,19 @@ class Simulation:
         self._lives: list[Life] = []  # that run now
         self._born = 0
         self._asked: list[uuid.UUID] = []
+
+    def _broker(self, rng: random.Random) -> FakeBroker:
+        """The broker; its messages are counted as the queues' rows are."""
+        loses = self.mix.broker_loses
+        faults = BrokerFaults(rng, loses, loses, refuse=self.mix.broker_refuses, slow=self.mix.broker_slow)
+
+        def told(what: str, queue: str, message: rabbitmq.Message) -> None:
+            headers = message.properties.headers or {}
+            route = Route(message.exchange, message.key)
+            frame = Frame(uuid.UUID(headers[FRAME]), route, headers[EVENTS], message.body)
+            self.ledger.changed(what, QueueRow(0, queue, frame, self._clock.now()))
+
+        return FakeBroker(faults, told)
 
     async def run(self) -> Outcome:
         self.ledger.say(f"mix {self.mix}")
@@ -161,14 +182,17 @@ class Simulation:
         deliveries = ground.deliveries
         deliveries.duplicate = deliveries.delay = deliveries.reorder = deliveries.lose_wakeup = 0.0
         ground.controls.overrides.clear()
+        if ground.broker:
+            ground.broker.faults.heal()
         for life in list(self._lives):
             if not self.mix.survive or life.tree.drain.draining:
                 self._lives.remove(life)
                 life.kill()
         for life in self._lives:
             for role, drain in life.tree.roles.items():
-                if drain.draining:
-                    await drain.over.begun.wait()
+                while drain.state == "draining" and not life.tree.ended.is_set():  # noqa: ASYNC110 - virtual time
+                    await trio.sleep(1.0)
+                if drain.state == "drained" and not life.tree.ended.is_set():
                     life.tree.resume(role)
         self.ledger.healed()
 
@@ -207,8 +231,9 @@ class Simulation:
             return
         if self.database.leased:
             self.ledger.complain(f"{len(self.database.leased)} jobs are leased after a drain")
-        if held := sum(line.held for line in self.database.lines.values()):
-            self.ledger.complain(f"{held} events are leased after a drain")
+        held = sum(line.held for line in self.database.lines.values())
+        if held or (self.ground.broker and self.ground.broker.held()):
+            self.ledger.complain(f"{held} events, or messages of the broker, are held after a drain")
         if self.database.outbox:
             self.ledger.complain(f"{len(self.database.outbox)} frames are in the outbox after a drain")
 
@@ -310,9 +335,17 @@ class Simulation:
         """A dependency is gone, and comes back."""
         gone = self._rng.choice(DEPENDENCIES)
         self.ledger.say(f"{gone} is away")
+        broker = self.ground.broker
+        if gone == "broker" and broker:
+            broker.faults.block = self._rng.random() < 0.3
+            broker.faults.away = not broker.faults.block
+            if broker.faults.away:
+                broker.restart()
         self.ground.faults.away.add(gone)
         await trio.sleep(self._rng.expovariate(1 / self.mix.outage_s))
         self.ground.faults.away.discard(gone)
+        if broker:
+            broker.faults.away = broker.faults.block = False
 
     async def _interfere(self) -> None:
         """What people do."""
@@ -395,11 +428,13 @@ class Simulation:
             await self.ground.credentials.put("ytapi", f"y{number}", {"token": f"world-yt-{number}"})
 
     def _idle(self) -> bool:
-        return not (self.database.unfinished or self.database.outbox or self.database.queues)
+        waiting = self.ground.broker.messages() if self.ground.broker else len(self.database.queues)
+        return not (self.database.unfinished or self.database.outbox or waiting)
 
     def _left(self) -> str:
         states = Counter(row.job.status.value for row in self.database.jobs.values())
-        return f"{dict(states)}, {len(self.database.outbox)} in the outbox, {len(self.database.queues)} in queues"
+        waiting = self.ground.broker.messages() if self.ground.broker else len(self.database.queues)
+        return f"{dict(states)}, {len(self.database.outbox)} in the outbox, {waiting} in queues"
 
     # the end
 
@@ -428,7 +463,7 @@ def _settings(mix: Mix) -> Settings:
             "roles": ROLES,
             "grace_s": GRACE_S,
             "scraper": {"lease_s": LEASE_S, "poll_s": 30, "concurrency": dict.fromkeys(FLOWS, mix.concurrency)},
-            "sinker": {"batch_rows": mix.batch_rows},
+            "sinker": {"batch_rows": mix.batch_rows, "event_types": EMITTED},  # nobody sends the others
             "sources": {
                 "graphapi": {**limit, "base_url": "http://world/graph"},
                 "ytapi": {**limit, "base_url": "http://world/youtube/v3"},
