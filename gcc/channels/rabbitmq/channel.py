@@ -134,13 +134,18 @@ class Channel:
     async def publish(self, messages: Sequence[Message], *, mandatory: bool = True) -> Outcome:
         """Send `messages` in one write and return when the broker has settled every one of them.
 
-        Waits for its turn, for room in the confirm window, and while the broker blocks publishers; for how long
-        is the caller's to bound. ValueError before anything of a window's worth is sent for what AMQP cannot
-        carry. ChannelClosed or ConnectionClosed, or cancelled: each message may or may not be stored.
+        Waits for its turn, for room in the confirm window, and while the broker blocks publishers; for how long is
+        the caller's to bound. A batch larger than the window is sent in as many writes as the window needs.
+        ValueError for what AMQP cannot carry: nothing of that write is sent. After ChannelClosed, ConnectionClosed
+        or a cancellation each message may or may not be stored. `messages` must not change meanwhile.
         """
         confirms = self._confirms
         if confirms is None:
             raise RuntimeError("select_confirms() must come before publish()")
+        self._check_open()
+        if not messages:
+            await trio.lowlevel.checkpoint()
+            return Outcome()
         async with self._publishing:
             batch = confirms.begin(messages)
             for piece in confirms.pieces(messages):
@@ -148,8 +153,7 @@ class Channel:
                 await self._wait_for_room(confirms, piece)
                 self._connection.append(data)
                 confirms.sent(batch, piece)
-        if messages:
-            await batch.settled.wait()
+        await batch.settled.wait()
         if batch.error is not None:
             raise fresh(batch.error)
         return batch.outcome()

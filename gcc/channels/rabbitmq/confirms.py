@@ -104,20 +104,14 @@ class Confirms:
         of publishing. Raises ProtocolError when nothing matches: it would count as stored otherwise.
         """
         message_id = Properties.unpack(returned.packed_properties).message_id
-        for tag in [tag for tag in self._unsettled if tag > self._last_returned] + list(self._unsettled):
-            batch = self._unsettled[tag]
-            index = tag - batch.first
-            message = batch.messages[index]
-            if (
-                index not in batch.returned
-                and (message.exchange, message.key) == (returned.exchange, returned.key)
-                and message.properties.message_id == message_id
-                and message.body == returned.body
-            ):
-                batch.returned[index] = Returned(returned.code, returned.text)
-                self._last_returned = tag
-                return
-        raise ProtocolError(f"the broker returned a message for {returned.exchange!r} {returned.key!r} not sent here")
+        for after in (self._last_returned, 0):
+            for tag, batch in self._unsettled.items():
+                index = tag - batch.first
+                if tag > after and index not in batch.returned and _same(batch.messages[index], returned, message_id):
+                    batch.returned[index] = Returned(returned.code, returned.text)
+                    self._last_returned = tag
+                    return
+        raise ProtocolError(f"a message for {returned.exchange!r} {returned.key!r} came back that was not sent")
 
     def fail(self, error: AmqpError) -> None:
         """Nothing more will be settled: everyone who waits gets `error`."""
@@ -130,3 +124,12 @@ class Confirms:
 
 def _bytes(messages: Sequence[Message]) -> int:
     return sum(len(message.body) for message in messages)
+
+
+def _same(message: Message, returned: ReturnedMessage, message_id: str | None) -> bool:
+    return (
+        message.key == returned.key
+        and message.exchange == returned.exchange
+        and message.properties.message_id == message_id
+        and message.body == returned.body
+    )

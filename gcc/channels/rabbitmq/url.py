@@ -2,8 +2,8 @@
 
 Parts are percent-decoded. What is absent gets a default: guest, guest, localhost, 5672 (5671 with TLS), vhost "/".
 A path that is there but empty (`amqp://host/`) names the vhost "": write `amqp://host` or `amqp://host/%2F` for "/".
-Of the query, `cacertfile`, `certfile`, `keyfile`, `verify` (verify_peer, verify_none) and
-`server_name_indication` are understood; anything else is refused, never ignored.
+Of the query, `cacertfile`, `certfile`, `keyfile` and `verify` (verify_peer, verify_none) are understood; anything
+else is refused, never ignored.
 """
 
 import ssl
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .errors import UrlError
 
-_PARAMETERS = ("cacertfile", "certfile", "keyfile", "verify", "server_name_indication")
+_PARAMETERS = ("cacertfile", "certfile", "keyfile", "verify")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,6 @@ class Url:
     vhost: str
     tls: bool
     parameters: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def server_name(self) -> str:
-        return self.parameters.get("server_name_indication", self.host)
 
     def tls_context(self) -> ssl.SSLContext:
         """Verifies the broker's certificate and name unless `verify=verify_none`. UrlError for unusable files."""
@@ -91,7 +87,10 @@ def _vhost(path: str) -> str:
         raise UrlError("the URL's path has more than one part; write %2F for a '/' inside a vhost's name")
     if "@" in path:
         raise UrlError("the URL's path has an '@'; write %40 in a vhost's name, %2F for a '/' in a password")
-    return _decoded(path[1:])
+    vhost = _decoded(path[1:])
+    if len(vhost.encode()) > 127:
+        raise UrlError("the URL's vhost is longer than 127 bytes")
+    return vhost
 
 
 def _parameters(query: str, tls: bool) -> dict[str, str]:
