@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -44,6 +45,11 @@ def rabbitmq() -> str:
 
     trio.run(clean)
     return url
+
+
+@pytest.fixture
+def rabbitmq_node() -> None:
+    pytest.skip("needs a broker that may be killed")
 
 
 @pytest.fixture
@@ -493,6 +499,50 @@ async def test_an_idle_connection_is_kept_by_heartbeats(rabbitmq: str) -> None:
         async with connection.channel() as channel:
             await channel.declare_queue("q")
         assert connection.closed is None
+
+
+async def test_publishers_wait_out_a_memory_alarm(rabbitmq: str, rabbitmq_node: Any) -> None:
+    async with connect(rabbitmq) as connection, connect(rabbitmq) as consuming:
+        async with connection.channel() as channel, consuming.channel() as other, trio.open_nursery() as nursery:
+            await channel.select_confirms()
+            await channel.declare_queue("q")
+            await channel.publish(to_q(b"before"))
+            (before,) = await take(other, 1)
+            await rabbitmq_node.set_memory_alarm(True)
+            settled = trio.Event()
+
+            async def publish() -> None:
+                await channel.publish(to_q(b"first"))  # what tells the broker that this connection publishes
+                await channel.publish(to_q(b"second"))
+                settled.set()
+
+            nursery.start_soon(publish)
+            with trio.fail_after(WAIT_S):
+                while connection.blocked is None:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+            assert "memory" in connection.blocked and not settled.is_set()
+            other.ack(before.tag)  # a connection that only consumes goes on
+            await ready(consuming, "q", 0)
+            await rabbitmq_node.set_memory_alarm(False)
+            with trio.fail_after(WAIT_S):
+                await settled.wait()
+            assert connection.blocked is None
+
+
+async def test_a_killed_broker_and_its_return(rabbitmq: str, rabbitmq_node: Any) -> None:
+    async with connect(rabbitmq) as connection, connection.channel() as channel:
+        await channel.select_confirms()
+        await channel.declare_queue("q")
+        await channel.publish(to_q(b"kept"))
+        rabbitmq_node.kill()
+        with trio.fail_after(WAIT_S):
+            await connection.wait_closed()
+    with pytest.raises(ConnectionClosed):
+        async with connect(rabbitmq):
+            pass
+    await rabbitmq_node.start()
+    async with connect(rabbitmq) as connection, connection.channel() as channel:
+        assert [d.body for d in await take(channel, 1)] == [b"kept"]
 
 
 @pytest.fixture(scope="module")

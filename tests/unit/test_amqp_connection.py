@@ -248,6 +248,53 @@ async def test_a_cancelled_consume_is_undone_but_never_before_its_answer(
         assert (await far.expect(commands.Basic.Nack)).delivery_tag == 2
 
 
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_cancelled_cancel_of_a_consumer_ends_it_all_the_same(
+    far: Broker, autojump_clock: MockClock, asked: bool
+) -> None:
+    async with channel_open(far) as (_, channel):
+        async with trio.open_nursery() as nursery:
+
+            async def answer() -> None:
+                await far.expect(commands.Basic.Qos)
+                await far.say(1, commands.Basic.QosOk())
+                await far.expect(commands.Basic.Consume)
+                await far.say(1, commands.Basic.ConsumeOk("1.1"), *delivery(1))
+
+            nursery.start_soon(answer)
+            consumer = await channel.consume("q", prefetch=5)
+            await consumer.wait()
+        async with trio.open_nursery() as nursery:
+            if not asked:  # somebody else's method is under way
+                nursery.start_soon(channel.purge_queue, "q")
+                await far.expect(commands.Queue.Purge)
+            nursery.start_soon(consumer.cancel)
+            if asked:
+                await far.expect(commands.Basic.Cancel)
+            else:
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert (await far.expect(commands.Basic.Cancel)).nowait
+        assert (await far.expect(commands.Basic.Nack)).delivery_tag == 1
+        assert consumer.waiting == 0
+        with pytest.raises(ConsumerCancelled):
+            await consumer.wait()
+
+
+async def test_arguments_that_cannot_be_sent_leave_the_channel_as_it_was(
+    far: Broker, autojump_clock: MockClock
+) -> None:
+    async with channel_open(far) as (_, channel):
+        with pytest.raises((ValueError, TypeError)):
+            await channel.declare_queue("q", arguments={"x-what": object()})
+        with pytest.raises(ValueError):
+            await channel.consume("q" * 300, prefetch=1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.purge_queue, "q")
+            await far.expect(commands.Queue.Purge)
+            await far.say(1, commands.Queue.PurgeOk(0))
+
+
 async def test_an_answer_that_nobody_asked_for_is_a_protocol_error(far: Broker, autojump_clock: MockClock) -> None:
     async with channel_open(far) as (connection, channel):
         await far.say(1, commands.Queue.PurgeOk(1))
@@ -255,6 +302,7 @@ async def test_an_answer_that_nobody_asked_for_is_a_protocol_error(far: Broker, 
         assert isinstance(connection.closed, ProtocolError)
         with pytest.raises(ProtocolError, match="nobody asked for"):
             channel.ack(1)
+        assert await far.stream.receive_some() == b""  # the stream is closed, not left to idle
 
 
 # -- publishing

@@ -115,13 +115,14 @@ class Channel:
 
     async def _ask_next(self, request: base.Frame, reply: type[_Reply]) -> _Reply:
         """Needs `_calling`. Cancelled: the answer is awaited, and dropped, by whoever asks next."""
+        data = codec.method(self.number, request)  # what AMQP cannot carry is refused before an answer is owed
         with trio.move_on_after(RPC_S):
             if self._call is not None:
                 await self._call.done.wait()
             self._check_open()
             call = _Call(reply)
             self._call = call
-            self._send(request)
+            self._connection.append(data)
             await call.done.wait()
             self._check_open()
             assert call.answer is not None
@@ -136,8 +137,9 @@ class Channel:
 
         Waits for its turn, for room in the confirm window, and while the broker blocks publishers; for how long is
         the caller's to bound. A batch larger than the window is sent in as many writes as the window needs.
-        ValueError for what AMQP cannot carry: nothing of that write is sent. After ChannelClosed, ConnectionClosed
-        or a cancellation each message may or may not be stored. `messages` must not change meanwhile.
+        Raises RuntimeError without confirms; ValueError for what AMQP cannot carry (nothing of that write is sent).
+        After ChannelClosed, ConnectionClosed or a cancellation each message may or may not be stored. `messages`
+        must not change meanwhile.
         """
         confirms = self._confirms
         if confirms is None:
@@ -173,13 +175,13 @@ class Channel:
         """
         if not 0 < prefetch < 65536:
             raise ValueError(f"prefetch {prefetch} is not between 1 and 65535; 0 would be without bound")
+        self._consumers_made += 1
+        consumer = Consumer(self, f"{self.number}.{self._consumers_made}")
+        request = commands.Basic.Consume(queue=queue, consumer_tag=consumer.tag)
         async with self._calling:
             await self._ask_next(commands.Basic.Qos(prefetch_count=prefetch), commands.Basic.QosOk)
-            self._consumers_made += 1
-            consumer = Consumer(self, f"{self.number}.{self._consumers_made}")
             self._consumers[consumer.tag] = consumer  # before the answer: deliveries may come with it
             try:
-                request = commands.Basic.Consume(queue=queue, consumer_tag=consumer.tag)
                 await self._ask_next(request, commands.Basic.ConsumeOk)
             except BaseException:
                 self._dismiss(consumer)
@@ -189,12 +191,16 @@ class Channel:
     def _dismiss(self, consumer: "Consumer") -> None:
         """Nobody will take from it: its deliveries go back, and it ends, but not before its consume-ok came:
         a basic.cancel that overtakes that crashes RabbitMQ's channel, and the connection with it."""
-        self._consumers.pop(consumer.tag, None)
+        self._end(consumer)
         if self.closed is None:
             if consumer.begun:
                 self._send(commands.Basic.Cancel(consumer_tag=consumer.tag, nowait=True))
             for delivery in consumer.take_nowait():
                 self.nack(delivery.tag)
+
+    def _end(self, consumer: "Consumer") -> None:
+        self._consumers.pop(consumer.tag, None)
+        consumer.fail(ConsumerCancelled("the consumer was cancelled by this side"))
 
     def _begin(self, tag: str) -> None:
         consumer = self._consumers.get(tag)
@@ -209,8 +215,10 @@ class Channel:
             return
         try:
             await self._ask(commands.Basic.Cancel(consumer_tag=consumer.tag), commands.Basic.CancelOk)
-        finally:
-            self._consumers.pop(consumer.tag, None)
+        except BaseException:
+            self._dismiss(consumer)  # whether or not it was asked for: asking twice does no harm
+            raise
+        self._end(consumer)
 
     def ack(self, tag: int, multiple: bool = False) -> None:
         """`multiple`: all deliveries of this channel up to `tag`. Appends and returns; never waits."""
@@ -349,11 +357,9 @@ class Consumer:
     async def cancel(self) -> list[Delivery]:
         """End it; what nobody took is the caller's to nack. Raises ChannelClosed or ConnectionClosed.
 
-        Cancelled: the end is under way; `take_nowait` has what came before, what comes later goes back by itself.
+        Cancelled: it ends all the same, and what nobody took goes back to the queue.
         """
         await self._channel.cancel(self)
-        self._error = self._error or ConsumerCancelled("the consumer was cancelled by this side")
-        self._changed.unpark_all()
         return self.take_nowait()
 
     def add(self, delivery: Delivery) -> None:
@@ -362,7 +368,7 @@ class Consumer:
 
     def fail(self, error: AmqpError, *, void: bool = False) -> None:
         """No more will come; with `void` the tags of what is buffered mean nothing any more."""
-        self._error = error
+        self._error = self._error if self._error is not None and not void else error
         if void:
             self._buffer.clear()
         self._changed.unpark_all()
