@@ -160,6 +160,39 @@ async def test_a_peer_that_speaks_something_else_is_refused(
             pass
 
 
+async def test_a_cancelled_handshake_leaves_nothing_open(far: Broker, autojump_clock: MockClock) -> None:
+    with trio.move_on_after(1) as scope:
+        async with connect("amqp://u:hush@host/v"):
+            pass
+    assert scope.cancelled_caught
+    await far.expect(header.ProtocolHeader)  # type: ignore[type-var]
+    assert await far.stream.receive_some() == b""
+
+
+@pytest.mark.parametrize("cut_after", ["header", "start", "tune", "open"])
+async def test_a_broker_that_hangs_up_in_the_handshake_is_a_closed_connection(
+    far: Broker, autojump_clock: MockClock, cut_after: str
+) -> None:
+    async def hang_up() -> None:
+        await far.expect(header.ProtocolHeader)  # type: ignore[type-var]
+        if cut_after != "header":
+            await far.say(0, commands.Connection.Start(server_properties={}, mechanisms="PLAIN"))
+            await far.expect(commands.Connection.StartOk)
+        if cut_after in ("tune", "open"):
+            await far.say(0, TUNE)
+        if cut_after == "open":
+            await far.expect(commands.Connection.TuneOk)
+            await far.expect(commands.Connection.Open)
+        await far.stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hang_up)
+        with pytest.raises(ConnectionClosed, match="host:5672") as caught:
+            async with connect("amqp://u:hush@host/v"):
+                pass
+    assert "hush" not in repr(caught.value)
+
+
 # -- heartbeats
 
 
