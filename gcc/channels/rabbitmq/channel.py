@@ -284,8 +284,11 @@ class Channel:
                 self.nack(event.tag)  # it was dismissed a moment ago
             else:
                 consumer.add(event)
-        elif isinstance(event, Confirm | ReturnedMessage):
-            self._settle(event)
+        elif isinstance(event, Confirm):
+            self._window().settle(event)
+            self._connection.changed.unpark_all()
+        elif isinstance(event, ReturnedMessage):
+            self._window().give_back(event)
         elif isinstance(event, commands.Basic.Cancel):
             cancelled = self._consumers.pop(event.consumer_tag or "", None)
             if cancelled is not None:
@@ -293,14 +296,10 @@ class Channel:
         else:
             self._answer(event)
 
-    def _settle(self, event: Confirm | ReturnedMessage) -> None:
+    def _window(self) -> Confirms:
         if self._confirms is None:
             raise ProtocolError(f"a confirm on channel {self.number}, which did not ask for any")
-        if isinstance(event, Confirm):
-            self._confirms.settle(event)
-            self._connection.changed.unpark_all()
-        else:
-            self._confirms.give_back(event)
+        return self._confirms
 
     def _answer(self, event: base.Frame) -> None:
         call = self._call
@@ -368,7 +367,7 @@ class Consumer:
 
     def fail(self, error: AmqpError, *, void: bool = False) -> None:
         """No more will come; with `void` the tags of what is buffered mean nothing any more."""
-        self._error = self._error if self._error is not None and not void else error
+        self._error = error
         if void:
             self._buffer.clear()
         self._changed.unpark_all()
