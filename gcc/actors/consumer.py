@@ -143,6 +143,8 @@ class Consumer:
             while room := await take_until(closing, room_is_made):
                 try:
                     deliveries = await self._exchange.take(self._queue, frames_max=PROBE_FRAMES if once else room)
+                    if not deliveries:
+                        await take_until(closing, partial(self._exchange.wait, self._queue))
                 except Transient as error:
                     await take_until(closing, partial(patience.wait_after, error))
                     continue
@@ -152,8 +154,6 @@ class Consumer:
                     self._events_waiting += delivery.frame.events
                 if once and deliveries:
                     return
-                if not deliveries:
-                    await take_until(closing, partial(self._exchange.wait, self._queue))
 
     def _room(self, send: trio.MemorySendChannel[Delivery]) -> int:
         """How many frames to take now, so that those that wait fill one batch after the one in hand, not more."""

@@ -18,6 +18,8 @@ from gcc.metrics import Metrics
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State
 
+LOOK_S = 1.0
+
 
 class Relay:
     def __init__(
@@ -57,9 +59,9 @@ class Relay:
                 if not self._gate.is_open:
                     return
                 last_look = self._stage.begun.is_set()
-                if (term := await self._term()) is None:
-                    return
                 try:
+                    if (term := await self._term()) is None:
+                        return
                     moved = await self._relay(term)
                 except Transient as error:
                     await self._patience.wait_after(error)
@@ -74,12 +76,18 @@ class Relay:
                     await take_until(self._stage, lambda: self._gate.while_open(self._exchange.wait_outbox))
 
     async def _term(self) -> int | None:
-        """The term under which to relay; None when the stage has begun and another process leads."""
+        """The term under which to relay; None when the stage has begun, another process leads, and nothing is left."""
         if self._leader is None:
             return 0
-        while (term := self._leader.term) is None and not self._stage.begun.is_set():
+        while (term := self._leader.term) is None:
             self._actor.state = State.WAITING
-            await take_until(self._stage, self._leader.elected)
+            if not self._stage.begun.is_set():
+                await take_until(self._stage, self._leader.elected)
+            elif await self._exchange.pending():  # the leader's to relay; ours, if that has gone
+                with trio.move_on_after(LOOK_S):
+                    await self._leader.elected()
+            else:
+                return None
             self._actor.state = State.RUNNING
         return term
 

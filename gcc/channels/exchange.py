@@ -38,6 +38,9 @@ class Exchange(Protocol):
         time: it fences what would be done by one that was deposed (Transient).
         """
 
+    async def pending(self) -> bool:
+        """Whether the outbox holds frames, for whoever relays."""
+
     async def wait_outbox(self) -> None:
         """Return when the outbox may hold frames: told by a producer, or a poll interval later."""
 

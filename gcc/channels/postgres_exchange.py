@@ -86,6 +86,10 @@ class PostgresExchange:
             await conn.execute(SQL["delete_outbox"], {"ids": [row[0] for row in rows]})
         return len(rows)
 
+    async def pending(self) -> bool:
+        async with self._pool.connection() as conn:
+            return await (await conn.execute(SQL["pending"])).fetchone() is not None
+
     async def wait_outbox(self) -> None:
         await self._outbox_written.wait(OUTBOX_POLL_S)
 

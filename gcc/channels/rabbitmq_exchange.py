@@ -36,7 +36,7 @@ RELAY_FRAMES_MAX = 500  # published and confirmed at once
 CONFIRMS_S = 30.0  # a broker that has not confirmed by then is taken for lost
 PREFETCH = 4000  # messages unacknowledged at once, for each queue
 POLL_S = 1.0  # how long a wait lasts while nothing comes
-REFUSED = Backoff(first_s=1.0, max_s=60.0)  # how long a route rests whose messages the broker did not take
+REFUSED = Backoff(first_s=0.5, max_s=5.0)  # how long a route rests whose messages the broker did not take
 NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED = 404, 403, 406, 530
 _TAG_BITS = 40  # a delivery's id is its channel's number and its tag
 
@@ -205,6 +205,9 @@ class RabbitMQExchange:
             now = trio.current_time()
             resting = [route for route, rest in self._resting.items() if rest.until > now]
             rows = await self._outbox.oldest(RELAY_FRAMES_MAX, without=resting)
+            if resting and not rows:
+                rest_s = min(self._resting[route].until for route in resting) - now
+                raise Transient(f"{self._place} refused messages of {resting[0]}", retry_after_s=rest_s)
             unroutable = [row for row in rows if not await self._exists(row.frame.route.exchange)]
             lost = {row.id for row in unroutable}
             sent = [row for row in rows if row.id not in lost]
@@ -257,6 +260,9 @@ class RabbitMQExchange:
             frame = row.frame
             reason = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
             await self._dead_letters.bury(UNROUTABLE, frame, body=frame.body, events=frame.events, reason=reason)
+
+    async def pending(self) -> bool:
+        return bool(await self._outbox.oldest(1, without=()))
 
     async def wait_outbox(self) -> None:
         await self._outbox_written.wait(self._poll_s)

@@ -186,6 +186,15 @@ async def test_a_frame_of_many_events_keeps_their_number(broker: Broker) -> None
     assert 0 <= delivery.age_s < WITHIN_S
 
 
+async def test_frames_are_pending_until_they_are_relayed(broker: Broker) -> None:
+    await broker.exchange.declare([Binding(A, "one")])
+    assert not await broker.exchange.pending()
+    await broker.publish([frame()])
+    assert await broker.exchange.pending()
+    await broker.relayed([])
+    assert not await broker.exchange.pending()
+
+
 async def test_an_empty_queue_gives_none_at_once(broker: Broker) -> None:
     await broker.exchange.declare([Binding(A, "one")])
     assert await broker.exchange.take("one", frames_max=1) == []

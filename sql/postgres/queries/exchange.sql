@@ -50,6 +50,9 @@ where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[]
 order by id
 limit {limit};
 
+-- name: pending
+select 1 from outbox limit 1;
+
 -- name: delete_outbox
 delete from outbox where id = any(%(ids)s::bigint[]);
 
