@@ -1,6 +1,5 @@
 """The AMQP client against a real broker: what is stored, returned, refused, cancelled and lost."""
 
-import os
 import shutil
 import ssl
 import subprocess
@@ -29,27 +28,6 @@ from gcc.channels.rabbitmq import (
 
 PERSISTENT = Properties(delivery_mode=2)
 WAIT_S = 20.0
-
-
-@pytest.fixture
-def rabbitmq() -> str:
-    url = os.environ.get("GCC_TEST_RABBITMQ_URL", "")
-    if not url:
-        pytest.skip("GCC_TEST_RABBITMQ_URL names no broker")
-
-    async def clean() -> None:
-        async with connect(url) as connection:
-            for name in ("q", "dead"):
-                async with connection.channel() as channel:
-                    await channel.delete_queue(name)
-
-    trio.run(clean)
-    return url
-
-
-@pytest.fixture
-def rabbitmq_node() -> None:
-    pytest.skip("needs a broker that may be killed")
 
 
 @pytest.fixture
