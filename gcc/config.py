@@ -8,6 +8,7 @@ Read once; what changes while running is a row in PostgreSQL, never this.
 import ipaddress
 import json
 import os
+import re
 import tomllib
 import zoneinfo
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,9 @@ def _a_zone(name: str) -> str:
     return name
 
 
+OBJECTS_URL = re.compile(r"file://(?P<folder>/.*)|s3://(?P<bucket>[a-z0-9][a-z0-9.-]+[a-z0-9])(/(?P<prefix>[^?#]*))?")
+
+Key = Annotated[str, Field(coerce_numbers_to_str=True)]  # JSON would take one of digits alone for a number
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 = any free port
 ZoneName = Annotated[str, AfterValidator(_a_zone)]
 
@@ -107,7 +111,21 @@ class Redis(Section):
 
 
 class Objects(Section):
-    url: str = ""  # file:///path or s3://bucket; empty: DATA/objects
+    url: str = ""  # file:///path or s3://bucket[/prefix]; empty: DATA/objects
+    endpoint_url: str = ""  # http(s)://host:port of an S3 that is not Amazon's
+    region: str = ""  # empty: what the AWS SDK reads (AWS_REGION, ~/.aws/config)
+    access_key: Key = ""  # GCC_OBJECTS__ACCESS_KEY, never in a file; empty: what the AWS SDK reads
+    secret_key: Key = ""  # GCC_OBJECTS__SECRET_KEY, likewise
+
+    @pydantic.model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.url and not OBJECTS_URL.fullmatch(self.url):
+            raise ValueError("url must be file:///path or s3://bucket/prefix, without user, port or query")
+        if self.endpoint_url and not re.fullmatch(r"https?://[^/@?#\s]+/?", self.endpoint_url):
+            raise ValueError("endpoint_url must be http://host:port or https://host:port")
+        if bool(self.access_key) != bool(self.secret_key):
+            raise ValueError("access_key and secret_key belong together; set both or neither")
+        return self
 
 
 class SinkerOverride(Section):
@@ -326,6 +344,9 @@ def _refuse_secrets(values: dict[str, Any], origin: str) -> None:
         url = section.get("url")
         if isinstance(url, str) and "://" in url and urlsplit(url).password:
             raise ConfigError(f"{origin}: {key}.url holds a password; put it into GCC_{key.upper()}__URL instead")
+    for key in ("access_key", "secret_key"):
+        if sections.get("objects", {}).get(key):
+            raise ConfigError(f"{origin}: objects.{key} is secret; put it into GCC_OBJECTS__{key.upper()} instead")
     sources = sections.get("sources", {})
     for name, source in sources.items():
         if isinstance(source, dict) and source.get("tokens"):
@@ -346,6 +367,6 @@ def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {key!r}{where}; remove it or mend its name{more}"
     message = first["msg"].removeprefix("Value error, ")
-    secret = "url" in key or "token" in key
+    secret = any(word in key for word in ("url", "token", "_key"))
     got = "" if secret or isinstance(first["input"], dict) else f", got {first['input']!r}"
     return f"setting {key!r}{where}: {message}{got}{more}" if key else f"settings{where}: {message}{more}"

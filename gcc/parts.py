@@ -21,7 +21,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
 from gcc.clock import Clock
-from gcc.config import Settings
+from gcc.config import OBJECTS_URL, Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
@@ -41,11 +41,12 @@ from gcc.stores.jobs import Jobs
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.notifications import Notifications
-from gcc.stores.objects import FolderObjects
+from gcc.stores.objects import FolderObjects, Objects
 from gcc.stores.outbox import Outbox, PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
 from gcc.stores.referrals import PostgresReferrals, Referrals
+from gcc.stores.s3_objects import S3Objects
 from gcc.stores.statements import SQL as SQL_FOLDER
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
@@ -167,10 +168,6 @@ def refuse_what_is_not_here(settings: Settings) -> None:
     refuse_unknown_types(settings)
     if settings.redis.url:
         raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
-    if settings.objects.url and not settings.objects.url.startswith("file://"):
-        raise ConfigError(
-            f"objects.url: this release stores in a folder, not in {settings.objects.url!r}; use file:///"
-        )
 
 
 def open_clickhouse(settings: Settings) -> ClickHouse:
@@ -195,9 +192,21 @@ def open_rabbitmq(
     )
 
 
-def open_objects(settings: Settings) -> FolderObjects:
-    url = settings.objects.url
-    return FolderObjects(Path(url.removeprefix("file://")) if url else settings.data_dir / "objects")
+def open_objects(settings: Settings) -> Objects:
+    chosen = settings.objects
+    place = OBJECTS_URL.fullmatch(chosen.url)
+    if place is None:
+        return FolderObjects(settings.data_dir / "objects")
+    if place["folder"]:
+        return FolderObjects(Path(place["folder"]))
+    return S3Objects(
+        place["bucket"],
+        place["prefix"] or "",
+        endpoint_url=chosen.endpoint_url,
+        region=chosen.region,
+        access_key=chosen.access_key,
+        secret_key=chosen.secret_key,
+    )
 
 
 def make_folder(folder: Path) -> None:

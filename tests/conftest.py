@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fixtures_clickhouse",
     "tests.fixtures_rabbitmq",
     "tests.fixtures_redis",
+    "tests.fixtures_s3",
 ]

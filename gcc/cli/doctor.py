@@ -120,7 +120,7 @@ async def _stores(
         return await checkup.clickhouse(target, clock, running=running, sql=sql / "clickhouse", deadline_s=deadline_s)
 
     findings: list[Finding] = []
-    if settings.data_dir.is_dir():
+    if settings.objects.url.startswith("s3:") or settings.data_dir.is_dir():  # else: nothing is made before a start
         probe = partial(checkup.objects, open_objects(settings), f"doctor-{clock.new_id()}")
         findings += await within(deadline_s, "objects", probe)
     if settings.postgres.url != "embedded":
@@ -287,7 +287,7 @@ def _holders(number: int) -> Iterator[tuple[int, str]]:
 def _secrets(settings: Settings) -> set[str]:
     """What must not be printed, in every form in which an error may repeat it."""
     urls = [getattr(settings, part).url for part in ("postgres", "clickhouse", "exchange", "redis", "objects")]
-    passwords = []
+    passwords = [settings.objects.access_key, settings.objects.secret_key]
     for url in urls:
         with suppress(ValueError):
             passwords.append(urlsplit(url).password or "")

@@ -9,7 +9,7 @@ disk and the like.
 import errno
 import itertools
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, ParamSpec, Protocol, TypeVar
@@ -50,9 +50,14 @@ class Objects(Protocol):
         ...
 
 
+def allowed(key: str) -> bool:
+    """False when it could leave the store, hide in it, or name nothing."""
+    return "\0" not in key and all(part and not part.startswith(".") for part in key.split("/"))
+
+
 def checked(key: str) -> str:
-    """The key itself. Permanent when it could leave the store, hide in it, or name nothing."""
-    if "\0" in key or any(not part or part.startswith(".") for part in key.split("/")):
+    """The key itself. Permanent when it is not allowed."""
+    if not allowed(key):
         raise Permanent(f"object key {key[:200]!r} is not allowed: parts joined by '/', not empty, no leading dot")
     return key
 
@@ -76,7 +81,7 @@ class FolderObjects:
                 stack.push_async_callback(aclose)
             file = await _in_thread(key, _create, path.parent)
             try:
-                async for chunk in _pieces(data):
+                async for chunk in pieces(data):
                     size += await _in_thread(key, file.write, chunk)
                 await _in_thread(key, _commit, file, path, self._fsync)
             except BaseException:
@@ -119,7 +124,8 @@ async def _in_thread(key: str, work: Callable[P, T], *args: P.args, **kwargs: P.
         raise Transient(f"object {key[:200]}: {error.strerror}") from error
 
 
-async def _pieces(data: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def pieces(data: bytes | AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Bytes in chunks of CHUNK_BYTES; what comes in chunks, as it comes."""
     if isinstance(data, bytes):
         for start in range(0, len(data), CHUNK_BYTES):
             yield data[start : start + CHUNK_BYTES]

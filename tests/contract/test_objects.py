@@ -1,4 +1,4 @@
-"""The objects port: a folder, and the fake of the simulations, under the same tests."""
+"""The objects port: a folder, a bucket (of moto's server), and the fake of the simulations, under the same tests."""
 
 import errno
 from collections.abc import AsyncIterator
@@ -13,10 +13,13 @@ from gcc.stores.objects import CHUNK_BYTES, FolderObjects, Objects
 from tests.fakes.objects import MemoryObjects
 
 
-@pytest.fixture(params=["folder", "folder with fsync", "memory"])
+@pytest.fixture(params=["folder", "folder with fsync", "s3", "memory"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     if request.param == "memory":
         return MemoryObjects()
+    if request.param == "s3":
+        found: Objects = request.getfixturevalue("s3_objects")
+        return found
     return FolderObjects(tmp_path / "objects", fsync="fsync" in request.param)
 
 

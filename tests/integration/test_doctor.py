@@ -33,6 +33,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.statements import SQL
 from tests.fakes.objects import MemoryObjects
 from tests.process import CONFIG, command, platform
+from tests.services.s3 import S3Node
 
 SMALL = ("world.creators=3", "world.history_days=0")
 DEADLINE_S = 0.5
@@ -344,6 +345,18 @@ async def test_objects_that_cannot_be_put(tmp_path: Path) -> None:
     (tmp_path / "objects").touch()  # a file where the folder is due
     found = await examined(tmp_path, deadline_s=20)
     assert unwell(found) == {"objects": "fail"}
+
+
+async def test_objects_in_a_bucket(tmp_path: Path, s3_server: S3Node, s3_bucket: str) -> None:
+    keys = {"access_key": "AKIAHUNTER2", "secret_key": "hunter33"}
+    reached = {"endpoint_url": s3_server.url, "region": "us-east-1", **keys}
+    found = await examined(tmp_path, settings={"objects": {"url": f"s3://{s3_bucket}", **reached}}, deadline_s=20)
+    assert found["objects"].state == "ok"
+    found = await examined(tmp_path, settings={"objects": {"url": "s3://no-such-bucket", **reached}}, deadline_s=20)
+    assert unwell(found) == {"objects": "fail"}
+    assert "bucket no-such-bucket does not exist; create it, or mend objects.url" in found["objects"].found
+    secrets = doctor._secrets(Settings.model_validate({"objects": keys}))
+    assert doctor._without(secrets, Finding("x", "fail", "AKIAHUNTER2 hunter33")).found == "*** ***"
 
 
 async def test_a_question_has_a_deadline(autojump_clock: trio.testing.MockClock) -> None:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from gcc.config import DEV_TOKEN, load
+from gcc.config import DEV_TOKEN, Settings, load
 from gcc.errors import ConfigError
+from gcc.parts import open_objects
+from gcc.stores.objects import FolderObjects
+from gcc.stores.s3_objects import S3Objects
 
 EMBEDDED = Path(__file__).parents[2] / "config" / "embedded.toml"
 
@@ -44,6 +47,9 @@ def test_later_layers_win(tmp_path: Path) -> None:
         ("[reports]\ntimezone = 'Mars/Olympus'", ["'reports.timezone'", "Mars/Olympus", "Asia/Kolkata"]),
         ("[ops]\nhost = '0.0.0.0'\n[web]\ndev_token = 'gcc-dev'", ["ops.host", "loopback", "web.dev_token"]),
         ("[gateway]\nport = 8010", ["must differ", "8010"]),
+        ("[objects]\nurl = 's3://'", ["'objects'", "url", "s3://bucket/prefix"]),
+        ("[objects]\nurl = 'gs://bucket'", ["'objects'", "url", "s3://bucket/prefix"]),
+        ("[objects]\nurl = 's3://bucket'\nendpoint_url = 'minio:9000'", ["endpoint_url", "http://host:port"]),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, toml: str, words: list[str]) -> None:
@@ -58,6 +64,8 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, toml: str,
         ("[postgres]\nurl = 'postgresql://u:hunter2@db/x'", "GCC_POSTGRES__URL"),
         ("[sources.graphapi]\ntokens = ['hunter2']", "GCC_SOURCES__GRAPHAPI__TOKENS"),
         ("[web]\ndev_token = 'hunter2'", "GCC_WEB__DEV_TOKEN"),
+        ("[objects]\nsecret_key = 'hunter2'", "GCC_OBJECTS__SECRET_KEY"),
+        ("[objects]\naccess_key = 'hunter2'", "GCC_OBJECTS__ACCESS_KEY"),
     ],
 )
 def test_secrets_in_a_file_are_refused_and_not_repeated(tmp_path: Path, toml: str, variable: str) -> None:
@@ -80,6 +88,39 @@ def test_secrets_in_the_environment_are_taken_and_never_repeated(tmp_path: Path)
     message = refused(tmp_path, GCC_SOURCES__GRAPHAPI__TOKENS='{"a": "hunter2"}')
     assert "sources.graphapi.tokens" in message
     assert "hunter2" not in message
+
+
+def test_the_keys_of_objects_come_from_the_environment_both_or_neither(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("[objects]\nurl = 's3://bucket/some/prefix'\n")
+    keys = {"GCC_OBJECTS__ACCESS_KEY": "gcc", "GCC_OBJECTS__SECRET_KEY": "12345678"}  # no number, though it looks so
+    objects = load(file, environ=keys).objects
+    assert (objects.access_key, objects.secret_key) == ("gcc", "12345678")
+    message = refused(tmp_path, GCC_OBJECTS__SECRET_KEY="hunter2")
+    assert "access_key and secret_key belong together" in message
+    assert "hunter2" not in message
+    message = refused(tmp_path, GCC_OBJECTS__SECRET_KEY='["hunter2"]')
+    assert "objects.secret_key" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("", ("/data/objects",)),
+        ("file:///elsewhere", ("/elsewhere",)),
+        ("s3://a.bucket", ("a.bucket", "")),
+        ("s3://a.bucket/", ("a.bucket", "")),
+        ("s3://a.bucket/some/prefix", ("a.bucket", "some/prefix/")),
+    ],
+)
+def test_the_url_of_objects_chooses_their_store(url: str, found: tuple[str, ...]) -> None:
+    objects = open_objects(Settings.model_validate({"data_dir": "/data", "objects": {"url": url}}))
+    if isinstance(objects, S3Objects):
+        assert (objects._bucket, objects._prefix) == found
+    else:
+        assert isinstance(objects, FolderObjects)
+        assert (str(objects._root),) == found
 
 
 def test_wrong_overrides_and_missing_files_are_named(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ ROWS = (
     ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor"),
     ("gcc.errors",),
 )
-DRIVERS = ("psycopg", "clickhouse_connect", "chdb", "httpx", "redis", "quart", "hypercorn", "pamqp")
+DRIVERS = ("psycopg", "clickhouse_connect", "chdb", "httpx", "redis", "quart", "hypercorn", "pamqp", "botocore")
 ACTORS_WITHOUT_DRIVERS = ("gcc.actors", "gcc.supervisor")
 FORBIDDEN_NAMES = ("utils", "common", "helpers", "manager", "base")
 CLOCKS = re.compile(
