@@ -3,7 +3,7 @@ PYTHON ?= python3
 DATA ?= var
 PY = .venv/bin/python
 
-.PHONY: venv run test lint simulate simulate-day torture bench
+.PHONY: venv run test lint services simulate simulate-day torture bench
 
 venv: .venv/installed
 
@@ -22,6 +22,9 @@ lint: venv
 
 test: lint
 	$(PY) -m pytest -n 2 --dist loadfile
+
+services: venv
+	$(PY) -m tests.services
 
 simulate: venv
 	$(PY) -m tests.simulation --seed 0 --seeds 200

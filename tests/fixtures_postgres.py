@@ -1,15 +1,18 @@
 """A real PostgreSQL for tests: one embedded server a session, a fresh migrated database a test.
 
 `database` is the conninfo of a database with every migration applied, dropped after the test; `pool` is a
-`Pool` on it. `postgres_server` is the server itself, for tests that make their own databases.
+`Pool` on it. `postgres_server` is the server itself, for tests that make their own databases. GCC_TEST_POSTGRES_URL
+names one from outside, by a user who may make and drop databases; nothing but those of the tests is touched.
 """
 
 import itertools
+import os
 import queue
 import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
@@ -19,10 +22,11 @@ from psycopg.conninfo import make_conninfo
 
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.migrations import migrate_postgres
-from gcc.stores.postgres import Connection, Pool
+from gcc.stores.postgres import Pool
 from gcc.stores.statements import SQL
 
-TEMPLATE = "gcc_template"
+URL = "GCC_TEST_POSTGRES_URL"
+TEMPLATE = f"gcc_template_{os.getpid()}"
 READY_S = 120.0
 
 _numbers = itertools.count(1)
@@ -31,19 +35,28 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """conninfo of a session's server (database postgres, all rights), with the migrated template in it."""
+    given = os.environ.get(URL)
+    with nullcontext(given) if given else _embedded() as server:
+        conninfo = make_conninfo(server, dbname="postgres")
+        with psycopg.connect(conninfo, autocommit=True) as admin:
+            admin.execute(f"create database {TEMPLATE}".encode())
+        trio.run(migrate_postgres, make_conninfo(conninfo, dbname=TEMPLATE), SQL / "postgres")
+        yield conninfo
+        with psycopg.connect(conninfo, autocommit=True) as admin:
+            admin.execute(f"drop database {TEMPLATE} with (force)".encode())
+
+
+@contextmanager
+def _embedded() -> Iterator[str]:
     data_dir = Path(tempfile.mkdtemp(prefix="gcc-tests-"))
     answers: queue.SimpleQueue[tuple[str, trio.lowlevel.TrioToken, trio.CancelScope] | BaseException]
     answers = queue.SimpleQueue()
 
     async def serve() -> None:
         server = EmbeddedPostgres(data_dir, fsync=False)
-        conninfo = make_conninfo(server.conninfo, dbname="postgres")
         async with trio.open_nursery() as nursery:
             await nursery.start(server.run)
-            async with await Connection.connect(conninfo) as connection:
-                await connection.execute(f"create database {TEMPLATE}")
-            await migrate_postgres(make_conninfo(conninfo, dbname=TEMPLATE), SQL / "postgres")
-            answers.put((conninfo, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
+            answers.put((server.conninfo, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
 
     def run() -> None:
         try:
@@ -76,7 +89,7 @@ def postgres_admin(postgres_server: str) -> Iterator["psycopg.Connection[tuple[o
 @pytest.fixture
 def database(postgres_server: str, postgres_admin: "psycopg.Connection[tuple[object, ...]]") -> Iterator[str]:
     """conninfo of a fresh database with every migration applied."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     postgres_admin.execute(f"create database {name} template {TEMPLATE} strategy file_copy".encode())
     yield make_conninfo(postgres_server, dbname=name)
     postgres_admin.execute(f"drop database {name} with (force)".encode())

@@ -1,15 +1,21 @@
 """The private servers of the tests: what they promise to those who use them."""
 
 import os
+import shlex
+import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 import redis as redis_py
 
+from gcc.config import load
 from tests.services.child import ENDED_S, Missing, ReservedPort, program
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.redis import RedisNode
@@ -43,6 +49,13 @@ def taken(broker: httpx.Client, url: str) -> list[str]:
     words = {"count": 10, "ackmode": "ack_requeue_false", "encoding": "auto"}
     answer = broker.post(f"/api/queues/{url.rpartition('/')[2]}/q/get", json=words)
     return [message["payload"] for message in answer.raise_for_status().json()]
+
+
+def test_the_url_of_a_vhost_leads_to_a_broker(rabbitmq: str) -> None:
+    place = urlsplit(rabbitmq)
+    with socket.create_connection((str(place.hostname), place.port or 5672), timeout=10) as connection:
+        connection.sendall(b"AMQP\x00\x00\x09\x01")
+        assert connection.recv(1) == b"\x01"  # a method: it says connection.start
 
 
 async def test_a_killed_broker_comes_back_on_its_port_with_its_messages(
@@ -116,6 +129,38 @@ def test_no_server_outlives_an_owner_that_is_killed(tmp_path: Path) -> None:
     while left := those_in(tmp_path):
         assert time.monotonic() < patience, left
         time.sleep(0.02)  # the kernel ends them, and nobody tells us when
+
+
+@pytest.mark.usefixtures("rabbitmq_server", "redis_server")
+def test_make_services_prints_where_they_are_and_removes_them_at_the_end(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tests.services"], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)}, text=True,
+    )  # fmt: skip
+    told: dict[str, str] = {}
+    with running:
+        try:
+            assert running.stdout
+            for line in running.stdout:
+                if line.startswith("export "):
+                    name, _, value = line.removeprefix("export ").rstrip().partition("=")
+                    told[name] = shlex.split(value)[0]
+                elif line.startswith("# ready"):
+                    break
+            settings = load(None, environ=told)
+            with psycopg.connect(settings.postgres.url) as database:
+                assert database.execute("select 1").fetchone() == (1,)
+            with redis_py.Redis.from_url(settings.redis.url) as client:
+                assert client.ping()
+            bucket = settings.objects.url.removeprefix("s3://")
+            assert httpx.get(f"{settings.objects.endpoint_url}/{bucket}", trust_env=False).status_code == 200
+            assert httpx.get(told["GCC_TEST_RABBITMQ_HTTP_URL"] + "/api/whoami", trust_env=False).status_code == 200
+            running.send_signal(signal.SIGINT)
+            assert running.wait(30) == 0
+        finally:
+            running.kill()
+    assert those_in(tmp_path) == set()
+    assert os.listdir(tmp_path) == []
 
 
 def those_in(folder: Path) -> set[int]:

@@ -31,6 +31,7 @@ def test_later_layers_win(tmp_path: Path) -> None:
     file.write_text("grace_s = 1\n[sinker]\nbatch_rows = 2\n")
     settings = load(file, environ={"GCC_SINKER__BATCH_ROWS": "3", "GCC_OPS__PORT": "1"}, overrides=["ops.port=2"])
     assert (settings.grace_s, settings.sinker.batch_rows, settings.ops.port) == (1, 3, 2)
+    assert load(file, environ={"GCC_TEST_REDIS_URL": "x"}) == load(file, environ={})
     assert load(file, environ={}, data_dir=Path("/elsewhere")).data_dir == Path("/elsewhere")
 
 
