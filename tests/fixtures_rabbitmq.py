@@ -1,6 +1,8 @@
 """A real RabbitMQ for tests: `rabbitmq` is the amqp URL of a fresh vhost, dropped after the test.
 
-`rabbitmq_node` is the broker itself, for tests that kill, pause or starve it; the next test finds it well again.
+`rabbitmq_node` is the broker itself, for tests that kill, pause or starve it; the next test finds it well again. Its
+`http_url` is its management plugin's, to look at queues and to close connections.
+
 Each pytest process has a broker of its own, started by the first test that needs one: with one for all workers, a
 test that kills it would fail the tests of its neighbours. GCC_TEST_RABBITMQ_URL (amqp://USER:PASSWORD@HOST:PORT)
 names a broker from outside; its vhosts are made through its management plugin, at GCC_TEST_RABBITMQ_HTTP_URL or at
@@ -41,7 +43,8 @@ def rabbitmq_node(rabbitmq_server: RabbitMQNode) -> Iterator[RabbitMQNode]:
     """The private broker, to kill (`kill`, `start`), to stop for a while (`pause`, `resume`), to fill its memory."""
     trio.run(rabbitmq_server.heal)
     yield rabbitmq_server
-    trio.run(rabbitmq_server.heal)
+    if rabbitmq_server.alive:  # else the next test that needs it starts it
+        trio.run(rabbitmq_server.heal)
 
 
 @pytest.fixture
@@ -54,8 +57,9 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator[str]:
     trio.run(node.heal)
     url = node.vhosts.add()
     yield url
-    trio.run(node.heal)
-    node.vhosts.drop(url)
+    if node.alive:  # else it lies in the folder, with which it goes
+        trio.run(node.heal)
+        node.vhosts.drop(url)
 
 
 def _elsewhere(given: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Objects in an S3 bucket, Amazon's or one that speaks its protocol, by botocore in worker threads.
 
 The client is made at the first use, which reads no network. Every call has the timeouts below. What is cancelled
-ends at once when it only reads; a write ends when its call does, so that it cannot land behind its caller's back.
+ends at once when it reads or deletes; a put ends when its call does, so that it cannot land behind its caller's back.
 A stream longer than one part goes up in parts, one at a time, and is seen only when it is whole; what fails or is
 cancelled is aborted. Parts of a killed process stay unseen: let the bucket abort incomplete uploads after a day.
 
@@ -126,7 +126,7 @@ class S3Objects:
             return b"".join([chunk async for chunk in chunks])
 
     async def delete(self, key: str) -> None:
-        await self._call("delete_object", key)
+        await self._call("delete_object", key, abandon=True)  # landing late, it removes what is unwanted still
 
     async def keys(self, prefix: str) -> list[str]:
         found: list[str] = []
