@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ import pytest
 import redis as redis_py
 
 from gcc.config import load
-from tests.services.child import ENDED_S, Missing, ReservedPort, program
+from tests.services.child import ENDED_S, Missing, PrivateFolder, ReservedPort, program
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.redis import RedisNode
 
@@ -173,6 +174,22 @@ def those_in(folder: Path) -> set[int]:
         except OSError:
             continue  # gone, or a zombie
     return found
+
+
+def test_the_folder_of_a_killed_owner_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    held = PrivateFolder("thing")
+    left, fresh = tmp_path / "gcc-private-thing-left", tmp_path / "gcc-private-thing-fresh"
+    for folder in (left, fresh):
+        folder.mkdir()
+        (folder / "log").touch()
+    for folder in (left, held.path):
+        os.utime(folder, (1, 1))
+    own = PrivateFolder("thing")
+    assert sorted(tmp_path.iterdir()) == sorted([held.path, fresh, own.path])
+    held.close()
+    own.close()
+    assert os.listdir(tmp_path) == [fresh.name]
 
 
 def test_a_missing_program_is_told_with_its_package() -> None:

@@ -4,11 +4,14 @@ The kernel sends SIGKILL to the child when the *thread* that started it dies (`s
 main thread. Nothing in it outlives a run, so stopping is SIGKILL as well, and takes milliseconds.
 """
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +20,8 @@ import trio
 
 POLL_S = 0.02
 ENDED_S = 10.0
+FRESH_S = 60.0
+"""A folder gets its lock a moment after it is made; a younger one is left alone."""
 
 
 class Missing(Exception):
@@ -78,6 +83,37 @@ class Child:
         with self._log.open("rb") as log:
             log.seek(max(self._log_start, self._log.stat().st_size - 4096))
             return " | ".join(log.read().decode(errors="replace").splitlines()[-10:])
+
+
+class PrivateFolder:
+    """A folder of ours below the temporary one. What owners that were killed left is removed by the next who comes."""
+
+    def __init__(self, name: str) -> None:
+        for folder in Path(tempfile.gettempdir()).glob(f"gcc-private-{name}-*"):
+            with suppress(OSError):  # of somebody else, or gone meanwhile
+                if time.time() - folder.stat().st_mtime > FRESH_S and (held := _locked(folder)) is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    os.close(held)
+        self.path = Path(tempfile.mkdtemp(prefix=f"gcc-private-{name}-"))
+        self._held = _locked(self.path)
+
+    def close(self) -> None:
+        """Remove it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds the folder's lock until it is closed or we die; None where another has it."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        return None
+    return held
 
 
 class ReservedPort:

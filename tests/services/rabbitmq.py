@@ -7,15 +7,12 @@ that the VM starts end when their pipe to it closes.
 
 import itertools
 import os
-import shutil
 import signal
-import tempfile
-from pathlib import Path
 
 import httpx
 import trio
 
-from tests.services.child import Child, Failed, ReservedPort, program
+from tests.services.child import Child, Failed, PrivateFolder, ReservedPort, program
 
 BIN = "/usr/lib/rabbitmq/bin"  # Debian's /usr/sbin/rabbitmq-server would change the user
 PACKAGE = "rabbitmq-server"
@@ -69,11 +66,11 @@ class RabbitMQNode:
         self._server = program("rabbitmq-server", package=PACKAGE, beside=BIN)
         self._control = program("rabbitmqctl", package=PACKAGE, beside=BIN)
         self._epmd = program("epmd", package="erlang-base")
-        self._folder = Path(tempfile.mkdtemp(prefix="gcc-rabbitmq-"))
+        self._folder = PrivateFolder("rabbitmq")
         self._amqp, self._http, self._dist, self._names = self._ports = [ReservedPort() for _ in range(4)]
-        (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self._folder.path / "enabled_plugins").write_text("[rabbitmq_management].\n")
         conf = CONF.format(user=USER, password=PASSWORD, port=self._http.number, memory=MEMORY_BYTES)
-        (self._folder / "rabbitmq.conf").write_text(conf)
+        (self._folder.path / "rabbitmq.conf").write_text(conf)
         self._children: list[Child] = []  # epmd, the broker
         self._alarmed = False
         login = f"{USER}:{PASSWORD}@127.0.0.1"
@@ -88,7 +85,7 @@ class RabbitMQNode:
         """Start it, from the folder and on the ports it had; returns when it takes connections. Main thread only."""
         self.kill()
         self._alarmed = False
-        log, env = self._folder / "log", self._environment()
+        log, env = self._folder.path / "log", self._environment()
         epmd = Child([self._epmd, "-port", str(self._names.number), "-address", "127.0.0.1"], log, env)
         self._children = [epmd]
         await epmd.until(self._names.listening, START_S)
@@ -137,10 +134,10 @@ class RabbitMQNode:
         for port in self._ports:
             port.close()
         self.vhosts.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
 
     def _environment(self) -> dict[str, str]:
-        folder = str(self._folder)
+        folder = str(self._folder.path)
         return {
             "HOME": folder,  # of the cookie
             "PATH": os.environ.get("PATH", os.defpath),

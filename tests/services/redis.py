@@ -1,12 +1,9 @@
 """A private Redis: in memory alone, on a free port."""
 
 import os
-import shutil
 import signal
-import tempfile
-from pathlib import Path
 
-from tests.services.child import Child, ReservedPort, program
+from tests.services.child import Child, PrivateFolder, ReservedPort, program
 
 START_S = 15.0
 
@@ -17,7 +14,7 @@ class RedisNode:
     def __init__(self) -> None:
         """Raises Missing without the program."""
         self._server = program("redis-server", package="redis-server")
-        self._folder = Path(tempfile.mkdtemp(prefix="gcc-redis-"))
+        self._folder = PrivateFolder("redis")
         self._port = ReservedPort()
         self._child: Child | None = None
         self.url = f"redis://127.0.0.1:{self._port.number}/0"
@@ -30,7 +27,7 @@ class RedisNode:
         """Start it on the port it had; returns when it takes connections. Main thread only."""
         self.kill()
         words = ["--bind", "127.0.0.1", "--port", str(self._port.number), "--save", "", "--appendonly", "no"]
-        self._child = Child([self._server, *words], self._folder / "log", os.environ)
+        self._child = Child([self._server, *words], self._folder.path / "log", os.environ)
         await self._child.until(self._port.listening, START_S)
 
     def kill(self) -> None:
@@ -57,4 +54,4 @@ class RedisNode:
     def close(self) -> None:
         self.kill()
         self._port.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()

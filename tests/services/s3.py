@@ -1,14 +1,11 @@
 """A private S3: moto's server, in a process of its own, in memory alone, on a free port."""
 
 import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 import httpx
 
-from tests.services.child import Child, ReservedPort
+from tests.services.child import Child, PrivateFolder, ReservedPort
 
 START_S = 30.0
 ACCESS_KEY, SECRET_KEY = "gcc", "gcc-secret"  # it takes any
@@ -21,7 +18,7 @@ class S3Node:
     """One server. It keeps nothing after `close`."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="gcc-s3-"))
+        self._folder = PrivateFolder("s3")
         self._port = ReservedPort()
         self._child: Child | None = None
         self.url = f"http://127.0.0.1:{self._port.number}"
@@ -30,7 +27,7 @@ class S3Node:
         """Returns when it takes connections. Main thread only."""
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port.number)]
         few = {"MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE_KEYS)}
-        self._child = Child(command, self._folder / "log", {**os.environ, **few})
+        self._child = Child(command, self._folder.path / "log", {**os.environ, **few})
         await self._child.until(self._port.listening, START_S)
 
     def make_bucket(self, name: str) -> None:
@@ -40,4 +37,4 @@ class S3Node:
         if self._child:
             self._child.kill()
         self._port.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
