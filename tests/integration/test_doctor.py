@@ -257,6 +257,18 @@ async def test_frames_that_wait_too_long(pool: Pool, database: str) -> None:
     assert "2 frames wait" in found["exchange"].found and "in some_q" in found["exchange"].found
 
 
+async def test_what_queues_keep_for_later_parts_is_not_late(pool: Pool, database: str) -> None:
+    await declared(pool)
+    async with pool.connection() as connection:
+        await connection.execute(
+            "insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)"
+            " values ('identity_token_q', gen_random_uuid(), 'x', 'y', 1, '', now() - interval '9 days')"
+        )
+    found = await database_findings(database, running=True)
+    assert unwell(found) == {}
+    assert "1 frames are kept for parts that are not here yet" in found["exchange"].found
+
+
 async def test_pools_larger_than_the_server(database: str, tmp_path: Path) -> None:
     for size, state in ((80, "warn"), (500, "fail")):
         url = {"url": database, "actor_pool": size, "web_pool": 16}

@@ -6,7 +6,7 @@ import pytest
 
 from gcc.config import DEV_TOKEN, Settings, load
 from gcc.errors import ConfigError
-from gcc.parts import open_objects
+from gcc.parts import open_objects, refuse_what_is_not_here
 from gcc.stores.objects import FolderObjects
 from gcc.stores.s3_objects import S3Objects
 
@@ -19,6 +19,31 @@ def refused(tmp_path: Path, toml: str = "", *, overrides: tuple[str, ...] = (), 
     with pytest.raises(ConfigError) as caught:
         load(file, overrides=overrides, environ=environ)
     return str(caught.value)
+
+
+def test_what_differs_for_one_event_type_is_all_that_differs(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("[sinker]\nbatch_rows = 5\n")
+    settings = load(
+        file,
+        environ={"GCC_SINKER__OVERRIDES__POST_LOG__BATCH_ROWS_MAX": "7"},
+        overrides=["sinker.overrides.post_log.batch_age_s=2.5", "sinker.overrides.trace_log.batch_rows=9"],
+    )
+    post, trace, other = (settings.sinker.of(name) for name in ("post_log", "trace_log", "profile_log"))
+    assert (post.batch_rows, post.batch_age_s, post.batch_rows_max) == (5, 2.5, 7)
+    assert (trace.batch_rows, trace.batch_age_s, trace.batch_rows_max) == (9, 5.0, 20_000)
+    assert other == settings.sinker.model_copy(update={"overrides": {}})
+
+
+def test_a_long_batch_age_is_for_exchanges_whose_leases_are_long(tmp_path: Path) -> None:
+    settings = load(None, environ={}, overrides=["exchange.url=amqp://broker", "sinker.batch_age_s=300"])
+    assert settings.sinker.batch_age_s == 300
+
+
+def test_an_override_for_no_event_type_refuses_to_start(tmp_path: Path) -> None:
+    settings = load(None, environ={}, overrides=["sinker.overrides.post_logs.batch_rows=1"])
+    with pytest.raises(ConfigError, match=r"overrides.post_logs is no event type; known are profile_log, post"):
+        refuse_what_is_not_here(settings)
 
 
 def test_the_embedded_config_is_valid_and_knows_its_world() -> None:
@@ -43,6 +68,13 @@ def test_later_layers_win(tmp_path: Path) -> None:
         ("[ops]\nport = 'x'", ["'ops.port'", "integer", "'x'"]),
         ("[ops]\nport = 70000", ["'ops.port'", "65535"]),
         ("[sinker]\nbatch_rows = 30000", ["batch_rows 30000", "batch_rows_max"]),
+        ("[sinker.overrides.post_log]\nbatch_row = 1", ["unknown setting 'sinker.overrides.post_log.batch_row'"]),
+        (
+            "[sinker.overrides.post_log]\nbatch_rows = 30000",
+            ["overrides.post_log", "30000", "batch_rows_max"],
+        ),
+        ("[sinker.overrides.post_log]\nbatch_age_s = 0", ["sinker.overrides.post_log.batch_age_s", "greater than 0"]),
+        ("[sinker.overrides.post_log]\nbatch_age_s = 300", ["batch_age_s 300", "cannot exceed 15", "leases"]),
         ("roles = ['scarper']", ["roles", "'scarper'"]),
         ("[ops", ["not valid TOML"]),
         ("[reports]\ntimezone = 'Mars/Olympus'", ["'reports.timezone'", "Mars/Olympus", "Asia/Kolkata"]),

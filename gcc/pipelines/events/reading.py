@@ -10,6 +10,7 @@ same event.
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -36,7 +37,7 @@ class LineReader:
     def __init__(self, event_type: EventType) -> None:
         fields = msgspec.structs.fields(event_type.schema)
         self._type = event_type
-        self._check = msgspec.json.Decoder(_checking(event_type.schema)).decode
+        self._check: Callable[[bytes], Any] = msgspec.json.Decoder(_checking(event_type.schema)).decode
         self._known = frozenset(field.name for field in fields)
         self._optional = frozenset(field.name for field in fields if not field.required)
         self._times = [field.name for field in fields if field.type in (Time, Time | None)]
@@ -46,16 +47,19 @@ class LineReader:
     def read(self, line: bytes, frame: Frame, number: int) -> bytes:
         """The `number`-th line of `frame`, ready to be stored. ValueError: it is no such event, and why."""
         try:
-            self._check(line)
-            return line
-        except msgspec.MsgspecError:
-            pass
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
-        try:
+            if self._is_as_ours(line):
+                return line
             return self._translated(msgspec.json.decode(line, type=dict[str, Any]), frame, number)
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from None
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+    def _is_as_ours(self, line: bytes) -> bool:
+        try:
+            return self._check(line).event_timestamp.year in YEARS
+        except msgspec.MsgspecError:
+            return False
 
     def _translated(self, given: dict[str, Any], frame: Frame, number: int) -> bytes:
         extra = {name: value for name, value in given.items() if name not in self._known}
@@ -66,6 +70,7 @@ class LineReader:
         }
         if values.get("event_timestamp") is None and (at := given.get(self._type.time_field)) is not None:
             values["event_timestamp"] = at
+            extra.pop(self._type.time_field, None)
         if self._named_by_key:
             values.setdefault("event_name", frame.route.key)
         for name in self._times:

@@ -1,0 +1,148 @@
+"""Lines of other producers: what is understood, what is refused, and what passes untouched."""
+
+import uuid
+
+import msgspec
+import pytest
+
+from gcc.channels.message import Frame, Route
+from gcc.pipelines.events.reading import LineReader, error_line, moment
+from gcc.pipelines.events.schemas import PostLog
+from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, TRACE_LOG, encode
+
+READER = LineReader(POST_LOG)
+FRAME = Frame(uuid.UUID(int=5), POST_LOG.route, 1, b"")
+OURS = PostLog(
+    event_id="0191b2c3-0000-7000-8000-00000000000a", event_timestamp="2026-01-01 10:00:00.000001", source="s",
+    platform="INSTAGRAM", profile_id="1", handle="h", metrics={"likes": 1}, dimensions={}, shortcode="x",
+)  # fmt: skip
+THEIRS = {
+    "event_timestamp": "2026-01-01 10:00:00", "source": "s", "platform": "INSTAGRAM", "profile_id": "1", "handle": "h",
+    "metrics": {"likes": 1}, "dimensions": {}, "shortcode": "x",
+}  # fmt: skip
+
+
+def read(**changes: object) -> dict[str, object]:
+    return msgspec.json.decode(READER.read(msgspec.json.encode(THEIRS | changes), FRAME, 3))
+
+
+@pytest.mark.parametrize(
+    "line", [encode(OURS), b" " + encode(OURS), encode(OURS).replace(b"10:00:00.000001", b"10:00:00")]
+)
+def test_what_is_as_we_write_it_passes_untouched(line: bytes) -> None:
+    assert READER.read(line, FRAME, 0) is line
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("2026-01-01 10:20:30", "2026-01-01 10:20:30.000000"),
+        ("2026-01-01 10:20:30.5", "2026-01-01 10:20:30.500000"),
+        ("2026-01-01T10:20:30Z", "2026-01-01 10:20:30.000000"),
+        ("2026-01-01T10:20:30.123456789+05:30", "2026-01-01 04:50:30.123456"),
+        ("2026-01-01 00:20:30+0530", "2025-12-31 18:50:30.000000"),
+        ("2026-01-01", "2026-01-01 00:00:00.000000"),
+        (1767262830, "2026-01-01 10:20:30.000000"),
+        (1767262830.25, "2026-01-01 10:20:30.250000"),
+        ("1767262830", "2026-01-01 10:20:30.000000"),
+        (1767262830123, "2026-01-01 10:20:30.123000"),
+        (1767262830123456, "2026-01-01 10:20:30.123456"),
+    ],
+)
+def test_times_of_others_are_understood(given: object, understood: str) -> None:
+    assert moment(given) == understood
+    assert read(event_timestamp=given, publish_time=given)["publish_time"] == understood
+
+
+@pytest.mark.parametrize(
+    "given", ["yesterday", "", "31/12/2026", "2026-13-01 00:00:00", "0001-01-01 00:00:00", True, [], {}, 1e300, -1e12]
+)
+def test_what_is_no_time_is_refused_with_the_value(given: object) -> None:
+    with pytest.raises(ValueError, match=r"is no time|is not between"):
+        read(event_timestamp=given)
+
+
+def test_an_id_that_is_missing_is_derived_from_frame_and_line() -> None:
+    event = read()
+    assert event["event_id"] == str(uuid.uuid5(FRAME.id, "3"))
+    assert (event["v"], event["origin"], event["origin_id"]) == (1, "", "")
+
+
+def test_an_id_of_its_own_is_kept_and_makes_the_same_event_in_any_frame() -> None:
+    line = msgspec.json.encode(THEIRS | {"event_id": "evt_1"})
+    one, other = (
+        msgspec.json.decode(READER.read(line, Frame(uuid.UUID(int=number), POST_LOG.route, 1, b""), number))
+        for number in (1, 2)
+    )
+    assert one == other
+    assert one["origin_id"] == "evt_1"
+    assert uuid.UUID(one["event_id"]).version == 5
+
+
+def test_a_trace_is_known_by_its_own_id() -> None:
+    trace = {
+        "event_timestamp": 1767262830, "id": str(uuid.UUID(int=9)), "host_name": "h", "service_name": "s",
+        "method": "GET", "uri": "/", "headers": {}, "request": "", "response_status": 200, "response_size": 0,
+        "time_taken": 1,
+    }  # fmt: skip
+    read_trace = msgspec.json.decode(LineReader(TRACE_LOG).read(msgspec.json.encode(trace), FRAME, 0))
+    assert read_trace["event_id"] == trace["id"] == read_trace["id"]
+
+
+def test_numbers_and_text_stand_for_each_other_and_null_for_what_may_be_absent() -> None:
+    event = read(profile_id=178414, handle=1.5, metrics={"likes": "12"}, post_id=None, origin=None, publish_time=None)
+    assert (event["profile_id"], event["handle"], event["metrics"]) == ("178414", "1.5", {"likes": 12})
+    assert "post_id" not in event and event["origin"] == ""
+
+
+def test_what_is_absent_stays_absent_so_that_the_table_has_its_own_default() -> None:
+    assert "post_id" not in read()
+
+
+def test_unknown_fields_are_kept_in_extra() -> None:
+    event = read(colour="red", big=2**60, extra={"a": 1})
+    assert msgspec.json.decode(str(event["extra"])) == {"colour": "red", "big": 2**60, "extra": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"[1]",
+        b"1",
+        b"{",
+        b"\xff",
+        b'{"a":"\xff"}',
+        b"[" * 100_000,
+        encode(OURS)[:-1],
+        encode(THEIRS)[:-9],
+    ],
+)
+def test_what_is_no_event_is_refused(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        READER.read(line, FRAME, 0)
+
+
+def test_an_app_event_is_named_by_its_routing_key_where_it_does_not_say() -> None:
+    line = msgspec.json.encode({"event_timestamp": 1767262830})
+    reader = LineReader(APP_EVENT)
+    named = reader.read(line, Frame(FRAME.id, Route("grpc_event.tx", "SearchEvent"), 1, line), 0)
+    assert msgspec.json.decode(named)["event_name"] == "SearchEvent"
+    with pytest.raises(ValueError, match="event_name"):
+        reader.read(line, Frame(FRAME.id, Route("grpc_event.tx", "searched"), 1, line), 0)
+
+
+def test_an_error_event_is_the_same_whenever_it_is_made() -> None:
+    line = b"no json"
+    for frame_id, year in ((uuid.UUID("0191b2c3-0000-7000-8000-000000000000"), "2024"), (uuid.UUID(int=5), "1970")):
+        frame = Frame(frame_id, Route("grpc_event.tx", "SearchEvent"), 1, line)
+        event = error_line(line, "why", APP_EVENT, frame, 0)
+        assert event == error_line(line, "why", APP_EVENT, frame, 0)
+        assert str(msgspec.json.decode(event)["event_timestamp"]).startswith(year)
+
+
+def test_the_error_events_that_are_made_are_taken() -> None:
+    (errors,) = (event_type for event_type in EVENT_TYPES if event_type.table == APP_EVENT.errors_to)
+    line = error_line(b'{"event_timestamp":1767262830,"os":7}', "why", APP_EVENT, FRAME, 0)
+    assert LineReader(errors).read(line, FRAME, 0) is line
