@@ -16,6 +16,7 @@ from gcc.cli.client import Running, find
 from gcc.cli.live import messages
 
 PIPE_COLUMNS = 160
+SINKER = "events/sinker "
 COLOURS = {"ready": "green", "running": "green", "starting": "yellow", "draining": "yellow", "failed": "red"}
 
 
@@ -66,31 +67,55 @@ def screen(status: dict[str, Any], page: str) -> Group:
             f"{crawl['done']:,} of {crawl['total']:,}",
         )  # fmt: skip
         parts.append(bar)
-    parts += [_actors(status["actors"]), _channels(status["channels"]), _jobs(status)]
+    idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
+    parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
     return Group(*parts)
 
 
-def _actors(actors: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, header_style="bold")
+def _is_idle(actor: dict[str, Any]) -> bool:
+    """A sinker that had nothing to do since the start, and that nothing is wrong with: there are many."""
+    moved = ("done", "failed", "in_flight", "restarts", "lag_s", "last_error", "stuck", "storm")
+    return (
+        actor["name"].startswith(SINKER)
+        and actor["state"] == "running"
+        and actor["breaker"] in (None, "closed")
+        and not any(actor[name] for name in moved)
+    )
+
+
+def _actors(actors: list[dict[str, Any]], idle: set[str]) -> Table:
+    table = Table(box=None, header_style="bold", expand=True)
     table.add_column("actor", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for title in ("restarts", "rate/s", "in flight", "lag s"):
-        table.add_column(title, justify="right")
-    table.add_column("last error", overflow="ellipsis", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
+    last_sinker = [actor["name"] for actor in actors if actor["name"].startswith(SINKER)][-1:]
     for actor in actors:
-        table.add_row(
-            actor["name"], Text(actor["state"], COLOURS.get(actor["state"], "default")), str(actor["restarts"]),
-            _number(actor["rate_per_s"]), f"{actor['in_flight']:,}", _number(actor["lag_s"]), actor["last_error"] or "",
-        )  # fmt: skip
+        if actor["name"] not in idle:
+            table.add_row(
+                actor["name"], Text(actor["state"], COLOURS.get(actor["state"], "default")), str(actor["restarts"]),
+                _number(actor["rate_per_s"]), f"{actor['in_flight']:,}", _number(actor["lag_s"]),
+                actor["last_error"] or "",
+            )  # fmt: skip
+        if idle and [actor["name"]] == last_sinker:
+            table.add_row(Text(f"events/{len(idle)} idle sinkers", "dim"), Text("running", "dim"))
     return table
 
 
-def _channels(channels: list[dict[str, Any]]) -> Table:
+def _channels(channels: list[dict[str, Any]], idle: set[str]) -> Table:
     table = Table("channel", box=None, header_style="bold")
     table.add_column("used", justify="right")
     table.add_column("size", justify="right")
+    folded = 0
     for channel in channels:
-        table.add_row(channel["name"], _number(channel["used"]), _number(channel["size"]))
+        nobody_yet = channel["kind"] == "queue" and channel["consumer"] is None
+        if not channel["used"] and (channel["consumer"] in idle or nobody_yet):
+            folded += 1
+        else:
+            table.add_row(channel["name"], _number(channel["used"]), _number(channel["size"]))
+    if folded:
+        table.add_row(Text(f"{folded} idle channels and queues", "dim"), "0")
     return table
 
 

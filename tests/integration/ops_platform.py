@@ -16,6 +16,14 @@ from gcc.config import Bind
 from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.events.types import (
+    BINDINGS,
+    EVENT_TYPES,
+    POST_LOG,
+    PROFILE_LOG,
+    SCRAPE_REQUEST_LOG,
+    TRACE_LOG,
+)
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.web import serving
@@ -36,6 +44,9 @@ ROLE_STAGES = {
     "analytics": ("intake",),
     "web": ("web",),
 }
+WORKING = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
+"""What a crawl emits; the sinkers of all else are idle."""
+IDLE_QUEUES = sorted({binding.queue for binding in BINDINGS} - {event_type.queue for event_type in WORKING})
 INSTAGRAM, YOUTUBE = "refresh_profile_by_handle", "refresh_yt_profiles"
 ACTORS = {
     "stores/postgres": State.RUNNING,
@@ -48,10 +59,8 @@ ACTORS = {
     "scraping/maintenance": State.WAITING,
     "events": State.RUNNING,
     "events/relay": State.RUNNING,
-    "events/sinker profile_log": State.RUNNING,
+    **{f"events/sinker {event_type.name}": State.RUNNING for event_type in EVENT_TYPES},
     "events/sinker post_log": State.BACKOFF,
-    "events/sinker scrape_request_log": State.RUNNING,
-    "events/sinker trace_log": State.RUNNING,
     "analytics/scheduler": State.WAITING,
     "analytics/transformer": State.WAITING,
     "analytics/sync": State.WAITING,
@@ -84,7 +93,8 @@ class World:
                 QueueDepth("post_log_events_q", 48_210, 2_000, 41.0),
                 QueueDepth("profile_log_events_q", 1_350, 1_000, 2.4),
                 QueueDepth("scrape_request_log_events_q", 0, 0, 0.0),
-                QueueDepth("trace_log_events_q", 734, 0, 0.8),
+                QueueDepth("trace_log", 734, 0, 0.8),
+                *(QueueDepth(queue, 0, 0, 0.0) for queue in IDLE_QUEUES),
             ],
             first_crawl=(1_324, 2_000),
             failures_last_hour=3,
@@ -113,6 +123,10 @@ class World:
         scraper = self.board.actor(f"scraping/scraper {INSTAGRAM}")
         scraper.in_flight, scraper.lag_s = 16, 3.2
         self.board.actor(f"scraping/scraper {YOUTUBE}").in_flight = 8
+        for event_type in EVENT_TYPES:
+            self._ends.append(self.channels.open(event_type.queue, 200))
+        for event_type in WORKING:
+            self.board.actor(f"events/sinker {event_type.name}").done = 100_000
         sinker = self.board.actor("events/sinker post_log")
         sinker.restarts, sinker.in_flight, sinker.lag_s = 2, 2000, 41.0
         sinker.erred(Transient("ClickHouse: Code 241, memory limit (total) exceeded: would use 921.40 MiB"))

@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
+from gcc.channels.exchange import QueueDepth
 from gcc.clock import SystemClock
-from gcc.stores.controls import Action
+from gcc.errors import Transient
+from gcc.pipelines.events.types import EVENT_TYPES
+from gcc.stores.controls import PAUSE, Action
 from gcc.stores.jobs import Failure, JobStatus, NewJob
 from gcc.supervisor.lifecycle import State
 from gcc.supervisor.watchdog import Watchdog
 from tests.chromium import Page, chromium, skip_without_chromium
-from tests.integration.ops_platform import TOKEN, YOUTUBE, World, ops_port
+from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, YOUTUBE, World, ops_port
 
 ACTIVE = "document.activeElement"
 SCRAPER = f"scraping/scraper {YOUTUBE}"
@@ -209,6 +212,49 @@ async def test_it_works_by_keyboard(page: Page, world: World) -> None:
         await page.press("Enter")
         await page.until(f"{text('#actor-events-sinker-post_log-more')}.includes('Code 241, memory limit')")
         assert await page.js(f"{ACTIVE}.getAttribute('aria-expanded')") == "true"
+
+
+async def test_what_is_idle_and_well_is_one_line_that_opens_by_keyboard(page: Page, world: World) -> None:
+    lines = "[...document.querySelectorAll('.actors tbody tr')].map((r) => r.innerText.split('\\t')[0].trim())"
+    names = "[...document.querySelectorAll('.uses.{} .name')].map((name) => name.innerText)"
+    idle = len(EVENT_TYPES) - len(WORKING)
+    async with ops_port(world, past_s=800) as port:
+        await opened(page, port.url)
+        await page.until(f"{text('#fold-queue')} === '{len(IDLE_QUEUES)} idle queues'")
+        assert await page.js(text("#fold-sinkers")) == f"{idle} idle sinkers"
+        assert await page.js(text("#fold-channel")) == f"{idle} idle channels"
+        assert await page.js(names.format("queue")) == [queue.queue for queue in world.counts.queues[:4]]
+
+        for fold, many in (("#fold-sinkers button", idle), ("#fold-queue", len(IDLE_QUEUES)), ("#fold-channel", idle)):
+            before = await page.js("document.querySelectorAll('.actors tbody tr, .uses li').length")
+            await page.js(f"document.querySelector('{fold}').focus()")
+            await page.press("Enter")
+            await page.until(f"document.querySelectorAll('.actors tbody tr, .uses li').length === {before + many}")
+            assert await page.js(f"{ACTIVE}.getAttribute('aria-expanded')") == "true"
+        await shoot(page, "dashboard-unfolded", whole_page=True)
+        assert "sinker order_log" in await page.js(lines)
+        await page.js("document.querySelector('#fold-sinkers button').click()")
+        await page.until(f"!{lines}.includes('sinker order_log')")
+
+        world.board.actor("events/sinker order_log").processed(1)  # it works: it has a line of its own from now on
+        await page.until(f"{lines}.includes('sinker order_log')")
+        assert await page.js(text("#fold-sinkers")) == f"{idle - 1} idle sinkers"
+        world.board.actor("events/sinker asset_log").erred(Transient("away"))  # so has one with an error
+        await world.controls.write(PAUSE + "events/sinker event", True, done("pause", "events/sinker event", "x"))
+        await page.until(f"{text('#fold-sinkers')} === '{idle - 3} idle sinkers'")
+        await page.until(f"{text('#actor-events-sinker-event .state')} === 'paused'")
+        shown = await page.js(lines)
+        assert shown.index("sinker order_log") < shown.index(f"{idle - 3} idle sinkers") < shown.index("analytics")
+
+
+async def test_a_queue_that_nobody_takes_from_yet_is_kept_and_not_late(page: Page, world: World) -> None:
+    queues = [queue for queue in world.counts.queues if queue.queue != "identity_token_q"]
+    world.set_counts(queues=[*queues, QueueDepth("identity_token_q", 3, 0, 86_400.0)])
+    world.board.actor("events/sinker post_log").state = State.RUNNING
+    async with ops_port(world) as port:
+        await opened(page, port.url)
+        await page.until(f"{text('.uses.queue')}.includes('identity_token_q kept 1 d 0 h 3')")
+        assert await page.js(text("#verdict")) == f"All {len(world.board.actors())} actors are well"
 
 
 async def test_a_scraper_is_paused_and_resumed_by_keyboard_with_a_reason(page: Page, world: World) -> None:

@@ -19,11 +19,10 @@ from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
 from gcc.errors import GccError
 from gcc.metrics import Metrics
-from gcc.pipelines.events.routes import KEPT
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board
 from gcc.web.ops.hub import Hub
-from gcc.web.ops.operations import PAUSABLE
+from gcc.web.ops.operations import CONSUMERS, PAUSABLE
 from gcc.web.ops.series import Series
 
 TICKS_PER_S = 2
@@ -161,21 +160,27 @@ def _role(name: str, drain: Drain) -> dict[str, Any]:
 def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str, Any]]:
     """Channels and pools (whose name has the word pool) have a size; a queue in the database has none.
 
-    A queue that is not `taken` keeps what it has: its consumers are not here yet.
+    `consumer` is the actor that takes from it; of a queue without one nobody takes yet, it keeps what it has.
     """
     held = [
-        {"name": use.name, "used": use.used, "size": use.size, "kind": "pool" if "pool" in use.name else "channel"}
+        {
+            "name": use.name,
+            "consumer": CONSUMERS.get(use.name),
+            "used": use.used,
+            "size": use.size,
+            "kind": "pool" if "pool" in use.name else "channel",
+        }
         for use in uses
     ]
     return held + [
         {
             "name": queue.queue,
+            "consumer": CONSUMERS.get(queue.queue),
             "used": queue.events,
             "size": None,
             "kind": "queue",
             "in_flight": queue.in_flight,
             "oldest_s": round(queue.oldest_s, 1),
-            "taken": queue.queue not in KEPT,
         }
         for queue in queues
     ]

@@ -2,10 +2,11 @@
 
 import { html, useState } from "./vendor/htm-preact.module.js"
 import { count, duration, isKnown, rate } from "./format.js"
-import { LAG_S_HIGH, condition, pausedElsewhere, tree } from "./health.js"
+import { LAG_S_HIGH, condition, idleSinkers, pausedElsewhere, tree } from "./health.js"
 import { Icon, Num, zero } from "./parts.js"
 
 const COLUMNS = 7
+const FOLD = "idle sinkers" // what it is opened by, beside the names of actors
 
 export function Actors({ status, ask }) {
   const [open, setOpen] = useState(new Set())
@@ -15,6 +16,20 @@ export function Actors({ status, ask }) {
     setOpen(next)
   }
   const elsewhere = pausedElsewhere(status)
+  const [above, folded, below] = fold(tree(status.actors), idleSinkers(status))
+  const line = (each) =>
+    each.actor
+      ? html`<${ActorLine}
+          key=${each.actor.name}
+          ...${each}
+          isPaused=${status.paused.includes(each.actor.name)}
+          isOpen=${open.has(each.actor.name)}
+          toggle=${toggle}
+          ask=${ask}
+        />`
+      : html`<tr class="group" key=${`group ${each.label}`}>
+          <th scope="row" colspan=${COLUMNS}>${each.label}</th>
+        </tr>`
   return html`<section class="panel actors" aria-labelledby="h-actors">
     <div class="head">
       <h2 id="h-actors">Actors</h2>
@@ -33,20 +48,12 @@ export function Actors({ status, ask }) {
         </tr>
       </thead>
       <tbody>
-        ${tree(status.actors).map((line) =>
-          line.actor
-            ? html`<${ActorLine}
-                key=${line.actor.name}
-                ...${line}
-                isPaused=${status.paused.includes(line.actor.name)}
-                isOpen=${open.has(line.actor.name)}
-                toggle=${toggle}
-                ask=${ask}
-              />`
-            : html`<tr class="group" key=${`group ${line.label}`}>
-                <th scope="row" colspan=${COLUMNS}>${line.label}</th>
-              </tr>`,
-        )}
+        ${above.map(line)}
+        ${folded.length > 0 && html`<${FoldLine} count=${folded.length} isOpen=${open.has(FOLD)} toggle=${toggle} />`}
+      </tbody>
+      ${open.has(FOLD) && html`<tbody id="idle-sinkers" class="folded">${folded.map(line)}</tbody>`}
+      <tbody>
+        ${below.map(line)}
       </tbody>
     </table>
     ${elsewhere.length > 0 &&
@@ -75,6 +82,24 @@ const Roles = ({ status, ask }) =>
       </li>`
     })}
   </ul>`
+
+// The lines above the fold, those in it, those below. It stands after the last sinker, so that it never moves up.
+function fold(lines, idle) {
+  const isFolded = (line) => idle.size > 1 && line.actor && idle.has(line.actor.name)
+  const end = 1 + lines.findLastIndex((line) => line.actor?.name.startsWith("events/sinker "))
+  const above = lines.slice(0, end).filter((line) => !isFolded(line))
+  return [above, lines.filter(isFolded), lines.slice(end)]
+}
+
+const FoldLine = ({ count, isOpen, toggle }) =>
+  html`<tr class="depth-1" id="fold-sinkers">
+    <th scope="row" colspan=${COLUMNS}>
+      <button class="name" aria-expanded=${isOpen} aria-controls="idle-sinkers" onClick=${() => toggle(FOLD)}
+        title="Nothing came for them since the start, and nothing is wrong with them">
+        <${Icon} name=${isOpen ? "open" : "shut"} /><span class="label muted">${count} ${FOLD}</span>
+      </button>
+    </th>
+  </tr>`
 
 function ActorLine({ actor, label, depth, isPaused, isOpen, toggle, ask }) {
   const [icon, tone, word] = condition(actor, isPaused)

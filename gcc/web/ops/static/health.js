@@ -50,13 +50,22 @@ export function troubles(status) {
     else if (isKnown(actor.lag_s) && actor.lag_s > LAG_S_HIGH) found.push(["late", `${actor.name} lags by ${duration(actor.lag_s)}`])
   }
   for (const use of status.channels)
-    if (use.kind === "queue" && use.oldest_s > QUEUE_LATE_S) found.push(["late", `${use.name} waits for ${duration(use.oldest_s)}`])
+    if (use.kind === "queue" && use.consumer && use.oldest_s > QUEUE_LATE_S) found.push(["late", `${use.name} waits for ${duration(use.oldest_s)}`])
   for (const name of pausedElsewhere(status)) found.push(["paused", `${name} is paused`])
   if (!status.drain)
     for (const role of status.roles) if (role.state !== "running") found.push(["paused", `role ${role.name} is ${role.state}`])
   found.sort(([a], [b]) => RANKS.indexOf(a) - RANKS.indexOf(b))
   const sentences = found.map(([, sentence]) => sentence)
   return status.counts_error ? [`the counts are missing: ${status.counts_error}`, ...sentences] : sentences
+}
+
+// Sinkers that had nothing to do since the start, and that nothing is wrong with: many, and they tell nothing.
+export function idleSinkers(status) {
+  const isIdle = (actor) =>
+    actor.name.startsWith("events/sinker ") &&
+    condition(actor, status.paused.includes(actor.name))[2] === "running" &&
+    !(actor.done || actor.failed || actor.in_flight || actor.restarts || actor.lag_s || actor.last_error)
+  return new Set(status.actors.filter(isIdle).map((actor) => actor.name))
 }
 
 // Pauses of actors that have no line here: they run in other processes, or come back with their role.

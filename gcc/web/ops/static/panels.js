@@ -1,8 +1,8 @@
 // The parts of the screen, each a function of the status object. Order never changes, space is reserved.
 
-import { html } from "./vendor/htm-preact.module.js"
+import { html, useRef, useState } from "./vendor/htm-preact.module.js"
 import { UNKNOWN, absolute, age, count, duration, isKnown, percent, rate } from "./format.js"
-import { LAG_S_HIGH, QUEUE_LATE_S, troubles } from "./health.js"
+import { LAG_S_HIGH, QUEUE_LATE_S, idleSinkers, troubles } from "./health.js"
 import { Icon } from "./parts.js"
 
 const FULL = 0.95
@@ -108,20 +108,38 @@ const KINDS = [
   ["queue", "Queues"],
 ]
 
-export const Flows = ({ status }) =>
-  html`<section class="panel channels" aria-labelledby="h-channels">
+export function Flows({ status }) {
+  const used = useRef(new Set()) // what held something since the page is open: it stays in view
+  const [open, setOpen] = useState({})
+  const idle = idleSinkers(status)
+  for (const use of status.channels) if (use.used > 0) used.current.add(`${use.kind} ${use.name}`)
+  const isIdle = (use) =>
+    !used.current.has(`${use.kind} ${use.name}`) &&
+    (use.consumer ? idle.has(use.consumer) || !status.actors.some((actor) => actor.name === use.consumer) : use.kind === "queue")
+  return html`<section class="panel channels" aria-labelledby="h-channels">
     <h2 id="h-channels">Channels and queues</h2>
     <div class="kinds">
       ${KINDS.map(([kind, title]) => {
         const uses = status.channels.filter((use) => use.kind === kind)
         if (uses.length === 0) return ""
+        const line = (use) => (kind === "queue" ? html`<${Queue} key=${use.name} ...${use} />` : html`<${Use} key=${use.name} ...${use} />`)
+        const folded = uses.filter(isIdle)
         return html`<ul class=${`uses ${kind}`} key=${kind} aria-label=${title}>
           <li class="kind" aria-hidden="true">${title}</li>
-          ${uses.map((use) => (kind === "queue" ? html`<${Queue} key=${use.name} ...${use} />` : html`<${Use} key=${use.name} ...${use} />`))}
+          ${uses.filter((use) => !isIdle(use)).map(line)}
+          ${folded.length > 0 &&
+          html`<li class="fold" key="fold">
+            <button class="plain muted" id=${`fold-${kind}`} aria-expanded=${!!open[kind]} title="Empty, and nothing came since the page is open"
+              onClick=${() => setOpen({ ...open, [kind]: !open[kind] })}>
+              <${Icon} name=${open[kind] ? "open" : "shut"} />${folded.length} idle ${title.toLowerCase()}
+            </button>
+          </li>`}
+          ${open[kind] && folded.map(line)}
         </ul>`
       })}
     </div>
   </section>`
+}
 
 // A full channel is no trouble in itself: it tells that what comes after it is the slow part.
 function Use({ name, used, size, kind }) {
@@ -137,13 +155,14 @@ function Use({ name, used, size, kind }) {
 }
 
 // A queue has no size: its bar is logarithmic, full at a million; what tells is the age of its oldest event.
-function Queue({ name, used, oldest_s, in_flight }) {
+function Queue({ name, consumer, used, oldest_s, in_flight }) {
   const share = used > 0 ? Math.min(1, Math.log10(1 + used) / Math.log10(QUEUE_BAR_MAX)) : 0
-  const late = oldest_s > QUEUE_LATE_S
-  const hint = `${name}: ${count(used)} events, ${count(in_flight)} of them with a consumer (bar: logarithmic, full at ${count(QUEUE_BAR_MAX)})`
+  const late = consumer && oldest_s > QUEUE_LATE_S
+  const taken = consumer ? `${count(in_flight)} of them with a consumer` : "kept: nobody takes from it yet"
+  const hint = `${name}: ${count(used)} events, ${taken} (bar: logarithmic, full at ${count(QUEUE_BAR_MAX)})`
   return html`<li title=${hint}>
     <span class="name">${name}</span>
-    <span class="note">${used > 0 && html`${late && html`<${Icon} name="warn" tone="warn" />`}${duration(oldest_s)}`}</span>
+    <span class="note">${used > 0 && html`${late && html`<${Icon} name="warn" tone="warn" />`}${consumer ? "" : "kept "}${duration(oldest_s)}`}</span>
     <span class="num">${count(used)}</span>
     <${Bar} share=${share} tone=${late ? "warn" : "accent"} />
   </li>`
