@@ -13,6 +13,7 @@ from gcc.cli.client import NotRunning, Running, find
 from gcc.cli.live import messages
 
 LOOK_S = 0.1
+NAMED_MAX = 4  # of those that a stage waited for; --json has all
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -27,7 +28,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps({"stages": stages}))
     else:
         for stage in stages:
-            waited_for = ", ".join(stage["waited_for"]) or "nobody"
+            named, more = stage["waited_for"][:NAMED_MAX], len(stage["waited_for"]) - NAMED_MAX
+            waited_for = ", ".join(named) + (f" and {more} more" if more > 0 else "") or "nobody"
             print(f"{stage['name']:<10}{stage['waited_s']:>7.2f} s  waited for {waited_for}")
     return 0
 

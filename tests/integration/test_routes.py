@@ -6,6 +6,7 @@ One table of payloads: each as the documentation of its sender has it, without w
 import datetime as dt
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -301,6 +302,15 @@ def test_every_event_type_has_a_payload_and_every_table_one_type() -> None:
     tables = [event_type.table for event_type in EVENT_TYPES]
     assert len(tables) == len(set(tables)) == 24
     assert {binding.queue for binding in BINDINGS} == {event_type.queue for event_type in EVENT_TYPES} | KEPT
+
+
+def test_the_documentation_has_every_row() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
+    for event_type in EVENT_TYPES:
+        keys = ", ".join(route.key for route in event_type.routes)
+        row = f"| {event_type.name} | {event_type.route.exchange} / {keys} | {event_type.queue} | {event_type.table} |"
+        assert row in told
+    assert all(f" | {queue.name} |" in told for queue in QUEUES)
 
 
 def test_patterns_are_declared_on_topic_exchanges_only() -> None:

@@ -85,6 +85,10 @@ export function Progress({ status }) {
   </div>`
 }
 
+const NAMED_MAX = 3
+const some = (names) =>
+  names.length > NAMED_MAX ? `${names.slice(0, NAMED_MAX).join(", ")} and ${names.length - NAMED_MAX} more` : names.join(", ")
+
 const STAGE_ICONS = { waiting: ["ring", "muted"], draining: ["down", "accent"], drained: ["check", "ok"] }
 
 export const DrainStages = ({ stages }) =>
@@ -95,7 +99,7 @@ export const DrainStages = ({ stages }) =>
       return html`<li class=${stage.state} key=${stage.name}>
         <${Icon} name=${icon} tone=${tone} />${stage.name}<span class="sr">${` ${stage.state}`}</span>
         ${stage.state !== "waiting" && html`<span class="num muted">${duration(stage.waited_s)}</span>`}
-        ${waits ? html`<span class="muted">waits for ${stage.waited_for.join(", ")}</span>` : ""}
+        ${waits ? html`<span class="muted">waits for ${some(stage.waited_for)}</span>` : ""}
       </li>`
     })}
   </ol>`
