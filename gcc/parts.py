@@ -20,6 +20,7 @@ from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
+from gcc.channels.replay import PostgresLetters
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
 from gcc.errors import ConfigError
@@ -114,6 +115,7 @@ class Stores:
         )
         self.queues = queues if rabbitmq is None else None
         self.exchange: Exchange = rabbitmq or queues
+        self.letters = PostgresLetters(self.web_pool, self.objects, outbox_written)
         self.history = HistoryImport(self.pool, clock, outbox_written)
         self.controls = PostgresControls(self.pool)
         self.credentials = PostgresCredentials(self.pool, clock)

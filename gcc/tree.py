@@ -116,7 +116,7 @@ class Tree:
     def _on_real_stores(self, stores: Stores) -> None:
         """Marts, and what answers people."""
         self.on_demand = OnDemand(stores.web_pool, stores.jobs, self._drain_of("web").stage("ports"))
-        self.counts = PlatformCounts(stores.pool, stores.exchange)
+        self.counts = PlatformCounts(stores.pool, stores.exchange, stores.letters)
         stores.notifications.on(DONE_CHANNEL, self.on_demand.job_done)
         stores.notifications.on(CONTROLS_CHANNEL, self.gates.woken)
         self.analytics = AnalyticsPipeline(
@@ -292,6 +292,7 @@ class Tree:
         operations = Operations(
             self.parts.controls,
             self.parts.jobs,
+            self.real.letters,
             self.gates,
             self.clock,
             request_drain=self.request_drain,

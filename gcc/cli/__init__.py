@@ -24,6 +24,8 @@ VERBS = {
     "resume": "end a pause, or let a drained role work again",
     "concurrency": "change how many jobs of a flow run at once",
     "jobs": "list, retry or cancel jobs",
+    "dead-letters": "list the dead letters that wait, or show one",
+    "replay": "send dead letters to their queues again, each once",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
     "doctor": "checks config, stores, versions, clock, disk, ports, migrations and bindings, and how to mend each",
@@ -78,6 +80,7 @@ def _add_verbs(top: Parser) -> None:
         verb[name].add_argument("--why", required=True, metavar="WHY", help="for the action log")
     verb["actions"].add_argument("--limit", type=int, default=20, metavar="N", help="how many, the newest (20)")
     _add_jobs(verb["jobs"])
+    _add_letters(verb["dead-letters"], verb["replay"])
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
@@ -91,6 +94,18 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("--limit", type=int, metavar="N", help="at most so many")
     jobs.add_argument("--dry-run", action="store_true", help="only tell how many it would be")
     jobs.add_argument("--why", default="", metavar="WHY", help="for the action log; retry and cancel need it")
+
+
+def _add_letters(letters: argparse.ArgumentParser, replay: argparse.ArgumentParser) -> None:
+    for verb in (letters, replay):
+        verb.add_argument("--queue", metavar="QUEUE", help="that refused it; unroutable: no queue was bound")
+        verb.add_argument("--reason", metavar="TEXT", help="a part of the reason")
+        verb.add_argument("--since", metavar="TIME", help="buried since then: RFC 3339, or 90s, 30m, 2h, 1d ago")
+        verb.add_argument("--limit", type=int, metavar="N", help="at most so many")
+    letters.add_argument("--show", metavar="ID", help="one letter, with headers and body, secrets masked")
+    replay.add_argument("--id", action="append", metavar="ID", help="may be given again")
+    replay.add_argument("--dry-run", action="store_true", help="only tell what it would be")
+    replay.add_argument("--why", default="", metavar="WHY", help="for the action log; needed, but for a dry run")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -16,8 +16,9 @@ from gcc.errors import ConfigError, GccError, Permanent
 from gcc.web.ops.registry import REGISTRY
 
 ANSWER_S = 30.0
-LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel")  # last as long as they last
-WRONG_USE = (400, 409, 422)
+LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel", "/api/replay")
+"""These last as long as they last."""
+WRONG_USE = (400, 404, 409, 422)
 
 
 class NotRunning(ConfigError):

@@ -41,7 +41,7 @@ def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
         "flow": arguments.flow,
         "status": arguments.status and arguments.status.upper(),
         "code": arguments.code,
-        "since": arguments.since and _time(arguments.since, clock),
+        "since": arguments.since and moment(arguments.since, clock),
         "key": arguments.key,
         "ids": arguments.id,
         "limit": arguments.limit,
@@ -49,7 +49,8 @@ def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _time(word: str, clock: Clock) -> str:
+def moment(word: str, clock: Clock) -> str:
+    """What --since says, RFC 3339. ConfigError: it is no time."""
     if ago := AGO.fullmatch(word):
         return (clock.now() - dt.timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])).isoformat()
     try:

@@ -9,8 +9,11 @@ import httpx
 import trio
 
 from gcc.actors.gates import Gates
+from gcc.channels.deadletters import letter_id
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Channels, ChannelUse, Signal
+from gcc.channels.message import Frame, Route
+from gcc.channels.replay import Letter
 from gcc.clock import SystemClock
 from gcc.config import Bind
 from gcc.errors import Transient
@@ -33,7 +36,9 @@ from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from tests.fakes.controls import FakeControls
 from tests.fakes.database import Connection, Database
+from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.jobs import FakeJobs
+from tests.fakes.letters import FakeLetters
 
 TOKEN = "a-token-of-the-tests"
 STAGES = ("intake", "scrapers", "relay", "sinkers", "web")
@@ -113,6 +118,7 @@ class World:
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.connection = Connection(Database(clock))
+        self.letters = FakeLetters(self.connection, Signal())
         self.jobs = FakeJobs(self.connection, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
         self.gates = Gates(self.controls, Board(clock.now).actor("controls"), clock)
         self.controls.told = self.gates.woken
@@ -182,7 +188,7 @@ class World:
 
     def operations(self) -> Operations:
         return Operations(
-            self.controls, self.jobs, self.gates, SystemClock(), request_drain=self.request_drain,
+            self.controls, self.jobs, self.letters, self.gates, SystemClock(), request_drain=self.request_drain,
             resume_role=self.resume_role,
         )  # fmt: skip
 
@@ -190,7 +196,14 @@ class World:
         await trio.lowlevel.checkpoint()
         if self.counts_down:
             raise Transient("PostgreSQL does not answer: connection refused")
-        return self.counts
+        return replace(self.counts, dead_letters=await self.letters.recent())
+
+    async def bury(self, queue: str, body: bytes, reason: str, **headers: str) -> Letter:
+        """A dead letter, of as many events as lines."""
+        route = Route("beat.dx", queue.removesuffix("_q"))
+        frame = Frame(SystemClock().new_id(), route, body.count(b"\n") + 1, body, headers)
+        await FakeDeadLetters(self.connection).bury(queue, frame, body=body, events=frame.events, reason=reason)
+        return self.connection.database.letters[letter_id(queue, frame.id, body)]
 
     def store(self, events: int, seconds: float) -> None:
         """One insert, as a sinker counts it."""

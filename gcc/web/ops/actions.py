@@ -1,5 +1,7 @@
 """The ops port's actions over HTTP: pause, resume, concurrency, jobs, the action log, and the drain.
 
+Dead letters have a file of their own, letters.py.
+
 A thin skin: access and bodies are checked here, what is meant is decided in operations.py. POSTs need the token
 and, from a page, its own header naming the action (the last part of the path). Every action has a `why`, of 1 to
 500 characters; only a drain (which may be urgent) and a dry run may leave it out.
@@ -31,22 +33,22 @@ MaybeWhy = Annotated[str, StringConstraints(strip_whitespace=True, max_length=50
 Word = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class WhatBody(_Body):
+class WhatBody(Body):
     what: Word
     why: Why
 
 
-class ConcurrencyBody(_Body):
+class ConcurrencyBody(Body):
     flow: Word
     value: Annotated[int, Field(strict=True, ge=1, le=CONCURRENCY_MAX)] | None
     why: Why
 
 
-class FilterBody(_Body):
+class FilterBody(Body):
     """See `JobFilter`."""
 
     flow: Word | None = None
@@ -61,13 +63,13 @@ class FilterBody(_Body):
         return JobFilter(**dict(self))
 
 
-class JobsBody(_Body):
+class JobsBody(Body):
     filter: FilterBody
     why: MaybeWhy = ""
     dry_run: bool = False
 
 
-class DrainBody(_Body):
+class DrainBody(Body):
     role: Any = None
     why: MaybeWhy = ""
 
@@ -77,46 +79,47 @@ class FindQuery(FilterBody):
     limit: Annotated[int, Field(ge=1, le=FOUND_MAX)] = 50
 
 
-class LimitQuery(_Body):
+class LimitQuery(Body):
     limit: Annotated[int, Field(ge=1, le=FOUND_MAX)] = 20
 
 
-B = TypeVar("B", bound=_Body)
+B = TypeVar("B", bound=Body)
+
+
+def wrong(detail: str) -> Refused:
+    return Refused(422, "REQUEST_INVALID", "Cannot be understood", detail)
+
+
+def why_is_needed() -> Refused:
+    return wrong("why: say why; it is kept in the action log")
 
 
 def add_actions(app: QuartTrio, access: Access, operations: Operations, platform: Platform) -> None:
     """Give `app` the actions' routes."""
 
-    async def asked(body: type[B], action: str) -> B:
-        access.check_action(request, action)
-        return _read(body, await request.get_data())
-
-    def by(why: str) -> By:
-        return By(_who(access), why)
-
     @app.post("/api/drain")
     async def drain() -> Response:
-        wanted = await asked(DrainBody, "drain")
+        wanted = await read_action(access, DrainBody, "drain")
         if wanted.role is not None and wanted.role not in ALL_ROLES:
             raise Refused(422, "ROLE_UNKNOWN", "Unknown role", f"role must be null or one of {', '.join(ALL_ROLES)}")
-        await operations.drain(wanted.role, by(wanted.why))
-        return _done({"role": wanted.role, "state": platform.state()}, 202)
+        await operations.drain(wanted.role, by(access, wanted.why))
+        return done({"role": wanted.role, "state": platform.state()}, 202)
 
     @app.post("/api/pause")
     async def pause() -> Response:
-        wanted = await asked(WhatBody, "pause")
-        return _done({"paused": await operations.pause(wanted.what, by(wanted.why))})
+        wanted = await read_action(access, WhatBody, "pause")
+        return done({"paused": await operations.pause(wanted.what, by(access, wanted.why))})
 
     @app.post("/api/resume")
     async def resume() -> Response:
-        wanted = await asked(WhatBody, "resume")
-        return _done({"resumed": await operations.resume(wanted.what, by(wanted.why))})
+        wanted = await read_action(access, WhatBody, "resume")
+        return done({"resumed": await operations.resume(wanted.what, by(access, wanted.why))})
 
     @app.post("/api/concurrency")
     async def concurrency() -> Response:
-        wanted = await asked(ConcurrencyBody, "concurrency")
-        await operations.concurrency(wanted.flow, wanted.value, by(wanted.why))
-        return _done({"flow": wanted.flow, "value": wanted.value})
+        wanted = await read_action(access, ConcurrencyBody, "concurrency")
+        await operations.concurrency(wanted.flow, wanted.value, by(access, wanted.why))
+        return done({"flow": wanted.flow, "value": wanted.value})
 
     @app.post("/api/jobs/retry")
     async def retry() -> Response:
@@ -127,25 +130,36 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
         return await move("cancel")
 
     async def move(verb: Literal["retry", "cancel"]) -> Response:
-        wanted = await asked(JobsBody, verb)
+        wanted = await read_action(access, JobsBody, verb)
         jobs = wanted.filter.as_filter()
         if wanted.dry_run:
-            return _done({"things": await operations.would_move(verb, jobs)})
+            return done({"things": await operations.would_move(verb, jobs)})
         if not wanted.why:
-            raise _wrong("why: say why; it is kept in the action log")
-        return _done({"things": await operations.move(verb, jobs, by(wanted.why))})
+            raise why_is_needed()
+        return done({"things": await operations.move(verb, jobs, by(access, wanted.why))})
 
     @app.get("/api/jobs")
     async def jobs() -> Response:
         access.check_reader(request)
-        wanted = _query(FindQuery).as_filter()
+        wanted = read_query(FindQuery).as_filter()
         found, total = await operations.find(wanted)
-        return _done(msgspec.to_builtins(found), total=total)
+        return done(msgspec.to_builtins(found), total=total)
 
     @app.get("/api/actions")
     async def actions() -> Response:
         access.check_reader(request)
-        return _done([action.as_dict() for action in await operations.actions(_query(LimitQuery).limit)])
+        return done([action.as_dict() for action in await operations.actions(read_query(LimitQuery).limit)])
+
+
+async def read_action(access: Access, body: type[B], action: str) -> B:
+    """The body of a POST, from who may act. Refused."""
+    access.check_action(request, action)
+    return _read(body, await request.get_data())
+
+
+def by(access: Access, why: str) -> By:
+    """Who asks, and why."""
+    return By(_who(access), why)
 
 
 def _who(access: Access) -> str:
@@ -164,7 +178,8 @@ def _read(body: type[B], sent: bytes | str) -> B:
     return _valid(body, decoded)
 
 
-def _query(query: type[B]) -> B:
+def read_query(query: type[B]) -> B:
+    """The query of a GET. Refused."""
     return _valid(query, dict(request.args))
 
 
@@ -174,14 +189,10 @@ def _valid(body: type[B], value: Any) -> B:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise _wrong(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        raise wrong(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
-def _wrong(detail: str) -> Refused:
-    return Refused(422, "REQUEST_INVALID", "Cannot be understood", detail)
-
-
-def _done(data: Any, status: int = 200, **meta: Any) -> Response:
+def done(data: Any, status: int = 200, **meta: Any) -> Response:
     body = json.dumps({"status": "SUCCESS", "data": data, "meta": meta}, default=_plain)
     answer = Response(body, status, mimetype="application/json")
     answer.headers["Cache-Control"] = "no-store"

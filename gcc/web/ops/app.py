@@ -1,7 +1,7 @@
 """The ops port: the dashboard's page and websocket, the status object, probes, metrics and the actions.
 
-In: HTTP and websockets on loopback. Out: what `Composer` composed; the actions are in actions.py. Access is
-decided in access.py. Every error is the JSON envelope of the API, except for the page itself, which answers
+In: HTTP and websockets on loopback. Out: what `Composer` composed; the actions are in actions.py and letters.py.
+Access is decided in access.py. Every error is the JSON envelope of the API, except for the page itself, which answers
 people. Websockets are closed with 1001 when `draining` is set.
 """
 
@@ -21,6 +21,7 @@ from gcc.errors import Permanent, Transient
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import add_actions
 from gcc.web.ops.hub import Client, HubFull
+from gcc.web.ops.letters import add_letters
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.snapshot import Composer
 
@@ -48,6 +49,7 @@ def ops_app(composer: Composer, operations: Operations, *, token: str, draining:
     _page(app, access)
     _probes(app, composer)
     add_actions(app, access, operations, platform)
+    add_letters(app, access, operations)
 
     @app.get("/api/status")
     async def status() -> Response:

@@ -1,8 +1,9 @@
-"""What only the database knows about the running platform, for the dashboard: jobs, queues, lag, first crawl."""
+"""What only the database knows about the running platform, for the dashboard: jobs, queues, lag, dead letters, ..."""
 
 from collections import defaultdict
 
 from gcc.channels.exchange import Exchange
+from gcc.channels.replay import Letters
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
@@ -14,9 +15,10 @@ STORED = frozenset(event_type.queue for event_type in EVENT_TYPES)
 
 
 class PlatformCounts:
-    def __init__(self, pool: Pool, exchange: Exchange) -> None:
+    def __init__(self, pool: Pool, exchange: Exchange, letters: Letters) -> None:
         self._pool = pool
         self._exchange = exchange
+        self._letters = letters
         self.crawl: tuple[int, int] | None = None  # (ended, all) jobs of the first crawl, as last read
         self.crawled = False  # the first crawl has ended: its counts move no more
 
@@ -33,4 +35,4 @@ class PlatformCounts:
                 self.crawled = bool(enqueued and done == total)
         queues = await self._exchange.depths()
         lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
-        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s)
+        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, await self._letters.recent())

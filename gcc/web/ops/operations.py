@@ -1,10 +1,11 @@
-"""What people do to a running platform: pause, resume, change concurrency, retry and cancel jobs, drain.
+"""What people do to a running platform: pause, resume, change concurrency, retry and cancel jobs, replay, drain.
 
-In: words of people. Out: overrides (which every process follows), moved jobs, a drain of this process; and a row
-of the action log for each, with who and why. Permanent: it makes no sense, and the text says what does.
-Transient: the database is away; what needs it was not done, or (retry, cancel) not to its end.
+In: words of people. Out: overrides (which every process follows), moved jobs, replayed dead letters, a drain of this
+process; and a row of the action log for each, with who and why. Permanent: it makes no sense, and the text says
+what does. Transient: the database is away; what needs it was not done, or (retry, cancel, replay) not to its end.
 """
 
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from typing import Any, Literal
 import trio
 
 from gcc.actors.gates import Gates
+from gcc.channels.deadletters import Document
+from gcc.channels.replay import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
 from gcc.config import ALL_ROLES
 from gcc.errors import Permanent, Transient
@@ -48,6 +51,7 @@ class Operations:
         self,
         controls: Controls,
         jobs: Jobs,
+        letters: Letters,
         gates: Gates,
         clock: Clock,
         *,
@@ -56,6 +60,7 @@ class Operations:
     ) -> None:
         self._controls = controls
         self._jobs = jobs
+        self._letters = letters
         self._gates = gates
         self._clock = clock
         self._request_drain = request_drain
@@ -97,11 +102,7 @@ class Operations:
     async def move(self, verb: Literal["retry", "cancel"], wanted: JobFilter, by: By) -> int:
         """Retry or cancel the jobs that match; how many. The action's row is there before, and counts them after."""
         _movable(verb, wanted)
-        given = {name: value for name, value in asdict(wanted).items() if value is not None}
-        words = " ".join(f"{name}={value}" for name, value in given.items() if name != "ids")
-        if wanted.ids is not None:
-            words += f" {len(wanted.ids)} ids"
-        action = self._action(verb, f"jobs {words}".replace("  ", " "), by, detail={"filter": _plain(given)})
+        action = self._filtered(verb, "jobs", wanted, by)
         await self._controls.record(action)
         moved = await (self._jobs.retry(wanted) if verb == "retry" else self._jobs.cancel(wanted))
         await self._note(replace(action, things=moved))
@@ -111,6 +112,29 @@ class Operations:
         """The newest jobs that match, at most `wanted.limit`, and how many match in all."""
         return await self._jobs.find(wanted), await self._jobs.count(replace(wanted, limit=None))
 
+    async def find_letters(self, wanted: LetterFilter) -> tuple[list[Letter], Waiting]:
+        """The newest dead letters that match, at most `wanted.limit`, and how many match in all."""
+        return await self._letters.find(wanted), await self._letters.waiting(replace(wanted, limit=None))
+
+    async def letter(self, letter_id: uuid.UUID) -> tuple[Letter, Document | None, str]:
+        """See `Letters.read`."""
+        return await self._letters.read(letter_id)
+
+    async def would_replay(self, wanted: LetterFilter) -> Waiting:
+        """How many a replay would send again."""
+        _meant(wanted)
+        return await self._letters.waiting(wanted)
+
+    async def replay(self, wanted: LetterFilter, by: By) -> Replayed:
+        """Send the letters that match to their queues again. Its row in the action log is as that of `move`."""
+        _meant(wanted)
+        action = self._filtered("replay", "dead letters", wanted, by)
+        await self._controls.record(action)
+        done = await self._letters.replay(wanted, by.who)
+        counts = {"events": done.events, "unreadable": done.unreadable}
+        await self._note(replace(action, things=done.letters, detail={**(action.detail or {}), **counts}))
+        return done
+
     async def actions(self, limit: int) -> list[Action]:
         """The action log, newest first."""
         return await self._controls.actions(limit)
@@ -119,6 +143,14 @@ class Operations:
         """Ask the process, or one role of it, to finish. It does so also while the database is away."""
         self._request_drain(role, f"asked for by {by.who}" + (f": {by.why}" if by.why else ""))
         await self._note(self._action("drain", f"role {role}" if role else "process", by))
+
+    def _filtered(self, verb: str, what: str, wanted: JobFilter | LetterFilter, by: By) -> Action:
+        """An action on what matches a filter, which its target has in words."""
+        given = {name: value for name, value in asdict(wanted).items() if value is not None}
+        words = [f"{name}={value}" for name, value in given.items() if name != "ids"]
+        if wanted.ids is not None:
+            words.append(f"{len(wanted.ids)} ids")
+        return self._action(verb, " ".join([what, *words]), by, detail={"filter": _plain(given)})
 
     def _action(self, verb: str, target: str, by: By, detail: dict[str, Any] | None = None) -> Action:
         return Action(self._clock.new_id(), self._clock.now(), by.who, by.why, verb, target, detail=detail)
@@ -143,6 +175,11 @@ def _movable(verb: str, wanted: JobFilter) -> Collection[JobStatus]:
     if wanted == JobFilter(limit=wanted.limit):
         raise Permanent(f"{verb} of all jobs is not meant: name a flow, a status, a code, a key, ids or since")
     return among
+
+
+def _meant(wanted: LetterFilter) -> None:
+    if wanted == LetterFilter(limit=wanted.limit):
+        raise Permanent("replay of all dead letters is not meant: name a queue, a reason, ids or since")
 
 
 def _plain(value: Any) -> Any:

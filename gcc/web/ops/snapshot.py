@@ -16,6 +16,7 @@ import trio
 from gcc.actors.gates import Gates
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import ChannelUse
+from gcc.channels.replay import RECENT_LETTERS, Waiting
 from gcc.clock import Clock
 from gcc.errors import GccError
 from gcc.metrics import Metrics
@@ -24,11 +25,13 @@ from gcc.supervisor.lifecycle import Actor, Board
 from gcc.web.ops.hub import Hub
 from gcc.web.ops.operations import CONSUMERS, PAUSABLE
 from gcc.web.ops.series import Series
+from gcc.web.ops.shown_letters import shown_waiting
 
 TICKS_PER_S = 2
 COUNTS_EVERY_S = 1.0
 COUNTS_DEADLINE_S = 10.0  # a count that takes longer is given up and asked again
 CLIENTS_MAX = 50
+LETTER_GROUPS = 8
 STACK_CHARS_MAX = 4096  # of each actor's, in every message: its end, where the innermost calls are
 
 
@@ -41,6 +44,7 @@ class Counts:
     first_crawl: tuple[int, int] | None
     failures_last_hour: int
     stored_lag_s: float | None  # age of the oldest event that is not stored yet; 0 when all are
+    dead_letters: Waiting = field(default_factory=Waiting)  # of the newest RECENT_LETTERS
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,7 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
             "failures_per_hour": None,
             "stored_lag_s": None,
             "first_crawl": None,
+            "dead_letters": None,
         }
     jobs: Counter[str] = Counter()
     for states in counts.jobs_by_flow.values():
@@ -207,4 +212,11 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
         "failures_per_hour": counts.failures_last_hour,
         "stored_lag_s": None if counts.stored_lag_s is None else round(counts.stored_lag_s, 1),
         "first_crawl": {"done": crawl[0], "total": crawl[1]} if crawl else None,
+        "dead_letters": _dead_letters(counts.dead_letters),
     }
+
+
+def _dead_letters(waiting: Waiting) -> dict[str, Any]:
+    """The groups with the newest letters, few: this is sent twice a second. `more`: there are older letters too."""
+    shown = shown_waiting(waiting)
+    return {**shown, "groups": shown["groups"][:LETTER_GROUPS], "more": waiting.letters >= RECENT_LETTERS}

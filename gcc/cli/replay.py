@@ -1,0 +1,71 @@
+"""`replay [--queue Q] [--reason R] [--since T] [--id ID] [--limit N]`: sends dead letters to their queues again.
+
+Each letter is replayed once, whoever asks; what is refused again is a new letter. With --dry-run it only tells what
+it would be. Exit 1: some letters could not be read; the others are replayed.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gcc.cli.client import find
+from gcc.cli.jobs import PIPE_COLUMNS, moment
+from gcc.clock import Clock, SystemClock
+from gcc.errors import ConfigError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if not (arguments.why or arguments.dry_run):
+        raise ConfigError("replay needs --why WHY, or --dry-run")
+    wanted = filter_of(arguments, SystemClock()) | ({"ids": arguments.id} if arguments.id else {})
+    body = {"filter": wanted, "why": arguments.why, "dry_run": arguments.dry_run}
+    done = find(arguments).act("/api/replay", body)
+    if arguments.json:
+        print(json.dumps(done))
+    elif arguments.dry_run:
+        print_groups(done["groups"])
+        print(f"{counted(done)} would be replayed")
+    else:
+        print(f"{counted(done)} replayed")
+        for trouble in done["errors"]:
+            print(f"not replayed: {trouble['id']}: {trouble['reason']}", file=sys.stderr)
+    return 1 if done.get("unreadable") else 0
+
+
+def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
+    """What was given, as the ops port takes it."""
+    given = {
+        "queue": arguments.queue,
+        "reason": arguments.reason,
+        "since": arguments.since and moment(arguments.since, clock),
+        "limit": arguments.limit,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def counted(done: dict[str, Any]) -> str:
+    unreadable = f" ({done['unreadable']:,} could not be read)" if done.get("unreadable") else ""
+    return f"{done['letters']:,} letters with {done['events']:,} events{unreadable}"
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+
+
+def print_groups(groups: list[dict[str, Any]]) -> None:
+    """How many letters wait, by queue and reason."""
+    table = Table(box=None, header_style="bold")
+    for title in ("queue", "reason", "letters", "events", "newest"):
+        is_number = title in ("letters", "events")
+        table.add_column(title, justify="right" if is_number else "left", no_wrap=title != "reason", overflow="fold")
+    for group in groups:
+        newest = group["newest"][:19]
+        table.add_row(
+            group["queue"], printable(group["reason"]), f"{group['letters']:,}", f"{group['events']:,}", newest
+        )
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, markup=False, highlight=False).print(table)
