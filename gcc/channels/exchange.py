@@ -34,8 +34,9 @@ class Exchange(Protocol):
     async def relay(self, term: int = 0) -> int:
         """Move one batch of outbox frames into queues; returns how many frames. 0: there is none to move.
 
-        A frame whose route has no binding is dead-lettered. `term` is the relay's, where only one may relay at a
-        time: it fences what would be done by one that was deposed (Transient).
+        A frame of exchange '' goes to the queue that its key names, if any binding names it. A frame whose route
+        has no binding is dead-lettered. `term` is the relay's, where only one may relay at a time: it fences what
+        would be done by one that was deposed (Transient).
         """
 
     async def pending(self) -> bool:

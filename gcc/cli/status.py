@@ -69,6 +69,9 @@ def screen(status: dict[str, Any], page: str) -> Group:
         parts.append(bar)
     idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
     parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
+    if (letters := status.get("dead_letters")) and letters["letters"]:
+        words = f"{letters['letters']:,} with {letters['events']:,} events wait; see: dead-letters"
+        parts.append(Text.assemble(("dead letters  ", "bold"), (words, "yellow")))
     return Group(*parts)
 
 

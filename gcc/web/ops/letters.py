@@ -61,7 +61,8 @@ def add_letters(app: QuartTrio, access: Access, operations: Operations) -> None:
         access.check_reader(request)
         found, waiting = await operations.find_letters(read_query(FindLettersQuery).as_filter())
         shown = shown_waiting(waiting)
-        return done([shown_letter(letter) for letter in found], total=waiting.letters, groups=shown["groups"])
+        counts = {"total": shown["letters"], "events": shown["events"], "groups": shown["groups"]}
+        return done([shown_letter(letter) for letter in found], **counts)
 
     @app.get("/api/dead-letters/<letter_id>")
     async def letter(letter_id: str) -> Response:

@@ -7,6 +7,7 @@ import { Dialogs } from "./dialogs.js"
 import { openFeed } from "./feed.js"
 import { absolute, age, duration } from "./format.js"
 import { Jobs } from "./jobs.js"
+import { Letters } from "./letters.js"
 import { ActionLog, Errors, Flows, Numbers, Progress, Verdict } from "./panels.js"
 import { Icon } from "./parts.js"
 
@@ -60,6 +61,7 @@ function App() {
       </section>
       <${Flows} status=${status} />
       <${Jobs} status=${status} ask=${setAsked} />
+      <${Letters} status=${status} ask=${setAsked} />
       <${Errors} status=${status} />
       </div>
       <${ActionLog} status=${status} />

@@ -6,10 +6,11 @@ import { act } from "./feed.js"
 import { count } from "./format.js"
 import { ActionForm, Copyable } from "./form.js"
 import { JobsForm } from "./jobs_dialog.js"
+import { LettersForm } from "./letters_dialog.js"
 import { DrainStages } from "./panels.js"
 import { Icon } from "./parts.js"
 
-const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, jobs: JobsForm, stack: Stack }
+const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, jobs: JobsForm, letters: LettersForm, stack: Stack }
 
 // The one dialog of the page. Its content is there while something is asked for.
 export function Dialogs({ status, asked, close, told }) {

@@ -73,6 +73,18 @@ async function tokenRefused() {
   }
 }
 
+// Asks for what is known: {data, meta}, or {refused}, the sentence that says why not.
+export async function look(path, query = {}) {
+  try {
+    const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal: AbortSignal.timeout(LOOK_S * 1000) })
+    const told = await answer.json()
+    return answer.ok ? { data: told.data, meta: told.meta } : { refused: told.error.detail }
+  } catch (error) {
+    return { refused: `the server did not answer (${error.name})` }
+  }
+}
+
+const LOOK_S = 15
 const ACT_S = 60 // many jobs are moved in many transactions
 
 // Asks for an action: {data}, or {refused}, the sentence that says why not.

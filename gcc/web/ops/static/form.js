@@ -62,3 +62,30 @@ export function Copyable({ text, block }) {
     <button type="button" class="small" onClick=${copy} aria-live="polite">${word}</button>
   </div>`
 }
+
+// ---- parts of filters
+
+export const COUNT_AFTER_MS = 250 // not at every key
+
+export const SINCE = [
+  ["", "any time"],
+  ["15m", "15 minutes", 900],
+  ["1h", "hour", 3600],
+  ["6h", "6 hours", 6 * 3600],
+  ["1d", "day", 86_400],
+  ["7d", "7 days", 7 * 86_400],
+]
+
+// The time that a key of SINCE means now; undefined for any time.
+export function sinceTime(since) {
+  const seconds = SINCE.find(([key]) => key === since)[2]
+  return seconds && new Date(Date.now() - seconds * 1000).toISOString()
+}
+
+export const Choice = ({ id, label, value, set, options }) =>
+  html`<div class="field">
+    <label for=${id}>${label}</label>
+    <select id=${id} onChange=${(event) => set(event.target.value)}>
+      ${options.map(([key, word]) => html`<option key=${key} value=${key} selected=${key === value}>${word}</option>`)}
+    </select>
+  </div>`

@@ -3,18 +3,8 @@
 import { html, useEffect, useState } from "./vendor/htm-preact.module.js"
 import { act } from "./feed.js"
 import { count, isKnown } from "./format.js"
-import { ActionForm } from "./form.js"
+import { ActionForm, COUNT_AFTER_MS, Choice, SINCE, sinceTime } from "./form.js"
 import { MOVABLE, flowsOf } from "./jobs.js"
-
-const SINCE = [
-  ["", "any time"],
-  ["15m", "15 minutes", 900],
-  ["1h", "hour", 3600],
-  ["6h", "6 hours", 6 * 3600],
-  ["1d", "day", 86_400],
-  ["7d", "7 days", 7 * 86_400],
-]
-const COUNT_AFTER_MS = 250 // not at every key
 
 export function JobsForm({ verb: givenVerb, flow: givenFlow, state: givenState, status, close, told }) {
   const [verb, setVerb] = useState(givenVerb)
@@ -101,19 +91,9 @@ function Effect({ verb, flow, states, code, since, counted: { things, refused } 
         </p>`
 }
 
-const Choice = ({ id, label, value, set, options }) =>
-  html`<div class="field">
-    <label for=${id}>${label}</label>
-    <select id=${id} onChange=${(event) => set(event.target.value)}>
-      ${options.map(([key, word]) => html`<option key=${key} value=${key} selected=${key === value}>${word}</option>`)}
-    </select>
-  </div>`
-
 const nouns = (n) => (n === 1 ? "job" : "jobs")
 
 function filterOf({ flow, state, code, since }) {
-  const filter = { flow, status: state, code: code.trim() }
-  const seconds = SINCE.find(([key]) => key === since)[2]
-  if (seconds) filter.since = new Date(Date.now() - seconds * 1000).toISOString()
+  const filter = { flow, status: state, code: code.trim(), since: sinceTime(since) }
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value))
 }
