@@ -46,7 +46,8 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
         table.add_row(
             letter["id"], letter["at"][:19], letter["queue"], f"{letter['events']:,}", printable(letter["reason"])
         )
-    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, markup=False, highlight=False).print(table)
+    if letters:
+        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, markup=False, highlight=False).print(table)
     print(f"{len(letters):,} of {total:,} dead letters")
     return 0
 

@@ -28,11 +28,10 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps(done))
     elif arguments.dry_run:
         print_groups(done["groups"])
-        print(f"{counted(done)} would be replayed")
+        print(f"{_counted(done)} would be replayed")
     else:
-        print(f"{counted(done)} replayed")
-        for trouble in done["errors"]:
-            print(f"not replayed: {trouble['id']}: {trouble['reason']}", file=sys.stderr)
+        print(f"{_counted(done)} replayed")
+        _print_unreadable(done["unreadable"], done["errors"])
     return 1 if done.get("unreadable") else 0
 
 
@@ -47,9 +46,15 @@ def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def counted(done: dict[str, Any]) -> str:
-    unreadable = f" ({done['unreadable']:,} could not be read)" if done.get("unreadable") else ""
-    return f"{done['letters']:,} letters with {done['events']:,} events{unreadable}"
+def _counted(done: dict[str, Any]) -> str:
+    return f"{done['letters']:,} letters with {done['events']:,} events"
+
+
+def _print_unreadable(unreadable: int, errors: list[dict[str, Any]]) -> None:
+    for trouble in errors:
+        print(f"not replayed: {trouble['id']}: {trouble['reason']}", file=sys.stderr)
+    if more := unreadable - len(errors):
+        print(f"not replayed: {more:,} more", file=sys.stderr)
 
 
 def printable(text: str) -> str:
@@ -58,7 +63,9 @@ def printable(text: str) -> str:
 
 
 def print_groups(groups: list[dict[str, Any]]) -> None:
-    """How many letters wait, by queue and reason."""
+    """How many letters wait, by queue and reason; nothing where none does."""
+    if not groups:
+        return
     table = Table(box=None, header_style="bold")
     for title in ("queue", "reason", "letters", "events", "newest"):
         is_number = title in ("letters", "events")

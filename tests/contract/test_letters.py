@@ -234,5 +234,77 @@ async def test_a_replay_wakes_the_relay(office: Office) -> None:
     assert await office.written.wait(5)
 
 
+class CountedObjects(FolderObjects):
+    """Calls `at_last` when so many objects were read."""
+
+    def __init__(self, root: Path, reads: int, at_last: Callable[[], None]) -> None:
+        super().__init__(root)
+        self._left, self._at_last = reads, at_last
+
+    async def read(self, key: str) -> bytes:
+        self._left -= 1
+        if self._left == 0:
+            self._at_last()
+        return await super().read(key)
+
+
+async def test_a_replay_that_was_cut_off_is_finished_by_the_next(pool: Pool, tmp_path: Path) -> None:
+    dead = StoredDeadLetters(pool, FolderObjects(tmp_path), SystemClock())
+    exchange = PostgresExchange(pool, dead, Signal())
+    await exchange.declare([Binding(A, "one")])
+    for number in range(250):
+        frame = Frame(uuid.uuid4(), A, 1, b"%d" % number)
+        await dead.bury("one", frame, body=frame.body, events=1, reason="refused")
+    with trio.CancelScope() as scope:
+        await PostgresLetters(pool, CountedObjects(tmp_path, 150, scope.cancel), Signal()).replay(ALL, "ann")
+    assert scope.cancelled_caught
+    letters = PostgresLetters(pool, FolderObjects(tmp_path), Signal())
+    assert (await letters.waiting(ALL)).letters == 150, "what was begun is done or not, letter by letter"
+    assert (await letters.replay(ALL, "ann")).letters == 150
+    while await exchange.relay():
+        pass
+    taken = await exchange.take("one", frames_max=1000)
+    assert [int(delivery.frame.body) for delivery in taken] == list(range(250))
+
+
+async def test_letters_that_come_while_a_replay_runs_are_left_for_the_next(pool: Pool, tmp_path: Path) -> None:
+    """Else what is refused again at once would be replayed for ever."""
+
+    async def bury() -> None:
+        frame = Frame(uuid.uuid4(), A, 1, b"poison")
+        await dead.bury("one", frame, body=frame.body, events=1, reason="refused")
+
+    class Refused(FolderObjects):
+        async def read(self, key: str) -> bytes:
+            await bury()
+            return await super().read(key)
+
+    dead = StoredDeadLetters(pool, FolderObjects(tmp_path), SystemClock())
+    for _ in range(3):
+        await bury()
+    letters = PostgresLetters(pool, Refused(tmp_path), Signal())
+    with trio.fail_after(20):
+        assert (await letters.replay(ALL, "ann")).letters == 3
+    assert (await letters.waiting(ALL)).letters == 3
+
+
+async def test_an_object_that_is_another_letters_or_none_is_not_replayed(pool: Pool, tmp_path: Path) -> None:
+    objects = FolderObjects(tmp_path)
+    dead = StoredDeadLetters(pool, objects, SystemClock())
+    letters = PostgresLetters(pool, objects, Signal())
+    for body in (b"a", b"b", b"c"):
+        await dead.bury("one", Frame(uuid.uuid4(), A, 1, body), body=body, events=1, reason="refused")
+    c, b, a = await letters.find(ALL)
+    await objects.put(a.object_key, await objects.read(b.object_key))
+    await objects.put(b.object_key, (await objects.read(b.object_key)).replace(b'"body":"b"', b'"body":"x"'))
+    await objects.put(c.object_key, b"not even JSON")
+    done = await letters.replay(ALL, "ann")
+    assert (done.letters, done.unreadable) == (0, 3)
+    reasons = [trouble.reason for trouble in done.errors]
+    for reason, told in zip(reasons, ("holds dead letter", "was changed", "not a dead letter"), strict=True):
+        assert told in reason
+    assert (await letters.waiting(ALL)).letters == 3
+
+
 def _of(route: Route) -> tuple[str, str]:
     return route.exchange, route.key

@@ -256,12 +256,17 @@ async def test_letters_by_the_command_line(verb: Verb, world: World) -> None:
     assert code == 0 and "replayed     20" in told
 
 
+async def test_none_is_told_in_one_line(verb: Verb) -> None:
+    assert await verb("dead-letters") == (0, "0 of 0 dead letters", "")
+    assert await verb("replay", "--queue", POSTS, "--dry-run") == (0, "0 letters with 0 events would be replayed", "")
+
+
 async def test_what_cannot_be_read_is_told_by_exit_1(verb: Verb, world: World) -> None:
     await some_letters(world)
     (lost,) = await world.letters.find(LetterFilter(reason="Code 27"))
     world.letters.lost.add(lost.id)
     code, told, err = await verb("replay", "--queue", POSTS, "--why", "x")
-    assert (code, told) == (1, "2 letters with 4 events (1 could not be read) replayed")
+    assert (code, told) == (1, "2 letters with 4 events replayed")
     assert err.startswith(f"not replayed: {lost.id}: ") and "does not exist" in err
     code, _, err = await verb("dead-letters", "--show", str(lost.id))
     assert code == 1 and "does not exist" in err
