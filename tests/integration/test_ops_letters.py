@@ -135,9 +135,11 @@ async def test_letters_are_replayed_by_id_up_to_a_limit_and_what_cannot_be_read_
     assert (done["letters"], outbox(world)[-1][2]) == (1, b'{"n": 1}\n{"n": 2}')
 
 
-async def test_a_long_body_is_cut_in_view(port: Port, world: World) -> None:
-    letter = await world.bury(POSTS, b'{"caption": "' + b"x" * 200_000 + b'"}', "too long")
+async def test_a_long_body_is_cut_in_view_and_a_long_reason_in_the_list(port: Port, world: World) -> None:
+    letter = await world.bury(POSTS, b'{"caption": "' + b"x" * 200_000 + b'"}', "too long " * 100)
+    _, (listed,), _ = await ask(port, "/api/dead-letters")
     _, shown, _ = await ask(port, f"/api/dead-letters/{letter.id}")
+    assert (len(listed["reason"]), shown["reason"]) == (300, "too long " * 100)
     assert (len(shown["body"]), shown["whole"], shown["bytes"]) == (100_000, False, 200_015)
 
 

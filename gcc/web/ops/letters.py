@@ -26,7 +26,7 @@ from gcc.web.ops.actions import (
     wrong,
 )  # fmt: skip
 from gcc.web.ops.operations import Operations
-from gcc.web.ops.shown_letters import shown_content, shown_letter, shown_replayed, shown_waiting
+from gcc.web.ops.shown_letters import shown_content, shown_letter, shown_line, shown_replayed, shown_waiting
 
 
 class LetterFilterBody(Body):
@@ -62,7 +62,7 @@ def add_letters(app: QuartTrio, access: Access, operations: Operations) -> None:
         found, waiting = await operations.find_letters(read_query(FindLettersQuery).as_filter())
         shown = shown_waiting(waiting)
         counts = {"total": shown["letters"], "events": shown["events"], "groups": shown["groups"]}
-        return done([shown_letter(letter) for letter in found], **counts)
+        return done([shown_line(letter) for letter in found], **counts)
 
     @app.get("/api/dead-letters/<letter_id>")
     async def letter(letter_id: str) -> Response:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 MASK = "•••"
-PARSED_CHARS_MAX = 1 << 18  # a longer line is cut, and masked as text
+PARSED_CHARS_MAX = 1 << 17  # a longer line is cut, and masked as text
 
 WORDS = frozenset((
     "token", "tokens", "jwt", "otp", "pin", "secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase",

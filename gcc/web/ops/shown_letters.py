@@ -1,6 +1,6 @@
 """Dead letters as people are shown them, as JSON: every secret in them masked. Pure."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gcc.channels.deadletters import Document
@@ -9,6 +9,7 @@ from gcc.errors import Permanent
 from gcc.web.ops.masking import masked_body, masked_headers, masked_text
 
 BODY_CHARS_MAX = 100_000
+LISTED_CHARS_MAX = 300  # of a reason in a list
 
 
 def shown_waiting(waiting: Waiting) -> dict[str, Any]:
@@ -32,8 +33,13 @@ def shown_replayed(replayed: Replayed) -> dict[str, Any]:
     return {**asdict(replayed), "errors": errors}
 
 
+def shown_line(letter: Letter) -> dict[str, Any]:
+    """A line of a list: its reason may be cut."""
+    return shown_letter(replace(letter, reason=letter.reason[:LISTED_CHARS_MAX]))
+
+
 def shown_letter(letter: Letter) -> dict[str, Any]:
-    """A line of a list."""
+    """A letter without headers and body."""
     return {
         "id": letter.id,
         "at": letter.at,

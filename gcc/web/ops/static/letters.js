@@ -21,7 +21,7 @@ export function Letters({ status, ask }) {
     </div>
     ${groups.length > 0 &&
     html`<ul>
-      ${groups.slice(0, GROUPS_SHOWN).map((group) => html`<${Group} key=${`${group.queue} ${group.reason}`} ...${group} now=${Date.parse(status.at)} ask=${ask} />`)}
+      ${groups.slice(0, GROUPS_SHOWN).map((group, place) => html`<${Group} key=${place} ...${group} now=${Date.parse(status.at)} ask=${ask} />`)}
     </ul>`}
   </section>`
 }

@@ -134,7 +134,7 @@ function OneLetter({ letter, back, close, sent }) {
       <dt>Events</dt>
       <dd class="num">${count(letter.events)}</dd>
       <dt>Reason</dt>
-      <dd>${letter.reason}</dd>
+      <dd>${(data ?? letter).reason}</dd>
       ${Object.entries(data?.headers ?? {}).map(([name, value]) => html`<dt key=${name} class="header">${name}</dt><dd key=${`${name}:`}>${value}</dd>`)}
     </dl>
     ${isReplayed && html`<p><${Icon} name="check" tone="muted" /> Replayed ${absolute(data.replayed_at)} by ${data.replayed_by}.</p>`}
