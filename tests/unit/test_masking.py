@@ -94,6 +94,18 @@ def test_json_is_masked_at_any_depth_and_reads_well() -> None:
     assert json.loads(found["extra"]) == {"deep": {"password": MASK, "é": 1}}
 
 
+def test_pairs_of_name_and_value_are_fields_too() -> None:
+    pairs = {
+        "a": [["x-api-key", S], ["n", "1"]],
+        "b": [{"name": "Authorization", "value": S, "n": 1}, {"name": "n", "value": 2}],
+    }
+    shown, _ = masked_body(json.dumps(pairs).encode(), 10_000)
+    assert json.loads(shown) == {
+        "a": [["x-api-key", MASK], ["n", "1"]],
+        "b": [{"name": "Authorization", "value": MASK, "n": 1}, {"name": "n", "value": 2}],
+    }
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -106,11 +106,15 @@ def _pretty(line: str) -> str:
 
 def _masked(value: Any) -> Any:
     match value:
+        case {"name": str(name), "value": _} if is_secret(name):
+            return {**_masked({key: part for key, part in value.items() if key != "value"}), "value": MASK}
         case dict():
             return {
                 name: MASK if is_secret(name) and part not in (None, "") else _masked(part)
                 for name, part in value.items()
             }
+        case [str(name), _] if is_secret(name):
+            return [name, MASK]
         case list():
             return [_masked(part) for part in value]
         case str():

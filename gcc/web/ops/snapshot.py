@@ -7,7 +7,7 @@ database makes them older (`counts_age_s`, `counts_error`), never the rest.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -218,5 +218,5 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
 
 def _dead_letters(waiting: Waiting) -> dict[str, Any]:
     """The groups with the newest letters, few: this is sent twice a second. `more`: there are older letters too."""
-    shown = shown_waiting(waiting)
-    return {**shown, "groups": shown["groups"][:LETTER_GROUPS], "more": waiting.letters >= RECENT_LETTERS}
+    few = replace(waiting, groups=waiting.groups[:LETTER_GROUPS])
+    return {**shown_waiting(few), "more": waiting.letters >= RECENT_LETTERS}
