@@ -107,7 +107,8 @@ class Exchange(Section):
 
 
 class Redis(Section):
-    url: str = ""  # empty: limits and sessions live in this process
+    url: str = ""  # redis[s]://host:6379/0; empty: limits and sessions live in this process
+    connections: int = Field(16, ge=1)  # each with a thread; callers beyond them wait their turn
 
 
 class Objects(Section):

@@ -15,6 +15,7 @@ import trio
 
 from gcc.actors.connection import Connect
 from gcc.actors.leader import Leadership
+from gcc.actors.maintenance import Maintenance
 from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
@@ -40,17 +41,22 @@ from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.jobs import Jobs
 from gcc.stores.leadership import PostgresLeadership
+from gcc.stores.limits import RedisLimiter
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.notifications import Notifications
 from gcc.stores.objects import FolderObjects, Objects
 from gcc.stores.outbox import Outbox, PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
+from gcc.stores.redis import Redis
 from gcc.stores.referrals import PostgresReferrals, Referrals
 from gcc.stores.s3_objects import S3Objects
 from gcc.stores.statements import SQL as SQL_FOLDER
+from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
+
+REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,9 @@ class Stores:
         self.pool = Pool(self.conninfo, settings.postgres.actor_pool, name="actors")
         self.web_pool = Pool(self.conninfo, settings.postgres.web_pool, name="web")
         self.clickhouse = open_clickhouse(settings)
+        self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
         self.objects = open_objects(settings)
+        self._clock = clock
         outbox_written = Signal()
         self.jobs = PostgresJobs(
             self.pool,
@@ -130,7 +138,7 @@ class Stores:
             referrals=PostgresReferrals(self.pool),
             credentials=self.credentials,
             controls=self.controls,
-            limiter=InProcessLimiter(limits(settings)),
+            limiter=self._limiter(),
             fetcher=HttpFetcher,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=PostgresLeadership(self.pool) if rabbitmq else None,
@@ -141,9 +149,18 @@ class Stores:
         servers = [Child("stores/postgres", self.embedded.run)] if self.embedded else []
         return [*servers, Child("stores/schema", self._schema, restart=Restart.TRANSIENT)]
 
-    def clients(self) -> list[Child]:
-        """What keeps listening to the database, and the event store."""
-        return [Child("stores/notifications", self.notifications.run), Child("stores/clickhouse", self._clickhouse)]
+    def clients(self, board: Board) -> list[Child]:
+        """What keeps listening to the database, the event store, and who looks after Redis."""
+        clients = [Child("stores/notifications", self.notifications.run), Child("stores/clickhouse", self._clickhouse)]
+        if self.redis:
+            actor = board.actor("stores/redis")
+            look = Maintenance([self.redis.look], actor, self._clock.rng, every_s=REDIS_LOOK_S)
+            clients.append(Child(actor.name, look.run))
+        return clients
+
+    def _limiter(self) -> Limiter:
+        chosen = limits(self._settings)
+        return RedisLimiter(self.redis, chosen) if self.redis else InProcessLimiter(chosen)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Migrations, credentials, and, where the database is ours alone, the leases of our predecessor."""
@@ -166,10 +183,8 @@ class Stores:
 
 
 def refuse_what_is_not_here(settings: Settings) -> None:
-    """Settings that name parts of a later release, or of none, refuse to start, rather than being passed over."""
+    """Settings that name what there is not refuse to start, rather than being passed over."""
     refuse_unknown_types(settings)
-    if settings.redis.url:
-        raise ConfigError("redis.url: this release keeps its limits in the process; leave it empty")
 
 
 def open_clickhouse(settings: Settings) -> ClickHouse:

@@ -177,7 +177,7 @@ class Tree:
         if stores:
             yield from ((child, None) for child in stores.servers())
             yield Child("web/ops", self._ops), None
-            yield from ((child, None) for child in stores.clients())
+            yield from ((child, None) for child in stores.clients(self.board))
         if self.parts.broker:
             yield Child(BROKER, self._broker), None
         yield Child("controls", self.gates.run), None

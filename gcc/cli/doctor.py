@@ -27,7 +27,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from gcc.cli import USAGE, checkup
+from gcc.cli import USAGE, checkup, checkup_redis
 from gcc.cli.checkup import VERB, Finding, within
 from gcc.cli.client import settings_of
 from gcc.clock import Clock, SystemClock
@@ -97,6 +97,7 @@ async def examine(
         *platform,
         *await _ports(settings, beside, deadline_s),
     ]
+    findings += await checkup_redis.examine(settings, clock, deadline_s)
     if folder.state == "ok":
         findings += await _stores(settings, beside, clock, sql, deadline_s)
     secrets = _secrets(settings)

@@ -50,15 +50,19 @@ class Limiter(Protocol):
         """Return when one call of `name` may be made now; it is then spent, whatever comes of it.
 
         Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is
-        known. Cancelled while waiting: nothing is spent and the place goes to the next.
+        known, or when nobody knows. Cancelled while waiting: nothing is spent, or where the limits are kept
+        elsewhere one call at most, and the place goes to the next.
         """
+
+    async def reachable(self) -> None:
+        """Return when the limits can be asked: at once, unless they are kept elsewhere and that is lost."""
 
     def usage(self) -> list[LimitUse]:
         """One entry for each limit, ordered by name."""
 
 
 class InProcessLimiter:
-    """The limiter of a platform that is one process; of several, they share one in Redis."""
+    """The limiter of a platform that is one process; several share theirs in Redis (gcc/stores/limits.py)."""
 
     def __init__(self, limits: Mapping[str, Limit]) -> None:
         self._lanes = {name: _Lane(name, limit) for name, limit in sorted(limits.items())}
@@ -73,6 +77,9 @@ class InProcessLimiter:
             await lane.wait(priority, wait_s_max)
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def reachable(self) -> None:
+        return
 
     def usage(self) -> list[LimitUse]:
         return [lane.use() for lane in self._lanes.values()]

@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from tests.process import PlatformProcess, Status, platform
+from tests.services.redis import RedisNode
 
 CREATORS = 40
 ALL = {"COMPLETE": 2 * CREATORS}
@@ -107,6 +108,29 @@ async def test_clickhouse_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> 
             async with clickhouse(folder, port):
                 await until(running, lambda s: {a["breaker"] for a in sinkers(s)} == {"closed"}, "all closed again")
                 await all_done(running, restarted=set())
+
+
+async def test_redis_is_away_at_the_start_and_killed_in_the_middle_of_a_crawl(
+    tmp_path: Path, redis: str, redis_node: RedisNode
+) -> None:
+    def lost(status: Status) -> bool:
+        return line(status, "stores/redis")["state"] == "backoff"
+
+    redis_node.kill()
+    async with platform(tmp_path / "data", *SETTINGS, f"redis.url={redis}") as running:
+        gone = await until(running, lost, "the loss in view")
+        assert done(gone) == 0
+        assert "redis at 127.0.0.1" in line(gone, "stores/redis")["last_error"]
+        await redis_node.start()
+        await until(running, lambda s: done(s) > 0.3 * ALL["COMPLETE"], "the crawl")
+        redis_node.kill()
+        await until(running, lost, "the loss in view again")
+        calls = (await running.world("/stats"))["calls"]
+        again = line(await running.status(), "stores/redis")["failed"] + 2
+        await until(running, lambda s: line(s, "stores/redis")["failed"] >= again, "looks that find nothing")
+        assert (await running.world("/stats"))["calls"] == calls, "nobody may call"
+        await redis_node.start()
+        await all_done(running, restarted=set())
 
 
 SERVER = """

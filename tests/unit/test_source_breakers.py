@@ -209,7 +209,7 @@ async def test_a_lone_job_outlives_an_hour_without_its_source(
     autojump_clock: trio.testing.MockClock, reply: Reply
 ) -> None:
     bench = await Bench(reply).ready()
-    apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers)
+    apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers, bench.limiter)
     settings = Scraper()
     work = FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, settings, bench.clock.rng)
     retries = deferrals = 0

@@ -33,9 +33,10 @@ def apis(
     """Clients of all sources over one fetcher; `world_url` stands in for the real addresses."""
     breakers = Breakers(board, clock.rng)
     timeouts = {name: source.timeout_s for name, source in settings.sources.items()}
-    outside = Outside(fetcher, DrainingLimiter(limiter, intake), credentials, clock, metrics, timeouts, breakers)
+    limited = DrainingLimiter(limiter, intake)
+    outside = Outside(fetcher, limited, credentials, clock, metrics, timeouts, breakers)
     graph, youtube = (base_url(settings, name, world_url) for name in SOURCES)
-    return Apis(GraphApi(outside, graph), DataApi(outside, youtube), breakers)
+    return Apis(GraphApi(outside, graph), DataApi(outside, youtube), breakers, limiter)
 
 
 async def seed_credentials(

@@ -87,5 +87,5 @@ class ScrapingPipeline:
             rng=self._clock.rng,
             poll_s=self._settings.scraper.poll_s,
             gate=self._gates.gate(actor.name),
-            askable=partial(self._apis.breakers.askable, tuple(flow.chain)),
+            askable=partial(self._apis.askable, tuple(flow.chain)),
         )

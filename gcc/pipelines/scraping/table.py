@@ -4,7 +4,7 @@ A flow is a row; a later flow is one more row and its retrieve functions. The ch
 each source with its own credentials and limit.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Visit
 from gcc.sources.instagram.graph_client import GraphApi
-from gcc.sources.limits import Limit
+from gcc.sources.limits import Limit, Limiter
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.youtube.data_client import DataApi
 
@@ -49,6 +49,12 @@ class Apis:
     graph: GraphApi
     youtube: DataApi
     breakers: Breakers
+    limiter: Limiter
+
+    async def askable(self, sources: Collection[str]) -> None:
+        """Return when it is worth taking work: our limits can be asked, and so can one of `sources`."""
+        await self.limiter.reachable()
+        await self.breakers.askable(sources)
 
 
 class Params(pydantic.BaseModel):

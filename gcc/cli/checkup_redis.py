@@ -1,0 +1,69 @@
+"""What `doctor` asks of Redis: is it there, does it tell the same time, does it keep what it is given.
+
+In: settings. Out: findings, as in gcc/cli/checkup.py. Nothing is written. A thread that hangs is left behind: it ends
+with its timeouts.
+"""
+
+import datetime as dt
+from functools import partial
+from typing import Any
+
+import redis
+import trio
+
+from gcc.cli.checkup import Finding, skew, within
+from gcc.clock import Clock
+from gcc.config import Settings
+from gcc.errors import Transient
+from gcc.pipelines.scraping.table import limits
+from gcc.stores.limits import FORGOTTEN_S
+from gcc.stores.redis import open_client, place
+
+
+async def examine(settings: Settings, clock: Clock, deadline_s: float) -> list[Finding]:
+    """All that the server of redis.url tells; nothing where there is none."""
+    if not settings.redis.url:
+        return []
+
+    async def look() -> list[Finding]:
+        ask = partial(_asked, settings.redis.url, clock)
+        info, times = await trio.to_thread.run_sync(ask, abandon_on_cancel=True)
+        return [
+            Finding("redis", "ok", f"version {info['redis_version']}, {place(settings.redis.url)}"),
+            skew("redis clock", *times),
+            _memory(info),
+            *_persistence(settings, info),
+        ]
+
+    return await within(deadline_s, "redis", look)
+
+
+def _asked(url: str, clock: Clock) -> tuple[dict[str, Any], tuple[dt.datetime, dt.datetime, dt.datetime]]:
+    """(what the server tells of itself, (our clock, theirs, ours again)). Runs in a thread."""
+    client = open_client(url, connections=1)
+    try:
+        info: Any = client.info()
+        before = clock.now()
+        seconds, micros = client.time()
+        return info, (before, dt.datetime.fromtimestamp(seconds + micros / 1e6, dt.UTC), clock.now())
+    except redis.RedisError as error:
+        raise Transient(f"{place(url)}: {error}") from error
+    finally:
+        client.close()
+
+
+def _memory(info: dict[str, Any]) -> Finding:
+    policy = info["maxmemory_policy"]
+    if policy == "noeviction":
+        return Finding("redis memory", "ok", "evicts nothing")
+    mend = "redis-cli config set maxmemory-policy noeviction (and in its file): an evicted key is a forgotten limit"
+    return Finding("redis memory", "warn", f"its maxmemory-policy is {policy}", mend)
+
+
+def _persistence(settings: Settings, info: dict[str, Any]) -> list[Finding]:
+    """Short windows are waited for after a restart; long ones must be on its disk."""
+    long = [name for name, limit in limits(settings).items() if limit.per_s > FORGOTTEN_S]
+    if not long or info.get("aof_enabled"):
+        return []
+    found = f"keeps nothing through a restart; limits over more than {FORGOTTEN_S:g} s need that: {', '.join(long)}"
+    return [Finding("redis disk", "warn", found, "redis-cli config set appendonly yes (and in its file)")]

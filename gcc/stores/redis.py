@@ -1,0 +1,124 @@
+"""Redis from Trio: redis-py (on hiredis) in worker threads, `connections` of them at most.
+
+In: Lua scripts with keys and arguments. Out: their answers. Every failure is `Transient` and names the server, never
+the password. Nothing is tried twice here: whether a lost call had its effect is unknown, and only the caller knows
+whether that matters.
+
+The first failure marks the server as lost: from then on calls fail at once, rather than each waiting for its own
+timeout, until `look` has found it well. So somebody must look again and again (see gcc/parts.py).
+
+Cancelled: the caller leaves at once; its thread ends by itself within the timeouts and gives its connection back.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import redis
+import trio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gcc.errors import ConfigError, Transient
+
+T = TypeVar("T")
+CONNECT_S = 2.0
+ANSWER_S = 2.0
+"""For the answer of one command; a script of ours takes some microseconds."""
+CALL_S = 5.0
+"""For a whole call: a free thread, a connection, the answer."""
+LOST_S = 1.0
+"""When to ask again after a failure."""
+ALIVE = "gcc:alive"
+SCHEMES = ("redis", "rediss")
+
+
+class Script:
+    """A Lua script; see `Redis.run`. Its text is sent to a server that has not seen it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Redis:
+    """One Redis server: redis[s]://[user:password@]host[:port][/database]. Construction connects nothing.
+
+    rediss:// checks the server's certificate; `?ssl_ca_certs=FILE` names an authority of your own. Raises ConfigError.
+    """
+
+    def __init__(self, url: str, *, connections: int = 16) -> None:
+        self.place = place(url)
+        self._client = open_client(url, connections=connections)
+        self._threads = trio.CapacityLimiter(connections)
+        self._scripts: dict[Script, Callable[..., Any]] = {}
+        self._lost: Transient | None = None
+        self._found = trio.Event()
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """What the script answers. Transient, at once while the server is lost. Cancelled: it may have run."""
+        if self._lost is not None:
+            raise Transient(str(self._lost), retry_after_s=LOST_S) from self._lost
+        run = self._scripts.get(script)
+        if run is None:
+            run = self._scripts[script] = self._client.register_script(script.text)
+        return await self._call(lambda: run(keys=keys, args=arguments))
+
+    async def look(self) -> int:
+        """Find out how the server is; 1 when it is well. Transient.
+
+        By a small write: one that is full, or a replica, or cannot store to its disk, still answers PING.
+        """
+        await self._call(lambda: self._client.set(ALIVE, "", ex=60))
+        self._lost = None
+        self._found.set()
+        return 1
+
+    async def found(self) -> None:
+        """Return when the server is not known to be lost: at once, most of the time."""
+        while self._lost is not None:
+            await self._found.wait()
+
+    def close(self) -> None:
+        """Close the connections. Used again, it opens new ones."""
+        self._client.close()
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            with trio.move_on_after(CALL_S):
+                return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+            why = f"no answer within {CALL_S:g} s"
+        except redis.RedisError as error:
+            why = str(error).partition("\n")[0] or type(error).__name__
+        if self._lost is None:
+            self._found = trio.Event()
+        self._lost = Transient(f"{self.place}: {why}", retry_after_s=LOST_S)
+        raise self._lost
+
+
+def open_client(url: str, *, connections: int) -> redis.Redis:
+    """A client for threads, with a timeout on everything; it connects when it is used. ConfigError: a bad URL."""
+    place(url)
+    try:
+        pool = redis.ConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=ANSWER_S,
+            retry=Retry(NoBackoff(), 0),
+            client_name="gcc",
+        )
+        pool.connection_class(**pool.connection_kwargs)  # refuses what it does not know
+    except (ValueError, TypeError):
+        raise ConfigError("redis.url: what follows its '?' are no options of a connection; remove them") from None
+    return redis.Redis.from_pool(pool)
+
+
+def place(url: str) -> str:
+    """Where the URL leads, for people: no user, no password. ConfigError (without its text) when it leads nowhere."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in SCHEMES and parts.hostname:
+            return f"redis at {parts.hostname}:{parts.port or 6379}{parts.path.rstrip('/')}"
+    except ValueError:
+        pass
+    raise ConfigError("redis.url is no address of a Redis server; write redis[s]://host:port/database") from None
