@@ -47,6 +47,7 @@ OBJECTS_URL = re.compile(r"file://(?P<folder>/.*)|s3://(?P<bucket>[a-z0-9][a-z0-
 
 Key = Annotated[str, Field(coerce_numbers_to_str=True)]  # JSON would take one of digits alone for a number
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 = any free port
+Days = Annotated[int, Field(ge=0, le=36_500)]
 ZoneName = Annotated[str, AfterValidator(_a_zone)]
 
 
@@ -234,6 +235,7 @@ class Settings(Section):
     sinker: Sinker = Sinker()
     scraper: Scraper = Scraper()
     sources: dict[str, Source] = {}
+    retention: dict[str, Days] = {}  # trace_log_days = 14: then they are dropped, whole partitions at a time; 0: never
     world: World = World()
     web: Web = Web()
     analytics: Analytics = Analytics()

@@ -25,6 +25,7 @@ LABELS = {
     "jobs_complete": "jobs complete",
     "events_emitted": "events emitted",
     "events_stored": "events stored",
+    "events_dropped": "dropped for age",
     "dead_lettered": "dead-lettered",
     "outbox_pending": "in the outbox",
     "queued": "in queues",

@@ -1,6 +1,7 @@
 """The analytics pipeline: events -> models -> synced tables, by schedule, under one leader.
 
-In: event tables in ClickHouse. Out: `dbt.*` models, the synced tables of PostgreSQL, schedule_run rows.
+In: event tables in ClickHouse. Out: `dbt.*` models, the synced tables of PostgreSQL, schedule_run rows; what is old is
+dropped from the event tables.
 Any number of processes may run it: one leads, the others wait. It finishes when the drain's intake stage
 has begun: what runs is cancelled (its queries killed), the term is given back.
 """
@@ -19,6 +20,7 @@ from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.analytics import declarations, models
+from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.objects import Objects
@@ -32,7 +34,7 @@ LEADER = "analytics"
 
 
 class AnalyticsPipeline:
-    """Raises ConfigError when it is made: a bad model, an unknown schedule, a bad cron line."""
+    """Raises ConfigError when it is made: a bad model, an unknown schedule or event type, a bad cron line."""
 
     def __init__(
         self,
@@ -62,7 +64,8 @@ class AnalyticsPipeline:
             board.actor("analytics/sync"),
             clock,
         )
-        declared = [*declarations.schedules(self.transformer, self.sync), *extra_schedules]
+        retention = Retention(clickhouse, pool, self.leader, clock, kept_days(settings))
+        declared = [*declarations.schedules(self.transformer, self.sync, retention), *extra_schedules]
         self.scheduler = Scheduler(
             declarations.overridden(declared, settings.analytics.schedules),
             PostgresScheduleRuns(pool, leader=LEADER),

@@ -2,9 +2,10 @@
 
 Emission is counted in PostgreSQL where it is committed; storage is counted in ClickHouse by event_id.
 An event that was stored but not yet acknowledged stands in both: those are found by id, so that nothing
-is counted twice. A dead letter that was replayed is none any more: its events are on their way again.
-On a running platform the two stores are read one after the other; while events move the answer is repeated
-(at most TRIES times), and `settled` tells whether the platform held still.
+is counted twice. What was dropped for its age was counted before that (retention.py). A dead letter that was
+replayed is none any more: its events are on their way again. On a running platform the two stores are read
+one after the other; while events move the answer is repeated (at most TRIES times), and `settled` tells
+whether the platform held still.
 
 A broker counts messages, not events, and hides what other processes hold: as long as its queues are not empty,
 `queued` is what may be there and `missing` a lower bound.
@@ -12,7 +13,7 @@ A broker counts messages, not events, and hides what other processes hold: as lo
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -28,15 +29,20 @@ from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("check")
+_CLICKHOUSE = statements.load("check", statements.SQL / "clickhouse" / "queries")
 TRIES = 5
 COUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if event_type.counted)
 QUEUES = frozenset(event_type.queue for event_type in COUNTED)
 EMITTED_BY = [ORIGIN, IMPORTED]
 """Of the rows in counted tables, those that somebody counted when they were committed; others' are not missed."""
+ASIDE = "__aside"
+"""What retention sets aside of a table, to count and to drop it, stands in a table with this at the end of its name."""
 
 
-class EventCounts(Protocol):
-    async def rows(self, sql: str, params: dict[str, Any] | None = None) -> list[dict[str, Any]]: ...
+class Reading(Protocol):
+    """The part of ClickHouse that is used here. Transient: it is away."""
+
+    async def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class CheckReport:
     jobs_complete: int
     events_emitted: int
     events_stored: int
+    events_dropped: int
     dead_lettered: int
     missing: int
     doubled: int
@@ -62,22 +69,23 @@ class CheckReport:
         return asdict(self)
 
 
-async def check(pool: Pool, clickhouse: EventCounts, exchange: Exchange | None = None) -> CheckReport:
+async def check(pool: Pool, clickhouse: Reading, exchange: Exchange | None = None) -> CheckReport:
     """Read the stores, and the `exchange` where its queues are not in the database. Transient: one of them is gone."""
     for _ in range(TRIES):
         queues = [depth for depth in await exchange.depths() if depth.queue in QUEUES] if exchange else []
-        before = await _ledger(pool)
+        before = ledger, aside = await _ledger(pool), await set_aside(clickhouse)
         overlap = await _stored_while_queued(pool, clickhouse)
-        stored, doubled = await _stored(clickhouse)
-        settled = bool(before == await _ledger(pool))
-        report = _report(before, stored, doubled, overlap, queues, settled=settled)
+        uncounted = {table for table, _, _ in aside} - set(ledger["dropping"])
+        stored, doubled = await _stored(clickhouse, uncounted)
+        settled = before == (await _ledger(pool), await set_aside(clickhouse))
+        report = _report(ledger, stored, doubled, overlap, queues, settled=settled)
         if settled:
             break
     return report
 
 
 def _report(
-    ledger: dict[str, int], stored: int, doubled: int, overlap: int, queues: Sequence[QueueDepth], *, settled: bool
+    ledger: dict[str, Any], stored: int, doubled: int, overlap: int, queues: Sequence[QueueDepth], *, settled: bool
 ) -> CheckReport:
     accounted = (
         stored + ledger["events_dropped"] + ledger["dead_lettered"] + ledger["outbox_pending"] + ledger["queued"]
@@ -90,6 +98,7 @@ def _report(
         jobs_complete=ledger["jobs_complete"],
         events_emitted=ledger["events_emitted"],
         events_stored=stored,
+        events_dropped=ledger["events_dropped"],
         dead_lettered=ledger["dead_lettered"],
         missing=unaccounted - at_broker,
         doubled=doubled,
@@ -100,11 +109,19 @@ def _report(
     )
 
 
-async def _ledger(pool: Pool) -> dict[str, int]:
+async def set_aside(clickhouse: Reading) -> list[tuple[str, str, int]]:
+    """(event table, partition, parts) of all that is set aside, counted or not."""
+    rows = await clickhouse.rows(_CLICKHOUSE["aside"], {"suffix": ASIDE})
+    return [(row["aside"].removesuffix(ASIDE), row["partition_id"], row["parts"]) for row in rows]
+
+
+async def _ledger(pool: Pool) -> dict[str, Any]:
+    """Counts, and `dropping`: the tables of which what is set aside is counted already."""
     queues = [event_type.queue for event_type in COUNTED]
     # Replayed letters come by exchange '', their queue as the key.
     routes = [*(event_type.route for event_type in COUNTED), *(Route("", queue) for queue in queues)]
     arguments = {
+        "tables": [event_type.table for event_type in COUNTED],
         "queues": queues,
         "exchanges": [route.exchange for route in routes],
         "keys": [route.key for route in routes],
@@ -113,17 +130,23 @@ async def _ledger(pool: Pool) -> dict[str, int]:
         await cursor.execute(SQL["ledger"], arguments)
         row = await cursor.fetchone()
     assert row is not None
-    return {name: int(value) for name, value in row.items()}
+    return row
 
 
-async def _stored(clickhouse: EventCounts) -> tuple[int, int]:
-    """(distinct events of ours stored, rows too many after FINAL), over the counted tables."""
+async def _stored(clickhouse: Reading, uncounted: Collection[str]) -> tuple[int, int]:
+    """(distinct events of ours stored, rows too many after FINAL), over the counted tables.
+
+    `uncounted`: tables of which something is set aside and not counted. A move that was cut short may have left the
+    same rows in both.
+    """
     stored = doubled = 0
-    for event_type in COUNTED:
+    for table in (event_type.table for event_type in COUNTED):
+        every = f"select event_id, origin, true as here from {table} final"  # noqa: S608 - declared name
+        if table in uncounted:
+            every += f" union all select event_id, origin, false from {table}{ASIDE}"  # noqa: S608
         (row,) = await clickhouse.rows(
-            "select count() as rows, uniqExact(event_id) as ids,"  # noqa: S608 - declared name
-            " uniqExactIf(event_id, origin in {by:Array(String)}) as ours"
-            f" from {event_type.table} final",
+            "select countIf(here) as rows, uniqExactIf(event_id, here) as ids,"  # noqa: S608
+            f" uniqExactIf(event_id, origin in {{by:Array(String)}}) as ours from ({every})",
             {"by": EMITTED_BY},
         )
         stored += int(row["ours"])
@@ -131,7 +154,7 @@ async def _stored(clickhouse: EventCounts) -> tuple[int, int]:
     return stored, doubled
 
 
-async def _stored_while_queued(pool: Pool, clickhouse: EventCounts) -> int:
+async def _stored_while_queued(pool: Pool, clickhouse: Reading) -> int:
     """How many events stand in a queue although they are stored (their acknowledgement is due)."""
     tables = {event_type.queue: event_type.table for event_type in COUNTED}
     overlap = 0

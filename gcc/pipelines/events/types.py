@@ -27,6 +27,7 @@ from gcc.pipelines.events.schemas import (
 )
 
 ERROR_TABLE = "_e.error_event"
+KEPT_DAYS = 3 * 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class EventType:
     id_field: str = "event_id"
     time_field: str = "event_timestamp"
     errors_to: str | None = None
+    kept_days: int = KEPT_DAYS  # then dropped (0: never); retention.<name>_days of the settings overrides it
 
     @property
     def route(self) -> Route:
@@ -59,12 +61,21 @@ class EventType:
         return tuple(Binding(route, self.queue) for route in self.routes)
 
 
-def _log(name: str, schema: type[Event], *, key: str = "", consumers: int = 2, counted: bool = False) -> EventType:
+def _log(
+    name: str,
+    schema: type[Event],
+    *,
+    key: str = "",
+    consumers: int = 2,
+    counted: bool = False,
+    kept_days: int = KEPT_DAYS,
+) -> EventType:
     """A log of crawls or of work, as beat names its key, queue and table."""
     events = f"{name}_events"
     return EventType(
-        name, (Route("beat.dx", key or events),), f"{events}_q", f"_e.{events}", schema, consumers, counted
-    )
+        name, (Route("beat.dx", key or events),), f"{events}_q", f"_e.{events}", schema, consumers, counted,
+        kept_days=kept_days,
+    )  # fmt: skip
 
 
 def _app(name: str, keys: tuple[str, ...], queue: str, schema: type[Event]) -> EventType:
@@ -77,13 +88,14 @@ PROFILE_LOG = _log("profile_log", ProfileLog, counted=True)
 SENTIMENT_LOG = _log("sentiment_log", SentimentLog)
 POST_ACTIVITY_LOG = _log("post_activity_log", PostActivityLog)
 PROFILE_RELATIONSHIP_LOG = _log("profile_relationship_log", ProfileRelationshipLog)
-SCRAPE_REQUEST_LOG = _log("scrape_request_log", ScrapeRequestLog, counted=True)
+SCRAPE_REQUEST_LOG = _log("scrape_request_log", ScrapeRequestLog, counted=True, kept_days=90)
 ORDER_LOG = _log("order_log", OrderLog)
 YT_ACTIVITY_LOG = _log("yt_activity_log", YtActivityLog)
 ASSET_LOG = _log("asset_log", AssetLog, key="asset_log_events_rk")
 TRACE_LOG = EventType(
-    "trace_log", (Route("identity.dx", "trace_log"),), "trace_log", "_e.trace_log_events", TraceLog, id_field="id"
-)
+    "trace_log", (Route("identity.dx", "trace_log"),), "trace_log", "_e.trace_log_events", TraceLog, id_field="id",
+    kept_days=14,
+)  # fmt: skip
 PARTNER_ACTIVITY_LOG = EventType(
     "partner_activity_log",
     (Route("coffee.dx", "activity_tracker_rk"),),
@@ -97,6 +109,7 @@ AFFILIATE_ORDER_EVENT = EventType(
     "affiliate_orders_event_q",
     "_e.affiliate_order_event",
     app.AffiliateOrderEvent,
+    kept_days=0,  # one row an order: a state, not a log
 )
 BIGBOSS_VOTE_LOG = EventType(
     "bigboss_vote_log",

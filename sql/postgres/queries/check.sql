@@ -8,7 +8,9 @@ select
         + (select coalesce(sum(events), 0) from import_ledger)::bigint
         + (select coalesce(sum(events), 0) from counted_total where name in ('jobs_pruned', 'imports_pruned'))::bigint
         as events_emitted,
-    (select coalesce(sum(events), 0) from counted_total where name = 'stored_dropped')::bigint as events_dropped,
+    (select coalesce(sum(emitted), 0) from dropped_partition where event_table = any(%(tables)s))::bigint
+        as events_dropped,
+    array(select event_table from dropped_partition where dropped_at is null order by event_table) as dropping,
     (select coalesce(sum(events), 0) from dead_letter where replayed_at is null
         and (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as dead_lettered,
     (select coalesce(sum(events), 0) from outbox
