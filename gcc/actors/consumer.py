@@ -143,12 +143,12 @@ class Consumer:
             while room := await take_until(closing, room_is_made):
                 try:
                     deliveries = await self._exchange.take(self._queue, frames_max=PROBE_FRAMES if once else room)
+                    patience.reset()
                     if not deliveries:
                         await take_until(closing, partial(self._exchange.wait, self._queue))
                 except Transient as error:
                     await take_until(closing, partial(patience.wait_after, error))
                     continue
-                patience.reset()
                 for delivery in deliveries:
                     send.send_nowait(delivery)  # there is room, and a checkpoint here could lose sight of them
                     self._events_waiting += delivery.frame.events

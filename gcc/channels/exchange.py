@@ -53,7 +53,7 @@ class Exchange(Protocol):
         """
 
     async def wait(self, queue: str) -> None:
-        """Return when `queue` may have frames: told by a relay, or a poll interval later."""
+        """Return when `queue` may have frames: told, or a poll interval later. Transient: the exchange is lost."""
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Forget these frames for ever. Frames whose lease passed to another consumer are skipped."""

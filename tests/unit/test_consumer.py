@@ -218,6 +218,33 @@ async def test_what_is_stored_is_acknowledged_when_the_exchange_is_back_and_not_
     assert len(world.store.stored) == 5
 
 
+async def test_an_exchange_that_is_lost_while_it_is_waited_for_is_waited_for_in_view(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    take, away = world.exchange.take, trio.Event()
+
+    async def lost(queue: str) -> None:
+        await away.wait()
+        raise Transient("the broker is lost")
+
+    async def take_unless_away(queue: str, *, frames_max: int) -> list[Delivery]:
+        if away.is_set():
+            raise Transient("the broker is away")
+        return await take(queue, frames_max=frames_max)
+
+    world.exchange.wait, world.exchange.take = lost, take_unless_away  # type: ignore[method-assign]
+    async with world.consuming():
+        await trio.sleep(1)
+        away.set()
+        await trio.sleep(600)
+        assert (world.actor.state, world.actor.last_error) == (State.BACKOFF, "Transient: the broker is away")
+        away = trio.Event()
+        await publish(world, 5)
+        await world.until(lambda: not world.database.queues)
+        assert world.actor.state is State.RUNNING
+
+
 async def test_an_exchange_that_stays_away_makes_frames_come_again_after_their_leases(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
