@@ -104,6 +104,16 @@ async def test_a_dead_database_makes_the_counts_older_and_stops_nothing_else(por
     assert (old["actors"][-1]["name"], old["actors"][-1]["in_flight"]) == ("late", 7)
 
 
+async def test_a_lost_exchange_leaves_the_queues_and_the_lag_unknown_and_the_rest_counted(world: World) -> None:
+    world.set_counts(queues=[], stored_lag_s=None, queues_error="the broker is away")
+    async with ops_port(world) as port, open_websocket_url(ws_url(port), extra_headers=BEARER) as ws:
+        while (status := await message(ws))["counts_age_s"] is None:
+            pass
+    assert (status["counts_error"], status["stored_lag_s"]) == ("the broker is away", None)
+    assert status["jobs"]["COMPLETE"] == 1323 and status["counts_age_s"] < 5
+    assert not [channel for channel in status["channels"] if channel["kind"] == "queue"]
+
+
 async def test_metrics_are_prometheus_text(port: Port, world: World) -> None:
     world.store(1000, 0.02)
     async with client(port, token=None) as http:

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 
-from gcc.channels.exchange import Exchange
+from gcc.channels.exchange import Exchange, QueueDepth
 from gcc.channels.replay import Letters
+from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
@@ -23,7 +24,7 @@ class PlatformCounts:
         self.crawled = False  # the first crawl has ended: its counts move no more
 
     async def read(self) -> Counts:
-        """One look at everything. Transient: the database is away."""
+        """One look at everything. Transient: the database is away; without the exchange all else is counted."""
         async with self._pool.connection() as conn:
             by_flow: dict[str, dict[str, int]] = defaultdict(dict)
             for flow, status, count in await (await conn.execute(SQL["jobs"])).fetchall():
@@ -33,6 +34,12 @@ class PlatformCounts:
                 ((done, total, enqueued),) = await (await conn.execute(SQL["first_crawl"])).fetchall()
                 self.crawl = (done, total) if total else None
                 self.crawled = bool(enqueued and done == total)
-        queues = await self._exchange.depths()
-        lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
-        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, await self._letters.recent())
+        queues: list[QueueDepth] = []
+        lag_s: float | None = None
+        why: str | None = None
+        try:
+            queues = await self._exchange.depths()
+            lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
+        except Transient as error:
+            why = str(error)
+        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, await self._letters.recent(), why)

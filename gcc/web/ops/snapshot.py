@@ -45,6 +45,7 @@ class Counts:
     failures_last_hour: int
     stored_lag_s: float | None  # age of the oldest event that is not stored yet; 0 when all are
     dead_letters: Waiting = field(default_factory=Waiting)  # of the newest RECENT_LETTERS
+    queues_error: str | None = None  # why the queues could not be counted; then the lag is not known either
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Composer:
             except trio.TooSlowError:
                 self._counts_error = f"no answer within {COUNTS_DEADLINE_S:g} s"
             else:
-                self._counted_s, self._counts_error = trio.current_time(), None
+                self._counted_s, self._counts_error = trio.current_time(), self._counts.queues_error
             await trio.sleep(COUNTS_EVERY_S)
 
     def encoded(self) -> str:
