@@ -1,6 +1,7 @@
 """Keeps something connected: one life of a connection after the other, with backoff between, for as long as it takes.
 
-In: `connect(stands)`, one life: it calls `stands()` when the connection stands, and raises Transient when it is lost.
+In: `connect(stands, troubled)`, one life: it calls `stands()` when the connection stands, `troubled(why)` while it
+stands but the other side does not do all that it should (None: it does again), and raises Transient when it is lost.
 Out: a line on the board. Those who use the connection find out by themselves that it is away.
 """
 
@@ -15,7 +16,8 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, State
 
 BACKOFF = Backoff(first_s=0.1, max_s=5.0)
-Connect = Callable[[Callable[[], None]], Awaitable[None]]
+Troubled = Callable[[str | None], None]
+Connect = Callable[[Callable[[], None], Troubled], Awaitable[None]]
 
 
 class Connection:
@@ -36,8 +38,13 @@ class Connection:
             task_status.started()
             task_status = trio.TASK_STATUS_IGNORED  # once is enough
 
+        def troubled(why: str | None) -> None:
+            self._actor.state = State.RUNNING if why is None else State.BACKOFF
+            if why is not None:
+                self._actor.erred(why)
+
         while True:
             try:
-                await self._connect(stands)
+                await self._connect(stands, troubled)
             except Transient as error:
                 await patience.wait_after(error)

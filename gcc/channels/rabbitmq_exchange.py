@@ -123,9 +123,12 @@ class RabbitMQExchange:
         self._seen_empty: dict[str, float] = {}  # queue -> when it was last seen without a message
         self._lock = trio.Lock()  # one talks on the control channel
 
-    async def connected(self, stands: Callable[[], None]) -> None:
+    async def connected(
+        self, stands: Callable[[], None], troubled: Callable[[str | None], None] = lambda why: None
+    ) -> None:
         """Connect, declare what was declared before, call `stands()`, and stay until the broker is lost.
 
+        `troubled(why)` is called when the broker blocks publishers, `troubled(None)` when it does no longer.
         Raises Transient with why; ConfigError when the very first connection is refused for a reason that
         waiting does not mend. Cancelled: the connections are closed, what was held goes back.
         """
@@ -142,7 +145,7 @@ class RabbitMQExchange:
                     await self._declare(list(self._bindings))
                     self._met = True
                     stands()
-                    await _lost(consuming, publishing)
+                    await _lost(consuming, publishing, troubled)
         finally:
             self._link = None
 
@@ -198,7 +201,7 @@ class RabbitMQExchange:
         with self._translated():
             link = self._connection()
             if link.publishing.blocked is not None:
-                raise Transient(f"{self._place} blocks publishers: {link.publishing.blocked}")
+                raise Transient(f"{self._place} {_blocks(link.publishing)}")
             if link.publisher.closed:
                 link.publisher = await link.publishing.open_channel()
                 await link.publisher.select_confirms()
@@ -231,7 +234,8 @@ class RabbitMQExchange:
         messages = [packed(row.frame, row.created_at) for row in rows]
         with trio.move_on_after(CONFIRMS_S):
             return await link.publisher.publish(messages, mandatory=True)
-        raise Transient(f"{self._place} has confirmed nothing for {CONFIRMS_S:g} s")
+        why = _blocks(link.publishing) if link.publishing.blocked is not None else "does not say why"
+        raise Transient(f"{self._place} has confirmed nothing for {CONFIRMS_S:g} s: it {why}")
 
     async def _exists(self, exchange: str) -> bool:
         """Publishing to an exchange that does not exist would cost the channel, and all that is on its way there."""
@@ -391,22 +395,37 @@ class RabbitMQExchange:
         try:
             yield
         except rabbitmq.ConnectionClosed as error:
-            self._why = str(error)
+            self._why = str(error).replace(f"{self._place}: ", "")  # the client may have said it, too
             if not self._met and error.code in (ACCESS_REFUSED, NOT_ALLOWED):
-                raise ConfigError(f"exchange.url: {self._place} refuses us: {error}") from error
-            raise Transient(f"{self._place}: {error}") from error
+                raise ConfigError(f"exchange.url: {self._place} refuses us: {self._why}") from error
+            raise Transient(f"{self._place}: {self._why}") from error
         except rabbitmq.AmqpError as error:
             raise Transient(f"{self._place}: {error}") from error
 
 
-async def _lost(*connections: rabbitmq.Connection) -> None:
-    """Raise why one of them is gone, as soon as one is."""
+def _blocks(publishing: rabbitmq.Connection) -> str:
+    return f"blocks publishers: {publishing.blocked}"
+
+
+async def _lost(
+    consuming: rabbitmq.Connection, publishing: rabbitmq.Connection, troubled: Callable[[str | None], None]
+) -> None:
+    """Raise why one of them is gone, as soon as one is; tell meanwhile when publishers are blocked."""
     async with trio.open_nursery() as nursery:
 
         async def watch(connection: rabbitmq.Connection) -> None:
             await connection.wait_closed()
             nursery.cancel_scope.cancel()
 
-        for connection in connections:
+        async def watch_blocked() -> None:
+            told = None
+            while True:
+                if publishing.blocked != told:
+                    told = publishing.blocked
+                    troubled(None if told is None else f"the broker {_blocks(publishing)}")
+                await publishing.changed.park()
+
+        for connection in (consuming, publishing):
             nursery.start_soon(watch, connection)
-    raise next(connection.closed for connection in connections if connection.closed)
+        nursery.start_soon(watch_blocked)
+    raise next(connection.closed for connection in (consuming, publishing) if connection.closed)

@@ -142,6 +142,7 @@ class FakeConnection:
         self.broker = broker
         self.closed: rabbitmq.AmqpError | None = None
         self.channels: list[FakeChannel] = []
+        self.changed = trio.lowlevel.ParkingLot()
         self._gone = trio.Event()
 
     @property

@@ -190,6 +190,7 @@ class Connection:
                 return True
             elif isinstance(event, commands.Connection.Blocked):
                 self.blocked = event.reason or "blocked"
+                self.changed.unpark_all()
             elif isinstance(event, commands.Connection.Unblocked):
                 self.blocked = None
                 self.changed.unpark_all()
@@ -294,8 +295,14 @@ async def _open(
         if isinstance(error, ConnectionClosed):
             raise ConnectionClosed(error.code, f"{url}: {error.text}{_hint(url, error)}") from None
         if isinstance(error, OSError | trio.BrokenResourceError):
-            raise ConnectionClosed(None, f"{url}: {error.__cause__ or error}") from error
+            raise ConnectionClosed(None, f"{url}: {_reason(error)}") from error
         raise
+
+
+def _reason(error: OSError | trio.BrokenResourceError) -> BaseException:
+    """What the system said; of the tries to reach a host's addresses, the last."""
+    cause = error.__cause__ or error
+    return cause.exceptions[-1] if isinstance(cause, BaseExceptionGroup) else cause
 
 
 def _hint(url: Url, error: ConnectionClosed) -> str:
