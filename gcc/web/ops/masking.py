@@ -38,6 +38,7 @@ _VALUE = re.compile(
       | (?:(?!%26)[^\s&;,"'<>#}\])\\])+""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+_PLAIN_NAME = re.compile(r"[\w.-]{1,200}")
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -106,14 +107,14 @@ def _pretty(line: str) -> str:
 
 def _masked(value: Any) -> Any:
     match value:
-        case {"name": str(name), "value": _} if is_secret(name):
+        case {"name": str(name), "value": _} if _names_a_secret(name):
             return {**_masked({key: part for key, part in value.items() if key != "value"}), "value": MASK}
         case dict():
             return {
-                name: MASK if is_secret(name) and part not in (None, "") else _masked(part)
+                _masked_string(name): MASK if is_secret(name) and part not in (None, "") else _masked(part)
                 for name, part in value.items()
             }
-        case [str(name), _] if is_secret(name):
+        case [str(name), _] if _names_a_secret(name):
             return [name, MASK]
         case list():
             return [_masked(part) for part in value]
@@ -123,9 +124,14 @@ def _masked(value: Any) -> Any:
             return value
 
 
+def _names_a_secret(text: str) -> bool:
+    """Whether a string, which may be anything, is the name of a secret."""
+    return _PLAIN_NAME.fullmatch(text) is not None and is_secret(text)
+
+
 def _masked_string(text: str) -> str:
     """A string may be JSON itself."""
-    if text[:1] in ("{", "[") and len(text) <= PARSED_CHARS_MAX:
+    if text[:1] in ("{", "[", '"') and len(text) <= PARSED_CHARS_MAX:
         try:
             return json.dumps(_masked(json.loads(text)), ensure_ascii=False)
         except (ValueError, RecursionError):
