@@ -5,6 +5,7 @@ it for the length of a block; `first_catch` tells how many seeds it took. The ta
 """
 
 import datetime as dt
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +18,10 @@ from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.actors.scraper import Scraper
+from gcc.channels import rabbitmq
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.sinks import Sink
 from gcc.sources.limits import Limit, _Lane
@@ -263,3 +266,43 @@ def poison_for_a_store_that_is_away(patch: Patch) -> None:
             return 0
 
     patch.setattr(Sink, "handle", bury)
+
+
+@bug
+def outbox_removed_before_confirm(patch: Patch) -> None:
+    """A frame leaves the outbox when it is published, not when the broker has confirmed it."""
+    publish = RabbitMQExchange._publish
+
+    async def early(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
+        database, gone = self._outbox._connection.database, {row.id for row in rows}  # type: ignore[attr-defined]
+        database.outbox = deque(row for row in database.outbox if row.frame.id.int not in gone)
+        return await publish(self, link, rows)
+
+    patch.setattr(RabbitMQExchange, "_publish", early)
+
+
+@bug
+def refused_messages_forgotten(patch: Patch) -> None:
+    """What the broker did not take (a nack) counts as taken."""
+    publish = RabbitMQExchange._publish
+
+    async def trusting(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
+        return rabbitmq.Outcome(returned=(await publish(self, link, rows)).returned)
+
+    patch.setattr(RabbitMQExchange, "_publish", trusting)
+
+
+@bug
+def tags_outlive_their_channel(patch: Patch) -> None:
+    """After a reconnect deliveries of the lost channel are acknowledged on the new one, by their numbers."""
+
+    def held(self: RabbitMQExchange, deliveries: Sequence[Delivery]) -> list[tuple[Any, set[int]]]:
+        intakes = self._connection().intakes
+        by_queue: dict[str, set[int]] = {}
+        for delivery in deliveries:
+            tag = delivery.id % (1 << 40)
+            if delivery.queue in intakes and tag in intakes[delivery.queue].held:
+                by_queue.setdefault(delivery.queue, set()).add(tag)
+        return [(intakes[queue], tags) for queue, tags in by_queue.items()]
+
+    patch.setattr(RabbitMQExchange, "_held", held)

@@ -17,6 +17,9 @@ FOUND = {
     "a job claimed and not begun lost its lease behind slow ones": Order(6, hours=0.5, jobs=150),
     "a lease lost in the middle of a wait left its scraper in backoff": Order(46),
     "the wall clock jumped, and a rate limited credential rested for a day": Order(6),
+    "a role drained as it started left the process starting for ever": Order(0),
+    "a consumer that waited when the broker went away crashed the sinkers": Order(17),
+    "a drain left frames whose route rested, or whose relay's leader had just drained": Order(21),
 }
 """Seeds that found a bug: what it was, and the run."""
 
