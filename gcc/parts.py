@@ -202,11 +202,14 @@ def open_rabbitmq(
     settings: Settings, outbox: Outbox, dead_letters: DeadLetters, clock: Clock, outbox_written: Signal
 ) -> RabbitMQExchange:
     chosen = settings.exchange
-    arguments = {"x-queue-type": "quorum"} if chosen.quorum else {}
-    topology = Topology(EXCHANGES, arguments)
+    topology = rabbitmq_topology(settings)
     return RabbitMQExchange(
         chosen.url, outbox, dead_letters, clock, outbox_written, topology, held_bytes_max=chosen.held_bytes_max
     )
+
+
+def rabbitmq_topology(settings: Settings) -> Topology:
+    return Topology(EXCHANGES, {"x-queue-type": "quorum"} if settings.exchange.quorum else {})
 
 
 def open_objects(settings: Settings) -> Objects:

@@ -353,7 +353,8 @@ class _Database:
         if not seen:
             return [*findings, sane(self._clock.now(), None), seeds(self._settings)]
         findings += await ask("clock", self._newest)
-        findings += await ask("queue bindings", self._bindings)
+        if self._settings.exchange.url == "postgres":
+            findings += await ask("queue bindings", self._bindings)
         findings += await ask("exchange", self._waiting)
         return findings + await ask("credentials", self._credentials)
 
@@ -415,6 +416,9 @@ class _Database:
             return [Finding("exchange", "ok", f"outbox and queues are empty{more}")]
         where, _, oldest_s = waiting[0]
         found = f"{sum(row[1] for row in waiting):,} frames wait, the oldest for {oldest_s:,.1f} s in {where}"
+        if self._settings.exchange.url != "postgres" and (left := [row[0] for row in waiting if row[0] != "outbox"]):
+            mend = f"nobody reads those now: run with exchange.url = 'postgres' until they are empty: {VERB} run"
+            return [Finding("exchange", "warn", f"{found}; left in PostgreSQL's queues {', '.join(left)}", mend)]
         if not self._running or oldest_s < WAITED_WARN_S:
             return [Finding("exchange", "ok", found)]
         reader = "events/relay" if where == "outbox" else "that queue's sinker"

@@ -27,13 +27,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from gcc.cli import USAGE, checkup, checkup_redis
+from gcc.cli import USAGE, checkup, checkup_rabbitmq, checkup_redis
 from gcc.cli.checkup import VERB, Finding, within
 from gcc.cli.client import settings_of
 from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
 from gcc.errors import ConfigError, GccError
-from gcc.parts import open_objects, refuse_what_is_not_here
+from gcc.parts import open_objects, rabbitmq_topology, refuse_what_is_not_here
+from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES, limits
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL
@@ -100,6 +101,14 @@ async def examine(
     findings += await checkup_redis.examine(settings, clock, deadline_s)
     if folder.state == "ok":
         findings += await _stores(settings, beside, clock, sql, deadline_s)
+    if settings.exchange.url != "postgres":
+        findings += await checkup_rabbitmq.examine(
+            settings.exchange.url,
+            BINDINGS,
+            rabbitmq_topology(settings),
+            running=beside is not None,
+            deadline_s=deadline_s,
+        )
     secrets = _secrets(settings)
     return [_without(secrets, finding) for finding in findings]
 
