@@ -95,9 +95,7 @@ async def test_an_outside_api_answers_500_or_nothing_at_all(tmp_path: Path) -> N
 
 async def test_clickhouse_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
     folder = tmp_path / "server"
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
+    port = await free_port()
 
     def kept(status: Status) -> int:
         """Events in the queues, if nobody holds any of them back."""
@@ -140,6 +138,12 @@ async def test_redis_is_away_at_the_start_and_killed_in_the_middle_of_a_crawl(
         assert (await running.world("/stats"))["calls"] == calls, "nobody may call"
         await redis_node.start()
         await all_done(running, restarted=set())
+
+
+async def free_port() -> int:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        return int(listener.socket.getsockname()[1])
 
 
 SERVER = """
