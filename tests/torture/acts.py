@@ -17,6 +17,7 @@ import trio
 
 from gcc.cli.client import REGISTRY
 from tests.process import PlatformProcess, command
+from tests.services.rabbitmq import RabbitMQNode
 from tests.torture.victim import Disk, backends, postmaster, tell
 
 GRACE_S = 20.0
@@ -24,6 +25,7 @@ EXIT_S = 60.0  # a bound, generous: the machine may be busy; how long it took is
 STOP_S_MAX = 20.0
 FULL_S_MAX = 15.0
 FAULT_S_MAX = 10.0
+BROKER_S_MAX = 30.0  # longer than two heartbeats
 SOURCES = ("graphapi", "ytapi")
 KINDS = ("429", "500", "timeout", "garbage")  # not "token": a dead token retires for good
 
@@ -39,6 +41,7 @@ class Scene:
     running: PlatformProcess
     data: Path
     disk: Disk | None
+    broker: RabbitMQNode | None
     settings: tuple[str, ...]
     rng: random.Random
 
@@ -197,6 +200,39 @@ async def full_disk_terminate(scene: Scene) -> str:
     return f"exit 0 after {took_s:.1f} s"
 
 
+async def kill_broker(scene: Scene) -> str:
+    """SIGKILL of RabbitMQ, and its restart."""
+    assert scene.broker
+    seconds = scene.rng.uniform(0, BROKER_S_MAX / 2)
+    scene.broker.kill()
+    await trio.sleep(seconds)
+    await scene.broker.start()
+    return f"for {seconds:.1f} s and its start"
+
+
+async def pause_broker(scene: Scene) -> str:
+    """SIGSTOP of RabbitMQ: connections stay open, nothing is answered."""
+    assert scene.broker
+    seconds = scene.rng.uniform(1, BROKER_S_MAX)
+    scene.broker.pause()
+    try:
+        await trio.sleep(seconds)
+    finally:
+        scene.broker.resume()
+    return f"for {seconds:.1f} s"
+
+
+async def starve_broker(scene: Scene) -> str:
+    """A memory alarm: RabbitMQ blocks those who publish."""
+    assert scene.broker
+    seconds = scene.rng.uniform(1, BROKER_S_MAX)
+    await scene.broker.set_memory_alarm(True)
+    await trio.sleep(seconds)
+    await scene.broker.set_memory_alarm(False)
+    return f"for {seconds:.1f} s"
+
+
+NEED_BROKER = frozenset({"kill_broker", "pause_broker", "starve_broker"})
 NEED_DISK = frozenset({"full_disk", "full_disk_postmaster", "full_disk_kill", "full_disk_terminate"})
 ACTS: dict[str, Act] = {
     act.__name__: act
@@ -204,6 +240,7 @@ ACTS: dict[str, Act] = {
         kill, kill_starting, terminate, terminate_twice, terminate_starting, stop, stop_postmaster, stop_backends,
         kill_postmaster, shut_postmaster, kill_backend, end_backend, fault,
         full_disk, full_disk_postmaster, full_disk_kill, full_disk_terminate,
+        kill_broker, pause_broker, starve_broker,
     )
 }  # fmt: skip
 

@@ -12,7 +12,8 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import httpx
 import trio
 
 from tests.process import Status, platform, verb
+from tests.services.rabbitmq import RabbitMQNode
 from tests.torture.acts import ACTS, NEED_DISK, Act, NotWell, Scene, terminate
 from tests.torture.load import PLATFORMS, put_under_load, served
 from tests.torture.victim import Disk, disk_at, end_servers
@@ -30,6 +32,7 @@ SETTINGS = (
     "sources.graphapi.calls=20", "sources.ytapi.calls=20",
     "scraper.lease_s=8", "scraper.backoff_s=0.5", "scraper.backoff_s_max=5",
 )  # fmt: skip
+URL = "GCC_EXCHANGE__URL"
 WELL_S = 180.0
 DONE_S = 300.0
 LOOK_S = 0.25
@@ -62,11 +65,20 @@ class Report:
 
 
 class Torture:
-    def __init__(self, data: Path, disk: Disk | None, seconds: float, seed: int, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        disk: Disk | None,
+        broker: RabbitMQNode | None,
+        seconds: float,
+        seed: int,
+        names: Sequence[str],
+    ) -> None:
         """`seconds` inf: each of `names` once, in this order."""
         self.report = Report(seconds, seed)
         self._data = data
         self._disk = disk
+        self._broker = broker
         self._rng = random.Random(seed)
         self._names = list(names)
         self._once = seconds == math.inf
@@ -90,7 +102,7 @@ class Torture:
     async def _life(self) -> None:
         """One process, from ready to its end: by an act, by a check, or because the time is over."""
         async with platform(self._data, *SETTINGS) as running:
-            scene = Scene(running, self._data, self._disk, SETTINGS, self._rng)
+            scene = Scene(running, self._data, self._disk, self._broker, SETTINGS, self._rng)
             creators = {name: (await running.world(f"/truth/{name}?limit=100"))["data"] for name in PLATFORMS}
             handles = {name: creators[name][0]["handle"] for name in PLATFORMS}
             self._say("", "started", await self._well(scene, handles))
@@ -150,7 +162,7 @@ class Torture:
     async def _finish(self) -> None:
         """Let it do all that was asked for, drain it, and count."""
         async with platform(self._data, *SETTINGS) as running:
-            scene = Scene(running, self._data, self._disk, SETTINGS, self._rng)
+            scene = Scene(running, self._data, self._disk, self._broker, SETTINGS, self._rng)
             began_at = trio.current_time()
             status: Status = {}
             with trio.move_on_after(DONE_S):
@@ -201,7 +213,7 @@ def ailments(status: Status) -> list[str]:
         found.append(f"counts: {status['counts_error']}")
     if status["counts_age_s"] is None or status["counts_age_s"] > COUNTS_AGE_S_MAX:
         found.append(f"counts are {status['counts_age_s']} s old")
-    elif status["stored_lag_s"] > LAG_S_MAX:
+    elif (status["stored_lag_s"] or 0) > LAG_S_MAX:  # None: without the queues, which is said already
         found.append(f"events wait for {status['stored_lag_s']} s")
     return found
 
@@ -232,8 +244,21 @@ def idle(status: Status) -> bool:
     return bool(status) and not unfinished and status["stored_lag_s"] == 0 and not ailments(status)
 
 
-async def torture(seconds: float, seed: int, names: Sequence[str]) -> Report:
-    """On a folder of its own. Whatever happens, no server and no mount is left."""
+@asynccontextmanager
+async def broker() -> AsyncIterator[RabbitMQNode]:
+    """A private one, for the platforms that are started in the block. Raises Missing without RabbitMQ."""
+    node = RabbitMQNode()
+    try:
+        await node.start()
+        os.environ[URL] = node.vhosts.add()
+        yield node
+    finally:
+        os.environ.pop(URL, None)
+        node.close()
+
+
+async def torture(seconds: float, seed: int, names: Sequence[str], node: RabbitMQNode | None = None) -> Report:
+    """On a folder of its own, and on the `broker()` given. Whatever happens, no server and no mount is left."""
     root = Path(tempfile.mkdtemp(prefix="gcc-torture-"))
     os.chmod(root, 0o755)  # the server's user passes through
     data = root / "data"
@@ -243,7 +268,7 @@ async def torture(seconds: float, seed: int, names: Sequence[str]) -> Report:
             if isinstance(disk, str):
                 print(f"no full disk: {disk}", flush=True)
                 names = [name for name in names if name not in NEED_DISK]
-            run = Torture(data, disk if isinstance(disk, Disk) else None, seconds, seed, names)
+            run = Torture(data, disk if isinstance(disk, Disk) else None, node, seconds, seed, names)
             try:
                 await run.run()
             finally:
