@@ -10,7 +10,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -106,6 +106,15 @@ def _add_letters(letters: argparse.ArgumentParser, replay: argparse.ArgumentPars
     replay.add_argument("--id", action="append", metavar="ID", help="may be given again")
     replay.add_argument("--dry-run", action="store_true", help="only tell what it would be")
     replay.add_argument("--why", default="", metavar="WHY", help="for the action log; needed, but for a dry run")
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The errors in it, however deep."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 def main(argv: Sequence[str]) -> int:

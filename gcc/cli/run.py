@@ -6,14 +6,13 @@ SIGTERM and SIGINT ask for the drain; a second one cancels at once, which loses 
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
 
 import structlog
 import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gcc.cli import USAGE, logs
+from gcc.cli import USAGE, leaves, logs
 from gcc.cli.client import settings_of
 from gcc.clock import SystemClock
 from gcc.config import Settings
@@ -34,23 +33,15 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         code = trio.run(run, settings)
     except* ConfigError as refused:
-        for error in _leaves(refused):
+        for error in leaves(refused):
             print(f"gcc: {error}", file=sys.stderr)
         code = USAGE
     except* RestartsExceeded as gave_up:
-        for error in _leaves(gave_up):
+        for error in leaves(gave_up):
             print(f"gcc: {error}", file=sys.stderr)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # all is done: a late one must not change how this process ends
     return code
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 async def run(settings: Settings) -> int:

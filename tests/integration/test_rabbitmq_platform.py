@@ -65,6 +65,9 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
     assert len(queues) >= 4 and {queue.split()[1] for queue in queues} == {"0"}, "nothing is left unacknowledged"
     code, report, _ = await verb("check", data)
     assert (code, report["jobs_complete"], report["queued"]) == (0, 2 * CREATORS, 0)
+    rabbitmq_node.kill()
+    code, report, told = await verb("check", data)
+    assert (code, report, told.count("\n")) == (1, None, 1) and "Connection refused" in told, told
 
 
 async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_still(
