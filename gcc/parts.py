@@ -163,11 +163,12 @@ class Stores:
         return RedisLimiter(self.redis, chosen) if self.redis else InProcessLimiter(chosen)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Migrations, credentials, and, where the database is ours alone, the leases of our predecessor."""
+        """Migrations, credentials, and, where the database is ours alone, the leases and terms of our predecessor."""
         await migrate_postgres(self.conninfo, SQL_FOLDER / "postgres")
         await seed_credentials(self._settings, self.credentials, self._tokens)
         if self.embedded:
             await self.jobs.end_leases()
+            await PostgresLeadership(self.pool).end_terms()
             if self.queues:
                 await self.queues.end_leases()
         task_status.started()

@@ -28,6 +28,11 @@ class PostgresLeadership:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL["resign"], {"name": name, "holder": holder, "term": term})
 
+    async def end_terms(self) -> None:
+        """End every term now: for a process that has the database for itself, so that whoever led is dead."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["end_terms"])
+
 
 async def hold(connection: Connection, name: str, term: int) -> None:
     """Keep the term from changing hands until the connection's transaction ends. LeaseLost: it is over."""

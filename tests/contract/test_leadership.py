@@ -56,6 +56,16 @@ async def test_one_leads_and_renews_its_own_term(store: Store) -> None:
     assert await store.leadership.campaign("y", "b", ttl_s=60) == 1  # another name is another matter
 
 
+async def test_the_terms_of_a_dead_predecessor_are_ended_and_grow(pool: Pool) -> None:
+    leadership = PostgresLeadership(pool)
+    assert await leadership.campaign("x", "dead", ttl_s=60) == 1
+    await leadership.end_terms()
+    with pytest.raises(LeaseLost):
+        async with pool.transaction() as connection:
+            await hold(connection, "x", 1)
+    assert await leadership.campaign("x", "alive", ttl_s=60) == 2
+
+
 async def test_a_term_that_ran_out_goes_to_whoever_comes_first_and_grows(store: Store) -> None:
     await store.leadership.campaign("x", "a", ttl_s=60)
     await store.run_out("x")

@@ -13,6 +13,10 @@ returning term;
 -- Ends the term now, so that a successor need not wait for its end.
 update leader set until = now() where name = %(name)s and holder = %(holder)s and term = %(term)s and until > now();
 
+-- name: end_terms
+--- Ends all of them: of a predecessor that is dead.
+update leader set until = now() where until > now();
+
 -- name: hold
 -- The fence: a row only while the term runs; nobody can be elected before the transaction that asked ends.
 select term from leader where name = %(name)s and term = %(term)s and until > now() for share;
