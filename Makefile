@@ -34,7 +34,7 @@ simulate-day: venv
 	$(PY) -m tests.simulation --seed 24 --hours 24 --jobs 20000 --burst 900 --concurrency 400
 
 torture: venv
-	$(PY) -m tests.torture --seconds 600
+	$(PY) -m tests.torture --seconds 600 $(TORTURE)
 
 bench: venv
 	$(PY) -m bench.api
