@@ -22,6 +22,7 @@ from gcc.channels.rabbitmq import Channel, ChannelClosed, Connection, Message, Q
 from gcc.channels.rabbitmq_exchange import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, Topology
 from gcc.cli.checkup import VERB, Finding, first_line, within
 from gcc.errors import Transient
+from gcc.pipelines.events.routes import KEPT
 
 BLOCKED_S = 2.0  # a broker that takes messages confirms one in milliseconds
 NAMES_SHOWN_MAX = 10
@@ -149,12 +150,13 @@ def _differences(seen: _Seen) -> list[Finding]:
 
 
 def _unread(seen: _Seen) -> Finding:
-    unread = [f"{queue.name} ({queue.messages:,})" for queue in seen.queues if queue.messages and not queue.consumers]
+    left = [queue for queue in seen.queues if queue.messages and not queue.consumers and queue.name not in KEPT]
+    unread = [f"{queue.name} ({queue.messages:,})" for queue in left]
     if unread:
         mend = f"start or resume a process with the role sinker; which one has a breaker open: {VERB} status"
         return Finding("rabbitmq queues", "warn", f"messages and no consumer: {_some(unread)}", mend)
     ready = sum(queue.messages for queue in seen.queues)
-    return Finding("rabbitmq queues", "ok", f"{ready:,} messages wait, each for a consumer" if ready else "empty")
+    return Finding("rabbitmq queues", "ok", f"{ready:,} messages wait, none forgotten" if ready else "empty")
 
 
 async def _bindings(plugin: str, target: rabbitmq.Url, bindings: Sequence[Binding], running: bool) -> list[Finding]:

@@ -16,6 +16,7 @@ from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery, Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
+from gcc.channels.replay import PostgresLetters
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import check
@@ -434,7 +435,7 @@ async def test_an_order_is_as_its_latest_event_says_in_whatever_order_they_come(
 
 
 async def test_only_events_for_a_table_can_lag(way: Way) -> None:
-    counts = PlatformCounts(way.pool, way.exchange)
+    counts = PlatformCounts(way.pool, way.exchange, PostgresLetters(way.pool, MemoryObjects(), Signal()))
     await way.publish(QUEUES[1].routes[0], b"{}")
     assert (await counts.read()).stored_lag_s == 0
     await way.publish(TYPES["order_log"].route, b"{}")

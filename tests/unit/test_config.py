@@ -42,7 +42,7 @@ def test_a_long_batch_age_is_for_exchanges_whose_leases_are_long(tmp_path: Path)
 
 def test_an_override_for_no_event_type_refuses_to_start(tmp_path: Path) -> None:
     settings = load(None, environ={}, overrides=["sinker.overrides.post_logs.batch_rows=1"])
-    with pytest.raises(ConfigError, match=r"overrides.post_logs is no event type; known are profile_log, post"):
+    with pytest.raises(ConfigError, match=r"sinker.overrides: post_logs is no event type; known are profile_log, post"):
         refuse_what_is_not_here(settings)
 
 

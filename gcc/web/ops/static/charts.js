@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState } from "./vendor/htm-preact.module.js
 import { isKnown, rate, timeOfDay } from "./format.js"
 
 const SPAN_S = 15 * 60
-const HEIGHT_PX = 92
+const HEIGHT_PX = 70
 const dark = matchMedia("(prefers-color-scheme: dark)")
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
