@@ -1,0 +1,234 @@
+"""How fast messages go into RabbitMQ and out of it: `python -m bench.exchange`. Our client beside aio-pika and pika.
+
+Persistent messages into a durable queue of a private broker: single events (some 500 bytes) and frames of 100.
+`publish` counts what the broker has confirmed, `consume` what was acknowledged after it was received (a thousand at a
+time), `both` what came out while as much as possible went in. `relayed` is the whole exchange, ours alone: frames are
+committed to an outbox in PostgreSQL, relayed, taken and acknowledged, through RabbitMQ and through PostgreSQL queues.
+All figures are events a second. Each party is a process; `--seconds` bounds its measurements.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from bench.backbone import backbone
+from bench.load import FRAMED, KINDS, PUBLISHED_AT_ONCE, SINGLE, Events, fill
+from bench.peers import PEERS, AioPika, Pika
+from bench.rounds import OURS, Figures, give_up, medians, party, rounded, table
+from gcc.channels import rabbitmq
+from gcc.pipelines.events.types import PROFILE_LOG
+from tests.services.child import Missing
+from tests.services.rabbitmq import RabbitMQNode
+
+PREFETCH = 4000
+ACKED_AT_ONCE = 1000
+TAKEN_AT_ONCE = 200  # frames
+CASES = 5
+SETTLE_S = 1.0
+CLIENTS = (OURS, *PEERS)
+EXCHANGES = ("rabbitmq", "postgres")
+FILLED_PER_S = {SINGLE: 40_000, FRAMED: 5_000}
+"""Messages that wait for a consumer, for each second that it has: more than any of them takes."""
+MEASURED = [f"{verb} {kind}" for verb in ("publish", "consume") for kind in KINDS] + ["both single"]
+
+
+class Ours:
+    """gcc.channels.rabbitmq; one connection for publishing and one for consuming."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def publish(self, kind: str, queue: str, seconds: float) -> float:
+        return trio.run(self._publish, kind, queue, seconds)
+
+    def consume(self, queue: str, count: float, seconds: float) -> float:
+        return trio.run(self._consume, queue, count, seconds)
+
+    def both(self, kind: str, queue: str, seconds: float) -> float:
+        async def run() -> float:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._publish, kind, queue, seconds)
+                return await self._consume(queue, float("inf"), seconds)
+
+        return trio.run(run)
+
+    async def _publish(self, kind: str, queue: str, seconds: float) -> float:
+        batch = Events().messages(kind, queue, PUBLISHED_AT_ONCE)
+        published = 0
+        async with rabbitmq.connect(self._url, name="bench publish") as connection:
+            channel = await connection.open_channel()
+            await channel.select_confirms()
+            began = time.perf_counter()
+
+            async def publisher() -> None:
+                nonlocal published
+                while time.perf_counter() - began < seconds:
+                    outcome = await channel.publish(batch)
+                    assert not outcome.nacked and not outcome.returned
+                    published += len(batch)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publisher)
+                nursery.start_soon(publisher)
+            return published / (time.perf_counter() - began)
+
+    async def _consume(self, queue: str, count: float, seconds: float) -> float:
+        async with rabbitmq.connect(self._url, name="bench consume") as connection:
+            channel = await connection.open_channel()
+            consumed = held = tag = 0
+            began = time.perf_counter()
+            consumer = await channel.consume(queue, prefetch=PREFETCH)
+            with trio.move_on_after(seconds):
+                while consumed + held < count:
+                    await consumer.wait()
+                    deliveries = consumer.take_nowait(ACKED_AT_ONCE - held)
+                    held += len(deliveries)
+                    tag = deliveries[-1].tag
+                    if held == ACKED_AT_ONCE:
+                        channel.ack(tag, multiple=True)
+                        consumed += held
+                        held = 0
+            if held:
+                channel.ack(tag, multiple=True)
+                consumed += held
+            return consumed / (time.perf_counter() - began)
+
+
+async def relayed(amqp_url: str | None, seconds: float) -> Figures:
+    """Frames from the outbox to their acknowledgement, in frames a second."""
+    binding = PROFILE_LOG.binding
+    acknowledged = 0
+    with tempfile.TemporaryDirectory(prefix="gcc-bench-") as folder:
+        async with backbone(Path(folder), amqp_url) as ours, trio.open_nursery() as nursery:
+            exchange = ours.exchange
+            await exchange.declare([binding])
+
+            async def relay() -> None:
+                while True:
+                    if not await exchange.relay(ours.term):
+                        await exchange.wait_outbox()
+
+            async def consume() -> None:
+                nonlocal acknowledged
+                while True:
+                    if deliveries := await exchange.take(binding.queue, frames_max=TAKEN_AT_ONCE):
+                        await exchange.acknowledge(deliveries)
+                        acknowledged += len(deliveries)
+                    else:
+                        await exchange.wait(binding.queue)
+
+            began = time.perf_counter()
+            nursery.start_soon(relay)
+            nursery.start_soon(consume)
+            nursery.start_soon(ours.produce, binding.route, sys.maxsize, lambda: acknowledged)
+            await trio.sleep(seconds)
+            nursery.cancel_scope.cancel()
+            rate = acknowledged / (time.perf_counter() - began)
+    return {"relayed framed": rate}
+
+
+def publishing(client: Ours | AioPika | Pika, seconds: float) -> Figures:
+    """In messages a second; what is heavy for the broker comes last."""
+    each_s = seconds / CASES
+    return {
+        "publish single": client.publish(SINGLE, "publish single", each_s),
+        "both single": client.both(SINGLE, "both single", each_s),
+        "publish framed": client.publish(FRAMED, "publish framed", each_s),
+    }
+
+
+def consuming(client: Ours | AioPika | Pika, seconds: float) -> Figures:
+    each_s = seconds / CASES
+    return {
+        f"consume {kind}": client.consume(f"consume {kind}", int(FILLED_PER_S[kind] * each_s), each_s) for kind in KINDS
+    }
+
+
+PHASES = {"publishing": publishing, "consuming": consuming}
+
+
+async def prepare(url: str, phase: str, seconds: float) -> None:
+    """The queues of a phase, filled where they are to be consumed. A broker that was filled is busy for a while."""
+    queues = {"publish single": SINGLE, "publish framed": FRAMED, "both single": SINGLE}
+    if phase == "publishing":
+        for queue, kind in queues.items():
+            await fill(url, kind, queue, 0)
+    else:
+        for kind in KINDS:
+            await fill(url, kind, f"consume {kind}", int(FILLED_PER_S[kind] * seconds / CASES))
+    await trio.sleep(SETTLE_S)
+
+
+async def bench(seconds: float, rounds: int) -> dict[str, Figures]:
+    """The medians of each party, in events a second."""
+    node = RabbitMQNode()
+    measured: dict[str, list[Figures]] = defaultdict(list)
+
+    async def measure(name: str, phase: str) -> Figures:
+        url = node.vhosts.add()
+        if name in CLIENTS:
+            await prepare(url, phase, seconds)
+        figures = await party("bench.exchange", name, phase, url, str(seconds), within_s=seconds)
+        node.vhosts.drop(url)
+        await trio.sleep(SETTLE_S)
+        return {case: rate * KINDS[case.split()[1]] for case, rate in figures.items()}
+
+    try:
+        await node.start()
+        for number in range(rounds):
+            for name in (*CLIENTS, *EXCHANGES):
+                print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+                phases = PHASES if name in CLIENTS else ["relaying"]
+                figures = [await measure(name, phase) for phase in phases]
+                measured[name].append({case: rate for part in figures for case, rate in part.items()})
+    finally:
+        node.close()
+    return {name: medians(figures) for name, figures in measured.items()}
+
+
+def summary(result: dict[str, Figures]) -> dict[str, Any]:
+    """The object of the last line; what is framed stands beside the figures of single events."""
+
+    def short(figures: Figures) -> dict[str, float]:
+        return {f"{name.replace(' ', '_').removesuffix('_single')}_per_s": rate for name, rate in figures.items()}
+
+    clients = {name: short(result[name]) for name in CLIENTS}
+    return {
+        **clients.pop(OURS),
+        "peers": clients,
+        "relayed_per_s": {name: result[name]["relayed framed"] for name in EXCHANGES},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10, help="of each party in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--party", nargs=4, metavar=("NAME", "PHASE", "URL", "SECONDS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.party:
+        name, phase, url, bound = arguments.party
+        if phase == "relaying":
+            figures = trio.run(relayed, url if name == "rabbitmq" else None, float(bound) / CASES)
+        else:
+            figures = PHASES[phase]((Ours if name == OURS else PEERS[name])(url), float(bound))
+        print(json.dumps(figures))
+        return
+    try:
+        result = trio.run(bench, arguments.seconds, arguments.rounds)
+    except Missing as missing:
+        give_up(str(missing))
+    print(table({name: result[name] for name in CLIENTS}, MEASURED))
+    print(table({f"through {name}": result[name] for name in EXCHANGES}, ["relayed framed"]))
+    print(json.dumps(rounded(summary(result))))
+
+
+if __name__ == "__main__":
+    main()

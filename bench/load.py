@@ -1,0 +1,111 @@
+"""What the benches of the backbone send: profile_log events of about 500 bytes, alone or in frames of 100.
+
+The same bytes go to ours and to every peer: a single event as a program of another team would publish it (plain JSON),
+a frame as our relay does. All of it is persistent, into a durable queue.
+"""
+
+import datetime as dt
+import random
+import uuid
+
+import trio
+
+from gcc.channels import rabbitmq
+from gcc.channels.message import FRAME_EVENTS_MAX, Frame, Route
+from gcc.channels.rabbitmq import Message
+from gcc.channels.rabbitmq_messages import PERSISTENT, packed
+from gcc.pipelines.events.types import ProfileLog, encode, timestamp
+
+SINGLE, FRAMED = "single", "framed"
+KINDS = {SINGLE: 1, FRAMED: FRAME_EVENTS_MAX}
+"""Events in a message of each kind."""
+PROFILES = 2000
+PUBLISHED_AT_ONCE = 500
+_ID, _AT = str(uuid.UUID(int=0)).encode(), b"2026-01-01 00:00:00.000000"
+
+
+class Events:
+    """Encoded events without end, each with an id of its own; the same profiles come again and again."""
+
+    def __init__(self, seed: int = 1) -> None:
+        rng = random.Random(seed)
+        self._profiles = [_profile(rng) for _ in range(PROFILES)]
+        self._next = rng.getrandbits(40)
+
+    def lines(self, count: int) -> list[bytes]:
+        at = timestamp(dt.datetime.now(dt.UTC)).encode()
+        first, self._next = self._next, self._next + count
+        return [
+            at.join(self._profiles[number % PROFILES]).replace(_ID, _event_id(number))
+            for number in range(first, first + count)
+        ]
+
+    def frame(self, route: Route) -> Frame:
+        lines = self.lines(FRAME_EVENTS_MAX)
+        return Frame(uuid.UUID(_event_id(self._next).decode()), route, len(lines), b"\n".join(lines))
+
+    def messages(self, kind: str, queue: str, count: int) -> list[Message]:
+        """For `queue`, by the default exchange."""
+        if kind == FRAMED:
+            return [packed(self.frame(Route("", queue)), dt.datetime.now(dt.UTC)) for _ in range(count)]
+        return [Message("", queue, line, PLAIN) for line in self.lines(count)]
+
+
+PLAIN = rabbitmq.Properties(content_type="application/json", delivery_mode=PERSISTENT)
+
+
+def _event_id(number: int) -> bytes:
+    """As incompressible as a real one, and much cheaper."""
+    return b"01990000-0000-7000-8000-%012x" % (number * 0x9E3779B97F4B % 2**48)
+
+
+def _profile(rng: random.Random) -> list[bytes]:
+    """A profile_log, what stands before its time and what behind."""
+    followers = int(10 ** rng.uniform(3, 7))
+    number = rng.randrange(10**9, 10**10)
+    event = ProfileLog(
+        event_id=_ID.decode(),
+        event_timestamp=_AT.decode(),
+        source="graphapi",
+        platform="INSTAGRAM",
+        profile_id=f"1784140{number}",
+        handle=f"creator.{number}",
+        metrics={
+            "followers": followers,
+            "following": rng.randrange(5000),
+            "media_count": rng.randrange(5000),
+            "avg_likes": round(followers * rng.uniform(0.005, 0.08), 2),
+            "avg_comments": round(followers * rng.uniform(0.0001, 0.002), 2),
+            "engagement_rate": round(rng.uniform(0.5, 8), 4),
+        },
+        dimensions={
+            "full_name": f"Creator {number}",
+            "category": rng.choice(["beauty", "gaming", "food", "travel"]),
+            "language": rng.choice(["hi", "en", "ta"]),
+            "country": "IN",
+            "is_verified": rng.random() < 0.1,
+        },
+    )
+    return encode(event).split(_AT)
+
+
+async def fill(url: str, kind: str, queue: str, count: int) -> None:
+    """`count` messages wait in `queue`."""
+    events = Events()
+    async with rabbitmq.connect(url, name="bench fill") as connection:
+        channel = await connection.open_channel()
+        await channel.declare_queue(queue)
+        await channel.select_confirms()
+        async with trio.open_nursery() as nursery:
+            turn = trio.Semaphore(2)  # one is made while the other is confirmed
+            while count > 0:
+                batch = events.messages(kind, queue, min(count, PUBLISHED_AT_ONCE))
+                count -= len(batch)
+                await turn.acquire()
+                nursery.start_soon(_confirmed, channel, batch, turn)
+
+
+async def _confirmed(channel: rabbitmq.Channel, batch: list[Message], turn: trio.Semaphore) -> None:
+    outcome = await channel.publish(batch)
+    assert not outcome.nacked and not outcome.returned
+    turn.release()
