@@ -37,5 +37,8 @@ torture: venv
 	$(PY) -m tests.torture --seconds 600 $(TORTURE)
 
 bench: venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
 	$(PY) -m bench.api
 	$(PY) -m bench.start
+	$(PY) -m bench.exchange
+	$(PY) -m bench.sink

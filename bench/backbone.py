@@ -41,6 +41,11 @@ class Backbone:
         self._pool = pool
         self._written = written
 
+    async def relay(self) -> None:
+        while True:
+            if not await self.exchange.relay(self.term):
+                await self.exchange.wait_outbox()
+
     async def produce(self, route: Route, frames: int, done: Callable[[], int]) -> None:
         """Commit so many frames, never more than OUTBOX_FRAMES_MAX ahead of those that are `done`."""
         events = Events()
@@ -53,9 +58,7 @@ class Backbone:
 
 
 @asynccontextmanager
-async def backbone(
-    folder: Path, amqp_url: str | None, kind: type[RabbitMQExchange] = RabbitMQExchange
-) -> AsyncIterator[Backbone]:
+async def backbone(folder: Path, amqp_url: str | None) -> AsyncIterator[Backbone]:
     """On RabbitMQ when there is a URL, else on the queues of the database, which is made in `folder`, with fsync."""
     os.chmod(folder, 0o755)  # the database is another user's when we are root
     clock, written = SystemClock(), Signal()
@@ -72,7 +75,9 @@ async def backbone(
             exchange = PostgresExchange(pool, letters, written, held_bytes_max=held_bytes_max)
         else:
             rows = PostgresOutbox(pool, LEADER)
-            exchange = kind(amqp_url, rows, letters, clock, written, Topology(EXCHANGES), held_bytes_max=held_bytes_max)
+            exchange = RabbitMQExchange(
+                amqp_url, rows, letters, clock, written, Topology(EXCHANGES), held_bytes_max=held_bytes_max
+            )
             term = await PostgresLeadership(pool).campaign(LEADER, "bench", ttl_s=3600) or 0
             stands = trio.Event()
             nursery.start_soon(exchange.connected, stands.set)

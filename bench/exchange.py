@@ -21,10 +21,9 @@ import trio
 from bench.backbone import backbone
 from bench.load import FRAMED, KINDS, PUBLISHED_AT_ONCE, SINGLE, Events, fill
 from bench.peers import PEERS, AioPika, Pika
-from bench.rounds import OURS, Figures, give_up, medians, party, rounded, table
+from bench.rounds import OURS, Figures, broker, medians, party, rounded, rounds_for, table
 from gcc.channels import rabbitmq
 from gcc.pipelines.events.types import PROFILE_LOG
-from tests.services.child import Missing
 from tests.services.rabbitmq import RabbitMQNode
 
 PREFETCH = 4000
@@ -110,11 +109,6 @@ async def relayed(amqp_url: str | None, seconds: float) -> Figures:
             exchange = ours.exchange
             await exchange.declare([binding])
 
-            async def relay() -> None:
-                while True:
-                    if not await exchange.relay(ours.term):
-                        await exchange.wait_outbox()
-
             async def consume() -> None:
                 nonlocal acknowledged
                 while True:
@@ -125,7 +119,7 @@ async def relayed(amqp_url: str | None, seconds: float) -> Figures:
                         await exchange.wait(binding.queue)
 
             began = time.perf_counter()
-            nursery.start_soon(relay)
+            nursery.start_soon(ours.relay)
             nursery.start_soon(consume)
             nursery.start_soon(ours.produce, binding.route, sys.maxsize, lambda: acknowledged)
             await trio.sleep(seconds)
@@ -152,44 +146,38 @@ def consuming(client: Ours | AioPika | Pika, seconds: float) -> Figures:
 
 
 PHASES = {"publishing": publishing, "consuming": consuming}
+QUEUES = {
+    "publishing": ["publish single", "both single", "publish framed"],
+    "consuming": ["consume single", "consume framed"],
+    "relaying": [],
+}
 
 
 async def prepare(url: str, phase: str, seconds: float) -> None:
     """The queues of a phase, filled where they are to be consumed. A broker that was filled is busy for a while."""
-    queues = {"publish single": SINGLE, "publish framed": FRAMED, "both single": SINGLE}
-    if phase == "publishing":
-        for queue, kind in queues.items():
-            await fill(url, kind, queue, 0)
-    else:
-        for kind in KINDS:
-            await fill(url, kind, f"consume {kind}", int(FILLED_PER_S[kind] * seconds / CASES))
+    for queue in QUEUES[phase]:
+        kind = queue.split()[1]
+        waiting = FILLED_PER_S[kind] * seconds / CASES if phase == "consuming" else 0
+        await fill(url, kind, queue, int(waiting))
     await trio.sleep(SETTLE_S)
 
 
 async def bench(seconds: float, rounds: int) -> dict[str, Figures]:
     """The medians of each party, in events a second."""
-    node = RabbitMQNode()
     measured: dict[str, list[Figures]] = defaultdict(list)
 
-    async def measure(name: str, phase: str) -> Figures:
+    async def measure(node: RabbitMQNode, name: str, phase: str) -> Figures:
         url = node.vhosts.add()
-        if name in CLIENTS:
-            await prepare(url, phase, seconds)
+        await prepare(url, phase, seconds)
         figures = await party("bench.exchange", name, phase, url, str(seconds), within_s=seconds)
-        node.vhosts.drop(url)
-        await trio.sleep(SETTLE_S)
         return {case: rate * KINDS[case.split()[1]] for case, rate in figures.items()}
 
-    try:
-        await node.start()
-        for number in range(rounds):
-            for name in (*CLIENTS, *EXCHANGES):
-                print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
-                phases = PHASES if name in CLIENTS else ["relaying"]
-                figures = [await measure(name, phase) for phase in phases]
-                measured[name].append({case: rate for part in figures for case, rate in part.items()})
-    finally:
-        node.close()
+    for number in range(rounds):
+        for name in (*CLIENTS, *EXCHANGES):
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            async with broker() as node:
+                figures = [await measure(node, name, phase) for phase in (PHASES if name in CLIENTS else ["relaying"])]
+            measured[name].append({case: rate for part in figures for case, rate in part.items()})
     return {name: medians(figures) for name, figures in measured.items()}
 
 
@@ -210,7 +198,7 @@ def summary(result: dict[str, Figures]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10, help="of each party in each round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="5, or 1 when a party has less than 10 seconds")
     parser.add_argument("--party", nargs=4, metavar=("NAME", "PHASE", "URL", "SECONDS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.party:
@@ -221,10 +209,7 @@ def main() -> None:
             figures = PHASES[phase]((Ours if name == OURS else PEERS[name])(url), float(bound))
         print(json.dumps(figures))
         return
-    try:
-        result = trio.run(bench, arguments.seconds, arguments.rounds)
-    except Missing as missing:
-        give_up(str(missing))
+    result = trio.run(bench, arguments.seconds, arguments.rounds or rounds_for(arguments.seconds))
     print(table({name: result[name] for name in CLIENTS}, MEASURED))
     print(table({f"through {name}": result[name] for name in EXCHANGES}, ["relayed framed"]))
     print(json.dumps(rounded(summary(result))))

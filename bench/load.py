@@ -21,6 +21,7 @@ KINDS = {SINGLE: 1, FRAMED: FRAME_EVENTS_MAX}
 """Events in a message of each kind."""
 PROFILES = 2000
 PUBLISHED_AT_ONCE = 500
+TICK_S = 0.01
 _ID, _AT = str(uuid.UUID(int=0)).encode(), b"2026-01-01 00:00:00.000000"
 
 
@@ -109,3 +110,21 @@ async def _confirmed(channel: rabbitmq.Channel, batch: list[Message], turn: trio
     outcome = await channel.publish(batch)
     assert not outcome.nacked and not outcome.returned
     turn.release()
+
+
+async def publish_steadily(url: str, queue: str, count: int, per_s: int) -> None:
+    """`count` single events as evenly as can be, as soon as somebody consumes."""
+    events = Events()
+    async with rabbitmq.connect(url, name="bench producer") as connection:
+        channel = await connection.open_channel()
+        while not (await channel.declare_queue(queue, passive=True)).consumers:  # noqa: ASYNC110 (nobody tells)
+            await trio.sleep(0.05)
+        await channel.select_confirms()
+        began = trio.current_time()
+        published = 0
+        while published < count:
+            due = int((trio.current_time() - began) * per_s)
+            if due > published:
+                await channel.publish(events.messages(SINGLE, queue, min(due, count) - published))
+                published = min(due, count)
+            await trio.sleep(TICK_S)

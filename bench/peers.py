@@ -11,11 +11,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import aio_pika
-import pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-
 from bench.load import PUBLISHED_AT_ONCE, Events, Message
+from bench.rounds import give_up
+
+try:
+    import aio_pika
+    import pika
+    from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+except ImportError as missing:
+    give_up(f"{missing.name} is not installed; pip install -c constraints.txt -e '.[bench]'")
 
 PREFETCH = 4000
 ACKED_AT_ONCE = 1000

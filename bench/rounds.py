@@ -5,12 +5,17 @@ party is the bench's own module, run again with `--party NAME`; the last line th
 """
 
 import json
+import os
 import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import trio
+
+from tests.services.child import Missing
+from tests.services.rabbitmq import RabbitMQNode
 
 OURS = "ours"
 Figures = dict[str, float]
@@ -20,7 +25,26 @@ STARTS_S = 60.0
 
 def give_up(why: str) -> NoReturn:
     print(why, file=sys.stderr)
-    sys.exit(2)
+    raise SystemExit(2)
+
+
+def rounds_for(seconds: float) -> int:
+    """A short bound is for a look at it."""
+    return 5 if seconds >= 10 else 1
+
+
+@asynccontextmanager
+async def broker() -> AsyncIterator[RabbitMQNode]:
+    """A private one for one party: what it left in the queues goes with it. Exits with 2 without its programs."""
+    try:
+        node = RabbitMQNode()
+    except Missing as missing:
+        give_up(str(missing))
+    try:
+        await node.start()
+        yield node
+    finally:
+        node.close()
 
 
 async def party(module: str, name: str, *arguments: str, within_s: float) -> Figures:
@@ -39,7 +63,8 @@ def medians(rounds: Sequence[Figures]) -> Figures:
 
 def table(columns: Mapping[str, Figures], rows: Iterable[str]) -> str:
     """A line for each figure, a column for each party; what a party has not is '-'."""
-    lines = [f"{'':<34}" + "".join(f"{name:>14}" for name in columns)]
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"  # others' work makes all figures smaller
+    lines = [f"{load:<34}" + "".join(f"{name:>14}" for name in columns)]
     for row in rows:
         cells = (
             f"{figures[row]:>14,.{_digits(figures[row])}f}" if row in figures else f"{'-':>14}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gcc.channels.rabbitmq_exchange import PREFETCH
 from gcc.config import DEV_TOKEN, Settings, load
 from gcc.errors import ConfigError
 from gcc.parts import open_objects, refuse_what_is_not_here
@@ -67,11 +68,11 @@ def test_later_layers_win(tmp_path: Path) -> None:
         ("[ops]\nprot = 1", ["unknown setting 'ops.prot'"]),
         ("[ops]\nport = 'x'", ["'ops.port'", "integer", "'x'"]),
         ("[ops]\nport = 70000", ["'ops.port'", "65535"]),
-        ("[sinker]\nbatch_rows = 30000", ["batch_rows 30000", "batch_rows_max"]),
+        ("[sinker]\nbatch_rows = 3000\nbatch_rows_max = 2000", ["batch_rows 3000", "batch_rows_max"]),
         ("[sinker.overrides.post_log]\nbatch_row = 1", ["unknown setting 'sinker.overrides.post_log.batch_row'"]),
         (
-            "[sinker.overrides.post_log]\nbatch_rows = 30000",
-            ["overrides.post_log", "30000", "batch_rows_max"],
+            "[sinker.overrides.post_log]\nbatch_rows = 3000\nbatch_rows_max = 2000",
+            ["overrides.post_log", "3000", "batch_rows_max"],
         ),
         ("[sinker.overrides.post_log]\nbatch_age_s = 0", ["sinker.overrides.post_log.batch_age_s", "greater than 0"]),
         ("[sinker.overrides.post_log]\nbatch_age_s = 300", ["batch_age_s 300", "cannot exceed 15", "leases"]),
@@ -89,6 +90,13 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, toml: str,
     message = refused(tmp_path, toml)
     assert all(word in message for word in words), message
     assert "\n" not in message
+
+
+def test_a_batch_waits_for_no_more_single_events_than_the_broker_hands_out(tmp_path: Path) -> None:
+    settings = load(None, environ={}, overrides=[f"sinker.batch_rows={PREFETCH}"])
+    assert settings.sinker.batch_rows == PREFETCH
+    message = refused(tmp_path, overrides=(f"sinker.batch_rows={PREFETCH + 1}",))
+    assert all(word in message for word in ("sinker.batch_rows", str(PREFETCH), str(PREFETCH + 1))), message
 
 
 @pytest.mark.parametrize(
