@@ -30,7 +30,8 @@ PREFETCH = 4000
 ACKED_AT_ONCE = 1000
 TAKEN_AT_ONCE = 200  # frames
 CASES = 5
-SETTLE_S = 1.0
+WARMING = 10_000  # messages
+SETTLE_S = 1.0  # for what the broker still does after it has confirmed
 CLIENTS = (OURS, *PEERS)
 EXCHANGES = ("rabbitmq", "postgres")
 FILLED_PER_S = {SINGLE: 40_000, FRAMED: 5_000}
@@ -154,7 +155,8 @@ QUEUES = {
 
 
 async def prepare(url: str, phase: str, seconds: float) -> None:
-    """The queues of a phase, filled where they are to be consumed. A broker that was filled is busy for a while."""
+    """The queues of a phase, filled where they are to be consumed; a broker just started is slow for a while."""
+    await fill(url, SINGLE, "warm", WARMING)
     for queue in QUEUES[phase]:
         kind = queue.split()[1]
         waiting = FILLED_PER_S[kind] * seconds / CASES if phase == "consuming" else 0
