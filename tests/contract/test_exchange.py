@@ -16,7 +16,7 @@ import trio.testing
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
-from gcc.channels.message import Binding, Delivery, Frame, Route
+from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
 from gcc.clock import SystemClock
@@ -381,3 +381,18 @@ async def test_a_cancelled_wait_loses_nothing(broker: Broker) -> None:
     sent = [frame()]
     await broker.relayed(sent)
     assert frames_of(await broker.taken("one", 1)) == sent
+
+
+async def test_what_the_database_holds_is_taken_only_as_far_as_a_process_may_hold_it(pool: Pool) -> None:
+    letters = StoredDeadLetters(pool, MemoryObjects(), SystemClock())
+    exchange = PostgresExchange(pool, letters, Signal(), held_bytes_max=2 * FRAME_BYTES_MAX)
+    await exchange.declare([Binding(A, "one"), Binding(B, "two")])
+    async with pool.transaction() as conn:
+        await outbox.put(conn, [frame(route, b"x" * FRAME_BYTES_MAX) for route in (A, A, A, B)])
+    await exchange.relay()
+    taken = await exchange.take("one", frames_max=9)
+    assert len(taken) == 2
+    assert await exchange.take("two", frames_max=9) == [], "the bound is that of the process"
+    await exchange.acknowledge(taken[:1])
+    await exchange.give_back(taken[1:])
+    assert len(await exchange.take("one", frames_max=1)) == len(await exchange.take("two", frames_max=1)) == 1

@@ -536,3 +536,32 @@ async def test_what_a_cancelled_consumer_holds_can_still_be_taken_then_it_raises
             await consumer.wait()
         channel.ack(2, multiple=True)
         assert (await far.expect(commands.Basic.Ack)).multiple
+
+
+async def test_nothing_is_read_while_too_much_is_unsettled(far: Broker, autojump_clock: MockClock) -> None:
+    async with connected(far, heartbeat_s=60, held_bytes_max=2) as connection, trio.open_nursery() as nursery:
+
+        async def broker() -> None:
+            await far.open_channel()
+            await far.expect(commands.Basic.Qos)
+            await far.say(1, commands.Basic.QosOk())
+            await far.expect(commands.Basic.Consume)
+            await far.say(1, commands.Basic.ConsumeOk("1.1"))
+
+        nursery.start_soon(broker)
+        channel = await connection.open_channel()
+        consumer = await channel.consume("q", prefetch=9)
+        for tag in range(1, 7):  # one byte each
+            await far.say(1, *delivery(tag))
+            await trio.testing.wait_all_tasks_blocked()
+        assert (consumer.waiting, connection.held_bytes) == (3, 3), "the third went over the bound"
+        await trio.sleep(600)
+        assert connection.closed is None, "a broker that nobody listens to is not silent"
+        channel.ack(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert consumer.waiting == 6, "what had come meanwhile is read in one go"
+        channel.nack(2)
+        channel.ack(5, multiple=True)
+        assert connection.held_bytes == 1
+        channel.close()
+        assert connection.held_bytes == 0
