@@ -21,7 +21,7 @@ lint: venv
 	$(PY) -m mypy
 
 test: lint
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 services: venv
 	$(PY) -m tests.services
