@@ -6,6 +6,7 @@ Labels never hold a handle, a partner or a job. Built in tree.py and passed down
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_EVENTS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000)
 
 
 class Metrics:
@@ -15,6 +16,12 @@ class Metrics:
         self.stored_events = Counter("gcc_sinker_events_total", "Events stored", ["table"], registry=registry)
         self.flush_seconds = Histogram(
             "gcc_sinker_flush_seconds", "Time of one insert", ["table"], buckets=_SECONDS, registry=registry
+        )
+        self.batch_events = Histogram(
+            "gcc_sinker_batch_events", "Events of one batch", ["queue"], buckets=_EVENTS, registry=registry
+        )
+        self.batch_retries = Counter(
+            "gcc_sinker_retries_total", "Tries of a batch after its first", ["queue"], registry=registry
         )
         self.dead_letters = Counter(
             "gcc_sinker_dead_letters_total", "Events dead-lettered", ["queue"], registry=registry

@@ -404,6 +404,7 @@ class Tree:
     async def _relay(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         pipeline = RelayPipeline(
             exchange=self.parts.exchange,
+            foreign=self.parts.broker is not None,
             board=self.board,
             drain=self.roles["relay"],
             metrics=self.metrics,
@@ -417,6 +418,7 @@ class Tree:
         pipeline = SinkPipeline(
             self.settings,
             exchange=self.parts.exchange,
+            foreign=self.parts.broker is not None,
             store=self.parts.events,
             dead_letters=self.parts.dead_letters,
             referrals=self.parts.referrals,

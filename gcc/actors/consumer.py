@@ -19,10 +19,11 @@ import trio
 from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.patience import Patience
 from gcc.channels.batch import Batch, BatchLimits
-from gcc.channels.exchange import Exchange
+from gcc.channels.exchange import Queues
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Delivery
 from gcc.errors import Transient
+from gcc.metrics import Metrics
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import Stage, take_until
@@ -52,13 +53,14 @@ class Consumer:
     def __init__(
         self,
         queue: str,
-        exchange: Exchange,
+        exchange: Queues,
         handler: Handler,
         *,
         limits: BatchLimits,
         channels: Channels,
         actor: Actor,
         stage: Stage,
+        metrics: Metrics,
         rng: random.Random,
         gate: Gate = ALWAYS_OPEN,
         stuck_after_s: float = 300.0,
@@ -70,6 +72,8 @@ class Consumer:
         self._channels = channels
         self._actor = actor
         self._stage = stage
+        self._batch_events = metrics.batch_events.labels(queue)
+        self._retries = metrics.batch_retries.labels(queue)
         self._rng = rng
         self._gate = gate
         self._stuck_after_s = stuck_after_s
@@ -168,6 +172,7 @@ class Consumer:
                 held_s = trio.current_time() - (batch.opened_at or trio.current_time())
                 self._actor.lag_s = max(delivery.age_s for delivery in batch.items) + held_s
                 deliveries = batch.take()
+                self._batch_events.observe(self._actor.in_flight)
                 self._flushing = True
                 done = await self._flush(deliveries)
                 self._flushing = False
@@ -220,6 +225,7 @@ class Consumer:
                         self._actor.erred(error)
                         return False
                     await patience.wait_after(error)
+                    self._retries.inc()
                 else:
                     patience.reset()
                     self._actor.processed(stored)

@@ -9,14 +9,16 @@ import base64
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
+import trio
 
 from gcc.channels.message import Frame
 from gcc.clock import Clock
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from gcc.stores import statements
 from gcc.stores.objects import Objects
 from gcc.stores.postgres import Pool
@@ -24,11 +26,46 @@ from gcc.stores.postgres import Pool
 SQL = statements.load("deadletters")
 UNROUTABLE = "unroutable"  # stands for the queue of a frame that no queue is bound to
 REASON_CHARS_MAX = 2000
+BURIALS_AT_ONCE = 4  # of the actors' connections, which all others need, too
 
 
 class DeadLetters(Protocol):
     async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
         """Keep `events` events of `frame` (their lines in `body`) with the reason. Transient: not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """What `DeadLetters.bury` is asked for."""
+
+    queue: str
+    frame: Frame
+    body: bytes
+    events: int
+    reason: str
+
+
+async def bury_all(dead_letters: DeadLetters, burials: Iterable[Burial]) -> None:
+    """A few at once: each is an object and a row. Transient: one is not kept, others may be."""
+    waiting = iter(burials)
+    failures: list[Transient] = []
+
+    async def bury_one_by_one() -> None:
+        for burial in waiting:
+            if failures:
+                return
+            try:
+                await dead_letters.bury(
+                    burial.queue, burial.frame, body=burial.body, events=burial.events, reason=burial.reason
+                )
+            except Transient as error:
+                failures.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(BURIALS_AT_ONCE):
+            nursery.start_soon(bury_one_by_one)
+    if failures:
+        raise failures[0]
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

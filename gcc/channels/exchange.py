@@ -27,23 +27,8 @@ class QueueDepth:
     events_max: int | None = None
 
 
-class Exchange(Protocol):
-    async def declare(self, bindings: Sequence[Binding]) -> None:
-        """Make sure that frames of these routes reach these queues. Idempotent; removes nothing."""
-
-    async def relay(self, term: int = 0) -> int:
-        """Move one batch of outbox frames into queues; returns how many frames. 0: there is none to move.
-
-        A frame of exchange '' goes to the queue that its key names, if any binding names it. A frame whose route
-        has no binding is dead-lettered. `term` is the relay's, where only one may relay at a time: it fences what
-        would be done by one that was deposed (Transient).
-        """
-
-    async def pending(self) -> bool:
-        """Whether the outbox holds frames, for whoever relays."""
-
-    async def wait_outbox(self) -> None:
-        """Return when the outbox may hold frames: told by a producer, or a poll interval later."""
+class Queues(Protocol):
+    """What a consumer needs of it."""
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
         """Lease the oldest ready frames, at most `frames_max`; none when the queue has none.
@@ -66,6 +51,25 @@ class Exchange(Protocol):
 
         Another `take` begins anew.
         """
+
+
+class Exchange(Queues, Protocol):
+    async def declare(self, bindings: Sequence[Binding]) -> None:
+        """Make sure that frames of these routes reach these queues. Idempotent; removes nothing."""
+
+    async def relay(self, term: int = 0) -> int:
+        """Move one batch of outbox frames into queues; returns how many frames. 0: there is none to move.
+
+        A frame of exchange '' goes to the queue that its key names, if any binding names it. A frame whose route
+        has no binding is dead-lettered. `term` is the relay's, where only one may relay at a time: it fences what
+        would be done by one that was deposed (Transient).
+        """
+
+    async def pending(self) -> bool:
+        """Whether the outbox holds frames, for whoever relays."""
+
+    async def wait_outbox(self) -> None:
+        """Return when the outbox may hold frames: told by a producer, or a poll interval later."""
 
     async def depths(self) -> list[QueueDepth]:
         """One entry for each bound queue, ordered by name."""

@@ -22,7 +22,7 @@ import structlog
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import UNROUTABLE, DeadLetters
+from gcc.channels.deadletters import UNROUTABLE, Burial, DeadLetters, bury_all
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery, Route
@@ -167,7 +167,7 @@ class RabbitMQExchange:
                     lambda channel, queue=queue: channel.declare_queue(queue, arguments=self._topology.queue_arguments),
                     lambda channel, queue=queue: channel.declare_queue(queue, passive=True),
                 )
-            for binding in ordered:
+            for binding in (binding for binding in ordered if binding.route.exchange):  # '' knows every queue
                 await (await self._control()).bind_queue(binding.queue, binding.route.exchange, binding.route.key)
 
     async def _declare_exchange(self, name: str) -> None:
@@ -260,10 +260,11 @@ class RabbitMQExchange:
             rest.until = trio.current_time() + REFUSED.delay_s(rest.failures, self._clock.rng)
 
     async def _bury(self, rows: Sequence[OutboxRow]) -> None:
-        for row in rows:
-            frame = row.frame
+        burials = []
+        for frame in (row.frame for row in rows):
             reason = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
-            await self._dead_letters.bury(UNROUTABLE, frame, body=frame.body, events=frame.events, reason=reason)
+            burials.append(Burial(UNROUTABLE, frame, frame.body, frame.events, reason))
+        await bury_all(self._dead_letters, burials)
 
     async def pending(self) -> bool:
         return bool(await self._outbox.oldest(1, without=()))

@@ -34,7 +34,7 @@ from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
 from gcc.errors import ConfigError, GccError
 from gcc.parts import open_objects, rabbitmq_topology, refuse_what_is_not_here
-from gcc.pipelines.events.types import BINDINGS
+from gcc.pipelines.events.pipeline import bindings
 from gcc.pipelines.scraping.table import SOURCES, limits
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL
@@ -104,7 +104,7 @@ async def examine(
     if settings.exchange.url != "postgres":
         findings += await checkup_rabbitmq.examine(
             settings.exchange.url,
-            BINDINGS,
+            bindings(foreign=True),
             rabbitmq_topology(settings),
             running=beside is not None,
             deadline_s=deadline_s,

@@ -10,7 +10,7 @@ from gcc.channels.message import Binding, Route
 from gcc.channels.rabbitmq import Connection, Message
 from gcc.channels.rabbitmq_exchange import Topology
 from gcc.cli import checkup_rabbitmq
-from gcc.pipelines.events import types
+from gcc.pipelines.events.pipeline import bindings
 from tests.integration.test_doctor import Findings, by_name, examined, unwell
 from tests.services.rabbitmq import RabbitMQNode
 
@@ -111,7 +111,8 @@ async def test_the_whole_doctor_with_a_broker_asks_it_instead_of_the_database_s_
     found = await examined(tmp_path, settings=settings, deadline_s=20)
     assert found["rabbitmq"].state == "ok" and "queue bindings" not in found
     missing, _, more = found["rabbitmq topology"].found.partition("; and ")
-    expected = {binding.route.exchange for binding in types.BINDINGS} | {binding.queue for binding in types.BINDINGS}
+    declared = bindings(foreign=True)
+    expected = {each.route.exchange for each in declared} - {""} | {each.queue for each in declared}
     assert missing.count(";") + 1 + int(more.removesuffix(" more")) == len(expected)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(

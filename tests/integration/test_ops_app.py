@@ -7,6 +7,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
+from prometheus_client.parser import text_string_to_metric_families
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url, wrap_client_stream
 
 from gcc.web.ops import app as ops
@@ -120,6 +121,27 @@ async def test_metrics_are_prometheus_text(port: Port, world: World) -> None:
         answer = await http.get("/metrics")
     assert 'gcc_sinker_events_total{table="profile_log_events"} 1000.0' in answer.text
     assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_metrics_have_every_actor_and_queue_of_the_snapshot(port: Port, world: World) -> None:
+    """The same as the dashboard shows, from the same snapshot; what is not known is left out."""
+    async with client(port, token=None) as http, open_websocket_url(ws_url(port), extra_headers=BEARER) as ws:
+        while (status := await message(ws))["counts_age_s"] is None:
+            pass
+        text = (await http.get("/metrics")).text
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    for actor in status["actors"]:
+        assert samples["gcc_actors_state", actor["name"], actor["state"]] == 1
+        assert samples["gcc_actors_restarts_total", actor["name"]] == actor["restarts"]
+        assert samples.get(("gcc_actors_lag_seconds", actor["name"])) == actor["lag_s"]
+    queues = [channel for channel in status["channels"] if channel["kind"] == "queue"]
+    assert queues and all(samples["gcc_queues_events", queue["name"]] == queue["used"] for queue in queues)
+    assert samples["gcc_platform_jobs", "COMPLETE"] == status["jobs"]["COMPLETE"]
+    assert samples[("gcc_platform_stored_lag_seconds",)] == status["stored_lag_s"]
 
 
 async def test_ready_tells_the_state_and_live_only_that_it_lives(port: Port, world: World) -> None:

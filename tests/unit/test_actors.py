@@ -43,6 +43,7 @@ class Bench:
         self.board = Board(self.clock.now)
         self.drain = Drain(("intake", "scrapers", "sinkers"), 60)
         self.channels = Channels()
+        self.metrics = Metrics()
 
     def statuses(self) -> list[JobStatus]:
         return [row.job.status for row in self.database.jobs.values()]
@@ -53,7 +54,7 @@ class Bench:
         scraper = Scraper(
             FLOW, self.jobs, work, concurrency=concurrency, leases=leases, channels=self.channels,
             actor=self.board.actor("scraper"), intake=self.drain.stage("intake"),
-            finishing=self.drain.stage("scrapers"), metrics=Metrics(), rng=self.clock.rng, poll_s=5,
+            finishing=self.drain.stage("scrapers"), metrics=self.metrics, rng=self.clock.rng, poll_s=5,
         )  # fmt: skip
         async with trio.open_nursery() as nursery:
             nursery.start_soon(leases.run)
@@ -230,7 +231,8 @@ async def consuming(bench: Bench, handler: Handler) -> AsyncIterator[None]:
     await bench.exchange.declare([Binding(ROUTE, "q")])
     consumer = Consumer(
         "q", bench.exchange, handler, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500), channels=bench.channels,
-        actor=bench.board.actor("sinker"), stage=bench.drain.stage("sinkers"), rng=bench.clock.rng,
+        actor=bench.board.actor("sinker"), stage=bench.drain.stage("sinkers"), metrics=bench.metrics,
+        rng=bench.clock.rng,
     )  # fmt: skip
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.drain.run)

@@ -50,8 +50,8 @@ class World(Bench):
     def consumer(self, **more: float) -> Consumer:
         return Consumer(
             "q", self.exchange, self.store, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500),
-            channels=self.channels, actor=self.actor, stage=self.drain.stage("sinkers"), rng=self.clock.rng,
-            gate=self.gate, **more,
+            channels=self.channels, actor=self.actor, stage=self.drain.stage("sinkers"), metrics=self.metrics,
+            rng=self.clock.rng, gate=self.gate, **more,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -102,6 +102,24 @@ async def test_an_open_breaker_gives_back_all_that_is_held_and_takes_nothing(
     assert (world.actor.breaker, world.actor.state) == ("closed", State.RUNNING)
     assert sorted(world.store.stored) == list(range(1, 161)), "each once"
     assert world.store.sizes[0] == PROBE_FRAMES < max(world.store.sizes), "first a little"
+
+
+async def test_batches_their_fill_and_their_retries_are_counted(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+
+    def value(name: str) -> float | None:
+        return world.metrics.registry.get_sample_value(name, {"queue": "q"})
+
+    async with world.consuming():
+        await publish(world, 10)  # a batch of 100 events, at once
+        await world.until(lambda: not world.database.queues)
+        world.store.away = True
+        await publish(world, 3)  # one of 30, when it is due; its first try fails
+        await world.until(lambda: world.store.asked == 2)
+        world.store.away = False
+        await world.until(lambda: not world.database.queues)
+    assert (value("gcc_sinker_batch_events_count"), value("gcc_sinker_batch_events_sum")) == (2, 130)
+    assert value("gcc_sinker_retries_total") == 1
 
 
 async def test_a_half_open_breaker_tries_once_each_time_for_as_long_as_it_takes(

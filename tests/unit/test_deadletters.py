@@ -6,12 +6,14 @@ import uuid
 
 import msgspec
 import pytest
+import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.channels.deadletters import decoded, document
+from gcc.channels.deadletters import BURIALS_AT_ONCE, Burial, bury_all, decoded, document
 from gcc.channels.message import Frame, Route
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 
 AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 FRAME = Frame(uuid.UUID(int=7), Route("beat.dx", "x"), 2, b"", {"x-retry-count": "2"})
@@ -70,6 +72,38 @@ def test_a_letter_that_was_changed_is_noticed(change: dict[str, str]) -> None:
 def test_what_is_no_letter_is_noticed(data: bytes) -> None:
     with pytest.raises(Permanent, match="not a dead letter"):
         decoded(data)
+
+
+class Slow:
+    """Letters are kept one second after they were asked for; of queue "away" never."""
+
+    def __init__(self) -> None:
+        self.at_once = self.most = self.kept = self.asked = 0
+
+    async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
+        self.asked += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await trio.sleep(1)
+        finally:
+            self.at_once -= 1
+        if queue == "away":
+            raise Transient("the objects are away")
+        self.kept += 1
+
+
+async def test_many_are_buried_a_few_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    slow = Slow()
+    await bury_all(slow, [Burial("q", FRAME, b"", 1, "no type")] * 10)
+    assert (slow.kept, slow.most) == (10, BURIALS_AT_ONCE)
+
+
+async def test_the_first_letter_that_is_not_kept_ends_it_as_itself(autojump_clock: trio.testing.MockClock) -> None:
+    slow = Slow()
+    with pytest.raises(Transient, match="the objects are away"):
+        await bury_all(slow, [Burial(queue, FRAME, b"", 1, "no type") for queue in ("q", "away", *"q" * 20)])
+    assert slow.asked == BURIALS_AT_ONCE
 
 
 def test_headers_do_not_make_frames_differ() -> None:

@@ -2,33 +2,46 @@
 
 In: outbox frames. Out: rows in ClickHouse, dead letters. The two share no channel, so each restarts alone,
 and whole. Both declare all bindings: a frame relayed before its queue is bound would be dead-lettered.
+`foreign` tells whether other programs can publish, too: then their error queues are declared, and emptied.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import trio
 
-from gcc.actors.consumer import Consumer
+from gcc.actors.consumer import Consumer, Handler
 from gcc.actors.gates import Gates
 from gcc.actors.leader import Leader, Leadership
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.channels.batch import BatchLimits
 from gcc.channels.deadletters import DeadLetters
-from gcc.channels.exchange import Exchange
+from gcc.channels.exchange import Exchange, Queues
 from gcc.channels.memory import Channels
+from gcc.channels.message import Binding
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, Transient
 from gcc.metrics import Metrics
+from gcc.pipelines.events.error_queues import Burials, ManyQueues
 from gcc.pipelines.events.referrals import also_referrals
 from gcc.pipelines.events.sinks import EventStore, Sink
-from gcc.pipelines.events.types import BINDINGS, EVENT_TYPES, LAUNCH_REFER_EVENT, EventType
+from gcc.pipelines.events.types import (
+    BINDINGS,
+    ERROR_BINDINGS,
+    EVENT_TYPES,
+    LAUNCH_REFER_EVENT,
+    EventType,
+)
 from gcc.stores.referrals import Referrals
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 
 RELAY_LEADER = "relay"
+UNDERTAKER = "events/sinker error_queues"
+BURIED = BatchLimits(rows=100, age_s=1.0, rows_max=500)
+"""A letter is an object and a row, so few at once: a batch must be done within its deadline, on S3 too."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class RelayPipeline:
     """Outbox -> queues. `leadership`: where the exchange wants one relay at a time, in all processes."""
 
     exchange: Exchange
+    foreign: bool
     board: Board
     drain: Drain
     metrics: Metrics
@@ -46,7 +60,7 @@ class RelayPipeline:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "relay" of the drain has begun and the outbox is empty."""
         actor = self.board.actor("events/relay")
-        await _declare(self.exchange, Patience(actor, self.clock.rng))
+        await _declare(self.exchange, bindings(self.foreign), Patience(actor, self.clock.rng))
         async with trio.open_nursery() as nursery:
             leader: Leader | None = None
             if self.leadership is not None:
@@ -66,6 +80,7 @@ class SinkPipeline:
 
     settings: Settings
     exchange: Exchange
+    foreign: bool
     store: EventStore
     dead_letters: DeadLetters
     referrals: Referrals
@@ -79,23 +94,36 @@ class SinkPipeline:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "sinkers" of the drain has begun and what they hold is stored."""
         patience = Patience(self.board.actor("events/sinkers"), self.clock.rng)
-        await _declare(self.exchange, patience)
+        await _declare(self.exchange, bindings(self.foreign), patience)
         async with trio.open_nursery() as nursery:
             for event_type in chosen(self.settings):
                 await nursery.start(self._sinker(event_type).run)
+            if self.foreign:
+                await nursery.start(self._undertaker().run)
             task_status.started()
 
     def _sinker(self, event_type: EventType) -> Consumer:
         also = also_referrals(self.referrals) if event_type is LAUNCH_REFER_EVENT else None
-        actor = self.board.actor(f"events/sinker {event_type.name}")
+        sink = Sink(event_type, self.store, self.dead_letters, self.metrics, also=also)
+        actor = f"events/sinker {event_type.name}"
+        return self._consumer(event_type.queue, self.exchange, sink, limits(self.settings, event_type), actor)
+
+    def _undertaker(self) -> Consumer:
+        """Of the error queues, all in one."""
+        queues = ManyQueues(sorted({binding.queue for binding in ERROR_BINDINGS}), self.exchange)
+        return self._consumer("error queues", queues, Burials(self.dead_letters, self.metrics), BURIED, UNDERTAKER)
+
+    def _consumer(self, queue: str, queues: Queues, handler: Handler, limits: BatchLimits, name: str) -> Consumer:
+        actor = self.board.actor(name)
         return Consumer(
-            event_type.queue,
-            self.exchange,
-            Sink(event_type, self.store, self.dead_letters, self.metrics, also=also),
-            limits=limits(self.settings, event_type),
+            queue,
+            queues,
+            handler,
+            limits=limits,
             channels=self.channels,
             actor=actor,
             stage=self.drain.stage("sinkers"),
+            metrics=self.metrics,
             rng=self.clock.rng,
             gate=self.gates.gate(actor.name),
         )
@@ -125,10 +153,15 @@ def refuse_unknown_types(settings: Settings) -> None:
             raise ConfigError(f"{key}: {name} is no event type; known are {', '.join(names)}")
 
 
-async def _declare(exchange: Exchange, patience: Patience) -> None:
+def bindings(foreign: bool) -> tuple[Binding, ...]:
+    """What a process declares before it relays or takes."""
+    return (*BINDINGS, *ERROR_BINDINGS) if foreign else BINDINGS
+
+
+async def _declare(exchange: Exchange, bindings: Sequence[Binding], patience: Patience) -> None:
     while True:
         try:
-            await exchange.declare(BINDINGS)
+            await exchange.declare(bindings)
             patience.reset()
             return
         except Transient as error:

@@ -36,6 +36,8 @@ MARKETING = (
 )  # fmt: skip
 """App events that go to people who run campaigns."""
 
+ERROR = "error."
+"""What the error route of a queue begins with; its name follows."""
 WEBENGAGE = Route("webengage_event.dx", "webengage_event")
 ACCESS_TOKEN_EXPIRED = Route("identity.dx", "access_token_expired_rk")
 """Published by us; the queue is the identity service's own."""
@@ -88,3 +90,20 @@ QUEUES: tuple[Queue, ...] = (
 
 KEPT = frozenset(queue.name for queue in QUEUES)
 """Nobody takes from these yet: what waits there is not late."""
+
+
+def error_bindings(bindings: Sequence[Binding]) -> tuple[Binding, ...]:
+    """The error queue of every queue: reached by its name, and through the queue's own exchanges.
+
+    Not through an exchange of which one queue gets everything: there it would come as one event more.
+    """
+    takes_all = {binding.route.exchange for binding in bindings if binding.route.key == "#"}
+    exchanges = {(binding.queue, binding.route.exchange) for binding in bindings} - {
+        (binding.queue, exchange) for binding in bindings for exchange in takes_all
+    }
+    names = sorted({binding.queue for binding in bindings})
+    return tuple(
+        Binding(Route(exchange, ERROR + name), ERROR + name)
+        for name in names
+        for exchange in ("", *sorted(exchange for queue, exchange in exchanges if queue == name))
+    )

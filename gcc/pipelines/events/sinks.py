@@ -15,7 +15,7 @@ from typing import Protocol
 
 import trio
 
-from gcc.channels.deadletters import DeadLetters
+from gcc.channels.deadletters import Burial, DeadLetters, bury_all
 from gcc.channels.message import Delivery
 from gcc.errors import Permanent
 from gcc.metrics import Metrics
@@ -130,8 +130,16 @@ class Sink:
         letters: dict[tuple[int, str], list[_Row]] = defaultdict(list)
         for row, reason in refused:
             letters[row.delivery.id, reason].append(row)
-        for (_, reason), rows in letters.items():
-            delivery = rows[0].delivery
-            body = b"\n".join(row.line for row in rows)
-            await self._dead_letters.bury(delivery.queue, delivery.frame, body=body, events=len(rows), reason=reason)
-            self._metrics.dead_letters.labels(delivery.queue).inc(len(rows))
+        burials = [
+            Burial(
+                rows[0].delivery.queue,
+                rows[0].delivery.frame,
+                body=b"\n".join(row.line for row in rows),
+                events=len(rows),
+                reason=reason,
+            )
+            for (_, reason), rows in letters.items()
+        ]
+        await bury_all(self._dead_letters, burials)
+        for burial in burials:
+            self._metrics.dead_letters.labels(burial.queue).inc(burial.events)

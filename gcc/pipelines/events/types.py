@@ -11,7 +11,7 @@ import msgspec
 
 from gcc.channels.message import Binding, Route
 from gcc.pipelines.events import app_schemas as app
-from gcc.pipelines.events.routes import CLICKS, QUEUES, WEBENGAGE, routes
+from gcc.pipelines.events.routes import CLICKS, QUEUES, WEBENGAGE, error_bindings, routes
 from gcc.pipelines.events.schemas import (
     AssetLog,
     Event,
@@ -168,7 +168,9 @@ BINDINGS: tuple[Binding, ...] = (
     *(binding for event_type in EVENT_TYPES for binding in event_type.bindings),
     *(binding for queue in QUEUES for binding in queue.bindings),
 )
-"""All of them: what a process declares before it relays or takes."""
+"""All of them, apart from those of the error queues."""
+ERROR_BINDINGS = error_bindings(BINDINGS)
+"""Of the error queue of each of their queues."""
 
 encode = msgspec.json.Encoder().encode
 """An event as one line of JSON (msgspec escapes newlines inside strings)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from quart import Response, g, redirect, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 from gcc.errors import Permanent, Transient
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import add_actions
+from gcc.web.ops.exposed import ExposedStatus
 from gcc.web.ops.hub import Client, HubFull
 from gcc.web.ops.letters import add_letters
 from gcc.web.ops.operations import Operations
@@ -175,6 +176,8 @@ def _page(app: QuartTrio, access: Access) -> None:
 
 def _probes(app: QuartTrio, composer: Composer) -> None:
     platform = composer.platform
+    status = CollectorRegistry()
+    status.register(ExposedStatus(composer.status))
 
     @app.get("/live")
     async def live() -> Response:
@@ -187,7 +190,8 @@ def _probes(app: QuartTrio, composer: Composer) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(platform.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+        text = generate_latest(platform.metrics.registry) + generate_latest(status)
+        return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
 def _json(value: Any, status: int = 200) -> Response:
