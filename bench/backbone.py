@@ -16,7 +16,7 @@ from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
 from gcc.clock import SystemClock
 from gcc.config import Settings
-from gcc.pipelines.events.types import EXCHANGES
+from gcc.pipelines.events.routes import EXCHANGES
 from gcc.stores import outbox
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.leadership import PostgresLeadership

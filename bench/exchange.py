@@ -1,10 +1,12 @@
 """How fast messages go into RabbitMQ and out of it: `python -m bench.exchange`. Our client beside aio-pika and pika.
 
-Persistent messages into a durable queue of a private broker: single events (some 500 bytes) and frames of 100.
-`publish` counts what the broker has confirmed, `consume` what was acknowledged after it was received (a thousand at a
-time), `both` what came out while as much as possible went in. `relayed` is the whole exchange, ours alone: frames are
-committed to an outbox in PostgreSQL, relayed, taken and acknowledged, through RabbitMQ and through PostgreSQL queues.
-All figures are events a second. Each party is a process; `--seconds` bounds its measurements.
+Persistent messages into durable queues of a private broker: single events (some 500 bytes) and frames of 100.
+`publish` counts what the broker has confirmed: into four queues, since the relay publishes into many, and into one,
+which is one process of the broker and has one core at most. `consume` counts what was acknowledged after it was
+received (a thousand at a time), `both` what came out while as much as possible went in. `relayed` is the whole
+exchange, ours alone: frames are committed to an outbox in PostgreSQL, relayed, taken and acknowledged, through RabbitMQ
+and through PostgreSQL queues. All figures are events a second. Each party is a process; `--seconds` bounds its
+measurements.
 """
 
 import argparse
@@ -29,14 +31,18 @@ from tests.services.rabbitmq import RabbitMQNode
 PREFETCH = 4000
 ACKED_AT_ONCE = 1000
 TAKEN_AT_ONCE = 200  # frames
-CASES = 5
+CASES = 6
+SPREAD = [f"spread single {number}" for number in range(4)]
 WARMING = 10_000  # messages
 SETTLE_S = 1.0  # for what the broker still does after it has confirmed
 CLIENTS = (OURS, *PEERS)
 EXCHANGES = ("rabbitmq", "postgres")
 FILLED_PER_S = {SINGLE: 40_000, FRAMED: 5_000}
 """Messages that wait for a consumer, for each second that it has: more than any of them takes."""
-MEASURED = [f"{verb} {kind}" for verb in ("publish", "consume") for kind in KINDS] + ["both single"]
+MEASURED = [
+    "publish single", "publish single into one queue", "publish framed", "consume single", "consume framed",
+    "both single",
+]  # fmt: skip
 
 
 class Ours:
@@ -45,8 +51,8 @@ class Ours:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def publish(self, kind: str, queue: str, seconds: float) -> float:
-        return trio.run(self._publish, kind, queue, seconds)
+    def publish(self, kind: str, seconds: float, *queues: str) -> float:
+        return trio.run(self._publish, kind, seconds, *queues)
 
     def consume(self, queue: str, count: float, seconds: float) -> float:
         return trio.run(self._consume, queue, count, seconds)
@@ -54,13 +60,13 @@ class Ours:
     def both(self, kind: str, queue: str, seconds: float) -> float:
         async def run() -> float:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._publish, kind, queue, seconds)
+                nursery.start_soon(self._publish, kind, seconds, queue)
                 return await self._consume(queue, float("inf"), seconds)
 
         return trio.run(run)
 
-    async def _publish(self, kind: str, queue: str, seconds: float) -> float:
-        batch = Events().messages(kind, queue, PUBLISHED_AT_ONCE)
+    async def _publish(self, kind: str, seconds: float, *queues: str) -> float:
+        batch = Events().messages(kind, PUBLISHED_AT_ONCE, *queues)
         published = 0
         async with rabbitmq.connect(self._url, name="bench publish") as connection:
             channel = await connection.open_channel()
@@ -103,7 +109,7 @@ class Ours:
 
 async def relayed(amqp_url: str | None, seconds: float) -> Figures:
     """Frames from the outbox to their acknowledgement, in frames a second."""
-    binding = PROFILE_LOG.binding
+    (binding,) = PROFILE_LOG.bindings
     acknowledged = 0
     with tempfile.TemporaryDirectory(prefix="gcc-bench-") as folder:
         async with backbone(Path(folder), amqp_url) as ours, trio.open_nursery() as nursery:
@@ -133,9 +139,10 @@ def publishing(client: Ours | AioPika | Pika, seconds: float) -> Figures:
     """In messages a second; what is heavy for the broker comes last."""
     each_s = seconds / CASES
     return {
-        "publish single": client.publish(SINGLE, "publish single", each_s),
+        "publish single": client.publish(SINGLE, each_s, *SPREAD),
+        "publish single into one queue": client.publish(SINGLE, each_s, "publish single"),
         "both single": client.both(SINGLE, "both single", each_s),
-        "publish framed": client.publish(FRAMED, "publish framed", each_s),
+        "publish framed": client.publish(FRAMED, each_s, "publish framed"),
     }
 
 
@@ -148,7 +155,7 @@ def consuming(client: Ours | AioPika | Pika, seconds: float) -> Figures:
 
 PHASES = {"publishing": publishing, "consuming": consuming}
 QUEUES = {
-    "publishing": ["publish single", "both single", "publish framed"],
+    "publishing": [*SPREAD, "publish single", "both single", "publish framed"],
     "consuming": ["consume single", "consume framed"],
     "relaying": [],
 }

@@ -14,7 +14,8 @@ from gcc.channels import rabbitmq
 from gcc.channels.message import FRAME_EVENTS_MAX, Frame, Route
 from gcc.channels.rabbitmq import Message
 from gcc.channels.rabbitmq_messages import PERSISTENT, packed
-from gcc.pipelines.events.types import ProfileLog, encode, timestamp
+from gcc.pipelines.events.schemas import ProfileLog
+from gcc.pipelines.events.types import encode, timestamp
 
 SINGLE, FRAMED = "single", "framed"
 KINDS = {SINGLE: 1, FRAMED: FRAME_EVENTS_MAX}
@@ -45,11 +46,12 @@ class Events:
         lines = self.lines(FRAME_EVENTS_MAX)
         return Frame(uuid.UUID(_event_id(self._next).decode()), route, len(lines), b"\n".join(lines))
 
-    def messages(self, kind: str, queue: str, count: int) -> list[Message]:
-        """For `queue`, by the default exchange."""
+    def messages(self, kind: str, count: int, *queues: str) -> list[Message]:
+        """For each of `queues` in turn, by the default exchange."""
+        turns = [queues[number % len(queues)] for number in range(count)]
         if kind == FRAMED:
-            return [packed(self.frame(Route("", queue)), dt.datetime.now(dt.UTC)) for _ in range(count)]
-        return [Message("", queue, line, PLAIN) for line in self.lines(count)]
+            return [packed(self.frame(Route("", queue)), dt.datetime.now(dt.UTC)) for queue in turns]
+        return [Message("", queue, line, PLAIN) for queue, line in zip(turns, self.lines(count), strict=True)]
 
 
 PLAIN = rabbitmq.Properties(content_type="application/json", delivery_mode=PERSISTENT)
@@ -100,7 +102,7 @@ async def fill(url: str, kind: str, queue: str, count: int) -> None:
         async with trio.open_nursery() as nursery:
             turn = trio.Semaphore(2)  # one is made while the other is confirmed
             while count > 0:
-                batch = events.messages(kind, queue, min(count, PUBLISHED_AT_ONCE))
+                batch = events.messages(kind, min(count, PUBLISHED_AT_ONCE), queue)
                 count -= len(batch)
                 await turn.acquire()
                 nursery.start_soon(_confirmed, channel, batch, turn)
@@ -125,6 +127,6 @@ async def publish_steadily(url: str, queue: str, count: int, per_s: int) -> None
         while published < count:
             due = int((trio.current_time() - began) * per_s)
             if due > published:
-                await channel.publish(events.messages(SINGLE, queue, min(due, count) - published))
+                await channel.publish(events.messages(SINGLE, min(due, count) - published, queue))
                 published = min(due, count)
             await trio.sleep(TICK_S)

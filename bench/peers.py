@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from bench.load import PUBLISHED_AT_ONCE, Events, Message
+from bench.load import PUBLISHED_AT_ONCE, Events
 from bench.rounds import give_up
+from gcc.channels.rabbitmq import Message
 
 try:
     import aio_pika
@@ -34,8 +35,8 @@ class AioPika:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def publish(self, kind: str, queue: str, seconds: float) -> Rate:
-        return asyncio.run(self._publish(kind, queue, seconds))
+    def publish(self, kind: str, seconds: float, *queues: str) -> Rate:
+        return asyncio.run(self._publish(kind, seconds, *queues))
 
     def consume(self, queue: str, count: float, seconds: float) -> Rate:
         return asyncio.run(self._consume(queue, count, seconds))
@@ -43,14 +44,15 @@ class AioPika:
     def both(self, kind: str, queue: str, seconds: float) -> Rate:
         async def run() -> Rate:
             _, consumed = await asyncio.gather(
-                self._publish(kind, queue, seconds), self._consume(queue, float("inf"), seconds)
+                self._publish(kind, seconds, queue), self._consume(queue, float("inf"), seconds)
             )
             return consumed
 
         return asyncio.run(run())
 
-    async def _publish(self, kind: str, queue: str, seconds: float) -> Rate:
-        batch = [_aio_pika_message(message) for message in Events().messages(kind, queue, PUBLISHED_AT_ONCE)]
+    async def _publish(self, kind: str, seconds: float, *queues: str) -> Rate:
+        messages = Events().messages(kind, PUBLISHED_AT_ONCE, *queues)
+        batch = [(_aio_pika_message(message), message.key) for message in messages]
         published = 0
         async with await aio_pika.connect_robust(self._url) as connection:
             channel = await connection.channel(publisher_confirms=True)
@@ -59,7 +61,7 @@ class AioPika:
             async def publisher() -> None:
                 nonlocal published
                 while time.perf_counter() - began < seconds:
-                    await asyncio.gather(*(channel.default_exchange.publish(each, routing_key=queue) for each in batch))
+                    await asyncio.gather(*(channel.default_exchange.publish(each, key) for each, key in batch))
                     published += len(batch)
 
             await asyncio.gather(publisher(), publisher())
@@ -118,14 +120,14 @@ class Pika:
     def __init__(self, url: str) -> None:
         self._parameters = pika.URLParameters(url)
 
-    def publish(self, kind: str, queue: str, seconds: float) -> Rate:
-        return self._in_threads(PUBLISHERS, lambda: self._publish(kind, queue, seconds))
+    def publish(self, kind: str, seconds: float, *queues: str) -> Rate:
+        return self._in_threads(PUBLISHERS, lambda: self._publish(kind, seconds, *queues))
 
     def consume(self, queue: str, count: float, seconds: float) -> Rate:
         return self._in_threads(1, lambda: self._consume(queue, count, seconds))
 
     def both(self, kind: str, queue: str, seconds: float) -> Rate:
-        publishing = threading.Thread(target=self.publish, args=(kind, queue, seconds))
+        publishing = threading.Thread(target=self.publish, args=(kind, seconds, queue))
         publishing.start()
         consumed = self.consume(queue, float("inf"), seconds)
         publishing.join()
@@ -140,8 +142,8 @@ class Pika:
             thread.join()
         return sum(rates)
 
-    def _publish(self, kind: str, queue: str, seconds: float) -> Rate:
-        batch = Events().messages(kind, queue, PUBLISHED_AT_ONCE)
+    def _publish(self, kind: str, seconds: float, *queues: str) -> Rate:
+        batch = Events().messages(kind, PUBLISHED_AT_ONCE, *queues)
         properties = [_pika_properties(message) for message in batch]
         with pika.BlockingConnection(self._parameters) as connection:
             channel = connection.channel()
@@ -150,7 +152,7 @@ class Pika:
             began = time.perf_counter()
             while time.perf_counter() - began < seconds:
                 index = published % len(batch)
-                channel.basic_publish("", queue, batch[index].body, properties[index], mandatory=True)
+                channel.basic_publish("", batch[index].key, batch[index].body, properties[index], mandatory=True)
                 published += 1
             return published / (time.perf_counter() - began)
 

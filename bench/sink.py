@@ -130,7 +130,7 @@ async def ours(case: str, url: str, count: int, seconds: float) -> Figures:
         async with event_store(folder / "clickhouse") as store, backbone(folder, amqp_url) as parts:
             timed = Timed(store)
             exchange = Watched(parts.exchange, count)
-            await exchange.declare([PROFILE_LOG.binding])
+            await exchange.declare(PROFILE_LOG.bindings)
             sink = Sink(PROFILE_LOG, timed if case == "steady" else store, parts.letters, Metrics())
             with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
@@ -166,6 +166,7 @@ def sinker(exchange: Watched, sink: Sink) -> Consumer:
         channels=Channels(),
         actor=Board(clock.now).actor("sinker"),
         stage=Stage("sinkers"),
+        metrics=Metrics(),
         rng=clock.rng,
     )
 

@@ -13,11 +13,17 @@ from pathlib import Path
 
 import trio
 
-from bench.peers import AbstractIncomingMessage, aio_pika, pika
-from bench.rounds import Figures
+from bench.rounds import Figures, give_up
 from gcc.stores import clickhouse_clients
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.statements import SQL
+
+try:
+    import aio_pika
+    import pika
+    from aio_pika.abc import AbstractIncomingMessage
+except ImportError as missing:
+    give_up(f"{missing.name} is not installed; pip install -c constraints.txt -e '.[bench]'")
 
 BATCH_ROWS = 10_000
 BATCH_AGE_S = 5.0
