@@ -9,7 +9,7 @@ venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
 	touch $@
 
 run: venv
@@ -37,7 +37,6 @@ torture: venv
 	$(PY) -m tests.torture --seconds 600 $(TORTURE)
 
 bench: venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
 	$(PY) -m bench.api
 	$(PY) -m bench.start
 	$(PY) -m bench.exchange

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
-from tests.services.child import Missing
+from tests.services.private import healed, private
 from tests.services.rabbitmq import RabbitMQNode, Vhosts
 
 URL, HTTP_URL = "GCC_TEST_RABBITMQ_URL", "GCC_TEST_RABBITMQ_HTTP_URL"
@@ -25,26 +25,13 @@ URL, HTTP_URL = "GCC_TEST_RABBITMQ_URL", "GCC_TEST_RABBITMQ_HTTP_URL"
 @pytest.fixture(scope="session")
 def rabbitmq_server() -> Iterator[RabbitMQNode]:
     """The private broker of this process."""
-    if URL in os.environ:
-        pytest.skip(f"{URL} names a broker that is not ours to kill; unset it to run this test")
-    try:
-        node = RabbitMQNode()
-    except Missing as missing:
-        pytest.skip(str(missing))
-    try:
-        trio.run(node.start)
-        yield node
-    finally:
-        node.close()
+    yield from private(RabbitMQNode, URL)
 
 
 @pytest.fixture
 def rabbitmq_node(rabbitmq_server: RabbitMQNode) -> Iterator[RabbitMQNode]:
     """The private broker, to kill (`kill`, `start`), to stop for a while (`pause`, `resume`), to fill its memory."""
-    trio.run(rabbitmq_server.heal)
-    yield rabbitmq_server
-    if rabbitmq_server.alive:  # else the next test that needs it starts it
-        trio.run(rabbitmq_server.heal)
+    yield from healed(rabbitmq_server)
 
 
 @pytest.fixture

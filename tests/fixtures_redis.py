@@ -12,7 +12,7 @@ import pytest
 import redis as redis_py
 import trio
 
-from tests.services.child import Missing
+from tests.services.private import healed, private
 from tests.services.redis import RedisNode
 
 URL = "GCC_TEST_REDIS_URL"
@@ -21,26 +21,13 @@ URL = "GCC_TEST_REDIS_URL"
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisNode]:
     """The private server of this process."""
-    if URL in os.environ:
-        pytest.skip(f"{URL} names a server that is not ours to kill; unset it to run this test")
-    try:
-        node = RedisNode()
-    except Missing as missing:
-        pytest.skip(str(missing))
-    try:
-        trio.run(node.start)
-        yield node
-    finally:
-        node.close()
+    yield from private(RedisNode, URL)
 
 
 @pytest.fixture
 def redis_node(redis_server: RedisNode) -> Iterator[RedisNode]:
     """The private server, to kill (`kill`, `start`) and to stop for a while (`pause`, `resume`)."""
-    trio.run(redis_server.heal)
-    yield redis_server
-    if redis_server.alive:  # else the next test that needs it starts it
-        trio.run(redis_server.heal)
+    yield from healed(redis_server)
 
 
 @pytest.fixture

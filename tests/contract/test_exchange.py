@@ -1,6 +1,7 @@
 """The exchange port: one suite for PostgreSQL queues, for RabbitMQ, and for the fakes that simulations use.
 
-"rabbitmq" is the real exchange on a real broker, "broker" the same exchange on the fake one, which holds that to this.
+"rabbitmq" is the real exchange on a real broker, "quorum" the same with replicated queues (of one replica here),
+"broker" that exchange on the fake one, which holds that to this.
 """
 
 import uuid
@@ -34,6 +35,7 @@ TOPIC = "grpc_event.tx"
 LEADER = "relay"
 HELD_BYTES_MAX = 256 << 20
 WITHIN_S = 20.0
+REAL = ("rabbitmq", "quorum")
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Broker:
             pass
 
 
-@pytest.fixture(params=["fake", "postgres", "broker", "rabbitmq"])
+@pytest.fixture(params=["fake", "postgres", "broker", "rabbitmq", "quorum"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -72,7 +74,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def url(kind: str, request: pytest.FixtureRequest) -> str:
     """Only for the real broker is one started."""
-    return str(request.getfixturevalue("rabbitmq")) if kind == "rabbitmq" else "amqp://nobody@127.0.0.1:1"
+    return str(request.getfixturevalue("rabbitmq")) if kind in REAL else "amqp://nobody@127.0.0.1:1"
 
 
 @pytest.fixture
@@ -98,7 +100,8 @@ async def broker(kind: str, url: str, pool: Pool) -> AsyncIterator[Broker]:
         yield Broker(real, PostgresExchange(pool, letters, Signal()), commit, dead, real.end_leases)
         return
     connect = {"connect": FakeBroker().connect} if kind == "broker" else {}
-    topology = Topology({"beat.dx": "direct", TOPIC: "topic"})
+    arguments = {"x-queue-type": "quorum"} if kind == "quorum" else {}
+    topology = Topology({"beat.dx": "direct", TOPIC: "topic"}, arguments)
 
     def exchange(signal: Signal) -> RabbitMQExchange:
         rows = PostgresOutbox(pool, LEADER)

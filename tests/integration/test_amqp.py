@@ -569,6 +569,7 @@ async def test_a_killed_broker_and_its_return(rabbitmq: str, rabbitmq_node: Any)
         await channel.select_confirms()
         await channel.declare_queue("q")
         await channel.publish(to_q(b"kept"))
+        await rabbitmq_node.settle()
         rabbitmq_node.kill()
         with trio.fail_after(WAIT_S):
             await connection.wait_closed()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.integration.test_error_queues import given_up
 from tests.integration.test_lost_dependencies import all_done, done, line, sinkers, until
 from tests.process import Status, command, platform, verb
 from tests.services.rabbitmq import RabbitMQNode
@@ -46,6 +47,11 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
     data = tmp_path / "data"
     async with platform(data, *SETTINGS) as running:
         await until(running, lambda s: done(s) > 10 and line(s, "events/sinker profile_log")["done"], "the crawl")
+        await given_up(os.environ[URL], "identity.dx", "error.identity_token_q", b"<token/>", reason="no JSON")
+        buried = await until(running, lambda s: s["dead_letters"]["letters"], "what another program gave up")
+        (group,) = buried["dead_letters"]["groups"]
+        assert (group["queue"], group["reason"]) == ("identity_token_q", "given up by another consumer: no JSON")
+        await rabbitmq_node.settle()
         rabbitmq_node.kill()
         gone = await until(running, lost, "a lost broker")
         assert "Connection refused" in line(gone, BROKER)["last_error"]

@@ -64,6 +64,7 @@ async def test_a_killed_broker_comes_back_on_its_port_with_its_messages(
 ) -> None:
     with management(rabbitmq_node) as broker:
         publish(broker, rabbitmq, "durable")
+        await rabbitmq_node.settle()
         rabbitmq_node.kill()
         assert not rabbitmq_node.alive
         with pytest.raises(httpx.ConnectError):

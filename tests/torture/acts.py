@@ -204,6 +204,7 @@ async def kill_broker(scene: Scene) -> str:
     """SIGKILL of RabbitMQ, and its restart."""
     assert scene.broker
     seconds = scene.rng.uniform(0, BROKER_S_MAX / 2)
+    await scene.broker.settle()
     scene.broker.kill()
     await trio.sleep(seconds)
     await scene.broker.start()
