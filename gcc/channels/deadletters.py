@@ -29,20 +29,26 @@ REASON_CHARS_MAX = 2000
 BURIALS_AT_ONCE = 4  # of the actors' connections, which all others need, too
 
 
-class DeadLetters(Protocol):
-    async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
-        """Keep `events` events of `frame` (their lines in `body`) with the reason. Transient: not kept."""
-
-
 @dataclass(frozen=True, slots=True)
 class Burial:
-    """What `DeadLetters.bury` is asked for."""
+    """`events` events of `frame` (their lines in `body`) that `queue`'s consumer refuses, and why."""
 
     queue: str
     frame: Frame
     body: bytes
     events: int
     reason: str
+
+
+class DeadLetters(Protocol):
+    async def bury(self, burial: Burial) -> None:
+        """Keep it. Transient: not kept."""
+
+
+def unroutable(frame: Frame) -> Burial:
+    """The burial of a frame that no queue is bound to."""
+    reason = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
+    return Burial(UNROUTABLE, frame, frame.body, frame.events, reason)
 
 
 async def bury_all(dead_letters: DeadLetters, burials: Iterable[Burial]) -> None:
@@ -55,9 +61,7 @@ async def bury_all(dead_letters: DeadLetters, burials: Iterable[Burial]) -> None
             if failures:
                 return
             try:
-                await dead_letters.bury(
-                    burial.queue, burial.frame, body=burial.body, events=burial.events, reason=burial.reason
-                )
+                await dead_letters.bury(burial)
             except Transient as error:
                 failures.append(error)
 
@@ -102,23 +106,22 @@ def letter_id(queue: str, frame_id: uuid.UUID, body: bytes) -> uuid.UUID:
     return uuid.uuid5(frame_id, f"{queue}:{hashlib.sha256(body).hexdigest()}")
 
 
-def document(
-    queue: str, frame: Frame, *, body: bytes, events: int, reason: str, dead_lettered_at: dt.datetime
-) -> Document:
-    """The letter of these events."""
+def document(burial: Burial, dead_lettered_at: dt.datetime) -> Document:
+    """Its letter."""
+    frame = burial.frame
     try:
         encoding: Literal["utf-8", "base64"] = "utf-8"
-        text = body.decode()
+        text = burial.body.decode()
     except UnicodeDecodeError:
-        encoding, text = "base64", base64.b64encode(body).decode()
+        encoding, text = "base64", base64.b64encode(burial.body).decode()
     return Document(
-        id=letter_id(queue, frame.id, body),
-        queue=queue,
+        id=letter_id(burial.queue, frame.id, burial.body),
+        queue=burial.queue,
         exchange=frame.route.exchange,
         routing_key=frame.route.key,
         frame_id=frame.id,
-        events=events,
-        reason=_storable(reason)[:REASON_CHARS_MAX],
+        events=burial.events,
+        reason=_storable(burial.reason)[:REASON_CHARS_MAX],
         headers={_storable(name): _storable(value) for name, value in frame.headers.items()},
         dead_lettered_at=dead_lettered_at,
         body_encoding=encoding,
@@ -147,21 +150,21 @@ class StoredDeadLetters:
         self._objects = objects
         self._clock = clock
 
-    async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
+    async def bury(self, burial: Burial) -> None:
         now = self._clock.now()
-        letter = document(queue, frame, body=body, events=events, reason=reason, dead_lettered_at=now)
-        key = f"dlq/{now:%Y-%m-%d}/{queue}/{letter.id}.json"
+        letter = document(burial, now)
+        key = f"dlq/{now:%Y-%m-%d}/{letter.queue}/{letter.id}.json"
         await self._objects.put(key, msgspec.json.encode(letter))
         async with self._pool.connection() as conn:
             await conn.execute(
                 SQL["bury"],
                 {
                     "id": letter.id,
-                    "queue": queue,
+                    "queue": letter.queue,
                     "exchange": letter.exchange,
                     "key": letter.routing_key,
                     "frame_id": letter.frame_id,
-                    "events": events,
+                    "events": letter.events,
                     "reason": letter.reason,
                     "object_key": key,
                 },

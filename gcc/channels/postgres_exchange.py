@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from gcc.channels.deadletters import UNROUTABLE, DeadLetters
+from gcc.channels.deadletters import DeadLetters, bury_all, unroutable
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
@@ -74,15 +74,10 @@ class PostgresExchange:
     async def _bury_unroutable(self) -> int:
         async with self._pool.transaction() as conn:
             rows = await (await conn.execute(SQL["unroutable"])).fetchall()
-            for _, frame_id, exchange, key, events, body in rows:
-                frame = Frame(frame_id, Route(exchange, key), events, bytes(body))
-                await self._dead_letters.bury(
-                    UNROUTABLE,
-                    frame,
-                    body=frame.body,
-                    events=events,
-                    reason=f"no queue is bound to exchange {exchange!r} with routing key {key!r}",
-                )
+            frames = [
+                Frame(id, Route(exchange, key), events, bytes(body)) for _, id, exchange, key, events, body in rows
+            ]
+            await bury_all(self._dead_letters, map(unroutable, frames))
             await conn.execute(SQL["delete_outbox"], {"ids": [row[0] for row in rows]})
         return len(rows)
 

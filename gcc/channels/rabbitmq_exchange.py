@@ -22,7 +22,7 @@ import structlog
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import UNROUTABLE, Burial, DeadLetters, bury_all
+from gcc.channels.deadletters import DeadLetters, bury_all, unroutable
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery, Route
@@ -211,17 +211,17 @@ class RabbitMQExchange:
             if resting and not rows:
                 rest_s = min(self._resting[route].until for route in resting) - now
                 raise Transient(f"{self._place} refused messages of {resting[0]}", retry_after_s=rest_s)
-            unroutable = [row for row in rows if not await self._exists(row.frame.route.exchange)]
-            lost = {row.id for row in unroutable}
+            nowhere = [row for row in rows if not await self._exists(row.frame.route.exchange)]
+            lost = {row.id for row in nowhere}
             sent = [row for row in rows if row.id not in lost]
             outcome = await self._publish(link, sent)
         for index in outcome.returned:
-            unroutable.append(sent[index])
+            nowhere.append(sent[index])
         refused = [sent[index].frame.route for index in sorted(outcome.nacked)]
         self._let_rest(refused, {row.frame.route for row in sent})
         gone = [row for index, row in enumerate(sent) if index not in outcome.nacked]
-        await self._bury(unroutable)
-        done = [row.id for row in [*gone, *(row for row in unroutable if row.id in lost)]]
+        await bury_all(self._dead_letters, [unroutable(row.frame) for row in nowhere])
+        done = [row.id for row in [*gone, *(row for row in nowhere if row.id in lost)]]
         try:
             await self._outbox.remove(done, term=term)
         except LeaseLost as error:
@@ -258,13 +258,6 @@ class RabbitMQExchange:
             rest = self._resting.setdefault(route, _Rest())
             rest.failures += 1
             rest.until = trio.current_time() + REFUSED.delay_s(rest.failures, self._clock.rng)
-
-    async def _bury(self, rows: Sequence[OutboxRow]) -> None:
-        burials = []
-        for frame in (row.frame for row in rows):
-            reason = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
-            burials.append(Burial(UNROUTABLE, frame, frame.body, frame.events, reason))
-        await bury_all(self._dead_letters, burials)
 
     async def pending(self) -> bool:
         return bool(await self._outbox.oldest(1, without=()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gcc.channels.deadletters import DeadLetters, StoredDeadLetters, decoded
+from gcc.channels.deadletters import Burial, DeadLetters, StoredDeadLetters, decoded
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
@@ -118,5 +118,5 @@ async def test_a_burial_done_again_is_one_letter(
     dead, kept = letters
     frame = Frame(uuid.uuid4(), Route("beat.dx", "x"), 5, b"five lines")
     for _ in range(2):
-        await dead.bury("q", frame, body=b"refused", events=2, reason="no such type")
+        await dead.bury(Burial("q", frame, b"refused", 2, "no such type"))
     assert await kept() == [("q", 2, "no such type")]

@@ -24,7 +24,7 @@ Watchers are told of each change while it is made; one that raises does so out o
     duplicated      QueueRow        a fault: ready again although its lease lives; told before `taken`
     acknowledged    QueueRow        gone
     given back      QueueRow        ready again
-    buried          DeadLetter      a new letter; of queue "unroutable": its frame has left the outbox
+    buried          Burial          a new letter; of queue "unroutable": its frame has left the outbox
     replayed        Letter          its frame was emitted again, to its queue
 
 Jobs are told of as they are after the change. Calls that change nothing (a lease that is over, a burial done
@@ -40,7 +40,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import trio
 
-from gcc.channels.deadletters import letter_id
+from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.message import Frame, Route
 from gcc.channels.replay import Letter
 from gcc.clock import Clock
@@ -85,15 +85,6 @@ class QueueRow:
     created_at: dt.datetime
     lease_until: dt.datetime | None = None
     deliveries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    queue: str
-    body: bytes
-    events: int
-    reason: str
-    frame: Frame
 
 
 class Line:
@@ -156,7 +147,7 @@ class Database:
     outbox: deque[OutboxRow] = field(default_factory=deque)
     routes: dict[Route, list[str]] = field(default_factory=dict)  # the queues bound to it, ordered
     queues: dict[int, QueueRow] = field(default_factory=dict)
-    dead_letters: dict[uuid.UUID, DeadLetter] = field(default_factory=dict)
+    dead_letters: dict[uuid.UUID, Burial] = field(default_factory=dict)
     letters: dict[uuid.UUID, Letter] = field(default_factory=dict)  # the same, as people see them
     referrals: dict[str, Referral] = field(default_factory=dict)  # by event_id
     sequence: int = 0
@@ -219,7 +210,7 @@ class Database:
         }
         return sorted(found)
 
-    def bury(self, letter: DeadLetter) -> None:
+    def bury(self, letter: Burial) -> None:
         """Keep a dead letter, once."""
         key = letter_id(letter.queue, letter.frame.id, letter.body)
         if key not in self.dead_letters:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gcc.channels.message import Frame
+from gcc.channels.deadletters import Burial
 from gcc.errors import Permanent
-from tests.fakes.database import Connection, DeadLetter, Watcher, steady
+from tests.fakes.database import Connection, Watcher, steady
 
 WINDOW_INSERTS = 1000  # a table remembers the tokens of as many inserts
 
@@ -87,6 +87,5 @@ class FakeDeadLetters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def bury(self, queue: str, frame: Frame, *, body: bytes, events: int, reason: str) -> None:
-        letter = DeadLetter(queue, body, events, reason, frame)
-        await self._connection.commit(lambda: self._connection.database.bury(letter))
+    async def bury(self, burial: Burial) -> None:
+        await self._connection.commit(lambda: self._connection.database.bury(burial))

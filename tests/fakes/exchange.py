@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import trio
 
-from gcc.channels.deadletters import UNROUTABLE
+from gcc.channels.deadletters import unroutable
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery
-from tests.fakes.database import Connection, DeadLetter, Line, OutboxRow, QueueRow
+from tests.fakes.database import Connection, Line, OutboxRow, QueueRow
 
 LEASE_S = 60.0
 POLL_S = 5.0
@@ -77,8 +77,7 @@ class FakeExchange:
             self._database.lines[queue].add(queued, self._delayed_until())
             self._database.tell("relayed", queued)
         if not queues:
-            letter = DeadLetter(UNROUTABLE, row.frame.body, row.frame.events, "no queue is bound", row.frame)
-            self._database.bury(letter)
+            self._database.bury(unroutable(row.frame))
 
     def _delayed_until(self) -> dt.datetime | None:
         if not self._faults.strikes(self._faults.delay):

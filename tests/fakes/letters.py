@@ -75,10 +75,7 @@ class FakeLetters:
     def _document(self, letter: Letter) -> Document:
         if letter.id in self.lost:
             raise Permanent(f"object {letter.object_key} does not exist")
-        kept = self._database.dead_letters[letter.id]
-        return document(
-            kept.queue, kept.frame, body=kept.body, events=kept.events, reason=kept.reason, dead_lettered_at=letter.at
-        )
+        return document(self._database.dead_letters[letter.id], letter.at)
 
 
 def _matches(letter: Letter, wanted: LetterFilter) -> bool:

@@ -9,7 +9,7 @@ import httpx
 import trio
 
 from gcc.actors.gates import Gates
-from gcc.channels.deadletters import letter_id
+from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
@@ -202,7 +202,7 @@ class World:
         """A dead letter, of as many events as lines."""
         route = Route("beat.dx", queue.removesuffix("_q"))
         frame = Frame(SystemClock().new_id(), route, body.count(b"\n") + 1, body, headers)
-        await FakeDeadLetters(self.connection).bury(queue, frame, body=body, events=frame.events, reason=reason)
+        await FakeDeadLetters(self.connection).bury(Burial(queue, frame, body, frame.events, reason))
         return self.connection.database.letters[letter_id(queue, frame.id, body)]
 
     def store(self, events: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from gcc.channels.deadletters import StoredDeadLetters
+from gcc.channels.deadletters import Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import frames
 from gcc.channels.postgres_exchange import PostgresExchange
@@ -106,9 +106,8 @@ async def test_dead_letters_are_accounted_for_and_traces_are_outside(pool: Pool,
     await way.emit()
     await way.relay()
     for delivery in await way.exchange.take(PROFILE_LOG.queue, frames_max=10):
-        await way.exchange._dead_letters.bury(
-            delivery.queue, delivery.frame, body=delivery.frame.body, events=delivery.frame.events, reason="test"
-        )
+        frame = delivery.frame
+        await way.exchange._dead_letters.bury(Burial(delivery.queue, frame, frame.body, frame.events, "test"))
         await way.exchange.acknowledge([delivery])
     async with pool.transaction() as conn:
         await outbox.put(conn, list(frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)))
@@ -158,6 +157,6 @@ async def test_replayed_traces_are_outside_the_count(pool: Pool, clickhouse: Cli
     way = Way(pool, clickhouse)
     await way.emit()
     (trace,) = frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)
-    await way.exchange._dead_letters.bury(TRACE_LOG.queue, trace, body=trace.body, events=3, reason="test")
+    await way.exchange._dead_letters.bury(Burial(TRACE_LOG.queue, trace, trace.body, 3, "test"))
     await way.letters.replay(LetterFilter(queue=TRACE_LOG.queue), "ann")
     assert (await check(pool, clickhouse)).outbox_pending == 250

@@ -18,11 +18,12 @@ from typing import Any
 import msgspec
 import trio
 
+from gcc.channels.deadletters import Burial
 from gcc.channels.memory import Channels
 from gcc.channels.message import Frame
 from gcc.sources.limits import Limit
 from gcc.stores.jobs import Crawl, Job, JobStatus
-from tests.fakes.database import Database, DeadLetter, QueueRow
+from tests.fakes.database import Database, QueueRow
 from tests.fakes.event_store import Insert
 
 COMPLAINTS_KEPT = 20
@@ -84,7 +85,7 @@ class Ledger:
                     self._acknowledged(of)
             case Insert():
                 self._inserted(what, of)
-            case DeadLetter():
+            case Burial():
                 self._buried(of)
             case (Job() as job, _) | (Job() as job):
                 self.say(f"{what} {job.id} {job.attempt} {job.status}")
@@ -115,7 +116,7 @@ class Ledger:
                     self.complain(f"event {event_id} was stored and never emitted")
                 self._where[event_id] = "stored"
 
-    def _buried(self, letter: DeadLetter) -> None:
+    def _buried(self, letter: Burial) -> None:
         self.say(f"buried {letter.queue} {letter.events}")
         for event_id in ids_of(letter.body):
             self._where[event_id] = "buried"

@@ -19,6 +19,7 @@ from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.actors.scraper import Scraper
 from gcc.channels import rabbitmq
+from gcc.channels.deadletters import Burial
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
@@ -260,9 +261,7 @@ def poison_for_a_store_that_is_away(patch: Patch) -> None:
         except Transient as error:
             for delivery in batch:
                 frame = delivery.frame
-                await self._dead_letters.bury(
-                    delivery.queue, frame, body=frame.body, events=frame.events, reason=str(error)
-                )
+                await self._dead_letters.bury(Burial(delivery.queue, frame, frame.body, frame.events, str(error)))
             return 0
 
     patch.setattr(Sink, "handle", bury)

@@ -9,13 +9,14 @@ import pytest
 import trio
 import trio.testing
 
+from gcc.channels.deadletters import Burial
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.clock import VirtualClock
 from gcc.errors import LeaseLost, Transient
 from gcc.stores.jobs import FINAL, Crawl, Failure, Job, JobStatus, NewJob
-from tests.fakes.database import Connection, Database, DeadLetter, JobRow
+from tests.fakes.database import Connection, Database, JobRow
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 from tests.fakes.exchange import LEASE_S, FakeExchange, Faults
 from tests.fakes.jobs import FakeJobs
@@ -187,7 +188,7 @@ async def test_a_killed_process_changes_nothing_any_more(autojump_clock: trio.te
         for write in (
             bench.jobs.release([job]),
             bench.exchange.relay(),
-            FakeDeadLetters(bench.connection).bury("q", Frame(job.id, ROUTE, 1, b""), body=b"", events=1, reason=""),
+            FakeDeadLetters(bench.connection).bury(Burial("q", Frame(job.id, ROUTE, 1, b""), b"", 1, "")),
         ):
             with pytest.raises(Transient, match="killed"):
                 await write
@@ -217,7 +218,7 @@ async def test_watchers_are_told_of_each_step_while_it_is_made() -> None:
         *("taken", "acknowledged"),
     ]
     (letter,) = [of for what, of in bench.told if what == "buried"]
-    assert isinstance(letter, DeadLetter)
+    assert isinstance(letter, Burial)
     assert letter.frame.id == uuid.UUID(int=1)
 
     def object_to(what: str, of: Any) -> None:
