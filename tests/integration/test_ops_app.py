@@ -10,6 +10,7 @@ import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url, wrap_client_stream
 
+from gcc.channels.exchange import QueueDepth
 from gcc.web.ops import app as ops
 from tests.integration.ops_platform import ACTORS, STAGES, TOKEN, Port, World, client, ops_port
 
@@ -124,7 +125,8 @@ async def test_metrics_are_prometheus_text(port: Port, world: World) -> None:
 
 
 async def test_metrics_have_every_actor_and_queue_of_the_snapshot(port: Port, world: World) -> None:
-    """The same as the dashboard shows, from the same snapshot; what is not known is left out."""
+    """The same as the dashboard shows; what is not known is left out, and all error queues are one."""
+    world.counts.queues.extend([QueueDepth("error.a_q", 1, 1, 2.0), QueueDepth("error.b_q", 2, 0, 7.0)])
     async with client(port, token=None) as http, open_websocket_url(ws_url(port), extra_headers=BEARER) as ws:
         while (status := await message(ws))["counts_age_s"] is None:
             pass
@@ -139,7 +141,11 @@ async def test_metrics_have_every_actor_and_queue_of_the_snapshot(port: Port, wo
         assert samples["gcc_actors_restarts_total", actor["name"]] == actor["restarts"]
         assert samples.get(("gcc_actors_lag_seconds", actor["name"])) == actor["lag_s"]
     queues = [channel for channel in status["channels"] if channel["kind"] == "queue"]
-    assert queues and all(samples["gcc_queues_events", queue["name"]] == queue["used"] for queue in queues)
+    assert queues[-1] == {
+        "name": "error queues", "consumer": "events/sinker error_queues", "used": 3, "size": None, "kind": "queue",
+        "in_flight": 1, "oldest_s": 7.0,
+    }  # fmt: skip
+    assert all(samples["gcc_queues_events", queue["name"]] == queue["used"] for queue in queues)
     assert samples["gcc_platform_jobs", "COMPLETE"] == status["jobs"]["COMPLETE"]
     assert samples[("gcc_platform_stored_lag_seconds",)] == status["stored_lag_s"]
 

@@ -40,6 +40,8 @@ from gcc.supervisor.lifecycle import Board
 
 RELAY_LEADER = "relay"
 UNDERTAKER = "events/sinker error_queues"
+ERROR_QUEUES = "error queues"
+"""All of them, as one consumer has them and as people see them."""
 BURIED = BatchLimits(rows=100, age_s=1.0, rows_max=500)
 """A letter is an object and a row, so few at once: a batch must be done within its deadline, on S3 too."""
 
@@ -111,7 +113,7 @@ class SinkPipeline:
     def _undertaker(self) -> Consumer:
         """Of the error queues, all in one."""
         queues = ManyQueues(sorted({binding.queue for binding in ERROR_BINDINGS}), self.exchange)
-        return self._consumer("error queues", queues, Burials(self.dead_letters, self.metrics), BURIED, UNDERTAKER)
+        return self._consumer(ERROR_QUEUES, queues, Burials(self.dead_letters, self.metrics), BURIED, UNDERTAKER)
 
     def _consumer(self, queue: str, queues: Queues, handler: Handler, limits: BatchLimits, name: str) -> Consumer:
         actor = self.board.actor(name)

@@ -18,9 +18,8 @@ from gcc.channels.replay import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
 from gcc.config import ALL_ROLES
 from gcc.errors import Permanent, Transient
-from gcc.pipelines.events.pipeline import UNDERTAKER
-from gcc.pipelines.events.routes import ERROR
-from gcc.pipelines.events.types import ERROR_BINDINGS, EVENT_TYPES
+from gcc.pipelines.events.pipeline import ERROR_QUEUES, UNDERTAKER
+from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.pipelines.scraping.table import FLOWS
 from gcc.stores.controls import CONCURRENCY, PAUSE, Action, Controls
 from gcc.stores.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobFilter, Jobs, JobStatus
@@ -30,7 +29,7 @@ RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
 SCRAPERS = {flow: f"scraping/scraper {flow}" for flow in FLOWS}
 CONSUMERS = {
     **{event_type.queue: f"events/sinker {event_type.name}" for event_type in EVENT_TYPES},
-    **{binding.queue: UNDERTAKER for binding in ERROR_BINDINGS},
+    ERROR_QUEUES: UNDERTAKER,
 }
 OTHERS = ("scraping/maintenance", "events/relay", "analytics/scheduler")
 PAUSABLE: Mapping[str, str] = {
@@ -75,8 +74,7 @@ class Operations:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
         actor = PAUSABLE.get(what)
         if actor is None:
-            there = ", ".join(name for name in PAUSABLE if not name.startswith(ERROR))
-            raise Permanent(f"there is no {what!r} to pause; there are {there}, and the error queues")
+            raise Permanent(f"there is no {what!r} to pause; there are {', '.join(PAUSABLE)}")
         await self._override(PAUSE + actor, True, self._action("pause", actor, by))
         return actor
 

@@ -6,7 +6,7 @@ database makes them older (`counts_age_s`, `counts_error`), never the rest.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from gcc.channels.replay import RECENT_LETTERS, Waiting
 from gcc.clock import Clock
 from gcc.errors import GccError
 from gcc.metrics import Metrics
+from gcc.pipelines.events.pipeline import ERROR_QUEUES
+from gcc.pipelines.events.routes import ERROR
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board
 from gcc.web.ops.hub import Hub
@@ -187,8 +189,25 @@ def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str
             "in_flight": queue.in_flight,
             "oldest_s": round(queue.oldest_s, 1),
         }
-        for queue in queues
+        for queue in _as_shown(queues)
     ]
+
+
+def _as_shown(queues: Iterable[QueueDepth]) -> Iterator[QueueDepth]:
+    """The error queues are as many as all others, and mostly empty: they are one line."""
+    errors = []
+    for queue in queues:
+        if queue.queue.startswith(ERROR):
+            errors.append(queue)
+        else:
+            yield queue
+    if errors:
+        yield QueueDepth(
+            ERROR_QUEUES,
+            sum(queue.events for queue in errors),
+            sum(queue.in_flight for queue in errors),
+            max(queue.oldest_s for queue in errors),
+        )
 
 
 def _counted(counts: Counts | None) -> dict[str, Any]:
