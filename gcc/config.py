@@ -133,15 +133,15 @@ class Objects(Section):
 class SinkerOverride(Section):
     """What one event type's sinker has of its own; empty: as the others."""
 
-    batch_rows: int | None = Field(None, ge=1, le=4000)
+    batch_rows: int | None = Field(None, ge=1, le=10_000)
     batch_age_s: float | None = Field(None, gt=0)
     batch_rows_max: int | None = Field(None, ge=1)
 
 
 class Sinker(Section):
-    # rows per insert when there is no backlog; of single events RabbitMQ hands out no more than 4,000 unacknowledged,
+    # rows per insert when there is no backlog; of single events RabbitMQ hands out no more than 10,000 unacknowledged,
     # so a batch that waits for more would wait for its age
-    batch_rows: int = Field(1000, ge=1, le=4000)
+    batch_rows: int = Field(1000, ge=1, le=10_000)
     batch_age_s: float = Field(5.0, gt=0)  # the oldest waiting event's age that forces a flush
     batch_rows_max: int = Field(20_000, ge=1)  # rows per insert under backlog
     overrides: dict[str, SinkerOverride] = {}  # event type -> what differs for it

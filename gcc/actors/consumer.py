@@ -29,7 +29,7 @@ from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State
 
-FRAMES_WAITING_MAX = 4000  # between intake and batch; and no more events than the next batch may have
+FRAMES_WAITING_MAX = 10_000  # between intake and batch; and no more events than the next batch may have
 TAKE_FRAMES_MAX = 200  # at most 20,000 events
 ATTEMPTS_MAX = 5
 HOLD_S = 20.0

@@ -34,7 +34,7 @@ from gcc.supervisor.backoff import Backoff
 
 RELAY_FRAMES_MAX = 500  # published and confirmed at once
 CONFIRMS_S = 30.0  # a broker that has not confirmed by then is taken for lost
-PREFETCH = 4000  # messages unacknowledged at once, for each queue
+PREFETCH = 10_000  # messages unacknowledged at once, for each queue: two good batches of single events
 POLL_S = 1.0  # how long a wait lasts while nothing comes
 REFUSED = Backoff(first_s=0.5, max_s=5.0)  # how long a route rests whose messages the broker did not take
 NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED = 404, 403, 406, 530
