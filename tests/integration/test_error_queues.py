@@ -120,6 +120,7 @@ class Broken:
 
     def __init__(self) -> None:
         self.waiting = {"a": 2, "c": 2}
+        self.resting: list[str] = []
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
         if queue == "b":
@@ -127,6 +128,18 @@ class Broken:
         some = min(self.waiting[queue], frames_max)
         self.waiting[queue] -= some
         return [Delivery(queue, number, None, 1) for number in range(some)]  # type: ignore[arg-type]
+
+    async def rest(self, queue: str) -> None:
+        if queue == "b":
+            raise Transient("b is gone")
+        self.resting.append(queue)
+
+
+async def test_all_others_rest_when_one_cannot() -> None:
+    broken = Broken()
+    with pytest.raises(Transient, match="b is gone"):
+        await ManyQueues(["a", "b", "c"], broken).rest("")  # type: ignore[arg-type]
+    assert broken.resting == ["a", "c"]
 
 
 async def test_a_queue_that_fails_hides_nothing_of_the_others_and_is_told_of() -> None:

@@ -52,8 +52,15 @@ class ManyQueues:
         await self._exchange.give_back(deliveries)
 
     async def rest(self, queue: str) -> None:
+        """Each of them, whatever becomes of the others."""
+        failure: Transient | None = None
         for each in list(self._turns):
-            await self._exchange.rest(each)
+            try:
+                await self._exchange.rest(each)
+            except Transient as error:
+                failure = error
+        if failure:
+            raise failure
 
 
 class Burials:
