@@ -5,15 +5,16 @@ lease: unacknowledged, they come back when their channel ends. Two connections, 
 broker that blocks publishers does not hold up acknowledgements, and a consumer that is slow no confirms.
 
 A row leaves the outbox after the broker has confirmed its message; whoever dies in between publishes it again (a
-duplicate, never a loss). One process relays at a time: the term of its leader fences the removal. A refused
-(nacked) message stays in the outbox and its route rests for a while; an unroutable one is dead-lettered.
+duplicate, never a loss). One process relays at a time: the term of its leader fences the removal. A message that was
+refused (nacked), or not confirmed when others were, stays in the outbox and its route rests for a while, so that one
+queue does not hold up all others; an unroutable one is dead-lettered.
 
 While the broker is away every method raises Transient. `connected` is one life of the connections; an actor
 (gcc/actors/connection.py) lives them one after the other.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,11 +33,13 @@ from gcc.errors import ConfigError, LeaseLost, Transient
 from gcc.stores.outbox import Outbox, OutboxRow
 from gcc.supervisor.backoff import Backoff
 
-RELAY_FRAMES_MAX = 500  # published and confirmed at once
-CONFIRMS_S = 30.0  # a broker that has not confirmed by then is taken for lost
+RELAY_FRAMES_MAX = 250  # published and confirmed at once: with 64 KiB each, what the client's confirm window holds
+CONFIRMS_S = 30.0  # a broker that takes nothing more for so long is taken for lost
+SETTLE_S = 20.0  # what is not confirmed by then is given up, and published again later
 PREFETCH = 10_000  # messages unacknowledged at once, for each queue: two good batches of single events
 POLL_S = 1.0  # how long a wait lasts while nothing comes
-REFUSED = Backoff(first_s=0.5, max_s=5.0)  # how long a route rests whose messages the broker did not take
+REFUSED = Backoff(first_s=0.5, max_s=5.0)  # how long a route rests whose messages the broker did not take ...
+UNCONFIRMED = Backoff(first_s=10.0, max_s=120.0)  # ... or did not confirm: to ask again costs all others SETTLE_S
 NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED = 404, 403, 406, 530
 _TAG_BITS = 40  # a delivery's id is its channel's number and its tag
 
@@ -210,32 +213,37 @@ class RabbitMQExchange:
             rows = await self._outbox.oldest(RELAY_FRAMES_MAX, without=resting)
             if resting and not rows:
                 rest_s = min(self._resting[route].until for route in resting) - now
-                raise Transient(f"{self._place} refused messages of {resting[0]}", retry_after_s=rest_s)
+                look_s = min(rest_s, self._poll_s)  # others may have something by then
+                raise Transient(f"{self._place} did not take messages of {resting[0]}", retry_after_s=look_s)
             nowhere = [row for row in rows if not await self._exists(row.frame.route.exchange)]
             lost = {row.id for row in nowhere}
             sent = [row for row in rows if row.id not in lost]
             outcome = await self._publish(link, sent)
         for index in outcome.returned:
             nowhere.append(sent[index])
-        refused = [sent[index].frame.route for index in sorted(outcome.nacked)]
-        self._let_rest(refused, {row.frame.route for row in sent})
-        gone = [row for index, row in enumerate(sent) if index not in outcome.nacked]
+        kept = outcome.nacked | outcome.unsettled
+        self._let_rest(sent, outcome)
+        gone = [row for index, row in enumerate(sent) if index not in kept]
         await bury_all(self._dead_letters, [unroutable(row.frame) for row in nowhere])
         done = [row.id for row in [*gone, *(row for row in nowhere if row.id in lost)]]
         try:
             await self._outbox.remove(done, term=term)
         except LeaseLost as error:
             raise Transient(f"another process relays now: {error}") from error
-        if refused and not done:
-            raise Transient(f"{self._place} refused {len(refused)} messages, one of {refused[0]}")
+        if kept and not done:
+            what = f"{len(kept)} messages, one of {sent[min(kept)].frame.route}"
+            raise Transient(f"{self._place} {'has not confirmed' if outcome.unsettled else 'refused'} {what}")
         return len(done)
 
     async def _publish(self, link: _Link, rows: Sequence[OutboxRow]) -> rabbitmq.Outcome:
         messages = [packed(row.frame, row.created_at) for row in rows]
         with trio.move_on_after(CONFIRMS_S):
-            return await link.publisher.publish(messages, mandatory=True)
+            outcome = await link.publisher.publish(messages, mandatory=True, settle_s=SETTLE_S)
+            if outcome.unsettled:
+                link.publisher.close()  # they would take up its window; the next relay opens another
+            return outcome
         why = _blocks(link.publishing) if link.publishing.blocked is not None else "does not say why"
-        raise Transient(f"{self._place} has confirmed nothing for {CONFIRMS_S:g} s: it {why}")
+        raise Transient(f"{self._place} has taken nothing for {CONFIRMS_S:g} s: it {why}")
 
     async def _exists(self, exchange: str) -> bool:
         """Publishing to an exchange that does not exist would cost the channel, and all that is on its way there."""
@@ -250,14 +258,17 @@ class RabbitMQExchange:
             self._exchanges.add(exchange)
         return True
 
-    def _let_rest(self, refused: Collection[Route], tried: Collection[Route]) -> None:
-        for route in tried:
-            if route not in refused:
-                self._resting.pop(route, None)
-        for route in dict.fromkeys(refused):
+    def _let_rest(self, sent: Sequence[OutboxRow], outcome: rabbitmq.Outcome) -> None:
+        kept = sorted(outcome.nacked | outcome.unsettled)
+        late = {sent[index].frame.route for index in outcome.unsettled}
+        resting = dict.fromkeys(sent[index].frame.route for index in kept)
+        for route in {row.frame.route for row in sent} - set(resting):
+            self._resting.pop(route, None)
+        for route in resting:
             rest = self._resting.setdefault(route, _Rest())
             rest.failures += 1
-            rest.until = trio.current_time() + REFUSED.delay_s(rest.failures, self._clock.rng)
+            backoff = UNCONFIRMED if route in late else REFUSED
+            rest.until = trio.current_time() + backoff.delay_s(rest.failures, self._clock.rng)
 
     async def pending(self) -> bool:
         return bool(await self._outbox.oldest(1, without=()))

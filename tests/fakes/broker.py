@@ -35,6 +35,7 @@ class Faults:
     slow: float = 0.0  # of publications: the answer takes up to SLOW_S
     away: bool = False  # nobody is let in
     block: bool = False  # publishers are blocked: a memory alarm
+    mute: set[str] = field(default_factory=set)  # queues that neither take nor refuse: without their quorum
 
     def strikes(self, share: float) -> bool:
         return share > 0 and self.rng.random() < share
@@ -42,6 +43,7 @@ class Faults:
     def heal(self) -> None:
         self.lose_publish = self.lose_confirm = self.refuse = self.slow = 0.0
         self.away = self.block = False
+        self.mute.clear()
 
 
 @dataclass(eq=False, slots=True)
@@ -219,7 +221,9 @@ class FakeChannel:
     async def select_confirms(self) -> None:
         await self._ask()
 
-    async def publish(self, messages: Sequence[rabbitmq.Message], *, mandatory: bool = True) -> rabbitmq.Outcome:
+    async def publish(
+        self, messages: Sequence[rabbitmq.Message], *, mandatory: bool = True, settle_s: float = float("inf")
+    ) -> rabbitmq.Outcome:
         await self._ask()
         faults = self.broker.faults
         if faults.strikes(faults.lose_publish):
@@ -228,22 +232,26 @@ class FakeChannel:
         for message in messages:
             if message.exchange and message.exchange not in self.broker.exchanges:
                 raise self._refuse(404, f"no exchange '{message.exchange}'")
-        nacked, returned = set(), {}
+        nacked, returned, unsettled = set(), {}, set()
         for index, message in enumerate(messages):
             queues = self.broker.route(message)
             if faults.strikes(faults.refuse):
                 nacked.add(index)
             elif not queues:
                 returned[index] = rabbitmq.Returned(NO_ROUTE, "NO_ROUTE")
+            elif not faults.mute.isdisjoint(queues):
+                unsettled.add(index)
             else:
                 self.broker.store(message, queues)
+        if unsettled:
+            await trio.sleep(settle_s)
         await trio.sleep(faults.rng.uniform(0, SLOW_S) if faults.strikes(faults.slow) else 0)
         # cancelled by now: it is there, and nobody is told
         if faults.strikes(faults.lose_confirm):
             self.connection.drop(rabbitmq.ConnectionClosed(None, "simulated: lost before it was confirmed"))
         if self.closed:
             raise self.closed
-        return rabbitmq.Outcome(nacked=frozenset(nacked), returned=returned)
+        return rabbitmq.Outcome(frozenset(nacked), returned, frozenset(unsettled))
 
     async def consume(self, queue: str, *, prefetch: int) -> "FakeConsumer":
         await self._ask()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gcc.channels.rabbitmq import ConnectionClosed, Message, Properties, ProtocolError, Returned
+from gcc.channels.rabbitmq import ConnectionClosed, Message, Outcome, Properties, ProtocolError, Returned
 from gcc.channels.rabbitmq.codec import Confirm, ReturnedMessage
 from gcc.channels.rabbitmq.confirms import Batch, Confirms
 
@@ -27,11 +27,12 @@ def test_single_and_multiple_confirms_settle_what_they_name() -> None:
     confirms.settle(Confirm(4, False, True))
     confirms.settle(Confirm(2, True, False))
     assert (first.left, second.left) == (1, 1)
+    assert (confirms.outcome(first).unsettled, confirms.outcome(second).unsettled) == ({2}, {1})
     confirms.settle(Confirm(2, False, True))  # settled already: left alone
     confirms.settle(Confirm(5, True, True))
     assert first.settled.is_set() and second.settled.is_set()
-    assert first.outcome().nacked == {2}
-    assert second.outcome().nacked == {0, 1}
+    assert confirms.outcome(first) == Outcome(frozenset({2}))
+    assert confirms.outcome(second) == Outcome(frozenset({0, 1}))
 
 
 def test_a_multiple_confirm_of_tag_0_settles_all() -> None:

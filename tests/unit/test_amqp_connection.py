@@ -365,6 +365,29 @@ async def test_a_batch_is_one_write_and_multiple_confirms_settle_it(far: Broker,
             await far.say(1, commands.Basic.Ack(9), commands.Basic.Ack(8), commands.Basic.Ack(10))
 
 
+async def test_what_the_broker_does_not_settle_in_time_is_told_and_keeps_its_room(
+    far: Broker, autojump_clock: MockClock
+) -> None:
+    async with channel_open(far) as (_, channel), trio.open_nursery() as nursery:
+
+        async def publish() -> None:
+            outcome = await channel.publish(some(*[b"m"] * 4000), settle_s=20)
+            assert outcome.nacked == {1} and outcome.unsettled == {2, 4}
+
+        nursery.start_soon(publish)
+        await far.receive_messages(4000)
+        await far.say(1, commands.Basic.Ack(1), commands.Basic.Nack(2, False, False), commands.Basic.Ack(4))
+        for tag in range(6, 4001):
+            await far.say(1, commands.Basic.Ack(tag))
+        began = trio.current_time()
+        await trio.sleep(25)
+        assert not channel.closed and trio.current_time() - began == 25
+        with trio.move_on_after(1) as scope:
+            await channel.publish(some(*[b"m"] * 3999))  # two are still on their way
+        assert scope.cancelled_caught
+        await far.say(1, commands.Basic.Ack(5, True))  # late, and of a batch that nobody waits for
+
+
 async def test_publishers_wait_while_the_window_is_full(far: Broker, autojump_clock: MockClock) -> None:
     async with channel_open(far) as (_, channel), trio.open_nursery() as nursery:
         nursery.start_soon(channel.publish, some(*[b"m"] * 4000))

@@ -132,9 +132,13 @@ class Channel:
 
     # -- publishing
 
-    async def publish(self, messages: Sequence[Message], *, mandatory: bool = True) -> Outcome:
-        """Send `messages` in one write and return when the broker has settled every one of them.
+    async def publish(
+        self, messages: Sequence[Message], *, mandatory: bool = True, settle_s: float = float("inf")
+    ) -> Outcome:
+        """Send `messages` in one write and return when the broker has settled every one of them, or `settle_s` later.
 
+        One queue that cannot store (without its quorum, say) holds up its own messages only: those are told as
+        unsettled, and take room of the window until the broker settles them or the channel is closed.
         Waits for its turn, for room in the confirm window, and while the broker blocks publishers; for how long is
         the caller's to bound. A batch larger than the window is sent in as many writes as the window needs.
         Raises RuntimeError without confirms; ValueError for what AMQP cannot carry (nothing of that write is sent).
@@ -155,10 +159,11 @@ class Channel:
                 await self._wait_for_room(confirms, piece)
                 self._connection.append(data)
                 confirms.sent(batch, piece)
-        await batch.settled.wait()
+        with trio.move_on_after(settle_s):
+            await batch.settled.wait()
         if batch.error is not None:
             raise fresh(batch.error)
-        return batch.outcome()
+        return confirms.outcome(batch)
 
     async def _wait_for_room(self, confirms: Confirms, piece: Sequence[Message]) -> None:
         self._check_open()

@@ -15,7 +15,7 @@ from .errors import AmqpError, ProtocolError
 from .message import Message, Outcome, Properties, Returned
 
 UNSETTLED_MESSAGES_MAX: Final = 4_000
-UNSETTLED_BYTES_MAX: Final = 8 * 1024 * 1024
+UNSETTLED_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class Batch:
@@ -32,9 +32,6 @@ class Batch:
         self.settled = trio.Event()
         self.error: AmqpError | None = None
         """Why nothing more will be heard of the messages that are left."""
-
-    def outcome(self) -> Outcome:
-        return Outcome(frozenset(self.nacked), self.returned)
 
 
 class Confirms:
@@ -74,6 +71,11 @@ class Confirms:
         self._last += len(piece)
         self._unsettled_bytes += _bytes(piece)
         self._unsettled.update(dict.fromkeys(range(first, self._last + 1), batch))
+
+    def outcome(self, batch: Batch) -> Outcome:
+        """What is known of it by now."""
+        unsettled = (tag - batch.first for tag, owner in self._unsettled.items() if owner is batch)
+        return Outcome(frozenset(batch.nacked), batch.returned, frozenset(unsettled if batch.left else ()))
 
     def settle(self, confirm: Confirm) -> None:
         """Raises ProtocolError for a message that was never sent; one that is settled already is left alone."""

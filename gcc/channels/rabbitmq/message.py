@@ -170,7 +170,11 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the broker said of a publish() call, by index into its messages. Every other message is stored."""
+    """What the broker said of a publish() call, by index into its messages. Every other message is stored.
+
+    Of the `unsettled` it has said nothing in time: each of them may or may not be stored.
+    """
 
     nacked: frozenset[int] = frozenset()
     returned: Mapping[int, Returned] = field(default_factory=dict)
+    unsettled: frozenset[int] = frozenset()
