@@ -28,7 +28,7 @@ function options(width, color, onPoint) {
       {
         ...axis,
         size: 46,
-        space: 26,
+        splits: (_, __, ___, max) => [0, roundBelow(max)], // left alone it may find room for one line only
         grid: { stroke: () => colour("--line"), width: 1 },
         values: (_, ticks) => ticks.map(short),
       },
@@ -51,6 +51,11 @@ function options(width, color, onPoint) {
 // "14:05"; none so near to the right edge that it would be cut off
 const clockLabels = (u, ticks) =>
   ticks.map((unixS) => (u.valToPos(unixS, "x") > u.over.clientWidth - 14 ? "" : timeOfDay(unixS).slice(0, 5)))
+// 1, 2 or 5 times a power of ten: 700 -> 500
+const roundBelow = (max) => {
+  const power = 10 ** Math.floor(Math.log10(max))
+  return [5, 2, 1].map((digit) => digit * power).find((value) => value <= max)
+}
 const short = (value) => (value >= 10000 ? `${Math.round(value / 1000)}k` : rate(value))
 
 // A gap in the middle stays a gap; a single value between two gaps is drawn as a dot.
