@@ -21,6 +21,7 @@ from gcc.channels.rabbitmq_messages import EVENTS, FRAME
 from gcc.clock import VirtualClock
 from gcc.config import Settings
 from gcc.errors import Permanent, Transient
+from gcc.pipelines.events.check import COUNTED
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
 from gcc.stores.controls import CONCURRENCY, PAUSE, Action
@@ -337,8 +338,11 @@ class Simulation:
         self.ledger.say(f"{gone} is away")
         broker = self.ground.broker
         if gone == "broker" and broker:
-            broker.faults.block = self._rng.random() < 0.3
-            broker.faults.away = not broker.faults.block
+            chance = self._rng.random()
+            broker.faults.block = chance < 0.3
+            broker.faults.away = 0.3 <= chance < 0.8
+            if chance >= 0.8:  # a queue has lost its quorum
+                broker.faults.mute.add(self._rng.choice(COUNTED).queue)
             if broker.faults.away:
                 broker.restart()
         self.ground.faults.away.add(gone)
@@ -346,6 +350,7 @@ class Simulation:
         self.ground.faults.away.discard(gone)
         if broker:
             broker.faults.away = broker.faults.block = False
+            broker.faults.mute.clear()
 
     async def _interfere(self) -> None:
         """What people do."""
