@@ -86,10 +86,8 @@ def queue_row_deleted_before_its_handler_finished(patch: Patch) -> None:
 def token_reused_for_other_content(patch: Patch) -> None:
     """The insert's token counts the rows instead of hashing them."""
 
-    async def insert(self: Sink, lines: list[bytes]) -> int:
-        if lines:
-            await self._store.insert_ndjson(self._type.table, b"\n".join(lines), token=f"batch of {len(lines)}")
-        return len(lines)
+    async def insert(self: Sink, table: str, lines: list[bytes]) -> None:
+        await self._store.insert_ndjson(table, b"\n".join(lines), token=f"batch of {len(lines)}")
 
     patch.setattr(Sink, "_insert", insert)
 
@@ -166,7 +164,7 @@ def relay_leaves_at_drain(patch: Patch) -> None:
 def relay_in_two_transactions(patch: Patch) -> None:
     """Outbox rows are deleted in one transaction and queued in the next."""
 
-    async def relay(self: FakeExchange) -> int:
+    async def relay(self: FakeExchange, term: int = 0) -> int:
         rows = await self._connection.commit(
             lambda: [self._database.outbox.popleft() for _ in self._database.outbox.copy()]
         )
@@ -287,6 +285,18 @@ def refused_messages_forgotten(patch: Patch) -> None:
 
     async def trusting(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
         return rabbitmq.Outcome(returned=(await publish(self, link, rows)).returned)
+
+    patch.setattr(RabbitMQExchange, "_publish", trusting)
+
+
+@bug
+def unconfirmed_messages_forgotten(patch: Patch) -> None:
+    """What the broker has not confirmed in time counts as taken."""
+    publish = RabbitMQExchange._publish
+
+    async def trusting(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
+        outcome = await publish(self, link, rows)
+        return rabbitmq.Outcome(outcome.nacked, outcome.returned)
 
     patch.setattr(RabbitMQExchange, "_publish", trusting)
 
