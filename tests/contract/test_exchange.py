@@ -48,6 +48,11 @@ class Broker:
     dead_events: Callable[[], Awaitable[int]]
     end_leases: Callable[[], Awaitable[None]]
     term: int = 0
+    keeps_places: bool = True  # what comes back is where it was; a quorum queue has it where it came back
+
+    def again(self, frames: list[Frame]) -> list[Frame]:
+        """Frames that came back, as far as their order is a promise."""
+        return frames if self.keeps_places else sorted(frames, key=lambda each: each.id)
 
     async def taken(self, queue: str, count: int, exchange: Exchange | None = None) -> list[Delivery]:
         """So many frames, as soon as they come."""
@@ -121,7 +126,7 @@ async def broker(kind: str, url: str, pool: Pool) -> AsyncIterator[Broker]:
         nursery = await stack.enter_async_context(trio.open_nursery())
         for each in (one, other):
             await _standing(nursery, each)
-        yield Broker(one, other, commit, dead, end_leases, term)
+        yield Broker(one, other, commit, dead, end_leases, term, keeps_places=kind != "quorum")
         nursery.cancel_scope.cancel()
 
 
@@ -236,7 +241,8 @@ async def test_acknowledged_frames_are_gone_and_others_come_back_when_the_lease_
     await broker.exchange.acknowledge([first])
     await broker.end_leases()
     again = await broker.taken("one", 2)
-    assert [(delivery.frame, delivery.deliveries) for delivery in again] == [(second.frame, 2), (third.frame, 2)]
+    assert broker.again(frames_of(again)) == broker.again(frames_of([second, third]))
+    assert [delivery.deliveries for delivery in again] == [2, 2]
 
 
 async def test_frames_may_be_acknowledged_in_any_order(broker: Broker) -> None:
@@ -247,7 +253,7 @@ async def test_frames_may_be_acknowledged_in_any_order(broker: Broker) -> None:
     await broker.exchange.acknowledge([taken[0]])
     await until_depth(broker, "one", (2, 2))
     await broker.end_leases()
-    assert frames_of(await broker.taken("one", 2)) == [taken[3].frame, taken[5].frame]
+    assert broker.again(frames_of(await broker.taken("one", 2))) == broker.again([taken[3].frame, taken[5].frame])
 
 
 async def test_an_acknowledgement_of_a_passed_lease_is_skipped(broker: Broker) -> None:
@@ -280,7 +286,7 @@ async def test_who_rests_leaves_all_that_it_has_to_others(broker: Broker) -> Non
     await broker.exchange.acknowledge(taken[:1])
     await broker.exchange.give_back(taken[1:])
     await broker.exchange.rest("one")
-    assert frames_of(await broker.taken("one", 4, broker.other)) == sent[1:]
+    assert broker.again(frames_of(await broker.taken("one", 4, broker.other))) == broker.again(sent[1:])
     await broker.exchange.rest("one")
     assert await broker.exchange.take("one", frames_max=9) == []
 
