@@ -6,7 +6,7 @@ broker that blocks publishers does not hold up acknowledgements, and a consumer 
 
 A row leaves the outbox after the broker has confirmed its message; whoever dies in between publishes it again (a
 duplicate, never a loss). One process relays at a time: the term of its leader fences the removal. A message that was
-refused (nacked), or not confirmed when others were, stays in the outbox and its route rests for a while, so that one
+refused (nacked), or not confirmed in time, stays in the outbox and its route rests for a while, so that one
 queue does not hold up all others; an unroutable one is dead-lettered.
 
 While the broker is away every method raises Transient. `connected` is one life of the connections; an actor

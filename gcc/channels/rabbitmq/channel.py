@@ -83,9 +83,6 @@ class Channel:
         )
         await self._ask(request, commands.Exchange.DeclareOk)
 
-    async def delete_exchange(self, name: str) -> None:
-        await self._ask(commands.Exchange.Delete(exchange=name), commands.Exchange.DeleteOk)
-
     async def declare_queue(
         self, name: str, *, durable: bool = True, arguments: Mapping[str, Any] | None = None, passive: bool = False
     ) -> QueueInfo:
