@@ -1,15 +1,21 @@
-"""Where refused events go: one JSON document each into the object store, a row with the reason into PostgreSQL.
+"""Where refused events go: a line of JSON each into the object store, a row with the reason into PostgreSQL.
 
-Idempotent: the same events of the same frame get the same id, so a burial that was cut short is done
-again without a second row. The object is written first; a row always has its object. How letters come
-back is in replay.py.
+In: what is refused, many at a time. Out: objects of up to LETTERS_MAX letters, each followed by its rows in one
+insert; a row says where in its object its letter stands, so each can be read alone. How letters come back is in
+replay.py.
+
+Idempotent: the same events of the same frame get the same id, and what has its row is left alone, so a burial that
+was cut short is done again without a second row. The object is written first; a row always has its object. An
+object whose rows could not be written is put again, under the same key, by whoever buries the same letters on the
+same day; if nobody does, it lies there unread and harms nothing.
 """
 
 import base64
 import datetime as dt
 import hashlib
+import itertools
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -26,7 +32,8 @@ from gcc.stores.postgres import Pool
 SQL = statements.load("deadletters")
 UNROUTABLE = "unroutable"  # stands for the queue of a frame that no queue is bound to
 REASON_CHARS_MAX = 2000
-BURIALS_AT_ONCE = 4  # of the actors' connections, which all others need, too
+LETTERS_MAX = 1000  # in one object
+OBJECT_BYTES_MAX = 16 << 20  # of one object, unless a single letter is larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,8 @@ class Burial:
 
 
 class DeadLetters(Protocol):
-    async def bury(self, burial: Burial) -> None:
-        """Keep it. Transient: not kept."""
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        """Keep them. Transient: not all are kept, and asking again keeps the rest."""
 
 
 def unroutable(frame: Frame) -> Burial:
@@ -51,29 +58,8 @@ def unroutable(frame: Frame) -> Burial:
     return Burial(UNROUTABLE, frame, frame.body, frame.events, reason)
 
 
-async def bury_all(dead_letters: DeadLetters, burials: Iterable[Burial]) -> None:
-    """A few at once: each is an object and a row. Transient: one is not kept, others may be."""
-    waiting = iter(burials)
-    failures: list[Transient] = []
-
-    async def bury_one_by_one() -> None:
-        for burial in waiting:
-            if failures:
-                return
-            try:
-                await dead_letters.bury(burial)
-            except Transient as error:
-                failures.append(error)
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(BURIALS_AT_ONCE):
-            nursery.start_soon(bury_one_by_one)
-    if failures:
-        raise failures[0]
-
-
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A letter as the object store keeps it. `body` is the text of UTF-8 bytes, base64 of others."""
+    """A letter as the object store keeps it, on a line of its own. `body` is UTF-8 text, or other bytes in base64."""
 
     id: uuid.UUID
     queue: str
@@ -109,20 +95,21 @@ def letter_id(queue: str, frame_id: uuid.UUID, body: bytes) -> uuid.UUID:
 def document(burial: Burial, dead_lettered_at: dt.datetime) -> Document:
     """Its letter."""
     frame = burial.frame
+    queue = storable(burial.queue)
     try:
         encoding: Literal["utf-8", "base64"] = "utf-8"
         text = burial.body.decode()
     except UnicodeDecodeError:
         encoding, text = "base64", base64.b64encode(burial.body).decode()
     return Document(
-        id=letter_id(burial.queue, frame.id, burial.body),
-        queue=burial.queue,
-        exchange=frame.route.exchange,
-        routing_key=frame.route.key,
+        id=letter_id(queue, frame.id, burial.body),
+        queue=queue,
+        exchange=storable(frame.route.exchange),
+        routing_key=storable(frame.route.key),
         frame_id=frame.id,
         events=burial.events,
-        reason=_storable(burial.reason)[:REASON_CHARS_MAX],
-        headers={_storable(name): _storable(value) for name, value in frame.headers.items()},
+        reason=storable(burial.reason)[:REASON_CHARS_MAX],
+        headers={storable(name): storable(value) for name, value in frame.headers.items()},
         dead_lettered_at=dead_lettered_at,
         body_encoding=encoding,
         body=text,
@@ -137,35 +124,85 @@ def decoded(data: bytes) -> Document:
         raise Permanent(f"not a dead letter's document: {error}") from error
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Without what PostgreSQL and JSON refuse: NUL and halves of characters."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Letters of one object, and their lines."""
+
+    letters: Sequence[Document]
+    lines: Sequence[bytes]
+
+    @property
+    def name(self) -> str:
+        """Says which letters are in it, and where: put again under its name, it leaves all its rows true."""
+        places = (f"{letter.id}:{len(line)}" for letter, line in zip(self.letters, self.lines, strict=True))
+        return hashlib.sha256(" ".join(places).encode()).hexdigest()[:32]
+
+
+def packed(letters: Iterable[Document]) -> Iterator[Packed]:
+    """As few objects as the limits allow, in order."""
+    batch: list[Document] = []
+    lines: list[bytes] = []
+    size = 0
+    for letter in letters:
+        line = msgspec.json.encode(letter) + b"\n"
+        if lines and (len(lines) == LETTERS_MAX or size + len(line) > OBJECT_BYTES_MAX):
+            yield Packed(batch, lines)
+            batch, lines, size = [], [], 0
+        batch.append(letter)
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield Packed(batch, lines)
+
+
 class StoredDeadLetters:
-    """Dead letters in the object store under dlq/{date}/{queue}/{id}.json, and in table `dead_letter`."""
+    """Dead letters in the object store under dlq/{date}/, and in table `dead_letter`."""
 
     def __init__(self, pool: Pool, objects: Objects, clock: Clock) -> None:
         self._pool = pool
         self._objects = objects
         self._clock = clock
 
-    async def bury(self, burial: Burial) -> None:
-        now = self._clock.now()
-        letter = document(burial, now)
-        key = f"dlq/{now:%Y-%m-%d}/{letter.queue}/{letter.id}.json"
-        await self._objects.put(key, msgspec.json.encode(letter))
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        if not burials:
+            return
+        at = self._clock.now().replace(microsecond=0)  # so that a line is as long whenever it is written
+        wanted: dict[uuid.UUID, Burial] = {}
+        for burial in burials:
+            wanted.setdefault(letter_id(storable(burial.queue), burial.frame.id, burial.body), burial)
+            await trio.lowlevel.checkpoint()  # bodies may be many and large
+        missing = sorted(wanted.keys() - await self._kept(wanted))
+        for pack in packed(document(wanted[id], at) for id in missing):
+            key = f"dlq/{at:%Y-%m-%d}/{pack.name}.ndjson"
+            try:
+                await self._objects.put(key, b"".join(pack.lines))
+            except Permanent as error:  # says nothing about the letters: they wait until the store is mended
+                raise Transient(f"dead letters cannot be kept: {error}") from error
+            await self._put_rows(key, pack)
+
+    async def _kept(self, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
         async with self._pool.connection() as conn:
-            await conn.execute(
-                SQL["bury"],
-                {
-                    "id": letter.id,
-                    "queue": letter.queue,
-                    "exchange": letter.exchange,
-                    "key": letter.routing_key,
-                    "frame_id": letter.frame_id,
-                    "events": letter.events,
-                    "reason": letter.reason,
-                    "object_key": key,
-                },
-            )
+            rows = await (await conn.execute(SQL["kept"], {"ids": list(ids)})).fetchall()
+        return {id for (id,) in rows}
+
+    async def _put_rows(self, key: str, pack: Packed) -> None:
+        letters, sizes = pack.letters, [len(line) for line in pack.lines]
+        arguments = {
+            "ids": [letter.id for letter in letters],
+            "queues": [letter.queue for letter in letters],
+            "exchanges": [letter.exchange for letter in letters],
+            "keys": [letter.routing_key for letter in letters],
+            "frame_ids": [letter.frame_id for letter in letters],
+            "events": [letter.events for letter in letters],
+            "reasons": [letter.reason for letter in letters],
+            "object_key": key,
+            "starts": list(itertools.accumulate(sizes[:-1], initial=0)),
+            "sizes": sizes,
+        }
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["bury"], arguments)

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from gcc.channels.deadletters import DeadLetters, bury_all, unroutable
+from gcc.channels.deadletters import DeadLetters, unroutable
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
@@ -77,7 +77,7 @@ class PostgresExchange:
             frames = [
                 Frame(id, Route(exchange, key), events, bytes(body)) for _, id, exchange, key, events, body in rows
             ]
-            await bury_all(self._dead_letters, map(unroutable, frames))
+            await self._dead_letters.bury([unroutable(frame) for frame in frames])
             await conn.execute(SQL["delete_outbox"], {"ids": [row[0] for row in rows]})
         return len(rows)
 

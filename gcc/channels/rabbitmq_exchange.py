@@ -23,7 +23,7 @@ import structlog
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import DeadLetters, bury_all, unroutable
+from gcc.channels.deadletters import DeadLetters, unroutable
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery, Route
@@ -224,7 +224,7 @@ class RabbitMQExchange:
         kept = outcome.nacked | outcome.unsettled
         self._let_rest(sent, outcome)
         gone = [row for index, row in enumerate(sent) if index not in kept]
-        await bury_all(self._dead_letters, [unroutable(row.frame) for row in nowhere])
+        await self._dead_letters.bury([unroutable(row.frame) for row in nowhere])
         done = [row.id for row in [*gone, *(row for row in nowhere if row.id in lost)]]
         try:
             await self._outbox.remove(done, term=term)

@@ -58,6 +58,8 @@ class Letter:
     events: int
     reason: str
     object_key: str
+    object_start: int = 0
+    object_bytes: int | None = None
     replayed_at: dt.datetime | None = None
     replayed_by: str | None = None
 
@@ -221,7 +223,7 @@ class PostgresLetters:
 
     async def _document(self, letter: Letter) -> Document:
         """Permanent | Transient: it cannot be had, or is another letter's."""
-        found = decoded(await self._objects.read(letter.object_key))
+        found = decoded(await self._objects.read(letter.object_key, letter.object_start, letter.object_bytes))
         if found.id != letter.id:
             raise Permanent(f"object {letter.object_key} holds dead letter {found.id}")
         return found

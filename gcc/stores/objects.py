@@ -37,8 +37,11 @@ class Objects(Protocol):
         """The object in chunks of at most CHUNK_BYTES. Permanent, at the first step, when it does not exist."""
         ...
 
-    async def read(self, key: str) -> bytes:
-        """The object whole. Permanent when it does not exist."""
+    async def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:
+        """The object's bytes from `start` on, `size` of them (1 or more) or all; fewer where it ends before.
+
+        Permanent when it does not exist.
+        """
         ...
 
     async def delete(self, key: str) -> None:
@@ -96,8 +99,8 @@ class FolderObjects:
             while chunk := await _in_thread(key, file.read, CHUNK_BYTES):
                 yield chunk
 
-    async def read(self, key: str) -> bytes:
-        return await _in_thread(key, (self._root / checked(key)).read_bytes)
+    async def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:
+        return await _in_thread(key, _read, self._root / checked(key), start, size)
 
     async def delete(self, key: str) -> None:
         path = self._root / checked(key)
@@ -143,6 +146,12 @@ def _create(folder: Path) -> IO[bytes]:
         except FileExistsError:
             continue
     raise AssertionError("counting ended")
+
+
+def _read(path: Path, start: int, size: int | None) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(-1 if size is None else size)
 
 
 def _commit(file: IO[bytes], path: Path, fsync: bool) -> None:

@@ -108,8 +108,11 @@ class S3Objects:
             raise
         return size
 
-    async def get(self, key: str) -> AsyncGenerator[bytes, None]:
-        body = (await self._call("get_object", key, abandon=True))["Body"]
+    def get(self, key: str) -> AsyncGenerator[bytes, None]:
+        return self._chunks(key)
+
+    async def _chunks(self, key: str, **which: str) -> AsyncGenerator[bytes, None]:
+        body = (await self._call("get_object", key, abandon=True, **which))["Body"]
         read = partial(body.read, CHUNK_BYTES)
         try:
             while chunk := await self._in_thread(key, read, abandon=True):
@@ -121,8 +124,10 @@ class S3Objects:
             raise
         body.close()
 
-    async def read(self, key: str) -> bytes:
-        async with aclosing(self.get(key)) as chunks:
+    async def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:
+        last = "" if size is None else start + size - 1
+        which = {"Range": f"bytes={start}-{last}"} if start or size is not None else {}
+        async with aclosing(self._chunks(key, **which)) as chunks:
             return b"".join([chunk async for chunk in chunks])
 
     async def delete(self, key: str) -> None:

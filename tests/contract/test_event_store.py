@@ -118,5 +118,5 @@ async def test_a_burial_done_again_is_one_letter(
     dead, kept = letters
     frame = Frame(uuid.uuid4(), Route("beat.dx", "x"), 5, b"five lines")
     for _ in range(2):
-        await dead.bury(Burial("q", frame, b"refused", 2, "no such type"))
+        await dead.bury([Burial("q", frame, b"refused", 2, "no such type")])
     assert await kept() == [("q", 2, "no such type")]

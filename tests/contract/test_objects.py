@@ -53,6 +53,16 @@ async def test_an_empty_object_exists(objects: Objects) -> None:
     assert [chunk async for chunk in objects.get("nothing")] == []
 
 
+@pytest.mark.parametrize(
+    ("start", "size", "part"), [(0, 3, b"012"), (3, 4, b"3456"), (4, None, b"456789"), (8, 5, b"89"), (9, 1, b"9")]
+)
+async def test_a_part_of_an_object_is_read_alone(objects: Objects, start: int, size: int | None, part: bytes) -> None:
+    await objects.put("digits", b"0123456789")
+    assert await objects.read("digits", start, size) == part
+    with pytest.raises(Permanent, match="object nothing does not exist"):
+        await objects.read("nothing", start, size)
+
+
 async def test_the_last_put_wins(objects: Objects) -> None:
     await objects.put("a", b"a longer first version")
     await objects.put("a", b"second")

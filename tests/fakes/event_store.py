@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -87,5 +87,9 @@ class FakeDeadLetters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def bury(self, burial: Burial) -> None:
-        await self._connection.commit(lambda: self._connection.database.bury(burial))
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        def change() -> None:
+            for burial in burials:
+                self._connection.database.bury(burial)
+
+        await self._connection.commit(change)

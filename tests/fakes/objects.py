@@ -29,10 +29,10 @@ class MemoryObjects:
             yield data[start : start + CHUNK_BYTES]
             await trio.lowlevel.checkpoint()
 
-    async def read(self, key: str) -> bytes:
+    async def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
         try:
-            return self._objects[checked(key)]
+            return self._objects[checked(key)][start : None if size is None else start + size]
         except KeyError:
             raise missing(key) from None
 

@@ -202,7 +202,7 @@ class World:
         """A dead letter, of as many events as lines."""
         route = Route("beat.dx", queue.removesuffix("_q"))
         frame = Frame(SystemClock().new_id(), route, body.count(b"\n") + 1, body, headers)
-        await FakeDeadLetters(self.connection).bury(Burial(queue, frame, body, frame.events, reason))
+        await FakeDeadLetters(self.connection).bury([Burial(queue, frame, body, frame.events, reason)])
         return self.connection.database.letters[letter_id(queue, frame.id, body)]
 
     def store(self, events: int, seconds: float) -> None:

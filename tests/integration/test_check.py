@@ -107,7 +107,7 @@ async def test_dead_letters_are_accounted_for_and_traces_are_outside(pool: Pool,
     await way.relay()
     for delivery in await way.exchange.take(PROFILE_LOG.queue, frames_max=10):
         frame = delivery.frame
-        await way.exchange._dead_letters.bury(Burial(delivery.queue, frame, frame.body, frame.events, "test"))
+        await way.exchange._dead_letters.bury([Burial(delivery.queue, frame, frame.body, frame.events, "test")])
         await way.exchange.acknowledge([delivery])
     async with pool.transaction() as conn:
         await outbox.put(conn, list(frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)))
@@ -157,6 +157,6 @@ async def test_replayed_traces_are_outside_the_count(pool: Pool, clickhouse: Cli
     way = Way(pool, clickhouse)
     await way.emit()
     (trace,) = frames(TRACE_LOG.route, [b"{}"] * 3, way.clock.new_id)
-    await way.exchange._dead_letters.bury(Burial(TRACE_LOG.queue, trace, trace.body, 3, "test"))
+    await way.exchange._dead_letters.bury([Burial(TRACE_LOG.queue, trace, trace.body, 3, "test")])
     await way.letters.replay(LetterFilter(queue=TRACE_LOG.queue), "ann")
     assert (await check(pool, clickhouse)).outbox_pending == 250

@@ -257,9 +257,9 @@ def poison_for_a_store_that_is_away(patch: Patch) -> None:
         try:
             return await handle(self, batch)
         except Transient as error:
-            for delivery in batch:
-                frame = delivery.frame
-                await self._dead_letters.bury(Burial(delivery.queue, frame, frame.body, frame.events, str(error)))
+            frames = [(delivery.queue, delivery.frame) for delivery in batch]
+            burials = [Burial(queue, frame, frame.body, frame.events, str(error)) for queue, frame in frames]
+            await self._dead_letters.bury(burials)
             return 0
 
     patch.setattr(Sink, "handle", bury)

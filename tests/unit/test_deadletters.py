@@ -6,14 +6,12 @@ import uuid
 
 import msgspec
 import pytest
-import trio
-import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.channels.deadletters import BURIALS_AT_ONCE, Burial, bury_all, decoded, document
+from gcc.channels.deadletters import LETTERS_MAX, Burial, Document, decoded, document, packed
 from gcc.channels.message import Frame, Route
-from gcc.errors import Permanent, Transient
+from gcc.errors import Permanent
 
 AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 FRAME = Frame(uuid.UUID(int=7), Route("beat.dx", "x"), 2, b"", {"x-retry-count": "2"})
@@ -51,6 +49,13 @@ def test_the_same_events_of_the_same_frame_and_queue_have_the_same_id() -> None:
     assert decoded(encoded(b"a", frame=Frame(uuid.UUID(int=8), FRAME.route, 2, b""))).id != first
 
 
+def test_a_letter_of_a_queue_and_a_route_that_no_database_can_name_is_kept() -> None:
+    frame = Frame(FRAME.id, Route("x\0", "\udcff"), 1, b"")
+    found = decoded(msgspec.json.encode(document(Burial("q\0\ud83d", frame, b"a", 1, ""), AT)))
+    assert (found.queue, found.exchange, found.routing_key) == ("q\ufffd?", "x\ufffd", "?")
+    assert found.content == b"a"
+
+
 def test_what_a_database_cannot_keep_is_replaced() -> None:
     frame = Frame(FRAME.id, FRAME.route, 1, b"", {"a\0": "\udc80"})
     found = decoded(encoded(b"", "half \ud800, none \0", frame))
@@ -74,36 +79,37 @@ def test_what_is_no_letter_is_noticed(data: bytes) -> None:
         decoded(data)
 
 
-class Slow:
-    """Letters are kept one second after they were asked for; of queue "away" never, which it tells sooner."""
-
-    def __init__(self) -> None:
-        self.at_once = self.most = self.kept = self.asked = 0
-
-    async def bury(self, burial: Burial) -> None:
-        self.asked += 1
-        self.at_once += 1
-        self.most = max(self.most, self.at_once)
-        try:
-            await trio.sleep(0.5 if burial.queue == "away" else 1)
-        finally:
-            self.at_once -= 1
-        if burial.queue == "away":
-            raise Transient("the objects are away")
-        self.kept += 1
+def letters(*bodies: bytes) -> list[Document]:
+    return [document(Burial("q", FRAME, body, 1, "no type"), AT) for body in bodies]
 
 
-async def test_many_are_buried_a_few_at_once(autojump_clock: trio.testing.MockClock) -> None:
-    slow = Slow()
-    await bury_all(slow, [Burial("q", FRAME, b"", 1, "no type")] * 10)
-    assert (slow.kept, slow.most) == (10, BURIALS_AT_ONCE)
+def test_each_letter_is_a_line_of_its_own_whatever_is_in_it() -> None:
+    found = letters(b"{}\n{}", b"\xff\n", "\u2028\x85".encode(), b"")
+    (pack,) = packed(found)
+    assert [decoded(line) for line in b"".join(pack.lines).splitlines(keepends=True)] == found == pack.letters
 
 
-async def test_the_first_letter_that_is_not_kept_ends_it_as_itself(autojump_clock: trio.testing.MockClock) -> None:
-    slow = Slow()
-    with pytest.raises(Transient, match="the objects are away"):
-        await bury_all(slow, [Burial(queue, FRAME, b"", 1, "no type") for queue in ("q", "away", *"q" * 20)])
-    assert slow.asked == BURIALS_AT_ONCE
+def test_an_object_holds_so_many_letters_or_bytes_and_one_letter_that_is_larger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = letters(*(b"%d" % number for number in range(LETTERS_MAX + 1)))
+    assert [len(pack.letters) for pack in packed(found)] == [LETTERS_MAX, 1]
+    line = len(msgspec.json.encode(found[0]) + b"\n")
+    monkeypatch.setattr("gcc.channels.deadletters.OBJECT_BYTES_MAX", 2 * line)
+    few = [*found[:5], *letters(b"x" * 9 * line), *found[5:6]]
+    assert [len(pack.letters) for pack in packed(few)] == [2, 2, 1, 1, 1]
+    assert [letter for pack in packed(few) for letter in pack.letters] == few
+    assert list(packed([])) == []
+
+
+def test_an_objects_name_says_which_letters_are_in_it_and_where() -> None:
+    def name(*bodies: bytes, reason: str = "no type", at: dt.datetime = AT) -> str:
+        (pack,) = packed(document(Burial("q", FRAME, body, 1, reason), at) for body in bodies)
+        return pack.name
+
+    first = name(b"a", b"b")
+    assert name(b"a", b"b", at=AT + dt.timedelta(seconds=7)) == first, "a line is as long whenever it was written"
+    assert len({first, name(b"b", b"a"), name(b"a"), name(b"a", b"b", reason="other type"), name(b"a", b"c")}) == 5
 
 
 def test_headers_do_not_make_frames_differ() -> None:

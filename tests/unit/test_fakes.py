@@ -188,7 +188,7 @@ async def test_a_killed_process_changes_nothing_any_more(autojump_clock: trio.te
         for write in (
             bench.jobs.release([job]),
             bench.exchange.relay(),
-            FakeDeadLetters(bench.connection).bury(Burial("q", Frame(job.id, ROUTE, 1, b""), b"", 1, "")),
+            FakeDeadLetters(bench.connection).bury([Burial("q", Frame(job.id, ROUTE, 1, b""), b"", 1, "")]),
         ):
             with pytest.raises(Transient, match="killed"):
                 await write

@@ -7,7 +7,7 @@ letters of `<queue>`, to which a replay takes them back. Only where others can p
 from collections import deque
 from collections.abc import Sequence
 
-from gcc.channels.deadletters import Burial, DeadLetters, bury_all
+from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.exchange import Queues
 from gcc.channels.message import Delivery
 from gcc.errors import Transient
@@ -72,7 +72,7 @@ class Burials:
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         burials = [_burial(delivery) for delivery in batch]
-        await bury_all(self._dead_letters, burials)
+        await self._dead_letters.bury(burials)
         for burial in burials:
             self._metrics.dead_letters.labels(burial.queue).inc(burial.events)
         return sum(burial.events for burial in burials)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import trio
 
-from gcc.channels.deadletters import Burial, DeadLetters, bury_all
+from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.message import Delivery
 from gcc.errors import Permanent
 from gcc.metrics import Metrics
@@ -140,6 +140,6 @@ class Sink:
             )
             for (_, reason), rows in letters.items()
         ]
-        await bury_all(self._dead_letters, burials)
+        await self._dead_letters.bury(burials)
         for burial in burials:
             self._metrics.dead_letters.labels(burial.queue).inc(burial.events)

@@ -1,9 +1,19 @@
 -- Dead letters: buried once, looked at, replayed once.
 
 -- name: bury
-insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key)
-values (%(id)s, %(queue)s, %(exchange)s, %(key)s, %(frame_id)s, %(events)s, %(reason)s, %(object_key)s)
+-- The letters of one object, in the order of their ids, so that two who bury the same ones wait for each other in turn.
+insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start, object_bytes)
+select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.reason,
+       %(object_key)s, letter.start, letter.size
+from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s::text[], %(frame_ids)s::uuid[],
+            %(events)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[])
+    as letter (id, queue, exchange, routing_key, frame_id, events, reason, start, size)
+order by letter.id
 on conflict (id) do nothing;
+
+-- name: kept
+-- Which of these have their rows already.
+select id from dead_letter where id = any(%(ids)s::uuid[]);
 
 -- name: matching
 -- The condition {matching} of the statements below: what waits and is meant by a filter; null holds for every letter.
@@ -26,14 +36,16 @@ order by newest desc, queue, reason
 limit 50;
 
 -- name: find
-select id, created_at as at, queue, exchange, routing_key, frame_id, events, reason, object_key, replayed_at, replayed_by
+select id, created_at as at, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start,
+       object_bytes, replayed_at, replayed_by
 from dead_letter
 where {matching}
 order by created_at desc, id desc
 limit {limit};
 
 -- name: one
-select id, created_at as at, queue, exchange, routing_key, frame_id, events, reason, object_key, replayed_at, replayed_by
+select id, created_at as at, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start,
+       object_bytes, replayed_at, replayed_by
 from dead_letter
 where id = %(id)s;
 
@@ -43,7 +55,8 @@ select now();
 
 -- name: pick
 -- What a replay looks at next, the oldest first.
-select id, created_at as at, queue, exchange, routing_key, frame_id, events, reason, object_key, replayed_at, replayed_by
+select id, created_at as at, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start,
+       object_bytes, replayed_at, replayed_by
 from dead_letter
 where {matching} and (created_at, id) > (%(after_at)s, %(after_id)s) and created_at <= %(until)s
 order by created_at, id
