@@ -31,7 +31,7 @@ simulate: venv
 	$(PY) -m tests.simulation --seeds 50
 
 simulate-day: venv
-	$(PY) -m tests.simulation --seed 24 --hours 24 --jobs 20000 --burst 900 --concurrency 400
+	$(PY) -m tests.simulation --seed 24 --hours 24 --jobs 20000 --burst 900 --concurrency 400 --seed-limit 3600
 
 torture: venv
 	$(PY) -m tests.torture --seconds 600 $(TORTURE)

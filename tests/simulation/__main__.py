@@ -10,7 +10,7 @@ import sys
 import time
 
 from tests.simulation.planted import BUGS
-from tests.simulation.runs import Order, report, simulate_all
+from tests.simulation.runs import SEED_LIMIT_S, Order, report, simulate_all
 
 
 def main(argv: list[str]) -> int:
@@ -22,12 +22,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--burst", type=int, default=0, help="now and then so many of them at once")
     parser.add_argument("--concurrency", type=int, default=0, help="jobs at once, of each flow")
     parser.add_argument("--plant", default="", choices=BUGS, metavar="BUG", help="run with a bug of planted.py")
+    parser.add_argument("--seed-limit", type=float, default=SEED_LIMIT_S, help="seconds that one seed may take")
     parser.add_argument("--trace", action="store_true", help="print every step")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(argv)
     first = random.SystemRandom().randrange(10**6, 10**9) if given.seed is None else given.seed
     orders = [
-        Order(seed, given.hours, given.jobs, given.burst, given.concurrency, given.trace, given.plant)
+        Order(seed, given.hours, given.jobs, given.burst, given.concurrency, given.trace, given.plant, given.seed_limit)
         for seed in range(first, first + given.seeds)
     ]
     began = time.perf_counter()

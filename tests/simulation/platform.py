@@ -56,6 +56,11 @@ PAUSABLE = (
 BURST_MAX = 40
 
 
+def virtual_s_max(hours: float) -> float:
+    """The end of the longest run of so many hours of faults: it waits until all is idle four times."""
+    return (hours + 1) * 3600 + 4 * HEAL_S
+
+
 @dataclass
 class Outcome:
     """What a run came to."""

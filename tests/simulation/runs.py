@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.planted import planted
-from tests.simulation.platform import Outcome, simulation
+from tests.simulation.platform import Outcome, simulation, virtual_s_max
 from tests.simulation.seeded import run
+from tests.simulation.watch import Overrun, Watch
 
+SEED_LIMIT_S = 120.0
+"""On a machine that has other things to do, too; a few seconds are usual."""
 FRESH = multiprocessing.get_context("spawn")
 """Never forked: who calls may hold an engine that forbids it."""
 
@@ -32,6 +35,7 @@ class Order:
     concurrency: int = 0  # 0: as the mix draws it
     trace: bool = False
     plant: str = ""  # a bug of planted.py
+    limit_s: float = SEED_LIMIT_S  # on the wall clock
 
     def command(self) -> str:
         """The line that replays it."""
@@ -66,11 +70,12 @@ def simulate(order: Order) -> Result:
         tracing=order.trace,
         hasty=bool(order.plant),
     )
+    watch = Watch(order.limit_s, virtual_s_max(order.hours))
     try:
         with planted(order.plant):
-            outcome: Outcome = run(program, order.seed)
-    except Exception as error:
-        return Result(order, [f"raised {error!r}"], time.perf_counter() - began)
+            outcome: Outcome = run(watch.over(program), order.seed)
+    except (Exception, Overrun) as error:
+        return Result(order, [watch.why or f"raised {error!r}"], time.perf_counter() - began)
     return Result(
         order,
         outcome.complaints,
