@@ -1,7 +1,8 @@
 """The errors of the platform, named by what the caller does about them.
 
-Adapters translate driver errors into these at the edge (`raise ... from`). A bug is any other
-exception: it reaches the supervisor, which restarts what owns the broken state.
+Adapters translate driver errors into these at the edge (`raise ... from`). A bug is any other exception. Met while one
+job, message or run is handled, it is that one's failure (gcc/actors/bugs.py); a bug of a stage's own loop reaches the
+supervisor, which restarts what owns the broken state.
 """
 
 

@@ -2,8 +2,8 @@
 
 In: due jobs of the flow. Out: one transaction a job (state, events, completion), or its failure with the
 traces of what was tried. A refused or failed source costs this job a retry, a limit of ours costs
-nothing; a lost store is waited for. A job that raises anything else is a bug: the pipeline restarts, and
-the lease brings the job back.
+nothing; a lost store is waited for. Anything else that its work or its commit raises is a bug, and this
+job's failure (code BUG), tried again like others; where not even that can be written, the lease ends by itself.
 At drain claiming stops, jobs claimed but not begun go back to PENDING, the rest is finished. A pause does the
 same until it ends. How many jobs run at once may change at any time; those in hand are finished all the same.
 """
@@ -15,6 +15,7 @@ from functools import partial
 
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.gates import ALWAYS_OPEN, Gate, Level
 from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
@@ -24,6 +25,7 @@ from gcc.errors import LeaseLost, Transient
 from gcc.metrics import Metrics
 from gcc.stores.controls import CONCURRENCY_MAX
 from gcc.stores.jobs import Crawl, Failure, Job, Jobs
+from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State
 
@@ -40,6 +42,19 @@ Work = Callable[[Job], Awaitable[Crawl | Failure | Deferred]]
 """Scrapes one job. Expected troubles are values; an exception is a bug."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a job that failed is tried again: after growing delays, `attempts_max` times in all."""
+
+    attempts_max: int
+    backoff: Backoff
+
+    def after_s(self, job: Job, rng: random.Random) -> float | None:
+        """How long after this failure; None when it was the last attempt."""
+        failures = job.retry_count + 1
+        return None if failures >= self.attempts_max else self.backoff.delay_s(failures, rng)
+
+
 class Scraper:
     def __init__(
         self,
@@ -47,6 +62,7 @@ class Scraper:
         jobs: Jobs,
         work: Work,
         *,
+        retries: Retries,
         concurrency: Level | int,
         leases: Leases,
         channels: Channels,
@@ -60,12 +76,13 @@ class Scraper:
         askable: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
         stuck_after_s: float = 600.0,
     ) -> None:
-        """`concurrency`: how many jobs run at once; a number stays what it is. `gate` closed is a pause.
-        `askable()` returns when work is worth taking: the outside is there.
+        """`retries`: of jobs that met a bug. `concurrency`: how many jobs run at once; a number stays what it is.
+        `gate` closed is a pause. `askable()` returns when work is worth taking: the outside is there.
         `stuck_after_s`: see `Actor.watched`; it is stuck when there are jobs and none ends, nor fails to."""
         self._flow = flow
         self._jobs = jobs
         self._work = work
+        self._retries = retries
         self._level = concurrency if isinstance(concurrency, Level) else Level(concurrency)
         self._leases = leases
         self._channels = channels
@@ -170,7 +187,7 @@ class Scraper:
                 self._room_made.set()
                 self._actor.in_flight += 1
                 try:
-                    with self._leases.hold(job):
+                    with bugs.contained(self._actor, flow=self._flow, job=str(job.id)), self._leases.hold(job):
                         await self._attempt(job)
                 finally:
                     self._actor.in_flight -= 1
@@ -190,7 +207,14 @@ class Scraper:
         return None
 
     async def _attempt(self, job: Job) -> None:
-        result = await self._work(job)
+        try:
+            await self._settle(job, await self._work(job))
+        except Exception as error:
+            reason = bugs.told(self._actor, error, flow=self._flow, job=str(job.id))
+            await self._settle(job, Failure(bugs.CODE, reason, self._retries.after_s(job, self._rng)))
+
+    async def _settle(self, job: Job, result: Crawl | Failure | Deferred) -> None:
+        """Commit what came of it; a store that is away is waited for with the answer in hand."""
         patience = Patience(self._actor, self._rng)
         try:
             while True:
@@ -199,7 +223,7 @@ class Scraper:
                     return
                 except LeaseLost:
                     return
-                except Transient as error:  # the answer is in hand: keep trying while the lease is ours
+                except Transient as error:  # keep trying while the lease is ours
                     await patience.wait_after(error)
         finally:
             patience.reset()  # cut short by a lost lease, too

@@ -33,14 +33,17 @@ class State(StrEnum):
 
 
 def one_line(error: BaseException | str) -> str:
-    """The error's type and text on one line of bounded length; of a group, those of its members."""
+    """The error's type and text on one line of bounded length; of a group, those of its members.
+
+    Without what PostgreSQL and JSON refuse in text: NUL and halves of characters.
+    """
     if isinstance(error, BaseExceptionGroup):
         text = "; ".join(one_line(member) for member in error.exceptions)
     elif isinstance(error, BaseException):
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
     else:
         text = error
-    text = " ".join(text.split())
+    text = " ".join(text.split()).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     return text if len(text) <= ERROR_CHARS_MAX else text[: ERROR_CHARS_MAX - 1] + "…"
 
 
@@ -69,7 +72,7 @@ class Watch:
 class Actor:
     """One line of the board.
 
-    `last_stack` is where the last crash came from or where the tasks of a stuck actor stood; bounded.
+    `last_stack` is where the last crash or bug came from or where the tasks of a stuck actor stood; bounded.
     `breaker` is "closed", "open" or "half-open" where the actor has one; the actor sets it.
     """
 
@@ -84,6 +87,7 @@ class Actor:
         self.lag_s: float | None = None
         self.done = 0
         self.failed = 0
+        self.bugs = 0
         self.beats = 0
         self.watches: list[Watch] = []
         self._restarted_at: deque[float] = deque()
@@ -159,6 +163,11 @@ class Actor:
         self.failed += 1
         self.last_error = one_line(error)
         self._board.note(self.name, self.last_error)
+
+    def bug(self, error: Exception) -> None:
+        """Count an unexpected exception that cost one piece of work, not the actor; keep where it came from."""
+        self.bugs += 1
+        self.crashed(error)
 
     def crashed(self, error: BaseException) -> None:
         """Count a failure that ended the actor, and keep where it came from."""

@@ -4,12 +4,14 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+import structlog.testing
 import trio
 import trio.testing
 
 from gcc.actors.consumer import Consumer
 from gcc.actors.leases import Leases
-from gcc.actors.scraper import Deferred, Scraper, Work
+from gcc.actors.scraper import Deferred, Retries, Scraper, Work
 from gcc.channels.batch import BatchLimits
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
@@ -18,6 +20,7 @@ from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.stores.jobs import Crawl, Failure, Job, JobStatus, NewJob
+from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 from tests.fakes.database import Connection, Database
@@ -26,6 +29,7 @@ from tests.fakes.jobs import FakeJobs
 
 FLOW = "flow"
 ROUTE = Route("beat.dx", "a")
+RETRIES = Retries(attempts_max=3, backoff=Backoff(10.0, 60.0))
 
 
 class Bench:
@@ -52,7 +56,7 @@ class Bench:
     async def scraping(self, work: Work, *, concurrency: int = 2) -> AsyncIterator[Leases]:
         leases = Leases(self.jobs, self.board.actor("leases"), lease_s=30)
         scraper = Scraper(
-            FLOW, self.jobs, work, concurrency=concurrency, leases=leases, channels=self.channels,
+            FLOW, self.jobs, work, retries=RETRIES, concurrency=concurrency, leases=leases, channels=self.channels,
             actor=self.board.actor("scraper"), intake=self.drain.stage("intake"),
             finishing=self.drain.stage("scrapers"), metrics=self.metrics, rng=self.clock.rng, poll_s=5,
         )  # fmt: skip
@@ -210,6 +214,118 @@ async def test_a_store_that_is_away_is_waited_for_with_the_answer_in_hand(
         bench.connection.before = there
         await trio.sleep(60)
     assert (calls, bench.statuses()) == (1, [JobStatus.COMPLETE])
+
+
+class Unforeseen(Exception):
+    """What no contract names."""
+
+
+async def test_a_job_that_always_raises_fails_alone_and_all_others_go_on(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench()
+
+    async def work(job: Job) -> Crawl:
+        await trio.sleep(1)
+        if job.params["n"] == 0:
+            raise Unforeseen("of job\x00 0 \ud83d")
+        return done()
+
+    await bench.enqueue(50)
+    with structlog.testing.capture_logs() as logs:
+        async with bench.scraping(work):
+            await trio.sleep(3600)
+    failed, *others = bench.database.jobs.values()
+    assert (failed.job.status, failed.job.retry_count) == (JobStatus.FAILED, RETRIES.attempts_max)
+    assert failed.data == {"code": "BUG", "reason": "Unforeseen: of job\ufffd 0 ?"}, "a text that any store takes"
+    assert {row.job.status for row in others} == {JobStatus.COMPLETE}
+    assert all(row.lost == 0 for row in bench.database.jobs.values())
+    told = [log for log in logs if log["event"] == "bug"]
+    assert [type(log["exc_info"]) for log in told] == [Unforeseen] * RETRIES.attempts_max, "once for each attempt"
+    scraper = bench.board.actor("scraper")
+    assert (scraper.bugs, scraper.restarts) == (RETRIES.attempts_max, 0)
+    assert "Unforeseen" in (scraper.last_error or "") and "in work" in (scraper.last_stack or "")
+
+
+UNSTORABLE = (ValueError("a NUL"), UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates"), OverflowError("1e400"))
+
+
+@pytest.mark.parametrize("verb", ["complete", "release"])
+@pytest.mark.parametrize("error", UNSTORABLE, ids=repr)
+async def test_an_answer_that_cannot_be_stored_is_its_job_s_failure(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, verb: str, error: Exception
+) -> None:
+    bench = Bench()
+    store = getattr(bench.jobs, verb)
+
+    async def refuses(job: Job | list[Job], *args: object, **more: object) -> None:
+        (one,) = [job] if isinstance(job, Job) else job
+        if one.params["n"] == 0:
+            raise error
+        await store(job, *args, **more)
+
+    async def work(job: Job) -> Crawl | Deferred:
+        return done() if verb == "complete" or job.retry_count or job.params["n"] else Deferred(1.0)
+
+    monkeypatch.setattr(bench.jobs, verb, refuses)
+    await bench.enqueue(10)
+    async with bench.scraping(work):
+        await trio.sleep(600)
+    first, *others = bench.database.jobs.values()
+    assert {row.job.status for row in others} == {JobStatus.COMPLETE}
+    assert first.job.status is (JobStatus.FAILED if verb == "complete" else JobStatus.COMPLETE)
+    assert first.job.retry_count == (RETRIES.attempts_max if verb == "complete" else 1)
+
+
+async def test_where_not_even_the_failure_can_be_written_the_lease_ends_by_itself(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench()
+
+    async def refuses(job: Job, failure: Failure) -> None:
+        raise Unforeseen("the failure, too")
+
+    async def work(job: Job) -> Crawl:
+        if job.params["n"] == 0 and job.attempt == 1:
+            raise Unforeseen("the work")
+        return done()
+
+    monkeypatch.setattr(bench.jobs, "fail", refuses)
+    await bench.enqueue(5)
+    async with bench.scraping(work):
+        await trio.sleep(31)
+        assert bench.statuses().count(JobStatus.COMPLETE) == 4
+        assert await bench.jobs.rescue() == 1
+        await trio.sleep(10)
+    assert bench.statuses() == [JobStatus.COMPLETE] * 5
+
+
+async def test_a_bug_while_the_lease_is_lost_ends_nothing_else(autojump_clock: trio.testing.MockClock) -> None:
+    """Both leave the attempt in one group: the cancellation is the lease's, the bug must not pass in its shadow."""
+    bench = Bench()
+
+    async def raise_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Unforeseen("while cancelled")
+
+    async def work(job: Job) -> Crawl:
+        if job.attempt == 1 and job.params["n"] == 0:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(raise_when_cancelled)
+                nursery.start_soon(trio.sleep_forever)
+        await trio.sleep(5)
+        return done()
+
+    await bench.enqueue(4)
+    async with bench.scraping(work):
+        await trio.sleep(6)
+        await bench.jobs.end_leases()
+        await bench.jobs.rescue()
+        await trio.sleep(60)
+    assert bench.statuses() == [JobStatus.COMPLETE] * 4
+    assert bench.board.actor("scraper").bugs == 1
 
 
 class Handler:

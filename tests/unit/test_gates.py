@@ -23,7 +23,7 @@ from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board, State, Stuck
 from gcc.supervisor.watchdog import Watchdog
 from tests.fakes.controls import FakeControls
-from tests.unit.test_actors import FLOW, ROUTE, Bench, done
+from tests.unit.test_actors import FLOW, RETRIES, ROUTE, Bench, done
 
 
 class People:
@@ -180,7 +180,7 @@ async def scraping(bench: Bench, gate: Gate, level: Level, *, lasts_s: float = 1
 
     leases = Leases(bench.jobs, bench.board.actor("leases"), lease_s=30)
     scraper = Scraper(
-        FLOW, bench.jobs, work, concurrency=level, leases=leases, channels=bench.channels,
+        FLOW, bench.jobs, work, retries=RETRIES, concurrency=level, leases=leases, channels=bench.channels,
         actor=bench.board.actor("scraper"), intake=bench.drain.stage("intake"),
         finishing=bench.drain.stage("scrapers"), metrics=Metrics(), rng=bench.clock.rng, poll_s=5, gate=gate,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from gcc.actors.scraper import Deferred
+from gcc.actors.scraper import Deferred, Retries
 from gcc.clock import VirtualClock
 from gcc.config import Scraper
 from gcc.errors import Transient
@@ -21,6 +21,7 @@ from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
 from gcc.sources.verdicts import NotFound, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
 from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
+from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
@@ -211,7 +212,8 @@ async def test_a_lone_job_outlives_an_hour_without_its_source(
     bench = await Bench(reply).ready()
     apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers, bench.limiter)
     settings = Scraper()
-    work = FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, settings, bench.clock.rng)
+    retries_of = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
+    work = FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, retries_of, bench.clock.rng)
     retries = deferrals = 0
     while True:
         match result := await work(job(retries)):

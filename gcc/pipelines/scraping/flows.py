@@ -10,9 +10,8 @@ from functools import partial
 
 import pydantic
 
-from gcc.actors.scraper import Deferred
+from gcc.actors.scraper import Deferred, Retries
 from gcc.clock import Clock
-from gcc.config import Scraper
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import crawl_frames, trace_frames
 from gcc.pipelines.scraping.table import Apis, Flow
@@ -24,7 +23,7 @@ from gcc.sources.snapshot import ProfileSnapshot, derive
 from gcc.sources.verdicts import RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
 from gcc.stores.jobs import Crawl, Failure, Job
-from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.lifecycle import one_line
 
 NO_CREDENTIAL_WAIT_S = 30.0
 DEFER_S_MAX = 3600.0  # look again at least once an hour: a new token may have come
@@ -34,12 +33,11 @@ NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
 class FlowWork:
     """Scrapes jobs of one flow; see `gcc.actors.scraper.Work`."""
 
-    def __init__(self, flow: Flow, apis: Apis, clock: Clock, settings: Scraper, rng: random.Random) -> None:
+    def __init__(self, flow: Flow, apis: Apis, clock: Clock, retries: Retries, rng: random.Random) -> None:
         self._flow = flow
         self._apis = apis
         self._clock = clock
-        self._settings = settings
-        self._backoff = Backoff(first_s=settings.backoff_s, max_s=settings.backoff_s_max)
+        self._retries = retries
         self._rng = rng
 
     async def __call__(self, job: Job) -> Crawl | Failure | Deferred:
@@ -48,7 +46,7 @@ class FlowWork:
             params = self._flow.params.model_validate(job.params)
         except pydantic.ValidationError as error:
             reason = f"params of flow {self._flow.name}: {error.errors()[0]['msg']}"
-            return Failure("INVALID_PARAMS", reason, None)
+            return Failure("INVALID_PARAMS", one_line(reason), None)
         try:
             profile = await first_of(self._chain(params, visit))
         except NO_COST as error:
@@ -78,10 +76,9 @@ class FlowWork:
         return [(source, partial(ask, self._apis, params, visit)) for source, ask in self._flow.chain.items()]
 
     def _retry_after_s(self, job: Job, error: Transient) -> float | None:
-        """None when this was the last attempt."""
-        if job.retry_count + 1 >= self._settings.attempts_max:
-            return None
-        return max(self._backoff.delay_s(job.retry_count + 1, self._rng), error.retry_after_s or 0.0)
+        """As the flow's failures are tried again, and not before the source wants to be asked."""
+        after_s = self._retries.after_s(job, self._rng)
+        return None if after_s is None else max(after_s, error.retry_after_s or 0.0)
 
     def _failure(self, code: str, error: Exception, retry_after_s: float | None, visit: Visit) -> Failure:
-        return Failure(code, str(error), retry_after_s, trace_frames(visit.traces, self._clock.new_id))
+        return Failure(code, one_line(str(error)), retry_after_s, trace_frames(visit.traces, self._clock.new_id))

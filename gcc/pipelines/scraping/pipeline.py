@@ -11,7 +11,7 @@ import trio
 from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
-from gcc.actors.scraper import Scraper
+from gcc.actors.scraper import Retries, Scraper
 from gcc.channels.memory import Channels
 from gcc.clock import Clock
 from gcc.config import Settings
@@ -19,6 +19,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis, Flow, concurrency
 from gcc.stores.jobs import Jobs
+from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain, Stage
 from gcc.supervisor.lifecycle import Board
 
@@ -73,10 +74,13 @@ class ScrapingPipeline:
 
     def _scraper(self, flow: Flow, leases: Leases, finishing: Stage) -> Scraper:
         actor = self._board.actor(f"scraping/scraper {flow.name}")
+        settings = self._settings.scraper
+        retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
         return Scraper(
             flow.name,
             self._jobs,
-            FlowWork(flow, self._apis, self._clock, self._settings.scraper, self._clock.rng),
+            FlowWork(flow, self._apis, self._clock, retries, self._clock.rng),
+            retries=retries,
             concurrency=self._gates.concurrency(flow.name, concurrency(self._settings, flow)),
             leases=leases,
             channels=self._channels,

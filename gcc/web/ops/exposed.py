@@ -13,6 +13,7 @@ Kind = type[CounterMetricFamily] | type[GaugeMetricFamily]
 _ACTORS: tuple[tuple[str, Kind, str, str], ...] = (
     ("done", CounterMetricFamily, "gcc_actors_done", "Work done: jobs, frames, events"),
     ("failed", CounterMetricFamily, "gcc_actors_errors", "Failures, those it dealt with itself among them"),
+    ("bugs", CounterMetricFamily, "gcc_actors_bugs", "Unexpected exceptions that cost one job, message or run each"),
     ("restarts", CounterMetricFamily, "gcc_actors_restarts", "Lives after the first"),
     ("in_flight", GaugeMetricFamily, "gcc_actors_in_flight", "Work in hand"),
     ("lag_s", GaugeMetricFamily, "gcc_actors_lag_seconds", "Age of the oldest work in hand; a sinker's is not stored"),

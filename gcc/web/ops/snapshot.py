@@ -152,6 +152,7 @@ def _actor(actor: Actor) -> dict[str, Any]:
         "last_error": actor.last_error,
         "done": actor.done,
         "failed": actor.failed,
+        "bugs": actor.bugs,
         "stuck": actor.stuck,
         "storm": actor.storm,
         "breaker": actor.breaker,

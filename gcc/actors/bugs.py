@@ -1,0 +1,42 @@
+"""A bug in the handling of one message, job, model or run: it is told once, with its traceback, and stays that one's.
+
+In: exceptions that no contract names. Out: a log line, the actor's line on the board (`bugs` counts them) and one line
+for whoever asks what became of the thing. Its neighbours go on. Bugs of a stage's own loop are not for here: they reach
+the supervisor.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from gcc.supervisor.lifecycle import Actor, one_line
+
+CODE = "BUG"
+
+log = structlog.get_logger()
+
+
+def told(actor: Actor, error: Exception, **of: object) -> str:
+    """Log, count and show `error`, met while handling what `of` names; answers it in one line that any store takes."""
+    actor.bug(error)
+    log.error("bug", actor=actor.name, **of, exc_info=error)
+    return one_line(error)
+
+
+@contextmanager
+def contained(actor: Actor, **of: object) -> Iterator[None]:
+    """Whatever the block raises ends the block, is told, and goes no further; cancellations pass.
+
+    Also where both happen at once: an exception that tasks of the block raised while they were cancelled.
+    """
+    try:
+        yield
+    except Exception as error:
+        told(actor, error, **of)
+    except BaseExceptionGroup as mixed:
+        bugs, rest = mixed.split(Exception)
+        if bugs is not None:
+            told(actor, bugs, **of)
+        if rest is not None:
+            raise rest from None

@@ -1,0 +1,73 @@
+"""What one job, message or run brings stays its own, on the real stores: they refuse values in their own ways."""
+
+import datetime as dt
+import math
+from dataclasses import replace
+from typing import Any
+
+import structlog.testing
+import trio
+
+from gcc.actors.leases import Leases
+from gcc.actors.scraper import Retries, Scraper
+from gcc.channels.memory import Channels, Signal
+from gcc.clock import SystemClock
+from gcc.metrics import Metrics
+from gcc.pipelines.events.emit import StatusEvents
+from gcc.sources.snapshot import ProfileSnapshot
+from gcc.stores.jobs import Crawl, Failure, Job, JobFilter, JobStatus, NewJob
+from gcc.stores.postgres import Pool
+from gcc.stores.postgres_jobs import PostgresJobs
+from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board
+
+FLOW = "flow"
+PROFILE = ProfileSnapshot(
+    "INSTAGRAM", "1", "asha", "graphapi", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), {"followers": 1}, {}, []
+)
+UNSTORABLE: list[Crawl | Failure] = [
+    Crawl("graphapi", replace(PROFILE, handle="as\0ha"), [], 0),
+    Crawl("graphapi", replace(PROFILE, handle="as\ud83dha"), [], 0),
+    Crawl("graphapi", replace(PROFILE, metrics={"followers": 2**200}), [], 0),
+    Crawl("graphapi", replace(PROFILE, metrics={"followers": math.nan}), [], 0),
+    Crawl("graphapi", None, [], 0, {"handle": "a\0"}),
+    Crawl("graphapi", None, [], 2**70),
+    Failure("X", "a\0b", None),
+    Failure("X", "half \ud83d", 1.0),
+    Failure("X", "late", math.inf),
+]
+
+
+async def test_what_postgresql_refuses_is_its_job_s_failure_and_all_others_complete(pool: Pool) -> None:
+    clock, drain = SystemClock(), Drain(("intake", "scrapers"), 60)
+    board = Board(clock.now)
+    jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
+    leases = Leases(jobs, board.actor("leases"), lease_s=60)
+
+    async def work(job: Job) -> Crawl | Failure:
+        bad: Any = job.params.get("bad")
+        return Crawl("graphapi", None, [], 0) if bad is None else UNSTORABLE[bad]
+
+    bad = [NewJob(FLOW, "INSTAGRAM", {"bad": number}) for number in range(len(UNSTORABLE))]
+    await jobs.enqueue([*bad, *(NewJob(FLOW, "INSTAGRAM", {}) for _ in range(10))])
+    scraper = Scraper(
+        FLOW, jobs, work, retries=Retries(2, Backoff(0.01, 0.01)), concurrency=5, leases=leases, channels=Channels(),
+        actor=board.actor("scraper"), intake=drain.stage("intake"), finishing=drain.stage("scrapers"),
+        metrics=Metrics(), rng=clock.rng, poll_s=0.05,
+    )  # fmt: skip
+    with structlog.testing.capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain.run)
+            await nursery.start(scraper.run)
+            with trio.fail_after(30):
+                while await jobs.count(JobFilter(), (JobStatus.PENDING, JobStatus.PROCESSING)):  # noqa: ASYNC110
+                    await trio.sleep(0.05)
+            drain.request("test")
+    ended = await jobs.find(JobFilter())
+    assert {job.status for job in ended if not job.params} == {JobStatus.COMPLETE}
+    failed = [job for job in ended if job.params]
+    assert {(job.status, job.code, job.retry_count) for job in failed} == {(JobStatus.FAILED, "BUG", 2)}
+    assert all(job.reason for job in failed)
+    assert board.actor("scraper").bugs == 2 * len(UNSTORABLE)
+    assert len([log for log in logs if log["event"] == "bug"]) == 2 * len(UNSTORABLE)
