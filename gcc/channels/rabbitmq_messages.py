@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from gcc.channels import rabbitmq
-from gcc.channels.message import Delivery, Frame, Route
+from gcc.channels.message import FRAME_EVENTS_MAX, Delivery, Frame, Route
 
 APP = "gcc"
 CONTENT_TYPE = "application/x-ndjson"
@@ -22,6 +22,8 @@ FRAME, EVENTS, COMMITTED = "frame", "events", "committed_ms"
 PERSISTENT = 2
 FOREIGN = uuid.UUID("5f0ed9ce-4e1f-5f8e-8f9b-0d6c0b1c4a3e")
 """The namespace of the ids of foreign frames."""
+CUT = "cut_bytes"
+"""Put beside the headers of a message that was too long: so much of its end is lost."""
 HEADER_CHARS_MAX = 1000
 
 
@@ -44,10 +46,7 @@ def packed(frame: Frame, committed_at: dt.datetime) -> rabbitmq.Message:
 
 def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) -> Delivery:
     """What a consumer gets. A message that cannot be understood is passed on as it is: its handler refuses it."""
-    try:
-        properties = message.properties
-    except rabbitmq.ProtocolError:  # garbage; what the body says may be good all the same
-        properties = rabbitmq.Properties()
+    properties = message.properties
     headers = properties.headers or {}
     route = Route(message.exchange, message.key)
     deliveries = 2 if message.redelivered else 1
@@ -56,16 +55,17 @@ def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) 
         age_s = max(0.0, now.timestamp() - committed_ms / 1000)
         return Delivery(queue, id, Frame(frame_id, route, events, message.body), deliveries, age_s)
     known_by = f"id {properties.message_id}" if properties.message_id else hashlib.sha256(message.body).hexdigest()
-    frame = Frame(
-        uuid.uuid5(FOREIGN, f"{queue}:{known_by}"), route, 1, _one_line(message.body), headers=_plain(headers)
-    )
+    told = _plain(headers) | ({CUT: str(message.cut_bytes)} if message.cut_bytes else {})
+    frame = Frame(uuid.uuid5(FOREIGN, f"{queue}:{known_by}"), route, 1, _one_line(message.body), headers=told)
     sent_at = properties.timestamp
     return Delivery(queue, id, frame, deliveries, max(0.0, (now - sent_at).total_seconds()) if sent_at else 0.0)
 
 
 def _ours(headers: Mapping[str, Any]) -> tuple[uuid.UUID, int, int] | None:
     match headers:
-        case {"frame": str(frame_id), "events": int(events), "committed_ms": int(committed_ms)} if events > 0:
+        case {"frame": str(frame_id), "events": int(events), "committed_ms": int(committed_ms)} if (
+            0 < events <= FRAME_EVENTS_MAX
+        ):
             try:
                 return uuid.UUID(frame_id), events, committed_ms
             except ValueError:
@@ -79,7 +79,7 @@ def _one_line(body: bytes) -> bytes:
         return body
     try:
         return msgspec.json.encode(msgspec.json.decode(body))
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         return body
 
 

@@ -2,7 +2,8 @@
 
 The frames that flow by the thousand (deliver, content header, body, publish, ack, nack) are read and written
 here with struct; every other method goes through pamqp. Whatever a peer sends, `Parser.feed` answers with
-events or with ProtocolError, and what it holds is bounded by `frame_max` and `message_bytes_max`.
+events or with ProtocolError, and what it holds is bounded by `frame_max` and `message_bytes_max`: what others may
+publish (long bodies, any octets as names and properties) is no ProtocolError, it would come again for ever.
 """
 
 import struct
@@ -13,7 +14,7 @@ from typing import Final
 from pamqp import base, commands, frame
 
 from .errors import ProtocolError
-from .message import Delivery, Message, short_string
+from .message import Delivery, Message, short_string, text
 
 PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
 HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
@@ -22,7 +23,7 @@ FRAME_MAX_MIN: Final = 4096
 FRAME_OVERHEAD: Final = 8
 """Type, channel and size before a frame's payload, and the end octet after it."""
 MESSAGE_BYTES_MAX: Final = 128 * 1024 * 1024
-"""RabbitMQ's own bound."""
+"""Of longer ones only the beginning is kept. RabbitMQ takes at most 512 MiB, 16 or 128 unless told otherwise."""
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _BASIC: Final = 60
@@ -56,6 +57,7 @@ class ReturnedMessage:
     key: str
     body: bytes = b""
     packed_properties: bytes = b""
+    cut_bytes: int = 0
 
 
 Event = Delivery | ReturnedMessage | Confirm | base.Frame
@@ -64,11 +66,12 @@ Event = Delivery | ReturnedMessage | Confirm | base.Frame
 class _Content:
     """A message that is being put together: after its method come a header and bodies."""
 
-    __slots__ = ("item", "missing_bytes", "parts")
+    __slots__ = ("excess_bytes", "item", "missing_bytes", "parts")
 
     def __init__(self, item: Delivery | ReturnedMessage) -> None:
         self.item = item
         self.missing_bytes = -1  # no header yet
+        self.excess_bytes = 0
         self.parts: list[bytes] = []
 
 
@@ -95,7 +98,7 @@ class Parser:
         events: list[tuple[int, Event]] = []
         try:
             position = self._frames(buffer, events)
-        except (IndexError, struct.error, UnicodeDecodeError) as error:
+        except (IndexError, struct.error) as error:
             raise ProtocolError(f"a frame that cannot be read: {error}") from error
         rest = buffer[position:]
         self._chunks = [rest] if rest else []
@@ -166,10 +169,9 @@ class Parser:
         class_id, weight, size = _CONTENT.unpack_from(buffer, start)
         if class_id != _BASIC or weight or end - start < 14:
             raise ProtocolError(f"content header of class {class_id} and {end - start} bytes")
-        if size > self.message_bytes_max:
-            raise ProtocolError(f"message of {size:,} bytes; at most {self.message_bytes_max:,} are taken")
         content.item.packed_properties = buffer[start + 12 : end]
         content.missing_bytes = size
+        content.excess_bytes = max(0, size - self.message_bytes_max)
         if not size:
             del self._contents[channel]
             events.append((channel, content.item))
@@ -182,30 +184,32 @@ class Parser:
         if size > content.missing_bytes:
             raise ProtocolError(f"body on channel {channel} is longer than its header said")
         content.missing_bytes -= size
+        kept = min(size, max(0, content.missing_bytes + size - content.excess_bytes))
         if content.missing_bytes:
-            if size:  # empty ones are allowed and would only fill memory
-                content.parts.append(buffer[start:end])
+            if kept:  # empty ones are allowed and would only fill memory
+                content.parts.append(buffer[start : start + kept])
             return
-        content.item.body = buffer[start:end]
+        content.item.body = buffer[start : start + kept]
         if content.parts:
             content.item.body = b"".join((*content.parts, content.item.body))
+        content.item.cut_bytes = content.excess_bytes
         del self._contents[channel]
         events.append((channel, content.item))
 
 
 def _deliver(buffer: bytes, position: int, end: int) -> Delivery:
     stop = position + 1 + buffer[position]
-    consumer_tag = buffer[position + 1 : stop].decode()
+    consumer_tag = text(buffer[position + 1 : stop])
     (tag,) = _U64.unpack_from(buffer, stop)
     redelivered = buffer[stop + 8] & 1
     position = stop + 9
     stop = position + 1 + buffer[position]
-    exchange = buffer[position + 1 : stop].decode()
+    exchange = text(buffer[position + 1 : stop])
     position = stop
     stop = position + 1 + buffer[position]
     if stop != end:
         raise ProtocolError("basic.deliver whose strings and frame do not end together")
-    return Delivery(tag, redelivered == 1, exchange, buffer[position + 1 : stop].decode(), consumer_tag)
+    return Delivery(tag, redelivered == 1, exchange, text(buffer[position + 1 : stop]), consumer_tag)
 
 
 def method(channel: int, request: base.Frame) -> bytes:

@@ -2,16 +2,16 @@
 
 import datetime as dt
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pamqp import decode, encode
 
-from .errors import ProtocolError
-
-PROPERTIES_BYTES_MAX: Final = 32 * 1024
-"""More is refused unread: tables are decoded in quadratic time, and any producer may have written them."""
+NESTED_BYTES_MAX: Final = 8 * 1024
+"""Of tables and lists among a message's headers, together; what is more is left out unread. They are decoded in
+quadratic time, and any producer may have written them."""
 TABLE_KEY_BYTES_MAX: Final = 128
 
 _SHORT, _OCTET, _TABLE, _TIME = range(4)
@@ -79,44 +79,87 @@ class Properties:
 
     @classmethod
     def unpack(cls, data: bytes) -> "Properties":
-        """The other way. Raises ProtocolError, nothing else, for bytes that are no properties."""
-        if len(data) > PROPERTIES_BYTES_MAX:
-            raise ProtocolError(f"properties of {len(data):,} bytes; at most {PROPERTIES_BYTES_MAX:,} are read")
-        try:
-            return cls(**_values(data))
-        except Exception as error:  # pamqp raises many kinds for garbage, RecursionError among them
-            raise ProtocolError(f"properties that cannot be read: {error or type(error).__name__}") from error
+        """The other way. It raises nothing: any producer may have written anything.
+
+        What cannot be read is left out, and nothing else: one property, one header. Only what follows a value whose
+        end nobody knows is lost with it.
+        """
+        return cls(**_values(data))
 
 
 def _values(data: bytes) -> dict[str, Any]:
-    flags = int.from_bytes(data[:2], "big")
-    if len(data) < 2 or flags & 0x0003:
-        raise ValueError("flags cut short or not known")
     position = 2
+    flags = word = int.from_bytes(data[:2], "big")
+    while word & 1:  # flags go on; no property is known that they could name
+        word = int.from_bytes(data[position : position + 2], "big")
+        position += 2
     values: dict[str, Any] = {}
     for name, flag, kind in _FIELDS:
         if not flags & flag:
             continue
-        if kind == _SHORT:
-            end = position + 1 + data[position]
-            values[name] = data[position + 1 : end].decode()
-        elif kind == _OCTET:
-            end = position + 1
-            values[name] = data[position]
-        else:
-            read = decode.field_table if kind == _TABLE else decode.timestamp
-            used, values[name] = read(data[position:])
-            end = position + used
+        counted, size = _SIZES[kind]
+        end = position + size + int.from_bytes(data[position : position + counted], "big")
         if end > len(data):
-            raise ValueError(f"{name} is cut short")
+            break
+        with suppress(ValueError, OverflowError, OSError):  # a time that no clock shows
+            values[name] = _READ[kind](data[position + counted : end])
         position = end
     return values
 
 
-def short_string(text: str) -> bytes:
-    data = text.encode()
+def _headers(data: bytes) -> dict[str, Any]:
+    """The first level of a table, value by value."""
+    values: dict[str, Any] = {}
+    position = nested_bytes = 0
+    while position < len(data):
+        start = position + 1 + data[position]  # where the value begins, with the letter of its type
+        letter = data[start : start + 1]
+        if letter not in _HEADER_SIZES:
+            break
+        counted, size = _HEADER_SIZES[letter]
+        end = start + 1 + size + int.from_bytes(data[start + 1 : start + 1 + counted], "big")
+        if end > len(data):
+            break
+        name = text(data[position + 1 : start])
+        position = end
+        if letter in _NESTED:
+            nested_bytes += end - start
+            if nested_bytes > NESTED_BYTES_MAX:
+                continue
+        with suppress(Exception):  # pamqp raises many kinds for garbage, RecursionError among them
+            values[name] = decode.embedded_value(data[start:end])[1]
+    return values
+
+
+def text(data: bytes) -> str:
+    """What should be UTF-8 and need not be: what is not keeps its bytes in sight, so that different ones differ."""
+    return data.decode(errors="backslashreplace")
+
+
+_SIZES: Final = {_SHORT: (1, 1), _OCTET: (0, 1), _TABLE: (4, 4), _TIME: (0, 8)}
+"""Of each kind: the octets that count what follows them, and its size without that."""
+_READ: Final[dict[int, Callable[[bytes], Any]]] = {
+    _SHORT: text,
+    _OCTET: lambda data: data[0],
+    _TABLE: _headers,
+    _TIME: lambda data: decode.timestamp(data)[1],
+}
+_NESTED: Final = (b"A", b"F")
+_HEADER_SIZES: Final = {
+    letter: size
+    for letters, size in (
+        ((b"V", b"\0"), (0, 0)), ((b"t", b"b", b"B"), (0, 1)), ((b"s", b"u"), (0, 2)), ((b"I", b"i", b"f"), (0, 4)),
+        ((b"D",), (0, 5)), ((b"l", b"L", b"d", b"T"), (0, 8)), ((b"S", b"x", *_NESTED), (4, 4)),
+    )
+    for letter in letters
+}  # fmt: skip
+"""The same of the values of a table, by the letter of their type."""
+
+
+def short_string(value: str) -> bytes:
+    data = value.encode()
     if len(data) > 255:
-        raise ValueError(f"{text[:40]!r}... has {len(data):,} bytes; AMQP allows 255")
+        raise ValueError(f"{value[:40]!r}... has {len(data):,} bytes; AMQP allows 255")
     return bytes((len(data),)) + data
 
 
@@ -138,9 +181,12 @@ class Message:
 
 
 class Delivery:
-    """A message handed to a consumer; `tag` is for ack, nack and reject on the channel it came on, and only there."""
+    """A message handed to a consumer; `tag` is for ack, nack and reject on the channel it came on, and only there.
 
-    __slots__ = ("body", "consumer_tag", "exchange", "key", "packed_properties", "redelivered", "tag")
+    `cut_bytes` of the end of a body that was too long are not there.
+    """
+
+    __slots__ = ("body", "consumer_tag", "cut_bytes", "exchange", "key", "packed_properties", "redelivered", "tag")
 
     def __init__(self, tag: int, redelivered: bool, exchange: str, key: str, consumer_tag: str) -> None:
         self.tag = tag
@@ -149,11 +195,12 @@ class Delivery:
         self.key = key
         self.consumer_tag = consumer_tag
         self.body = b""
+        self.cut_bytes = 0
         self.packed_properties = b""
 
     @property
     def properties(self) -> Properties:
-        """Decoded at every call. Raises ProtocolError when a producer wrote garbage: the message is poison."""
+        """Decoded at every call; see `Properties.unpack`."""
         return Properties.unpack(self.packed_properties)
 
     def __repr__(self) -> str:
