@@ -17,7 +17,7 @@ import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import trio
@@ -27,6 +27,7 @@ from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.stores import statements
 from gcc.stores.objects import Objects
+from gcc.stores.outbox import OutboxRow
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("deadletters")
@@ -178,19 +179,34 @@ class StoredDeadLetters:
             await trio.lowlevel.checkpoint()  # bodies may be many and large
         missing = sorted(wanted.keys() - await self._kept(wanted))
         for pack in packed(document(wanted[id], at) for id in missing):
-            key = f"dlq/{at:%Y-%m-%d}/{pack.name}.ndjson"
-            try:
-                await self._objects.put(key, b"".join(pack.lines))
-            except Permanent as error:  # says nothing about the letters: they wait until the store is mended
-                raise Transient(f"dead letters cannot be kept: {error}") from error
-            await self._put_rows(key, pack)
+            await self._put_rows("bury", await self._put(pack, at), pack)
+
+    async def bury_unroutable(self, rows: Sequence[OutboxRow]) -> None:
+        """Make letters of these rows of the outbox, which leave it with that; of those that are gone nothing becomes.
+
+        Transient: some may be there still.
+        """
+        at = self._clock.now().replace(microsecond=0)
+        for pack in packed(document(unroutable(row.frame), at) for row in rows):
+            ids = [row.id for row in rows[: len(pack.letters)]]
+            rows = rows[len(ids) :]
+            await self._put_rows("bury_outbox", await self._put(pack, at), pack, outbox_ids=ids)
 
     async def _kept(self, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
         async with self._pool.connection() as conn:
             rows = await (await conn.execute(SQL["kept"], {"ids": list(ids)})).fetchall()
         return {id for (id,) in rows}
 
-    async def _put_rows(self, key: str, pack: Packed) -> None:
+    async def _put(self, pack: Packed, at: dt.datetime) -> str:
+        """The key of their object, which exists now."""
+        key = f"dlq/{at:%Y-%m-%d}/{pack.name}.ndjson"
+        try:
+            await self._objects.put(key, b"".join(pack.lines))
+        except Permanent as error:  # says nothing about the letters: they wait until the store is mended
+            raise Transient(f"dead letters cannot be kept: {error}") from error
+        return key
+
+    async def _put_rows(self, statement: str, key: str, pack: Packed, **more: Any) -> None:
         letters, sizes = pack.letters, [len(line) for line in pack.lines]
         arguments = {
             "ids": [letter.id for letter in letters],
@@ -205,4 +221,4 @@ class StoredDeadLetters:
             "sizes": sizes,
         }
         async with self._pool.connection() as conn:
-            await conn.execute(SQL["bury"], arguments)
+            await conn.execute(SQL[statement], arguments | more)

@@ -12,11 +12,12 @@ from typing import Any
 
 import trio
 
-from gcc.channels.deadletters import DeadLetters, unroutable
+from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.stores import statements
+from gcc.stores.outbox import outbox_rows
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("exchange")
@@ -34,7 +35,12 @@ class PostgresExchange:
     """
 
     def __init__(
-        self, pool: Pool, dead_letters: DeadLetters, outbox_written: Signal, *, held_bytes_max: int = HELD_BYTES_MAX
+        self,
+        pool: Pool,
+        dead_letters: StoredDeadLetters,
+        outbox_written: Signal,
+        *,
+        held_bytes_max: int = HELD_BYTES_MAX,
     ) -> None:
         self._pool = pool
         self._held_bytes_max = held_bytes_max
@@ -72,13 +78,9 @@ class PostgresExchange:
         return int(moved) or await self._bury_unroutable()
 
     async def _bury_unroutable(self) -> int:
-        async with self._pool.transaction() as conn:
-            rows = await (await conn.execute(SQL["unroutable"])).fetchall()
-            frames = [
-                Frame(id, Route(exchange, key), events, bytes(body)) for _, id, exchange, key, events, body in rows
-            ]
-            await self._dead_letters.bury([unroutable(frame) for frame in frames])
-            await conn.execute(SQL["delete_outbox"], {"ids": [row[0] for row in rows]})
+        async with self._pool.connection() as conn:
+            rows = outbox_rows(await (await conn.execute(SQL["unroutable"], binary=True)).fetchall())
+        await self._dead_letters.bury_unroutable(rows)
         return len(rows)
 
     async def pending(self) -> bool:

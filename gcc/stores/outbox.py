@@ -6,9 +6,9 @@ statement.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gcc.channels.message import Frame, Route
 from gcc.stores import statements
@@ -41,6 +41,14 @@ class OutboxRow:
     created_at: dt.datetime
 
 
+def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:
+    """As statements select them, in their order."""
+    return [
+        OutboxRow(row_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), created_at)
+        for row_id, frame_id, exchange, key, events, body, created_at in rows
+    ]
+
+
 class Outbox(Protocol):
     async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
         """Committed rows by id, at most `limit`, none of these routes. They stay where they are."""
@@ -60,11 +68,7 @@ class PostgresOutbox:
         statement = RELAYING["oldest"].replace("{limit}", str(int(limit)))
         routes = {"exchanges": [route.exchange for route in without], "keys": [route.key for route in without]}
         async with self._pool.connection() as conn:
-            rows = await (await conn.execute(statement, routes, binary=True)).fetchall()
-        return [
-            OutboxRow(row_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), created_at)
-            for row_id, frame_id, exchange, key, events, body, created_at in rows
-        ]
+            return outbox_rows(await (await conn.execute(statement, routes, binary=True)).fetchall())
 
     async def remove(self, ids: Sequence[int], *, term: int) -> None:
         if ids:

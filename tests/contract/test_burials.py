@@ -117,9 +117,9 @@ async def test_rows_that_cannot_be_written_leave_no_objects_that_pile_up(
 ) -> None:
     put_rows = StoredDeadLetters._put_rows
 
-    async def fails(self: StoredDeadLetters, key: str, pack: Packed) -> None:
+    async def fails(self: StoredDeadLetters, statement: str, key: str, pack: Packed) -> None:
         if lost == "after":
-            await put_rows(self, key, pack)
+            await put_rows(self, statement, key, pack)
         raise Transient("the database is away")
 
     store = Store()

@@ -11,6 +11,25 @@ from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s
 order by letter.id
 on conflict (id) do nothing;
 
+-- name: bury_outbox
+-- The same for frames of the outbox, each of which leaves it here: it is in the outbox, or a letter, or (a binding came
+-- meanwhile) in queues, and never two of these, however many relays there are.
+with held as materialized (
+    select id from outbox where id = any(%(outbox_ids)s::bigint[]) order by id for update
+), gone as (
+    delete from outbox using held where outbox.id = held.id
+    returning outbox.id
+)
+insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start, object_bytes)
+select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.reason,
+       %(object_key)s, letter.start, letter.size
+from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s::text[], %(frame_ids)s::uuid[],
+            %(events)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[], %(outbox_ids)s::bigint[])
+    as letter (id, queue, exchange, routing_key, frame_id, events, reason, start, size, outbox_id)
+join gone on gone.id = letter.outbox_id
+order by letter.id
+on conflict (id) do nothing;
+
 -- name: kept
 -- Which of these have their rows already.
 select id from dead_letter where id = any(%(ids)s::uuid[]);
@@ -65,7 +84,7 @@ limit {limit};
 -- name: replay
 -- One statement, one transaction: a letter is replayed exactly if its frame is in the outbox. Of two people at once
 -- the second waits for the first, and finds nothing left. Binary parameters, as in put_outbox.
-with held as (
+with held as materialized (
     select id from dead_letter where id = any(%(ids)b::uuid[]) and replayed_at is null order by id for update
 ), replayed as (
     update dead_letter as letter set replayed_at = now(), replayed_by = %(who)s

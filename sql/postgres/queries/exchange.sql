@@ -7,19 +7,21 @@ select * from unnest(%(exchanges)s::text[], %(keys)s::text[], %(queues)s::text[]
 on conflict do nothing;
 
 -- name: relay
--- Relaying is one statement: a frame is in the outbox or in every bound queue, never in neither.
+-- Relaying is one statement: a frame is in the outbox or in every bound queue, never in neither. The limited ids
+-- are locked in a CTE of their own: a subquery may be run again for each row, and lock the next ones every time.
 with routes as materialized (
     select exchange, routing_key, queue, pattern from route
+), picked as materialized (
+    select o.id from outbox o
+    where exists (select 1 from routes r
+                  where r.exchange = o.exchange
+                    and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
+    order by o.id
+    limit 500
+    for update skip locked
 ), moved as (
-    delete from outbox
-    where id in (select o.id from outbox o
-                 where exists (select 1 from routes r
-                               where r.exchange = o.exchange
-                                 and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
-                 order by o.id
-                 limit 500
-                 for update skip locked)
-    returning *
+    delete from outbox using picked where outbox.id = picked.id
+    returning outbox.*
 ), delivered as (
     insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)
     select q.queue, o.frame_id, o.exchange, o.routing_key, o.events, o.body, o.created_at
@@ -35,12 +37,12 @@ with routes as materialized (
 select (select count(*) from moved), (select array_agg(distinct queue) from delivered), (select count(*) from told);
 
 -- name: unroutable
-select id, frame_id, exchange, routing_key, events, body from outbox o
+-- Nothing is locked: the object store is asked next, and may be slow. The statement that buries them fences itself.
+select id, frame_id, exchange, routing_key, events, body, created_at from outbox o
 where not exists (select 1 from route r
                   where r.exchange = o.exchange and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
 order by id
-limit 50
-for update skip locked;
+limit 500;
 
 -- name: oldest
 -- For a relay that publishes elsewhere: the rows stay until they are confirmed.

@@ -77,27 +77,41 @@ where job.id = held.id and job.attempt = held.attempt and job.status = 'PROCESSI
 returning job.id;
 
 -- name: rescue
--- Expired leases are found and moved in one statement; a job that keeps killing its worker ends FAILED.
-update scrape_request_log
+-- Expired leases are found and moved in one statement, the ids in a CTE as in `claim`. A job that keeps killing its
+-- worker ends FAILED.
+with lapsed as materialized (
+    select id from scrape_request_log
+    where status = 'PROCESSING' and lease_until < now()
+    order by id
+    limit 500
+    for update skip locked
+)
+update scrape_request_log as job
 set status = case when lost + 1 >= %(lost_max)s then 'FAILED' else 'PENDING' end,
     scraped_at = case when lost + 1 >= %(lost_max)s then now() end,
     data = case when lost + 1 >= %(lost_max)s
                 then jsonb_build_object('code', 'WORKER_LOST', 'reason', format('lost its worker %%s times', lost + 1)) end,
     lost = lost + 1, due_at = now(), seq = seq + 1, events = events + 1, lease_until = null
-where id in (select id from scrape_request_log
-             where status = 'PROCESSING' and lease_until < now()
-             order by id limit 500 for update skip locked)
-returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
+from lapsed
+where job.id = lapsed.id
+returning job.id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
 
 -- name: expire
-update scrape_request_log
+-- The ids in a CTE, as in `claim`.
+with overdue as materialized (
+    select id from scrape_request_log
+    where status = 'PENDING' and expires_at < now()
+    order by id
+    limit 500
+    for update skip locked
+)
+update scrape_request_log as job
 set status = 'EXPIRED', scraped_at = now(), seq = seq + 1, events = events + 1,
     data = jsonb_build_object('code', 'EXPIRED', 'reason', 'was not claimed before its expiry')
-where id in (select id from scrape_request_log
-             where status = 'PENDING' and expires_at < now()
-             order by id limit 500 for update skip locked)
-returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
+from overdue
+where job.id = overdue.id
+returning job.id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
 
 -- name: matching

@@ -1,0 +1,149 @@
+"""Frames that no queue is bound to, on PostgreSQL: buried once, with no row locked while the object store is asked."""
+
+import uuid
+
+import pytest
+import trio
+
+from gcc.channels.deadletters import UNROUTABLE, StoredDeadLetters
+from gcc.channels.memory import Signal
+from gcc.channels.message import Binding, Frame, Route
+from gcc.channels.postgres_exchange import PostgresExchange
+from gcc.channels.replay import LetterFilter, PostgresLetters
+from gcc.clock import SystemClock
+from gcc.errors import Transient
+from gcc.stores import outbox
+from gcc.stores.objects import checked
+from gcc.stores.postgres import Pool
+from tests.fakes.objects import MemoryObjects
+
+NOWHERE, SOMEWHERE = Route("beat.dx", "nowhere"), Route("beat.dx", "somewhere")
+ALL = LetterFilter()
+
+
+class SlowStore(MemoryObjects):
+    """A put waits until `go`; `asked` counts those that wait or did. `away`: it fails then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.asked, self.away = trio.Event(), Signal(), False
+        self.puts: list[str] = []
+
+    async def put(self, key: str, data: object) -> int:
+        self.puts.append(checked(key))
+        self.asked.set()
+        await self.go.wait()
+        if self.away:
+            raise Transient("the objects are away")
+        return await super().put(key, data)  # type: ignore[arg-type]
+
+
+class Post:
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.store = pool, SlowStore()
+        dead = StoredDeadLetters(pool, self.store, SystemClock())
+        self.one, self.other = PostgresExchange(pool, dead, Signal()), PostgresExchange(pool, dead, Signal())
+        self.letters = PostgresLetters(pool, self.store, Signal())
+
+    async def emit(self, route: Route, count: int) -> list[Frame]:
+        sent = [Frame(uuid.uuid4(), route, 1, b'{"n": %d}' % number) for number in range(count)]
+        async with self.pool.transaction() as conn:
+            await outbox.put(conn, sent)
+        return sent
+
+    async def buried(self) -> list[bytes]:
+        bodies = []
+        for letter in await self.letters.find(ALL):
+            _, found, trouble = await self.letters.read(letter.id)
+            assert found is not None, trouble
+            assert (found.queue, letter.reason) == (UNROUTABLE, found.reason)
+            bodies.append(found.content)
+        return sorted(bodies)
+
+    async def left(self) -> int:
+        async with self.pool.connection() as conn:
+            ((count,),) = await (await conn.execute("select count(*) from outbox")).fetchall()
+        return int(count)
+
+
+async def test_no_row_is_locked_while_the_object_store_is_asked(pool: Pool) -> None:
+    post = Post(pool)
+    await post.one.declare([Binding(SOMEWHERE, "q")])
+    lost = await post.emit(NOWHERE, 3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post.one.relay)
+        assert await post.store.asked.wait(10)
+        async with pool.transaction() as conn:
+            rows = await (await conn.execute("select id from outbox for update nowait")).fetchall()
+        assert len(rows) == 3
+        assert pool.used == 0, "and no connection is held"
+        sent = await post.emit(SOMEWHERE, 2)
+        assert await post.other.relay() == 2
+        taken = await post.other.take("q", frames_max=9)
+        assert [delivery.frame for delivery in taken] == sent
+        post.store.go.set()
+    assert await post.buried() == [frame.body for frame in lost]
+    assert await post.left() == 0
+
+
+async def test_two_relays_bury_each_frame_once(pool: Pool) -> None:
+    post = Post(pool)
+    lost = await post.emit(NOWHERE, 30)
+    async with trio.open_nursery() as nursery:
+        for relay in (post.one.relay, post.other.relay):
+            nursery.start_soon(relay)
+            assert await post.store.asked.wait(10)
+        post.store.go.set()
+    assert len(post.store.puts) == 2 and len(set(post.store.puts)) == 1
+    assert await post.buried() == sorted(frame.body for frame in lost)
+    assert await post.left() == 0
+
+
+async def test_what_is_bound_meanwhile_and_relayed_is_no_letter(pool: Pool) -> None:
+    post = Post(pool)
+    early = await post.emit(NOWHERE, 2)
+    await post.emit(SOMEWHERE, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post.one.relay)
+        assert await post.store.asked.wait(10)
+        await post.one.declare([Binding(NOWHERE, "q")])
+        assert await post.other.relay() == 2
+        post.store.go.set()
+    taken = await post.one.take("q", frames_max=9)
+    assert [delivery.frame for delivery in taken] == early
+    assert len(await post.buried()) == 1
+    assert await post.left() == 0
+
+
+@pytest.mark.parametrize("how", ["away", "cancelled"])
+async def test_what_could_not_be_buried_stays_and_is_buried_later(pool: Pool, how: str) -> None:
+    post = Post(pool)
+    lost = await post.emit(NOWHERE, 5)
+    post.store.away = how == "away"
+    if how == "away":
+        post.store.go.set()
+        with pytest.raises(Transient, match="the objects are away"):
+            await post.one.relay()
+        post.store.away = False
+    else:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(post.one.relay)
+            assert await post.store.asked.wait(10)
+            nursery.cancel_scope.cancel()
+        post.store.go.set()
+    assert (await post.left(), await post.letters.find(ALL)) == (5, [])
+    assert await post.other.relay() == 5
+    assert await post.buried() == [frame.body for frame in lost]
+    assert len(await post.store.keys("")) == 1
+
+
+async def test_more_than_one_object_holds_are_buried_each_with_its_own_body(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gcc.channels.deadletters.LETTERS_MAX", 7)
+    post = Post(pool)
+    post.store.go.set()
+    lost = await post.emit(NOWHERE, 20)
+    assert await post.one.relay() == 20
+    assert len(post.store.puts) == 3
+    assert await post.buried() == sorted(frame.body for frame in lost)
