@@ -1,5 +1,6 @@
 """Statement files: what is read, and which mistakes are found when a module is imported."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted(statements.SQL.glob("*/queries/*.sql")), ids=lambda file: file.stem)
 def test_every_statement_file_of_the_platform_can_be_read(file: Path) -> None:
     assert statements.load(file.stem, file.parent)
+
+
+LIMITED_AND_LOCKED = re.compile(r"limit \S+\s+for (no key )?update skip locked")
+
+
+def test_what_changes_a_limited_number_of_locked_rows_picks_them_in_a_materialized_cte() -> None:
+    """See tests/contract/test_limited_statements.py for what becomes of a subquery."""
+    found = {
+        f"{file.stem}.{name}": statement
+        for file in statements.QUERIES.glob("*.sql")
+        for name, statement in statements.load(file.stem).items()
+        if LIMITED_AND_LOCKED.search(statement)
+    }
+    assert {"jobs.claim", "jobs.rescue", "exchange.relay", "exchange.take"} <= set(found)
+    for name, statement in found.items():
+        (cte,) = re.findall(r"\w+ as materialized \([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\)", statement)[-1:]
+        assert LIMITED_AND_LOCKED.search(cte), f"{name} locks its limited rows elsewhere"

@@ -1,0 +1,81 @@
+"""Statements that move at most so many rows keep to it, whatever plan the server chooses for them.
+
+A subquery with LIMIT .. FOR UPDATE SKIP LOCKED may be run again for each row of a nested loop, and lock the next
+rows every time. The planner is steered there: where the limit is a CTE of its own, that changes nothing.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from gcc.stores import statements
+from gcc.stores.postgres import Pool
+
+STEERED = ("enable_hashjoin", "enable_mergejoin", "enable_hashagg", "enable_sort", "enable_material")
+JOBS = """
+insert into scrape_request_log
+    (id, platform, flow, params, due_at, expires_at, seq, events, status, attempt, lease_until, picked_at)
+select gen_random_uuid(), 'INSTAGRAM', 'f', '{}', now(), now() + %(left_s)s * interval '1 second', 1, 1, %(status)s, 1,
+       case %(status)s when 'PROCESSING' then now() - interval '1 second' end, now()
+from generate_series(1, 1200)
+"""
+FRAMES = """
+insert into outbox (frame_id, exchange, routing_key, events, body)
+select gen_random_uuid(), 'x', 'k', 1, '{}' from generate_series(1, 1200)
+"""
+QUEUED = """
+insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)
+select 'q', gen_random_uuid(), 'x', 'k', 1, '{}', now() from generate_series(1, 1200)
+"""
+OVERDUE, LAPSED, WAITING = (
+    {"status": "PENDING", "left_s": -1},
+    {"status": "PROCESSING", "left_s": 60},
+    {"status": "PENDING", "left_s": 60},
+)
+MOVED = [
+    # file, statement, its arguments, what fills the table, how many it moves
+    ("jobs", "rescue", {"lost_max": 9}, (JOBS, LAPSED), "select count(*) from scrape_request_log where lost > 0", 500),
+    ("jobs", "expire", {}, (JOBS, OVERDUE), "select count(*) from scrape_request_log where status = 'EXPIRED'", 500),
+    ("jobs", "claim", {"flow": "f", "lease_s": 9.0}, (JOBS, WAITING),
+     "select count(*) from scrape_request_log where status = 'PROCESSING'", 70),
+    ("exchange", "relay", {}, (FRAMES, {}), "select count(*) from queue_message", 500),
+    ("exchange", "take", {"queue": "q", "lease_s": 9.0}, (QUEUED, {}),
+     "select count(*) from queue_message where lease_until is not null", 70),
+]  # fmt: skip
+
+
+@pytest.fixture
+async def steered(database: str) -> AsyncIterator[Pool]:
+    pool = Pool(make_conninfo(database, options=" ".join(f"-c {name}=off" for name in STEERED)), 2, name="test")
+    yield pool
+    await pool.aclose()
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "arguments", "filled", "moved", "limit"), MOVED, ids=[name for _, name, *_ in MOVED]
+)
+async def test_no_plan_moves_more_than_the_limit(
+    steered: Pool,
+    file: str,
+    name: str,
+    arguments: dict[str, object],
+    filled: tuple[str, dict[str, object]],
+    moved: str,
+    limit: int,
+) -> None:
+    statement = statements.load(file)[name].replace("{limit}", str(limit))
+    async with steered.connection() as one, steered.connection() as other:
+        await one.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
+        await one.execute(filled[0], filled[1])
+        async with one.transaction(), other.transaction():  # at once, each passing over what the other has
+            for conn in (one, other):
+                before = await _count(conn, moved)
+                await conn.execute(statement, arguments)
+                assert await _count(conn, moved) - before == limit
+        assert await _count(one, moved) == 2 * limit
+
+
+async def _count(conn: object, statement: str) -> int:
+    ((count,),) = await (await conn.execute(statement)).fetchall()  # type: ignore[attr-defined]
+    return int(count)
