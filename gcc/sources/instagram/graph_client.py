@@ -4,11 +4,11 @@ In: a handle and the attempt's visit. Out: a snapshot with the first page of pos
 A credential's secret is {"token": ..., "ig_user_id": ...}: the professional account that asks in its name.
 """
 
-import re
 from urllib.parse import quote
 
 from gcc.sources.chain import Outside, SourceApi, Visit
 from gcc.sources.credentials import Credential
+from gcc.sources.handles import is_handle
 from gcc.sources.http import Request
 from gcc.sources.instagram import graph_parse
 from gcc.sources.snapshot import ProfileSnapshot
@@ -18,7 +18,6 @@ GRAPH = SourceApi(graph_parse.SOURCE, graph_parse.judge)
 VERSION = "v15.0"
 POSTS_MAX = 12  # one page
 
-_HANDLE = re.compile(r"[A-Za-z0-9._]{1,30}")
 _MEDIA = (
     "id,caption,like_count,comments_count,media_type,media_product_type,permalink,timestamp,"
     "thumbnail_url,media_url,view_count"
@@ -36,7 +35,7 @@ class GraphApi:
 
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
         """The profile now. Raises InvalidHandle without asking, NotFound, and what `Outside.ask` raises."""
-        if not _HANDLE.fullmatch(handle):  # it goes into a field expression: anything else could ask for more
+        if not is_handle("INSTAGRAM", handle):  # it goes into a field expression: anything else could ask for more
             raise InvalidHandle(f"{handle[:60]!r} is no Instagram handle: 1 to 30 of A-Z a-z 0-9 . _")
         fields = f"business_discovery.username({handle}){{{_PROFILE},media.limit({POSTS_MAX}){{{_MEDIA}}}}}"
         decoded = await self._outside.ask(GRAPH, lambda credential: self._request(credential, fields), visit)

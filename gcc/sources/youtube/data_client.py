@@ -5,12 +5,12 @@ through the limit. Failures: see `Outside.ask`; a failure of any of the three fa
 half-read profile is stored. A credential's secret is {"token": API key}.
 """
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from gcc.sources.chain import Outside, SourceApi, Visit
 from gcc.sources.credentials import Credential
+from gcc.sources.handles import CHANNEL_ID, is_handle
 from gcc.sources.http import Request
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, InvalidHandle, NotFound
@@ -18,9 +18,6 @@ from gcc.sources.youtube import data_parse
 
 DATA = SourceApi(data_parse.SOURCE, data_parse.judge)
 POSTS_MAX = 15
-
-_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
-_HANDLE = re.compile(r"@?[^\s@/?#&,\x00-\x1f\x7f]{1,100}")  # handles may be in any script
 
 
 class DataApi:
@@ -33,9 +30,9 @@ class DataApi:
     async def profile(self, handle_or_channel_id: str, visit: Visit) -> ProfileSnapshot:
         """The channel now. Raises InvalidHandle without asking, NotFound, and what `Outside.ask` raises."""
         asked = handle_or_channel_id
-        if not _HANDLE.fullmatch(asked):
+        if not is_handle("YOUTUBE", asked.removeprefix("@")):
             raise InvalidHandle(f"{asked[:60]!r} is neither a YouTube handle nor a channel id")
-        by = {"id": asked} if _CHANNEL_ID.fullmatch(asked) else {"forHandle": asked.removeprefix("@")}
+        by = {"id": asked} if CHANNEL_ID.fullmatch(asked) else {"forHandle": asked.removeprefix("@")}
         answer = await self._ask("channels", {"part": "snippet,contentDetails,statistics", **by}, visit)
         profile, uploads = data_parse.channel(answer, asked, self._outside.clock.now())
         ids = await self._uploaded(uploads, visit) if uploads else []

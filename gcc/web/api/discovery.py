@@ -6,8 +6,6 @@ refresh gets the refusal instead.
 """
 
 import datetime as dt
-import re
-import unicodedata
 import zoneinfo
 from collections.abc import Callable
 from typing import Annotated
@@ -19,6 +17,7 @@ from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.scraping.refresh import Refreshed, Refresher
+from gcc.sources.handles import CHANNEL_ID, is_handle
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
@@ -37,9 +36,6 @@ PARTS = {
 WAIT_SHARE = 0.8
 """A scrape is waited for at most this share of the request's deadline: the rest is for answering."""
 
-HANDLE_LENGTH_MAX = 30
-_INSTAGRAM_HANDLE = re.compile(r"[A-Za-z0-9._]+")
-_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
 _PUTTING_UP_WITH_STALE = (Code.RATE_LIMITED, Code.SCRAPE_TIMEOUT, Code.SOURCE_UNAVAILABLE, Code.DRAINING)
 _NAMING = (Code.INVALID_PLATFORM, Code.INVALID_HANDLE, Code.PROFILE_NOT_FOUND)
 
@@ -158,7 +154,7 @@ class Discovery:
         """Have the profile scraped now; ApiError where that does not end well."""
         if self.state() == "draining":
             raise ApiError(Code.DRAINING, "nothing is scraped while the platform shuts down")
-        name = handle if _CHANNEL_ID.fullmatch(handle) else handle.lower()
+        name = handle if CHANNEL_ID.fullmatch(handle) else handle.lower()
         refreshed = await self.refresher.refresh(platform, name, wait_s=self.wait_s)
         if refreshed.outcome != "COMPLETE":
             raise _refusal(refreshed, platform, handle)
@@ -203,15 +199,9 @@ def platform_named(text: str) -> shapes.Platform:
 def _named(platform: str, handle: str) -> tuple[shapes.Platform, str]:
     known = platform_named(platform)
     bare = handle.removeprefix("@")
-    possible = _INSTAGRAM_HANDLE.fullmatch(bare) if known == "INSTAGRAM" else _youtube_handle(bare)
-    if not possible or len(bare) > HANDLE_LENGTH_MAX:
+    if not is_handle(known, bare):
         raise _invalid_handle(f"{bare[:40]!r} cannot be a handle on {known}")
     return known, bare
-
-
-def _youtube_handle(text: str) -> bool:
-    """Letters, vowel signs and digits of any script; channel ids are among them."""
-    return text != "" and all(c in "_-.·" or unicodedata.category(c)[0] in "LMN" for c in text)
 
 
 def _invalid_handle(reason: str) -> ApiError:
