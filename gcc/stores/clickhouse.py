@@ -5,7 +5,7 @@ Out: rows, or a stream of newline-delimited JSON. Writers, readers and the one c
 are kept apart: a client does one thing at a time, a long SELECT must not hold up inserts, and a kill must
 not wait for either. Every query has the engine's max_execution_time and a deadline here.
 
-Failure: `Transient` (network, too many parts, memory, time) or `Permanent` (the statement or the data);
+Failure: `Permanent` (the statement or the rows) or `Transient` (all else: network, parts, memory, time);
 both name what was asked and ClickHouse's code. Cancelled: the query is killed and its thread awaited for
 at most KILL_S; a client is free again when its thread comes back, never before. Whether a cancelled
 insert was stored is unknown: send the same bytes again under the same token.
@@ -184,14 +184,15 @@ class ClickHouse:
 
         The same token again within the table's deduplication window (1,000 inserts) is dropped by ClickHouse,
         whatever its content: a token names frozen bytes. Objects and arrays become JSON text in String columns,
-        null the column's default. Permanent: a field or table that does not exist, a value that does not fit.
+        null the column's default. Permanent: a field that does not exist, a value that does not fit. Transient: all
+        else, also a table that does not exist.
         """
         tag = _new_tag()
         settings = {**_INSERT, "insert_deduplication_token": token, "log_comment": tag, "query_id": tag}
 
         def work(client: Client) -> None:
             self._room.require(f"insert into {table}")
-            with translated(f"insert into {table}"):
+            with translated(f"insert into {table}", inserting=True):
                 client.raw_insert(table, insert_block=body, fmt="JSONEachRow", settings=settings)
 
         await self._call("writers", tag, work)

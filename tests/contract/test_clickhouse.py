@@ -18,7 +18,7 @@ from gcc.errors import ConfigError, Permanent, Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.clickhouse_errors import judged
+from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, judged
 from gcc.stores.statements import SQL
 
 PROFILES = "_e.profile_log_events"
@@ -176,7 +176,6 @@ async def test_rows_that_came_in_two_batches_count_once(clickhouse: ClickHouse) 
 @pytest.mark.parametrize(
     ("table", "body", "says"),
     [
-        ("_e.no_such_events", b'{"a": 1}', "_e.no_such_events"),
         (PROFILES, ndjson(profile_event(), profile_event(2, surprise=1)), "surprise"),
         (PROFILES, ndjson(profile_event(event_timestamp="yesterday")), "event_timestamp"),
         (PROFILES, ndjson(profile_event(event_id="17")), "event_id"),
@@ -195,6 +194,131 @@ async def test_what_trying_again_cannot_mend_is_permanent(
     assert says in message
     assert "\n" not in message and len(message) <= 500
     assert await count(clickhouse) == 0  # nothing of the batch, not its good rows either
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("Int8", "[1]"),
+        ("Int8", '"x"'),
+        ("Int8", "1e5"),
+        ("Decimal(9, 2)", "123456789012"),
+        ("DateTime64(6)", '"2026-99-99"'),
+        ("Date", '"soon"'),
+        ("UUID", '"17"'),
+        ("IPv4", '"1.2.3"'),
+        ("IPv6", '"x"'),
+        ("Bool", '"perhaps"'),
+        ("Enum('a' = 1)", '"b"'),
+        ("FixedString(2)", '"abc"'),
+        ("Array(Int8)", '{"a": 1}'),
+        ("Map(String, Int8)", "[1]"),
+        ("Tuple(x Int8, y Int8)", "[1, 2, 3]"),
+        ("String, n Int8 materialized toInt8(x)", '"many"'),
+        ("String, n UUID materialized toUUID(x)", '"many"'),
+        ("String, n Date materialized toDate(x)", '"many"'),
+        ("String, n String materialized base64Decode(x)", '"?"'),
+        ("Int8, n Int8 materialized intDiv(1, x)", "0"),
+        ("Int8, n Int8 materialized throwIf(x > 3)", "4"),
+        ("Int8, constraint small check x < 3", "4"),
+        ("JSON", "3"),
+        ("JSON", '{"a": 1, "a": 2}'),
+        ("JSON", '{"a":' * 5_000 + "1" + "}" * 5_000),
+        ("String", '"\\ud800"'),
+        ("String", "1 2"),
+    ],
+)
+async def test_a_row_that_its_table_cannot_hold_is_refused_for_itself(
+    clickhouse: ClickHouse, kind: str, value: str
+) -> None:
+    await clickhouse.command(f"create table dbt.t (k Int8, x {kind}) engine = MergeTree order by k")
+    with pytest.raises(Permanent, match=r"insert into dbt\.t: code "):
+        await clickhouse.insert_ndjson("dbt.t", b'{"k": 1}\n{"k": 2, "x": %s}' % value.encode(), token="t")
+    assert await count(clickhouse, "dbt.t") == 0
+
+
+async def test_what_says_nothing_against_the_rows_of_an_insert_is_transient(clickhouse: ClickHouse) -> None:
+    row = ndjson(profile_event())
+    for table in ("_e.no_such_events", "no_such_database.t"):
+        with pytest.raises(Transient, match=r"code (60|81): "):
+            await clickhouse.insert_ndjson(table, row, token="t")
+
+
+async def test_every_listed_code_is_the_engines_own(clickhouse: ClickHouse) -> None:
+    listed = {**OF_ROWS, **OF_STATEMENTS, **REFUSED}
+    sql = "select number as code, errorCodeToName(number) as name from numbers(2000) where code in {codes:Array(Int64)}"
+    names = await clickhouse.rows(sql, {"codes": list(listed)})
+    assert {row["code"]: row["name"] for row in names} == listed
+    assert not {*OF_ROWS} & {*OF_STATEMENTS}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(
+            3,
+            24,
+            49,
+            74,
+            76,
+            95,
+            159,
+            164,
+            173,
+            192,
+            193,
+            202,
+            209,
+            210,
+            225,
+            236,
+            241,
+            242,
+            243,
+            246,
+            252,
+            279,
+            286,
+            290,
+        ),
+        *(
+            319,
+            341,
+            394,
+            425,
+            439,
+            473,
+            497,
+            499,
+            516,
+            517,
+            574,
+            667,
+            692,
+            711,
+            733,
+            745,
+            774,
+            776,
+            999,
+            1000,
+            1001,
+            1002,
+        ),
+        *(1016, 1020, 1500, 65_000),
+    ],
+)
+def test_a_code_that_is_not_listed_is_transient(code: int) -> None:
+    error = DatabaseError(f"Code: {code}. DB::Exception: whatever it is", code=code)
+    for inserting in (True, False):
+        assert type(judged(error, "asked", inserting=inserting)) is Transient
+
+
+@pytest.mark.parametrize("code", [*OF_STATEMENTS])
+def test_a_statements_code_refuses_a_query_but_no_row(code: int) -> None:
+    error = DatabaseError(f"Code: {code}. DB::Exception: whatever it is", code=code)
+    assert type(judged(error, "query")) is Permanent
+    assert type(judged(error, "insert", inserting=True)) is Transient
 
 
 @pytest.mark.parametrize(
@@ -425,14 +549,6 @@ async def test_short_of_room_nothing_is_written_and_merges_stand_still(
         await insert(clickhouse, profile_event(2), token="2")
         assert await count(clickhouse) == 2
         nursery.cancel_scope.cancel()
-
-
-def test_trouble_with_files_is_transient_and_other_exceptions_of_the_engine_are_not() -> None:
-    full = DatabaseError("Code: 1001. DB::Exception: std::filesystem_error: filesystem error: in create_directories")
-    other = DatabaseError("Code: 1001. DB::Exception: std::length_error: vector")
-    full.code = other.code = 1001
-    assert type(judged(full, "insert")) is Transient
-    assert type(judged(other, "insert")) is Permanent
 
 
 async def test_migrating_twice_does_nothing(clickhouse: ClickHouse) -> None:

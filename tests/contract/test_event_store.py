@@ -9,7 +9,7 @@ import pytest
 from gcc.channels.deadletters import Burial, DeadLetters, StoredDeadLetters, decoded
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.schemas import ProfileLog
 from gcc.pipelines.events.sinks import EventStore
 from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, encode
@@ -81,8 +81,8 @@ async def test_a_token_names_frozen_content_so_other_content_under_it_is_dropped
     assert await store.ids() == [first]
 
 
-async def test_what_cannot_be_stored_is_permanent_and_stores_nothing(store: Store) -> None:
-    with pytest.raises(Permanent):
+async def test_a_row_that_cannot_be_stored_is_permanent_a_table_that_is_missing_is_not(store: Store) -> None:
+    with pytest.raises(Transient):
         await store.store.insert_ndjson("_e.no_such_table", line(ids(1)[0]), token="t")
     with pytest.raises(Permanent):
         await store.store.insert_ndjson(TABLE, line(ids(1)[0]) + b"\n{broken", token="t")

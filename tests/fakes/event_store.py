@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from gcc.channels.deadletters import Burial
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from tests.fakes.database import Connection, Watcher, steady
 
 WINDOW_INSERTS = 1000  # a table remembers the tokens of as many inserts
@@ -58,7 +58,7 @@ class FakeEventStore:
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         await self._before()
         if table not in self.tables:
-            raise Permanent(f"table {table} does not exist")
+            raise Transient(f"table {table} does not exist")
         try:
             rows = {_decode(line).event_id: line for line in body.split(b"\n") if line.strip()}
         except msgspec.MsgspecError as error:
