@@ -124,22 +124,6 @@ def test_shortcodes_from_permalinks(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("caption", "tags"),
-    [
-        ("#One two #Three, #one!", ["one", "three"]),
-        ("दिवाली #हिन्दी। #नमस्ते_दुनिया", ["हिन्दी", "नमस्ते_दुनिया"]),
-        ("#தமிழ்#இரண்டு", ["தமிழ்", "இரண்டு"]),
-        ("#2026 #2026goals #24x7", ["2026goals", "24x7"]),
-        ("mail me at a#b or https://x.example/#top &#39;", []),
-        ("#🔥 # nothing ##", []),
-        ("＃東京", ["東京"]),
-    ],
-)
-def test_hashtags(caption: str, tags: list[str]) -> None:
-    assert graph_parse.hashtags(caption) == tags
-
-
-@pytest.mark.parametrize(
     ("wrong", "path"),
     [
         ([], r"\$ should be an object, got a list"),

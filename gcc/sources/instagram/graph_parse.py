@@ -10,6 +10,7 @@ from typing import Any
 
 from gcc.sources.fields import Fields
 from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.instagram.hashtags import hashtags
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
 
@@ -21,9 +22,6 @@ _USER_NOT_FOUND = 2207013
 _MEDIA_NOT_FOUND = (24, 2207006)
 
 _SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]+)", re.ASCII)
-# \w has no vowel signs and joiners, without which Indian words break; the two dandas end a word
-_WORD = r"(?:\w|(?![।॥])[\u0300-\u036f\u0900-\u0dff\u200c\u200d])"
-_HASHTAGS = re.compile(rf"(?<![\w/&])(?:#{_WORD}+)+")  # they may stand together: #one#two
 
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
@@ -114,9 +112,3 @@ def _post_type(media_type: str | None, product: str | None) -> str | None:
     if media_type == "CAROUSEL_ALBUM":
         return "carousel"
     return media_type.lower() if media_type else None
-
-
-def hashtags(caption: str) -> list[str]:
-    """The hashtags of a caption in any script, without #, lower-cased, each once, in order. Numbers alone are none."""
-    runs = _HASHTAGS.findall(caption.replace("＃", "#").lower())
-    return list(dict.fromkeys(tag for run in runs for tag in run[1:].split("#") if not tag.isdecimal()))
