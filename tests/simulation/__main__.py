@@ -22,7 +22,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--burst", type=int, default=0, help="now and then so many of them at once")
     parser.add_argument("--concurrency", type=int, default=0, help="jobs at once, of each flow")
     parser.add_argument("--plant", default="", choices=BUGS, metavar="BUG", help="run with a bug of planted.py")
-    parser.add_argument("--seed-limit", type=float, default=SEED_LIMIT_S, help="seconds that one seed may take")
+    parser.add_argument(
+        "--seed-limit", type=float, default=SEED_LIMIT_S, help="processor seconds that one seed may take"
+    )
     parser.add_argument("--trace", action="store_true", help="print every step")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     given = parser.parse_args(argv)

@@ -11,11 +11,10 @@ from typing import Any
 
 from tests.simulation.planted import planted
 from tests.simulation.platform import Outcome, simulation, virtual_s_max
-from tests.simulation.seeded import run
 from tests.simulation.watch import Overrun, Watch
 
-SEED_LIMIT_S = 120.0
-"""On a machine that has other things to do, too; a few seconds are usual."""
+SEED_LIMIT_S = 60.0
+"""Of processor time; one or two seconds are usual."""
 FRESH = multiprocessing.get_context("spawn")
 """Never forked: who calls may hold an engine that forbids it."""
 
@@ -35,7 +34,7 @@ class Order:
     concurrency: int = 0  # 0: as the mix draws it
     trace: bool = False
     plant: str = ""  # a bug of planted.py
-    limit_s: float = SEED_LIMIT_S  # on the wall clock
+    limit_s: float = SEED_LIMIT_S  # see Watch
 
     def command(self) -> str:
         """The line that replays it."""
@@ -73,7 +72,7 @@ def simulate(order: Order) -> Result:
     watch = Watch(order.limit_s, virtual_s_max(order.hours))
     try:
         with planted(order.plant):
-            outcome: Outcome = run(watch.over(program), order.seed)
+            outcome: Outcome = watch.run(program, order.seed)
     except (Exception, Overrun) as error:
         return Result(order, [watch.why or f"raised {error!r}"], time.perf_counter() - began)
     return Result(

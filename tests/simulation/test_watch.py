@@ -45,19 +45,12 @@ async def lets_nobody_run(_: random.Random) -> str:
             sum(range(1000))
 
 
-async def will_not_be_cancelled(_: random.Random) -> str:
-    with trio.CancelScope(shield=True):
-        while True:  # noqa: ASYNC110
-            await trio.sleep(30)
-
-
 WAYS: list[tuple[Program, str]] = [
     (all_wait_for_each_other, "virtual time stands still"),
     (asks_again_at_once, "virtual time stands still"),
     (asks_again_after_no_time, "virtual time stands still"),
     (waits_for_what_never_comes, "not done within 1000 s of virtual time"),
     (lets_nobody_run, "not done within 1 s"),
-    (will_not_be_cancelled, "not done within 1000 s of virtual time"),
 ]
 
 
@@ -74,7 +67,7 @@ def test_a_run_that_would_not_end_is_stopped_and_tells_where_its_tasks_stand(
     watch = Watch(1.0 if way is lets_nobody_run else 60.0, 1000.0)
     began = time.monotonic()
     with pytest.raises((Overrun, BaseExceptionGroup)):
-        run(watch.over(program), 1)
+        watch.run(program, 1)
     assert time.monotonic() - began < 50
     assert watch.why.startswith(why)
     assert f" {way.__name__}" in watch.why, "the task that does it"
@@ -87,20 +80,20 @@ def test_a_run_that_ends_is_left_alone() -> None:
         return rng.random()
 
     watch = Watch(60.0, 1000.0)
-    assert run(watch.over(program), 1) == run(program, 1)
+    assert watch.run(program, 1) == run(program, 1)
     assert watch.why == ""
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert [signal.getitimer(timer) for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF)] == [(0.0, 0.0)] * 2
 
 
 def test_a_seed_over_its_limit_fails_with_all_stacks_and_others_go_on() -> None:
-    short, other = simulate_all([Order(3, hours=0.3, jobs=60, limit_s=0.05), Order(4, hours=0.3, jobs=60)])
+    short, other = simulate_all([Order(3, hours=0.3, jobs=60, limit_s=0.01), Order(4, hours=0.3, jobs=60)])
     (complaint,) = short.complaints
-    assert complaint.startswith("not done within 0.05 s")
+    assert complaint.startswith("not done within 0.01 s")
     assert "tests/simulation/platform.py" in complaint
     assert "--seed 3 " in short.order.command()
     assert not other.complaints
 
 
-def test_a_run_has_the_same_steps_whether_there_is_a_limit_or_none() -> None:
-    orders = [Order(3, hours=0.1, jobs=20, limit_s=limit_s) for limit_s in (60.0, 600.0)]
+def test_a_run_has_the_same_steps_whatever_its_limit() -> None:
+    orders = [Order(3, hours=0.1, jobs=20, limit_s=limit_s) for limit_s in (30.0, 60.0)]
     assert simulate(orders[0]).digest == simulate(orders[1]).digest

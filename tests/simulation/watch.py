@@ -1,14 +1,15 @@
 """Ends a run that would not end by itself, and tells where every task of it stood.
 
-A seed has so much time on the wall clock, so much virtual time, and so many turns of Trio's loop within a virtual
-second: a run in which virtual time stands still (somebody retries without waiting) or in which all wait for each
-other (the loop turns, and the clock has nowhere to leap to) is stopped by the latter, at the same step each time.
+A seed has so much time, so much virtual time, and so many turns of Trio's loop within a virtual second: a run in
+which virtual time stands still (somebody retries without waiting) or in which all wait for each other (the loop turns,
+and the clock has nowhere to leap to) is stopped by the latter, at the same step each time.
 """
 
 import signal
 import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -16,10 +17,13 @@ from typing import TypeVar
 
 import trio
 
+from tests.simulation.seeded import run
+
 T = TypeVar("T")
 
 TURNS_MAX = 50_000  # 1,238 were the most of 40 seeds
-STRIKE_S = 1.0  # after the polite stop, so often whatever runs is interrupted where it is
+AGAIN_S = 5.0
+WALL_TIMES = 10
 _HERE = Path(__file__).parents[2]
 
 
@@ -28,7 +32,10 @@ class Overrun(BaseException):
 
 
 class Watch(trio.abc.Instrument):
-    """Of one run; `why` tells, with the stack of every task, why it was stopped. Only in a process's main thread."""
+    """Of one run; `why` tells, with the stack of every task, why it was stopped. Only in a process's main thread.
+
+    `limit_s` is processor time, which a busy machine does not stretch; of real time it may take WALL_TIMES as much.
+    """
 
     def __init__(self, limit_s: float, virtual_s_max: float) -> None:
         self.why = ""
@@ -38,30 +45,24 @@ class Watch(trio.abc.Instrument):
         self._turns = 0
         self._scope = trio.CancelScope()
 
-    def over(self, program: Callable[[Random], Awaitable[T]]) -> Callable[[Random], Awaitable[T]]:
-        """The program, watched. Raises Overrun when it was stopped."""
+    def run(self, program: Callable[[Random], Awaitable[T]], seed: int) -> T:
+        """The program, watched; see seeded.run. Raises Overrun, or what becomes of one, when it was stopped."""
 
         async def watched(rng: Random) -> T:
-            token = trio.lowlevel.current_trio_token()
-
-            def strike(_signal: int, frame: FrameType | None) -> None:
-                if self.why:
-                    raise Overrun(self.why)  # the polite stop below has had its time
-                token.run_sync_soon(self._scope.cancel)
-                self.why = f"not done within {self._limit_s:g} s\n{stacks(frame)}"
-
-            before = signal.signal(signal.SIGALRM, strike)
-            signal.setitimer(signal.ITIMER_REAL, self._limit_s, STRIKE_S)
             trio.lowlevel.add_instrument(self)
-            try:
-                with self._scope:
-                    return await program(rng)
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-                signal.signal(signal.SIGALRM, before)
+            with self._scope:
+                return await program(rng)
             raise Overrun(self.why)
 
-        return watched
+        def strike(_signal: int, running: FrameType | None) -> None:
+            if self.why:
+                raise Overrun(self.why)  # right here: it has had AGAIN_S to end politely
+            self.why = f"not done within {self._limit_s:g} s\n{stacks(running)}"
+            trio.lowlevel.current_trio_token().run_sync_soon(self._scope.cancel)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+
+        with _alarmed(strike, self._limit_s):
+            return run(watched, seed)
 
     def before_io_wait(self, timeout: float) -> None:
         """Once a turn of the loop."""
@@ -78,7 +79,21 @@ class Watch(trio.abc.Instrument):
         if not self.why:
             self.why = f"{why}\n{stacks()}"
             self._scope.cancel()
-            signal.setitimer(signal.ITIMER_REAL, STRIKE_S, STRIKE_S)
+
+
+@contextmanager
+def _alarmed(strike: Callable[[int, FrameType | None], None], limit_s: float) -> Iterator[None]:
+    """Not before: each signal costs Trio's loop a turn, and a seed would have other steps each time."""
+    before = {number: signal.signal(number, strike) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
+    signal.setitimer(signal.ITIMER_REAL, limit_s * WALL_TIMES)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stacks(running: FrameType | None = None) -> str:
