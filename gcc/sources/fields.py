@@ -1,25 +1,39 @@
-"""Reading decoded JSON by field: absent (or null) is None, a wrong type is SourceFailed naming its path.
+"""Reading decoded JSON by field: absent (or null) is None, and so is what is of a wrong type, which is noted.
 
-So a parser says what it wants and never meets a KeyError, and a changed API is told by its first odd field.
+So a parser says what it wants and never meets a KeyError; one odd field costs that field, and a changed API is told by
+its paths. What has no value without a part (an id, the list that was asked for) says so, and is refused: SourceFailed
+naming the path. Texts come out as every store can hold them.
 """
 
 import datetime as dt
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gcc.sources.verdicts import SourceFailed
 
+T = TypeVar("T")
+ID_CHARS_MAX = 200  # longer ones fit no index, and are none
+LIST_MAX = 1000  # no page of an API is longer
+NOTES_MAX = 20
 _INT64_MAX = 2**63 - 1  # counts are stored in 64 bits
+_INT64_DIGITS = 19  # int() of a text of any length could take for ever
 _YEARS = range(1970, 2200)  # what both stores can hold, and any post can have
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Fields:
-    """One JSON object of an answer of `source`, at `path` in it."""
+    """One JSON object of an answer of `source`, at `path` in it.
 
-    __slots__ = ("_path", "_source", "_values")
+    `notes` tells what was odd so far anywhere in the answer, by path; the first NOTES_MAX are kept.
+    """
 
-    def __init__(self, value: Any, source: str, path: str = "$") -> None:
+    __slots__ = ("_path", "_source", "_values", "notes")
+
+    def __init__(self, value: Any, source: str, path: str = "$", notes: list[str] | None = None) -> None:
         self._source = source
         self._path = path
+        self.notes: list[str] = [] if notes is None else notes
         if not isinstance(value, dict):
             raise SourceFailed(f"{source}: {path} should be an object, got {_kind(value)}")
         self._values: dict[str, Any] = value
@@ -27,77 +41,172 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return self._values.get(key) is not None
 
-    def object(self, key: str) -> "Fields":
-        """The object at `key`; an empty one where it is absent."""
+    def object(self, key: str, *, needed: bool = False) -> "Fields":
+        """The object at `key`; an empty one where it is absent, or odd and not `needed`."""
         value = self._values.get(key)
-        return Fields({} if value is None else value, self._source, f"{self._path}.{key}")
+        if not isinstance(value, dict | None) and not needed:
+            self._odd(key, "an object", value)
+            value = None
+        return Fields({} if value is None else value, self._source, f"{self._path}.{key}", self.notes)
 
-    def objects(self, key: str) -> list["Fields"]:
-        """The list of objects at `key`; empty where it is absent."""
-        path = f"{self._path}.{key}"
-        return [Fields(item, self._source, f"{path}[{i}]") for i, item in enumerate(self._list(key))]
+    def objects(self, key: str, *, needed: bool = False) -> list["Fields"]:
+        """The objects in the list at `key`; empty where it is absent, or odd and not `needed`."""
+        found = []
+        for place, item in self._list(key, needed=needed):
+            if isinstance(item, dict):
+                found.append(Fields(item, self._source, f"{self._path}.{place}", self.notes))
+            else:
+                self._odd(place, "an object", item)
+        return found
+
+    def each(self, key: str, parse: Callable[["Fields"], T], *, needed: bool = False) -> list[T]:
+        """What `parse` makes of each of `objects`; one that it refuses (SourceFailed) is left out, and noted."""
+        found = []
+        for item in self.objects(key, needed=needed):
+            try:
+                found.append(parse(item))
+            except SourceFailed as refusal:
+                self._note(str(refusal))
+        return found
 
     def texts(self, key: str) -> list[str]:
-        items = self._list(key)
-        if not all(isinstance(item, str) for item in items):
-            raise self._odd(key, "a list of texts", items)
-        return [_storable(item) for item in items]
+        """The texts in the list at `key`."""
+        found = []
+        for place, item in self._list(key):
+            if isinstance(item, str):
+                found.append(_storable(item))
+            else:
+                self._odd(place, "a text", item)
+        return found
 
-    def text(self, key: str) -> str | None:
+    def text(self, key: str, *, chars_max: int | None = None) -> str | None:
         value = self._values.get(key)
-        if value is not None and not isinstance(value, str):
-            raise self._odd(key, "a text", value)
-        return None if value is None else _storable(value)
+        if value is None:
+            return None
+        if isinstance(value, str) and (chars_max is None or len(value) <= chars_max):
+            return _storable(value)
+        self._odd(key, "a text" if chars_max is None else f"a text of {chars_max} characters at most", value)
+        return None
 
     def identity(self, key: str) -> str:
-        """The text at `key`, without which the object is nothing: absent or empty is refused too."""
-        value = self.text(key)
-        if not value:
-            raise self._odd(key, "an id", value)
+        """The text at `key`, without which the object is nothing: absent, empty or mutilated is refused."""
+        value = self._values.get(key)
+        if not isinstance(value, str) or not 0 < len(value) <= ID_CHARS_MAX:
+            raise self._refusal(key, "an id", value)
+        if value != _storable(value) or "\ufffd" in value:
+            raise self._refusal(key, "an id", value)
         return value
 
     def flag(self, key: str) -> bool | None:
         value = self._values.get(key)
-        if value is not None and not isinstance(value, bool):
-            raise self._odd(key, "true or false", value)
-        return value
+        if isinstance(value, bool | None):
+            return value
+        self._odd(key, "true or false", value)
+        return None
 
     def count(self, key: str) -> int | None:
         """A number of things: an integer or its digits in a text, 0 to 2^63 - 1."""
         value = self._values.get(key)
-        if value is None:
-            return None
-        # 19 digits are what 64 bits can need; int() of a text of any length could take for ever
-        if isinstance(value, str) and len(value) <= 19 and value.isascii() and value.isdecimal():
+        number = _whole(value)
+        if value is None or (number is not None and number >= 0):
+            return number
+        self._odd(key, "a count", value)
+        return None
+
+    def code(self, key: str) -> int | None:
+        """A number that means something: negative ones too, a text or a float of the same value, anything else None.
+
+        Nothing is noted: `shown` tells it as it stands.
+        """
+        value = self._values.get(key)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _INT64_MAX:
-            raise self._odd(key, "a count", value)
-        return value
+        return _whole(value)
+
+    def shown(self, key: str) -> str:
+        """What stands at `key`, for people: short, on one line."""
+        code = self.code(key)
+        return _shown(self._values.get(key)) if code is None else str(code)
 
     def time(self, key: str) -> dt.datetime | None:
         """An ISO 8601 time with its zone, as UTC."""
+        return self.read(key, "a time with its zone", _time)
+
+    def read(self, key: str, wanted: str, parse: Callable[[str], T]) -> T | None:
+        """What `parse` makes of the text at `key`; ValueError or SourceFailed says that it is not what is `wanted`."""
         text = self.text(key)
         if text is None:
             return None
         try:
-            time = dt.datetime.fromisoformat(text)
-            if time.tzinfo is not None and time.year in _YEARS:
-                return time.astimezone(dt.UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise self._odd(key, "a time with its zone", text)
+            return parse(text)
+        except (ValueError, SourceFailed):
+            self._odd(key, wanted, text)
+            return None
 
-    def _list(self, key: str) -> list[Any]:
+    def _note(self, text: str) -> None:
+        if len(self.notes) < NOTES_MAX:
+            self.notes.append(text)
+
+    def _list(self, key: str, *, needed: bool = False) -> list[tuple[str, Any]]:
+        """(place, item) of the list at `key`."""
         value = self._values.get(key)
         if value is None:
             return []
         if not isinstance(value, list):
-            raise self._odd(key, "a list", value)
-        return value
+            if needed:
+                raise self._refusal(key, "a list", value)
+            self._odd(key, "a list", value)
+            return []
+        if len(value) > LIST_MAX:
+            self._odd(key, f"a list of {LIST_MAX} at most", value)
+        return [(f"{key}[{number}]", item) for number, item in enumerate(value[:LIST_MAX])]
 
-    def _odd(self, key: str, wanted: str, value: Any) -> SourceFailed:
-        shown = repr(value)[:60] if isinstance(value, str | int | float | None) else _kind(value)
-        return SourceFailed(f"{self._source}: {self._path}.{key} should be {wanted}, got {shown}")
+    def _odd(self, key: str, wanted: str, value: Any) -> None:
+        self._note(f"{self._path}.{key} should be {wanted}, got {_shown(value)}")
+
+    def _refusal(self, key: str, wanted: str, value: Any) -> SourceFailed:
+        return SourceFailed(f"{self._source}: {self._path}.{key} should be {wanted}, got {_shown(value)}")
+
+
+def error_of(decoded: Any, source: str) -> Fields:
+    """What an answer says of its error, in whatever shape: an object, a text, a list with one of these, or nothing."""
+    said = decoded
+    for _ in range(3):  # as deep as one was ever met: [{"error": [{...}]}]
+        if isinstance(said, list):
+            said = next((item for item in said if isinstance(item, dict | str)), None)
+        elif isinstance(said, dict) and "error" in said:
+            said = said["error"]
+    if isinstance(said, str):
+        said = {"message": said}
+    return Fields(said if isinstance(said, dict) else {}, source, "$.error")
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number of 64 bits, or its digits in a text."""
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if len(digits) > _INT64_DIGITS or not (digits.isascii() and digits.isdecimal()):
+            return None
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if -_INT64_MAX <= value <= _INT64_MAX else None
+
+
+def _time(text: str) -> dt.datetime:
+    time = dt.datetime.fromisoformat(text)
+    if time.tzinfo is None or time.year not in _YEARS:
+        raise ValueError(text)
+    return time.astimezone(dt.UTC)
+
+
+def _shown(value: Any) -> str:
+    """For people: short values themselves, of others their kind."""
+    if isinstance(value, str):
+        return repr(value[:60])
+    if isinstance(value, bool | float | None) or (isinstance(value, int) and abs(value) <= _INT64_MAX):
+        return repr(value)
+    return _kind(value)
 
 
 def _kind(value: Any) -> str:
@@ -106,5 +215,5 @@ def _kind(value: Any) -> str:
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL stores no NUL."""
-    return text.replace("\x00", "")
+    """As every store can hold it: without NUL, and half a character (a lone surrogate) as U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text.replace("\x00", ""))

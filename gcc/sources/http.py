@@ -6,6 +6,7 @@ Judging the answer is the source's matter.
 """
 
 import datetime as dt
+import json
 import logging
 import math
 import zlib
@@ -140,11 +141,27 @@ def _too_large(request: Request) -> Transient:
 
 
 def decode(answer: Answer, source: str) -> Any:
-    """The body's JSON. SourceFailed where it is none."""
+    """The body's JSON. SourceFailed where it is none.
+
+    One bad character costs itself, not the answer: bytes that are no UTF-8 become U+FFFD; half a character, a control
+    character or a number beyond any type are left to the reader of that field.
+    """
     try:
         return msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return _LENIENT.decode(answer.body.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError) as error:
         raise SourceFailed(f"{source}: HTTP {answer.status} with a body that is no JSON: {error}") from None
+
+
+def _integer(digits: str) -> int | float:
+    """As Python refuses to read an integer of thousands of digits, one beyond 64 bits becomes a float."""
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+_LENIENT = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
 def retry_after_s(answer: Answer, now: dt.datetime) -> float | None:

@@ -5,7 +5,7 @@ serve is None (never 0), and an average skips it.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -31,7 +31,10 @@ class PostSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ProfileSnapshot:
-    """A profile as a source showed it at `at` (UTC), with its recent posts, newest first."""
+    """A profile as a source showed it at `at` (UTC), with its recent posts, newest first.
+
+    `notes` tells what was odd in the answer, by path, and therefore is unknown here.
+    """
 
     platform: Platform
     profile_id: str
@@ -41,6 +44,7 @@ class ProfileSnapshot:
     metrics: Metrics
     dimensions: dict[str, Any]
     posts: list[PostSnapshot]
+    notes: Sequence[str] = ()
 
 
 def derive(profile: ProfileSnapshot) -> ProfileSnapshot:

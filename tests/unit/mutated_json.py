@@ -1,10 +1,12 @@
 """Hypothesis strategy: a JSON document with a few of its values replaced by anything, or left out."""
 
 import copy
+import random
 from typing import Any
 
 from hypothesis import strategies as st
 
+LONG = random.Random(1).randbytes(5000).hex()  # does not compress: an index on it would refuse the row
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()
@@ -12,7 +14,27 @@ ANYTHING = st.recursive(
     | st.floats()
     | st.text(max_size=20)
     | st.sampled_from(
-        ["", "0", "-1", "12", "9" * 30, "٣", "2026-01-01", "0001-01-01T00:00:00+14:00", "PT0S", "P", "\x00"]
+        [
+            "",
+            "0",
+            "-1",
+            "12",
+            "9" * 30,
+            "٣",
+            "2026-01-01",
+            "0001-01-01T00:00:00+14:00",
+            "PT0S",
+            "P",
+            "\x00",
+            LONG,
+            "tea \ud83d",
+            "\udc00",
+            "\ufffd",
+            f"https://www.instagram.com/p/{LONG}/",
+            "#\ud83d#x",
+            10**400,
+            -1,
+        ]
     ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gcc.sources.http import Answer
 from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
 from gcc.sources.youtube import data_parse
 from tests.unit.mutated_json import ANYTHING, mutated
+from tests.unit.storable import check_storable
 
 AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
@@ -210,26 +212,78 @@ def test_each_error_has_its_verdict(got: Answer, verdict: type[GccError], wait_s
     assert getattr(caught.value, "retry_after_s", None) == wait_s
 
 
+def items(**parts: Any) -> dict[str, Any]:
+    return {"items": [{**CHANNELS["items"][0], **parts}]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        ([], r"\$ should be an object, got a list"),
+        ({"items": "x"}, r"\$\.items should be a list, got 'x'"),
+        ({"items": [7]}, r"\$\.items\[0\] should be an object, got 7"),
+        (items(id=None), r"\$\.items\[0\]\.id should be an id, got None"),
+        (items(id=["UC"]), r"\$\.items\[0\]\.id should be an id, got a list"),
+        (items(id="UC\ud83d"), r"\$\.items\[0\]\.id should be an id"),
+    ],
+)
+def test_without_its_identity_a_channel_is_refused(wrong: Any, path: str) -> None:
+    with pytest.raises(SourceFailed, match=path):
+        data_parse.channel(wrong, "x", AT)
+
+
+@pytest.mark.parametrize(
+    ("odd", "unknown", "notes"),
+    [
+        ({"statistics": {"subscriberCount": "-1", "videoCount": "5026", "viewCount": "1"}}, {"subscribers"}, 1),
+        ({"statistics": {"subscriberCount": [], "videoCount": 1.5, "viewCount": "1e3"}},
+         {"subscribers", "uploads", "total_views"}, 3),
+        ({"statistics": "x"}, {"subscribers", "uploads", "total_views"}, 1),
+        ({"snippet": []}, set(), 1),
+        ({"contentDetails": 7}, set(), 1),
+    ],
+)  # fmt: skip
+def test_an_odd_field_of_a_channel_is_unknown(odd: dict[str, Any], unknown: set[str], notes: int) -> None:
+    profile, _ = data_parse.channel(items(**odd), "@asked", AT)
+    assert {name for name in ("subscribers", "uploads", "total_views") if profile.metrics[name] is None} == unknown
+    assert profile.handle == ("MadeUp" if "snippet" not in odd else "asked")
+    assert len(profile.notes) == notes
+
+
+def test_an_odd_field_of_a_video_is_unknown_and_one_without_id_is_none() -> None:
+    profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
+    notes = list(profile.notes)
+    ids = data_parse.video_ids({"items": [*PLAYLIST["items"], 7, {"contentDetails": {"videoId": 9}}]}, notes)
+    assert ids == ["b", "a"]
+    odd = video("a", contentDetails={"duration": "soon"}, statistics={"viewCount": -1, "likeCount": "3"})
+    odd["snippet"] |= {"tags": ["one", 2, "tea \ud83d"], "publishedAt": 7, "title": {}}
+    b, a = data_parse.posts({"items": [odd, {"id": None}, "x", video("b")]}, ids, profile, notes)
+    assert (a.metrics, a.publish_time) == ({"views": None, "likes": 3, "comments": None}, None)
+    assert a.dimensions["tags"] == ["one", "tea \ufffd"]
+    assert (a.dimensions["title"], a.dimensions["duration_s"]) == (None, None)
+    assert b.metrics["views"] == 8087
+    assert len(notes) == 9, notes
+
+
 @given(mutated(CHANNELS), mutated(PLAYLIST), mutated(VIDEOS))
 def test_whatever_changes_is_a_snapshot_or_a_verdict(channels: Any, playlist: Any, videos: Any) -> None:
+    def judged(document: Any) -> Any:
+        return data_parse.judge(answer(document, 200), AT)
+
+    verdicts = (SourceFailed, NotFound, CredentialDead, RateLimited)
     try:
-        profile, uploads = data_parse.channel(channels, "asked", AT)
-    except (SourceFailed, NotFound):
+        profile, uploads = data_parse.channel(judged(channels), "asked", AT)
+    except verdicts:
         profile, uploads = data_parse.channel(CHANNELS, "asked", AT)
-    assert profile.profile_id
-    assert profile.handle
     assert uploads is None or uploads
+    notes = list(profile.notes)
     try:
-        ids = data_parse.video_ids(playlist)
-    except SourceFailed:
+        ids = data_parse.video_ids(judged(playlist), notes)
+    except verdicts:
         ids = ["a", "b"]
-    try:
-        posts = data_parse.posts(videos, ids, profile)
-    except SourceFailed:
-        return
-    assert len({post.post_id for post in posts}) == len(posts)
-    for number in (*profile.metrics.values(), *(n for post in posts for n in post.metrics.values())):
-        assert number is None or 0 <= number < 2**63
+    with suppress(*verdicts):
+        profile = replace(profile, posts=data_parse.posts(judged(videos), ids, profile, notes), notes=notes)
+    check_storable(profile)
 
 
 REFUSAL = {"error": {"message": "m", "code": 403, "errors": [{"reason": "quotaExceeded"}], "details": []}}

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gcc.sources.http import Answer
 from gcc.sources.instagram import graph_parse
 from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
 from tests.unit.mutated_json import ANYTHING, mutated
+from tests.unit.storable import check_storable
 
 AT = dt.datetime(2026, 10, 30, 12, 0, 5, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
@@ -129,31 +131,123 @@ def test_shortcodes_from_permalinks(kind: str) -> None:
         ([], r"\$ should be an object, got a list"),
         ({"business_discovery": "x"}, r"\$\.business_discovery should be an object, got a text"),
         ({"business_discovery": {}}, r"\$\.business_discovery\.id should be an id, got None"),
-        ({"business_discovery": {"id": "1", "followers_count": -1}}, r"followers_count should be a count, got -1"),
-        ({"business_discovery": {"id": "1", "followers_count": True}}, r"followers_count should be a count, got True"),
-        (
-            {"business_discovery": {"id": "1", "media": {"data": [media(1), media(2, timestamp="2026-10-29")]}}},
-            r"\$\.business_discovery\.media\.data\[1\]\.timestamp should be a time with its zone",
-        ),
+        ({"business_discovery": {"id": 7}}, r"\$\.business_discovery\.id should be an id, got 7"),
+        ({"business_discovery": {"id": "1\x00"}}, r"\.id should be an id, got '1.x00'"),
+        ({"business_discovery": {"id": "1\ud83d"}}, r"\.id should be an id, got '1.ud83d'"),
+        ({"business_discovery": {"id": "1\ufffd"}}, r"\.id should be an id"),
+        ({"business_discovery": {"id": "1" * 201}}, r"\.id should be an id"),
+        ({"business_discovery": {"id": "1", "username": ["x"]}}, r"\.username should be an id, got a list"),
+        ({"business_discovery": {"id": "1", "username": "x\ud83d"}}, r"\.username should be an id, got 'x.ud83d'"),
     ],
 )
-def test_a_wrong_type_is_named_by_its_path(wrong: Any, path: str) -> None:
+def test_without_its_identity_a_profile_is_refused(wrong: Any, path: str) -> None:
     with pytest.raises(SourceFailed, match=path):
         graph_parse.profile(wrong, "x", AT)
 
 
+def discovered(**fields: Any) -> dict[str, Any]:
+    return {"business_discovery": {**PROFILE["business_discovery"], **fields}}
+
+
+@pytest.mark.parametrize(
+    ("odd", "note"),
+    [
+        ({"followers_count": -1}, "$.business_discovery.followers_count should be a count, got -1"),
+        ({"followers_count": True}, "$.business_discovery.followers_count should be a count, got True"),
+        ({"followers_count": 1.5}, "$.business_discovery.followers_count should be a count, got 1.5"),
+        ({"followers_count": 10**30}, "$.business_discovery.followers_count should be a count, got a number"),
+        ({"followers_count": "many"}, "$.business_discovery.followers_count should be a count, got 'many'"),
+        ({"followers_count": [1]}, "$.business_discovery.followers_count should be a count, got a list"),
+    ],
+)
+def test_an_odd_count_is_unknown_and_costs_nothing_else(odd: dict[str, Any], note: str) -> None:
+    profile = graph_parse.profile(discovered(**odd), "asked", AT)
+    sound = graph_parse.profile(PROFILE, "asked", AT)
+    assert profile.metrics == {**sound.metrics, "followers": None}
+    assert (profile.dimensions, profile.posts) == (sound.dimensions, sound.posts)
+    assert profile.notes == [note]
+    assert sound.notes == []
+
+
+def test_odd_fields_of_one_post_cost_that_post_these_fields() -> None:
+    odd = media(
+        2, timestamp="2026-10-29", like_count=-1, caption={"text": "x"}, permalink=7, media_url="ok", shortcode=[]
+    )
+    page = discovered(media={"data": [media(1), odd, {"id": 9}, "x", media(3)]})
+    profile = graph_parse.profile(page, "x", AT)
+    assert [post.post_id for post in profile.posts] == ["18001", "18002", "18003"], "one without its id is none"
+    post = profile.posts[1]
+    assert (post.publish_time, post.metrics["likes"], post.dimensions["caption"]) == (None, None, None)
+    assert (post.metrics["comments"], post.dimensions["thumbnail_url"], post.shortcode) == (2, "ok", "18002")
+    assert [note.partition(" should be ")[0] for note in profile.notes] == [
+        "$.business_discovery.media.data[3]",
+        *(f"$.business_discovery.media.data[1].{name}" for name in ("caption", "permalink", "shortcode")),
+        *(f"$.business_discovery.media.data[1].{name}" for name in ("timestamp", "like_count")),
+        "graphapi: $.business_discovery.media.data[2].id",
+    ]
+
+
+@pytest.mark.parametrize("odd", ["x", 7, [], {"data": "x"}, {"data": {"id": "1"}}])
+def test_posts_of_an_odd_shape_are_none(odd: Any) -> None:
+    profile = graph_parse.profile(discovered(media=odd), "x", AT)
+    assert profile.posts == []
+    assert len(profile.notes) == 1
+
+
+def test_a_flood_of_oddities_is_told_in_part() -> None:
+    profile = graph_parse.profile(discovered(media={"data": [7] * 1_000_000}), "x", AT)
+    assert len(profile.notes) == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "bio"),
+    [
+        (rb'"tea \ud83d"', "tea \ufffd"),
+        (rb'"\udc00 tea \ud83d\ude00"', "\ufffd tea 😀"),
+        (b'"tea \xff"', "tea \ufffd"),
+        (b'"tea \xed\xa0\xbd"', "tea \ufffd\ufffd\ufffd"),
+        (b'"one\ntwo\x01\x00"', "one\ntwo\x01"),
+        (rb'"a\u0000b"', "ab"),
+        (b"NaN", None),
+        (b"-Infinity", None),
+        (b"1e999", None),
+        (b"1" * 5000, None),
+        (b'"old", "biography": "new"', "new"),
+    ],
+)
+def test_what_is_no_strict_json_costs_its_field(body: bytes, bio: str | None) -> None:
+    whole = b'{"business_discovery": {"id": "1", "biography": %s, "followers_count": 5}}' % body
+    profile = graph_parse.profile(graph_parse.judge(answer(whole, 200), AT), "x", AT)
+    assert (profile.profile_id, profile.metrics["followers"], profile.dimensions["bio"]) == ("1", 5, bio)
+    assert len(profile.notes) == (bio is None)
+
+
+@pytest.mark.parametrize("count", [b"NaN", b"Infinity", b"1e999", b"-1e999", b"9" * 40, b"9" * 5000, b"-1", b"1.5"])
+def test_numbers_beyond_any_count_are_unknown(count: bytes) -> None:
+    whole = b'{"business_discovery": {"id": "1", "biography": "b", "followers_count": %s}}' % count
+    profile = graph_parse.profile(graph_parse.judge(answer(whole, 200), AT), "x", AT)
+    assert (profile.metrics["followers"], profile.dimensions["bio"], len(profile.notes)) == (None, "b", 1)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"", b"\xff", b'{"a"', b"\x00", b"<html>"])
+def test_what_is_no_json_at_all_is_the_source_s_failure(body: bytes) -> None:
+    with pytest.raises(SourceFailed, match="no JSON"):
+        graph_parse.judge(answer(body, 200), AT)
+
+
+def test_deep_nesting_where_nobody_looks_is_borne() -> None:
+    whole = b'{"business_discovery": {"id": "1", "odd": %s1%s}}' % (b"[" * 300, b"]" * 300)
+    assert graph_parse.profile(graph_parse.judge(answer(whole, 200), AT), "x", AT).profile_id == "1"
+
+
 @given(mutated(PROFILE))
-def test_whatever_changes_is_a_snapshot_or_source_failed(document: Any) -> None:
+def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
     try:
-        profile = graph_parse.profile(document, "asked", AT)
-    except SourceFailed:
+        profile = graph_parse.profile(graph_parse.judge(answer(document, 200), AT), "asked", AT)
+    except (SourceFailed, NotFound, CredentialDead, RateLimited) as refusal:
+        assert re.search(r"\$|error|HTTP", str(refusal))
         return
-    assert profile.profile_id
-    assert profile.handle
-    for number in (*profile.metrics.values(), *(n for post in profile.posts for n in post.metrics.values())):
-        assert number is None or 0 <= number < 2**63
-    texts = [value for holder in (profile, *profile.posts) for value in holder.dimensions.values()]
-    assert not any(isinstance(text, str) and "\x00" in text for text in texts)
+    check_storable(profile)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -205,15 +206,19 @@ def job(retry_count: int) -> Job:
     )  # fmt: skip
 
 
+def work_of(bench: Bench) -> FlowWork:
+    apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers, bench.limiter)
+    settings = Scraper()
+    retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
+    return FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, retries, bench.clock.rng)
+
+
 @pytest.mark.parametrize("reply", [Reply(500), Reply(delay_s=1e6)], ids=["500", "silence"])
 async def test_a_lone_job_outlives_an_hour_without_its_source(
     autojump_clock: trio.testing.MockClock, reply: Reply
 ) -> None:
     bench = await Bench(reply).ready()
-    apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers, bench.limiter)
-    settings = Scraper()
-    retries_of = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
-    work = FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, retries_of, bench.clock.rng)
+    work = work_of(bench)
     retries = deferrals = 0
     while True:
         match result := await work(job(retries)):
@@ -229,7 +234,7 @@ async def test_a_lone_job_outlives_an_hour_without_its_source(
                 await trio.sleep(result.after_s)
         if trio.current_time() > 3600:
             bench.reply = FOUND
-    assert retries == FAILURES_MAX - 1 < settings.attempts_max
+    assert retries == FAILURES_MAX - 1 < Scraper().attempts_max
     assert trio.current_time() < 3600 + 120
     assert deferrals > 60
 
@@ -256,3 +261,23 @@ async def test_an_odd_shape_is_the_question_s_own_failure(autojump_clock: trio.t
         with pytest.raises(SourceFailed, match="should be"):
             await GraphApi(bench.outside, "http://x").profile("made.up", bench.visit)
     assert bench.board.actor("sources/graphapi").breaker == "closed"
+
+
+async def test_an_odd_field_is_told_with_the_job_and_once_in_the_log(autojump_clock: trio.testing.MockClock) -> None:
+    found = b'"id": "1", "biography": "tea \\ud83d", "followers_count": -1, "media": {"data": [7, 8]}'
+    odd = b'{"business_discovery": {%s}}' % found
+    bench = await Bench(Reply(200, odd)).ready()
+    work = work_of(bench)
+    with structlog.testing.capture_logs() as logs:
+        crawls = [await work(job(0)) for _ in range(3)]
+    notes = [
+        "$.business_discovery.media.data[0] should be an object, got 7",
+        "$.business_discovery.media.data[1] should be an object, got 8",
+        "$.business_discovery.followers_count should be a count, got -1",
+    ]
+    for crawl in crawls:
+        assert isinstance(crawl, Crawl)
+        assert crawl.data["odd"] == notes
+        assert crawl.profile.metrics["followers"] is None
+        assert crawl.profile.dimensions["bio"] == "tea \ufffd"
+    assert [entry["odd"] for entry in logs] == [notes]

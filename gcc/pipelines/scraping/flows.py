@@ -5,10 +5,12 @@ Deferred (a source that is away, a limit or the want of a credential stood in th
 """
 
 import random
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pydantic
+import structlog
 
 from gcc.actors.scraper import Deferred, Retries
 from gcc.clock import Clock
@@ -29,6 +31,8 @@ NO_CREDENTIAL_WAIT_S = 30.0
 DEFER_S_MAX = 3600.0  # look again at least once an hour: a new token may have come
 NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
 
+log = structlog.get_logger()
+
 
 class FlowWork:
     """Scrapes jobs of one flow; see `gcc.actors.scraper.Work`."""
@@ -39,6 +43,7 @@ class FlowWork:
         self._clock = clock
         self._retries = retries
         self._rng = rng
+        self._told: set[str] = set()  # what was odd, by path without indices: as many as the parsers have fields
 
     async def __call__(self, job: Job) -> Crawl | Failure | Deferred:
         visit = Visit(priority=job.priority)
@@ -62,6 +67,9 @@ class FlowWork:
             return self._failure("SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
         frames, events = crawl_frames(derived := derive(profile), self._clock.new_id)
         data = {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)}
+        if derived.notes:
+            data["odd"] = list(derived.notes)
+            self._tell(derived)
         return Crawl(
             source=derived.source,
             profile=derived,
@@ -69,6 +77,13 @@ class FlowWork:
             events=events,
             data=data,
         )
+
+    def _tell(self, profile: ProfileSnapshot) -> None:
+        """Log what was odd in an answer: each kind once, as an API that changes is odd in all of them."""
+        kinds = {re.sub(r"\[\d+\]", "[]", note.partition(", got ")[0]) for note in profile.notes}
+        if new := kinds - self._told:
+            self._told |= new
+            log.warning("odd answer", source=profile.source, handle=profile.handle, odd=list(profile.notes))
 
     def _chain(
         self, params: pydantic.BaseModel, visit: Visit

@@ -1,14 +1,15 @@
 """Answers of the Instagram Graph API (business discovery) as snapshots and verdicts. Pure.
 
-Fields that the API leaves out are None (like_count of a post that hides its likes). A field of a wrong
-type, or an answer without a profile, is SourceFailed naming the path.
+Fields that the API leaves out are None (like_count of a post that hides its likes), and so is a field of a wrong
+type, which the snapshot's notes tell. An answer without a profile or its id is SourceFailed naming the path, a post
+without its id is left out.
 """
 
 import datetime as dt
 import re
 from typing import Any
 
-from gcc.sources.fields import Fields
+from gcc.sources.fields import ID_CHARS_MAX, Fields
 from gcc.sources.http import Answer, decode, retry_after_s
 from gcc.sources.instagram.hashtags import hashtags
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
@@ -21,7 +22,7 @@ _RATE = frozenset({4, 17, 32, 613, *range(80000, 80015)})  # app, user, page, cu
 _USER_NOT_FOUND = 2207013
 _MEDIA_NOT_FOUND = (24, 2207006)
 
-_SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]+)", re.ASCII)
+_SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{1,64})", re.ASCII)
 
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
@@ -49,10 +50,10 @@ def judge(answer: Answer, now: dt.datetime) -> Any:
 
 def profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:
     """The profile that business discovery found for the handle `asked`, with its first page of posts."""
-    found = Fields(decoded, SOURCE).object("business_discovery")
+    found = Fields(decoded, SOURCE).object("business_discovery", needed=True)
     profile_id = found.identity("id")
-    handle = found.text("username") or asked
-    posts = [_post(media, profile_id, handle, at) for media in found.object("media").objects("data")]
+    handle = found.identity("username") if "username" in found else asked
+    posts = found.object("media").each("data", lambda media: _post(media, profile_id, handle, at))
     return ProfileSnapshot(
         platform="INSTAGRAM",
         profile_id=profile_id,
@@ -72,6 +73,7 @@ def profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:
             "website": found.text("website"),
         },
         posts=list({post.post_id: post for post in posts}.values()),
+        notes=found.notes,
     )
 
 
@@ -83,7 +85,7 @@ def _post(media: Fields, profile_id: str, handle: str, at: dt.datetime) -> PostS
     return PostSnapshot(
         platform="INSTAGRAM",
         post_id=post_id,
-        shortcode=media.text("shortcode") or (in_link[1] if in_link else post_id),
+        shortcode=media.text("shortcode", chars_max=ID_CHARS_MAX) or (in_link[1] if in_link else post_id),
         profile_id=profile_id,
         handle=handle,
         source=SOURCE,

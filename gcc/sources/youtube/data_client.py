@@ -35,18 +35,19 @@ class DataApi:
         by = {"id": asked} if CHANNEL_ID.fullmatch(asked) else {"forHandle": asked.removeprefix("@")}
         answer = await self._ask("channels", {"part": "snippet,contentDetails,statistics", **by}, visit)
         profile, uploads = data_parse.channel(answer, asked, self._outside.clock.now())
-        ids = await self._uploaded(uploads, visit) if uploads else []
+        notes = list(profile.notes)
+        ids = await self._uploaded(uploads, notes, visit) if uploads else []
         if not ids:
-            return profile
+            return replace(profile, notes=notes)
         parts = "snippet,contentDetails,statistics,liveStreamingDetails"
         videos = await self._ask("videos", {"part": parts, "id": ",".join(ids)}, visit)
-        return replace(profile, posts=data_parse.posts(videos, ids, profile))
+        return replace(profile, posts=data_parse.posts(videos, ids, profile, notes), notes=notes)
 
-    async def _uploaded(self, playlist_id: str, visit: Visit) -> list[str]:
+    async def _uploaded(self, playlist_id: str, notes: list[str], visit: Visit) -> list[str]:
         """The latest uploads' ids. A channel that never uploaded names a playlist that does not exist."""
         params = {"part": "contentDetails", "playlistId": playlist_id, "maxResults": str(POSTS_MAX)}
         try:
-            return data_parse.video_ids(await self._ask("playlistItems", params, visit))[:POSTS_MAX]
+            return data_parse.video_ids(await self._ask("playlistItems", params, visit), notes)[:POSTS_MAX]
         except NotFound as absent:
             if absent.code != "PLAYLIST_NOT_FOUND":
                 raise

@@ -1,7 +1,8 @@
 """Answers of the YouTube Data API v3 (channels, playlistItems, videos) as snapshots and verdicts. Pure.
 
-Counts come as texts; a hidden or switched off one is left out by the API and is None here. A field of a
-wrong type is SourceFailed naming the path.
+Counts come as texts; a hidden or switched off one is left out by the API and is None here, and so is a field of a
+wrong type, which the snapshot's notes tell. An answer without its list of items, or a channel without its id, is
+SourceFailed naming the path; a video without its id is left out.
 """
 
 import datetime as dt
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gcc.sources.fields import Fields
+from gcc.sources.fields import ID_CHARS_MAX, Fields
 from gcc.sources.http import Answer, decode, retry_after_s
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
@@ -70,12 +71,15 @@ def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot,
 
     Raises NotFound where the list is empty.
     """
-    items = Fields(decoded, SOURCE).objects("items")
+    root = Fields(decoded, SOURCE)
+    items = root.objects("items", needed=True)
+    if not items and root.notes:
+        raise SourceFailed(f"{SOURCE}: {root.notes[0]}")
     if not items:
         raise NotFound("PROFILE_NOT_FOUND", f"{SOURCE}: there is no channel {asked!r}")
     item = items[0]
     snippet, statistics = item.object("snippet"), item.object("statistics")
-    handle = (snippet.text("customUrl") or asked).removeprefix("@")
+    handle = (snippet.text("customUrl", chars_max=ID_CHARS_MAX) or "").removeprefix("@") or asked.removeprefix("@")
     hidden = statistics.flag("hiddenSubscriberCount")
     subscribers = None if hidden else statistics.count("subscriberCount")
     uploads, views = statistics.count("videoCount"), statistics.count("viewCount")
@@ -103,29 +107,35 @@ def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot,
             "profile_pic_url": _thumbnail(snippet),
         },
         posts=[],
+        notes=root.notes,
     )
-    return profile, item.object("contentDetails").object("relatedPlaylists").text("uploads") or None
+    playlists = item.object("contentDetails").object("relatedPlaylists")
+    return profile, playlists.text("uploads", chars_max=ID_CHARS_MAX) or None
 
 
-def video_ids(decoded: Any) -> list[str]:
-    """The ids on a page of playlistItems, each once, in the playlist's order."""
-    items = Fields(decoded, SOURCE).objects("items")
-    ids = (
-        item.object("contentDetails").text("videoId") or item.object("snippet").object("resourceId").text("videoId")
-        for item in items
-    )
+def video_ids(decoded: Any, notes: list[str] | None = None) -> list[str]:
+    """The ids on a page of playlistItems, each once, in the playlist's order. What is odd is added to `notes`."""
+    items = Fields(decoded, SOURCE, notes=notes).objects("items", needed=True)
+    places = ((item.object("contentDetails"), item.object("snippet").object("resourceId")) for item in items)
+    ids = (place.text("videoId", chars_max=ID_CHARS_MAX) for both in places for place in both)
     return list(dict.fromkeys(filter(None, ids)))
 
 
-def posts(decoded: Any, ids: Sequence[str], profile: ProfileSnapshot) -> list[PostSnapshot]:
-    """The videos of `ids`, in that order, as posts of `profile`; those that the API leaves out are gone or private."""
-    videos = {video.identity("id"): video for video in Fields(decoded, SOURCE).objects("items")}
+def posts(
+    decoded: Any, ids: Sequence[str], profile: ProfileSnapshot, notes: list[str] | None = None
+) -> list[PostSnapshot]:
+    """The videos of `ids`, in that order, as posts of `profile`; those that the API leaves out are gone or private.
+
+    What is odd is added to `notes`.
+    """
+    found = Fields(decoded, SOURCE, notes=notes).each("items", lambda video: (video.identity("id"), video), needed=True)
+    videos = dict(found)
     return [_post(videos[video_id], video_id, profile) for video_id in ids if video_id in videos]
 
 
 def _post(video: Fields, video_id: str, profile: ProfileSnapshot) -> PostSnapshot:
     snippet, statistics = video.object("snippet"), video.object("statistics")
-    duration_s = duration(video.object("contentDetails").text("duration"))
+    duration_s = video.object("contentDetails").read("duration", "a duration below 68 years", duration)
     return PostSnapshot(
         platform="YOUTUBE",
         post_id=video_id,
@@ -160,10 +170,8 @@ def _post_type(video: Fields, duration_s: int | None) -> str:
     return "short" if duration_s is not None and duration_s <= SHORT_S_MAX else "video"
 
 
-def duration(text: str | None) -> int | None:
+def duration(text: str) -> int:
     """Seconds of an ISO 8601 duration such as PT1H2M3S. SourceFailed where it is none."""
-    if text is None:
-        return None
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         raise SourceFailed(f"{SOURCE}: contentDetails.duration should be a duration, got {text[:60]!r}")
