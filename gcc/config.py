@@ -54,6 +54,7 @@ ZoneName = Annotated[str, AfterValidator(_a_zone)]
 class Bind(Section):
     host: str = "127.0.0.1"  # anything but loopback opens the port to the network
     port: Port
+    connections_max: int = Field(0, ge=0)  # more get 503; 0: 1000, or a quarter of the descriptors if that is less
 
 
 class Gateway(Bind):

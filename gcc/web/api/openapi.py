@@ -10,7 +10,13 @@ from gcc.web.api import shapes
 from gcc.web.api.errors import Code
 from gcc.web.api.route import Route
 
-EVERYWHERE = (Code.INTERNAL, Code.TIMEOUT, Code.STORE_UNAVAILABLE)
+UNREADABLE = (
+    Code.BAD_REQUEST, Code.ORIGIN_NOT_ALLOWED, Code.NO_WEBSOCKET, Code.REQUEST_TIMEOUT, Code.URL_TOO_LONG,
+    Code.HOST_NOT_ALLOWED, Code.HEADERS_TOO_LARGE, Code.NOT_IMPLEMENTED, Code.TOO_MANY_CONNECTIONS,
+)  # fmt: skip
+"""Answers to what never reaches a route: the port and its access rule refuse it."""
+
+EVERYWHERE = (Code.INTERNAL, Code.TIMEOUT, Code.STORE_UNAVAILABLE, *UNREADABLE)
 GUARDED = (Code.UNAUTHORIZED,)
 PLACELESS = (Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED)
 """Answers of paths and methods that no route has."""
