@@ -1,8 +1,8 @@
 """PostgreSQL from Trio: psycopg's asyncio connection with its waiting replaced, and a bounded pool.
 
-In: SQL and parameters of tasks. Out: rows. psycopg's OperationalError and InterfaceError (the server
-is away, a deadlock, a timeout, a cancelled query) leave a pool as errors.Transient; its other errors,
-which are about the SQL or the data, pass unchanged.
+In: SQL and parameters of tasks. Out: rows. What says something about the server or the moment (it is away, it
+has become read-only, a deadlock, a timeout, a cancelled query) leaves a pool as errors.Transient; other errors,
+which are about the SQL or the data, pass unchanged. A server that has become read-only is left: see `Pool`.
 
 Cancelling a task cancels its query on the server too. Nothing of a cancelled task is committed unless
 its COMMIT was already on its way: then only the database knows. A connection that was interrupted, or
@@ -39,13 +39,27 @@ BUSY_S = 0.005
 # A peer that vanished without a word is noticed after about a minute, in a query or between queries.
 _TCP = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
 
+# SQLSTATE, by which errors are judged: psycopg files read-only and some timeouts under InternalError.
+AWAY = frozenset({"08", "53", "57"})
+"""Classes: the connection, the server's resources, the server's operators."""
+READ_ONLY = "25006"
+PASSING = frozenset({READ_ONLY, "25P03", "25P04"})
+"""Single codes: a standby or a read-only primary; the timeouts of idle and of long transactions."""
+TOO_LARGE = "54"
+"""The class of the server's fixed limits (a row that no index takes): psycopg files it with what passes."""
+
 _Result = TypeVar("_Result")
 
 
 def parameters(conninfo: str) -> dict[str, Any]:
-    """The connection string's parts over our defaults. ConfigError (without its text: it holds a password)."""
+    """The connection string's parts over our defaults. ConfigError (without its text: it holds a password).
+
+    Of several hosts the one that takes writes is meant, if nothing else is said.
+    """
     try:
-        return {**_TCP, **conninfo_to_dict(conninfo)}
+        given = conninfo_to_dict(conninfo)
+        several = "," in str(given.get("host") or given.get("hostaddr") or "")
+        return {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given}
     except psycopg.ProgrammingError:
         raise ConfigError("postgres.url is no PostgreSQL connection string; write postgresql://host/database") from None
 
@@ -58,12 +72,22 @@ def place(parameters: dict[str, Any]) -> str:
 
 @contextmanager
 def transient(where: str) -> Iterator[None]:
-    """psycopg's OperationalError and InterfaceError leave the block as Transient, named by `where`."""
+    """What passes by itself leaves the block as Transient, named by `where`; other errors of psycopg as they are."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except psycopg.Error as error:
+        if not passes(error):
+            raise
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise Transient(f"{where}: {reason}") from error
+
+
+def passes(error: psycopg.Error) -> bool:
+    """Whether the same statement may succeed later: the error is not about it, nor about its data."""
+    code = error.sqlstate or ""
+    if code[:2] in AWAY or code in PASSING:
+        return True
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and code[:2] != TOO_LARGE
 
 
 class Connection(psycopg.AsyncConnection[TupleRow]):
@@ -81,6 +105,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         self.lock = trio.Lock()  # type: ignore[assignment]
         self.interrupted = False
         """A task was cancelled in the middle of a query here: a pool does not keep such a connection."""
+        self.era = 0
+        """A pool's count of servers that it has left, when this was opened."""
         self._others_ran_at = -1.0
 
     @classmethod
@@ -224,6 +250,8 @@ class Pool:
 
     Bounded in every way: connecting takes at most CONNECT_S, waiting for a free connection `acquire_s`.
     Reconnects by itself: a connection that the server closed while it was idle is replaced unnoticed.
+    A server that answers that it is read-only (its standby has taken over) is left: no connection to it is
+    used again, and new ones look for the server that takes writes, by name, or among several hosts.
     """
 
     def __init__(self, conninfo: str, size: int, *, name: str, acquire_s: float = 10.0) -> None:
@@ -235,6 +263,7 @@ class Pool:
         self._acquire_s = acquire_s
         self._free = trio.Semaphore(size, max_value=size)
         self._idle: deque[Connection] = deque()
+        self._era = 0
         self._closed = False
 
     @property
@@ -247,8 +276,8 @@ class Pool:
         """A connection in autocommit mode, the caller's for the length of the block.
 
         Session state (SET, LISTEN, temporary tables) stays with the connection: use SET LOCAL. Raises
-        Transient where the server is away, the pool exhausted, or psycopg reports an OperationalError or
-        InterfaceError inside the block; trio.ClosedResourceError after aclose().
+        Transient where the server is away, the pool exhausted, or psycopg reports what `passes` inside the
+        block; trio.ClosedResourceError after aclose().
         """
         if self._closed:
             raise trio.ClosedResourceError(f"pool {self.name} is closed")
@@ -259,9 +288,11 @@ class Pool:
         connection: Connection | None = None
         try:
             with transient(self._where):
-                connection = self._take_idle() or await Connection.connect(self._conninfo)
+                connection = self._take_idle() or await self._connect()
                 yield connection
-        except Transient:
+        except Transient as error:
+            if getattr(error.__cause__, "sqlstate", None) == READ_ONLY:
+                await self._leave_server()
             if connection and connection.interrupted:
                 # What a cancelled block's own clean-up met on the closed connection must not hide the cancellation.
                 await trio.lowlevel.checkpoint_if_cancelled()
@@ -280,8 +311,21 @@ class Pool:
     async def aclose(self) -> None:
         """Close the idle connections now, the others when they come back. Idempotent, never waits."""
         self._closed = True
+        await self._close_idle()
+
+    async def _close_idle(self) -> None:
         while self._idle:
             await self._idle.pop().close()
+
+    async def _leave_server(self) -> None:
+        self._era += 1
+        await self._close_idle()
+
+    async def _connect(self) -> Connection:
+        era = self._era
+        connection = await Connection.connect(self._conninfo)
+        connection.era = era
+        return connection
 
     def _take_idle(self) -> Connection | None:
         while self._idle:
@@ -293,7 +337,7 @@ class Pool:
 
     async def _put_back(self, connection: Connection) -> None:
         idle = connection.pgconn.transaction_status == TransactionStatus.IDLE  # a closed one is UNKNOWN
-        if idle and not connection.interrupted and not self._closed:
+        if idle and not connection.interrupted and connection.era == self._era and not self._closed:
             self._idle.append(connection)
         else:
             await connection.close()
