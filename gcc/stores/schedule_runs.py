@@ -44,7 +44,7 @@ class PostgresScheduleRuns:
     async def begin(self, run: ScheduleRun, term: int) -> None:
         values = {"id": run.id, "schedule": run.schedule, "started_at": run.started_at}
         if await self._write("begin_run", {**values, "leader": self._leader, "term": term}) == 0:
-            raise LeaseLost(f"term {term} of leader {self._leader!r} is over")
+            raise LeaseLost(f"term {term} of leader {self._leader!r} is over, or another one has closed its run")
 
     async def end(self, run: ScheduleRun) -> None:
         detail = Jsonb(dict(run.detail or {}))

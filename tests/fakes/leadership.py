@@ -67,6 +67,8 @@ class FakeScheduleRuns:
         await self._answers()
         if not self._leadership.holds(self._leader, term):
             raise LeaseLost("the term is over")
+        if run.id in self.rows and self.rows[run.id].status != "RUNNING":
+            raise LeaseLost("somebody has closed it")
         self.rows[run.id] = replace(run, status="RUNNING", ended_at=None, detail=None)
 
     async def end(self, run: ScheduleRun) -> None:

@@ -1,8 +1,10 @@
 -- name: begin_run
--- No row is written once the leader's term is over.
+-- No row is written once the leader's term is over. Asked again after a lost answer it finds its own row, if nobody
+-- has closed that meanwhile.
 insert into schedule_run (id, schedule, started_at, status)
 select %(id)s, %(schedule)s, %(started_at)s, 'RUNNING'
-where exists (select from leader where name = %(leader)s and term = %(term)s and until > now());
+where exists (select from leader where name = %(leader)s and term = %(term)s and until > now())
+on conflict (id) do update set started_at = excluded.started_at where schedule_run.status = 'RUNNING';
 
 -- name: end_run
 update schedule_run set status = %(status)s, ended_at = %(ended_at)s, detail = %(detail)s
