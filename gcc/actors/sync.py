@@ -6,12 +6,12 @@ replaced whole, a snapshot row each, an exported file that is removed again.
 Export as JSON lines -> fresh table with the live one's types -> indexes, checks -> swap in one
 transaction, fenced by the term. A failed check, a lost lock or term, and cancellation leave the live
 table as it was; what was prepared is dropped by the next run, and so is the replaced table, which
-queries may still read.
+queries may still read. Cleaning up is nobody's failure: what it cannot remove is told, and left.
 """
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,7 +25,7 @@ from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.objects import Objects
 from gcc.stores.synced_tables import Snapshot, SyncedTables
 from gcc.supervisor.backoff import Backoff
-from gcc.supervisor.lifecycle import Actor, State
+from gcc.supervisor.lifecycle import Actor, State, one_line
 
 SWAPS_MAX = 8
 """Tries of one swap, each at most 2 s for its lock: long readers delay it, they do not stop it."""
@@ -112,19 +112,33 @@ class Sync:
             raise Transient(f"{table} was not synced: this process does not lead")
         run_id = self._clock.new_id()
         key = f"{_FOLDER}/{table}-{run_id}.ndjson"
-        await self._tables.clear(table)
-        for left_behind in await self._objects.keys(f"{_FOLDER}/{table}-"):
-            await self._objects.delete(left_behind)
+        await self._sweep(table)
         try:
             exported = await self._export(declared, key)
             async with aclosing(cast("AsyncGenerator[bytes, None]", self._objects.get(key))) as chunks:
                 await self._tables.fill(table, chunks)
         finally:
-            with trio.move_on_after(REMOVE_S, shield=True):
+            with trio.move_on_after(REMOVE_S, shield=True), self._told():
                 await self._objects.delete(key)
         await self._check(declared, exported)
         await self._swap(Snapshot(table, run_id, exported, as_of), term)
         return SyncResult(table, exported, trio.current_time() - began, run_id)
+
+    async def _sweep(self, table: str) -> None:
+        """Remove what earlier runs left, as far as that can be done now; the next run tries again."""
+        with self._told():
+            await self._tables.clear(table)
+        with self._told():
+            for left_behind in await self._objects.keys(f"{_FOLDER}/{table}-"):
+                await self._objects.delete(left_behind)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """For cleaning up: its failure is shown, and changes nothing for the sync."""
+        try:
+            yield
+        except GccError as error:
+            self._actor.erred(f"cleaning up: {one_line(error)}")
 
     async def _export(self, declared: SyncedTable, key: str) -> int:
         """Write the mart's rows to `key`; returns how many they are."""

@@ -55,17 +55,20 @@ class SyncedTables:
         return names
 
     async def clear(self, table: str) -> None:
-        """Drop what earlier runs left: the table that the last one replaced, and a half-filled one."""
+        """Drop the table that the last run replaced. Transient: somebody reads it still; the next swap drops it."""
         async with self._pool.transaction() as connection:
             await connection.execute(_SQL["lock_timeout"])
-            for leftover in (_spare(table, "old"), _spare(table, "new")):
-                await connection.execute(_statement("drop", table=leftover))
+            await _drop_old(connection, table)
 
     async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
-        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet."""
+        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet.
+
+        The transaction waits for `lines`; it locks the fresh table alone.
+        """
         new = _spare(table, "new")
         async with self._pool.transaction() as connection:
             with _refused(table):
+                await connection.execute(_statement("drop", table=new))  # of a run that was cut short
                 await connection.execute(_statement("create", new=new, live=table))
                 await connection.execute(_SQL["create_lines"])
                 async with connection.cursor() as cursor, cursor.copy(_SQL["copy_lines"]) as copy:
@@ -98,6 +101,7 @@ class SyncedTables:
             if await done.fetchone():
                 return  # the last try's answer was lost after its commit
             await connection.execute(_SQL["lock_timeout"])
+            await _drop_old(connection, table)  # if it could not be cleared
             await connection.execute(_statement("lock", live=table))
             await hold(connection, self._leader, term)
             await self._rename(connection, table, _spare(table, "old"), to_old=True)
@@ -122,6 +126,14 @@ class SyncedTables:
             new_name = _spare(index, "old") if to_old else index.removesuffix("__new")
             await connection.execute(_statement("rename_index", index=index, new_name=new_name))
         await connection.execute(_statement("rename_table", table=table, new_name=name))
+
+
+async def _drop_old(connection: Connection, table: str) -> None:
+    old = _spare(table, "old")
+    try:
+        await connection.execute(_statement("drop", table=old))
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise Permanent(f"{old} cannot be dropped: {error.diag.message_detail}; drop that first") from error
 
 
 async def _build_index(connection: Connection, new: str, index: str, definition: str, kind: str) -> None:

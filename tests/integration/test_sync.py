@@ -280,6 +280,72 @@ async def test_a_long_reader_delays_the_swap_and_does_not_stop_it(world: World) 
     assert len(await world.live()) == 1
 
 
+class UntidyObjects(StallingObjects):
+    """Nothing can be removed, or not even listed."""
+
+    def __init__(self, root: Path, fails: str) -> None:
+        super().__init__(root)
+        self._fails = fails
+
+    async def delete(self, key: str) -> None:
+        if self._fails == "delete":
+            raise Transient("the objects cannot be deleted")
+        await super().delete(key)
+
+    async def keys(self, prefix: str) -> list[str]:
+        if self._fails == "keys":
+            raise Permanent("the objects cannot be listed")
+        return await super().keys(prefix)
+
+
+@pytest.mark.parametrize("fails", ["delete", "keys"])
+async def test_a_clean_up_that_fails_is_told_and_the_sync_stands(world: World, tmp_path: Path, fails: str) -> None:
+    world.objects = world.sync._objects = UntidyObjects(tmp_path, fails)
+    for count in (1, 2):
+        await world.mart([thing(number) for number in range(count)])
+        result = await world.sync.sync("thing")
+        assert (result.rows, len(await world.live())) == (count, count)
+    assert (world.actor.done, world.actor.failed > 0) == (2, True)
+    assert "cleaning up: " in str(world.actor.last_error) and "the objects cannot be" in str(world.actor.last_error)
+    world.objects._fails = "nothing"  # type: ignore[attr-defined]
+    await world.sync.sync("thing")
+    assert await world.objects.keys("") == [], "the next one tidies up"
+
+
+async def test_a_clean_up_that_fails_does_not_hide_why_a_sync_did(world: World, tmp_path: Path) -> None:
+    world.objects = world.sync._objects = UntidyObjects(tmp_path, "delete")
+    await world.mart([thing(1), thing(1)])
+    with pytest.raises(Permanent, match="rows for thing were refused"):
+        await world.sync.sync("thing")
+
+
+async def test_who_still_reads_the_table_of_before_delays_the_swap_alone(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    await world.mart([thing(1), thing(2)])
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            async with world.pool.transaction() as reader:
+                await reader.execute("select * from thing__old")
+                nursery.start_soon(world.sync.sync, "thing")
+                while await world.execute("select to_regclass('thing__new') is not null") != [(True,)]:
+                    await trio.lowlevel.checkpoint()
+                assert "cleaning up: " in str(world.actor.last_error)
+                assert len(await world.live()) == 1, "and nobody waits for the live one"
+    assert len(await world.live()) == 2
+    assert world.actor.done == 2
+
+
+async def test_what_people_have_built_on_the_live_table_is_named(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.execute("create view seen as select id from thing")
+    await world.sync.sync("thing")  # the view goes with the replaced table
+    with pytest.raises(Permanent, match="thing__old cannot be dropped: view seen depends on table thing__old"):
+        await world.sync.sync("thing")
+    await world.execute("drop view seen")
+    await world.sync.sync("thing")
+
+
 async def test_cancelling_in_the_middle_leaves_the_live_table_and_the_next_run_cleans_up(world: World) -> None:
     await world.mart([thing(1)])
     await world.sync.sync("thing")
@@ -339,6 +405,7 @@ async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Po
         clickhouse=clickhouse,
         objects=FolderObjects(tmp_path),
         pool=pool,
+        terms_pool=pool,
         board=Board(clock.now),
         clock=clock,
         drain_stage=drain.stage("intake"),
