@@ -56,6 +56,7 @@ from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
 
+TERMS_POOL = 3  # what must come in time, whoever crowds the other pools: leaders' campaigns, the leases' heartbeat
 REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
 
 
@@ -99,6 +100,7 @@ class Stores:
         self.conninfo = self.embedded.conninfo if self.embedded else settings.postgres.url
         self.pool = Pool(self.conninfo, settings.postgres.actor_pool, name="actors")
         self.web_pool = Pool(self.conninfo, settings.postgres.web_pool, name="web")
+        self.terms_pool = Pool(self.conninfo, TERMS_POOL, name="terms")
         self.clickhouse = open_clickhouse(settings)
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
         self.objects = open_objects(settings)
@@ -111,6 +113,7 @@ class Stores:
             lease_s=settings.scraper.lease_s,
             lost_max=settings.scraper.lost_max,
             outbox_written=outbox_written,
+            leases_pool=self.terms_pool,
         )
         dead_letters = StoredDeadLetters(self.pool, self.objects, clock)
         queues = PostgresExchange(
@@ -141,7 +144,7 @@ class Stores:
             limiter=self._limiter(),
             fetcher=HttpFetcher,
             broker=rabbitmq.connected if rabbitmq else None,
-            leadership=PostgresLeadership(self.pool) if rabbitmq else None,
+            leadership=PostgresLeadership(self.terms_pool) if rabbitmq else None,
         )
 
     def servers(self) -> list[Child]:
@@ -168,7 +171,7 @@ class Stores:
         await seed_credentials(self._settings, self.credentials, self._tokens)
         if self.embedded:
             await self.jobs.end_leases()
-            await PostgresLeadership(self.pool).end_terms()
+            await PostgresLeadership(self.terms_pool).end_terms()
             if self.queues:
                 await self.queues.end_leases()
         task_status.started()

@@ -124,13 +124,14 @@ class Tree:
             clickhouse=stores.clickhouse,
             objects=stores.objects,
             pool=stores.pool,
+            terms_pool=stores.terms_pool,
             board=self.board,
             clock=self.clock,
             drain_stage=self._drain_of("analytics").stage("intake"),
             gate=self.gates.gate("analytics/scheduler"),
             extra_schedules=[stale_profiles_schedule(self.settings, stores.pool, stores.jobs)],
         )
-        for pool in (stores.pool, stores.web_pool):
+        for pool in (stores.pool, stores.web_pool, stores.terms_pool):
             self.channels.watch(f"{pool.name} pool", _pool_use(pool))
 
     def state(self) -> str:

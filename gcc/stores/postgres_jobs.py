@@ -42,7 +42,10 @@ TRIES_MAX = 5
 
 
 class PostgresJobs:
-    """See `gcc.stores.jobs.Jobs`. `outbox_written` wakes this process's relay after each commit."""
+    """See `gcc.stores.jobs.Jobs`. `outbox_written` wakes this process's relay after each commit.
+
+    `leases_pool`: for the heartbeat, which must come in time however many wait for a connection of `pool`.
+    """
 
     def __init__(
         self,
@@ -53,8 +56,10 @@ class PostgresJobs:
         lease_s: float,
         lost_max: int,
         outbox_written: Signal,
+        leases_pool: Pool | None = None,
     ) -> None:
         self._pool = pool
+        self._leases_pool = leases_pool or pool
         self._clock = clock
         self._status_event = status_event
         self._lease_s = lease_s
@@ -150,7 +155,7 @@ class PostgresJobs:
             await self._move("release", {**_held(jobs), "after_s": after_s}, reason="given back", traces=frames)
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
-        async with self._pool.connection() as conn:
+        async with self._leases_pool.connection() as conn:
             rows = await _rows(conn, SQL["extend"], {**_held(jobs), "lease_s": self._lease_s})
         return {row["id"] for row in rows}
 

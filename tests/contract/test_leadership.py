@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import trio
@@ -30,8 +29,14 @@ class Store:
 
 
 @pytest.fixture(params=["fake", "postgres"])
-async def store(request: Any) -> AsyncIterator[Store]:
-    if request.param == "fake":
+def conninfo(request: pytest.FixtureRequest) -> str:
+    """Of the real store. A server cannot be started inside of an async fixture."""
+    return "" if request.param == "fake" else str(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+async def store(conninfo: str) -> AsyncIterator[Store]:
+    if not conninfo:
         fake = FakeLeadership()
 
         async def run_out_fake(name: str) -> None:
@@ -39,7 +44,7 @@ async def store(request: Any) -> AsyncIterator[Store]:
 
         yield Store(fake, FakeScheduleRuns(fake, leader="x"), run_out_fake)
         return
-    pool = Pool(request.getfixturevalue("database"), 4, name="test")
+    pool = Pool(conninfo, 4, name="test")
 
     async def run_out(name: str) -> None:
         async with pool.connection() as connection:
@@ -114,6 +119,32 @@ async def test_runs_are_recorded_and_the_last_ones_found(store: Store) -> None:
     assert found == {"models": newer, "sync": ScheduleRun(other.id, "sync", "RUNNING", NOON)}
 
 
+async def test_a_run_that_is_begun_again_after_a_lost_answer_is_the_same_run(store: Store) -> None:
+    await store.leadership.campaign("x", "a", ttl_s=60)
+    run, ended = a_run(), a_run("sync")
+    for _ in range(2):
+        await store.runs.begin(run, 1)
+        await store.runs.begin(ended, 1)
+    assert await store.runs.last() == {"models": run, "sync": ended}
+    ended.status, ended.ended_at, ended.detail = "COMPLETE", NOON, {"rows": 7}
+    await store.runs.end(ended)
+    with pytest.raises(LeaseLost):
+        await store.runs.begin(ended, 1)
+    assert (await store.runs.last())["sync"] == ended
+
+
+async def test_a_run_that_was_closed_meanwhile_does_not_begin_again(store: Store) -> None:
+    await store.leadership.campaign("x", "a", ttl_s=60)
+    run = a_run()
+    await store.runs.begin(run, 1)
+    await store.run_out("x")
+    assert await store.leadership.campaign("x", "a", ttl_s=60) == 2
+    assert await store.runs.close_stale(2, NOON) == 1
+    with pytest.raises(LeaseLost):
+        await store.runs.begin(run, 2)
+    assert (await store.runs.last())["models"].status == "CANCELLED"
+
+
 async def test_a_run_needs_the_term(store: Store) -> None:
     await store.leadership.campaign("x", "a", ttl_s=60)
     with pytest.raises(LeaseLost):
@@ -151,13 +182,27 @@ async def test_a_held_term_cannot_change_hands_before_the_commit(pool: Pool) -> 
         order.append(await leadership.campaign("x", "b", ttl_s=60))
 
     async with trio.open_nursery() as nursery:
-        async with pool.transaction() as connection:
+        async with pool.transaction() as connection, pool.connection() as beside:
             await hold(connection, "x", 1)
-            await connection.execute("update leader set until = now() - interval '1 s'")  # its time runs out here
+            await beside.execute("update leader set until = now() - interval '1 s'")  # its time runs out here
             nursery.start_soon(succeed)
             await _somebody_waits_for_a_lock(pool)
             order.append("committed")
     assert order == ["committed", 2]
+
+
+async def test_a_leader_renews_while_a_transaction_holds_its_term_and_others_do_not_wait(pool: Pool) -> None:
+    leadership = PostgresLeadership(pool)
+    await leadership.campaign("x", "a", ttl_s=1)
+    async with pool.transaction() as connection, pool.connection() as beside:
+        await hold(connection, "x", 1)
+        with trio.fail_after(10):
+            assert await leadership.campaign("x", "a", ttl_s=60) == 1
+            assert await leadership.campaign("x", "b", ttl_s=60) is None
+        left = await beside.execute("select until > now() + interval '50 s' from leader where name = 'x'")
+        assert await left.fetchone() == (True,)
+        await hold(connection, "x", 1)
+    assert await leadership.campaign("x", "b", ttl_s=60) is None
 
 
 async def _somebody_waits_for_a_lock(pool: Pool) -> None:

@@ -43,6 +43,7 @@ class AnalyticsPipeline:
         clickhouse: ClickHouse,
         objects: Objects,
         pool: Pool,
+        terms_pool: Pool,
         board: Board,
         clock: Clock,
         drain_stage: Stage,
@@ -51,7 +52,7 @@ class AnalyticsPipeline:
     ) -> None:
         """`extra_schedules` are run like the declared ones: producers of scrape jobs, maintenance."""
         graph = models.read(variables={"timezone": settings.reports.timezone})
-        self.leader = Leader(LEADER, PostgresLeadership(pool), board.actor("analytics/leader"), clock)
+        self.leader = Leader(LEADER, PostgresLeadership(terms_pool), board.actor("analytics/leader"), clock)
         self.transformer = Transformer(
             clickhouse, graph, board.actor("analytics/transformer"), clock, threads=settings.analytics.model_threads
         )

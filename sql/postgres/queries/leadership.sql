@@ -1,13 +1,21 @@
 -- name: campaign
 -- Elects or renews, by the database's clock alone. Somebody else's term that has not run out yields no row.
--- A holder that comes back after its own term ran out gets a new one.
-insert into leader as held (name, holder, term, until)
-values (%(name)s, %(holder)s, 1, now() + make_interval(secs => %(ttl_s)s))
-on conflict (name) do update
-set holder = excluded.holder, until = excluded.until,
-    term = held.term + (held.holder <> excluded.holder or held.until <= now())::integer
-where held.holder = excluded.holder or held.until <= now()
-returning term;
+-- A holder that comes back after its own term ran out gets a new one. Renewing leaves `term` as it is, which is a key
+-- (leader_term): so it need not wait for a transaction that holds the term, and who waits does not lock the row.
+with renewed as (
+    update leader set until = now() + make_interval(secs => %(ttl_s)s)
+    where name = %(name)s and holder = %(holder)s and until > now()
+    returning term
+), elected as (
+    insert into leader as held (name, holder, term, until)
+    select %(name)s, %(holder)s, 1, now() + make_interval(secs => %(ttl_s)s)
+    where not exists (select from leader where name = %(name)s and until > now())
+    on conflict (name) do update
+    set holder = excluded.holder, until = excluded.until, term = held.term + 1
+    where held.until <= now()
+    returning term
+)
+select term from renewed union all select term from elected;
 
 -- name: resign
 -- Ends the term now, so that a successor need not wait for its end.
@@ -18,5 +26,6 @@ update leader set until = now() where name = %(name)s and holder = %(holder)s an
 update leader set until = now() where until > now();
 
 -- name: hold
--- The fence: a row only while the term runs; nobody can be elected before the transaction that asked ends.
-select term from leader where name = %(name)s and term = %(term)s and until > now() for share;
+-- The fence: a row only while the term runs; nobody can be elected before the transaction that asked ends, but the
+-- leader can renew.
+select term from leader where name = %(name)s and term = %(term)s and until > now() for key share;
