@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from gcc.errors import ConfigError
+from gcc.passwords import passwords
 
 Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
 ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
@@ -30,6 +31,10 @@ DEV_TOKEN = "gcc-dev"
 POSTGRES_AGE_S_MAX = 15.0
 """The oldest batch that fits into a lease of the PostgreSQL exchange (60 s) while the one before it is stored."""
 
+_SECRETS = {"access_key", "secret_key", "tokens", "dev_token"}
+_BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not repeated
+_KEY = re.compile(r"[\w-]+(\.[\w-]+)*")
+
 
 class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -39,8 +44,28 @@ def _a_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name!r} is no time zone; use a name such as Asia/Kolkata or UTC") from error
+        raise ValueError("it is no time zone; use a name such as Asia/Kolkata or UTC") from error
     return name
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # too large: ValueError
+    except ValueError:
+        return False
+
+
+def _chdb_or_http(url: str) -> str:
+    if url != "chdb" and not _is_http(url):
+        raise ValueError("it is neither 'chdb' nor http[s]://host:port/database")
+    return url
+
+
+def _http_or_none(url: str) -> str:
+    if url and not _is_http(url):
+        raise ValueError("it is no address; write http[s]://host/path")
+    return url
 
 
 OBJECTS_URL = re.compile(r"file://(?P<folder>/.*)|s3://(?P<bucket>[a-z0-9][a-z0-9.-]+[a-z0-9])(/(?P<prefix>[^?#]*))?")
@@ -86,7 +111,7 @@ class Postgres(Section):
 
 
 class ClickHouse(Section):
-    url: str = "chdb"  # or http(s)://host:8123/database
+    url: Annotated[str, AfterValidator(_chdb_or_http)] = "chdb"  # or http(s)://host:8123/database
     writers: int = Field(2, ge=1)  # concurrent inserts; each is a thread with its own client
     readers: int = Field(4, ge=1)  # concurrent SELECTs
     query_s_max: float = Field(60.0, gt=0)  # max_execution_time of every query
@@ -183,7 +208,9 @@ class Scraper(Section):
 
 
 class Source(Section):
-    base_url: str = ""  # empty: the API's own address, or the world's where world.enabled
+    base_url: Annotated[str, AfterValidator(_http_or_none)] = (
+        ""  # empty: the API's own address, or the world's where world.enabled
+    )
     tokens: tuple[str, ...] = ()  # GCC_SOURCES__<NAME>__TOKENS='["..."]'; seeded into the credential table
     calls: int | None = Field(None, ge=1)  # limit: this many calls (empty: the declared limit of the source) ...
     per_s: float = Field(1.0, gt=0)  # ... per this many seconds, for the whole platform
@@ -250,9 +277,7 @@ class Settings(Section):
         if self.web.dev_token:
             for key, bind in (("gateway", self.gateway), ("ops", self.ops), ("beat_api", self.beat_api)):
                 if not is_loopback(bind.host):
-                    raise ValueError(
-                        f"{key}.host {bind.host!r} is not loopback while web.dev_token is set; unset web.dev_token"
-                    )
+                    raise ValueError(f"{key}.host is not loopback while web.dev_token is set; unset web.dev_token")
         if self.exchange.url == "postgres" and self.sinker.age_s_max > POSTGRES_AGE_S_MAX:
             raise ValueError(
                 f"sinker.batch_age_s {self.sinker.age_s_max:g} cannot exceed {POSTGRES_AGE_S_MAX:g} with the PostgreSQL"
@@ -283,26 +308,25 @@ def load(
 ) -> Settings:
     """Settings from `file`, then GCC_* variables, then `overrides` ("key.sub=value"); checked whole.
 
-    Raises ConfigError naming the key (or the file) and what to do.
+    Raises ConfigError naming the key, where it was set and what to do; never with a value that could be secret.
     """
-    values = _read(file) if file else {}
-    _refuse_secrets(values, str(file))
+    given = _Given(str(file) if file else "the defaults", _read(file) if file else {})
+    _refuse_secrets(given.values, str(file))
     for name, text in sorted(environ.items()):
         if name.startswith("GCC_") and not name.startswith("GCC_TEST_"):  # those are told to the tests
-            _put(values, name[4:].lower().split("__"), text, origin=name)
+            given.put(name[4:].lower().split("__"), _value(text), origin=name)
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override!r} has no '='; write --set key.sub=value")
-        path = key.strip().split(".")
-        _put(values, path, text, origin=f"--set {key}")
-        _refuse_secrets(_only(values, path), f"--set {key}")
+        if not equals or not _KEY.fullmatch(key.strip()):  # not repeated: who knows what it holds
+            raise ConfigError("--set takes KEY.SUB=VALUE, such as --set ops.port=8010; what was given is not so")
+        given.put(path := key.strip().split("."), value := _value(text), origin=f"--set {key.strip()}")
+        _refuse_secrets(_nested(path, value), f"--set {key.strip()}")
     if data_dir is not None:
-        values["data_dir"] = str(data_dir)
+        given.put(["data_dir"], str(data_dir), origin="--data")
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(given.values)
     except pydantic.ValidationError as error:
-        raise ConfigError(_sentence(error, file)) from None
+        raise ConfigError(given.sentence(error)) from None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -316,63 +340,95 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"config file {file} is not valid TOML: {error}") from None
 
 
-def _put(values: dict[str, Any], path: list[str], text: str, *, origin: str) -> None:
-    node = values
-    for part in path[:-1]:
-        node = node.setdefault(part, {})
-        if not isinstance(node, dict):
-            raise ConfigError(f"{origin}: {part!r} is a value, not a section")
-    node[path[-1]] = _value(text)
+class _Given:
+    """The layers so far, merged, and who set what: `file`, where nobody else has."""
+
+    def __init__(self, file: str, values: dict[str, Any]) -> None:
+        self.values = values
+        self._file = file
+        self._origins: dict[tuple[str, ...], str] = {}
+
+    def put(self, path: list[str], value: Any, *, origin: str) -> None:
+        node = self.values
+        for number, part in enumerate(path[:-1], start=1):
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                _, whose = self._whose(tuple(path[:number]))
+                raise ConfigError(f"{origin}: {part!r} is a value (set in {whose}), not a section; set one of the two")
+        node[path[-1]] = value
+        self._origins[tuple(path)] = origin
+
+    def _whose(self, loc: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        """(path, origin): who set what stands at `loc`, and as which path."""
+        for end in range(len(loc), 0, -1):
+            if loc[:end] in self._origins:
+                return loc[:end], self._origins[loc[:end]]
+        return loc, next((whose for path, whose in self._origins.items() if path[: len(loc)] == loc), self._file)
+
+    def sentence(self, error: pydantic.ValidationError) -> str:
+        """The first complaint as one sentence. No value of the environment is repeated: secrets stand there."""
+        first = error.errors(include_url=False, include_context=False)[0]
+        path, origin = self._whose(tuple(str(part) for part in first["loc"]))
+        of_environment = origin.startswith("GCC_")
+        loc = path if of_environment else first["loc"]  # what lies below is a part of the variable's value
+        key = ".".join(str(part) for part in loc)
+        named = f"setting {key!r} in {origin}" if key else "settings"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        if first["type"] == "extra_forbidden":
+            return f"unknown {named}; remove it or mend its name{more}"
+        if first["type"] in ("model_type", "dict_type"):
+            return f"{named} is a section, not a value; set what is in it, such as {_example(path)}{more}"
+        message = first["msg"].removeprefix("Value error, ")
+        hidden = not key or of_environment or _BEARS_SECRETS.search(key) or isinstance(first["input"], dict)
+        got = "" if hidden else f", got {first['input']!r}"
+        return f"{named}: {message}{got}{more}"
+
+
+def _example(section: tuple[str, ...]) -> str:
+    """The variable of what is most often set in a section."""
+    name, *rest = section
+    if name == "sources":
+        return "__".join(["GCC_SOURCES", (rest or ["graphapi"])[0].upper(), "TOKENS"])
+    fields = getattr(Settings.model_fields[name].annotation, "model_fields", {"NAME": None})
+    return f"GCC_{name.upper()}__{next((field for field in fields if field == 'url'), next(iter(fields))).upper()}"
 
 
 def _value(text: str) -> Any:
     """JSON where it is JSON (numbers, true, lists), the text itself otherwise."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return text if value is None else value
 
 
-def _only(values: dict[str, Any], path: list[str]) -> dict[str, Any]:
-    node: Any = values
-    for part in path:
-        node = node[part]
+def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     for part in reversed(path):
-        node = {part: node}
-    return dict(node)
+        value = {part: value}
+    return dict(value)
 
 
 def _refuse_secrets(values: dict[str, Any], origin: str) -> None:
     """Secrets stand in the environment only, the loopback dev token apart."""
-    sections = {key: value for key, value in values.items() if isinstance(value, dict)}
-    for key, section in sections.items():
-        url = section.get("url")
-        if isinstance(url, str) and "://" in url and urlsplit(url).password:
-            raise ConfigError(f"{origin}: {key}.url holds a password; put it into GCC_{key.upper()}__URL instead")
-    for key in ("access_key", "secret_key"):
-        if sections.get("objects", {}).get(key):
-            raise ConfigError(f"{origin}: objects.{key} is secret; put it into GCC_OBJECTS__{key.upper()} instead")
-    sources = sections.get("sources", {})
-    for name, source in sources.items():
-        if isinstance(source, dict) and source.get("tokens"):
-            raise ConfigError(
-                f"{origin}: sources.{name}.tokens is secret; put it into GCC_SOURCES__{name.upper()}__TOKENS instead"
-            )
-    token = sections.get("web", {}).get("dev_token")
-    if token and token != DEV_TOKEN:
-        raise ConfigError(f"{origin}: web.dev_token other than {DEV_TOKEN!r} is secret; put it into GCC_WEB__DEV_TOKEN")
+    for path, value in _leaves(values):
+        key = ".".join(path)
+        if passwords(value) or (path[-1] == "base_url" and "@" in value):
+            raise ConfigError(f"{origin}: {key} holds a password; put the whole of it into {_variable(path)} instead")
+        if {*path} & _SECRETS and value and (key, value) != ("web.dev_token", DEV_TOKEN):
+            raise ConfigError(f"{origin}: {key} is secret; put it into {_variable(path)} instead")
 
 
-def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
-    """The first complaint as one sentence; values are not repeated where they could be secret."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    where = f" in {file}" if file else ""
-    if first["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}{where}; remove it or mend its name{more}"
-    message = first["msg"].removeprefix("Value error, ")
-    secret = any(word in key for word in ("url", "token", "_key"))
-    got = "" if secret or isinstance(first["input"], dict) else f", got {first['input']!r}"
-    return f"setting {key!r}{where}: {message}{got}{more}" if key else f"settings{where}: {message}{more}"
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path, text) of every value in a tree of settings; the members of a list stand at its own."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield from _leaves(member, (*path, str(key)))
+    elif isinstance(value, list):
+        for member in value:
+            yield from _leaves(member, path)
+    elif path:
+        yield path, str(value)
+
+
+def _variable(path: Sequence[str]) -> str:
+    return "GCC_" + "__".join(path).upper()

@@ -9,12 +9,14 @@ use or configuration.
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from gcc.errors import ConfigError, GccError
+from gcc.passwords import passwords
 
 VERBS = {
     "run": "start the platform and stay until it has drained",
@@ -33,13 +35,16 @@ VERBS = {
     "flows": "what is scraped, from which sources, under which limits",
 }
 USAGE = 2
+_VALUE = re.compile(r"=\S+")
 
 
 class Parser(argparse.ArgumentParser):
     """One sentence and exit code 2 for a wrong call."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see python -m gcc.supervisor --help")
+        for secret in passwords(message):  # a word that lacks its --set is an argument that nobody knows
+            message = message.replace(secret, "***")
+        raise ConfigError(f"{_VALUE.sub('=...', message)}; see python -m gcc.supervisor --help")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

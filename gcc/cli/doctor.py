@@ -20,9 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import httpx
-import psycopg
 import trio
-from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -34,8 +32,9 @@ from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
 from gcc.errors import ConfigError, GccError
 from gcc.parts import open_objects, rabbitmq_topology, refuse_what_is_not_here
+from gcc.passwords import passwords
 from gcc.pipelines.events.pipeline import bindings
-from gcc.pipelines.scraping.table import SOURCES, limits
+from gcc.pipelines.scraping.table import limits
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL
 from gcc.web.ops.registry import REGISTRY
@@ -297,17 +296,12 @@ def _holders(number: int) -> Iterator[tuple[int, str]]:
 def _secrets(settings: Settings) -> set[str]:
     """What must not be printed, in every form in which an error may repeat it."""
     urls = [getattr(settings, part).url for part in ("postgres", "clickhouse", "exchange", "redis", "objects")]
-    passwords = [settings.objects.access_key, settings.objects.secret_key]
-    for url in urls:
-        with suppress(ValueError):
-            passwords.append(urlsplit(url).password or "")
-    with suppress(psycopg.ProgrammingError):
-        passwords.append(str(conninfo_to_dict(settings.postgres.url).get("password") or ""))
-    tokens = [token for source in SOURCES if source in settings.sources for token in settings.sources[source].tokens]
-    tokens += [token.rpartition(":")[2] for token in tokens]
-    if settings.web.dev_token != DEV_TOKEN:
-        tokens.append(settings.web.dev_token)
-    return {secret for secret in (*passwords, *map(unquote, passwords), *tokens) if secret}
+    found = {settings.objects.access_key, settings.objects.secret_key, settings.web.dev_token} - {DEV_TOKEN}
+    for url in [*urls, *(source.base_url for source in settings.sources.values())]:
+        found |= passwords(url)
+    for source in settings.sources.values():
+        found |= {*source.tokens, *(token.rpartition(":")[2] for token in source.tokens)}
+    return {secret for secret in (*found, *map(unquote, found)) if secret}
 
 
 def _without(secrets: set[str], finding: Finding) -> Finding:
