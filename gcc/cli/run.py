@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gcc.cli import USAGE, leaves, logs
 from gcc.cli.client import settings_of
+from gcc.cli.descriptors import allow_files
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import ConfigError
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 
 def main(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
+    allow_files(settings)
     logs.configure(settings)
     code = 1
     try:
