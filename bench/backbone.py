@@ -13,7 +13,8 @@ from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.message import Route
 from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.pipelines.events.routes import EXCHANGES

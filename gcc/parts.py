@@ -20,7 +20,8 @@ from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_topology import Topology
 from gcc.channels.replay import PostgresLetters
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings

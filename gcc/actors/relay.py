@@ -64,6 +64,8 @@ class Relay:
                         return
                     moved = await self._relay(term)
                 except Transient as error:
+                    if error.retry_after_s is not None:  # some routes rest: those of others may have something by then
+                        self._patience.reset()
                     await self._patience.wait_after(error)
                     continue
                 self._patience.reset()

@@ -53,10 +53,10 @@ class DeadLetters(Protocol):
         """Keep them. Transient: not all are kept, and asking again keeps the rest."""
 
 
-def unroutable(frame: Frame) -> Burial:
-    """The burial of a frame that no queue is bound to."""
-    reason = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
-    return Burial(UNROUTABLE, frame, frame.body, frame.events, reason)
+def unroutable(frame: Frame, reason: str = "") -> Burial:
+    """The burial of a frame that no queue is bound to, or that cannot be published for another reason."""
+    nowhere = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
+    return Burial(UNROUTABLE, frame, frame.body, frame.events, reason or nowhere)
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,8 +61,8 @@ class Exchange(Queues, Protocol):
         """Move one batch of outbox frames into queues; returns how many frames. 0: there is none to move.
 
         A frame of exchange '' goes to the queue that its key names, if any binding names it. A frame whose route
-        has no binding is dead-lettered. `term` is the relay's, where only one may relay at a time: it fences what
-        would be done by one that was deposed (Transient).
+        has no binding is dead-lettered. Frames of one route keep their order as long as all is well. `term` is the
+        relay's, where only one may relay at a time: it fences what would be done by one that was deposed (Transient).
         """
 
     async def pending(self) -> bool:

@@ -1,58 +1,42 @@
 """The exchange on RabbitMQ: outbox rows are published with confirms, queues are consumed with acknowledgement.
 
 In: rows of the outbox (`gcc.stores.outbox.Outbox`), messages of any producer. Out: frames under the broker's own
-lease: unacknowledged, they come back when their channel ends. Two connections, one for each direction, so that a
-broker that blocks publishers does not hold up acknowledgements, and a consumer that is slow no confirms.
+lease: unacknowledged, they come back when their channel ends. Three connections: a broker that blocks publishers does
+not hold up acknowledgements, a consumer that is slow no confirms, and neither of them what is declared and counted.
 
 A row leaves the outbox after the broker has confirmed its message; whoever dies in between publishes it again (a
-duplicate, never a loss). One process relays at a time: the term of its leader fences the removal. A message that was
-refused (nacked), or not confirmed in time, stays in the outbox and its route rests for a while, so that one
-queue does not hold up all others; an unroutable one is dead-lettered.
+duplicate, never a loss). One process relays at a time: the term of its leader fences the removal. The relay's half is
+in rabbitmq_relay.py, what is declared in rabbitmq_topology.py.
 
 While the broker is away every method raises Transient. `connected` is one life of the connections; an actor
 (gcc/actors/connection.py) lives them one after the other.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-import structlog
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import DeadLetters, unroutable
+from gcc.channels.deadletters import DeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
-from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery, Route
-from gcc.channels.rabbitmq_messages import packed, unpacked
+from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery
+from gcc.channels.rabbitmq_messages import unpacked
+from gcc.channels.rabbitmq_relay import POLL_S, Publisher, Relaying, blocks
+from gcc.channels.rabbitmq_topology import NOT_FOUND, Declarer, Topology
 from gcc.clock import Clock
-from gcc.errors import ConfigError, LeaseLost, Transient
-from gcc.stores.outbox import Outbox, OutboxRow
-from gcc.supervisor.backoff import Backoff
+from gcc.errors import ConfigError, Transient
+from gcc.stores.outbox import Outbox
 
-RELAY_FRAMES_MAX = 250  # published and confirmed at once: with 64 KiB each, what the client's confirm window holds
-CONFIRMS_S = 30.0  # a broker that takes nothing more for so long is taken for lost
-SETTLE_S = 20.0  # what is not confirmed by then is given up, and published again later
 PREFETCH = 10_000  # messages unacknowledged at once, for each queue: two good batches of single events
-POLL_S = 1.0  # how long a wait lasts while nothing comes
-REFUSED = Backoff(first_s=0.5, max_s=5.0)  # how long a route rests whose messages the broker did not take ...
-UNCONFIRMED = Backoff(first_s=10.0, max_s=120.0)  # ... or did not confirm: to ask again costs all others SETTLE_S
-NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED, NOT_ALLOWED = 404, 403, 406, 530
+ACCESS_REFUSED, NOT_ALLOWED = 403, 530
+LIMIT = "limit ("  # how the broker says that it has as many connections as it may have: that passes
 _TAG_BITS = 40  # a delivery's id is its channel's number and its tag
 
-log = structlog.get_logger()
 Connect = Callable[..., AbstractAsyncContextManager[rabbitmq.Connection]]
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """What is declared: the kind of each exchange ("direct", "topic"), and the arguments of every queue."""
-
-    kinds: Mapping[str, str]
-    queue_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,17 +54,10 @@ class _Link:
     """One life of the connections."""
 
     consuming: rabbitmq.Connection
-    publishing: rabbitmq.Connection
-    publisher: rabbitmq.Channel
-    control: rabbitmq.Channel  # declarations and counts; opened again when the broker has closed it
+    publisher: Publisher
+    declarer: Declarer
     intakes: dict[str, _Intake] = field(default_factory=dict)
     opening: dict[str, trio.Lock] = field(default_factory=lambda: defaultdict(trio.Lock))
-
-
-@dataclass(eq=False, slots=True)
-class _Rest:
-    failures: int = 0
-    until: float = 0.0
 
 
 class RabbitMQExchange:
@@ -105,7 +82,6 @@ class RabbitMQExchange:
         """
         self._url = url
         self._outbox = outbox
-        self._dead_letters = dead_letters
         self._clock = clock
         self._outbox_written = outbox_written
         self._topology = topology
@@ -120,11 +96,9 @@ class RabbitMQExchange:
         self._met = False  # connected once, in this life or an earlier one
         self._why = "it is not connected yet"
         self._bindings: dict[Binding, None] = {}
-        self._exchanges: set[str] = set()  # known to exist, in this life
+        self._relaying = Relaying(outbox, dead_letters, clock, self._place)
         self._intakes_made = 0
-        self._resting: dict[Route, _Rest] = {}
         self._seen_empty: dict[str, float] = {}  # queue -> when it was last seen without a message
-        self._lock = trio.Lock()  # one talks on the control channel
 
     async def connected(
         self, stands: Callable[[], None], troubled: Callable[[str | None], None] = lambda why: None
@@ -140,138 +114,38 @@ class RabbitMQExchange:
                 async with (
                     self._connect(self._url, name="gcc relay") as publishing,
                     self._connect(self._url, name="gcc sinkers", held_bytes_max=self._held_bytes_max) as consuming,
+                    self._connect(self._url, name="gcc declarations") as declaring,
                 ):
-                    publisher = await publishing.open_channel()
-                    await publisher.select_confirms()
-                    self._exchanges.clear()
-                    self._link = _Link(consuming, publishing, publisher, await consuming.open_channel())
-                    await self._declare(list(self._bindings))
-                    self._met = True
-                    stands()
-                    await _lost(consuming, publishing, troubled)
+                    declarer = Declarer(declaring, self._topology, self._place)
+                    await declarer.declare(self._bindings)
+                    async with trio.open_nursery() as nursery:
+                        publisher = Publisher(publishing, declarer, self._bindings, nursery)
+                        self._link = _Link(consuming, publisher, declarer)
+                        self._met = True
+                        stands()
+                        try:
+                            why = await _lost(publishing, consuming, declaring, troubled=troubled)
+                        finally:
+                            publisher.ended = True
+                        nursery.cancel_scope.cancel()
+                    raise why
         finally:
             self._link = None
 
-    # topology
-
     async def declare(self, bindings: Sequence[Binding]) -> None:
+        """What the broker refuses of it is logged, and tried again when it is missed."""
         self._bindings.update(dict.fromkeys(bindings))
         with self._translated():
-            await self._declare(bindings)
-
-    async def _declare(self, bindings: Sequence[Binding]) -> None:
-        """What exists with other arguments is used as it is (`doctor` tells of it), never made anew."""
-        ordered = sorted(bindings, key=lambda binding: (binding.route.exchange, binding.queue, binding.route.key))
-        async with self._lock:
-            for exchange in dict.fromkeys(binding.route.exchange for binding in ordered):
-                await self._declare_exchange(exchange)
-            for queue in dict.fromkeys(binding.queue for binding in ordered):
-                await self._unless_other(
-                    lambda channel, queue=queue: channel.declare_queue(queue, arguments=self._topology.queue_arguments),
-                    lambda channel, queue=queue: channel.declare_queue(queue, passive=True),
-                )
-            for binding in (binding for binding in ordered if binding.route.exchange):  # '' knows every queue
-                await (await self._control()).bind_queue(binding.queue, binding.route.exchange, binding.route.key)
-
-    async def _declare_exchange(self, name: str) -> None:
-        if name and name not in self._exchanges:
-            kind = self._topology.kinds.get(name, "direct")
-            await self._unless_other(
-                lambda channel: channel.declare_exchange(name, kind),
-                lambda channel: channel.declare_exchange(name, kind, passive=True),
-            )
-            self._exchanges.add(name)
-
-    async def _unless_other(self, make: Callable[..., Any], look: Callable[..., Any]) -> None:
-        try:
-            await make(await self._control())
-        except rabbitmq.ChannelClosed as error:
-            if error.code != PRECONDITION_FAILED:
-                raise
-            log.warning("declared otherwise", broker=self._place, error=str(error))
-            await look(await self._control())
-
-    async def _control(self) -> rabbitmq.Channel:
-        """The control channel; the caller has the lock."""
-        link = self._connection()
-        if link.control.closed:
-            link.control = await link.consuming.open_channel()
-        return link.control
+            await self._connection().declarer.declare(bindings)
 
     # publishing
 
     async def relay(self, term: int = 0) -> int:
         with self._translated():
-            link = self._connection()
-            if link.publishing.blocked is not None:
-                raise Transient(f"{self._place} {_blocks(link.publishing)}")
-            if link.publisher.closed:
-                link.publisher = await link.publishing.open_channel()
-                await link.publisher.select_confirms()
-            now = trio.current_time()
-            resting = [route for route, rest in self._resting.items() if rest.until > now]
-            rows = await self._outbox.oldest(RELAY_FRAMES_MAX, without=resting)
-            if resting and not rows:
-                rest_s = min(self._resting[route].until for route in resting) - now
-                look_s = min(rest_s, self._poll_s)  # others may have something by then
-                raise Transient(f"{self._place} did not take messages of {resting[0]}", retry_after_s=look_s)
-            nowhere = [row for row in rows if not await self._exists(row.frame.route.exchange)]
-            lost = {row.id for row in nowhere}
-            sent = [row for row in rows if row.id not in lost]
-            outcome = await self._publish(link, sent)
-        for index in outcome.returned:
-            nowhere.append(sent[index])
-        kept = outcome.nacked | outcome.unsettled
-        self._let_rest(sent, outcome)
-        gone = [row for index, row in enumerate(sent) if index not in kept]
-        await self._dead_letters.bury([unroutable(row.frame) for row in nowhere])
-        done = [row.id for row in [*gone, *(row for row in nowhere if row.id in lost)]]
-        try:
-            await self._outbox.remove(done, term=term)
-        except LeaseLost as error:
-            raise Transient(f"another process relays now: {error}") from error
-        if kept and not done:
-            what = f"{len(kept)} messages, one of {sent[min(kept)].frame.route}"
-            raise Transient(f"{self._place} {'has not confirmed' if outcome.unsettled else 'refused'} {what}")
-        return len(done)
-
-    async def _publish(self, link: _Link, rows: Sequence[OutboxRow]) -> rabbitmq.Outcome:
-        messages = [packed(row.frame, row.created_at) for row in rows]
-        with trio.move_on_after(CONFIRMS_S):
-            outcome = await link.publisher.publish(messages, mandatory=True, settle_s=SETTLE_S)
-            if outcome.unsettled:
-                link.publisher.close()  # they would take up its window; the next relay opens another
-            return outcome
-        why = _blocks(link.publishing) if link.publishing.blocked is not None else "does not say why"
-        raise Transient(f"{self._place} has taken nothing for {CONFIRMS_S:g} s: it {why}")
-
-    async def _exists(self, exchange: str) -> bool:
-        """Publishing to an exchange that does not exist would cost the channel, and all that is on its way there."""
-        if exchange and exchange not in self._exchanges:
-            try:
-                async with self._lock:
-                    await (await self._control()).declare_exchange(exchange, "direct", passive=True)
-            except rabbitmq.ChannelClosed as error:
-                if error.code != NOT_FOUND:
-                    raise
-                return False
-            self._exchanges.add(exchange)
-        return True
-
-    def _let_rest(self, sent: Sequence[OutboxRow], outcome: rabbitmq.Outcome) -> None:
-        kept = sorted(outcome.nacked | outcome.unsettled)
-        late = {sent[index].frame.route for index in outcome.unsettled}
-        resting = dict.fromkeys(sent[index].frame.route for index in kept)
-        for route in {row.frame.route for row in sent} - set(resting):
-            self._resting.pop(route, None)
-        for route in resting:
-            rest = self._resting.setdefault(route, _Rest())
-            rest.failures += 1
-            backoff = UNCONFIRMED if route in late else REFUSED
-            rest.until = trio.current_time() + backoff.delay_s(rest.failures, self._clock.rng)
+            return await self._relaying.relay(self._connection().publisher, term)
 
     async def pending(self) -> bool:
-        return bool(await self._outbox.oldest(1, without=()))
+        return bool(await self._outbox.oldest(1, 1, without=()))
 
     async def wait_outbox(self) -> None:
         await self._outbox_written.wait(self._poll_s)
@@ -343,7 +217,7 @@ class RabbitMQExchange:
         for delivery in deliveries:
             intake = link.intakes.get(delivery.queue)
             number, tag = divmod(delivery.id, 1 << _TAG_BITS)
-            if intake and intake.number == number and tag in intake.held:
+            if intake and intake.number == number and not intake.channel.closed and tag in intake.held:
                 by_intake[intake].add(tag)
         return list(by_intake.items())
 
@@ -361,10 +235,14 @@ class RabbitMQExchange:
             consumer = await channel.consume(queue, prefetch=PREFETCH)
         except rabbitmq.ChannelClosed as error:
             if error.code == NOT_FOUND:  # somebody deleted it: the next one finds it again
-                await self._declare([binding for binding in self._bindings if binding.queue == queue])
+                await self._declare_again(queue)
             raise
         self._intakes_made += 1
         return _Intake(self._intakes_made, channel, consumer)
+
+    async def _declare_again(self, queue: str) -> None:
+        bindings = [binding for binding in self._bindings if binding.queue == queue]
+        await self._connection().declarer.declare(bindings)
 
     # counts
 
@@ -373,8 +251,12 @@ class RabbitMQExchange:
             return [await self._depth(queue) for queue in sorted({binding.queue for binding in self._bindings})]
 
     async def _depth(self, queue: str) -> QueueDepth:
-        async with self._lock:
-            info = await (await self._control()).declare_queue(queue, passive=True)
+        try:
+            info = await self._connection().declarer.look(queue)
+        except rabbitmq.ChannelClosed as error:
+            if error.code == NOT_FOUND:
+                await self._declare_again(queue)
+            info = rabbitmq.QueueInfo(queue, 0, 0)
         now = trio.current_time()
         intake = self._connection().intakes.get(queue)
         held = len(intake.held) + intake.consumer.waiting if intake else 0
@@ -401,21 +283,17 @@ class RabbitMQExchange:
             yield
         except rabbitmq.ConnectionClosed as error:
             self._why = str(error).replace(f"{self._place}: ", "")  # the client may have said it, too
-            if not self._met and error.code in (ACCESS_REFUSED, NOT_ALLOWED):
+            if not self._met and error.code in (ACCESS_REFUSED, NOT_ALLOWED) and LIMIT not in error.text:
                 raise ConfigError(f"exchange.url: {self._place} refuses us: {self._why}") from error
             raise Transient(f"{self._place}: {self._why}") from error
         except rabbitmq.AmqpError as error:
             raise Transient(f"{self._place}: {error}") from error
 
 
-def _blocks(publishing: rabbitmq.Connection) -> str:
-    return f"blocks publishers: {publishing.blocked}"
-
-
 async def _lost(
-    consuming: rabbitmq.Connection, publishing: rabbitmq.Connection, troubled: Callable[[str | None], None]
-) -> None:
-    """Raise why one of them is gone, as soon as one is; tell meanwhile when publishers are blocked."""
+    publishing: rabbitmq.Connection, *others: rabbitmq.Connection, troubled: Callable[[str | None], None]
+) -> rabbitmq.AmqpError:
+    """Why one of them is gone, as soon as one is; tells meanwhile when publishers are blocked."""
     async with trio.open_nursery() as nursery:
 
         async def watch(connection: rabbitmq.Connection) -> None:
@@ -427,10 +305,10 @@ async def _lost(
             while True:
                 if publishing.blocked != told:
                     told = publishing.blocked
-                    troubled(None if told is None else f"the broker {_blocks(publishing)}")
+                    troubled(None if told is None else f"the broker {blocks(told)}")
                 await publishing.changed.park()
 
-        for connection in (consuming, publishing):
+        for connection in (publishing, *others):
             nursery.start_soon(watch, connection)
         nursery.start_soon(watch_blocked)
-    raise next(connection.closed for connection in (consuming, publishing) if connection.closed)
+    return next(connection.closed for connection in (publishing, *others) if connection.closed)

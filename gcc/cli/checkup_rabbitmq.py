@@ -19,7 +19,8 @@ import trio
 from gcc.channels import rabbitmq
 from gcc.channels.message import Binding
 from gcc.channels.rabbitmq import Channel, ChannelClosed, Connection, Message, QueueInfo
-from gcc.channels.rabbitmq_exchange import ACCESS_REFUSED, NOT_ALLOWED, NOT_FOUND, Topology
+from gcc.channels.rabbitmq_exchange import ACCESS_REFUSED, NOT_ALLOWED
+from gcc.channels.rabbitmq_topology import NOT_FOUND, Topology
 from gcc.cli.checkup import VERB, Finding, first_line, within
 from gcc.errors import Transient
 from gcc.pipelines.events.routes import KEPT

@@ -50,8 +50,8 @@ def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:
 
 
 class Outbox(Protocol):
-    async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
-        """Committed rows by id, at most `limit`, none of these routes. They stay where they are."""
+    async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
+        """Committed rows by id, none of these routes, as many as fit both bounds, or one. They stay where they are."""
 
     async def remove(self, ids: Sequence[int], *, term: int) -> None:
         """Remove rows that have been handed on. LeaseLost: the relay's term is over, and they stay."""
@@ -64,8 +64,8 @@ class PostgresOutbox:
         self._pool = pool
         self._leader = leader
 
-    async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
-        statement = RELAYING["oldest"].replace("{limit}", str(int(limit)))
+    async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
+        statement = RELAYING["oldest"].replace("{frames_max}", str(frames_max)).replace("{bytes_max}", str(bytes_max))
         routes = {"exchanges": [route.exchange for route in without], "keys": [route.key for route in without]}
         async with self._pool.connection() as conn:
             return outbox_rows(await (await conn.execute(statement, routes, binary=True)).fetchall())

@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 from gcc.channels import rabbitmq
+from gcc.channels.rabbitmq.message import short_string
 from tests.fakes.database import matches
 
 NO_ROUTE = 312
@@ -36,6 +37,10 @@ class Faults:
     away: bool = False  # nobody is let in
     block: bool = False  # publishers are blocked: a memory alarm
     mute: set[str] = field(default_factory=set)  # queues that neither take nor refuse: without their quorum
+    undeclarable: set[str] = field(default_factory=set)  # queues that cannot be made: a limit of the vhost
+    closing: dict[str, int | None] = field(default_factory=dict)  # exchanges to which to publish closes the channel ...
+    poisonous: set[str] = field(default_factory=set)  # ... or the connection
+    message_bytes_max: int = 1 << 30  # a larger message closes the channel
 
     def strikes(self, share: float) -> bool:
         return share > 0 and self.rng.random() < share
@@ -43,7 +48,9 @@ class Faults:
     def heal(self) -> None:
         self.lose_publish = self.lose_confirm = self.refuse = self.slow = 0.0
         self.away = self.block = False
-        self.mute.clear()
+        self.message_bytes_max = 1 << 30
+        for some in (self.mute, self.undeclarable, self.closing, self.poisonous):
+            some.clear()
 
 
 @dataclass(eq=False, slots=True)
@@ -71,6 +78,7 @@ class FakeBroker:
         self._bindings: dict[str, list[tuple[str, str]]] = defaultdict(list)  # exchange -> (key, queue)
         self._connections: dict[FakeConnection, None] = {}
         self._numbers = 0
+        self.published = 0  # messages, whatever became of them
 
     @asynccontextmanager
     async def connect(self, url: str, *, name: str = "", **_: Any) -> AsyncIterator["FakeConnection"]:
@@ -112,6 +120,22 @@ class FakeBroker:
     def bind(self, queue: str, exchange: str, key: str) -> None:
         if (key, queue) not in self._bindings[exchange]:
             self._bindings[exchange].append((key, queue))
+
+    def unbind(self, queue: str, exchange: str, key: str) -> None:
+        self._bindings[exchange].remove((key, queue))
+
+    def delete_exchange(self, name: str) -> None:
+        """With its bindings, as an operator does it."""
+        del self.exchanges[name]
+        self._bindings.pop(name, None)
+
+    def delete_queue(self, name: str) -> None:
+        """With its messages and bindings; its consumers are told."""
+        queue = self.queues.pop(name)
+        for bindings in self._bindings.values():
+            bindings[:] = [(key, other) for key, other in bindings if other != name]
+        for consumer in queue.consumers:
+            consumer.cancelled()
 
     def store(self, message: rabbitmq.Message, queues: Sequence[str]) -> None:
         for name in queues:
@@ -185,13 +209,14 @@ class FakeChannel:
         if self.closed:
             raise self.closed
 
-    def _refuse(self, code: int, text: str) -> rabbitmq.ChannelClosed:
+    def _refuse(self, code: int | None, text: str) -> rabbitmq.ChannelClosed:
         error = rabbitmq.ChannelClosed(code, text)
         self.end(error)
         return error
 
     async def declare_exchange(self, name: str, kind: str, *, passive: bool = False, **_: Any) -> None:
         await self._ask()
+        short_string(name)
         known = self.broker.exchanges.get(name)
         if passive:
             if known is None:
@@ -209,6 +234,8 @@ class FakeChannel:
         if queue is None:
             if passive:
                 raise self._refuse(404, f"no queue '{name}'")
+            if name in self.broker.faults.undeclarable:
+                raise self._refuse(406, "simulated: queue limit in vhost is reached")
             queue = self.broker.queues[name] = _Queue(dict(arguments or {}))
         elif not passive and queue.arguments != dict(arguments or {}):
             raise self._refuse(406, f"inequivalent arguments for queue '{name}'")
@@ -216,6 +243,8 @@ class FakeChannel:
 
     async def bind_queue(self, queue: str, exchange: str, key: str, arguments: Any = None) -> None:
         await self._ask()
+        if queue not in self.broker.queues or exchange not in self.broker.exchanges:
+            raise self._refuse(404, f"no queue '{queue}' or no exchange '{exchange}'")
         self.broker.bind(queue, exchange, key)
 
     async def select_confirms(self) -> None:
@@ -230,10 +259,11 @@ class FakeChannel:
             self.connection.drop(rabbitmq.ConnectionClosed(None, "simulated: lost before it was taken"))
             raise self.connection.closed or AssertionError
         for message in messages:
-            if message.exchange and message.exchange not in self.broker.exchanges:
-                raise self._refuse(404, f"no exchange '{message.exchange}'")
+            short_string(message.exchange), short_string(message.key)  # AMQP cannot carry more: nothing is sent
         nacked, returned, unsettled = set(), {}, set()
         for index, message in enumerate(messages):
+            self.broker.published += 1
+            self._refuse_poison(message)  # what came before it is stored, and nobody is told
             queues = self.broker.route(message)
             if faults.strikes(faults.refuse):
                 nacked.add(index)
@@ -252,6 +282,19 @@ class FakeChannel:
         if self.closed:
             raise self.closed
         return rabbitmq.Outcome(frozenset(nacked), returned, frozenset(unsettled))
+
+    def _refuse_poison(self, message: rabbitmq.Message) -> None:
+        faults = self.broker.faults
+        if message.exchange and message.exchange not in self.broker.exchanges:
+            raise self._refuse(404, f"no exchange '{message.exchange}'")
+        if message.exchange in faults.closing:
+            raise self._refuse(faults.closing[message.exchange], "simulated")
+        if message.exchange in faults.poisonous:
+            self.connection.drop(rabbitmq.ConnectionClosed(541, "simulated: internal error"))
+            raise self.connection.closed or AssertionError
+        if len(message.body) > faults.message_bytes_max:
+            text = f"message size {len(message.body)} is larger than configured {faults.message_bytes_max}"
+            raise self._refuse(406, text)
 
     async def consume(self, queue: str, *, prefetch: int) -> "FakeConsumer":
         await self._ask()
@@ -315,6 +358,7 @@ class FakeConsumer:
         self._prefetch = prefetch
         self._waiting: deque[rabbitmq.Delivery] = deque()
         self._news = trio.Event()
+        self._cancelled = False
 
     @property
     def has_room(self) -> bool:
@@ -339,9 +383,16 @@ class FakeConsumer:
         while not self._waiting:
             if self._channel.closed:
                 raise self._channel.closed
+            if self._cancelled:
+                raise rabbitmq.ConsumerCancelled("simulated: the queue is gone")
             self._news = trio.Event()
             await self._news.wait()
         await trio.lowlevel.checkpoint()
+
+    def cancelled(self) -> None:
+        """The queue is gone. What was delivered can still be taken; to acknowledge it changes nothing."""
+        self._cancelled = True
+        self._news.set()
 
     async def cancel(self) -> list[rabbitmq.Delivery]:
         self.end()

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 from gcc.channels.message import Route
 from gcc.errors import LeaseLost
@@ -16,11 +17,13 @@ class FakeOutbox:
         self._leadership = leadership
         self._leader = leader
 
-    async def oldest(self, limit: int, *, without: Sequence[Route]) -> list[OutboxRow]:
+    async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
         def read() -> list[OutboxRow]:
             outbox = self._connection.database.outbox
-            rows = [row for row in outbox if row.frame.route not in without]
-            return [OutboxRow(row.frame.id.int, row.frame, row.created_at) for row in rows[:limit]]
+            rows = [row for row in outbox if row.frame.route not in without][:frames_max]
+            sizes = list(accumulate(len(row.frame.body) for row in rows))
+            page = [row for row, size in zip(rows, sizes, strict=True) if size <= bytes_max] or rows[:1]
+            return [OutboxRow(row.frame.id.int, row.frame, row.created_at) for row in page]
 
         return await self._connection.commit(read)
 

@@ -8,7 +8,7 @@ import pytest
 from gcc.channels import rabbitmq as amqp
 from gcc.channels.message import Binding, Route
 from gcc.channels.rabbitmq import Connection, Message
-from gcc.channels.rabbitmq_exchange import Topology
+from gcc.channels.rabbitmq_topology import Topology
 from gcc.cli import checkup_rabbitmq
 from gcc.pipelines.events.pipeline import bindings
 from tests.integration.test_doctor import Findings, by_name, examined, unwell

@@ -11,7 +11,8 @@ from gcc.channels.batch import BatchLimits
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import Delivery
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_topology import Topology
 from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Transient

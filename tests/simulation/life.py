@@ -14,7 +14,8 @@ import trio
 
 from gcc.channels import rabbitmq
 from gcc.channels.memory import Signal
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange, Topology
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import VirtualClock
 from gcc.config import Role, Settings
 from gcc.errors import Transient

@@ -23,6 +23,7 @@ from gcc.channels.deadletters import Burial
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_relay import Publisher, Relaying
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.sinks import Sink
 from gcc.sources.limits import Limit, _Lane
@@ -268,37 +269,37 @@ def poison_for_a_store_that_is_away(patch: Patch) -> None:
 @bug
 def outbox_removed_before_confirm(patch: Patch) -> None:
     """A frame leaves the outbox when it is published, not when the broker has confirmed it."""
-    publish = RabbitMQExchange._publish
+    start = Relaying._start
 
-    async def early(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
+    def early(self: Relaying, publisher: Any, rows: Any) -> None:
         database, gone = self._outbox._connection.database, {row.id for row in rows}  # type: ignore[attr-defined]
         database.outbox = deque(row for row in database.outbox if row.frame.id.int not in gone)
-        return await publish(self, link, rows)
+        start(self, publisher, rows)
 
-    patch.setattr(RabbitMQExchange, "_publish", early)
+    patch.setattr(Relaying, "_start", early)
 
 
 @bug
 def refused_messages_forgotten(patch: Patch) -> None:
     """What the broker did not take (a nack) counts as taken."""
-    publish = RabbitMQExchange._publish
+    publish = Publisher._publish
 
-    async def trusting(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
-        return rabbitmq.Outcome(returned=(await publish(self, link, rows)).returned)
+    async def trusting(self: Publisher, route: Any, rows: Any) -> rabbitmq.Outcome:
+        return rabbitmq.Outcome(returned=(await publish(self, route, rows)).returned)
 
-    patch.setattr(RabbitMQExchange, "_publish", trusting)
+    patch.setattr(Publisher, "_publish", trusting)
 
 
 @bug
 def unconfirmed_messages_forgotten(patch: Patch) -> None:
     """What the broker has not confirmed in time counts as taken."""
-    publish = RabbitMQExchange._publish
+    publish = Publisher._publish
 
-    async def trusting(self: RabbitMQExchange, link: Any, rows: Any) -> rabbitmq.Outcome:
-        outcome = await publish(self, link, rows)
+    async def trusting(self: Publisher, route: Any, rows: Any) -> rabbitmq.Outcome:
+        outcome = await publish(self, route, rows)
         return rabbitmq.Outcome(outcome.nacked, outcome.returned)
 
-    patch.setattr(RabbitMQExchange, "_publish", trusting)
+    patch.setattr(Publisher, "_publish", trusting)
 
 
 @bug

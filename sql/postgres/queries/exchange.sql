@@ -45,12 +45,16 @@ order by id
 limit 500;
 
 -- name: oldest
--- For a relay that publishes elsewhere: the rows stay until they are confirmed.
+-- For a relay that publishes elsewhere: the rows stay until they are confirmed. The length of a body is known without
+-- reading it.
 select id, frame_id, exchange, routing_key, events, body, created_at
-from outbox
-where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
-order by id
-limit {limit};
+from (select outbox.*, sum(octet_length(body)) over (order by id) as bytes
+      from outbox
+      where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
+      order by id
+      limit {frames_max}) as page
+where bytes <= {bytes_max} or bytes = octet_length(body)
+order by id;
 
 -- name: pending
 select 1 from outbox limit 1;

@@ -1,0 +1,231 @@
+"""The exchange on a real RabbitMQ that an operator or another producer treats badly: each pays for itself alone."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+import trio
+
+from gcc.channels import rabbitmq as amqp
+from gcc.channels.deadletters import StoredDeadLetters
+from gcc.channels.memory import Signal
+from gcc.channels.message import Binding, Delivery, Frame, Route
+from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_topology import Topology
+from gcc.clock import SystemClock
+from gcc.errors import Transient
+from gcc.stores import outbox
+from gcc.stores.leadership import PostgresLeadership
+from gcc.stores.outbox import PostgresOutbox
+from gcc.stores.postgres import Pool
+from tests.fakes.objects import MemoryObjects
+from tests.services.rabbitmq import RabbitMQNode
+
+A, B = Route("beat.dx", "a"), Route("coffee.dx", "b")
+BINDINGS = [Binding(A, "a_q"), Binding(B, "b_q")]
+WITHIN_S = 60.0
+
+
+@dataclass
+class Platform:
+    pool: Pool
+    exchange: RabbitMQExchange
+    url: str
+    term: int
+
+    async def commit(self, *frames: Frame) -> None:
+        async with self.pool.transaction() as conn:
+            await outbox.put(conn, list(frames))
+
+    async def all_relayed(self) -> None:
+        with trio.fail_after(WITHIN_S):
+            while await self.exchange.pending():
+                try:
+                    await self.exchange.relay(self.term)
+                except Transient as error:
+                    await trio.sleep(max(0.1, error.retry_after_s or 0))
+
+    async def taken(self, queue: str, count: int) -> list[Delivery]:
+        taken: list[Delivery] = []
+        with trio.fail_after(WITHIN_S):
+            while len(taken) < count:
+                try:
+                    taken += await self.exchange.take(queue, frames_max=count)
+                    await self.exchange.wait(queue)
+                except Transient:
+                    await trio.sleep(0.1)
+        return taken
+
+    async def reasons(self) -> list[str]:
+        async with self.pool.connection() as conn:
+            return [reason for (reason,) in await (await conn.execute("select reason from dead_letter")).fetchall()]
+
+    async def publish(self, *messages: amqp.Message) -> None:
+        """As another producer does."""
+        async with amqp.connect(self.url) as connection:
+            channel = await connection.open_channel()
+            await channel.select_confirms()
+            outcome = await channel.publish(messages)
+            assert not outcome.nacked and not outcome.returned
+
+
+@asynccontextmanager
+async def standing(url: str, pool: Pool, arguments: dict[str, str] | None = None) -> AsyncIterator[Platform]:
+    """With the connections of a process, which are made again when they are lost."""
+    clock = SystemClock()
+    exchange = RabbitMQExchange(
+        url, PostgresOutbox(pool, "relay"), StoredDeadLetters(pool, MemoryObjects(), clock), clock, Signal(),
+        Topology({}, arguments or {}), held_bytes_max=256 << 20,
+    )  # fmt: skip
+    term = await PostgresLeadership(pool).campaign("relay", "test", ttl_s=600)
+    assert term is not None
+    stands = trio.Event()
+
+    async def connected() -> None:
+        while True:
+            try:
+                await exchange.connected(stands.set)
+            except Transient:
+                await trio.sleep(0.2)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connected)
+        with trio.fail_after(WITHIN_S):
+            await stands.wait()
+        await exchange.declare(BINDINGS)
+        yield Platform(pool, exchange, url, term)
+        nursery.cancel_scope.cancel()
+
+
+def frame(route: Route, body: bytes = b"{}") -> Frame:
+    return Frame(uuid.uuid4(), route, 1, body)
+
+
+async def test_a_message_that_is_too_large_for_the_broker_costs_itself_alone(
+    rabbitmq: str, rabbitmq_node: RabbitMQNode, pool: Pool
+) -> None:
+    await rabbitmq_node.control("eval", "application:set_env(rabbit, max_message_size, 1000).")
+    try:
+        async with standing(rabbitmq, pool) as platform:
+            sent = [frame(A, b"x" * (1001 if number == 17 else 10)) for number in range(40)]
+            await platform.commit(*sent, frame(B))
+            await platform.all_relayed()
+            got: set[uuid.UUID] = set()
+            while len(got) < 39:  # some come twice
+                got |= {each.frame.id for each in await platform.taken("a_q", 1)}
+            assert got == {each.id for each in sent if len(each.body) == 10}
+            assert len(await platform.taken("b_q", 1)) == 1
+            (reason,) = await platform.reasons()
+            assert "cannot be published" in reason and "message size 1001" in reason
+    finally:
+        await rabbitmq_node.control("eval", "application:unset_env(rabbit, max_message_size).")
+
+
+async def test_what_others_publish_ends_nothing(rabbitmq: str, pool: Pool) -> None:
+    """No body, a body of 100 MB, names and properties that are no UTF-8."""
+    async with standing(rabbitmq, pool) as platform:
+        await platform.exchange.declare([Binding(Route("amq.topic", "#"), "a_q")])
+        await platform.publish(*(amqp.Message("amq.topic", "k", body) for body in (b"", b"{" + b"x" * 100_000_000)))
+        async with _channel(rabbitmq) as channel:
+            publish = b"\x00\x3c\x00\x28\x00\x00\x09amq.topic\x02\xff\xfe\x00"
+            header = b"\x00\x3c\x00\x00" + (2).to_bytes(8, "big") + b"\x80\x80\x01\xff\x01\xfe"
+            for kind, payload in ((1, publish), (2, header), (3, b"{}")):
+                size = len(payload).to_bytes(4, "big")
+                channel._connection.append(bytes((kind, 0, channel.number)) + size + payload + b"\xce")
+            await channel.declare_queue("a_q", passive=True)  # by now the message is there
+        taken = await platform.taken("a_q", 3)
+        assert [len(each.frame.body) for each in taken] == [0, 100_000_001, 2]
+        assert taken[-1].frame.route.key == "\\xff\\xfe"
+        await platform.exchange.acknowledge(taken)
+        await platform.commit(frame(A))
+        await platform.all_relayed()
+        assert len(await platform.taken("a_q", 1)) == 1
+
+
+async def test_an_exchange_that_may_not_be_written_to_holds_up_its_own_routes(
+    rabbitmq: str, rabbitmq_node: RabbitMQNode, pool: Pool
+) -> None:
+    async with standing(rabbitmq, pool) as platform:
+        with _management(rabbitmq, rabbitmq_node) as permit:
+            permit(write="^(?!coffee).*")
+            await platform.commit(*(frame(route) for route in (B, A, B, A)))
+            assert await _moved(platform) == 2
+            with pytest.raises(Transient, match="answers 403 ACCESS_REFUSED"):
+                await platform.exchange.relay(platform.term)
+            await platform.commit(frame(A))
+            assert await _moved(platform) == 1
+            permit(write=".*")
+        await platform.all_relayed()
+        assert len(await platform.taken("b_q", 2)) == 2
+        assert await platform.reasons() == []
+
+
+async def test_a_queue_of_another_type_and_one_that_cannot_be_made_cost_themselves(
+    rabbitmq: str, rabbitmq_node: RabbitMQNode, pool: Pool
+) -> None:
+    async with _channel(rabbitmq) as channel:
+        await channel.declare_queue("a_q", arguments={"x-max-priority": 3})
+        await channel.declare_exchange("beat.dx", "topic")
+    with _management(rabbitmq, rabbitmq_node) as permit:
+        permit(limit={"max-queues": 1})
+        async with standing(rabbitmq, pool) as platform:
+            await platform.commit(frame(B), frame(A))
+            assert await _moved(platform) == 1
+            assert len(await platform.taken("a_q", 1)) == 1
+            assert [depth.queue for depth in await platform.exchange.depths()] == ["a_q", "b_q"]
+            with pytest.raises(Transient, match="refuses queue 'b_q'"):
+                await platform.exchange.relay(platform.term)
+            permit(limit={"max-queues": -1})
+            await platform.all_relayed()
+            assert len(await platform.taken("b_q", 1)) == 1
+            assert await platform.reasons() == []
+
+
+async def test_a_limit_of_connections_is_waited_for_at_the_start(
+    rabbitmq: str, rabbitmq_node: RabbitMQNode, pool: Pool
+) -> None:
+    with _management(rabbitmq, rabbitmq_node) as permit:
+        permit(limit={"max-connections": 0})
+        async with trio.open_nursery() as nursery:
+
+            async def lift() -> None:
+                await trio.sleep(1)
+                permit(limit={"max-connections": -1})
+
+            nursery.start_soon(lift)
+            async with standing(rabbitmq, pool) as platform:
+                await platform.commit(frame(A))
+                await platform.all_relayed()
+
+
+async def _moved(platform: Platform) -> int:
+    with trio.fail_after(WITHIN_S):
+        while True:
+            try:
+                return await platform.exchange.relay(platform.term)
+            except Transient:
+                await trio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _channel(url: str) -> AsyncIterator[amqp.Channel]:
+    async with amqp.connect(url) as connection, connection.channel() as channel:
+        yield channel
+
+
+@contextmanager
+def _management(url: str, node: RabbitMQNode) -> Iterator[Callable[..., None]]:
+    """What an operator does at the console of the test's vhost; undone with it."""
+    vhost = url.rpartition("/")[2]
+    http = node.vhosts._http
+
+    def permit(write: str = "", limit: dict[str, int] | None = None) -> None:
+        if write:
+            path, rights = f"/api/permissions/{vhost}/gcc", {"configure": ".*", "write": write, "read": ".*"}
+            http.put(path, json=rights).raise_for_status()
+        for name, value in (limit or {}).items():
+            http.put(f"/api/vhost-limits/{vhost}/{name}", json={"value": value}).raise_for_status()
+
+    yield permit
