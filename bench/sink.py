@@ -29,6 +29,7 @@ from bench.rounds import OURS, Figures, broker, medians, party, rounded, rounds_
 from bench.sink_peers import PREFETCH_ROWS, SINKS, Table
 from gcc.actors.consumer import Consumer
 from gcc.channels.batch import BatchLimits
+from gcc.channels.deadletters import DeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Channels
 from gcc.channels.message import FRAME_EVENTS_MAX, Delivery
@@ -134,7 +135,7 @@ async def ours(case: str, url: str, count: int, seconds: float) -> Figures:
             sink = Sink(PROFILE_LOG, timed if case == "steady" else store, parts.letters, Metrics())
             with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(sinker(exchange, sink).run)
+                    nursery.start_soon(sinker(exchange, sink, parts.letters).run)
                     if case in END_TO_END:
                         nursery.start_soon(parts.relay)
                         nursery.start_soon(produce, parts, exchange, count)
@@ -154,7 +155,7 @@ async def produce(parts: Backbone, exchange: Watched, count: int) -> None:
     await parts.produce(PROFILE_LOG.route, frames, lambda: exchange.acknowledged // FRAME_EVENTS_MAX)
 
 
-def sinker(exchange: Watched, sink: Sink) -> Consumer:
+def sinker(exchange: Watched, sink: Sink, letters: DeadLetters) -> Consumer:
     """As gcc/pipelines/events/pipeline.py makes it."""
     chosen = Settings().sinker
     clock = SystemClock()
@@ -162,6 +163,7 @@ def sinker(exchange: Watched, sink: Sink) -> Consumer:
         PROFILE_LOG.queue,
         exchange,
         sink,
+        letters,
         limits=BatchLimits(chosen.batch_rows, chosen.batch_age_s, chosen.batch_rows_max),
         channels=Channels(),
         actor=Board(clock.now).actor("sinker"),

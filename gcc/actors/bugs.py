@@ -26,17 +26,26 @@ def told(actor: Actor, error: Exception, **of: object) -> str:
 
 @contextmanager
 def contained(actor: Actor, **of: object) -> Iterator[None]:
-    """Whatever the block raises ends the block, is told, and goes no further; cancellations pass.
+    """Whatever the block raises ends the block, is told, and goes no further; cancellations pass."""
+    try:
+        with parted(actor, **of):
+            yield
+    except Exception as error:
+        told(actor, error, **of)
 
-    Also where both happen at once: an exception that tasks of the block raised while they were cancelled.
+
+@contextmanager
+def parted(actor: Actor, **of: object) -> Iterator[None]:
+    """What the tasks of the block raised while they were cancelled is told, and the cancellation alone goes on.
+
+    Otherwise it would come out of the scope that was cancelled, where nobody expects it.
     """
     try:
         yield
-    except Exception as error:
-        told(actor, error, **of)
-    except BaseExceptionGroup as mixed:
-        bugs, rest = mixed.split(Exception)
+    except BaseExceptionGroup as group:
+        bugs, rest = group.split(Exception)
+        if rest is None:
+            raise
         if bugs is not None:
             told(actor, bugs, **of)
-        if rest is not None:
-            raise rest from None
+        raise rest from None

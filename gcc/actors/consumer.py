@@ -4,7 +4,9 @@ In: deliveries under lease. Out: whatever the handler stores. A frame is acknowl
 handler returned, so a hard stop at any point loses nothing: what is unacknowledged comes back.
 The handler's Transient is retried with the same frozen batch; after ATTEMPTS_MAX in a row, or HOLD_S, the
 breaker opens: all that is held is given back and nothing is taken, so that the queue keeps the frames for as
-long as it takes. What a handler cannot accept is its own to dead-letter; it raises nothing else.
+long as it takes. What a handler cannot accept is its own to dead-letter. Anything else that it raises is a bug: the
+batch is halved until the deliveries on which it raises are alone; these are dead-lettered (code BUG), and the rest
+goes on.
 Paused, intake ends and what is held is handled at once (batch age 0). At drain the same, and the actor finishes.
 """
 
@@ -16,9 +18,11 @@ from typing import Protocol
 
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.patience import Patience
 from gcc.channels.batch import Batch, BatchLimits
+from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.exchange import Queues
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import FRAME_EVENTS_MAX, Delivery
@@ -27,7 +31,7 @@ from gcc.metrics import Metrics
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import Stage, take_until
-from gcc.supervisor.lifecycle import Actor, State
+from gcc.supervisor.lifecycle import Actor, State, one_line
 
 FRAMES_WAITING_MAX = 10_000  # between intake and batch; and no more events than the next batch may have
 TAKE_FRAMES_MAX = 200  # at most 20,000 events
@@ -43,7 +47,8 @@ class Handler(Protocol):
     async def handle(self, batch: Sequence[Delivery]) -> int:
         """Store or dead-letter every event of `batch`; answers how many events were stored.
 
-        Transient, or cancelled: nothing may be acknowledged; the events come again. Must be idempotent.
+        Transient, or cancelled: nothing may be acknowledged; the events come again. Must be idempotent, also with
+        other neighbours in the batch.
         """
 
 
@@ -55,6 +60,7 @@ class Consumer:
         queue: str,
         exchange: Queues,
         handler: Handler,
+        dead_letters: DeadLetters,
         *,
         limits: BatchLimits,
         channels: Channels,
@@ -68,12 +74,14 @@ class Consumer:
         self._queue = queue
         self._exchange = exchange
         self._handler = handler
+        self._dead_letters = dead_letters
         self._limits = limits
         self._channels = channels
         self._actor = actor
         self._stage = stage
         self._batch_events = metrics.batch_events.labels(queue)
         self._retries = metrics.batch_retries.labels(queue)
+        self._buried = metrics.dead_letters.labels(queue)
         self._rng = rng
         self._gate = gate
         self._stuck_after_s = stuck_after_s
@@ -217,7 +225,7 @@ class Consumer:
                 self._actor.beat()
                 try:
                     if stored is None:
-                        stored = await self._handler.handle(batch)
+                        stored = await self._handle(batch)
                         self._breaker.succeeded()
                     await self._exchange.acknowledge(batch)
                 except Transient as error:
@@ -235,6 +243,41 @@ class Consumer:
         self._actor.erred(f"a batch was not {'stored' if stored is None else 'acknowledged'} within {HOLD_S:g} s")
         return False
 
+    async def _handle(self, batch: Sequence[Delivery]) -> int:
+        """What the handler stored of it; on what it raises is found by halving, and refused."""
+        stored = 0
+        raised: list[tuple[Delivery, Exception]] = []
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            try:
+                with bugs.parted(self._actor, queue=self._queue):
+                    stored += await self._handler.handle(part)
+            except Transient:
+                raise
+            except Exception as error:
+                half = len(part) // 2
+                if half:
+                    parts += [part[half:], part[:half]]
+                else:
+                    raised.append((part[0], error))
+        if raised:
+            await self._refuse(raised)
+        return stored
+
+    async def _refuse(self, raised: Sequence[tuple[Delivery, Exception]]) -> None:
+        """Dead-letter whole deliveries; each bug among them is told once."""
+        errors = {one_line(error): error for _, error in raised}
+        await self._dead_letters.bury(
+            [
+                Burial(delivery.queue, delivery.frame, delivery.frame.body, delivery.frame.events, _reason(error))
+                for delivery, error in raised
+            ]
+        )
+        for error in errors.values():
+            bugs.told(self._actor, error, queue=self._queue)
+        self._buried.inc(sum(delivery.frame.events for delivery, _ in raised))
+
     def _has_opened(self) -> bool:
         """Count a failure of the handler: is it one too many?"""
         now = trio.current_time()
@@ -247,3 +290,7 @@ class Consumer:
             await self._exchange.give_back(deliveries)
         except Transient as error:
             self._actor.erred(error)
+
+
+def _reason(error: Exception) -> str:
+    return f"{bugs.CODE}: {one_line(error)}"

@@ -11,7 +11,7 @@ from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.schemas import ProfileLog
-from gcc.pipelines.events.sinks import EventStore
+from gcc.pipelines.events.sinks import NO_FIELD, EventStore
 from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, encode
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
@@ -86,6 +86,14 @@ async def test_a_row_that_cannot_be_stored_is_permanent_a_table_that_is_missing_
         await store.store.insert_ndjson("_e.no_such_table", line(ids(1)[0]), token="t")
     with pytest.raises(Permanent):
         await store.store.insert_ndjson(TABLE, line(ids(1)[0]) + b"\n{broken", token="t")
+    assert await store.ids() == []
+
+
+async def test_a_field_that_the_table_has_not_is_named_and_a_row_before_it_is_not_stored(store: Store) -> None:
+    body = line(ids(1)[0]) + b'\n{"%s":0}' % NO_FIELD.encode()
+    for _ in range(2):
+        with pytest.raises(Permanent, match=NO_FIELD):
+            await store.store.insert_ndjson(TABLE, body, token="t")
     assert await store.ids() == []
 
 

@@ -11,6 +11,7 @@ from gcc.channels.deadletters import Burial
 from gcc.errors import Permanent, Transient
 from tests.fakes.database import Connection, Watcher, steady
 
+SHOWN_BYTES_MAX = 100
 WINDOW_INSERTS = 1000  # a table remembers the tokens of as many inserts
 
 
@@ -59,10 +60,13 @@ class FakeEventStore:
         await self._before()
         if table not in self.tables:
             raise Transient(f"table {table} does not exist")
-        try:
-            rows = {_decode(line).event_id: line for line in body.split(b"\n") if line.strip()}
-        except msgspec.MsgspecError as error:
-            raise Permanent(f"{table}: {error}") from error
+        rows: dict[str, bytes] = {}
+        for line in body.split(b"\n"):
+            try:
+                if line.strip():
+                    rows[_decode(line).event_id] = line
+            except ValueError as error:  # as the real one names the field
+                raise Permanent(f"{table}: {line[:SHOWN_BYTES_MAX]!r}: {error}") from error
         self._insert(table, rows, token, hashlib.sha256(body).digest())
         await self._after()
 

@@ -44,7 +44,7 @@ class Office:
 
     def consumer(self) -> Consumer:
         return Consumer(
-            "error queues", ManyQueues(QUEUES, self.exchange), Burials(self.dead, self.metrics),
+            "error queues", ManyQueues(QUEUES, self.exchange), Burials(self.dead, self.metrics), self.dead,
             limits=BatchLimits(rows=100, age_s=0.1, rows_max=500), channels=Channels(),
             actor=Board(self.clock.now).actor("undertaker"), stage=Stage("sinkers"), metrics=self.metrics,
             rng=self.clock.rng,

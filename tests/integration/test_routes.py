@@ -18,6 +18,7 @@ from gcc.channels.message import Delivery, Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.replay import PostgresLetters
 from gcc.clock import SystemClock
+from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import check
 from gcc.pipelines.events.referrals import also_referrals
@@ -349,12 +350,11 @@ async def test_a_message_delivered_again_is_one_row(way: Way) -> None:
 
 
 async def test_a_batch_with_three_poison_rows_stores_the_rest_and_buries_three(way: Way) -> None:
+    """Rows that the reader takes and the table does not: here it is given a constraint that no schema knows."""
     event_type = TYPES["asset_log"]
+    await way.clickhouse.command(f"alter table {event_type.table} add constraint odd check bytes not in (1, 444, 999)")
     asset = {"event_timestamp": AT, "profile_id": "1", "asset_type": "a", "s3_url": "", "cdn_url": ""}
-    bodies = [
-        msgspec.json.encode(asset | {"bytes": -1 if number in (0, 444, 999) else number}) for number in range(1000)
-    ]
-    await way.publish(event_type.route, *bodies)
+    await way.publish(event_type.route, *[msgspec.json.encode(asset | {"bytes": number}) for number in range(1000)])
     sink = Sink(event_type, way.clickhouse, way.letters, Metrics())
     batch = await way.exchange.take(event_type.queue, frames_max=1000)
     for _ in range(2):
@@ -362,7 +362,53 @@ async def test_a_batch_with_three_poison_rows_stores_the_rest_and_buries_three(w
     assert await way.rows(event_type, "count() as n") == [{"n": 997}]
     buried = await way.buried()
     assert [(queue, events) for queue, events, _ in buried] == [(event_type.queue, 1)] * 3
-    assert all("Unsigned type must not contain '-'" in reason for _, _, reason in buried)
+    assert all("Constraint" in reason for _, _, reason in buried)
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
+async def test_a_table_that_takes_nothing_keeps_its_queue_and_one_that_takes_others_does_not(
+    way: Way, event_type: EventType
+) -> None:
+    """A column that lacks is the store's fault, however few the rows; poison is its own, however many."""
+    (case, *_) = (case for case in CASES if case.event_type == event_type.name)
+    good = msgspec.json.encode({"event_name": case.key, **case.payload, "origin_id": "x"})
+    frames = [Frame(way.clock.new_id(), event_type.route, 1, body) for body in (b"", b"  ", b"no json", good)]
+    batch = [Delivery(event_type.queue, number, frame, 1) for number, frame in enumerate(frames)]
+    sink = Sink(event_type, way.clickhouse, way.letters, Metrics())
+    assert await sink.handle(batch) == 1
+    (errors,) = await way.rows(TYPES["error_event"], "count() as n")
+    letters = await way.buried()
+    assert (errors["n"] if event_type.errors_to else sum(events for _, events, _ in letters)) == 3
+    await way.clickhouse.command(f"alter table {event_type.table} drop column origin_id")
+    for part in (batch[3:], batch):
+        with pytest.raises(Transient, match="takes nothing, not even a blank event"):
+            await sink.handle(part)
+    assert await way.buried() == letters
+    await way.clickhouse.command(f"drop table {event_type.table}")
+    with pytest.raises(Transient):
+        await sink.handle(batch[3:])
+
+
+async def test_whole_numbers_are_bounded_as_their_columns_are(way: Way) -> None:
+    """ClickHouse cuts off what does not fit: 70,000 would be stored as 4,464."""
+    for event_type in EVENT_TYPES:
+        database, table = event_type.table.split(".")
+        found = await way.clickhouse.rows(
+            "select name, type from system.columns where database = {d:String} and table = {t:String}"
+            " and default_kind != 'MATERIALIZED'",
+            {"d": database, "t": table},
+        )
+        types = {row["name"]: row["type"] for row in found}
+        for each in msgspec.structs.fields(event_type.schema):
+            kind = types[each.name].removeprefix("Nullable(").removesuffix(")")
+            declared = msgspec.inspect.type_info(each.type)
+            parts = declared.types if isinstance(declared, msgspec.inspect.UnionType) else (declared,)
+            (whole,) = [part for part in parts if isinstance(part, msgspec.inspect.IntType)] or [None]
+            assert (whole is not None) == ("Int" in kind), f"{event_type.name}.{each.name}"
+            if whole is not None:
+                bits = int(kind.partition("Int")[2])
+                least, most = (0, 2**bits) if kind.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+                assert (whole.ge, whole.le) == (least, min(most, 2**63) - 1), f"{event_type.name}.{each.name}"
 
 
 async def test_what_is_no_json_or_another_type_is_buried_with_its_reason(way: Way) -> None:
@@ -406,9 +452,9 @@ async def test_a_referral_is_in_both_stores_once_and_only_where_it_is_stored(way
     event_type = TYPES["launch_refer_event"]
     good = launch("LaunchReferEvent", {"referral_code": "ASHA10", "referrer_user_id": 12})
     own = launch("LaunchReferEvent", {}, referral_code="TOP\0", user_id=5)
-    twice = b'{"os":"x",' + msgspec.json.encode({"event_id": ID, **good})[1:]  # a field: no row for ClickHouse
+    refused = msgspec.json.encode({**good, "event_params": "no object"})
     sink = Sink(event_type, way.clickhouse, way.letters, Metrics(), also=also_referrals(PostgresReferrals(way.pool)))
-    await way.publish(event_type.route, msgspec.json.encode(good), msgspec.json.encode(own), twice)
+    await way.publish(event_type.route, msgspec.json.encode(good), msgspec.json.encode(own), refused)
     batch = await way.exchange.take(event_type.queue, frames_max=10)
     for part in (batch, batch[:1], batch):
         await sink.handle(part)
@@ -423,6 +469,35 @@ async def test_a_referral_is_in_both_stores_once_and_only_where_it_is_stored(way
     ]
     stored = await way.rows(event_type, "event_id")
     assert {row["event_id"] for row in stored} == {row[0] for row in referrals}
+
+
+async def test_one_bad_referral_costs_no_other_its_row(way: Way) -> None:
+    event_type = TYPES["launch_refer_event"]
+    params: list[Any] = [
+        {"referral_code": "x" * 501}, {"referral_code": "\0" * 9}, {"referral_code": [1]}, {"referral_code": None},
+        {"referral_code": {"a": {}}}, {"referral_code": 10**400}, {"referral_code": 1e300},
+        {"referrer_user_id": "y" * 10_000},
+    ]  # fmt: skip
+    odd = [launch("LaunchReferEvent", each) for each in params]
+    odd.append(launch("LaunchReferEvent", {}, referral_code="\u0928" * 3000))
+    good = launch("LaunchReferEvent", {"referral_code": "\u0928" * 500, "referrer_user_id": 12})
+    await way.publish(event_type.route, *[msgspec.json.encode(each) for each in (good, *odd, good)])
+    sink = Sink(event_type, way.clickhouse, way.letters, Metrics(), also=also_referrals(PostgresReferrals(way.pool)))
+    batch = await way.exchange.take(event_type.queue, frames_max=100)
+    for _ in range(2):
+        assert await sink.handle(batch) == len(odd) + 2, "all of them are events"
+    async with way.pool.connection() as conn:
+        ((kept, good_ones),) = await (
+            await conn.execute("select count(*), count(*) filter (where referrer_user_id = '12') from referral")
+        ).fetchall()
+    assert (kept, good_ones) == (len(odd) + 2 - 3, 2)
+    errors = await way.rows(TYPES["error_event"], "error")
+    assert sorted(row["error"] for row in errors) == [
+        "stored, but no referral: its referral_code has 3000 characters, more than 500",
+        "stored, but no referral: its referral_code has 501 characters, more than 500",
+        "stored, but no referral: its referrer_user_id has 10000 characters, more than 500",
+    ]
+    assert await way.buried() == []
 
 
 async def test_an_order_is_as_its_latest_event_says_in_whatever_order_they_come(way: Way) -> None:

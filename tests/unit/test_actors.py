@@ -24,6 +24,7 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 from tests.fakes.database import Connection, Database
+from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.jobs import FakeJobs
 
@@ -44,6 +45,7 @@ class Bench:
             self.connection, StatusEvents(self.clock), lease_s=30, lost_max=9, outbox_written=self.written
         )
         self.exchange = FakeExchange(self.connection, self.written)
+        self.letters = FakeDeadLetters(self.connection)
         self.board = Board(self.clock.now)
         self.drain = Drain(("intake", "scrapers", "sinkers"), 60)
         self.channels = Channels()
@@ -346,9 +348,9 @@ class Handler:
 async def consuming(bench: Bench, handler: Handler) -> AsyncIterator[None]:
     await bench.exchange.declare([Binding(ROUTE, "q")])
     consumer = Consumer(
-        "q", bench.exchange, handler, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500), channels=bench.channels,
-        actor=bench.board.actor("sinker"), stage=bench.drain.stage("sinkers"), metrics=bench.metrics,
-        rng=bench.clock.rng,
+        "q", bench.exchange, handler, bench.letters, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500),
+        channels=bench.channels, actor=bench.board.actor("sinker"), stage=bench.drain.stage("sinkers"),
+        metrics=bench.metrics, rng=bench.clock.rng,
     )  # fmt: skip
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.drain.run)

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
 from gcc.actors.consumer import ATTEMPTS_MAX, HOLD_S, PROBE_FRAMES, Consumer
 from gcc.actors.gates import Gate
 from gcc.channels.batch import BatchLimits
+from gcc.channels.deadletters import Burial
 from gcc.channels.message import Binding, Delivery
 from gcc.errors import Transient
 from gcc.supervisor.lifecycle import Actor, State, Stuck
@@ -49,7 +51,7 @@ class World(Bench):
 
     def consumer(self, **more: float) -> Consumer:
         return Consumer(
-            "q", self.exchange, self.store, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500),
+            "q", self.exchange, self.store, self.letters, limits=BatchLimits(rows=100, age_s=5.0, rows_max=500),
             channels=self.channels, actor=self.actor, stage=self.drain.stage("sinkers"), metrics=self.metrics,
             rng=self.clock.rng, gate=self.gate, **more,
         )  # fmt: skip
@@ -335,3 +337,102 @@ async def test_a_consumer_that_stands_still_with_work_in_hand_is_stuck_and_one_t
             await world.consumer(stuck_after_s=300.0).run()
         nursery.cancel_scope.cancel()
     assert "deaf" in (world.actor.last_stack or "")
+
+
+class Bug(Exception):
+    """What no contract names."""
+
+
+@pytest.mark.parametrize("poison", [{1}, {7}, {150}, {1, 2, 3, 75, 150}, set(range(1, 151))], ids=len)
+async def test_deliveries_on_which_the_handler_raises_are_buried_alone(
+    autojump_clock: trio.testing.MockClock, poison: set[int]
+) -> None:
+    world = World()
+    store = world.store.handle
+
+    async def handle(batch: Sequence[Delivery]) -> int:
+        for delivery in batch:
+            if delivery.id in poison:
+                raise Bug(f"cannot bear it \0 {delivery.id % 2}")
+        return await store(batch)
+
+    world.store.handle = handle  # type: ignore[method-assign]
+    with structlog.testing.capture_logs() as logs:
+        async with world.consuming():
+            await publish(world, 150)
+            await world.until(lambda: not world.database.queues)
+            assert world.actor.state is State.RUNNING
+    assert sorted(world.store.stored) == sorted(set(range(1, 151)) - poison), "each of the others, once"
+    letters = world.database.dead_letters.values()
+    assert [letter.events for letter in letters] == [10] * len(poison)
+    assert {letter.reason.split("\ufffd")[0] for letter in letters} == {"BUG: Bug: cannot bear it "}
+    told = [log["exc_info"] for log in logs if log["event"] == "bug"]
+    assert 1 <= len(told) <= min(len(poison), 2 * 150 // 10), "once a batch for each reason, however many"
+    assert (world.actor.bugs, world.actor.restarts, world.actor.breaker) == (len(told), 0, "closed")
+    assert world.metrics.dead_letters.labels("q")._value.get() == 10 * len(poison)
+
+
+async def test_letters_that_cannot_be_kept_now_are_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    bury, away = world.letters.bury, True
+
+    async def handle(batch: Sequence[Delivery]) -> int:
+        raise Bug("always")
+
+    async def bury_later(burials: Sequence[Burial]) -> None:
+        if away:
+            raise Transient("the object store is away")
+        await bury(burials)
+
+    world.store.handle, world.letters.bury = handle, bury_later  # type: ignore[method-assign]
+    async with world.consuming():
+        await publish(world, 5)
+        await world.until(lambda: world.actor.breaker == "open")
+        assert len(world.database.queues) == 5
+        away = False
+        await world.until(lambda: not world.database.queues)
+    assert len(world.database.dead_letters) == 5
+
+
+async def test_a_bug_of_a_handler_that_is_cut_off_does_not_end_the_consumer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """HOLD_S cancels it, and what its tasks raise on the way out comes along with the cancellation."""
+    world = World()
+    store = world.store.handle
+    first = True
+
+    async def raises_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Bug("while cancelled")
+
+    async def handle(batch: Sequence[Delivery]) -> int:
+        nonlocal first
+        if first:
+            first = False
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(raises_when_cancelled)
+                nursery.start_soon(trio.sleep_forever)
+        return await store(batch)
+
+    world.store.handle = handle  # type: ignore[method-assign]
+    async with world.consuming():
+        await publish(world, 5)
+        await world.until(lambda: not world.database.queues, within_s=120)
+    assert (sorted(world.store.stored), world.actor.bugs) == ([1, 2, 3, 4, 5], 1)
+    assert not world.database.dead_letters
+
+
+async def test_a_bug_of_the_loop_itself_leaves_the_consumer(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+
+    async def broken(deliveries: Sequence[Delivery]) -> None:
+        raise Bug("no handler is to blame")
+
+    world.exchange.acknowledge = broken  # type: ignore[method-assign]
+    with trio.testing.RaisesGroup(trio.testing.Matcher(Bug), allow_unwrapped=False, flatten_subgroups=True):
+        async with world.consuming():
+            await publish(world, 1)
+            await trio.sleep(10)

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from gcc.channels.message import Frame, Route
-from gcc.pipelines.events.reading import LineReader, error_line, moment
+from gcc.pipelines.events.reading import LineReader, blank, error_line, moment
 from gcc.pipelines.events.schemas import PostLog
-from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, TRACE_LOG, encode
+from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, TRACE_LOG, EventType, encode
 
 READER = LineReader(POST_LOG)
 FRAME = Frame(uuid.UUID(int=5), POST_LOG.route, 1, b"")
@@ -114,6 +114,16 @@ def test_unknown_fields_are_kept_in_extra() -> None:
         b"{",
         b"\xff",
         b'{"a":"\xff"}',
+        b'{"\xff":1}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":"\\ud83d"}',
+        b'{"a":"\\udc00 x"}',
+        b'{"a":1e400}',
+        b'{"a":NaN}',
+        b'{"a":' + b"9" * 5000 + b"}",
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        b"\xef\xbb\xbf" + encode(OURS),
+        b"\0" + encode(OURS),
         b"[" * 100_000,
         encode(OURS)[:-1],
         encode(THEIRS)[:-9],
@@ -122,6 +132,50 @@ def test_unknown_fields_are_kept_in_extra() -> None:
 def test_what_is_no_event_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         READER.read(line, FRAME, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("v", 65_536), ("v", -1), ("v", 2**200), ("v", 1.5), ("v", True), ("event_id", True), ("event_id", {"a": 1}),
+        ("event_id", [[1]]), ("metrics", {"likes": "nan"}), ("metrics", {"likes": "-inf"}),
+        ("metrics", {"likes": "1 000"}), ("event_timestamp", {"a": [1]}), ("event_timestamp", 10**400),
+        ("event_timestamp", "9" * 400), ("event_timestamp", "x" * 10_000_000), ("event_timestamp", "2026-01-01\0"),
+        ("publish_time", "9999-01-01T00:00:00Z"),
+    ],
+)  # fmt: skip
+def test_values_that_no_column_holds_are_refused_in_few_words(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        read(**{field: value})
+    assert len(str(refused.value)) < 300
+
+
+def test_a_time_beyond_the_years_is_refused_also_where_all_else_is_as_ours() -> None:
+    line = encode(OURS).replace(b'"publish_time":null', b'"publish_time":"2201-01-01 00:00:00.000000"')
+    assert line != encode(OURS)
+    with pytest.raises(ValueError, match="is not between 1970 and 2199"):
+        READER.read(line, FRAME, 0)
+
+
+@pytest.mark.parametrize(
+    ("odd", "name", "value"),
+    [
+        (b'{"handle":"was",' + encode(OURS)[1:], "handle", "h"),
+        (encode(OURS).replace(b'"v":1', b'"v":-0'), "v", 0),
+        (encode(OURS).replace(b" 10:00:00.0", b"t10:00:00.0"), "event_timestamp", "2026-01-01 10:00:00.000001"),
+    ],
+    ids=["a name twice", "minus nought", "a small t"],
+)
+def test_forms_that_tables_do_not_read_are_understood_in_our_words(odd: bytes, name: str, value: object) -> None:
+    assert READER.read(odd, FRAME, 0) is odd
+    plain = msgspec.to_builtins(OURS) | {name: value}
+    assert msgspec.json.decode(READER.rewritten(odd, FRAME, 0)) | {"publish_time": None} == plain
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
+def test_a_blank_event_has_every_field(event_type: EventType) -> None:
+    fields = {field.name for field in msgspec.structs.fields(event_type.schema)}
+    assert set(msgspec.json.decode(blank(event_type))) == fields | {"extra"}
 
 
 def test_an_app_event_is_named_by_its_routing_key_where_it_does_not_say() -> None:
@@ -142,7 +196,28 @@ def test_an_error_event_is_the_same_whenever_it_is_made() -> None:
         assert str(msgspec.json.decode(event)["event_timestamp"]).startswith(year)
 
 
-def test_the_error_events_that_are_made_are_taken() -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        b'{"event_timestamp":1767262830,"os":7}',
+        b"",
+        b" ",
+        b"\xef\xbb\xbf",
+        bytes(range(256)),
+        b'{"event_name":"AEvent","x":"\xff"}',
+        b'{"event_name":"A\\u0000Event","os":"\\u0000"}',
+        b'{"event_name":"AEvent","x":"\\ud83d"}',
+        b'{"event_id":true,"event_timestamp":[[]],"event_name":{}}',
+        b'{"event_id":' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"event_timestamp":' + b"[" * 900 + b"]" * 900 + b"}",
+        b"[" * 1_000_000,
+        b'{"event_timestamp":1e308,"event_id":' + b"9" * 4000 + b"}",
+        b'{"x":"' + b"x" * 10_000_000,
+    ],
+    ids=lambda given: repr(given[:40]),
+)
+def test_the_error_events_that_are_made_are_taken(given: bytes) -> None:
     (errors,) = (event_type for event_type in EVENT_TYPES if event_type.table == APP_EVENT.errors_to)
-    line = error_line(b'{"event_timestamp":1767262830,"os":7}', "why", APP_EVENT, FRAME, 0)
+    line = error_line(given, "why", APP_EVENT, FRAME, 0)
     assert LineReader(errors).read(line, FRAME, 0) is line
+    assert msgspec.json.decode(line)["event_params"] == {"raw": given.decode(errors="replace")}

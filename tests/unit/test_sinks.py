@@ -1,18 +1,20 @@
 """The sinker's handler: good lines in, unknown fields kept, poison halved out and buried, whatever shares the batch."""
 
+import json
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
 import pytest
 
-from gcc.channels.message import Delivery, Frame
+from gcc.channels.message import Delivery, Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.schemas import ProfileLog
-from gcc.pipelines.events.sinks import REFUSALS_MAX, Sink
-from gcc.pipelines.events.types import PROFILE_LOG, encode
+from gcc.pipelines.events.sinks import REFUSALS_MAX, Also, Sink
+from gcc.pipelines.events.types import APP_EVENT, ERROR_TABLE, PROFILE_LOG, EventType, encode
 from tests.fakes.database import Connection, Database, steady
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 
@@ -33,10 +35,13 @@ def delivery(number: int, *lines: bytes) -> Delivery:
 
 
 class Bench:
-    def __init__(self, store: FakeEventStore | None = None) -> None:
+    def __init__(
+        self, store: FakeEventStore | None = None, event_type: EventType = PROFILE_LOG, also: Also | None = None
+    ) -> None:
         self.database = Database(SystemClock())
         self.store = store or FakeEventStore({TABLE})
-        self.sink = Sink(PROFILE_LOG, self.store, FakeDeadLetters(Connection(self.database)), Metrics())
+        letters = FakeDeadLetters(Connection(self.database))
+        self.sink = Sink(event_type, self.store, letters, Metrics(), also=also)
 
     @property
     def letters(self) -> list[tuple[int, str]]:
@@ -130,13 +135,114 @@ async def test_halving_cut_short_at_any_step_is_done_again_without_loss() -> Non
         assert sum(events for events, _ in bench.letters) == 2
 
 
-async def test_a_table_that_takes_nothing_costs_a_bounded_number_of_inserts() -> None:
+class Closed(FakeEventStore):
+    """A table that takes nothing: a column lacks, or has another type. ClickHouse says it in codes of the data, too."""
+
+    inserts = 0
+
+    async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
+        self.inserts += 1
+        raise Permanent("Unknown field found while parsing JSONEachRow format: handle: (at row 1)")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 1000])
+@pytest.mark.parametrize("kind", [Closed, FakeEventStore])
+async def test_a_table_that_takes_nothing_is_a_store_that_is_away(kind: type[FakeEventStore], rows: int) -> None:
+    store = kind(set())
+    bench = Bench(store)
+    with pytest.raises(Transient, match=r"takes nothing, not even a blank event|does not exist"):
+        await bench.sink.handle([delivery(1, *[line() for _ in range(rows)])])
+    assert bench.letters == []
+    if isinstance(store, Closed):
+        assert store.inserts <= 2
+
+
+async def test_poison_alone_is_buried_however_much_of_it() -> None:
     store = Picky({TABLE})
     bench = Bench(store)
-    batch = [delivery(number, *[line(handle="cursed") for _ in range(100)]) for number in range(50)]
-    assert await bench.sink.handle(batch) == 0
-    assert store.inserts <= REFUSALS_MAX + 13  # and each part that is left once more
-    assert sum(events for events, _ in bench.letters) == 5000
+    for count in (1, 3, 5000):
+        batch = [delivery(number, line(handle="cursed")) for number in range(count)]
+        assert await bench.sink.handle(batch) == 0
+    assert sum(events for events, _ in bench.letters) == 5004
+    assert store.inserts <= REFUSALS_MAX + 60  # and each part that is left once more
+
+
+class Strict(FakeEventStore):
+    """Refuses a name that comes twice in a row, as ClickHouse does; counts inserts."""
+
+    inserts = 0
+
+    async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
+        self.inserts += 1
+        for row in body.split(b"\n"):
+            names = [name for name, _ in json.loads(row, object_pairs_hook=list)]
+            if len(names) != len(set(names)):
+                raise Permanent("Duplicate field found while parsing JSONEachRow format: handle")
+        await super().insert_ndjson(table, body, token=token)
+
+
+async def test_forms_that_the_table_does_not_read_are_written_in_our_words() -> None:
+    """As many as a producer likes to send: they cost two inserts, and no neighbour its place."""
+    store = Strict({TABLE})
+    bench = Bench(store)
+    twice = [b'{"handle":"was",' + line(handle="is")[1:] for _ in range(900)]
+    for _ in range(2):
+        assert await bench.sink.handle([delivery(1, *twice, *[line() for _ in range(100)])]) == 1000
+    assert (bench.letters, store.inserts) == ([], 2 * 3)  # refused, asked whether it takes any, stored
+    handles = [msgspec.json.decode(row)["handle"] for row in store.tables[TABLE].values()]
+    assert handles.count("is") == 900
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b" ", b"   \t\r", b"\n", b"\n \n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n", b"\0", b"null"]
+)
+async def test_what_holds_no_event_is_refused_visibly(body: bytes) -> None:
+    bench = Bench()
+    frame = Frame(uuid.uuid4(), PROFILE_LOG.route, 1, body)
+    for _ in range(2):
+        batch = [Delivery(PROFILE_LOG.queue, 1, frame, 1), delivery(2, line(), b"", line(), b" ")]
+        assert await bench.sink.handle(batch) == 2
+    ((events, reason),) = bench.letters
+    assert events == 1 and reason.startswith("not of type profile_log: ")
+    (letter,) = bench.database.dead_letters.values()
+    assert letter.body.strip(b"\n") == body.strip(b"\n")
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"\n\n", b"\xef\xbb\xbf", b'{"event_name":"AEvent","x":"\xff"}'])
+async def test_app_events_that_are_none_become_rows_of_errors(body: bytes) -> None:
+    store = FakeEventStore({APP_EVENT.table, ERROR_TABLE})
+    bench = Bench(store, APP_EVENT)
+    good = msgspec.json.encode({"event_timestamp": 1767262830, "event_name": "PageOpenedEvent"})
+    frames = [Frame(uuid.uuid4(), Route("grpc_event.tx", "AEvent"), 1, each) for each in (body, good)]
+    batch = [Delivery(APP_EVENT.queue, number, frame, 1) for number, frame in enumerate(frames)]
+    assert await bench.sink.handle(batch) == 1
+    (row,) = store.tables[ERROR_TABLE].values()
+    error = msgspec.json.decode(row)
+    assert (error["event_name"], error["error"][:19]) in {("AEvent", "not of type event: ")}
+    assert error["event_params"] == {"raw": body.decode(errors="replace")}
+    assert (bench.letters, len(store.tables[APP_EVENT.table])) == ([], 1)
+
+
+async def test_an_error_that_its_table_refuses_is_buried_and_its_neighbours_are_kept() -> None:
+    store = Picky({APP_EVENT.table, ERROR_TABLE})
+    bench = Bench(store, APP_EVENT)
+    lines = [b"no json %d" % number for number in range(20)] + [b"cursed 1", b"cursed 2"]
+    assert await bench.sink.handle([delivery(1, *lines)]) == 0
+    assert len(store.tables[ERROR_TABLE]) == 20
+    assert bench.letters == [(2, "not of type event: JSON is malformed: invalid character (byte 0)")]
+
+
+async def test_what_is_done_beside_storing_may_fail_for_one_line() -> None:
+    async def also(lines: Sequence[bytes]) -> dict[int, str]:
+        return {at: "no referral" for at, row in enumerate(lines) if b"odd" in row}
+
+    bench = Bench(also=also)
+    odd = line(handle="odd")
+    batch = [delivery(1, line(), odd, line())]
+    for _ in range(2):
+        assert await bench.sink.handle(batch) == 3
+    assert bench.letters == [(1, "no referral")]
+    assert [letter.body for letter in bench.database.dead_letters.values()] == [odd]
 
 
 async def test_a_lost_store_acknowledges_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from gcc.pipelines.events.schemas import Event, Metrics, Time, Values
+from gcc.pipelines.events.schemas import Event, Int32, Int64, Metrics, Time, Values
 
 MessageName = Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Za-z0-9]*Event$")]
 """App events are named as their messages are, and published with the name as routing key."""
@@ -71,26 +71,26 @@ class BranchEvent(Event, kw_only=True):
 
     id: str = ""
     name: str
-    timestamp: int | None = None
+    timestamp: Int64 | None = None
     customer_event_alias: str = ""
     organization_id: str = ""
     organization_name: str = ""
     attributed: bool | None = None
-    days_from_last_attributed_touch_to_event: int | None = None
-    hours_from_last_attributed_touch_to_event: int | None = None
-    minutes_from_last_attributed_touch_to_event: int | None = None
-    seconds_from_last_attributed_touch_to_event: int | None = None
+    days_from_last_attributed_touch_to_event: Int64 | None = None
+    hours_from_last_attributed_touch_to_event: Int64 | None = None
+    minutes_from_last_attributed_touch_to_event: Int64 | None = None
+    seconds_from_last_attributed_touch_to_event: Int64 | None = None
     last_attributed_touch_type: str = ""
-    last_attributed_touch_timestamp: int | None = None
+    last_attributed_touch_timestamp: Int64 | None = None
     last_attributed_touch_data: Values = {}
-    last_cta_view_timestamp: int | None = None
+    last_cta_view_timestamp: Int64 | None = None
     last_cta_view_data: Values = {}
     deep_linked: bool | None = None
     first_event_for_user: bool | None = None
     existing_user: bool | None = None
-    install_activity_timestamp: int | None = None
-    store_install_begin_timestamp: int | None = None
-    referrer_click_timestamp: int | None = None
+    install_activity_timestamp: Int64 | None = None
+    store_install_begin_timestamp: Int64 | None = None
+    referrer_click_timestamp: Int64 | None = None
     user_data: Values = {}
     event_data: Values = {}
     content_items: list[Any] = []
@@ -142,7 +142,7 @@ class AbAssignment(Event):
 class BigbossVoteLog(Event):
     user_id: str
     contestant: str
-    votes: int = 1
+    votes: Int32 = 1
     week: str = ""
     device_id: str = ""
     channel: str = ""
@@ -166,7 +166,7 @@ class AffiliateOrderEvent(Event):
 class PartnerActivityLog(Event):
     """What a user of a partner did (coffee's activity tracker)."""
 
-    partner_id: int
+    partner_id: Int64
     user_id: str
     activity_type: str
     metadata: Values = {}

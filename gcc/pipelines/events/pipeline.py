@@ -121,6 +121,7 @@ class SinkPipeline:
             queue,
             queues,
             handler,
+            self.dead_letters,
             limits=limits,
             channels=self.channels,
             actor=actor,

@@ -9,9 +9,10 @@ same event.
 """
 
 import datetime as dt
+import math
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -25,6 +26,8 @@ GIVEN_IDS = uuid.UUID("6f0b1c0a-3f0e-5d5c-9d0e-6b1f7a3c2e11")
 YEARS = range(1970, 2200)
 UNKNOWN_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FOREIGN = {"v": 1, "origin": ""}
+DEEP = "it is nested too deeply"
+SHOWN_CHARS_MAX = 80
 
 _Naive = Annotated[dt.datetime, msgspec.Meta(tz=False)]
 _CHECKED: dict[Any, Any] = {Id: uuid.UUID, Time: _Naive, Time | None: _Naive | None}
@@ -41,6 +44,7 @@ class LineReader:
         self._known = frozenset(field.name for field in fields)
         self._optional = frozenset(field.name for field in fields if not field.required)
         self._times = [field.name for field in fields if field.type in (Time, Time | None)]
+        self._further_times = [name for name in self._times if name != "event_timestamp"]
         self._texts = [field.name for field in fields if field.type is str]
         self._named_by_key = issubclass(event_type.schema, AppEvent)
 
@@ -49,17 +53,25 @@ class LineReader:
         try:
             if self._is_as_ours(line):
                 return line
-            return self._translated(msgspec.json.decode(line, type=dict[str, Any]), frame, number)
-        except msgspec.MsgspecError as error:
-            raise ValueError(str(error)) from None
         except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+            raise ValueError(DEEP) from None
+        return self.rewritten(line, frame, number)
+
+    def rewritten(self, line: bytes, frame: Frame, number: int) -> bytes:
+        """As `read`, and in our own words even where they are as ours: tables read some forms of JSON more strictly."""
+        try:
+            return self._translated(msgspec.json.decode(line, type=dict[str, Any]), frame, number)
+        except RecursionError:
+            raise ValueError(DEEP) from None
 
     def _is_as_ours(self, line: bytes) -> bool:
         try:
-            return self._check(line).event_timestamp.year in YEARS
-        except msgspec.MsgspecError:
+            event = self._check(line)
+        except ValueError:  # of msgspec, and UnicodeDecodeError
             return False
+        return event.event_timestamp.year in YEARS and all(
+            at is None or at.year in YEARS for at in (getattr(event, name) for name in self._further_times)
+        )
 
     def _translated(self, given: dict[str, Any], frame: Frame, number: int) -> bytes:
         extra = {name: value for name, value in given.items() if name not in self._known}
@@ -82,17 +94,27 @@ class LineReader:
         event_id, as_given = event_id_of(given, self._type, frame, number)
         values = {**FOREIGN, "origin_id": as_given, **values, "event_id": event_id}
         event = msgspec.convert(values, self._type.schema, strict=False)
-        row = {name: getattr(event, name) for name in values}
+        row = {name: _finite(name, getattr(event, name)) for name in values}
         if extra:
             row["extra"] = encode(extra).decode()
         return encode(row)
 
 
+def _finite(name: str, value: Any) -> Any:
+    """ "nan" and "inf" are understood where numbers are due, and are none that JSON could carry."""
+    for each in value.values() if isinstance(value, dict) else (value,):
+        if isinstance(each, float) and not math.isfinite(each):
+            raise ValueError(f"{name}: {each} is no number")
+    return value
+
+
 def event_id_of(given: dict[str, Any], event_type: EventType, frame: Frame, number: int) -> tuple[str, str]:
-    """(the event's id, the one that it came with if that is no UUID)."""
+    """(the event's id, the one that it came with if that is no UUID). ValueError: what it came with is no id."""
     its_own = given.get("event_id") or given.get(event_type.id_field)
     if not its_own:
         return str(uuid.uuid5(frame.id, str(number))), ""
+    if isinstance(its_own, bool) or not isinstance(its_own, str | int | float):
+        raise ValueError(f"{_shown(its_own)} is no event_id; send text")
     try:
         return str(uuid.UUID(str(its_own))), ""
     except ValueError:
@@ -104,9 +126,9 @@ def moment(value: Any) -> str:
     try:
         at = _instant(value)
     except (ValueError, OverflowError, TypeError):
-        raise ValueError(f"{value!r} is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time") from None
+        raise ValueError(f"{_shown(value)} is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time") from None
     if at.year not in YEARS:
-        raise ValueError(f"{value!r} is not between {YEARS.start} and {YEARS.stop - 1}")
+        raise ValueError(f"{_shown(value)} is not between {YEARS.start} and {YEARS.stop - 1}")
     return timestamp(at)
 
 
@@ -121,6 +143,14 @@ def _instant(value: Any) -> dt.datetime:
     return UNKNOWN_TIME + dt.timedelta(seconds=number / unit)
 
 
+def _shown(value: Any) -> str:
+    """A value of any kind and size, as a reason names it."""
+    if not isinstance(value, str | int | float | None):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…"
+
+
 def error_line(line: bytes, error: str, event_type: EventType, frame: Frame, number: int) -> bytes:
     """An app event that was not taken, as an error_event: all of it that can be read, and the whole of it as text.
 
@@ -128,13 +158,16 @@ def error_line(line: bytes, error: str, event_type: EventType, frame: Frame, num
     """
     try:
         given = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):  # of msgspec, and UnicodeDecodeError
         given = {}
     try:
         at = moment(given.get("event_timestamp"))
     except ValueError:
         at = timestamp(_minted(frame.id))
-    event_id, as_given = event_id_of(given, event_type, frame, number)
+    try:
+        event_id, as_given = event_id_of(given, event_type, frame, number)
+    except ValueError:
+        event_id, as_given = event_id_of({}, event_type, frame, number)
     header = {name: given[name] for name in _HEADER if isinstance(given.get(name), str)}
     name = given.get("event_name")
     event = ErrorEvent(
@@ -158,6 +191,25 @@ def _minted(frame_id: uuid.UUID) -> dt.datetime:
     if frame_id.version != 7:
         return UNKNOWN_TIME
     return UNKNOWN_TIME + dt.timedelta(milliseconds=frame_id.int >> 80)
+
+
+def blank(event_type: EventType) -> bytes:
+    """An event of this type with every field and no content: a table that does not take it takes none."""
+    values = {field.name: _blank(field) for field in msgspec.structs.fields(event_type.schema)}
+    return encode(values | {"extra": ""})
+
+
+def _blank(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    if field.type == Id:
+        return str(uuid.UUID(int=0))
+    if field.type == Time:
+        return timestamp(UNKNOWN_TIME)
+    kind = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+    return (get_origin(kind) or kind)()
 
 
 def _checking(schema: type[Event]) -> type[msgspec.Struct]:

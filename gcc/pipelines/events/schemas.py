@@ -14,6 +14,19 @@ ORIGIN = "gcc"
 Id = Annotated[str, msgspec.Meta(title="UUID")]
 Time = Annotated[str, msgspec.Meta(title="time, UTC")]
 Values = dict[str, Any]
+
+
+def _whole(least: int, most: int) -> msgspec.Meta:
+    return msgspec.Meta(ge=least, le=most)
+
+
+# Whole numbers as their columns hold them: ClickHouse cuts off the rest of larger ones without a word.
+UInt16 = Annotated[int, _whole(0, 2**16 - 1)]
+UInt32 = Annotated[int, _whole(0, 2**32 - 1)]
+UInt64 = Annotated[int, _whole(0, 2**63 - 1)]  # half of it: more cannot be said here
+Int16 = Annotated[int, _whole(-(2**15), 2**15 - 1)]
+Int32 = Annotated[int, _whole(-(2**31), 2**31 - 1)]
+Int64 = Annotated[int, _whole(-(2**63), 2**63 - 1)]
 Metrics = dict[str, int | float | None]
 
 
@@ -22,7 +35,7 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False, kw_
 
     event_id: Id
     event_timestamp: Time
-    v: int = 1
+    v: UInt16 = 1
     origin: str = ORIGIN
     origin_id: str = ""
 
@@ -46,13 +59,13 @@ class ScrapeRequestLog(Event, kw_only=True):
     """`seq`, `retry_count`: ours; other producers count no changes of a job."""
 
     scl_id: str
-    seq: int = 0
+    seq: UInt32 = 0
     flow: str
     platform: str
     params: Values
     status: str
-    priority: int
-    retry_count: int = 0
+    priority: Int16
+    retry_count: UInt32 = 0
     reason: str | None = None
     picked_at: Time | None = None
     expires_at: Time | None = None
@@ -68,8 +81,8 @@ class TraceLog(Event):
     uri: str
     headers: dict[str, str]
     request: str
-    response_status: int
-    response_size: int
+    response_status: Int32
+    response_size: Int64
     time_taken: float
 
 
@@ -143,4 +156,4 @@ class AssetLog(Event, kw_only=True):
     s3_url: str
     cdn_url: str
     source_url: str = ""
-    bytes: int = 0
+    bytes: UInt64 = 0

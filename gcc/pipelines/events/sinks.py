@@ -1,44 +1,55 @@
 """The sinker's handler: lines of one event type into its table, refused ones into the dead letters.
 
-In: deliveries of one queue. Each line is read (see reading.py), in most cases passed through byte for byte. A batch
-that the store refuses is halved until its poison is alone, and the rest is stored. App events that are refused become
-rows of error_event instead of dead letters.
+In: deliveries of one queue. Each line is read (see reading.py), in most cases passed through byte for byte. What holds
+no line at all is refused, too. App events that are refused become rows of error_event instead of dead letters.
+
+A batch that the store refuses is first asked about: a table that takes not even a blank event of its type (a column
+lacks, or has another type) takes nothing, and that is Transient, so that the queue keeps its backlog. Else it is the
+rows: they are written in our own words, and halved until the poison is alone, and the rest is stored.
 An insert's token is the hash of its bytes: the same part resent is dropped by the store, and rows are idempotent by
 event_id when redelivery has regrouped them. All of it may be cut short and done again.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import trio
 
 from gcc.channels.deadletters import Burial, DeadLetters
-from gcc.channels.message import Delivery
-from gcc.errors import Permanent
+from gcc.channels.message import Delivery, Frame
+from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.events.reading import LineReader, error_line
+from gcc.pipelines.events.reading import LineReader, blank, error_line
 from gcc.pipelines.events.types import EventType
+from gcc.supervisor.lifecycle import one_line
 
 REFUSALS_MAX = 500
 """Refused inserts of one batch, about 2 log2(rows) for each poison row; then what is refused is buried as it is, so
-that a table that takes nothing does not cost an insert for every row."""
+that a batch of poison is done within its time. No line is known that is read and then refused by its table."""
+Also = Callable[[Sequence[bytes]], Awaitable[Mapping[int, str]]]
+"""Is told of lines that are stored; answers, by position, which of them it could not take and why."""
+
+
+NO_FIELD = "no_table_has_this_field"
 
 
 class EventStore(Protocol):
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
-        """Append rows; the same token with the same bytes is stored once. Transient | Permanent."""
+        """Append rows; the same token with the same bytes is stored once. Transient | Permanent.
+
+        Permanent stores nothing; it names the field that a row has and the table has not.
+        """
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of a frame; `line` is what is stored, or as it came where it is refused."""
+class _Row(NamedTuple):
+    """A line of a frame: as it came, and as it is stored."""
 
     delivery: Delivery
     number: int
-    line: bytes
+    given: bytes
+    line: bytes = b""
 
 
 _Refused = list[tuple[_Row, str]]  # with the reason
@@ -57,7 +68,7 @@ class Sink:
         dead_letters: DeadLetters,
         metrics: Metrics,
         *,
-        also: Callable[[Sequence[bytes]], Awaitable[None]] | None = None,
+        also: Also | None = None,
     ) -> None:
         self._type = event_type
         self._store = store
@@ -65,38 +76,76 @@ class Sink:
         self._metrics = metrics
         self._also = also
         self._reader = LineReader(event_type)
+        self._blank = blank(event_type)
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         rows: list[_Row] = []
         refused: _Refused = []
         for delivery in batch:
             self._sift(delivery, rows, refused)
-        stored = await self._insert_halving(rows, refused)
+        stored = await self._store_rows(rows, refused)
         if self._also and stored:
-            await self._also([row.line for row in stored])
+            refused += [(stored[at], why) for at, why in (await self._also([row.line for row in stored])).items()]
         if self._type.errors_to:
             refused = await self._insert_errors(self._type.errors_to, refused)
         await self._bury(refused)
         return len(stored)
 
     def _sift(self, delivery: Delivery, rows: list[_Row], refused: _Refused) -> None:
-        for number, line in enumerate(delivery.frame.body.split(b"\n")):
-            if not line.strip():
-                continue
-            try:
-                rows.append(_Row(delivery, number, self._reader.read(line, delivery.frame, number)))
-            except ValueError as error:
-                refused.append((_Row(delivery, number, line), f"not of type {self._type.name}: {error}"))
+        """Blank lines between events are passed over; a frame of nothing else is refused as it is."""
+        body = delivery.frame.body
+        lines = [(delivery, number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
+        self._read(self._reader.read, lines, rows, refused)
+        if not lines:
+            what = "blank" if body else "empty"
+            refused.append((_Row(delivery, 0, body), f"not of type {self._type.name}: it is {what}"))
 
-    async def _insert_halving(self, rows: list[_Row], refused: _Refused) -> list[_Row]:
+    def _read(
+        self,
+        read: Callable[[bytes, Frame, int], bytes],
+        lines: Iterable[tuple[Delivery, int, bytes]],
+        rows: list[_Row],
+        refused: _Refused,
+    ) -> None:
+        for delivery, number, given in lines:
+            try:
+                rows.append(_Row(delivery, number, given, read(given, delivery.frame, number)))
+            except ValueError as error:
+                why = one_line(f"not of type {self._type.name}: {error}")
+                refused.append((_Row(delivery, number, given), why))
+
+    async def _store_rows(self, rows: list[_Row], refused: _Refused) -> list[_Row]:
         """Insert `rows`, apart from those that the store refuses; answers which it has."""
+        if not rows:
+            return []
+        try:
+            await self._insert(self._type.table, [row.line for row in rows])
+        except Permanent as error:
+            if not await self._takes_blank():
+                raise Transient(f"{self._type.table} takes nothing, not even a blank event: {error}") from error
+            in_our_words: list[_Row] = []
+            self._read(self._reader.rewritten, [row[:3] for row in rows], in_our_words, refused)
+            return await self._insert_halving(self._type.table, in_our_words, refused)
+        return rows
+
+    async def _takes_blank(self) -> bool:
+        """Nothing is stored: a second row, with a field that no table has, is what must be refused."""
+        body = self._blank + b'\n{"%s":0}' % NO_FIELD.encode()
+        try:
+            await self._store.insert_ndjson(self._type.table, body, token=NO_FIELD)
+        except Permanent as error:
+            return NO_FIELD in str(error)
+        return True
+
+    async def _insert_halving(self, table: str, rows: list[_Row], refused: _Refused) -> list[_Row]:
+        """Insert `rows`, apart from those that the table refuses; answers which it has."""
         stored: list[_Row] = []
         refusals = 0
         parts = [rows] if rows else []
         while parts:
             part = parts.pop()
             try:
-                await self._insert(self._type.table, [row.line for row in part])
+                await self._insert(table, [row.line for row in part])
                 stored += part
             except Permanent as error:
                 refusals += 1
@@ -116,14 +165,15 @@ class Sink:
 
     async def _insert_errors(self, table: str, refused: _Refused) -> _Refused:
         """Tell of each in the table of errors; answers what even that did not take."""
-        if not refused:
-            return []
-        lines = [error_line(row.line, why, self._type, row.delivery.frame, row.number) for row, why in refused]
-        try:
-            await self._insert(table, lines)
-        except Permanent:
-            return refused
-        return []
+        errors: dict[int, tuple[_Row, str]] = {}
+        rows = []
+        for number, (row, why) in enumerate(refused):
+            errors[number] = row, why
+            line = error_line(row.given, why, self._type, row.delivery.frame, row.number)
+            rows.append(_Row(row.delivery, number, row.given, line))
+        left: _Refused = []
+        await self._insert_halving(table, rows, left)
+        return [errors[row.number] for row, _ in left]
 
     async def _bury(self, refused: _Refused) -> None:
         """A letter for each delivery and reason: the same ones when it is done again."""
@@ -134,7 +184,7 @@ class Sink:
             Burial(
                 rows[0].delivery.queue,
                 rows[0].delivery.frame,
-                body=b"\n".join(row.line for row in rows),
+                body=b"\n".join(row.given for row in rows),
                 events=len(rows),
                 reason=reason,
             )
