@@ -300,7 +300,13 @@ class Tree:
             resume_role=self.resume,
         )
         page = ops_app(composer, operations, token=self.ops_token, draining=ports.begun)
-        app = Verbs(page, token=self.ops_token, check=self.check, import_history=self.import_history)
+        app = Verbs(
+            page,
+            token=self.ops_token,
+            host=self.settings.ops.host,
+            check=self.check,
+            import_history=self.import_history,
+        )
         registry = self.settings.data_dir / REGISTRY
 
         def opened(url: str) -> None:

@@ -195,19 +195,9 @@ def _url(host: str, listener: socket.socket) -> str:
 def _refused(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of a refusal; the connection ends with it."""
     code, detail = REFUSALS.get(status, (Code.BAD_REQUEST, HTTPStatus(status).phrase))
-    request_id = str(_ids.new_id())
-    body = envelope.failure(ApiError(code, detail), request_id)
-    headers = {
-        "content-type": envelope.JSON,
-        "content-length": str(len(body)),
-        "x-bb-requestid": request_id,
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
-        "connection": "close",
-    }
-    if status == 503:
-        headers["retry-after"] = str(RETRY_S)
-    return [(name.encode(), value.encode()) for name, value in headers.items()], body
+    wait = {"retry_after": str(RETRY_S)} if status == 503 else {}
+    _, headers, body = envelope.whole_failure(ApiError(code, detail), str(_ids.new_id()), connection="close", **wait)
+    return headers, body
 
 
 def _full() -> bytes:

@@ -5,7 +5,9 @@ The gate of a source asks in this order: its calls per second (429 with Retry-Af
 token, its daily quota, an injected fault; only then the API itself answers. /truth, /history, /faults and
 /stats are the world's own and pass no gate.
 
-Held requests (a `timeout` fault) end when the caller leaves, after a minute, or when the process drains.
+It is asked from this machine only, and by no foreign page (gcc/web/access.py). What is no outside API's own
+error is the platform's envelope. Held requests (a `timeout` fault) end when the caller leaves, after a minute,
+or when the process drains.
 """
 
 import datetime as dt
@@ -22,6 +24,9 @@ from gcc.clock import Clock
 from gcc.config import Bind
 from gcc.config import World as Settings
 from gcc.errors import Permanent
+from gcc.web import access
+from gcc.web.api import envelope
+from gcc.web.api.errors import ApiError, Code
 from gcc.web.serving import serve
 from gcc.world import faults, truth
 from gcc.world.answer import Answer, Query, answer, query_of
@@ -40,6 +45,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 UNITS_PER_DAY = 10_000_000  # of a YouTube key: a thousand times the real one, so that a demo never ends
 _BODY_BYTES_MAX = 64 * 1024
+_BODY_S_MAX = 10.0
 _RATE_WINDOW_S = 10
 _COUNTED = ("calls", "refused", "faults")
 _SHOWN = (*_COUNTED, "per_s")
@@ -144,6 +150,13 @@ class World:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            access.check(scope)
+            await self._asked(scope, receive, send)
+        except ApiError as refusal:
+            await _refuse(send, refusal, self._clock)
+
+    async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
         room, _, rest = str(scope["path"])[1:].partition("/")
         query = query_of(scope["query_string"])
         gate = self._gates.get(room)
@@ -153,7 +166,7 @@ class World:
             await self._history(rest, query, receive, send)
             return
         else:
-            found = await self._own(room, rest, query, scope["method"], receive)
+            found = await self._own(room, rest, query, scope, receive)
         await _send(send, found)
 
     async def _outside(
@@ -188,11 +201,11 @@ class World:
                 await self._draining.wait()
                 nursery.cancel_scope.cancel()
 
-    async def _own(self, room: str, rest: str, query: Query, method: str, receive: Receive) -> Answer:
-        if method == "POST" and room == "faults" and not rest:
-            return await self._add_fault(receive)
-        if method != "GET":
-            return answer(405, {"error": f"{method} is not known here"})
+    async def _own(self, room: str, rest: str, query: Query, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] == "POST" and room == "faults" and not rest:
+            return await self._add_fault(scope, receive)
+        if scope["method"] != "GET":
+            raise ApiError(Code.METHOD_NOT_ALLOWED, f"{scope['method'][:20]} is not known here")
         if room == "truth":
             return self._truth(rest, query)
         if room == "stats" and not rest:
@@ -201,45 +214,36 @@ class World:
             return answer(200, {name: {source: stats[source][name] for source in stats} for name in _SHOWN})
         if not room:
             return answer(200, {"endpoints": _ENDPOINTS, "today": self._casts["INSTAGRAM"].today.isoformat()})
-        return answer(404, {"error": f"no {room!r} in this world; GET / lists what there is"})
+        raise ApiError(Code.NOT_FOUND, f"no {room[:40]!r} in this world; GET / lists what there is")
 
     def _truth(self, rest: str, query: Query) -> Answer:
         platform, _, handle = rest.partition("/")
         cast = self._cast(platform)
-        if cast is None:
-            return _no_platform(platform)
         if handle:
             creator = cast.by_handle(handle) or cast.by_id(handle)
             if creator is None:
-                return answer(404, {"error": f"no {cast.platform} creator {handle!r}"})
+                raise ApiError(Code.PROFILE_NOT_FOUND, f"no {cast.platform} creator {handle[:80]!r}")
             return answer(200, truth.profile(cast, creator))
-        try:
-            limit, offset = _whole(query, "limit", 100, 10_000), _whole(query, "offset", 0, 10**9)
-        except Permanent as wrong:
-            return answer(400, {"error": str(wrong)})
+        limit, offset = _whole(query, "limit", 100, 10_000), _whole(query, "offset", 0, 10**9)
         return answer(200, truth.listing(cast, limit, offset))
 
     async def _history(self, platform: str, query: Query, receive: Receive, send: Send) -> None:
         cast = self._cast(platform)
-        if cast is None:
-            await _send(send, _no_platform(platform))
-            return
-        try:
-            days = _whole(query, "days", truth.HISTORY_DAYS, 3650)
-        except Permanent as wrong:
-            await _send(send, answer(400, {"error": str(wrong)}))
-            return
+        days = _whole(query, "days", truth.HISTORY_DAYS, 3650)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
             await _stream(send, truth.history(cast, days))
             nursery.cancel_scope.cancel()
 
-    async def _add_fault(self, receive: Receive) -> Answer:
+    async def _add_fault(self, scope: Scope, receive: Receive) -> Answer:
+        sent_as = access.header(scope, b"content-type") or "application/json"
+        if sent_as.partition(";")[0].strip().lower() != "application/json":
+            raise ApiError(Code.NOT_JSON, f"send application/json, not {sent_as[:80]!r}")
         try:
-            wish = msgspec.json.decode(await _body(receive))
+            wish = msgspec.json.decode(await _body(receive), type=dict[str, str | float | bool | None])
             source, kind, rate, seconds = faults.read(wish, tuple(self._by_source))
         except (msgspec.DecodeError, Permanent) as wrong:
-            return answer(400, {"error": str(wrong)})
+            raise ApiError(Code.BAD_REQUEST, str(wrong)) from None
         now_s = trio.current_time()
         active = self._by_source[source].faults
         active.add(kind, rate, seconds, now_s)
@@ -247,8 +251,11 @@ class World:
         fault = {"source": source, "kind": kind, "rate": rate, "seconds": seconds}
         return answer(200, {**fault, "dead_tokens": dead})
 
-    def _cast(self, platform: str) -> Cast | None:
-        return next((cast for name, cast in self._casts.items() if name == platform.upper()), None)
+    def _cast(self, platform: str) -> Cast:
+        for name, cast in self._casts.items():
+            if name == platform.upper():
+                return cast
+        raise ApiError(Code.NOT_FOUND, f"no platform {platform[:40]!r}; there are INSTAGRAM and YOUTUBE")
 
 
 def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
@@ -292,14 +299,10 @@ def _garbage(good: Answer, draw: float) -> Answer:
     return Answer(200, good.body[: len(good.body) // 2], good.content_type)
 
 
-def _no_platform(platform: str) -> Answer:
-    return answer(404, {"error": f"no platform {platform!r}; there are INSTAGRAM and YOUTUBE"})
-
-
 def _whole(query: Query, name: str, default: int, largest: int) -> int:
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > largest:
-        raise Permanent(f"{name} must be a whole number from 0 to {largest}, got {text!r}")
+        raise ApiError(Code.BAD_REQUEST, f"{name} must be a whole number from 0 to {largest}, got {text[:40]!r}")
     return int(text)
 
 
@@ -314,15 +317,23 @@ async def _send(send: Send, found: Answer) -> None:
     await send({"type": "http.response.body", "body": found.body})
 
 
+async def _refuse(send: Send, refusal: ApiError, clock: Clock) -> None:
+    status, headers, body = envelope.whole_failure(refusal, str(clock.new_id()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 async def _body(receive: Receive) -> bytes:
     body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > _BODY_BYTES_MAX:
-            raise Permanent(f"the body is larger than {_BODY_BYTES_MAX} bytes")
-        if not message.get("more_body", False):
-            return bytes(body)
+    with trio.move_on_after(_BODY_S_MAX):
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > _BODY_BYTES_MAX:
+                raise ApiError(Code.BODY_TOO_LARGE, f"the body is larger than {_BODY_BYTES_MAX} bytes")
+            if not message.get("more_body", False):
+                return bytes(body)
+    raise ApiError(Code.REQUEST_TIMEOUT, f"the body did not come within {_BODY_S_MAX:g} s")
 
 
 async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:

@@ -27,7 +27,7 @@ from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import serving
 from gcc.web.api import shapes
-from gcc.web.api.openapi import PLACELESS, errors_of
+from gcc.web.api.openapi import EVERYWHERE, PLACELESS, errors_of
 from gcc.web.gateway.app import Gateway, gateway_app
 
 TOKEN = "gcc-dev"
@@ -75,7 +75,8 @@ class Api:
                 httpx.URL(path).path, method=method, return_rule=True
             )
         except HTTPException:
-            assert content["error"]["code"] in {code.name for code in PLACELESS} | {"UNAUTHORIZED", "DRAINING"}
+            known = {code.name for code in (*PLACELESS, *EVERYWHERE)} | {"UNAUTHORIZED", "DRAINING"}
+            assert content["error"]["code"] in known
             return response
         route = self.app.routed[rule.endpoint]
         if response.is_success:
@@ -91,6 +92,13 @@ class Api:
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         return await self.call("GET", path, **options)
+
+    async def refused_raw(self, path: str, headers: dict[str, str]) -> tuple[int, str, str]:
+        """(status, code, detail) of a GET that never reaches a route."""
+        response = await self.client.get(path, headers=headers)
+        error = shapes.ErrorEnvelope.model_validate(response.json()).error
+        assert error.request_id == response.headers["x-bb-requestid"]
+        return response.status_code, error.code, error.detail
 
     async def refused(self, method: str, path: str, **options: Any) -> tuple[int, str, str]:
         """(status, code, detail) of a call that must fail."""

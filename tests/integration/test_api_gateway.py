@@ -118,6 +118,59 @@ async def test_pages_of_allowed_origins_may_call(api: Api) -> None:
     assert "x-bb-requestid" in refusal.headers["access-control-expose-headers"]
 
 
+@pytest.mark.parametrize("path", [KNOWN, "/docs", "/openapi.json", "/heartbeat", "/no/such/path"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8009", "127.0.0.1.evil.example", "0.0.0.0", "["])
+async def test_while_there_is_a_dev_token_only_this_machine_may_ask(api: Api, path: str, host: str) -> None:
+    """A page of evil.example whose name leads to 127.0.0.1 would be of the same origin, and knows the token."""
+    for headers in ({"host": host}, {"host": host, "origin": f"http://{host}"}):
+        assert (await api.refused_raw(path, headers))[:2] == (421, "HOST_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://[", "null", "https://127.0.0.1"])
+async def test_and_no_page_of_another_site_may_let_it(api: Api, pool: Pool, origin: str) -> None:
+    await add_instagram(pool, "known")
+    assert (await api.refused_raw(KNOWN, {"origin": origin}))[:2] == (403, "ORIGIN_NOT_ALLOWED")
+    for ours in (PAGE, str(api.client.base_url)):
+        assert (await api.get(KNOWN, headers={"origin": ours})).status_code == 200
+
+
+async def test_without_a_dev_token_names_are_the_operators_affair(pool: Pool, clickhouse: ClickHouse) -> None:
+    async with serving_api(pool, clickhouse, dev_token="") as api:
+        headers = {"host": "data.example.org", "origin": "https://data.example.org"}
+        assert (await api.get("/heartbeat", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("path", [KNOWN, "/heartbeat", "/ws", "/"])
+async def test_a_websocket_is_refused_in_the_envelope(api: Api, path: str) -> None:
+    upgrade = {
+        "connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }  # fmt: skip
+    assert (await api.refused_raw(path, upgrade))[:2] == (403, "NO_WEBSOCKET")
+
+
+ODD_TARGETS = [
+    b"/%00", b"/%ff%fe", b"/%ed%a0%80", b"/\\..\\..", b"//[", b"//evil.example/docs", b"/docs/static/%2e%2e/index.html",
+    b"/discovery-service/api/profile/INSTAGRAM/%00", b"/discovery-service/api/profile/INSTAGRAM/%ff",
+    b"/discovery-service/api/profile/INSTAGRAM/a%2fb", b"/discovery-service/api/profile/%00/known",
+    b"/discovery-service/api/profile/INSTAGRAM/known/posts?limit=%00", b"/heartbeat;x=1", b"/" + b"/" * 4000,
+    b"/discovery-service/api/profile/INSTAGRAM/known/posts?" + b"limit=1&" * 900, b"/?%", b"/%", b"/?=&&=;",
+    b"/discovery-service/api/profile/INSTAGRAM/known/posts?limit=9" + b"9" * 5000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+async def test_odd_paths_and_queries_are_refused_in_the_envelope(api: Api, target: bytes) -> None:
+    request = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer gcc-dev\r\n\r\n" % target
+    url = api.client.base_url
+    async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+        await stream.send_all(request.replace(b"Host: x", f"Host: {url.netloc.decode()}".encode()))
+        answer = b"".join([piece async for piece in stream])
+    head, _, body = answer.partition(b"\r\n\r\n")
+    error = json.loads(body)["error"]
+    assert 400 <= int(head.split()[1]) < 500 and error["detail"] and error["request_id"].encode() in head
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", PAGE + ".evil.example", PAGE.upper(), "null", PAGE + "/"])
 async def test_other_origins_get_no_permission(api: Api, origin: str) -> None:
     preflight = await api.client.options(BOARD, headers={"origin": origin, "access-control-request-method": "POST"})
@@ -180,11 +233,12 @@ async def test_a_client_that_hangs_up_cancels_its_query(pool: Pool, clickhouse: 
 async def test_a_body_that_never_ends_is_timed_out(api: Api) -> None:
     host, port = api.client.base_url.host, api.client.base_url.port
     with trio.fail_after(5):
-        stream = await trio.open_tcp_stream(host, port or 0)
-        head = f"POST {BOARD} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer gcc-dev\r\nContent-Length: 9\r\n\r\n{{"
-        await stream.send_all(head.encode())
-        assert b" 504 " in await stream.receive_some(16)
-        await stream.aclose()
+        async with await trio.open_tcp_stream(host, port or 0) as stream:
+            head = (
+                f"POST {BOARD} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer gcc-dev\r\nContent-Length: 9\r\n\r\n{{"
+            )
+            await stream.send_all(head.encode())
+            assert b" 504 " in await stream.receive_some(16)
 
 
 async def test_a_bug_is_an_answer_without_its_text(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,7 +302,7 @@ async def test_the_document_describes_every_route_and_every_error(api: Api) -> N
     in_answers = json.dumps([operation["responses"] for operation in operations])
     for code in Code:
         assert f"`{code.name}` | {code.status}" in document["info"]["description"]
-        if code is not Code.METHOD_NOT_ALLOWED:  # of paths, not of operations
+        if code not in (Code.METHOD_NOT_ALLOWED, Code.NOT_JSON):  # of paths and of the world, not of operations
             assert f'"{code.name}"' in in_answers, f"no operation answers {code.name}"
 
 

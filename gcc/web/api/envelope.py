@@ -36,6 +36,20 @@ def success(answer: Answer) -> bytes:
     return _encode({"status": "SUCCESS", "data": answer.data, "meta": meta})
 
 
+def whole_failure(error: ApiError, request_id: str, **more: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body, for who answers without a framework; `more` headers have _ for -."""
+    body = failure(error, request_id)
+    headers = {
+        "content-type": JSON,
+        "content-length": str(len(body)),
+        "x-bb-requestid": request_id,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        **{name.replace("_", "-"): value for name, value in more.items()},
+    }
+    return error.code.status, [(name.encode(), value.encode()) for name, value in headers.items()], body
+
+
 def failure(error: ApiError, request_id: str) -> bytes:
     shown = {
         "code": error.code.name,

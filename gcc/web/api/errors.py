@@ -31,6 +31,7 @@ class Code(enum.Enum):
     REQUEST_TIMEOUT = 408, "The request did not come in time"
     CURSOR_EXPIRED = 409, "The data behind the cursor was replaced"
     BODY_TOO_LARGE = 413, "The request body is too large"
+    NOT_JSON = 415, "This is not JSON"
     URL_TOO_LONG = 414, "The URL is too long"
     HOST_NOT_ALLOWED = 421, "This name is not this machine's"
     INVALID_BODY = 422, "The request body is not valid"

@@ -23,6 +23,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.scraping.refresh import Refresher
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
+from gcc.web import access
 from gcc.web.api import envelope, shapes
 from gcc.web.api.discovery import Discovery
 from gcc.web.api.docs import Docs
@@ -102,6 +103,15 @@ class Gateway(QuartTrio):
             return Answer({"state": state}, "process", as_of=self.clock.now())
         raise ApiError(Code.DRAINING if state == "draining" else Code.STARTING, f"the platform is {state}")
 
+    async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "websocket":
+            await super().asgi_app(scope, receive, send)
+            return
+        refusal = ApiError(Code.NO_WEBSOCKET, "this port has no websockets; /docs lists what there is")
+        status, headers, body = envelope.whole_failure(refusal, str(self.clock.new_id()))
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})
+
     async def full_dispatch_request(self, request_context: RequestContext | None = None) -> Response:
         """All layers, outermost first: recovery and envelope, CORS, request id, deadline, then the rest inside."""
         assert request_context is not None
@@ -109,6 +119,8 @@ class Gateway(QuartTrio):
         began = trio.current_time()
         request_id = self._request_id(request)
         try:
+            if self.dev_token:  # everybody may know it; only this machine may use it
+                access.check(request.scope, origins=self.cors.origins)
             response = self.cors.preflight(request)
             if response is None:
                 with trio.fail_after(self.deadline_s):

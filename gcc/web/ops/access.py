@@ -1,6 +1,6 @@
 """Who may ask the ops port what: the token, as a Bearer header (CLI) or a cookie (page), and browsers' tricks.
 
-- Host must name this machine, or a page of another site could reach us under its own name (DNS rebinding);
+- Host and Origin are checked as on every port of this machine (gcc/web/access.py);
 - a cookie is only believed for an action when Origin is our own and the page's own header is there (CSRF);
 - tokens are compared in constant time. The cookie's name has the port: cookies ignore ports, and two
   supervisors on one machine would overwrite each other's.
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from quart.wrappers import Request, Websocket
 
-from gcc.config import is_loopback
+from gcc.web import access
 
 ACTION_HEADER = "x-gcc-action"
 OPEN_PATHS = ("/live", "/ready", "/metrics")
@@ -39,16 +39,9 @@ class Access:
         self._own_url = own_url
 
     def check_host(self, request: Request | Websocket) -> None:
-        """Raise Refused (421) unless Host is loopback, the announced host or the address connected to."""
-        if request.path in OPEN_PATHS:
-            return
-        name = _host_name(request.host)
-        server = request.scope.get("server") or ("", 0)
-        if name and (is_loopback(name) or name in (urlsplit(self._own_url()).hostname, server[0])):
-            return
-        raise Refused(
-            421, "HOST_NOT_ALLOWED", "Wrong host", f"Host {request.host!r} is not this machine; use 127.0.0.1"
-        )
+        """Raise ApiError (421) unless Host is loopback, the announced host or the address connected to."""
+        if request.path not in OPEN_PATHS:
+            access.check_host(request.scope, (urlsplit(self._own_url()).hostname or "",))
 
     def valid(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self._token)
@@ -61,7 +54,7 @@ class Access:
         return self.valid(request.cookies.get(self.cookie_name(request), ""))
 
     def check_reader(self, request: Request | Websocket) -> None:
-        """Raise Refused (401, 403) unless the token is there and Origin, where a browser sends one, is ours."""
+        """Raise Refused (401) or ApiError (403) unless the token is there and Origin, where one is sent, is ours."""
         if not (self._has_bearer(request) or self.has_cookie(request)):
             raise Refused(
                 401,
@@ -70,13 +63,12 @@ class Access:
                 "Send 'Authorization: Bearer TOKEN', or open the URL that was printed at the start "
                 "(or by: python -m gcc.supervisor status)",
             )
-        if "Origin" in request.headers and not self._same_origin(request):
-            raise Refused(403, "ORIGIN_NOT_ALLOWED", "Foreign page", "This page was not served by this process")
+        access.check_origin(request.scope)
 
     def check_action(self, request: Request, action: str) -> None:
         """As check_reader; with a cookie, Origin must be there and the page's own header must say `action`."""
         self.check_reader(request)
-        by_page = self._same_origin(request) and request.headers.get(ACTION_HEADER) == action
+        by_page = access.same_origin(request.scope) and request.headers.get(ACTION_HEADER) == action
         if not (self._has_bearer(request) or by_page):
             raise Refused(
                 403, "ACTION_NOT_CONFIRMED", "Not from the page", f"With a cookie, send {ACTION_HEADER}: {action}"
@@ -85,14 +77,3 @@ class Access:
     def _has_bearer(self, request: Request | Websocket) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self.valid(token.strip())
-
-    def _same_origin(self, request: Request | Websocket) -> bool:
-        """http or https alike: a proxy in front may speak TLS."""
-        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
-
-
-def _host_name(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None

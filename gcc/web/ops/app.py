@@ -18,6 +18,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from gcc.errors import Permanent, Transient
+from gcc.web.api.errors import ApiError
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import add_actions
 from gcc.web.ops.exposed import ExposedStatus
@@ -116,6 +117,10 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
     @app.errorhandler(Refused)
     async def refused(error: Refused) -> Response:
         return _error(error.status, error.code, error.title, error.detail)
+
+    @app.errorhandler(ApiError)
+    async def not_from_there(error: ApiError) -> Response:
+        return _error(error.code.status, error.code.name, error.code.title, error.detail)
 
     @app.errorhandler(Permanent)
     async def cannot(error: Permanent) -> Response:

@@ -15,6 +15,8 @@ import msgspec
 from gcc.errors import GccError
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
+from gcc.web import access
+from gcc.web.api.errors import ApiError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -26,18 +28,20 @@ class Left(Exception):
 
 
 class Verbs:
-    """POST /api/check and POST /api/import-history?name=FILE; everything else goes to `app`."""
+    """POST /api/check and POST /api/import-history?name=FILE; all else goes to `app`. `host`: where we listen."""
 
     def __init__(
         self,
         app: Any,  # ASGI
         *,
         token: str,
+        host: str,
         check: Callable[[], Awaitable[CheckReport]],
         import_history: Callable[[str, AsyncIterable[bytes]], Awaitable[ImportReport]],
     ) -> None:
         self._app = app
         self._token = token.encode()
+        self._hosts = (host,)
         self._check = check
         self._import_history = import_history
 
@@ -45,6 +49,11 @@ class Verbs:
         verb = scope.get("path", "") if scope["type"] == "http" and scope["method"] == "POST" else ""
         if verb not in ("/api/check", "/api/import-history"):
             await self._app(scope, receive, send)
+            return
+        try:
+            access.check(scope, names=self._hosts)
+        except ApiError as refusal:
+            await _answer(send, refusal.code.status, _error(refusal.code.name, refusal.detail))
             return
         if not self._may(scope):
             await _answer(send, 401, _error("TOKEN_REQUIRED", "send 'Authorization: Bearer TOKEN'"))
