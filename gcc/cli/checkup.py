@@ -52,6 +52,7 @@ FIRST_YEAR = 2025  # a clock that shows an earlier one was never set
 WAITED_WARN_S, WAITED_FAIL_S = 60.0, 900.0  # the oldest frame of a platform that runs
 LISTENERS = 1  # connections of a platform beside its pools
 ENGINE_START_S = 30.0  # the embedded ClickHouse, from cold files
+OUT_TOLD_MAX = 10  # credentials that are out, told with their reasons
 LEFT_S = 2.0  # for removing the probe of the object store when its check is given up
 
 _LEDGER = statements.load("migrations")["read_ledger"]
@@ -73,8 +74,9 @@ from (select 'outbox' as place, count(*) as frames, min(created_at) as oldest fr
 where frames > 0
 order by oldest"""
 _CREDENTIALS = """
-select source, count(*), count(*) filter (where disabled_till > now())
-from credential where enabled and not data_access_expired group by source"""
+select source, handle, enabled and not data_access_expired,
+       greatest(extract(epoch from disabled_till - now()), 0)::float8, coalesce(reason, 'no reason is known')
+from credential order by source, handle"""
 
 State = Literal["ok", "warn", "fail"]
 
@@ -426,10 +428,24 @@ class _Database:
         return [Finding("exchange", "fail" if oldest_s >= WAITED_FAIL_S else "warn", found, mend)]
 
     async def _credentials(self) -> list[Finding]:
-        enabled = {source: (count, resting) for source, count, resting in await self._rows(_CREDENTIALS)}
-        counts = {source: enabled.get(source, (0, 0)) for source in SOURCES}
-        found = "; ".join(f"{source} {count} enabled, {rest} resting" for source, (count, rest) in counts.items())
-        return [_lent(found, without=[source for source, (count, _) in counts.items() if not count])]
+        rows = [row for row in await self._rows(_CREDENTIALS) if row[0] in SOURCES]
+        enabled = {source: [left_s for of, _, alive, left_s, _ in rows if of == source and alive] for source in SOURCES}
+        resting = {source: sum(bool(left_s) for left_s in lefts_s) for source, lefts_s in enabled.items()}
+        found = "; ".join(f"{source} {len(enabled[source])} enabled, {resting[source]} resting" for source in SOURCES)
+        out = [
+            f"{handle} {f'rests {left_s:,.0f} s more' if alive else 'waits for a new token'} ({reason})"
+            for _, handle, alive, left_s, reason in rows
+            if left_s or not alive
+        ]
+        if out:
+            more = f"; and {len(out) - OUT_TOLD_MAX} more" if len(out) > OUT_TOLD_MAX else ""
+            found = f"{found}; out: {'; '.join(out[:OUT_TOLD_MAX])}{more}"
+        finding = _lent(found, without=[source for source in SOURCES if not enabled[source]])
+        spared = all(row[2] for row in rows) and all(resting[each] < len(enabled[each]) for each in SOURCES)
+        if spared or finding.mend:
+            return [finding]
+        mend = "mend at the source what the reason names; a dead one comes back with a new token in its place"
+        return [replace(finding, state="warn", mend=mend)]
 
 
 def _routes(bindings: set[tuple[str, str, str]]) -> str:

@@ -3,7 +3,7 @@
 In: what became of each question. Out: leave to ask, or SourceClosed. FAILURES_MAX failures in a row (5xx,
 silence, a lost connection, garbage) open a source's breaker: nobody asks it for a second, longer with each opening
 up to a minute; then one question at a time goes through (half-open) until one is answered. Any answer closes it, a
-refusal (not found, rate limited, a dead token) too: whoever refuses is there.
+refusal (not found, rate limited, a dead token, a permission) too: whoever refuses is there.
 
 A failure that opens the breaker, or finds it open, is told as SourceClosed: it says something of the source and
 nothing of what was asked, so it costs the job no attempt. As FAILURES_MAX is no more than the failures that a job
@@ -88,6 +88,10 @@ class SourceBreaker:
         if wait_s := self.closed_for_s():
             return SourceClosed(str(error), retry_after_s=wait_s)
         return error
+
+    def told(self, trouble: Exception | str) -> None:
+        """Show a trouble that says nothing of whether the source is there: one with its credentials."""
+        self._actor.told(trouble)
 
     def _show(self) -> None:
         before, now = self._actor.breaker, self._breaker.state(trio.current_time())

@@ -1,18 +1,20 @@
 """Asking the outside: breaker -> limit -> credential -> fetch -> trace -> judge, and from one source to the next.
 
-`Outside.ask` asks one source, with one credential after the other while they are rate limited or dead.
-`first_of` goes down a flow's chain of sources. What ends a question for good (NotFound) ends it at once;
-everything else leaves as Transient, with the wait that is known.
+`Outside.ask` asks one source, with one credential after the other while they are rate limited, dead, or may not ask
+this; whose fault the latter is, `doubts` tell. `first_of` goes down a flow's chain of sources. What ends a question for
+good (NotFound) ends it at once; everything else leaves as Transient, with the wait that is known.
 """
 
 import datetime as dt
 import uuid
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+import structlog
 import trio
 
 from gcc.clock import Clock
@@ -20,17 +22,30 @@ from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.sources.breakers import Breakers, SourceClosed
 from gcc.sources.credentials import Credential, Credentials, NoCredential
+from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
 from gcc.sources.limits import Limiter, LimitRefused
-from gcc.sources.verdicts import CredentialDead, RateLimited, Refused, SourcesExhausted
-from gcc.supervisor.lifecycle import Board
+from gcc.sources.verdicts import (
+    CredentialDead,
+    CredentialRefused,
+    CredentialRests,
+    QuestionFailed,
+    RateLimited,
+    Refused,
+    SourcesExhausted,
+)
+from gcc.supervisor.lifecycle import Board, one_line
 
 T = TypeVar("T")
 STORE_AWAY_S = 1.0  # when to ask again after the credentials could not be read or written
-REST_S = 3600.0  # how long a rate limited credential rests where the source named no time
+REST_S = 3600.0  # how long a credential rests where the source named no time
+DOUBTED_S = 300.0  # and how long one that was refused so much that it is probably its own fault
 _SECRET_PARAMS = frozenset({"access_token", "token", "key", "api_key", "apikey", "client_secret", "appsecret_proof"})
 _SECRET_CHARS_MIN = 6  # shorter ones protect nothing, and could be a part of any word
 _SAFE_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "x-rapidapi-host"})
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,14 @@ class Visit:
     traces: list[Trace] = field(default_factory=list)  # a few a crawl; committed with its end, failures too
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A credential that may not ask a question, or nobody may."""
+
+    credential: Credential
+    error: CredentialRefused
+
+
 class Outside:
     """How every client asks. `timeouts` holds the seconds for one request by source, 15 where it has none.
 
@@ -92,6 +115,7 @@ class Outside:
         self._metrics = metrics
         self._timeouts = timeouts
         self._breakers = breakers or Breakers(Board(clock.now), clock.rng)
+        self._doubts: defaultdict[str, Doubts] = defaultdict(Doubts)  # by source
 
     @property
     def clock(self) -> Clock:
@@ -103,26 +127,81 @@ class Outside:
     async def ask(self, source: SourceApi, build: Callable[[Credential], Request], visit: Visit) -> Any:
         """The decoded JSON of one answer of `source` to the request that `build` makes of a credential.
 
-        Each credential is asked with once at most; a rate limited one rests, a dead one is retired. Raises
-        SourceClosed, LimitRefused (ours; nothing was asked), NoCredential, SourceFailed or another Transient,
-        NotFound. Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
+        Each credential is asked with once at most; a rate limited one rests, a dead one is retired, one that may not
+        ask this rests if another one may. Raises SourceClosed, LimitRefused (ours; nothing was asked), NoCredential,
+        QuestionFailed, SourceFailed or another Transient, NotFound. Cancelled: a call of the limit may be spent;
+        traces of whole answers stay in `visit`.
         """
         tried: list[uuid.UUID] = []
+        refusals: list[_Refusal] = []
+        doubts = self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
                 await self._limiter.take(source.name, priority=visit.priority, wait_s_max=visit.wait_s_max)
-                with _our_store(source.name):
-                    credential = await self._credentials.pick(source.name, without=tried)
+                credential = await self._pick(source.name, tried, refusals)
                 tried.append(credential.id)
                 try:
-                    return await self._answer(source, build(credential), credential, visit)
-                except RateLimited as limited:
-                    rest_s: float | None = REST_S if limited.retry_after_s is None else limited.retry_after_s
-                    reason = str(limited)
-                except CredentialDead as dead:
-                    rest_s, reason = None, str(dead)
-                with _our_store(source.name):
-                    await self._credentials.disable(credential, rest_s=rest_s, reason=reason)
+                    request = build(credential)
+                    decoded = await self._answer(source, request, credential, visit)
+                except CredentialRefused as error:
+                    if doubts.refused(credential.id, safe_uri(request)):
+                        await self._take_out(credential, error, DOUBTED_S)
+                    else:
+                        refusals.append(_Refusal(credential, error))
+                        self._end_if_agreed(doubts, refusals)
+                except (CredentialRests, CredentialDead) as error:
+                    await self._take_out(credential, error)
+                except Refused:
+                    await self._answered(credential, refusals)
+                    raise
+                else:
+                    await self._answered(credential, refusals)
+                    return decoded
+
+    async def _pick(self, source: str, tried: Sequence[uuid.UUID], refusals: Sequence[_Refusal]) -> Credential:
+        """One that was not tried yet. Where there is none but those that may not ask this, it is the question."""
+        try:
+            with _our_store(source):
+                return await self._credentials.pick(source, without=tried)
+        except NoCredential as none:
+            if refusals and none.retry_after_s is None:
+                raise QuestionFailed(f"no credential may ask this: {refusals[-1].error}") from none
+            self._breakers.of(source).told(none)
+            raise
+
+    def _end_if_agreed(self, doubts: Doubts, refusals: Sequence[_Refusal]) -> None:
+        """Raise what the refusals mean once it is known that they tell of the question."""
+        if not doubts.agreed(each.credential.id for each in refusals):
+            return
+        last = refusals[-1].error
+        if last.agreed is not None and all(each.error.agreed is not None for each in refusals):
+            raise last.agreed
+        raise QuestionFailed(f"no credential may ask this: {last}")
+
+    async def _answered(self, credential: Credential, refusals: Sequence[_Refusal]) -> None:
+        """The credential got an answer: so it is theirs that those before it were refused one."""
+        self._doubts[credential.source].answered(credential.id)
+        for refusal in refusals:
+            try:
+                await self._take_out(refusal.credential, refusal.error)
+            except NoCredential:  # our store is away: the next question finds it out again, and this one is answered
+                return
+
+    async def _take_out(self, credential: Credential, error: Transient, default_s: float = REST_S) -> None:
+        """Let it rest, or retire it; told once, to the log and, unless it only asked too much, to the board."""
+        rest_s = default_s if error.retry_after_s is None else error.retry_after_s
+        dead, reason = isinstance(error, CredentialDead), one_line(str(error))
+        with _our_store(credential.source):
+            was_in = await self._credentials.disable(credential, rest_s=None if dead else rest_s, reason=reason)
+        if not was_in:
+            return
+        told = {"source": credential.source, "credential": credential.handle, "reason": reason}
+        if isinstance(error, RateLimited):
+            log.info("credential rests", rest_s=rest_s, **told)
+            return
+        what = "retired" if dead else "rests"
+        log.warning(f"credential {what}", rest_s=None if dead else rest_s, **told)
+        self._breakers.of(credential.source).told(f"credential {credential.handle} {what}: {reason}")
 
     async def _answer(self, source: SourceApi, request: Request, credential: Credential, visit: Visit) -> Any:
         """Ask once, and tell the source's breaker whether it was there."""
@@ -130,7 +209,7 @@ class Outside:
         try:
             answer = await self._fetch(request, visit)
             decoded = source.judge(_without_secrets(answer, credential), self._clock.now())
-        except (RateLimited, CredentialDead, Refused):
+        except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Refused):
             breaker.answered()
             raise
         except Transient as error:
@@ -176,12 +255,13 @@ def _our_store(source: str) -> Iterator[None]:
 
 def _without_secrets(answer: Answer, credential: Credential) -> Answer:
     """Some APIs repeat a token that they refuse in their error text, which ends in logs and rows."""
-    if answer.status < 400:
+    if answer.status == 200 and b"error" not in answer.body:
         return answer
     body = answer.body
     for name, value in credential.secret.items():
         if name in _SECRET_PARAMS and isinstance(value, str) and len(value) >= _SECRET_CHARS_MIN:
-            body = body.replace(value.encode(), b"***")
+            for form in (value, quote(value, safe=""), value.replace("/", "\\/")):  # plain, in a URL, in JSON
+                body = body.replace(form.encode(), b"***")
     return replace(answer, body=body)
 
 

@@ -1,9 +1,11 @@
 """The credentials port: which token to ask with, and what became of it.
 
-A random ready one of the source is used. A rate limit takes it out for a while, a dead token until a new
-one arrives. Secrets are handed to clients and nobody else: no repr, error or trace shows them.
+A random ready one of the source is used. A rate limit, a permission it has not and the like take it out for a while,
+a dead token until a new one arrives, each with its reason. Secrets are handed to clients and nobody else: no repr,
+error or trace shows them.
 """
 
+import math
 import random
 import uuid
 from collections.abc import Collection, Iterable, Mapping
@@ -12,9 +14,15 @@ from typing import Any, Protocol
 
 from gcc.errors import Transient
 
+NEVER = math.inf
+TOLD_MAX = 5  # so many credentials that are out are told with their reasons
+
 
 class NoCredential(Transient):
-    """No credential of the source may be used now; `retry_after_s` is when the first one may, None if unknown."""
+    """No credential of the source may be used now; `retry_after_s` is when the first one may, None if unknown.
+
+    The text tells why, of each that is out.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +36,23 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Lent:
-    """An enabled credential and the time (of Trio's clock) when its last rest is over, None if it never rested."""
+class Standing:
+    """A credential, and why and until when it is out: `ready_at` is on Trio's clock.
+
+    It is in the past if it may be used, and NEVER if it waits for a new token.
+    """
 
     credential: Credential
-    ready_at: float | None
+    ready_at: float
+    reason: str | None
 
 
 class Credentials(Protocol):
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
         """A random ready one of `source`, none of `without`. Raises NoCredential, Transient when the store is lost."""
 
-    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> None:
-        """Take it out for so long; None: until a new token arrives. The later of two ends holds.
+    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> bool:
+        """Take it out for so long; None: until a new token arrives. The later of two ends holds. True if it was in.
 
         The store measures it: the wall clocks of processes jump, and differ. Does nothing when its secret was
         replaced meanwhile: the verdict was on the old one.
@@ -51,13 +63,22 @@ class Credentials(Protocol):
 
 
 def choose(
-    source: str, enabled: Iterable[Lent], now_s: float, rng: random.Random, without: Collection[uuid.UUID]
+    source: str, all_of_it: Iterable[Standing], now_s: float, rng: random.Random, without: Collection[uuid.UUID]
 ) -> Credential:
     """The rule of `pick`, pure: a random one that is ready at `now_s` of Trio's clock. Raises NoCredential."""
-    candidates = [lent for lent in enabled if lent.credential.id not in without]
-    ready = [lent.credential for lent in candidates if lent.ready_at is None or lent.ready_at <= now_s]
+    standings = list(all_of_it)
+    ready = [each.credential for each in standings if each.ready_at <= now_s and each.credential.id not in without]
     if ready:
         return rng.choice(ready)
-    waits_s = [lent.ready_at - now_s for lent in enabled if lent.ready_at is not None]
-    retry_after_s = max(min(waits_s), 0.0) if waits_s else None
-    raise NoCredential(f"{source}: no credential is ready", retry_after_s=retry_after_s)
+    out = sorted((each for each in standings if each.ready_at > now_s), key=lambda each: each.ready_at)
+    why = "; ".join(map(_told, out[:TOLD_MAX])) + (f"; and {len(out) - TOLD_MAX} more" if len(out) > TOLD_MAX else "")
+    returns = [each.ready_at for each in out if each.ready_at < NEVER]
+    raise NoCredential(
+        f"{source}: no credential is ready" + (f": {why}" if why else ""),
+        retry_after_s=min(returns) - now_s if returns else None,
+    )
+
+
+def _told(standing: Standing) -> str:
+    state = "rests" if standing.ready_at < NEVER else "waits for a new token"
+    return f"{standing.credential.handle} {state} ({standing.reason or 'no reason is known'})"

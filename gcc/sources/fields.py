@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gcc.sources.http import Answer, decode
 from gcc.sources.verdicts import SourceFailed
 
 T = TypeVar("T")
@@ -168,8 +169,25 @@ class Fields:
         return SourceFailed(f"{self._source}: {self._path}.{key} should be {wanted}, got {_shown(value)}")
 
 
-def error_of(decoded: Any, source: str) -> Fields:
-    """What an answer says of its error, in whatever shape: an object, a text, a list with one of these, or nothing."""
+def opened(answer: Answer, source: str) -> tuple[Any, Fields | None]:
+    """The decoded JSON object of a good answer, and what it says of its error, if it is none.
+
+    Raises SourceFailed where it is no JSON; a refusal for asking too much (429) needs none.
+    """
+    try:
+        decoded = decode(answer, source)
+    except SourceFailed:
+        if answer.status != 429:
+            raise
+        decoded = {}
+    if answer.status == 200 and (not isinstance(decoded, dict) or decoded.get("error") is None):
+        Fields(decoded, source)  # refuses what is no object
+        return decoded, None
+    return decoded, _error_of(decoded, source)
+
+
+def _error_of(decoded: Any, source: str) -> Fields:
+    """An error in whatever shape: an object, a text, a list with one of these, or nothing."""
     said = decoded
     for _ in range(3):  # as deep as one was ever met: [{"error": [{...}]}]
         if isinstance(said, list):

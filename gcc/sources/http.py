@@ -24,7 +24,7 @@ from gcc.errors import Transient
 from gcc.sources.verdicts import SourceFailed
 
 BODY_BYTES_MAX = 8 << 20
-_RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
+RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
 # At level INFO httpx logs whole URLs, and the outside APIs want their tokens in the URL.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -176,4 +176,4 @@ def retry_after_s(answer: Answer, now: dt.datetime) -> float | None:
             return None
         wait_s = (date.replace(tzinfo=date.tzinfo or dt.UTC) - now).total_seconds()
     # at least 1 s: an API that says 0 and refuses again would have us ask in a circle
-    return min(max(wait_s, 1.0), _RETRY_AFTER_S_MAX) if math.isfinite(wait_s) else None
+    return min(max(wait_s, 1.0), RETRY_AFTER_S_MAX) if math.isfinite(wait_s) else None

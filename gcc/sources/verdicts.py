@@ -1,9 +1,13 @@
 """What an answer of an outside API means for the caller: the errors that judges and parsers raise.
 
 A source's judge maps its own codes onto these, so that the chain knows no vendor. Texts never hold secrets.
+Each says whom it concerns: the credential (it is retired or rests, and the next one is asked), the question (it gets
+no answer), or the source (only this feeds its breaker).
 """
 
-from gcc.errors import Permanent, Transient
+from collections.abc import Callable
+
+from gcc.errors import GccError, Permanent, Transient
 
 
 class Refused(Permanent):
@@ -25,17 +29,85 @@ class InvalidHandle(Refused):
         super().__init__("INVALID_HANDLE", message)
 
 
-class RateLimited(Transient):
+class CredentialDead(Transient):
+    """This credential works no more until a new token arrives: only that mends it."""
+
+
+class CredentialRests(Transient):
+    """This credential may not ask for now: the same one may again, by itself or when a person has mended it outside.
+
+    `retry_after_s` is the wait, where one is known.
+    """
+
+
+class RateLimited(CredentialRests):
     """This credential asked too much; `retry_after_s` is the wait the other side named, if it did."""
 
 
-class CredentialDead(Transient):
-    """This credential works no more until a new token arrives."""
+class CredentialRefused(Transient):
+    """This credential may not ask this, or nobody may: only another credential tells which.
+
+    `agreed` is what it means for the question where they all say so.
+    """
+
+    def __init__(self, message: str, *, agreed: Refused | None = None) -> None:
+        super().__init__(message)
+        self.agreed = agreed
+
+
+class QuestionFailed(Transient):
+    """This question gets no answer from this source, whoever asks: a parameter it refuses, a thing that nobody sees."""
 
 
 class SourceFailed(Transient):
-    """The source cannot answer now: 5xx, missing permission, unparsable bytes, an unexpected shape."""
+    """The source cannot answer now: 5xx, unparsable bytes, an unexpected shape."""
 
 
 class SourcesExhausted(Transient):
     """Every source of a chain was tried; the text lists each one's reason."""
+
+
+# How the rows of a judge's table make one: of the text that tells what happened, and the wait that the answer names.
+
+Verdict = Callable[[str, float | None], GccError]
+DAY_S = 86_400.0
+
+
+def dead(told: str, wait_s: float | None) -> GccError:
+    return CredentialDead(told)
+
+
+def rests(told: str, wait_s: float | None) -> GccError:
+    return CredentialRests(told, retry_after_s=wait_s)
+
+
+def rests_a_day(told: str, wait_s: float | None) -> GccError:
+    return CredentialRests(told, retry_after_s=wait_s or DAY_S)
+
+
+def limited(told: str, wait_s: float | None) -> GccError:
+    return RateLimited(told, retry_after_s=wait_s)
+
+
+def may_not(told: str, wait_s: float | None) -> GccError:
+    return CredentialRefused(told)
+
+
+def gone_or_may_not(told: str, wait_s: float | None) -> GccError:
+    return CredentialRefused(told, agreed=NotFound("PROFILE_NOT_FOUND", told))
+
+
+def no_profile(told: str, wait_s: float | None) -> GccError:
+    return NotFound("PROFILE_NOT_FOUND", told)
+
+
+def no_post(told: str, wait_s: float | None) -> GccError:
+    return NotFound("POST_NOT_FOUND", told)
+
+
+def unanswerable(told: str, wait_s: float | None) -> GccError:
+    return QuestionFailed(told)
+
+
+def failed(told: str, wait_s: float | None) -> GccError:
+    return SourceFailed(told)

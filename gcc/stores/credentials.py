@@ -1,6 +1,6 @@
 """The credentials port on PostgreSQL: the table `credential`.
 
-A crawl picks thousands of times, so a source's enabled ones are kept for a second; disabling and putting
+A crawl picks thousands of times, so a source's are kept for a second; disabling and putting
 drop them at once in this process, others see it a second later. A lost store is Transient.
 """
 
@@ -13,7 +13,7 @@ import trio
 from psycopg.types.json import Jsonb
 
 from gcc.clock import Clock
-from gcc.sources.credentials import Credential, Lent, choose
+from gcc.sources.credentials import Credential, Standing, choose
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
@@ -27,46 +27,46 @@ class PostgresCredentials:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-        self._kept: dict[str, tuple[float, list[Lent]]] = {}  # source -> (good until, its enabled credentials)
+        self._kept: dict[str, tuple[float, list[Standing]]] = {}  # source -> (good until, its credentials)
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)  # one reader or writer a source
 
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
-        return choose(source, await self._enabled(source), trio.current_time(), self._clock.rng, without)
+        return choose(source, await self._standings(source), trio.current_time(), self._clock.rng, without)
 
-    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> None:
+    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> bool:
         statement = SQL["retire_credential"] if rest_s is None else SQL["rest_credential"]
         values = {"id": credential.id, "secret": Jsonb(dict(credential.secret)), "rest_s": rest_s, "reason": reason}
-        await self._write(credential.source, statement, values)
+        return await self._write(credential.source, statement, values) == (True,)
 
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
         values = {"id": self._clock.new_id(), "source": source, "handle": handle, "secret": Jsonb(dict(secret))}
-        return await self._write(source, SQL["put_credential"], values) > 0
+        return await self._write(source, SQL["put_credential"], values) is not None
 
-    async def _enabled(self, source: str) -> list[Lent]:
+    async def _standings(self, source: str) -> list[Standing]:
         if (kept := self._fresh(source)) is not None:
             return kept
         async with self._locks[source]:  # the first reads for all who wait
             if (kept := self._fresh(source)) is not None:
                 return kept
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(SQL["enabled_credentials"], {"source": source})
+                cursor = await connection.execute(SQL["standing_credentials"], {"source": source})
                 rows = await cursor.fetchall()
             now_s = trio.current_time()
-            lent = [
-                Lent(Credential(id, source, handle, secret), None if left_s is None else now_s + left_s)
-                for id, handle, secret, left_s in rows
+            standings = [
+                Standing(Credential(id, source, handle, secret), now_s + out_s, reason)
+                for id, handle, secret, reason, out_s in rows
             ]
-            self._kept[source] = (now_s + KEPT_S, lent)
-            return lent
+            self._kept[source] = (now_s + KEPT_S, standings)
+            return standings
 
-    def _fresh(self, source: str) -> list[Lent] | None:
-        good_until, lent = self._kept.get(source, (-float("inf"), []))
-        return lent if trio.current_time() < good_until else None
+    def _fresh(self, source: str) -> list[Standing] | None:
+        good_until, standings = self._kept.get(source, (-float("inf"), []))
+        return standings if trio.current_time() < good_until else None
 
-    async def _write(self, source: str, statement: str, values: Mapping[str, Any]) -> int:
-        """Run one statement; from its beginning on nobody picks from what was kept. Returns the rows it changed."""
+    async def _write(self, source: str, statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Run one statement; from its beginning on nobody picks from what was kept. Returns the row that it answers."""
         async with self._locks[source]:
             self._kept.pop(source, None)
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(statement, values)
-                return cursor.rowcount
+                return await cursor.fetchone()

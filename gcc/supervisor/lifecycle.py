@@ -169,6 +169,13 @@ class Actor:
         self.bugs += 1
         self.crashed(error)
 
+    def told(self, trouble: BaseException | str) -> None:
+        """Show a trouble that is no failure of the actor's own; the same one again changes nothing."""
+        line = one_line(trouble)
+        if self.last_error != line:
+            self.last_error = line
+            self._board.note(self.name, line)
+
     def crashed(self, error: BaseException) -> None:
         """Count a failure that ended the actor, and keep where it came from."""
         self.erred(error)

@@ -120,6 +120,50 @@ async def test_the_later_rest_holds(
     assert await handles(credentials, "graphapi") == {"a"}
 
 
+async def test_taking_one_out_tells_whether_it_was_in(
+    credentials: Credentials, pass_time: PassTime, mock_clock: trio.testing.MockClock
+) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"})
+    picked = await credentials.pick("graphapi")
+    assert await credentials.disable(picked, rest_s=60, reason="429")
+    assert not await credentials.disable(picked, rest_s=90, reason="429 again")
+    await pass_time(90)
+    assert await credentials.disable(picked, rest_s=60, reason="429")
+    assert not await credentials.disable(picked, rest_s=None, reason="190")
+    assert not await credentials.disable(picked, rest_s=None, reason="190")
+    await credentials.put("graphapi", "a", {"token": "2"})
+    assert not await credentials.disable(picked, rest_s=None, reason="of the old token")
+    assert await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="190")
+
+
+async def test_the_reasons_of_those_that_are_out_are_told(credentials: Credentials) -> None:
+    for name in ("a", "b"):
+        await credentials.put("graphapi", name, {"token": f"hush {name}"})
+    for rest_s, reason in ((None, "190: expired"), (60, "429")):
+        picked = await credentials.pick("graphapi")
+        await credentials.disable(picked, rest_s=rest_s, reason=f"{reason} of {picked.handle}")
+    with pytest.raises(NoCredential) as caught:
+        await credentials.pick("graphapi")
+    dead, resting = ("a", "b") if "a waits" in str(caught.value) else ("b", "a")
+    assert str(caught.value) == (
+        f"graphapi: no credential is ready: {resting} rests (429 of {resting});"
+        f" {dead} waits for a new token (190: expired of {dead})"
+    )
+    await credentials.put("graphapi", dead, {"token": "new"})
+    assert (await credentials.pick("graphapi")).handle == dead
+    with pytest.raises(NoCredential, match=rf"ready: {resting} rests \(429 of {resting}\)$"):
+        await credentials.pick("graphapi", without=[(await credentials.pick("graphapi")).id])
+
+
+async def test_of_many_that_are_out_a_few_are_told(credentials: Credentials) -> None:
+    for number in range(9):
+        await credentials.put("graphapi", f"c{number}", {"token": str(number)})
+    for _ in range(9):
+        await credentials.disable(await credentials.pick("graphapi"), rest_s=60, reason="429")
+    with pytest.raises(NoCredential, match=r"; and 4 more$"):
+        await credentials.pick("graphapi")
+
+
 async def test_a_wall_clock_that_jumps_neither_ends_nor_prolongs_a_rest(
     credentials: Credentials, clock: HandClock, pass_time: PassTime, mock_clock: trio.testing.MockClock
 ) -> None:

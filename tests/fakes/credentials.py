@@ -8,14 +8,14 @@ from typing import Any
 import trio
 
 from gcc.clock import Clock
-from gcc.sources.credentials import Credential, Lent, choose
+from gcc.sources.credentials import NEVER, Credential, Standing, choose
 
 
 @dataclass(slots=True)
 class _Row:
     credential: Credential
-    enabled: bool = True
-    ready_at: float | None = None  # of Trio's clock
+    ready_at: float = 0.0  # of Trio's clock; NEVER: retired
+    reason: str | None = None
 
 
 class FakeCredentials:
@@ -25,19 +25,20 @@ class FakeCredentials:
 
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
         await trio.lowlevel.checkpoint()
-        rows = [row for row in self._rows.values() if row.credential.source == source and row.enabled]
-        lent = [Lent(row.credential, row.ready_at) for row in rows]
-        return choose(source, lent, trio.current_time(), self._clock.rng, without)
+        rows = [row for row in self._rows.values() if row.credential.source == source]
+        standings = [Standing(row.credential, row.ready_at, row.reason) for row in rows]
+        return choose(source, standings, trio.current_time(), self._clock.rng, without)
 
-    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> None:
+    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> bool:
         await trio.lowlevel.checkpoint()
         row = self._rows.get((credential.source, credential.handle))
-        if row is None or row.credential.secret != credential.secret:
-            return
-        if rest_s is None:
-            row.enabled = False
-        else:
-            row.ready_at = max(row.ready_at or 0.0, trio.current_time() + rest_s)
+        if row is None or row.credential.secret != credential.secret or row.ready_at == NEVER:
+            return False
+        now_s = trio.current_time()
+        was_in = row.ready_at <= now_s
+        row.ready_at = NEVER if rest_s is None else max(row.ready_at, now_s + rest_s)
+        row.reason = reason
+        return was_in
 
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
         await trio.lowlevel.checkpoint()

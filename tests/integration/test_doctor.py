@@ -29,6 +29,7 @@ from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.stores import embedded_postgres, migrations
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
 from gcc.stores.statements import SQL
 from tests.fakes.objects import MemoryObjects
@@ -240,6 +241,24 @@ async def test_sources_without_a_credential(pool: Pool, database: str) -> None:
     assert unwell(found) == {"credentials": "warn"}
     assert "GCC_SOURCES__YTAPI__TOKENS" in str(found["credentials"].mend)
     assert "GRAPHAPI" not in str(found["credentials"].mend)
+
+
+async def test_credentials_that_are_out_are_told_with_their_reasons(pool: Pool, database: str) -> None:
+    await declared(pool)
+    credentials = PostgresCredentials(pool, SystemClock())
+    await credentials.put("ytapi", "spare", {"token": "hush hush"})
+    while (spare := await credentials.pick("ytapi")).handle != "spare":
+        pass
+    await credentials.disable(spare, rest_s=90, reason="ytapi: HTTP 403, accessNotConfigured: not enabled")
+    found = await database_findings(database)
+    assert unwell(found) == {}, "another one is ready"
+    assert "; ytapi 2 enabled, 1 resting; out: spare rests " in found["credentials"].found
+    assert "(ytapi: HTTP 403, accessNotConfigured: not enabled)" in found["credentials"].found
+    await credentials.disable(await credentials.pick("ytapi"), rest_s=None, reason="ytapi: HTTP 400, keyInvalid: no")
+    found = await database_findings(database)
+    assert unwell(found) == {"credentials": "warn"}
+    assert "out: a waits for a new token (ytapi: HTTP 400, keyInvalid: no); spare rests" in found["credentials"].found
+    assert "hush" not in str(found)
 
 
 async def test_frames_that_wait_too_long(pool: Pool, database: str) -> None:

@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 
 from gcc.errors import GccError
 from gcc.sources.http import Answer
-from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+from gcc.sources.verdicts import (
+    CredentialDead,
+    CredentialRefused,
+    CredentialRests,
+    NotFound,
+    QuestionFailed,
+    RateLimited,
+    SourceFailed,
+)
 from gcc.sources.youtube import data_parse
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable
 
+VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, NotFound, QuestionFailed, SourceFailed)
 AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 CHANNEL_ID = "UCaaaaaaaaaaaaaaaaaaaaaa"
@@ -195,16 +204,24 @@ def test_the_quota_comes_back_at_midnight_pacific(now: str, until_s: float) -> N
         (refusal("badRequest", "API key not valid. Please pass a valid API key."), CredentialDead, None),
         (refusal("badRequest", "API key expired. Please renew the API key."), CredentialDead, None),
         (answer({"error": {"details": [{"reason": "API_KEY_INVALID"}]}}, 400), CredentialDead, None),
-        (refusal("badRequest", "Invalid part."), SourceFailed, None),
-        (refusal("forbidden"), SourceFailed, None),
+        (refusal("badRequest", "Invalid part."), QuestionFailed, None),
+        (refusal("forbidden"), CredentialRefused, None),
+        (refusal("accessNotConfigured"), CredentialRests, None),
+        (answer({"error": {"errors": [{"reason": "forbidden"}], "details": [{"reason": "API_KEY_SERVICE_BLOCKED"}]}}),
+         CredentialRests, None),
+        (answer({"error": {"status": "RESOURCE_EXHAUSTED"}}, 400), RateLimited, None),
+        (answer({"error": {"errors": {"reason": "keyInvalid"}, "details": "x"}}, 400), SourceFailed, None),
+        (answer([{"error": {"errors": [{"reason": "keyInvalid"}]}}], 400), CredentialDead, None),
+        (answer({"error": "invalid_grant"}, 401), CredentialRefused, None),
         (refusal("playlistNotFound"), NotFound, None),
         (refusal("playlistItemsNotAccessible"), NotFound, None),
         (answer({"error": {"code": 500}}, 500), SourceFailed, None),
         (answer({"error": "a text"}, 400), SourceFailed, None),
         (answer(b"", 503), SourceFailed, None),
-        (answer({"error": {"errors": [{"reason": 7}]}}, 403), SourceFailed, None),
+        (answer({"error": {"errors": [{"reason": 7}]}}, 403), CredentialRefused, None),
+        (answer({"error": {"errors": [{"reason": 7}]}}, 404), SourceFailed, None),
     ],
-)
+)  # fmt: skip
 def test_each_error_has_its_verdict(got: Answer, verdict: type[GccError], wait_s: float | None) -> None:
     with pytest.raises(verdict) as caught:
         data_parse.judge(got, AT)
@@ -270,18 +287,17 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(channels: Any, playlist: An
     def judged(document: Any) -> Any:
         return data_parse.judge(answer(document, 200), AT)
 
-    verdicts = (SourceFailed, NotFound, CredentialDead, RateLimited)
     try:
         profile, uploads = data_parse.channel(judged(channels), "asked", AT)
-    except verdicts:
+    except VERDICTS:
         profile, uploads = data_parse.channel(CHANNELS, "asked", AT)
     assert uploads is None or uploads
     notes = list(profile.notes)
     try:
         ids = data_parse.video_ids(judged(playlist), notes)
-    except verdicts:
+    except VERDICTS:
         ids = ["a", "b"]
-    with suppress(*verdicts):
+    with suppress(*VERDICTS):
         profile = replace(profile, posts=data_parse.posts(judged(videos), ids, profile, notes), notes=notes)
     check_storable(profile)
 
@@ -291,7 +307,7 @@ REFUSAL = {"error": {"message": "m", "code": 403, "errors": [{"reason": "quotaEx
 
 @given(st.sampled_from([200, 400, 403, 500]), st.binary(max_size=30) | ANYTHING | mutated(REFUSAL))
 def test_every_answer_gets_a_verdict(status: int, body: Any) -> None:
-    with suppress(RateLimited, CredentialDead, NotFound, SourceFailed):
+    with suppress(*VERDICTS):
         assert isinstance(data_parse.judge(answer(body, status), AT), dict)
 
 

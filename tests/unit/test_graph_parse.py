@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 from gcc.errors import GccError
 from gcc.sources.http import Answer
 from gcc.sources.instagram import graph_parse
-from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+from gcc.sources.verdicts import (
+    CredentialDead,
+    CredentialRefused,
+    CredentialRests,
+    NotFound,
+    QuestionFailed,
+    RateLimited,
+    SourceFailed,
+)
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable
 
+VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, NotFound, QuestionFailed, SourceFailed)
 AT = dt.datetime(2026, 10, 30, 12, 0, 5, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -244,7 +253,7 @@ def test_deep_nesting_where_nobody_looks_is_borne() -> None:
 def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
     try:
         profile = graph_parse.profile(graph_parse.judge(answer(document, 200), AT), "asked", AT)
-    except (SourceFailed, NotFound, CredentialDead, RateLimited) as refusal:
+    except VERDICTS as refusal:
         assert re.search(r"\$|error|HTTP", str(refusal))
         return
     check_storable(profile)
@@ -261,10 +270,30 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (error(code=100, error_subcode=2207013), NotFound),
         (error(code=100, message="Invalid user id"), NotFound),
         (error(code=24, error_subcode=2207006), NotFound),
-        (error(code=100, error_subcode=33), SourceFailed),
-        (error(code=10), SourceFailed),
-        (error(code=200), SourceFailed),
+        (error(code=190, error_subcode=459), CredentialRests),
+        (error(code=368), CredentialRests),
+        (error(code=100, error_subcode=33), CredentialRefused),
+        (error(code=10), CredentialRefused),
+        (error(code=200), CredentialRefused),
+        (error(code=100, message="(#100) Invalid parameter"), QuestionFailed),
+        (error(code=100, error_subcode=2108006), QuestionFailed),
         (error(code=1, is_transient=True), SourceFailed),
+        (error(code=-1, error_subcode=2207001), SourceFailed),
+        (error(code=-2, error_subcode=2207003), SourceFailed),
+        (error(code="190"), CredentialDead),
+        (error(code=190.0), CredentialDead),
+        (error(code=190.5), SourceFailed),
+        (error(code=True), SourceFailed),
+        (error(code=None), SourceFailed),
+        (error(code=10**30), SourceFailed),
+        (error(code={"a": 1}), SourceFailed),
+        (answer({"error": {"code": 190, "message": ["x"]}}), CredentialDead),
+        (answer({"error": [{"code": 190}]}), CredentialDead),
+        (answer([{"error": {"code": 190}}]), CredentialDead),
+        (answer({"code": 190, "message": "without an envelope"}), CredentialDead),
+        (answer({"error": {"code": 190}}, 200), CredentialDead),
+        (answer({"error": {"code": 99999}}, 403), CredentialRefused),
+        (answer({"error": {"code": 99999}}, 500), SourceFailed),
         (error(), SourceFailed),
         (answer({"error": "a text"}, 400), SourceFailed),
         (answer(b"<html>Bad gateway</html>", 502), SourceFailed),
@@ -278,6 +307,33 @@ def test_each_error_has_its_verdict(refusal: Answer, verdict: type[GccError]) ->
     with pytest.raises(verdict) as caught:
         graph_parse.judge(refusal, AT)
     assert type(caught.value) is verdict
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (error(message="Fatal", code=-1, error_subcode=2207001), "graphapi: HTTP 400, error -1/2207001: Fatal"),
+        (error(message="Fatal", code="abc"), "graphapi: HTTP 400, error 'abc'/None: Fatal"),
+        (error(message="Fatal", code=1.5, error_subcode=[]), "graphapi: HTTP 400, error 1.5/a list: Fatal"),
+        (error(message="Fatal", code=10**30), "graphapi: HTTP 400, error a number/None: Fatal"),
+        (error(message=" two\nlines\x00 ", code="-7"), "graphapi: HTTP 400, error -7/None: two lines"),
+        (error(message="half \ud83d", code=1), "graphapi: HTTP 400, error 1/None: half \ufffd"),
+        (error(message=7), "graphapi: HTTP 400, error None/None: no message"),
+        (answer({"error": "a text"}), "graphapi: HTTP 400, error None/None: a text"),
+        (answer({"error": ["a text"]}), "graphapi: HTTP 400, error None/None: a text"),
+        (answer({"error": [{"code": 1, "message": "m"}]}), "graphapi: HTTP 400, error 1/None: m"),
+        (answer("a text"), "graphapi: HTTP 400, error None/None: a text"),
+        (answer(None), "graphapi: HTTP 400, error None/None: no message"),
+        (answer({}, 503), "graphapi: HTTP 503, error None/None: no message"),
+        (answer(b"", 400), "graphapi: HTTP 400 with a body that is no JSON: Expecting value: line 1 column 1 (char 0)"),
+        (answer({"error": {"code": 4, "message": "slow"}}, 429), "graphapi: HTTP 429, error 4/None: slow"),
+        (answer(b"<html>", 429), "graphapi: HTTP 429, error None/None: no message"),
+    ],
+)
+def test_an_error_keeps_its_message_and_codes(refusal: Answer, told: str) -> None:
+    with pytest.raises(GccError) as caught:
+        graph_parse.judge(refusal, AT)
+    assert str(caught.value) == told
 
 
 def test_not_found_says_what() -> None:
@@ -311,7 +367,7 @@ REFUSAL = {"error": {"message": "m", "code": 4, "error_subcode": 1, "error_user_
 
 @given(st.sampled_from([200, 400, 403, 500]), st.binary(max_size=30) | ANYTHING | mutated(REFUSAL))
 def test_every_answer_gets_a_verdict(status: int, body: Any) -> None:
-    with suppress(RateLimited, CredentialDead, NotFound, SourceFailed):
+    with suppress(*VERDICTS):
         assert isinstance(graph_parse.judge(answer(body, status), AT), dict)
 
 
@@ -338,4 +394,4 @@ def test_recorded_errors() -> None:
         verdicts.setdefault(entry["body"]["error"]["code"], set()).add(type(caught.value))
     assert {code for code, kinds in verdicts.items() if kinds == {RateLimited}} == {4, 17, 32, 613, 80000}
     assert verdicts[190] == {CredentialDead}
-    assert verdicts[100] == verdicts[200] == {SourceFailed}
+    assert verdicts[100] == verdicts[200] == {CredentialRefused}

@@ -11,10 +11,11 @@ from gcc.sources.credentials import Credential
 from gcc.sources.handles import is_handle
 from gcc.sources.http import Request
 from gcc.sources.instagram import graph_parse
+from gcc.sources.instagram.graph_errors import SOURCE
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, InvalidHandle
 
-GRAPH = SourceApi(graph_parse.SOURCE, graph_parse.judge)
+GRAPH = SourceApi(SOURCE, graph_parse.judge)
 VERSION = "v15.0"
 POSTS_MAX = 12  # one page
 

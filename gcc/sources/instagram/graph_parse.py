@@ -9,43 +9,21 @@ import datetime as dt
 import re
 from typing import Any
 
-from gcc.sources.fields import ID_CHARS_MAX, Fields
-from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.fields import ID_CHARS_MAX, Fields, opened
+from gcc.sources.http import Answer
+from gcc.sources.instagram.graph_errors import SOURCE, refusal
 from gcc.sources.instagram.hashtags import hashtags
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
-from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
-
-SOURCE = "graphapi"
-
-_DEAD = frozenset({102, 190})  # session or access token expired, revoked, invalid
-_RATE = frozenset({4, 17, 32, 613, *range(80000, 80015)})  # app, user, page, custom; business use cases
-_USER_NOT_FOUND = 2207013
-_MEDIA_NOT_FOUND = (24, 2207006)
 
 _SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{1,64})", re.ASCII)
 
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
     """The decoded JSON object, or the verdict that its error code, else its status, stands for."""
-    if answer.status == 429:  # whatever the body says, if it says anything
-        raise RateLimited(f"{SOURCE}: HTTP 429", retry_after_s=retry_after_s(answer, now))
-    decoded = decode(answer, SOURCE)
-    root = Fields(decoded, SOURCE)
-    if answer.status == 200 and "error" not in decoded:
-        return decoded
-    error = root.object("error")
-    code, subcode = error.count("code"), error.count("error_subcode")
-    title, message = error.text("error_user_title"), error.text("message") or "no message"
-    told = f"{SOURCE}: HTTP {answer.status}, error {code}/{subcode}: {message[:200]}"
-    if subcode == _USER_NOT_FOUND or title == "Cannot find User" or message == "Invalid user id":
-        raise NotFound("PROFILE_NOT_FOUND", told)
-    if (code, subcode) == _MEDIA_NOT_FOUND:
-        raise NotFound("POST_NOT_FOUND", told)
-    if code in _DEAD:
-        raise CredentialDead(told)
-    if code in _RATE:
-        raise RateLimited(told, retry_after_s=retry_after_s(answer, now))
-    raise SourceFailed(told)
+    decoded, error = opened(answer, SOURCE)
+    if error is not None:
+        raise refusal(answer, error, now)
+    return decoded
 
 
 def profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:

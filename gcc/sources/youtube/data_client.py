@@ -15,8 +15,9 @@ from gcc.sources.http import Request
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, InvalidHandle, NotFound
 from gcc.sources.youtube import data_parse
+from gcc.sources.youtube.data_errors import SOURCE
 
-DATA = SourceApi(data_parse.SOURCE, data_parse.judge)
+DATA = SourceApi(SOURCE, data_parse.judge)
 POSTS_MAX = 15
 
 

@@ -9,26 +9,15 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from gcc.sources.fields import ID_CHARS_MAX, Fields
-from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.fields import ID_CHARS_MAX, Fields, opened
+from gcc.sources.http import Answer
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
-from gcc.sources.verdicts import CredentialDead, NotFound, RateLimited, SourceFailed
+from gcc.sources.verdicts import NotFound, SourceFailed
+from gcc.sources.youtube.data_errors import SOURCE, refusal
 
-SOURCE = "ytapi"
 SHORT_S_MAX = 60
 
-_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})  # of a day: comes back at midnight
-_RATE = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
-_DEAD = frozenset({"keyInvalid", "keyExpired", "authError", "API_KEY_INVALID"})
-_NOT_FOUND = {
-    "channelNotFound": "PROFILE_NOT_FOUND",
-    "playlistNotFound": "PLAYLIST_NOT_FOUND",
-    "playlistItemsNotAccessible": "PLAYLIST_NOT_FOUND",  # private
-    "videoNotFound": "POST_NOT_FOUND",
-}
-_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
 _DURATION = re.compile(r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?", re.ASCII)
 _UNITS_S = (604_800, 86_400, 3600, 60, 1)
 _THUMBNAILS = ("maxres", "standard", "high", "medium", "default")  # largest first; few are always there
@@ -37,33 +26,10 @@ _INT32_MAX = 2**31 - 1
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
     """The decoded JSON object, or the verdict that its error reasons, else its status, stand for."""
-    if answer.status == 429:
-        raise RateLimited(f"{SOURCE}: HTTP 429", retry_after_s=retry_after_s(answer, now))
-    decoded = decode(answer, SOURCE)
-    root = Fields(decoded, SOURCE)
-    if answer.status == 200 and "error" not in decoded:
-        return decoded
-    error = root.object("error")
-    reasons = [part.text("reason") for name in ("errors", "details") for part in error.objects(name)]
-    message = error.text("message") or "no message"
-    told = f"{SOURCE}: HTTP {answer.status}, {', '.join(filter(None, reasons)) or 'no reason'}: {message[:200]}"
-    for reason in reasons:
-        if reason in _QUOTA:
-            raise RateLimited(told, retry_after_s=retry_after_s(answer, now) or until_quota_s(now))
-        if reason in _RATE:
-            raise RateLimited(told, retry_after_s=retry_after_s(answer, now))
-        # a bad key is a plain badRequest that only its message tells from a bad parameter
-        if reason in _DEAD or (reason == "badRequest" and message.startswith("API key")):
-            raise CredentialDead(told)
-        if reason in _NOT_FOUND:
-            raise NotFound(_NOT_FOUND[reason], told)
-    raise SourceFailed(told)
-
-
-def until_quota_s(now: dt.datetime) -> float:
-    """Seconds until the daily quota is full again: midnight Pacific time."""
-    tomorrow = now.astimezone(_QUOTA_ZONE).date() + dt.timedelta(days=1)
-    return (dt.datetime.combine(tomorrow, dt.time(), _QUOTA_ZONE) - now).total_seconds()
+    decoded, error = opened(answer, SOURCE)
+    if error is not None:
+        raise refusal(answer, error, now)
+    return decoded
 
 
 def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot, str | None]:

@@ -1,21 +1,37 @@
--- name: enabled_credentials
--- Those of a source that are not dead, and how long each still rests: null if it never did, negative if that is over.
-select id, handle, credentials, extract(epoch from disabled_till - now())::float8
+-- name: standing_credentials
+-- Those of a source, and for how long each is out: 0 or less if it is not, infinite until a new token comes.
+select id, handle, credentials, reason,
+       case when enabled and not data_access_expired then coalesce(extract(epoch from disabled_till - now()), 0)::float8
+            else 'infinity' end
 from credential
-where source = %(source)s and enabled and not data_access_expired
+where source = %(source)s
 order by id;
 
 -- name: rest_credential
--- A rate limit: out for so long, never shorter than it was. Fenced by the secret: a new token is not touched.
+-- Out for so long, never shorter than it was; answers whether it was in. Fenced by the secret: a new token is not touched.
+with before as materialized (
+    select id, coalesce(disabled_till <= now(), true) as was_in from credential
+    where id = %(id)s and enabled and credentials = %(secret)s
+    for update
+)
 update credential
 set disabled_till = greatest(disabled_till, now() + make_interval(secs => %(rest_s)s)), reason = %(reason)s, updated_at = now()
-where id = %(id)s and enabled and credentials = %(secret)s;
+from before
+where credential.id = before.id
+returning was_in;
 
 -- name: retire_credential
--- A dead token: out until a new one arrives. Fenced by the secret.
+-- A dead token: out until a new one arrives; answers whether it was in. Fenced by the secret.
+with before as materialized (
+    select id, coalesce(disabled_till <= now(), true) as was_in from credential
+    where id = %(id)s and enabled and credentials = %(secret)s
+    for update
+)
 update credential
 set enabled = false, disabled_till = null, reason = %(reason)s, updated_at = now()
-where id = %(id)s and enabled and credentials = %(secret)s;
+from before
+where credential.id = before.id
+returning was_in;
 
 -- name: put_credential
 -- A row comes back only for a new or changed secret, which also enables it again.

@@ -1,0 +1,40 @@
+"""Whose fault a refusal is: the credential's, or the question's. Pure.
+
+"You may not see this" is said to a credential without permission, and of a thing that nobody may see. It tells against
+the credential when another one gets an answer to the same question, or when it is refused REFUSED_MAX different
+questions with no answer in between. It tells against the question when AGREEING credentials that were answered before
+say the same. Until one of these is known it is only a doubt, which the next answer ends: so a bad question cannot take
+out one credential after the other.
+"""
+
+import uuid
+from collections.abc import Iterable
+
+REFUSED_MAX = 5
+AGREEING = 2
+
+
+class Doubts:
+    """What each credential of one source was refused since its last answer; a few texts for each."""
+
+    def __init__(self) -> None:
+        self._answered: set[uuid.UUID] = set()
+        self._refused: dict[uuid.UUID, set[str]] = {}
+
+    def answered(self, credential: uuid.UUID) -> None:
+        self._answered.add(credential)
+        self._refused.pop(credential, None)
+
+    def refused(self, credential: uuid.UUID, question: str) -> bool:
+        """Whether it is the credential, by all that it was refused."""
+        questions = self._refused.setdefault(credential, set())
+        if len(questions) < REFUSED_MAX:
+            questions.add(question)
+        if len(questions) < REFUSED_MAX:
+            return False
+        self._answered.discard(credential)
+        return True
+
+    def agreed(self, refused: Iterable[uuid.UUID]) -> bool:
+        """Whether it is the question, by the credentials that it was refused to."""
+        return len(self._answered.intersection(refused)) >= AGREEING

@@ -1,0 +1,103 @@
+"""What the Data API's refusals mean: a table of reasons, read from the top; the first row that fits holds. Pure.
+
+Google tells reasons in two shapes, `errors[].reason` and `details[].reason` (google.rpc.ErrorInfo), often in both,
+and where it tells none, in `status`. A key is dead where only a new one helps, and rests where the same one works
+again when a person has mended its project or its restrictions.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from gcc.errors import GccError
+from gcc.sources.fields import Fields
+from gcc.sources.http import Answer, retry_after_s
+from gcc.sources.verdicts import (
+    NotFound,
+    Verdict,
+    dead,
+    failed,
+    limited,
+    may_not,
+    no_post,
+    no_profile,
+    rests,
+    unanswerable,
+)
+from gcc.supervisor.lifecycle import one_line
+
+SOURCE = "ytapi"
+_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
+
+
+def until_quota_s(now: dt.datetime) -> float:
+    """Seconds until the daily quota is full again: midnight Pacific time."""
+    tomorrow = now.astimezone(_QUOTA_ZONE).date() + dt.timedelta(days=1)
+    return (dt.datetime.combine(tomorrow, dt.time(), _QUOTA_ZONE) - now).total_seconds()
+
+
+def _no_playlist(told: str, wait_s: float | None) -> NotFound:
+    return NotFound("PLAYLIST_NOT_FOUND", told)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A refusal: a pattern of its reasons, and how its message begins, in lower case. `wait_s` where it names none."""
+
+    reason: str
+    verdict: Verdict
+    says: str = ""
+    wait_s: Callable[[dt.datetime], float] | None = None
+
+
+ROWS = (
+    # the key is dead
+    Row(r"keyInvalid|keyExpired|API_KEY_(INVALID|EXPIRED|NOT_FOUND)|authError|invalidCredentials|invalid_grant", dead),
+    Row(r"ACCESS_TOKEN_EXPIRED|CONSUMER_INVALID|account(Closed|Deleted)", dead),
+    Row(r"badRequest|INVALID_ARGUMENT", dead, says="api key"),  # only its message tells it from a bad parameter
+    # the key's project or its restrictions want mending
+    Row(r"accessNotConfigured|SERVICE_DISABLED|BILLING_(DISABLED|NOT_ACTIVE)|billingNotEnabled", rests),
+    Row(r"API_KEY_\w+_BLOCKED|ipRefererBlocked|\w*RefererBlocked", rests),
+    Row(r"CONSUMER_\w+|(USER_)?PROJECT_\w+|RESOURCE_PROJECT_INVALID|project\w+|GCP_SUSPENDED", rests),
+    Row(r"\w+Unreg|CREDENTIALS_MISSING|OVERLOADED_CREDENTIALS", rests),  # it counts as no key at all
+    Row(r"account(Disabled|Suspended|Unverified)|ACCOUNT_STATE_INVALID|USER_BLOCKED_BY_ADMIN", rests),
+    # it asked too much
+    Row(r"quotaExceeded|dailyLimitExceeded", limited, wait_s=until_quota_s),  # of a day
+    Row(r"\w*(rateLimit|RateLimit|LimitExceeded)\w*|RATE_LIMIT_EXCEEDED|RESOURCE_(QUOTA_EXCEEDED|EXHAUSTED)", limited),
+    # what was asked for is not there
+    Row(r"channelNotFound", no_profile),
+    Row(r"playlistNotFound|playlistItemsNotAccessible", _no_playlist),  # the latter: private
+    Row(r"videoNotFound", no_post),
+    # what was asked for cannot be answered, whoever asks
+    Row(r"\w+Disabled", unanswerable),  # comments, ratings
+    # a permission, or the thing asked for
+    Row(r"\w*[fF]orbidden\w*|insufficient\w+|unauthorized|ACCESS_TOKEN_\w+|PERMISSION_DENIED|UNAUTHENTICATED", may_not),
+    Row(r"SERVICE_NOT_VISIBLE|\w+_POLICY_VIOLATED|ORG_RESTRICTION_\w+", may_not),
+    Row(r"required", may_not, says="login required"),
+    # a parameter of this question
+    Row(r"badRequest|[iI]nvalid\w*|missing\w+|required|unknownPart|unsupported\w+|INVALID_ARGUMENT", unanswerable),
+    # the API itself, for now: backendError, INTERNAL, and what nobody has heard of
+)
+
+
+def refusal(answer: Answer, error: Fields, now: dt.datetime) -> GccError:
+    """The verdict that the error's reasons, else the answer's status, stand for."""
+    wait_s = retry_after_s(answer, now)
+    reasons = _reasons(error)
+    message = one_line(error.text("message") or "no message")[:200]
+    told = f"{SOURCE}: HTTP {answer.status}, {', '.join(reasons) or 'no reason'}: {message}"
+    if answer.status == 429:
+        return limited(told, wait_s)
+    for row in ROWS:
+        if any(re.fullmatch(row.reason, reason) for reason in reasons) and message.lower().startswith(row.says):
+            return row.verdict(told, wait_s or (row.wait_s(now) if row.wait_s else None))
+    return (may_not if answer.status in (401, 403) else failed)(told, wait_s)
+
+
+def _reasons(error: Fields) -> list[str]:
+    """Each once, in order; a few, and short: they are told."""
+    parts = [part for name in ("errors", "details") for part in error.objects(name)]
+    found = [part.text("reason", chars_max=60) for part in parts[:20]] + [error.text("status", chars_max=60)]
+    return list(dict.fromkeys(one_line(reason) for reason in found if reason))

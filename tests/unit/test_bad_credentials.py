@@ -1,0 +1,394 @@
+"""What is said about a credential takes that one out, and others answer; what is said of a question takes out none."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import structlog.testing
+import trio
+import trio.testing
+
+from gcc.actors.scraper import Deferred, Retries
+from gcc.clock import VirtualClock
+from gcc.config import Scraper
+from gcc.metrics import Metrics
+from gcc.pipelines.scraping.flows import FlowWork
+from gcc.pipelines.scraping.table import FLOWS, Apis
+from gcc.sources.breakers import FAILURES_MAX, Breakers
+from gcc.sources.chain import DOUBTED_S, Outside, Visit
+from gcc.sources.credentials import NoCredential
+from gcc.sources.doubts import REFUSED_MAX
+from gcc.sources.http import Request
+from gcc.sources.instagram.graph_client import GraphApi
+from gcc.sources.limits import InProcessLimiter, Limit
+from gcc.sources.snapshot import ProfileSnapshot
+from gcc.sources.verdicts import NotFound, QuestionFailed
+from gcc.sources.youtube.data_client import DataApi
+from gcc.stores.jobs import Failure
+from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.lifecycle import Actor, Board
+from tests.fakes.credentials import FakeCredentials
+from tests.fakes.fetcher import FakeFetcher, Reply
+from tests.unit.test_chain import youtube
+from tests.unit.test_source_breakers import FOUND, job
+
+
+def refusal(body: Any, status: int = 400, **headers: str) -> Reply:
+    return Reply(status, json.dumps({"error": body}).encode(), headers)
+
+
+def graph_error(code: int, subcode: int | None = None, message: str = "no", status: int = 400) -> Reply:
+    return refusal({"message": message, "type": "OAuthException", "code": code, "error_subcode": subcode}, status)
+
+
+def google_error(reason: str, detail: str | None = None, message: str = "no", status: int = 403) -> Reply:
+    """Google's two shapes: the reason of old, and the one of google.rpc.ErrorInfo."""
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.Help", "links": [{"url": "https://console.example"}]},
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": detail, "domain": "googleapis.com"},
+    ]
+    return refusal(
+        {
+            "code": status,
+            "message": message,
+            "errors": [{"message": message, "domain": "usageLimits", "reason": reason}] if reason else [],
+            "status": "PERMISSION_DENIED" if status == 403 else "INVALID_ARGUMENT",
+            "details": details if detail else [],
+        },
+        status,
+    )
+
+
+class Bench:
+    """Both real clients on fakes: what `bad` tokens are told, and what good ones are told of a handle."""
+
+    def __init__(self, source: str, bad: Mapping[str, Reply] | None = None, good: int = 1) -> None:
+        self.source = source
+        self.clock = VirtualClock(seed=3)
+        self.bad = {f"bad-token-{name}": reply for name, reply in (bad or {}).items()}
+        self.good = [f"good-token-{number}" for number in range(good)]
+        self.of_handle: dict[str, Reply] = {}
+        self.fetcher = FakeFetcher(self._answer)
+        self.credentials = FakeCredentials(self.clock)
+        self.board = Board(self.clock.now)
+        self.breakers = Breakers(self.board, self.clock.rng)
+        limiter = InProcessLimiter({name: Limit(100_000, 1.0) for name in ("graphapi", "ytapi")})
+        outside = Outside(self.fetcher, limiter, self.credentials, self.clock, Metrics(), {}, self.breakers)
+        self.apis = Apis(GraphApi(outside, "http://x"), DataApi(outside, "http://x"), self.breakers, limiter)
+        self.visit = Visit()
+
+    async def ready(self) -> "Bench":
+        for token in (*self.bad, *self.good):
+            await self.credentials.put(self.source, token.replace("-token", ""), {"token": token, "ig_user_id": "17"})
+        return self
+
+    def _answer(self, request: Request) -> Reply:
+        token = request.params.get("access_token") or request.params["key"]
+        if token in self.bad:
+            return self.bad[token]
+        asked = request.params.get("fields", "") + request.params.get("forHandle", "")
+        odd = next((reply for handle, reply in self.of_handle.items() if handle in asked), None)
+        return odd or (FOUND if self.source == "graphapi" else youtube(request))
+
+    async def ask(self, handle: str = "made.up") -> ProfileSnapshot:
+        api = self.apis.graph if self.source == "graphapi" else self.apis.youtube
+        return await api.profile(handle, self.visit)
+
+    @property
+    def line(self) -> Actor:
+        return self.board.actor(f"sources/{self.source}")
+
+    def asked_with(self, token: str) -> int:
+        return sum(token in request.params.values() for request in self.fetcher.requests)
+
+    async def ready_handles(self) -> set[str]:
+        try:
+            return {(await self.credentials.pick(self.source)).handle for _ in range(60)}
+        except NoCredential:
+            return set()
+
+    async def why(self) -> str:
+        """The reasons of those that are out."""
+        everybody = [row.credential.id for row in self.credentials._rows.values()]
+        with pytest.raises(NoCredential) as caught:
+            await self.credentials.pick(self.source, without=everybody)
+        return str(caught.value)
+
+
+BLOCKED = ("SERVICE", "IP_ADDRESS", "HTTP_REFERRER", "ANDROID_APP", "IOS_APP")
+OF_THE_CREDENTIAL = [
+    *(("graphapi", graph_error(190, subcode)) for subcode in (None, 458, 459, 460, 463, 464, 467, 490, 492, 99)),
+    *(("graphapi", graph_error(code)) for code in (102, 101, 3, 10, 200, 210, 230, 299, 368, 5, 803)),
+    *(("graphapi", graph_error(code, status=403)) for code in (10, 200)),
+    *(("graphapi", graph_error(*pair)) for pair in ((100, 33), (25, 2207050), (4, 2207051), (10, 2207003), (0, 467))),
+    ("graphapi", graph_error(100, message="(#100) Missing permissions")),
+    ("graphapi", graph_error(100, message="(#100) Object does not exist, cannot be loaded due to missing permission")),
+    ("graphapi", graph_error(99999, status=403)),
+    ("graphapi", graph_error(99999, status=401)),
+    ("graphapi", refusal("Forbidden", 403)),
+    ("graphapi", refusal({"message": "no", "code": "190"})),
+    ("graphapi", refusal([{"message": "no", "code": 190.0}])),
+    *(("graphapi", graph_error(code)) for code in (4, 341, 17, 32, 613, 80002)),
+    ("ytapi", google_error("accessNotConfigured", "SERVICE_DISABLED")),
+    ("ytapi", google_error("accessNotConfigured")),
+    *(("ytapi", google_error("", reason)) for reason in ("SERVICE_DISABLED", "BILLING_DISABLED", "CONSUMER_SUSPENDED")),
+    *(("ytapi", google_error("forbidden", f"API_KEY_{what}_BLOCKED")) for what in BLOCKED),
+    *(("ytapi", google_error("", f"API_KEY_{what}_BLOCKED")) for what in BLOCKED),
+    *(("ytapi", google_error("forbidden", reason)) for reason in ("CONSUMER_INVALID", "PROJECT_DISABLED")),
+    ("ytapi", google_error("badRequest", "API_KEY_INVALID", "API key not valid. Please pass a valid API key.", 400)),
+    ("ytapi", google_error("badRequest", None, "API key expired. Please renew the API key.", 400)),
+    ("ytapi", google_error("", None, "API key not valid. Please pass a valid API key.", 400)),
+    *(("ytapi", google_error(reason)) for reason in ("keyInvalid", "keyExpired", "ipRefererBlocked", "forbidden")),
+    *(("ytapi", google_error(reason)) for reason in ("dailyLimitExceededUnreg", "rateLimitExceededUnreg")),
+    *(("ytapi", google_error(reason)) for reason in ("channelForbidden", "insufficientPermissions", "neverHeardOf")),
+    *(("ytapi", google_error(reason)) for reason in ("accountDisabled", "accountDeleted", "quotaExceeded")),
+    ("ytapi", google_error("authError", None, "Invalid Credentials", 401)),
+    ("ytapi", google_error("required", None, "Login Required", 401)),
+    ("ytapi", refusal({"code": 403, "message": "They are blocked.", "status": "PERMISSION_DENIED"}, 403)),
+    ("ytapi", refusal({"code": 403, "message": "no"}, 403)),
+    ("ytapi", refusal("access_denied", 403)),
+    ("ytapi", refusal(None, 403)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "reply"), OF_THE_CREDENTIAL, ids=lambda each: getattr(each, "body", each))
+async def test_of_two_credentials_one_is_bad_and_all_questions_pass(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply
+) -> None:
+    bench = await Bench(source, {"key": reply}).ready()
+    for number in range(40):
+        assert (await bench.ask(f"made.up{number}")).profile_id
+    assert bench.asked_with("bad-token-key") == 1, "it is taken out by its first refusal"
+    assert await bench.ready_handles() == {"good-0"}
+    assert f"{source}: HTTP" in await bench.why()
+    assert "bad-token" not in await bench.why()
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
+
+
+@pytest.mark.parametrize(("source", "reply"), OF_THE_CREDENTIAL[:1] + OF_THE_CREDENTIAL[-1:])
+async def test_of_many_credentials_one_is_good(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply
+) -> None:
+    bench = await Bench(source, {str(number): reply for number in range(20)}).ready()
+    for number in range(40):
+        assert (await bench.ask(f"made.up{number}")).profile_id
+    assert await bench.ready_handles() == {"good-0"}
+
+
+async def test_side_by_side_it_is_told_once(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench(
+        "ytapi", {"key": google_error("accessNotConfigured", message="Not enabled\nin project 1")}
+    ).ready()
+    with structlog.testing.capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            for number in range(40):
+                nursery.start_soon(bench.ask, f"made.up{number}")
+    reason = "ytapi: HTTP 403, accessNotConfigured, PERMISSION_DENIED: Not enabled in project 1"
+    assert [(entry["credential"], entry["reason"]) for entry in logs] == [("bad-key", reason)]
+    assert bench.line.last_error == f"credential bad-key rests: {reason}"
+    assert [error["error"] for error in bench.board.errors] == [bench.line.last_error]
+
+
+@pytest.mark.parametrize(
+    ("source", "reply", "rest_s"),
+    [
+        ("graphapi", graph_error(190, 463), None),
+        ("graphapi", graph_error(190, 459), 86_400),
+        ("graphapi", graph_error(368), 3600),
+        ("graphapi", graph_error(10), 3600),
+        ("graphapi", refusal({"code": 17}), 3600),
+        ("ytapi", google_error("keyInvalid"), None),
+        ("ytapi", google_error("accessNotConfigured"), 3600),
+        ("ytapi", google_error("forbidden"), 3600),
+    ],
+)
+async def test_a_dead_one_waits_for_a_new_token_and_others_come_back(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, rest_s: float | None
+) -> None:
+    bench = await Bench(source, {"key": reply}).ready()
+    while not bench.asked_with("bad-token-key"):
+        await bench.ask()
+    await trio.sleep((rest_s or 10**7) - 1)
+    assert await bench.ready_handles() == {"good-0"}
+    await trio.sleep(2)
+    assert await bench.ready_handles() == ({"good-0"} if rest_s is None else {"good-0", "bad-key"})
+    await bench.credentials.put(source, "bad-key", {"token": "good-again", "ig_user_id": "17"})
+    assert await bench.ready_handles() == {"good-0", "bad-key"}
+
+
+USAGE = "x-business-use-case-usage"
+
+
+@pytest.mark.parametrize(
+    ("header", "rest_s"),
+    [
+        ('{"17":[{"type":"instagram","call_count":100,"estimated_time_to_regain_access":19}]}', 19 * 60),
+        ('{"1":[{"estimated_time_to_regain_access":2}],"2":[{},{"estimated_time_to_regain_access":5}]}', 5 * 60),
+        ('{"17":[{"estimated_time_to_regain_access":999999}]}', 86_400),
+        ('{"17":[{"estimated_time_to_regain_access":0}]}', 3600),
+        *((text, 3600) for text in ("", "{}", "[]", "7", '{"a":7}', '{"a":[7]}', '{"a":{}}', "[" * 100_000, "\x00")),
+    ],
+)
+async def test_the_usage_header_names_the_wait(
+    autojump_clock: trio.testing.MockClock, header: str, rest_s: int
+) -> None:
+    limited = Reply(400, b'{"error": {"code": 613, "message": "too much"}}', {USAGE: header})
+    bench = await Bench("graphapi", {"key": limited}, good=0).ready()
+    with pytest.raises(NoCredential) as caught:
+        await bench.ask()
+    assert caught.value.retry_after_s == pytest.approx(rest_s)
+
+
+async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bad = {"a": graph_error(190, 463, "Session has expired"), "b": graph_error(368, message="Temporarily blocked")}
+    bench = await Bench("graphapi", bad, good=0).ready()
+    scraper = Scraper()
+    retries = Retries(scraper.attempts_max, Backoff(scraper.backoff_s, scraper.backoff_s_max))
+    work = FlowWork(FLOWS["refresh_profile_by_handle"], bench.apis, bench.clock, retries, bench.clock.rng)
+    for _ in range(3):
+        result = await work(job(0))
+        assert isinstance(result, Deferred)
+        assert 3500 < result.after_s <= 3601
+    assert len(bench.fetcher.requests) == 2
+    assert bench.line.last_error is not None
+    assert "bad-b rests (graphapi: HTTP 400, error 368/None: Temporarily blocked)" in bench.line.last_error
+    assert "bad-a waits for a new token (graphapi: HTTP 400, error 190/463: Session" in bench.line.last_error
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
+    assert "bad-token" not in bench.line.last_error
+    del bench.bad["bad-token-b"]
+    await trio.sleep(3601)
+    assert not isinstance(await work(job(0)), Deferred | Failure)
+
+
+HIDDEN = [
+    ("graphapi", graph_error(10, message="(#10) Application does not have permission for this action"), QuestionFailed),
+    ("graphapi", graph_error(200), QuestionFailed),
+    ("graphapi", graph_error(100, 33), NotFound),
+    ("ytapi", google_error("channelForbidden"), QuestionFailed),
+    ("ytapi", google_error("forbidden"), QuestionFailed),
+]
+
+
+@pytest.mark.parametrize(("source", "reply", "verdict"), HIDDEN)
+async def test_what_nobody_may_see_takes_out_no_credential(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, verdict: type[Exception]
+) -> None:
+    bench = await Bench(source, good=3).ready()
+    bench.of_handle["hidden"] = reply
+    for number in range(20):
+        await bench.ask(f"made.up{number}")
+    asked = len(bench.fetcher.requests)
+    for number in range(20):
+        with pytest.raises(verdict):
+            await bench.ask("hidden")
+        await bench.ask(f"seen{number}")
+    assert await bench.ready_handles() == {"good-0", "good-1", "good-2"}
+    assert len(bench.fetcher.requests) - asked <= 20 * (2 + 3), "two that are known to be good are asked, not all"
+    assert bench.line.breaker == "closed"
+
+
+@pytest.mark.parametrize(("source", "reply", "verdict"), HIDDEN)
+@pytest.mark.parametrize("good", [1, 2])
+async def test_nor_does_it_where_nothing_else_is_asked(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, verdict: type[Exception], good: int
+) -> None:
+    """The first question of a platform: nobody knows yet who is good."""
+    bench = await Bench(source, good=good).ready()
+    bench.of_handle["hidden"] = reply
+    for _ in range(20):
+        with pytest.raises(QuestionFailed, match="no credential may ask this"):
+            await bench.ask("hidden")
+    assert len(await bench.ready_handles()) == good
+    await bench.ask("seen")
+
+
+@pytest.mark.parametrize("bad", [1, 2])
+async def test_credentials_that_are_refused_one_question_after_the_other_rest(
+    autojump_clock: trio.testing.MockClock, bad: int
+) -> None:
+    bench = await Bench("graphapi", {str(number): graph_error(10) for number in range(bad)}, good=0).ready()
+    for number in range(REFUSED_MAX - 1):
+        with pytest.raises(QuestionFailed):
+            await bench.ask(f"made.up{number}")
+    with pytest.raises(NoCredential) as caught:
+        await bench.ask("made.up")
+    assert caught.value.retry_after_s == DOUBTED_S
+    await trio.sleep(DOUBTED_S)
+    asked = len(bench.fetcher.requests)
+    with pytest.raises(NoCredential):
+        await bench.ask("another")
+    assert len(bench.fetcher.requests) == asked + bad, "one question tells that nothing is better yet"
+    bench.bad.clear()
+    await trio.sleep(DOUBTED_S)
+    await bench.ask("another")
+
+
+async def test_while_another_one_rests_the_question_waits_for_it(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench("graphapi", {"key": graph_error(10)}).ready()
+    (good,) = (row.credential for row in bench.credentials._rows.values() if row.credential.handle == "good-0")
+    await bench.credentials.disable(good, rest_s=60, reason="429")
+    with pytest.raises(NoCredential) as caught:
+        await bench.ask()
+    assert caught.value.retry_after_s == pytest.approx(60)
+    await trio.sleep(60)
+    assert await bench.ask()
+
+
+@pytest.mark.parametrize(
+    ("source", "reply"),
+    [
+        *(("graphapi", graph_error(100, subcode)) for subcode in (None, 2108006)),
+        ("graphapi", graph_error(10, message="(#10) Not enough viewers for the media to show insights")),
+        ("graphapi", graph_error(1, message="Please reduce the amount of data you're asking for")),
+        ("graphapi", graph_error(36104)),
+        ("ytapi", google_error("invalidPageToken", status=400)),
+        ("ytapi", google_error("badRequest", status=400)),
+        ("ytapi", google_error("commentsDisabled")),
+    ],
+)
+async def test_what_is_said_about_a_question_feeds_no_breaker(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply
+) -> None:
+    bench = await Bench(source).ready()
+    bench.of_handle["odd"] = reply
+    for number in range(2 * FAILURES_MAX):
+        with pytest.raises(QuestionFailed):
+            await bench.ask(f"odd{number}")
+    assert await bench.ready_handles() == {"good-0"}
+    assert bench.line.breaker == "closed"
+    await bench.ask("seen")
+
+
+async def test_an_answer_is_given_though_our_store_is_away(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench("graphapi", {"key": graph_error(10)}).ready()
+
+    async def lost(*_: object, **__: object) -> bool:
+        raise NoCredential("postgres is away")
+
+    bench.credentials.disable = lost  # type: ignore[method-assign]
+    while not bench.asked_with("bad-token-key"):
+        assert await bench.ask()
+
+
+@pytest.mark.parametrize("form", ["{}", "a%2F{}", "https:\\/\\/x\\/?t={}"])
+async def test_no_reason_holds_the_secret(autojump_clock: trio.testing.MockClock, form: str) -> None:
+    token = "EAAB/se+cret"
+    forms = {"{}": token, "a%2F{}": "EAAB%2Fse%2Bcret", "https:\\/\\/x\\/?t={}": "EAAB\\/se+cret"}
+    body = f'{{"error": {{"code": 190, "message": "Malformed access token {form.format(forms[form])}"}}}}'
+    bench = await Bench("graphapi", good=0).ready()
+    bench.bad[token] = Reply(400, body.encode())
+    await bench.credentials.put("graphapi", "key", {"token": token, "ig_user_id": "17"})
+    with pytest.raises(NoCredential) as caught:
+        await bench.ask()
+    assert "***" in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+async def test_a_credential_of_another_kind_of_fault_is_named(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench("graphapi", good=0).ready()
+    await bench.credentials.put("graphapi", "half", {"token": "tokenG"})
+    with pytest.raises(NoCredential, match=r"half waits for a new token .*lacks its token or ig_user_id"):
+        await bench.ask()
