@@ -3,12 +3,12 @@
 In: a filter of what waits. Out: outbox rows, one for each letter, which the relay carries on like any other;
 the letter and its row are one statement, so whoever asks, how often and how many at once: a letter is replayed
 once. What is refused again is a new letter, since it is a new frame. Bodies are read before, outside of any
-transaction; one that cannot be read is told of and passed over.
+transaction, those together that stand together in an object; one that cannot be read is told of and passed over.
 """
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -62,6 +62,11 @@ class Letter:
     object_bytes: int | None = None
     replayed_at: dt.datetime | None = None
     replayed_by: str | None = None
+
+    @property
+    def end(self) -> int | None:
+        """Where it ends in its object; None: with it."""
+        return None if self.object_bytes is None else self.object_start + self.object_bytes
 
     def again(self, body: bytes) -> Frame:
         """The frame that brings it back: to its queue alone, not to all that its route reaches.
@@ -166,7 +171,7 @@ class PostgresLetters:
         if not found:
             raise Permanent(f"there is no dead letter {letter_id}")
         try:
-            return found[0], await self._document(found[0]), ""
+            return found[0], _own(found[0], *await self._documents(found)), ""
         except (Permanent, Transient) as error:
             return found[0], None, str(error)
 
@@ -190,17 +195,18 @@ class PostgresLetters:
     async def _replay_page(self, page: Sequence[Letter], who: str, done: Replayed) -> None:
         batch: list[tuple[Letter, Frame]] = []
         size = 0
-        for letter in page:
-            try:
-                body = (await self._document(letter)).content
-            except (Permanent, Transient) as error:
-                done.add_unreadable(letter, error)
-                continue
-            batch.append((letter, letter.again(body)))
-            size += len(body)
-            if size >= BATCH_BYTES:
-                await self._put(batch, who, done)
-                batch, size = [], 0
+        for run in _runs(page):
+            for letter, found in zip(run, await self._documents(run), strict=True):
+                try:
+                    body = _own(letter, found).content
+                except (Permanent, Transient) as error:
+                    done.add_unreadable(letter, error)
+                    continue
+                batch.append((letter, letter.again(body)))
+                size += len(body)
+                if size >= BATCH_BYTES:
+                    await self._put(batch, who, done)
+                    batch, size = [], 0
         await self._put(batch, who, done)
 
     async def _put(self, batch: Sequence[tuple[Letter, Frame]], who: str, done: Replayed) -> None:
@@ -221,12 +227,16 @@ class PostgresLetters:
         done.letters += letters
         done.events += events
 
-    async def _document(self, letter: Letter) -> Document:
-        """Permanent | Transient: it cannot be had, or is another letter's."""
-        found = decoded(await self._objects.read(letter.object_key, letter.object_start, letter.object_bytes))
-        if found.id != letter.id:
-            raise Permanent(f"object {letter.object_key} holds dead letter {found.id}")
-        return found
+    async def _documents(self, run: Sequence[Letter]) -> list[bytes | Exception]:
+        """What their object holds in their places, in one read; or why it cannot be had."""
+        first, last = run[0], run[-1]
+        size = None if last.end is None else last.end - first.object_start
+        try:
+            data = await self._objects.read(first.object_key, first.object_start, size)
+        except (Permanent, Transient) as error:
+            return [error] * len(run)
+        ends = [(letter, None if letter.end is None else letter.end - first.object_start) for letter in run]
+        return [data[letter.object_start - first.object_start : end] for letter, end in ends]
 
     async def _letters(self, statement: str, arguments: dict[str, Any]) -> list[Letter]:
         async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(Letter)) as cursor:
@@ -238,6 +248,42 @@ def _filled(statement: str, limit: int | None) -> str:
     """The limit is a literal: as a parameter it costs a generic plan."""
     filled = SQL[statement].replace("{matching}", SQL["matching"])
     return filled.replace("{limit}", "all" if limit is None else str(int(limit)))
+
+
+def _runs(page: Iterable[Letter]) -> Iterator[list[Letter]]:
+    """Letters in their order, those together that one read brings: of one object, not too far apart.
+
+    So they stand when they were buried together.
+    """
+    run: list[Letter] = []
+    for letter in page:
+        if run and not _reach(run, letter):
+            yield run
+            run = []
+        run.append(letter)
+    if run:
+        yield run
+
+
+def _reach(run: Sequence[Letter], letter: Letter) -> bool:
+    first, last = run[0], run[-1]
+    return (
+        letter.object_key == last.object_key
+        and last.end is not None
+        and letter.end is not None
+        and last.end <= letter.object_start
+        and letter.end - first.object_start <= BATCH_BYTES
+    )
+
+
+def _own(letter: Letter, found: bytes | Exception) -> Document:
+    """Permanent | Transient: it cannot be had, or is another letter's."""
+    if isinstance(found, Exception):
+        raise found
+    own = decoded(found)
+    if own.id != letter.id:
+        raise Permanent(f"object {letter.object_key} holds dead letter {own.id}")
+    return own
 
 
 def _arguments(wanted: LetterFilter) -> dict[str, Any]:

@@ -166,6 +166,47 @@ async def test_a_store_that_refuses_our_object_says_nothing_about_the_letters(po
     assert len(await kept(pool, store)) == 2
 
 
+async def test_a_replay_reads_together_what_stands_together(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, refused = Store(), burials(250)
+    await StoredDeadLetters(pool, store, SystemClock()).bury(refused)
+    letters = PostgresLetters(pool, store, Signal())
+    some = [letter.id for letter in (await letters.find(ALL))[::3]]
+    assert (await letters.replay(LetterFilter(ids=some), "ann")).letters == len(some)
+    assert len(store.read_bytes) == 1, "a page of letters"
+    monkeypatch.setattr("gcc.channels.replay.BATCH_BYTES", 10_000)
+    done = await letters.replay(ALL, "ann")
+    assert (done.letters, done.unreadable) == (250 - len(some), 0)
+    assert 3 < len(store.read_bytes) < 20 and max(store.read_bytes[1:]) <= 10_000
+    assert sorted(await in_the_outbox(pool)) == sorted(burial.body for burial in refused)
+
+
+async def test_a_letter_that_is_larger_than_a_read_or_damaged_harms_no_neighbour(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gcc.channels.replay.BATCH_BYTES", 2000)
+    store = Store()
+    large = Frame(uuid.uuid4(), ROUTE, 1, b"x" * 5000)
+    refused = [*burials(40), Burial("q", large, large.body, 1, "too large")]
+    await StoredDeadLetters(pool, store, SystemClock()).bury(refused)
+    letters = PostgresLetters(pool, store, Signal())
+    spoilt, cut = (await letters.find(ALL))[20], (await letters.find(ALL))[0]
+    data = bytearray(await store.read(spoilt.object_key))
+    data[spoilt.object_start] = ord("?")
+    await MemoryObjects.put(store, spoilt.object_key, bytes(data[: cut.object_start + 5]))
+    done = await letters.replay(ALL, "ann")
+    assert (done.letters, {trouble.id for trouble in done.errors}) == (39, {spoilt.id, cut.id})
+    await store.delete(spoilt.object_key)
+    done = await letters.replay(ALL, "ann")
+    assert (done.letters, done.unreadable) == (0, 2)
+    assert all("does not exist" in trouble.reason for trouble in done.errors)
+
+
+async def in_the_outbox(pool: Pool) -> list[bytes]:
+    async with pool.connection() as conn:
+        rows = await (await conn.execute("select body from outbox", binary=True)).fetchall()
+    return [bytes(body) for (body,) in rows]
+
+
 @pytest.mark.parametrize("queue", ["", "..", "a/../b", ".hidden", "q\0", "\udcff", "x" * 5000, "a\nb"])
 async def test_any_name_reason_and_header_can_be_kept_and_replayed(pool: Pool, queue: str) -> None:
     frame = Frame(uuid.uuid4(), Route(queue, queue), 1, b"\xff\0\n", {queue: queue})

@@ -16,7 +16,7 @@ from gcc.actors.leader import Leader, Leadership
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.channels.batch import BatchLimits
-from gcc.channels.deadletters import DeadLetters
+from gcc.channels.deadletters import LETTERS_MAX, DeadLetters
 from gcc.channels.exchange import Exchange, Queues
 from gcc.channels.memory import Channels
 from gcc.channels.message import Binding
@@ -42,8 +42,8 @@ RELAY_LEADER = "relay"
 UNDERTAKER = "events/sinker error_queues"
 ERROR_QUEUES = "error queues"
 """All of them, as one consumer has them and as people see them."""
-BURIED = BatchLimits(rows=100, age_s=1.0, rows_max=500)
-"""A letter is an object and a row, so few at once: a batch must be done within its deadline, on S3 too."""
+BURIED = BatchLimits(rows=LETTERS_MAX, age_s=1.0, rows_max=5 * LETTERS_MAX)
+"""An object's worth, or a few: a batch must be done within its deadline (Consumer's HOLD_S), on a slow S3 too."""
 
 
 @dataclass(frozen=True)
