@@ -12,6 +12,8 @@ from typing import Any
 import trio
 
 from gcc.pipelines.scraping.table import FLOWS
+from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.postgres import Connection
 from tests.process import PlatformProcess, Status, platform
 from tests.services.redis import RedisNode
 
@@ -75,6 +77,41 @@ async def test_postgres_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> No
             postmaster = int((data / "postgres" / "postmaster.pid").read_text().partition("\n")[0])
             os.kill(postmaster, signal.SIGKILL)
         await all_done(running, restarted={"stores/postgres"})
+
+
+async def server_settings(data: Path, **values: str | None) -> None:
+    """Change how the server treats every session, those that live included; None is its default again."""
+    async with await Connection.connect(EmbeddedPostgres(data, fsync=False).conninfo) as admin:
+        await admin.execute("set default_transaction_read_only = off")
+        for name, value in values.items():
+            change = f"set {name} = '{value}'" if value else f"reset {name}"
+            await admin.execute(f"alter system {change}".encode())
+        await admin.execute("select pg_reload_conf()")
+
+
+def refused(status: Status) -> list[str]:
+    return [actor["name"] for actor in status["actors"] if "read-only" in (actor["last_error"] or "")]
+
+
+async def test_the_database_turns_read_only_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
+    """As at a failover, before the standby has taken over: sessions live on, and no write is taken."""
+    data = tmp_path / "data"
+    async with platform(data, *SETTINGS) as running:
+        await until(running, lambda s: done(s) > 0.2 * ALL["COMPLETE"], "a part of the crawl")
+        await server_settings(data, default_transaction_read_only="on")
+        at_rest = done(await until(running, lambda s: len(refused(s)) > 4, "who met it"))
+        assert at_rest < ALL["COMPLETE"]
+        assert done(await until(running, lambda s: s["state"] == "ready", "the same")) == at_rest
+        await server_settings(data, default_transaction_read_only=None)
+        await all_done(running, restarted=set())
+
+
+async def test_the_database_closes_sessions_that_are_idle(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with platform(data, *SETTINGS) as running:
+        await until(running, lambda s: done(s) > 0, "the crawl")
+        await server_settings(data, idle_session_timeout="100ms", idle_in_transaction_session_timeout="1s")
+        await all_done(running, restarted=set())
 
 
 async def test_an_outside_api_answers_500_or_nothing_at_all(tmp_path: Path) -> None:
