@@ -2,7 +2,8 @@
 
 In: the overrides that PostgreSQL holds (stores/controls.py). Out: a `Gate` for each actor, which it passes
 before it takes new work (a closed one is a pause; work in hand goes on), and a `Level` for each flow's
-concurrency. A store that is away changes nothing: the last known overrides hold until it answers.
+concurrency. A store that is away changes nothing: the last known overrides hold until it answers; so do they where a
+row that somebody wrote by hand cannot be read.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.patience import Patience
 from gcc.channels.memory import Signal
 from gcc.clock import Clock
@@ -136,16 +138,17 @@ class Gates:
         patience = Patience(self._actor, self._clock.rng)
         while True:
             try:
-                overrides = await self._controls.read()
+                self._overrides = await self._controls.read()
+                self._apply()
                 self.actions = await self._controls.actions(RECENT_ACTIONS)
+                self._actor.processed()
             except Transient as error:
                 await patience.wait_after(error)
                 continue
+            except Exception as error:
+                bugs.told(self._actor, error)
             patience.reset()
-            self._overrides = overrides
-            self._apply()
             self._actor.state = State.RUNNING
-            self._actor.processed()
             task_status.started()
             task_status = trio.TASK_STATUS_IGNORED  # once is enough
             await self._woken.wait(READ_EVERY_S)

@@ -1,6 +1,7 @@
 """Housekeeping on a timer, as an actor and never as a job: rescues and expires jobs.
 
-A lost store is waited for; the next round does what this one could not. Paused, it does nothing.
+Each chore has its turn in every round, whatever became of the others. A lost store is waited for; a chore that raises
+anything else is a bug: told, and tried again in the next round. Paused, it does nothing.
 """
 
 import random
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.patience import Patience
 from gcc.errors import Transient
@@ -40,14 +42,23 @@ class Maintenance:
                 self._actor.state = State.PAUSED
                 await self._gate.opened()
                 self._actor.state = State.RUNNING
-            try:
-                for chore in self._chores:
-                    self._actor.processed(await chore())
-            except Transient as error:
-                await patience.wait_after(error)
+            if (failure := await self._round()) is not None:
+                await patience.wait_after(failure)
                 continue
             patience.reset()
             await self._gate.while_open(self._rest)
+
+    async def _round(self) -> Transient | None:
+        """Every chore once; answers why one of them could not be done now."""
+        failure: Transient | None = None
+        for chore in self._chores:
+            try:
+                self._actor.processed(await chore())
+            except Transient as error:
+                failure = error
+            except Exception as error:
+                bugs.told(self._actor, error, chore=getattr(chore, "__name__", repr(chore)))
+        return failure
 
     async def _rest(self) -> None:
         await trio.sleep(self._every_s)

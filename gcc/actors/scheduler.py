@@ -4,11 +4,11 @@ In: Schedules, a Leader, a drain stage. Out: their effects, and one row a run (S
 then COMPLETE, FAILED or CANCELLED, with what it answered. `overview()` shows last and next runs.
 
 A schedule never overlaps itself: a due time that comes while it runs is skipped, a trigger waits. While the
-scheduler is paused due times are skipped, too; what runs goes on, and triggers still work. A transient
-failure is tried again with backoff until the schedule's timeout; any other ends the run as FAILED and stays
-here: the next due time is a new chance. Runs are cancelled when the term is lost, when the drain stage begins
-(the scheduler then finishes) and at the timeout. Runs of a leader that died are closed as CANCELLED by the
-next one.
+scheduler is paused due times are skipped, too; what runs goes on, and triggers still work. A transient failure is
+tried again with backoff until the schedule's timeout; any other ends the run as FAILED, is told with its traceback
+where it is a bug, and stays here: the next due time is a new chance. Runs are cancelled when the term is lost, when
+the drain stage begins (the scheduler then finishes) and at the timeout. Runs of a leader that died are closed as
+CANCELLED by the next one.
 """
 
 import datetime as dt
@@ -19,10 +19,11 @@ from typing import Any, Literal, Protocol
 import trio
 from cronsim import CronSim, CronSimError
 
+from gcc.actors import bugs
 from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
-from gcc.errors import ConfigError, LeaseLost, Permanent, Transient
+from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
 from gcc.stores.schedule_runs import ScheduleRun
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, intake_open
@@ -223,14 +224,19 @@ class Scheduler:
             self._actor.in_flight += 1
             run.started_at = self._clock.now()
             try:
-                with trio.move_on_after(schedule.timeout_s) as limit:
-                    await self._attempt(schedule, run, term)
+                with bugs.parted(self._actor, schedule=schedule.name):
+                    with trio.move_on_after(schedule.timeout_s) as limit:
+                        await self._attempt(schedule, run, term)
                 if limit.cancelled_caught:
                     self._fail(run, f"not done within {schedule.timeout_s:g} s; last error: {_error(run)}")
+                    self._actor.erred(f"{schedule.name}: {_error(run)}")
             except LeaseLost as error:
                 run.detail = {"error": one_line(error)}
-            except Exception as error:  # a schedule is like a message: its bug is its own, the others go on
+            except GccError as error:
+                self._actor.erred(f"{schedule.name}: {one_line(error)}")
                 self._fail(run, one_line(error))
+            except Exception as error:  # a schedule is like a message: its bug is its own, the others go on
+                self._fail(run, bugs.told(self._actor, error, schedule=schedule.name))
             finally:
                 self._actor.in_flight -= 1
                 run.ended_at = self._clock.now()
@@ -257,13 +263,18 @@ class Scheduler:
 
     def _fail(self, run: ScheduleRun, error: str) -> None:
         run.status, run.detail = "FAILED", {"error": error}
-        self._actor.erred(f"{run.schedule}: {error}")
 
     async def _record_end(self, run: ScheduleRun) -> None:
-        try:
-            await self._runs.end(run)
-        except Transient as error:  # the row stays RUNNING until the next leader closes it
-            self._actor.erred(error)
+        """As far as it can be told: a detail that no store takes gives way to the reason."""
+        for _ in range(2):
+            try:
+                await self._runs.end(run)
+            except Transient as error:  # the row stays RUNNING until the next leader closes it
+                self._actor.erred(error)
+            except Exception as error:
+                run.detail = {"error": bugs.told(self._actor, error, schedule=run.schedule)}
+                continue
+            return
 
 
 def _error(run: ScheduleRun) -> str:

@@ -96,7 +96,7 @@ class Sync:
             try:
                 result = await self._replace(self._declared[table])
                 self._actor.processed()
-            except GccError as error:
+            except Exception as error:
                 self._actor.erred(error)
                 raise
             finally:

@@ -9,8 +9,8 @@ incremental model adds the keys that changed since its watermark to a ReplacingM
 `built_at` decides); it is built whole when its text, or that of a model it reads, changed. The watermark
 is the start of the last build that succeeded: a build that was cut off is done again.
 
-A model that fails stops its descendants only. Cancelled: the queries are killed by the store, live
-tables stay as they were, unfinished ones are dropped at the next run.
+A model that fails, for whatever reason, stops its descendants only. Cancelled: the queries are killed by the store,
+live tables stay as they were, unfinished ones are dropped at the next run.
 """
 
 import json
@@ -21,6 +21,7 @@ from typing import Literal
 
 import trio
 
+from gcc.actors import bugs
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
 from gcc.stores import statements
@@ -145,9 +146,12 @@ class Transformer:
             result = ModelRun(model.name, trio.current_time() - began, rows)
             await self._record(run, model, result)
             self._actor.processed()
-        except GccError as error:
+        except Exception as error:
             failure = f"{model.name}: {one_line(error)}"
-            self._actor.erred(failure)
+            if isinstance(error, GccError):
+                self._actor.erred(failure)
+            else:
+                bugs.told(self._actor, error, model=model.name)
             result = ModelRun(model.name, trio.current_time() - began, 0, failure, isinstance(error, Transient))
             await self._record_failure(run, model, result)
         finally:
@@ -197,5 +201,5 @@ class Transformer:
         """Best effort: the store that failed the model may be the one that should note it."""
         try:
             await self._record(run, model, result)
-        except GccError as error:
+        except Exception as error:
             self._actor.erred(error)

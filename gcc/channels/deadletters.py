@@ -29,6 +29,7 @@ from gcc.stores import statements
 from gcc.stores.objects import Objects
 from gcc.stores.outbox import OutboxRow
 from gcc.stores.postgres import Pool
+from gcc.supervisor.lifecycle import storable
 
 SQL = statements.load("deadletters")
 UNROUTABLE = "unroutable"  # stands for the queue of a frame that no queue is bound to
@@ -123,11 +124,6 @@ def decoded(data: bytes) -> Document:
         return msgspec.json.decode(data, type=Document)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Permanent(f"not a dead letter's document: {error}") from error
-
-
-def storable(text: str) -> str:
-    """Without what PostgreSQL and JSON refuse: NUL and halves of characters."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)

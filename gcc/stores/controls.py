@@ -6,6 +6,7 @@ Losing the store is Transient.
 """
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -69,7 +70,7 @@ class PostgresControls:
     async def read(self) -> Mapping[str, Any]:
         async with self._pool.connection() as conn:
             rows = await (await conn.execute(SQL["read"])).fetchall()
-        return dict(rows)
+        return {name: _value(text) for name, text in rows}
 
     async def write(self, name: str, value: Any | None, action: Action) -> None:
         async with self._pool.transaction() as conn:
@@ -88,6 +89,14 @@ class PostgresControls:
         async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(Action)) as cursor:
             await cursor.execute(SQL["actions"], {"limit": limit})
             return await cursor.fetchall()
+
+
+def _value(text: str) -> Any:
+    """What a row says; a row that nobody can read (a number of 5,000 digits, say) is there, and says its text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 async def _record(conn: Connection, action: Action) -> None:

@@ -33,18 +33,27 @@ class State(StrEnum):
 
 
 def one_line(error: BaseException | str) -> str:
-    """The error's type and text on one line of bounded length; of a group, those of its members.
-
-    Without what PostgreSQL and JSON refuse in text: NUL and halves of characters.
-    """
+    """The error's type and text on one line of bounded length, `storable`; of a group, those of its members."""
     if isinstance(error, BaseExceptionGroup):
         text = "; ".join(one_line(member) for member in error.exceptions)
     elif isinstance(error, BaseException):
-        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        text = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
     else:
         text = error
-    text = " ".join(text.split()).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    text = storable(" ".join(text.split()))
     return text if len(text) <= ERROR_CHARS_MAX else text[: ERROR_CHARS_MAX - 1] + "…"
+
+
+def storable(text: str) -> str:
+    """Without what PostgreSQL and JSON refuse in text: NUL and halves of characters."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own __str__ is broken
+        return "it cannot say what it is"
 
 
 class Stuck(Exception):
@@ -179,7 +188,7 @@ class Actor:
     def crashed(self, error: BaseException) -> None:
         """Count a failure that ended the actor, and keep where it came from."""
         self.erred(error)
-        self.last_stack = "".join(traceback.format_exception(error))[-STACK_CHARS_MAX:]
+        self.last_stack = storable("".join(traceback.format_exception(error)))[-STACK_CHARS_MAX:]
 
 
 class Board:

@@ -5,21 +5,25 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import structlog.testing
 import trio
 
+from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.scraper import Retries, Scraper
 from gcc.channels.memory import Channels, Signal
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.scraping.producers import OnDemand
 from gcc.sources.snapshot import ProfileSnapshot
+from gcc.stores.controls import PostgresControls
 from gcc.stores.jobs import Crawl, Failure, Job, JobFilter, JobStatus, NewJob
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
-from gcc.supervisor.drain import Drain
+from gcc.supervisor.drain import Drain, Stage
 from gcc.supervisor.lifecycle import Board
 
 FLOW = "flow"
@@ -71,3 +75,42 @@ async def test_what_postgresql_refuses_is_its_job_s_failure_and_all_others_compl
     assert all(job.reason for job in failed)
     assert board.actor("scraper").bugs == 2 * len(UNSTORABLE)
     assert len([log for log in logs if log["event"] == "bug"]) == 2 * len(UNSTORABLE)
+
+
+BY_HAND = {
+    "a number of 5,000 digits": "repeat('9', 5000)::jsonb",
+    "a number beyond floats": "'1e400'::jsonb",
+    "nested 5,000 deep": "(repeat('[', 5000) || repeat(']', 5000))::jsonb",
+    "an object": """'{"a": [null]}'::jsonb""",
+    "null": "'null'::jsonb",
+    "text": """'"5"'::jsonb""",
+}
+
+
+@pytest.mark.parametrize("value", BY_HAND.values(), ids=BY_HAND)
+async def test_an_override_that_somebody_wrote_by_hand_harms_no_other(pool: Pool, value: str) -> None:
+    clock = SystemClock()
+    board = Board(clock.now)
+    gates = Gates(PostgresControls(pool), board.actor("controls"), clock)
+    paused, odd, level = gates.gate("paused"), gates.gate("odd"), gates.concurrency(FLOW, 7)
+    async with pool.connection() as conn:
+        await conn.execute(
+            "insert into override (name, value, who, why, at)"  # type: ignore[arg-type]  # noqa: S608
+            " select name, coalesce(value, true::text::jsonb), 'me', 'test', now() from (values ('pause:paused', null),"
+            f" ('pause:odd', {value}), ('concurrency:{FLOW}', {value})) as by_hand (name, value)"
+        )
+        await conn.execute(
+            "insert into action (id, at, who, why, verb, target) values (gen_random_uuid(), 'infinity', '', '', '', '')"
+        )
+    with structlog.testing.capture_logs():
+        async with trio.open_nursery() as nursery:
+            await nursery.start(gates.run)
+            nursery.cancel_scope.cancel()
+    assert (paused.is_open, odd.is_open, level.value) == (False, False, 7)
+    assert board.actor("controls").bugs == 1, "of the action, whose time no calendar has"
+
+
+async def test_a_notification_that_somebody_sent_by_hand_is_none(pool: Pool) -> None:
+    on_demand = OnDemand(pool, None, Stage("ports"))  # type: ignore[arg-type]
+    for payload in ("", "no id", "\0", "{}"):
+        on_demand.job_done(payload)

@@ -4,10 +4,12 @@ import datetime as dt
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
 
 from gcc.actors.transformer import ModelRun, Transformer
@@ -287,6 +289,28 @@ async def test_a_failing_model_stops_its_descendants_only_and_is_seen(
     assert "it is one" in recorded[0]["error"]
     write(folder, mart_bad="select id from {{ ref('stg_one') }}")
     assert all(run.ok for run in await make(folder)[0].run_models())
+
+
+@pytest.mark.parametrize("error", [KeyError("watermark"), ValueError("a NUL \0, half \ud83d")], ids=repr)
+async def test_a_bug_in_a_model_is_its_own(tmp_path: Path, make: Make, error: Exception) -> None:
+    folder = write(
+        tmp_path, mart_a="select 1 as id", mart_bad="select 1 as id", mart_child="select id from {{ ref('mart_bad') }}",
+        mart_z="select 1 as id",
+    )  # fmt: skip
+    transformer, actor = make(folder)
+
+    def broken(watermark: str | None) -> str:
+        raise error
+
+    transformer._models = [
+        replace(model, select=broken) if model.name == "mart_bad" else model for model in transformer._models
+    ]
+    with structlog.testing.capture_logs() as logs:
+        runs = by_name(await transformer.run_models())
+    assert {name for name, run in runs.items() if run.ok} == {"mart_a", "mart_z"}
+    assert {name for name, run in runs.items() if run.skipped} == {"mart_child"}
+    assert [(log["event"], log["model"], log["exc_info"]) for log in logs] == [("bug", "mart_bad", error)]
+    assert (actor.bugs, actor.state, actor.in_flight) == (1, State.WAITING, 0)
 
 
 async def test_selection_by_name_and_tag(tmp_path: Path, make: Make) -> None:

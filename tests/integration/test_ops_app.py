@@ -12,6 +12,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 from gcc.channels.exchange import QueueDepth
 from gcc.web.ops import app as ops
+from gcc.web.ops.snapshot import Counts
 from tests.integration.ops_platform import ACTORS, STAGES, TOKEN, Port, World, client, ops_port
 
 BEARER = [("Authorization", f"Bearer {TOKEN}")]
@@ -104,6 +105,21 @@ async def test_a_dead_database_makes_the_counts_older_and_stops_nothing_else(por
             pass
     assert old["jobs"] == fresh["jobs"]
     assert (old["actors"][-1]["name"], old["actors"][-1]["in_flight"]) == ("late", 7)
+
+
+async def test_a_count_that_raises_something_unexpected_is_told_and_takes_no_page_away(world: World) -> None:
+    """What it says is no text for a websocket as it is: half a character in the error, and in its traceback."""
+
+    async def broken() -> Counts:
+        raise ValueError("a row that nobody can read: \ud83d\0")
+
+    world.count = broken  # type: ignore[method-assign]
+    async with ops_port(world) as port, open_websocket_url(ws_url(port), extra_headers=BEARER) as ws:
+        while (status := await message(ws))["counts_error"] is None:
+            pass
+        assert status["counts_error"] == "ValueError: a row that nobody can read: ?\ufffd"
+        (line,) = [actor for actor in (await message(ws))["actors"] if actor["name"] == "web/ops"]
+    assert line["bugs"] >= 1 and "nobody can read" in line["stack"]
 
 
 async def test_a_lost_exchange_leaves_the_queues_and_the_lag_unknown_and_the_rest_counted(world: World) -> None:

@@ -363,3 +363,32 @@ async def test_paused_maintenance_does_no_chores(autojump_clock: MockClock) -> N
         await trio.sleep(31)
         assert (rounds, actor.state) == ([0, 30, 140, 170], State.RUNNING)
         nursery.cancel_scope.cancel()
+
+
+async def test_rows_that_cannot_be_read_change_nothing_and_are_told(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    controls = FakeControls()
+    gates = Gates(controls, bench.board.actor("controls"), bench.clock)
+    gate, level = gates.gate("sinker"), gates.concurrency(FLOW, 7)
+    read = controls.read
+    odd: list[object] = [True, None, -1, 10**400, 1e400, "5", [5], {"a": 5}, 0, 1001, 5.0]
+
+    async def unreadable() -> None:
+        raise ValueError("Exceeds the limit (4300 digits) for integer string conversion")
+
+    async with trio.open_nursery() as nursery:
+        controls.overrides["pause:sinker"] = True
+        await nursery.start(gates.run)
+        assert not gate.is_open
+        for value in odd:
+            controls.overrides[f"concurrency:{FLOW}"] = value
+            await trio.sleep(READ_EVERY_S + 1)
+            assert level.value == 7
+        controls.read = unreadable  # type: ignore[assignment,method-assign]
+        await trio.sleep(READ_EVERY_S + 1)
+        assert (gate.is_open, bench.board.actor("controls").bugs) == (False, 1)
+        controls.read = read  # type: ignore[method-assign]
+        del controls.overrides["pause:sinker"]
+        await trio.sleep(READ_EVERY_S + 1)
+        assert gate.is_open
+        nursery.cancel_scope.cancel()

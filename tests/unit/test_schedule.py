@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
 import pytest
+import structlog.testing
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -371,3 +372,72 @@ def test_names_differ() -> None:
     make: Callable[[], Schedule] = lambda: Schedule("models", None, Work())  # noqa: E731
     with pytest.raises(ConfigError, match="must differ"):
         World().make(make(), make())
+
+
+class Bug(Exception):
+    """What no contract names."""
+
+
+async def test_a_bug_of_a_schedule_is_its_own_and_told_with_its_traceback(
+    autojump_clock: MockClock, world: World
+) -> None:
+    broken, well = Work(fails=[Bug("half \ud83d \0") for _ in range(9)]), Work()
+    with structlog.testing.capture_logs() as logs:
+        platform = await world.start(Schedule("a", "*/15 * * * *", broken), Schedule("b", "*/15 * * * *", well))
+        await trio.sleep(40 * MINUTE)
+    assert (len(broken.began), len(well.ended)) == (3, 3), "due again, and no neighbour of its"
+    assert at(platform.line("a")["last_run"], "detail") == {"error": "Bug: half ? \ufffd"}
+    assert at(platform.line("a")["last_run"], "status") == "FAILED"
+    assert [(log["event"], log["schedule"]) for log in logs] == [("bug", "a")] * 3
+    assert (platform.actor.bugs, platform.actor.failed, platform.actor.restarts) == (3, 3, 0)
+
+
+async def test_a_bug_of_a_schedule_that_is_cut_off_does_not_end_the_scheduler(
+    autojump_clock: MockClock, world: World
+) -> None:
+    """The term is lost, or the time is over: what it raises on its way out comes along with the cancellation."""
+
+    async def raises_when_cancelled() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Bug("while cancelled")
+
+    async def run() -> Mapping[str, Any]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raises_when_cancelled)
+            nursery.start_soon(trio.sleep_forever)
+        return {}
+
+    platform = await world.start(Schedule("models", "*/15 * * * *", run, timeout_s=3 * MINUTE))
+    await trio.sleep(12 * MINUTE)
+    assert (world.statuses(), platform.actor.bugs) == (["FAILED"], 1)
+    await trio.sleep(12 * MINUTE)
+    platform.drain.request("test")
+    with trio.fail_after(30):
+        await platform.drain.run()
+        await wait_all_tasks_blocked()
+    assert (platform.actor.state, platform.actor.bugs) == (State.FINISHED, 2)
+
+
+@pytest.mark.parametrize("status", ["COMPLETE", "FAILED"])
+async def test_a_detail_that_cannot_be_stored_gives_way_to_the_reason(
+    autojump_clock: MockClock, world: World, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    end = world.runs.end
+
+    async def picky(run: ScheduleRun) -> None:
+        if "odd" in str(run.detail):
+            raise ValueError("a NUL")
+        await end(run)
+
+    async def work() -> Mapping[str, Any]:
+        if status == "FAILED":
+            raise Permanent("odd")
+        return {"odd": 1}
+
+    monkeypatch.setattr(world.runs, "end", picky)
+    platform = await world.start(Schedule("models", "*/15 * * * *", work))
+    await trio.sleep(10 * MINUTE)
+    assert world.statuses() == [status]
+    assert at(platform.line("models")["last_run"], "detail") == {"error": "ValueError: a NUL"}

@@ -10,7 +10,7 @@ from typing import Any
 from gcc.actors.scheduler import Schedule
 from gcc.actors.sync import Sync, SyncedTable
 from gcc.actors.transformer import ModelRun, Transformer
-from gcc.errors import ConfigError, Permanent, Transient
+from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
 from gcc.pipelines.events.retention import Retention
 
 SYNCED: Sequence[SyncedTable] = (
@@ -35,7 +35,7 @@ def schedules(transformer: Transformer, sync: Sync, retention: Retention) -> lis
 
     async def models_and_syncs() -> Detail:
         models = _built(await transformer.run_models())
-        return {"models": models, "syncs": [await _synced(sync, declared.table) for declared in SYNCED]}
+        return {"models": models, "syncs": await _each_synced(sync)}
 
     return [
         Schedule("core_models", "*/15 * * * *", core_models, timeout_s=840, catch_up="one"),
@@ -65,6 +65,26 @@ def _built(runs: Sequence[ModelRun]) -> list[Detail]:
         reason += f"; not built because of that: {', '.join(skipped)}" if skipped else ""
         raise Transient(reason) if all(run.transient for run in failed) else Permanent(reason)
     return [{"model": run.model, "seconds": round(run.seconds, 3), "rows": run.rows} for run in runs]
+
+
+async def _each_synced(sync: Sync) -> list[Detail]:
+    """Every table, whatever became of the others. Raises when one was not synced; a bug as it is."""
+    done: list[Detail] = []
+    failures: list[Exception] = []
+    for declared in SYNCED:
+        try:
+            done.append(await _synced(sync, declared.table))
+        except LeaseLost:
+            raise
+        except Exception as error:
+            failures.append(error)
+    for failure in failures:
+        if not isinstance(failure, GccError):
+            raise failure
+    if failures:
+        reason = "; ".join(str(error) for error in failures)
+        raise Transient(reason) if all(isinstance(error, Transient) for error in failures) else Permanent(reason)
+    return done
 
 
 async def _synced(sync: Sync, table: str) -> Detail:

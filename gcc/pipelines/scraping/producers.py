@@ -91,10 +91,10 @@ class OnDemand:
 
     def job_done(self, payload: str) -> None:
         """A job ended (NOTIFY gcc_job_done); '' means that some may have."""
-        ids = [uuid.UUID(payload)] if payload else list(self._waiting)
-        for job_id in ids:
-            for signal in self._waiting.get(job_id, ()):
-                signal.set()
+        for job_id in list(self._waiting):
+            if payload in ("", str(job_id)):
+                for signal in self._waiting[job_id]:
+                    signal.set()
 
     async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
         """Wait until the profile's refresh ended, at most `wait_s`. Cancelled: the job goes on without us."""

@@ -1,7 +1,8 @@
 """What happens once in a platform's life: past snapshots are imported, everybody followed is crawled for the
 first time, and when all of that is stored the marts are built and synced.
 
-Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there.
+Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there. A step that raises
+something unexpected is told, and tried again with growing pauses: all else runs without it.
 """
 
 import random
@@ -13,6 +14,7 @@ import structlog
 import trio
 from psycopg.types.json import Jsonb
 
+from gcc.actors import bugs
 from gcc.actors.patience import Patience
 from gcc.actors.scheduler import Schedule
 from gcc.config import Settings
@@ -75,6 +77,8 @@ class FirstStart:
                 await self._reach(milestone, detail)
             except Transient as error:
                 await self._patience.wait_after(error)
+            except Exception as error:
+                await self._patience.wait_after(Transient(bugs.told(self._actor, error, milestone=milestone)))
             else:
                 self._patience.reset()
                 self._actor.state = State.RUNNING

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.gates import Gates
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import ChannelUse
@@ -101,6 +102,8 @@ class Composer:
                 self._counts_error = str(error)
             except trio.TooSlowError:
                 self._counts_error = f"no answer within {COUNTS_DEADLINE_S:g} s"
+            except Exception as error:  # a row that cannot be read must not take the page away
+                self._counts_error = bugs.told(self.platform.board.actor("web/ops"), error)
             else:
                 self._counted_s, self._counts_error = trio.current_time(), self._counts.queues_error
             await trio.sleep(COUNTS_EVERY_S)

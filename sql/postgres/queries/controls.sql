@@ -1,7 +1,7 @@
 -- Live overrides and the action log (see gcc/stores/controls.py).
 
 -- name: read
-select name, value from override;
+select name, value::text from override;
 
 -- name: set
 insert into override (name, value, who, why, at) values (%(name)s, %(value)s, %(who)s, %(why)s, %(at)s)
