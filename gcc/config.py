@@ -79,7 +79,7 @@ ZoneName = Annotated[str, AfterValidator(_a_zone)]
 class Bind(Section):
     host: str = "127.0.0.1"  # anything but loopback opens the port to the network
     port: Port
-    connections_max: int = Field(0, ge=0)  # more get 503; 0: 1000, or a quarter of the descriptors if that is less
+    connections_max: int = Field(0, ge=0)  # more get 503; 0: 1000, or what few descriptors leave
 
 
 class Gateway(Bind):
@@ -91,6 +91,7 @@ class Gateway(Bind):
 
 class Ops(Bind):
     port: Port = 8010
+    check_s: float = Field(50.0, gt=0)  # a `check` that takes longer gets 504; large stores need more
 
 
 class BeatApi(Bind):

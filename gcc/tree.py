@@ -305,6 +305,7 @@ class Tree:
             token=self.ops_token,
             host=self.settings.ops.host,
             check=self.check,
+            check_s=self.settings.ops.check_s,
             import_history=self.import_history,
         )
         registry = self.settings.data_dir / REGISTRY

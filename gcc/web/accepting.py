@@ -19,8 +19,9 @@ import trio
 log = structlog.get_logger()
 
 CONNECTIONS_MAX = 1000
-SHARE = 4
-"""A port takes at most every fourth descriptor: there are three ports, and the stores need the rest."""
+CONNECTIONS_MIN = 32  # with fewer descriptors than that takes nothing starts (gcc/cli/descriptors.py)
+PORTS = 3
+STORES = 256  # descriptors that are left to the stores and all else
 
 IDLE_S_MIN = 1.0  # who waits for its next request for less may be about to send it
 PAUSE_S = 0.05  # after an accept that failed; doubles up to PAUSE_S_MAX
@@ -36,7 +37,9 @@ LOST = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN,
 def connections_max() -> int:
     """How many connections a port takes where the settings do not say."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(CONNECTIONS_MAX, max(1, limit // SHARE)) if limit > 0 else CONNECTIONS_MAX
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, max(CONNECTIONS_MIN, (limit - STORES) // PORTS))
 
 
 class Guest:

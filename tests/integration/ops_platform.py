@@ -1,7 +1,7 @@
 """A platform for the ops port's tests: the real board, channels, metrics and drain, filled with believable work."""
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +18,9 @@ from gcc.clock import SystemClock
 from gcc.config import Bind
 from gcc.errors import Transient
 from gcc.metrics import Metrics
+from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.types import (
     BINDINGS,
     EVENT_TYPES,
@@ -34,6 +36,7 @@ from gcc.web.ops.app import ops_app
 from gcc.web.ops.operations import PAUSABLE, Operations
 from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
+from gcc.web.ops.verbs import Verbs
 from tests.fakes.controls import FakeControls
 from tests.fakes.database import Connection, Database
 from tests.fakes.event_store import FakeDeadLetters
@@ -95,6 +98,10 @@ class World:
     resumed: list[str] = field(default_factory=list)
     controls: FakeControls = field(default_factory=FakeControls)
     counts_down: bool = False
+    checked: list[str] = field(default_factory=list)
+    imported: list[tuple[str, bytes]] = field(default_factory=list)
+    stuck: bool = False
+    """The stores answer neither a check nor an import."""
     urls: dict[str, str] = field(default_factory=lambda: {"gateway": "http://127.0.0.1:8009"})
     counts: Counts = field(
         default_factory=lambda: Counts(
@@ -192,6 +199,16 @@ class World:
             resume_role=self.resume_role,
         )  # fmt: skip
 
+    async def check(self) -> CheckReport:
+        self.checked.append("check")
+        if self.stuck:
+            await trio.sleep_forever()
+        return CheckReport(**dict.fromkeys(CheckReport.__dataclass_fields__, 0) | {"settled": True})
+
+    async def import_history(self, name: str, chunks: AsyncIterable[bytes], *_how: object) -> ImportReport:
+        self.imported.append((name, b"".join([chunk async for chunk in chunks])))
+        return ImportReport()
+
     async def count(self) -> Counts:
         await trio.lowlevel.checkpoint()
         if self.counts_down:
@@ -263,7 +280,10 @@ async def ops_port(world: World, *, port: int = 0, token: str = TOKEN, past_s: i
     composer = Composer(world.platform())
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
-    app = ops_app(composer, world.operations(), token=token, draining=draining)
+    page = ops_app(composer, world.operations(), token=token, draining=draining)
+    app = Verbs(
+        page, token=token, host="127.0.0.1", check=world.check, check_s=0.5, import_history=world.import_history
+    )  # fmt: skip
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:
         await serving.serve(app, Bind(port=port), key="ops.port", draining=draining, grace_s=5, task_status=task_status)

@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -27,10 +36,28 @@ from gcc.web.ops.snapshot import Platform
 WHO_HEADER = "x-gcc-who"
 WHO_CHARS_MAX = 100
 FOUND_MAX = 1000
+THINGS_MAX = 10**9  # of a limit
 
-Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-MaybeWhy = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("a NUL or half a character cannot be stored")
+    return text
+
+
+def _in_our_times(moment: dt.datetime) -> dt.datetime:
+    if not 1970 <= moment.year < 9999:
+        raise ValueError("a time lies between the years 1970 and 9998")
+    return moment
+
+
+STORABLE = AfterValidator(_storable)
+Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), STORABLE]
+MaybeWhy = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), STORABLE]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=300), STORABLE]
+Since = Annotated[AwareDatetime, AfterValidator(_in_our_times)]
+Limit = Annotated[int, Field(strict=True, ge=1, le=THINGS_MAX)]
+DryRun = Annotated[bool, Field(strict=True)]
 
 
 class Body(BaseModel):
@@ -54,10 +81,10 @@ class FilterBody(Body):
     flow: Word | None = None
     status: JobStatus | None = None
     code: Word | None = None
-    since: AwareDatetime | None = None
+    since: Since | None = None
     key: Word | None = None
     ids: list[UUID] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Limit | None = None
 
     def as_filter(self) -> JobFilter:
         return JobFilter(**dict(self))
@@ -66,7 +93,7 @@ class FilterBody(Body):
 class JobsBody(Body):
     filter: FilterBody
     why: MaybeWhy = ""
-    dry_run: bool = False
+    dry_run: DryRun = False
 
 
 class DrainBody(Body):
@@ -154,7 +181,7 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
 async def read_action(access: Access, body: type[B], action: str) -> B:
     """The body of a POST, from who may act. Refused."""
     access.check_action(request, action)
-    return _read(body, await request.get_data())
+    return _read(body, await request.get_data(cache=False, as_text=False, parse_form_data=False))
 
 
 def by(access: Access, why: str) -> By:
@@ -170,16 +197,21 @@ def _who(access: Access) -> str:
     return given[:WHO_CHARS_MAX] or "API"
 
 
-def _read(body: type[B], sent: bytes | str) -> B:
+def _read(body: type[B], sent: bytes) -> B:
     try:
-        decoded = json.loads(sent or b"{}")
-    except ValueError:
-        raise Refused(400, "BODY_INVALID", "Not JSON", "Send a JSON object") from None
+        decoded = json.loads(sent.decode() or "{}")
+    except (ValueError, RecursionError):
+        raise Refused(
+            400, "BODY_INVALID", "Not JSON", "Send a JSON object, not nested deeper than it must be"
+        ) from None
     return _valid(body, decoded)
 
 
 def read_query(query: type[B]) -> B:
     """The query of a GET. Refused."""
+    for name, given in request.args.lists():
+        if len(given) > 1:
+            raise wrong(f"{name[:40]}: given {len(given)} times")
     return _valid(query, dict(request.args))
 
 

@@ -30,7 +30,8 @@ from gcc.web.ops.snapshot import Composer
 STATIC = Path(__file__).parent / "static"
 BODY_BYTES_MAX = 16 * 1024
 SEND_S = 5.0  # a websocket client that takes nothing for this long is dropped
-GOING_AWAY = 1001
+BODY_S = 10.0  # a request's body has so long to come
+GOING_AWAY, NOT_TAKEN = 1001, 1008
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -46,6 +47,7 @@ def ops_app(composer: Composer, operations: Operations, *, token: str, draining:
     platform = composer.platform
     app = QuartTrio("gcc.web.ops", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["BODY_TIMEOUT"] = BODY_S
     access = Access(token, lambda: platform.urls.get("ops", ""))
     _guard(app, access, composer)
     _page(app, access)
@@ -73,28 +75,35 @@ def ops_app(composer: Composer, operations: Operations, *, token: str, draining:
 
 
 async def _feed(client: Client, draining: trio.Event, composer: Composer) -> None:
-    """Send every message until the client leaves (the scope around is cancelled), is stuck, or we drain.
+    """Send every message until the client leaves (the scope around is cancelled), speaks, is stuck, or we drain.
 
-    The last message of a drain tells what each stage waited for: `drain --wait` reports it.
+    Nothing that a client may say has a meaning here. The last message of a drain tells what each stage waited
+    for: `drain --wait` reports it.
     """
+    spoken_to = False
     async with trio.open_nursery() as nursery:
 
         async def close_at_drain() -> None:
             await draining.wait()
             nursery.cancel_scope.cancel()
 
-        async def discard_what_comes() -> None:
-            while True:
-                await websocket.receive()
+        async def close_when_spoken_to() -> None:
+            nonlocal spoken_to
+            await websocket.receive()
+            spoken_to = True
+            nursery.cancel_scope.cancel()
 
         nursery.start_soon(close_at_drain)
-        nursery.start_soon(discard_what_comes)
+        nursery.start_soon(close_when_spoken_to)
         while True:
             message = await client.next()
             with trio.move_on_after(SEND_S) as patience:
                 await websocket.send(message)
             if patience.cancelled_caught:
                 nursery.cancel_scope.cancel()
+    if spoken_to:
+        await websocket.close(NOT_TAKEN, "this feed takes no messages")
+        return
     if draining.is_set():
         with trio.move_on_after(SEND_S):
             await websocket.send(composer.encoded())

@@ -6,7 +6,7 @@ The rules of the actions (actions.py) hold: GETs need the token, the POST also a
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -16,7 +16,10 @@ from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import (
     FOUND_MAX,
     Body,
+    DryRun,
+    Limit,
     MaybeWhy,
+    Since,
     Word,
     by,
     done,
@@ -34,9 +37,9 @@ class LetterFilterBody(Body):
 
     queue: Word | None = None
     reason: Word | None = None
-    since: AwareDatetime | None = None
+    since: Since | None = None
     ids: list[UUID] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Limit | None = None
 
     def as_filter(self) -> LetterFilter:
         return LetterFilter(**dict(self))
@@ -45,7 +48,7 @@ class LetterFilterBody(Body):
 class ReplayBody(Body):
     filter: LetterFilterBody
     why: MaybeWhy = ""
-    dry_run: bool = False
+    dry_run: DryRun = False
 
 
 class FindLettersQuery(LetterFilterBody):

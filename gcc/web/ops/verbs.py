@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+import trio
 
 from gcc.errors import GccError
 from gcc.pipelines.events.check import CheckReport
@@ -37,12 +38,14 @@ class Verbs:
         token: str,
         host: str,
         check: Callable[[], Awaitable[CheckReport]],
+        check_s: float,
         import_history: Callable[[str, AsyncIterable[bytes]], Awaitable[ImportReport]],
     ) -> None:
         self._app = app
         self._token = token.encode()
         self._hosts = (host,)
         self._check = check
+        self._check_s = check_s
         self._import_history = import_history
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,11 +63,16 @@ class Verbs:
             return
         try:
             if verb == "/api/check":
-                report: dict[str, Any] = (await self._check()).as_dict()
+                with trio.fail_after(self._check_s):
+                    report: dict[str, Any] = (await self._check()).as_dict()
             else:
                 name = parse_qs(scope["query_string"].decode("latin-1")).get("name", ["upload"])[0]
                 report = asdict(await self._import_history(name[:200], _body(receive)))
         except Left:
+            return
+        except trio.TooSlowError:
+            told = f"the stores were not counted within {self._check_s:g} s (ops.check_s); try again"
+            await _answer(send, 504, _error("TIMEOUT", told))
             return
         except GccError as error:
             await _answer(send, 503, _error("STORE_UNAVAILABLE", str(error)))
