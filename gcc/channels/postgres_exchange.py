@@ -5,9 +5,11 @@ acknowledged; `deliveries` fences the acknowledgement of a lease that passed on.
 process are woken directly, others by NOTIFY gcc_queue, all by a poll at last.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -16,6 +18,7 @@ from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
+from gcc.errors import Transient
 from gcc.stores import statements
 from gcc.stores.outbox import outbox_rows
 from gcc.stores.postgres import Pool
@@ -24,6 +27,7 @@ SQL = statements.load("exchange")
 QUEUE_CHANNEL = "gcc_queue"  # NOTIFY; the payload is the queue
 LEASE_S = 60.0  # longer than a batch is old plus the slowest insert; a later ack of a passed lease is skipped
 HELD_BYTES_MAX = 256 << 20
+BURIALS_REST_S = 15.0  # after one that failed
 OUTBOX_POLL_S = 1.0  # producers of other processes wake nobody
 QUEUE_POLL_S = 5.0  # fallback when a wake-up was missed, for each of many queues
 
@@ -49,6 +53,8 @@ class PostgresExchange:
         self._dead_letters = dead_letters
         self._outbox_written = outbox_written
         self._wakeups: dict[str, Signal] = defaultdict(Signal)
+        self._burials_trouble = ""
+        self._burials_rest_until = -math.inf
 
     def woken(self, queue: str) -> None:
         """Frames arrived in `queue` (NOTIFY gcc_queue); '' means in any."""
@@ -69,19 +75,48 @@ class PostgresExchange:
             )
 
     async def relay(self, term: int = 0) -> int:
+        return await self._move() or await self._bury_unroutable()
+
+    async def _move(self) -> int:
+        """What has queues, into them; answers how many frames."""
         async with self._pool.connection() as conn:
             row = await (await conn.execute(SQL["relay"])).fetchone()
         assert row is not None  # an aggregate always answers
         moved, queues, _ = row
         for queue in queues or ():
             self.woken(queue)
-        return int(moved) or await self._bury_unroutable()
+        return int(moved)
 
     async def _bury_unroutable(self) -> int:
+        """What has no queue, into the object store, which may be slow or away: what has queues goes on meanwhile."""
+        if trio.current_time() < self._burials_rest_until:
+            raise Transient(self._burials_trouble, retry_after_s=OUTBOX_POLL_S)
         async with self._pool.connection() as conn:
             rows = outbox_rows(await (await conn.execute(SQL["unroutable"], binary=True)).fetchall())
-        await self._dead_letters.bury_unroutable(rows)
-        return len(rows)
+        if not rows:
+            return 0
+        done = len(rows)
+        ended = trio.Event()
+
+        async def bury() -> None:
+            try:
+                await self._dead_letters.bury_unroutable(rows)
+                self._burials_trouble = ""
+            except Transient as error:
+                self._burials_trouble = f"{len(rows)} frames without a queue could not be buried: {error}"
+                self._burials_rest_until = trio.current_time() + BURIALS_REST_S
+            ended.set()
+            self._outbox_written.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bury)
+            while not ended.is_set():
+                await self.wait_outbox()
+                with suppress(Transient):  # whoever relays next meets it, too
+                    done += await self._move()
+        if self._burials_trouble:
+            raise Transient(self._burials_trouble, retry_after_s=OUTBOX_POLL_S)
+        return done
 
     async def pending(self) -> bool:
         async with self._pool.connection() as conn:

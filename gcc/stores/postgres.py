@@ -43,8 +43,9 @@ _TCP = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count"
 AWAY = frozenset({"08", "53", "57"})
 """Classes: the connection, the server's resources, the server's operators."""
 READ_ONLY = "25006"
-PASSING = frozenset({READ_ONLY, "25P03", "25P04"})
-"""Single codes: a standby or a read-only primary; the timeouts of idle and of long transactions."""
+PASSING = frozenset({READ_ONLY, "25P03", "25P04", "40001", "40P01", "55P03"})
+"""Single codes: a standby or a read-only primary; the timeouts of idle and of long transactions; transactions in each
+other's way, locks that were not given."""
 TOO_LARGE = "54"
 """The class of the server's fixed limits (a row that no index takes): psycopg files it with what passes."""
 

@@ -8,7 +8,7 @@ import trio
 from gcc.channels.deadletters import UNROUTABLE, StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
-from gcc.channels.postgres_exchange import PostgresExchange
+from gcc.channels.postgres_exchange import OUTBOX_POLL_S, PostgresExchange
 from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Transient
@@ -42,13 +42,15 @@ class Post:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.store = pool, SlowStore()
         dead = StoredDeadLetters(pool, self.store, SystemClock())
-        self.one, self.other = PostgresExchange(pool, dead, Signal()), PostgresExchange(pool, dead, Signal())
+        self.written = Signal()
+        self.one, self.other = PostgresExchange(pool, dead, self.written), PostgresExchange(pool, dead, Signal())
         self.letters = PostgresLetters(pool, self.store, Signal())
 
     async def emit(self, route: Route, count: int) -> list[Frame]:
         sent = [Frame(uuid.uuid4(), route, 1, b'{"n": %d}' % number) for number in range(count)]
         async with self.pool.transaction() as conn:
             await outbox.put(conn, sent)
+        self.written.set()
         return sent
 
     async def buried(self) -> list[bytes]:
@@ -84,6 +86,51 @@ async def test_no_row_is_locked_while_the_object_store_is_asked(pool: Pool) -> N
         post.store.go.set()
     assert await post.buried() == [frame.body for frame in lost]
     assert await post.left() == 0
+
+
+async def test_what_has_a_queue_goes_on_while_the_object_store_is_slow(pool: Pool) -> None:
+    post = Post(pool)
+    await post.one.declare([Binding(SOMEWHERE, "q")])
+    lost = await post.emit(NOWHERE, 3)
+    relayed: list[int] = []
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+
+            async def relay() -> None:
+                relayed.append(await post.one.relay())
+
+            nursery.start_soon(relay)
+            assert await post.store.asked.wait(10)
+            for _ in range(3):
+                sent = await post.emit(SOMEWHERE, 2)
+                while not (taken := await post.one.take("q", frames_max=9)):
+                    await post.one.wait("q")
+                assert [delivery.frame for delivery in taken] == sent
+            assert relayed == []
+            post.store.go.set()
+    assert relayed == [3 + 6]
+    assert await post.buried() == [frame.body for frame in lost]
+
+
+async def test_what_has_a_queue_goes_on_while_the_object_store_is_away(pool: Pool) -> None:
+    post = Post(pool)
+    post.store.away = True
+    post.store.go.set()
+    await post.one.declare([Binding(SOMEWHERE, "q")])
+    lost = await post.emit(NOWHERE, 3)
+    for _ in range(5):
+        await post.emit(SOMEWHERE, 2)
+        assert await post.one.relay() == 2
+        with pytest.raises(Transient, match="3 frames without a queue could not be buried: the objects") as caught:
+            await post.one.relay()
+        assert caught.value.retry_after_s == OUTBOX_POLL_S, "so soon is looked for others again"
+    assert len(post.store.puts) == 1, "burials rest meanwhile"
+    assert len(await post.one.take("q", frames_max=99)) == 10
+    post.store.away = False
+    post.one._burials_rest_until = 0.0
+    assert await post.one.relay() == 3
+    assert await post.buried() == [frame.body for frame in lost]
+    assert await post.one.relay() == 0
 
 
 async def test_two_relays_bury_each_frame_once(pool: Pool) -> None:

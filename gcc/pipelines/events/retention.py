@@ -31,7 +31,7 @@ from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 
 QUIET = dt.timedelta(days=1)  # by then its events are acknowledged: none comes again out of a queue
-HELD_S = 4.0  # a leader renews its term every 5 s
+HELD_S = 4.0  # nobody can take over meanwhile, however dead we are
 
 _POSTGRES = statements.load("retention")
 _CLICKHOUSE = statements.load("retention", statements.SQL / "clickhouse" / "queries")
@@ -107,7 +107,7 @@ class Retention:
 
     @asynccontextmanager
     async def _as_leader(self) -> AsyncIterator[Connection]:
-        """Until the block ends nobody else can lead, and we cannot renew our term: it is cut short after HELD_S."""
+        """Until the block ends nobody else can lead (we renew our term all the same): it is cut short after HELD_S."""
         term = self._leader.term
         if term is None:
             raise LeaseLost(f"this process does not lead {self._leader.name!r}")
