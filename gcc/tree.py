@@ -22,7 +22,7 @@ from gcc.actors.gates import Gates
 from gcc.channels.memory import Channels, ChannelUse
 from gcc.clock import Clock
 from gcc.config import Role, Settings
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.parts import Parts, Stores, make_folder, refuse_what_is_not_here
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
@@ -166,10 +166,13 @@ class Tree:
         broker = self.real.exchange if self.parts.broker else None
         return await check(self.real.pool, self.real.clickhouse, broker)
 
-    async def import_history(self, name: str, chunks: AsyncIterable[bytes]) -> ImportReport:
+    async def import_history(self, name: str, chunks: AsyncIterable[bytes], encoding: str | None) -> ImportReport:
         """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
-        report = await self.real.history.run(name, chunks)
-        await enqueue_first_crawl(self.real.pool, self.real.jobs)
+        report = await self.real.history.run(name, chunks, encoding=encoding)
+        try:
+            await enqueue_first_crawl(self.real.pool, self.real.jobs)
+        except Transient as error:
+            raise Transient(f"{error}; the file is in, run it again to have its profiles crawled") from error
         return report
 
     def children(self) -> Iterator[tuple[Child, Role | None]]:

@@ -74,6 +74,8 @@ def _add_verbs(top: Parser) -> None:
     }
     verb["status"].add_argument("--watch", action="store_true", help="stay and follow")
     verb["import-history"].add_argument("file", nargs="?", type=Path, help="CSV or NDJSON")
+    encoding = "of the file, such as cp1252 (without: UTF-8, or what the file tells)"
+    verb["import-history"].add_argument("--encoding", metavar="NAME", help=encoding)
     verb["drain"].add_argument("--wait", action="store_true", help="return when it is done")
     verb["drain"].add_argument("--role", metavar="ROLE", help="only this role; resume ROLE lets it work again")
     verb["drain"].add_argument("--why", default="", metavar="WHY", help="for the action log")

@@ -1,4 +1,4 @@
-"""`import-history FILE`: past snapshots into a running platform; safe to run again."""
+"""`import-history FILE [--encoding NAME]`: past snapshots into a running platform; safe to run again."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gcc.cli.client import find
+from gcc.cli.replay import printable
 from gcc.errors import ConfigError
 
 CHUNK_BYTES = 256 * 1024
@@ -15,15 +16,16 @@ CHUNK_BYTES = 256 * 1024
 def main(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         raise ConfigError("import-history needs a file: import-history FILE")
-    running = find(arguments)
-    answer = running.ask("POST", "/api/import-history", content=_chunks(arguments.file), name=arguments.file.name)
-    report = answer["data"]
+    query = {"name": arguments.file.name.encode(errors="replace").decode()}
+    if arguments.encoding is not None:
+        query["encoding"] = arguments.encoding.encode(errors="replace").decode()
+    report = find(arguments).ask("POST", "/api/import-history", content=_chunks(arguments.file), **query)["data"]
     if arguments.json:
         print(json.dumps(report))
     else:
         print(f"{report['rows']:,} rows: {report['imported']:,} imported, {report['duplicates']:,} were there already")
         for entry in report["rejected"][:20]:
-            print(f"line {entry['line']}: {entry['field']}: {entry['reason']}", file=sys.stderr)
+            print(printable(f"line {entry['line']}: {entry['field']}: {entry['reason']}"), file=sys.stderr)
         if report["rejected_total"] > 20:
             print(f"... {report['rejected_total']:,} rows were rejected; --json lists more", file=sys.stderr)
     return 1 if report["rejected_total"] else 0

@@ -1,111 +1,423 @@
-"""Past snapshots from files: what is a row, what is refused with which field, and ids that stay the same."""
+"""Past snapshots from files: every line is a row, a part of one, or refused with its reason, whatever stands in it."""
 
-import uuid
+import csv
+import io
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gcc.pipelines.events.history import NAMESPACE, ImportReport, Malformed, Rows, derived_id, snapshot
+from gcc.errors import Permanent
+from gcc.pipelines.events import history_rows
+from gcc.pipelines.events.history import Batch, ImportReport
+from gcc.pipelines.events.history_rows import QUOTED_LINES_MAX, ROW_CHARS_MAX, Rows
 
-ROW = {"platform": "instagram", "profile_id": "1", "handle": "@Virat", "timestamp": "2026-01-01", "followers": "10"}
-
-
-def rows(content: bytes, *, chunk: int = 7) -> tuple[list[tuple[int, dict[str, str]]], ImportReport]:
-    report = ImportReport()
-    reader = Rows(report)
-    found = [row for begin in range(0, len(content), chunk) for row in reader.feed(content[begin : begin + chunk])]
-    return [(number, dict(row)) for number, row in [*found, *reader.end()]], report
+HEADER = "platform,profile_id,handle,timestamp,followers,dimensions.bio"
+WIDTH = HEADER.count(",") + 1
+CHANNEL = "UCq-Fj5jknLsUf-MWSy4_brA"
 
 
-def test_a_row_becomes_a_typed_event() -> None:
-    event = msgspec.json.decode(snapshot({**ROW, "dimensions.category": "Food", "avg_likes": "1.5"}).line)
-    assert event["platform"] == "INSTAGRAM"
-    assert event["handle"] == "Virat"
-    assert event["event_timestamp"] == "2026-01-01 00:00:00.000000"
-    assert event["metrics"] == {"followers": 10, "avg_likes": 1.5}
-    assert event["dimensions"] == {"category": "Food", "handle": "Virat"}
-    assert event["origin"] == "import"
+@dataclass
+class Imported:
+    report: ImportReport
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def handles(self) -> list[str]:
+        return [event["handle"] for event in self.events]
+
+    @property
+    def refused(self) -> list[tuple[int, str]]:
+        return [(entry["line"], entry["field"]) for entry in self.report.rejected]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [entry["reason"] for entry in self.report.rejected]
 
 
-def test_the_same_snapshot_has_the_same_id_however_it_is_written() -> None:
-    same = {snapshot({**ROW, "timestamp": text}).event_id for text in (
-        "2026-01-01", "2026-01-01T00:00:00Z", "2026-01-01T05:30:00+05:30",
-    )}  # fmt: skip
-    assert len(same) == 1
-    assert snapshot({**ROW, "timestamp": "2026-01-02"}).event_id not in same
-    assert snapshot({**ROW, "profile_id": "2"}).event_id not in same
+def chunks(content: bytes, size: int) -> Iterable[bytes]:
+    return (content[start : start + size] for start in range(0, len(content), size))
 
 
-@given(st.text())
-def test_derived_ids_are_uuid5(key: str) -> None:
-    assert derived_id(key) == str(uuid.uuid5(NAMESPACE, key))
+def imported(content: str | bytes, *, chunk: int = 7, encoding: str | None = None) -> Imported:
+    """What the import makes of a file, apart from storing it."""
+    content = content.encode() if isinstance(content, str) else content
+    rows, report = Rows(encoding), ImportReport()
+    batch = Batch(rows, report)
+    for piece in chunks(content, chunk):
+        for records in rows.feed(piece):
+            for number, record in records:
+                batch.read(number, record)
+    for records in rows.end():
+        for number, record in records:
+            batch.read(number, record)
+    found = Imported(report, [msgspec.json.decode(row.line) for row in batch.taken()])
+    assert report.rows == len(found.events) + report.rejected_total
+    return found
 
 
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"platform": "MYSPACE"}, "platform"),
-        ({"platform": ""}, "platform"),
-        ({"profile_id": None}, "profile_id"),
-        ({"handle": "  "}, "handle"),
-        ({"timestamp": "yesterday"}, "timestamp"),
-        ({"timestamp": "1999-01-01"}, "timestamp"),
-        ({"timestamp": "0001-01-01T00:00:00+14:00"}, "timestamp"),
-        ({"followers": "many"}, "followers"),
-        ({"followers": "nan"}, "followers"),
-        ({"followers": True}, "followers"),
-        ({"followers": ""}, "metrics"),
-    ],
-)
-def test_a_malformed_row_names_its_field(change: dict[str, object], name: str) -> None:
-    with pytest.raises(Malformed) as caught:
-        snapshot({**ROW, **change})
-    assert caught.value.field == name
+def line(number: int, *, bio: str = "x", followers: object = 10) -> str:
+    return f"INSTAGRAM,{number},bug{number},2026-11-01,{followers},{bio}"
 
 
-@given(
-    st.dictionaries(st.sampled_from([*ROW, "x", "dimensions.y"]), st.none() | st.text() | st.integers() | st.floats())
-)
-def test_any_row_is_a_snapshot_or_malformed(row: dict[str, object]) -> None:
-    try:
-        assert msgspec.json.decode(snapshot(row).line)["event_id"]
-    except Malformed as error:
-        assert error.field and error.reason
+def table(*lines: str, end: str = "\n") -> str:
+    return end.join([HEADER, *lines, ""])
+
+
+# Lines
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("chunk", [1, 2, 7, 10_000])
+def test_lines_end_with_lf_crlf_or_cr(end: str, chunk: int) -> None:
+    found = imported(table(line(1), line(2), end=end), chunk=chunk)
+    assert (found.handles, found.refused) == (["bug1", "bug2"], [])
+
+
+def test_lines_end_as_they_like_within_one_file() -> None:
+    found = imported(f"{HEADER}\r\n{line(1)}\r{line(2)}\n\r\n\n{line(3)}\r\r\n{line(4, followers='x')}\r{line(5)}")
+    assert found.handles == ["bug1", "bug2", "bug3", "bug5"]
+    assert found.refused == [(8, "followers")]
+
+
+def test_other_characters_end_no_line() -> None:
+    (event,) = imported(table(line(1, bio="a\x0bb\x0cc\x1cd\x85e\u2028f"))).events
+    assert event["dimensions"]["bio"] == "a\x0bb\x0cc\x1cd\x85e\u2028f"
 
 
 def test_csv_with_quotes_line_breaks_and_a_bom() -> None:
-    header = "\ufeffplatform,profile_id,handle,timestamp,dimensions.bio"
-    content = header + '\r\nINSTAGRAM,1,a,2026-01-01,"two\nlines, ""x"""\r\n\r\nINSTAGRAM,2,b,2026-01-01,z'
-    found, report = rows(content.encode())
-    assert [(number, row["handle"], row["dimensions.bio"]) for number, row in found] == [
-        (2, "a", 'two\nlines, "x"'),
-        (5, "b", "z"),
-    ]
-    assert report.rejected == []
+    first = line(1, bio='"two\r\nlines, ""x"""')
+    content = f"\ufeff{HEADER}\r\n{first}\r\n\r\n{line(2)}"
+    found = imported(content)
+    assert [event["dimensions"]["bio"] for event in found.events] == ['two\r\nlines, "x"', "x"]
+    assert imported(content + "\n\n,").refused == [(7, "(row)")]
 
 
-def test_ndjson_lines_are_told_apart_and_broken_ones_reported() -> None:
-    content = b'{"platform": "INSTAGRAM", "bio": "a\\"b"}\nbroken\n[1]\n{"platform": "YOUTUBE"}'
-    found, report = rows(content, chunk=3)
-    assert [row["platform"] for _, row in found] == ["INSTAGRAM", "YOUTUBE"]
-    assert [(entry["line"], entry["field"]) for entry in report.rejected] == [(2, "(row)"), (3, "(row)")]
+@pytest.mark.parametrize("blank", ["\n", "\r\n\r\n", "  \n\t\r", "\ufeff\n"])
+def test_blank_lines_come_before_a_header(blank: str) -> None:
+    assert imported(blank + table(line(1))).handles == ["bug1"]
 
 
-def test_a_csv_header_without_a_needed_column_imports_nothing() -> None:
-    found, report = rows(b"platform,handle\nINSTAGRAM,a\n")
-    assert found == []
-    assert report.rejected[0]["field"] == "profile_id"
+# Quotes
 
 
-def test_a_row_of_another_width_is_reported() -> None:
-    found, report = rows(b"platform,profile_id,handle,timestamp\nINSTAGRAM,1,a,2026-01-01,extra\n")
-    assert found == []
-    assert report.rejected[0]["line"] == 2
+@pytest.mark.parametrize(
+    ("bio", "kept"),
+    [
+        ("5'10\" tall", "5'10\" tall"),
+        ('tall 6"', 'tall 6"'),
+        ('a"b"c', 'a"b"c'),
+        (' "a"', ' "a"'),
+        ('"He" said', '"He" said'),
+        ('"a""b"', 'a"b'),
+        ('""', None),
+        ('""""', '"'),
+        ('"a"b"', '"a"b"'),
+    ],
+)
+def test_quotes_inside_a_line(bio: str, kept: str | None) -> None:
+    found = imported(table(line(3), line(4, bio=bio), line(5), line(6)))
+    assert found.handles == ["bug3", "bug4", "bug5", "bug6"]
+    assert found.events[1]["dimensions"].get("bio") == kept
 
 
-def test_an_endless_line_ends_the_import_with_a_report() -> None:
-    found, report = rows(b"platform,profile_id,handle,timestamp\n" + b"x" * (2 << 20), chunk=65536)
-    assert found == []
-    assert "longer than" in report.rejected[0]["reason"]
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ['"tall'],
+        ['"'],
+        ['"""'],
+        ['"tall', '"small'],
+        ['"tall', 'x"'],  # would close the first one's: the lines between are rows
+        ['"tall', "5'10\""],
+        ['"tall', 'a "b" c', '"small'],
+        ['"tall', '"quoted, well"', '"small'],
+    ],
+)
+def test_a_quote_that_does_not_close_costs_its_own_line_alone(odd: list[str]) -> None:
+    plain = [line(number) for number in range(100, 100 + len(odd) + 1)]
+    rows = [plain[0], *(each for n, bio in enumerate(odd) for each in (line(n, bio=bio), plain[n + 1]))]
+    found = imported(table(*rows))
+    assert [handle for handle in found.handles if handle >= "bug100"] == [f"bug{100 + n}" for n in range(len(odd) + 1)]
+    well = [f"bug{n}" for n, bio in enumerate(odd) if not bio.startswith('"') or "," in bio]
+    assert [handle for handle in found.handles if len(handle) < 6] == well
+    assert len(found.refused) == len(odd) - len(well)
+
+
+def test_a_quoted_cell_ends_somewhere() -> None:
+    long = "\n".join("x" * 10 for _ in range(QUOTED_LINES_MAX - 1))
+    found = imported(table(line(1, bio=f'"{long}"'), line(2)), chunk=1000)
+    assert found.handles == ["bug1", "bug2"]
+    found = imported(table(line(1, bio=f'"{long}\nx\nx"'), line(2)), chunk=1000)
+    assert found.handles == ["bug2"]
+    assert found.refused[:2] == [(2, "(row)"), (3, "(row)")]
+    assert "begins with a quote" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["x" * 30] * 400_000,
+        [line(7)] * 60_000,
+        [line(1, bio='"tall')] * 60_000,
+        ['"', ""] * 100_000,
+        ['",a,"'] * 100_000,
+        ['"x', "y"] * 100_000,
+    ],
+    ids=["words", "rows", "open quotes", "lone quotes", "toggled", "open, plain"],
+)
+def test_an_open_quote_costs_a_bounded_work_a_line_and_no_long_step(lines: list[str]) -> None:
+    """The work grows as the lines do, and no step takes long: one step for all lines took 24 s."""
+    content = table(line(1, bio='"tall'), *lines).encode()
+
+    def steps(content: bytes) -> list[float]:
+        rows, at = Rows(), [time.thread_time()]
+        for _ in rows.feed(content):
+            at.append(time.thread_time())
+        return [after - before for before, after in pairwise(at)]
+
+    whole, part = steps(content), steps(content[: len(content) // 8])
+    assert sorted(whole)[-3] < 0.05, sorted(whole)[-5:]  # but for a collection of garbage or two
+    assert sum(whole) < 16 * sum(part) + 0.1
+
+
+# What is no row
+
+
+def test_a_line_that_is_too_long_is_refused_and_its_neighbours_are_imported() -> None:
+    found = imported(
+        table(line(1), line(2, bio="b" * 140_000), line(3), line(4, bio="c" * (5 << 20)), line(5)), chunk=9999
+    )
+    assert found.handles == ["bug1", "bug3", "bug5"]
+    assert found.refused == [(3, "(row)"), (5, "(row)")]
+    assert f"{ROW_CHARS_MAX:,}" in found.reasons[0]
+
+
+def test_an_endless_line_is_not_kept() -> None:
+    rows = Rows()
+    for _ in range(1000):
+        list(rows.feed(b"x" * 16384))
+    assert rows._splitter._chars <= ROW_CHARS_MAX + 1
+    ((_, record),) = next(rows.end())
+    assert isinstance(record, history_rows.Malformed)
+
+
+def test_a_row_of_another_width_is_refused() -> None:
+    found = imported(table(line(1), line(2) + ",extra", "INSTAGRAM,3", line(4)))
+    assert (found.handles, found.refused) == (["bug1", "bug4"], [(3, "(row)"), (4, "(row)")])
+    assert found.reasons == ["has 7 cells where the header has 6", "has 2 cells where the header has 6"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"platform": "INSTAGRAM"',
+        "[1]",
+        "null",
+        "broken",
+        '{"x": NaN}',
+        '{"x": "\\ud83d"}',
+        "[" * 50_000,
+        '{"a":' * 50_000,
+        '{"dimensions.x": ' + "[" * 900 + "]" * 900 + "}",
+        '{"followers": ' + "9" * 100_000 + "}",
+        '{"followers": 1, "followers": 2}',
+        "\x00",
+        "x" * 200_000,
+        "",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_bad_line_of_ndjson_costs_itself_alone(bad: str) -> None:
+    good = [json.dumps({"platform": "INSTAGRAM", "profile_id": n, "handle": f"bug{n}", "timestamp": "2026-11-01",
+                        "followers": 5}) for n in (1, 2)]  # fmt: skip
+    found = imported("\n".join([good[0], bad, good[1]]), chunk=5000)
+    assert found.handles == ["bug1", "bug2"]
+    assert [number for number, _ in found.refused] == ([2] if bad else [])
+
+
+def test_a_nul_costs_its_row_alone() -> None:
+    found = imported(table(line(1), line(2, bio="a\x00b"), "INSTAGRAM,3,a\x00b,2026-11-01,1,x", line(4, bio="\\u0000")))
+    assert found.handles == ["bug1", "bug4"]
+    assert found.refused == [(3, "(row)"), (4, "handle")]
+
+
+def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: str) -> dict[str, Any]:
+        if "bug2" in text:
+            raise KeyError("a bug")
+        return dict(json.loads(text))
+
+    monkeypatch.setattr(history_rows, "_from_json", broken)
+    row = '{{"platform": "INSTAGRAM", "profile_id": {0}, "handle": "bug{0}", "timestamp": "2026-11-01", "views": 1}}'
+    found = imported("\n".join(row.format(n) for n in (1, 2, 3)))
+    assert (found.handles, found.refused) == (["bug1", "bug3"], [(2, "(row)")])
+    assert found.reasons == ["could not be read: KeyError: 'a bug'"]
+
+
+# Headers
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "told"),
+    [
+        ("platform,handle", "profile_id", "not in the CSV header"),
+        (HEADER + ",views,followers", "followers", "column 5 ('followers') and column 8"),
+        (HEADER + ",Followers ", "Followers", "column 5 ('followers') and column 7"),
+        ("platform;profile_id;handle", "platform", "not in the CSV header"),
+        ("[", "(file)", "one object a line"),
+        ('[{"platform": 1}]', "(file)", "one object a line"),
+        (",,,", "platform", "not in the CSV header"),
+        ("x" * 200_000, "(row)", "longer than"),
+        ('"platform', "(row)", "quote"),
+        ("\x00" * 8, "platform", "not in the CSV header"),
+    ],
+    ids=lambda text: text[:16],
+)
+def test_a_header_that_is_none_imports_nothing(header: str, name: str, told: str) -> None:
+    found = imported(f"{header}\n{line(1)}\n", chunk=9999)
+    assert (found.handles, found.refused) == ([], [(1, name)])
+    assert told in found.reasons[0]
+    assert found.reasons[0].endswith("nothing was imported")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", HEADER, HEADER + "\r\n", "\ufeff", " "])
+def test_a_file_without_rows_has_none(content: str) -> None:
+    report = imported(content).report
+    assert (report.rows, report.rejected_total) == (0, 0)
+
+
+def test_a_column_without_a_name_has_no_values() -> None:
+    found = imported(f"{HEADER},,\n{line(1)},, \n{line(2)},,stray\n")
+    assert (found.handles, found.refused) == (["bug1"], [(3, "column 8")])
+
+
+# Encodings
+
+
+def test_a_line_in_another_encoding_is_refused_with_its_likely_name() -> None:
+    content = table(line(1), line(2, bio="Müage Zürich"), line(3)).encode("cp1252")
+    found = imported(content)
+    assert (found.handles, found.refused) == (["bug1", "bug3"], [(3, "(row)")])
+    assert "--encoding cp1252" in found.reasons[0]
+    assert imported(content, encoding="cp1252").events[1]["dimensions"]["bio"] == "Müage Zürich"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "told"),
+    [
+        ("café josé", "cp1252", "cp1252"),
+        ("Привет, мир", "cp1251", "cp1251"),
+        ("こんにちは世界", "shift_jis", "shift_jis"),
+        ("你好世界影响者", "gb18030", "gb18030"),
+        ("naïve", "latin-1", "cp1252"),
+    ],
+)
+def test_likely_encodings(text: str, encoding: str, told: str) -> None:
+    content = table(line(1, bio=f'"{text}"')).encode(encoding)
+    assert imported(content).reasons[0].endswith(f"--encoding {told}")
+    assert imported(content, encoding=encoding).events[0]["dimensions"]["bio"] == text
+
+
+def test_damaged_utf_8_is_called_so() -> None:
+    found = imported(table(line(1, bio="हिंदी")).encode().replace("ह".encode(), "ह".encode()[:2]))
+    assert found.reasons == ["is UTF-8 with damaged characters"]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 9999])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+)
+def test_the_unicode_encodings_are_told_by_the_file(encoding: str, chunk: int) -> None:
+    found = imported(table(line(1, bio="tea 🍵 Zürich"), line(2), end="\r\n").encode(encoding), chunk=chunk)
+    assert (found.handles, found.refused) == (["bug1", "bug2"], [])
+    assert found.events[0]["dimensions"]["bio"] == "tea 🍵 Zürich"
+
+
+def test_half_a_character_of_utf_16_costs_its_line_alone() -> None:
+    content = table(line(1, bio="?"), line(2)).encode("utf-16").replace(b"?\0", b"\x3c\xd8")
+    found = imported(content + b"\n")
+    assert (found.handles, found.refused) == (["bug2"], [(2, "(row)"), (4, "(row)")])
+
+
+@pytest.mark.parametrize(
+    "encoding", ["latin-1", "cp1252", "shift_jis", "euc_kr", "big5", "koi8-r", "cp037", "mac_roman"]
+)
+def test_text_encodings_of_every_kind_are_read(encoding: str) -> None:
+    assert imported(table(line(1), line(2)).encode(encoding), encoding=encoding).handles == ["bug1", "bug2"]
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["", "utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "hz", "undefined", "base64", "rot13",
+     "zlib", "bogus", "a\x00b", "\udc80", "../x", "x" * 10_000],
+)  # fmt: skip
+def test_what_is_no_encoding_of_lines_is_refused_in_a_sentence(encoding: str) -> None:
+    with pytest.raises(Permanent, match="cannot be read line by line"):
+        Rows(encoding)
+
+
+@pytest.mark.parametrize(
+    ("magic", "told"), [(b"\x1f\x8b\x08\x00", "gzip"), (b"PK\x03\x04", "xlsx"), (b"\xd0\xcf\x11\xe0", "xls")]
+)
+def test_what_is_no_text_is_named(magic: bytes, told: str) -> None:
+    found = imported(magic + bytes(range(256)) * 50)
+    assert found.refused == [(1, "(file)")]
+    assert told in found.reasons[0]
+
+
+# Whatever comes
+
+cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.text('",\r\n \tx', max_size=12)
+
+
+@given(
+    rows=st.lists(st.lists(cells, min_size=WIDTH, max_size=WIDTH), max_size=8),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    size=st.integers(1, 40),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-be"]),
+)
+def test_rows_that_csv_wrote_come_out_the_same(
+    rows: list[list[str]], end: str, quoting: Any, size: int, encoding: str
+) -> None:
+    if quoting == csv.QUOTE_MINIMAL:  # it does not quote a line's end of another kind, which would end the line
+        rows = [[cell.replace("\r", "").replace("\n", end) for cell in row] for row in rows]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator=end, quoting=quoting)
+    writer.writerows([HEADER.split(","), *rows])
+    reader, found = Rows(encoding), []
+    for piece in chunks(file.getvalue().encode(encoding), size):
+        found += [reader.row(record) for records in reader.feed(piece) for _, record in records]
+    found += [reader.row(record) for records in reader.end() for _, record in records]
+    assert [list(row.values()) for row in found] == rows
+
+
+pieces = st.sampled_from(
+    [b"\n", b"\r", b"\r\n", b'"', b'""', b",", b"{", b"}", b"[", b"\x00", b"\xff", b"\xe9", b"\xff\xfe",
+     b"\xef\xbb\xbf", b'{"', b"\\u0000", b"INSTAGRAM,1,a,2026-01-01,5,x", b'{"platform": "YOUTUBE"}', HEADER.encode(),
+     b" ", b"1e999", b"\x1f\x8b"]
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(
+    content=st.lists(pieces | st.binary(max_size=6), max_size=40).map(b"".join),
+    header=st.sampled_from([b"", HEADER.encode() + b"\n", "\ufeff".encode("utf-16")]),
+    size=st.integers(1, 50),
+    encoding=st.sampled_from([None, None, "cp1252", "utf-16", "utf-32", "shift_jis", "gb18030", "iso2022_jp", "cp037"]),
+)
+@example(content=b'"\r', header=b"", size=1, encoding=None)
+def test_any_bytes_are_rows_or_refused(content: bytes, header: bytes, size: int, encoding: str | None) -> None:
+    """No exception, every row accounted for (`imported` looks), and the same whatever the chunks."""
+    found = imported(header + content, chunk=size, encoding=encoding)
+    again = imported(header + content, chunk=10_000, encoding=encoding)
+    assert found == again
+    assert not any("could not be read" in reason for reason in found.reasons)

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 
 from gcc.channels.exchange import Exchange, QueueDepth
 from gcc.channels.message import Route
-from gcc.pipelines.events.history import SOURCE as IMPORTED
+from gcc.pipelines.events.history_snapshot import SOURCE as IMPORTED
 from gcc.pipelines.events.schemas import ORIGIN
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores import statements

@@ -5,15 +5,17 @@ and only as fast as it is stored. Only the token as a Bearer header opens it; br
 """
 
 import hmac
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+import structlog
 import trio
 
-from gcc.errors import GccError
+from gcc.errors import GccError, Permanent
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
 from gcc.web import access
@@ -24,12 +26,21 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
+NAME_CHARS_MAX = 200
+DISK_FULL = "53100"  # SQLSTATE
+
+log = structlog.get_logger()
+
+
 class Left(Exception):
     """The caller hung up in the middle of its body."""
 
 
 class Verbs:
-    """POST /api/check and POST /api/import-history?name=FILE; all else goes to `app`. `host`: where we listen."""
+    """POST /api/check and POST /api/import-history?name=FILE[&encoding=NAME]; all else goes to `app`.
+
+    `host`: where we listen. `import_history(name, chunks, encoding)`.
+    """
 
     def __init__(
         self,
@@ -39,7 +50,7 @@ class Verbs:
         host: str,
         check: Callable[[], Awaitable[CheckReport]],
         check_s: float,
-        import_history: Callable[[str, AsyncIterable[bytes]], Awaitable[ImportReport]],
+        import_history: Callable[[str, AsyncIterable[bytes], str | None], Awaitable[ImportReport]],
     ) -> None:
         self._app = app
         self._token = token.encode()
@@ -66,18 +77,24 @@ class Verbs:
                 with trio.fail_after(self._check_s):
                     report: dict[str, Any] = (await self._check()).as_dict()
             else:
-                name = parse_qs(scope["query_string"].decode("latin-1")).get("name", ["upload"])[0]
-                report = asdict(await self._import_history(name[:200], _body(receive)))
+                report = asdict(await self._import(scope, receive))
         except Left:
             return
         except trio.TooSlowError:
             told = f"the stores were not counted within {self._check_s:g} s (ops.check_s); try again"
             await _answer(send, 504, _error("TIMEOUT", told))
             return
-        except GccError as error:
-            await _answer(send, 503, _error("STORE_UNAVAILABLE", str(error)))
+        except Exception as error:
+            await _answer(send, *_failed(verb, error))
             return
         await _answer(send, 200, {"status": "SUCCESS", "data": report, "meta": {}})
+
+    async def _import(self, scope: Scope, receive: Receive) -> ImportReport:
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        name, encoding = query.get("name", ["upload"])[0], query.get("encoding", [None])[0]
+        storable = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:NAME_CHARS_MAX])
+        async with aclosing(_body(receive)) as chunks:
+            return await self._import_history(storable, chunks, encoding)
 
     def _may(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization", b"")
@@ -85,7 +102,7 @@ class Verbs:
         return bool(scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token))
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
+async def _body(receive: Receive) -> AsyncGenerator[bytes, None]:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -93,6 +110,18 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
         yield message.get("body", b"")
         if not message.get("more_body", False):
             return
+
+
+def _failed(verb: str, error: Exception) -> tuple[int, dict[str, Any]]:
+    """The status and the body that tell of it."""
+    if isinstance(error, Permanent):
+        return 422, _error("INVALID_PARAMETER", str(error))
+    if isinstance(error, GccError):
+        causes = [error, error.__cause__, error.__cause__ and error.__cause__.__cause__]
+        is_full = any(getattr(cause, "sqlstate", None) == DISK_FULL for cause in causes)
+        return (507, _error("STORE_FULL", str(error))) if is_full else (503, _error("STORE_UNAVAILABLE", str(error)))
+    log.exception("verb", path=verb)
+    return 500, _error("INTERNAL", f"{type(error).__name__}: {error}; the log tells more")
 
 
 def _error(code: str, detail: str) -> dict[str, Any]:

@@ -1,0 +1,227 @@
+"""A row of a history file as a profile_log event, or why it is none. Pure.
+
+Own fields: platform, profile_id, handle (or the URL of the profile), timestamp, source. `dimensions.*` are kept as they
+are. Every other field is a metric, read by the table METRICS, exactly or not at all: what a spreadsheet rounded, cut
+or dressed up ("1.234", 1_000, 1.78E+16, 10^23) is refused, since nobody can know what it was. An empty field is
+absent. Ids are derived from (source, platform, profile_id, timestamp, kind), so the same snapshot is the same event.
+"""
+
+import datetime as dt
+import hashlib
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from math import isfinite
+from typing import Any, NamedTuple
+
+from gcc.pipelines.events.schemas import ProfileLog
+from gcc.pipelines.events.types import encode, timestamp
+from gcc.sources.handles import CHANNEL_ID, ID_RULES, handle_in, is_id
+
+NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
+PLATFORMS = tuple(ID_RULES)
+SOURCE = "import"
+SOURCE_CHARS_MAX = 100
+TEXT_CHARS_MAX = 500  # of a URL, say
+LEVELS_MAX = 16  # lists and objects in a dimension
+INT64_MAX = 2**63 - 1
+FLOAT_WHOLE_MAX = 2**53  # above, whole numbers are rounded
+SHOWN_CHARS_MAX = 60
+
+_OWN_FIELDS = frozenset({"platform", "profile_id", "handle", "timestamp", "source"})
+_DIMENSION = "dimensions."
+_DIGITS = re.compile(r"([0-9]{1,19})(?:\.0)?")  # some programs write every number of a column with empty cells as 12.0
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
+
+
+class Malformed(Exception):
+    """A row that is not a snapshot: which field, and why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.field = name
+        self.reason = reason
+
+
+class Snapshot(NamedTuple):
+    event_id: str
+    platform: str
+    profile_id: str
+    handle: str
+    line: bytes
+
+
+def count(value: Any) -> int:
+    """A number of things, whole in every digit. ValueError: it is none."""
+    if type(value) is str:
+        if (digits := _DIGITS.fullmatch(value)) and (found := int(digits[1])) <= INT64_MAX:
+            return found
+    elif type(value) is int and 0 <= value <= INT64_MAX:
+        return value
+    elif type(value) is float and 0 <= value < FLOAT_WHOLE_MAX and value.is_integer():
+        return int(value)
+    raise ValueError(f"is no count: a whole number from 0 to {INT64_MAX}, in digits alone")
+
+
+def number(value: Any) -> int | float:
+    """Any number that 64 bits hold. ValueError: it is none."""
+    if type(value) is str and _NUMBER.fullmatch(value):
+        value = int(value) if value.lstrip("+-").isdecimal() else float(value)
+    if type(value) is float:
+        if isfinite(value):
+            return value
+    elif type(value) is int and -INT64_MAX - 1 <= value <= INT64_MAX:
+        return value
+    raise ValueError("is no number that 64 bits hold")
+
+
+def rate(value: Any) -> int | float:
+    """A mean or a share, which is never below zero. ValueError: it is none."""
+    if (found := number(value)) < 0:
+        raise ValueError("is below zero")
+    return found
+
+
+_Read = Callable[[Any], int | float]
+METRICS: Mapping[str, _Read] = {
+    **dict.fromkeys(
+        (
+            "followers", "following", "media_count", "likes", "comments", "views", "plays", "reach", "impressions",
+            "shares", "saved", "subscribers", "uploads", "total_views", "shorts_reach",
+        ),
+        count,
+    ),
+    **dict.fromkeys(("avg_likes", "avg_comments", "avg_views", "engagement_rate"), rate),
+}  # fmt: skip
+"""How the columns of the spec are read; any other metric is a `number`."""
+
+
+def snapshot(row: Mapping[str, Any]) -> Snapshot:
+    """A row as an event, or Malformed."""
+    platform, profile_id, handle = _whose(_text(row, "platform"), _text(row, "profile_id"), _text(row, "handle"))
+    at, at_text = _time(_text(row, "timestamp"))
+    metrics, dimensions = _figures(row)
+    if not metrics:
+        raise Malformed("metrics", "no metric column has a value")
+    dimensions["handle"] = handle
+    source = _source(row)
+    event_id = derived_id("\x1f".join((source, platform, profile_id, at, "profile_log")))
+    line = encode(
+        ProfileLog(
+            event_id=event_id,
+            event_timestamp=at_text,
+            origin=SOURCE,
+            source=source,
+            platform=platform,
+            profile_id=profile_id,
+            handle=handle,
+            metrics=metrics,
+            dimensions=dimensions,
+        )
+    )
+    if b"\\u0000" in line and _NUL.search(line):  # PostgreSQL, where dimensions end up, has none
+        raise Malformed("(row)", "holds a NUL character")
+    return Snapshot(event_id, platform, profile_id, handle, line)
+
+
+def derived_id(key: str) -> str:
+    """uuid.uuid5(NAMESPACE, key) as text; ten times as fast, and an import makes millions."""
+    digest = hashlib.sha1(NAMESPACE.bytes + key.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+def shown(value: Any) -> str:
+    """A value as a reason tells it: short, whatever it is."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    if isinstance(value, str) and len(value) > SHOWN_CHARS_MAX:
+        value = f"{value[:SHOWN_CHARS_MAX]}..."
+    return repr(value)
+
+
+@lru_cache(maxsize=4096)  # a profile has many snapshots
+def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
+    """What these three texts mean."""
+    known = platform.upper()
+    if known not in PLATFORMS or not platform.isascii():
+        raise Malformed("platform", f"{shown(platform)} is not one of {', '.join(PLATFORMS)}")
+    if not is_id(known, profile_id):
+        raise Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {ID_RULES[known]}")
+    try:
+        handle = handle_in(known, handle)
+    except ValueError as error:
+        raise Malformed("handle", str(error)) from None
+    if handle != profile_id and known == "YOUTUBE" and CHANNEL_ID.fullmatch(handle):
+        raise Malformed("handle", f"{handle} is another channel than profile_id tells")
+    return known, profile_id, handle
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if type(value) is int:
+        value = str(value)
+    if type(value) is not str and value is not None:
+        raise Malformed(name, f"{shown(value)} is no text")
+    if not value or not (text := value.strip()):
+        raise Malformed(name, "is missing")
+    if len(text) > TEXT_CHARS_MAX:
+        raise Malformed(name, f"is longer than {TEXT_CHARS_MAX} characters")
+    return text
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    source = row.get("source") or SOURCE
+    if type(source) is not str or len(source) > SOURCE_CHARS_MAX:
+        raise Malformed("source", f"{shown(source)} is no name of at most {SOURCE_CHARS_MAX} characters")
+    return source
+
+
+def _figures(row: Mapping[str, Any]) -> tuple[dict[str, int | float | None], dict[str, Any]]:
+    """Metrics and dimensions."""
+    metrics: dict[str, int | float | None] = {}
+    dimensions: dict[str, Any] = {}
+    for name, value in row.items():
+        if value is None or value == "" or name in _OWN_FIELDS:
+            continue
+        if name.startswith(_DIMENSION):
+            dimensions[name[len(_DIMENSION) :]] = value if type(value) is str else _storable(name, value)
+        elif type(value) is int and 0 <= value <= INT64_MAX:  # to all readers the same
+            metrics[name] = value
+        elif type(value) is not str or (value := value.strip()):
+            try:
+                metrics[name] = METRICS.get(name, number)(value)
+            except ValueError as error:
+                raise Malformed(name, f"{shown(value)} {error}") from None
+    return metrics, dimensions
+
+
+def _storable(name: str, value: Any, levels: int = LEVELS_MAX) -> Any:
+    """The value of a dimension as it is; Malformed if it could not be read again everywhere."""
+    if isinstance(value, list | dict):
+        if not levels:
+            raise Malformed(name, f"is nested deeper than {LEVELS_MAX} levels")
+        for part in value.values() if isinstance(value, dict) else value:
+            _storable(name, part, levels - 1)
+    elif type(value) is int and not -INT64_MAX - 1 <= value <= INT64_MAX:
+        raise Malformed(name, f"{shown(value)} is no number that 64 bits hold")
+    return value
+
+
+@lru_cache(maxsize=256)  # a day's snapshots share their time
+def _time(text: str) -> tuple[str, str]:
+    """The time in UTC as ids are derived from it, and as events carry it."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise Malformed("timestamp", f"{shown(text)} is neither RFC 3339 nor a date") from None
+    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    try:
+        at = at.astimezone(dt.UTC)
+    except OverflowError:
+        raise Malformed("timestamp", f"{shown(text)} is out of range") from None
+    if not 2000 <= at.year <= 2100:
+        raise Malformed("timestamp", f"{shown(text)} is not between 2000 and 2100")
+    return at.isoformat(), timestamp(at)
