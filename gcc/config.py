@@ -233,6 +233,9 @@ class Web(Section):
     dev_token: str = ""  # accepted as Authorization: Bearer, tenant 1; loopback only
     stale_after_s: float = Field(86_400.0, gt=0)  # an older profile is scraped within the request
     scrape_wait_s: float = Field(15.0, gt=0)  # how long a request waits for that scrape
+    not_found_s: float = Field(300.0, ge=0)  # a handle that does not exist is not asked for again for so long
+    # handles that nobody follows yet, a minute and tenant, in each process; more get 429: each costs a call outside
+    unknown_handles: int = Field(30, ge=1)
 
 
 class Analytics(Section):

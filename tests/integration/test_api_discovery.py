@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import trio
 
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.stores import profiles_read
@@ -135,6 +136,97 @@ async def test_a_stale_profile_that_is_gone_is_not_found(api: Api, pool: Pool) -
     await add_instagram(pool, "gone", scraped_at=NOW - 2 * DAY)
     api.refresher.refreshed = Refreshed("NOT_FOUND", "")
     assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/gone"))[:2] == (404, "PROFILE_NOT_FOUND")
+
+
+def not_found(handle: str, ago_s: float = 1.0, platform: str = "INSTAGRAM", **columns: Any) -> dict[str, Any]:
+    """A refresh that ended: the source said that there is no such profile."""
+    now = dt.datetime.now(dt.UTC)
+    return {
+        "id": uuid.uuid4(), "idempotency_key": f"refresh:{platform}:{handle}", "platform": platform, "flow": "any",
+        "params": "{}", "status": "FAILED", "expires_at": now, "scraped_at": now - dt.timedelta(seconds=ago_s),
+        "data": '{"code": "PROFILE_NOT_FOUND", "reason": "no such user"}', **columns,
+    }  # fmt: skip
+
+
+async def test_what_does_not_exist_is_not_asked_for_again_for_five_minutes(api: Api, pool: Pool) -> None:
+    api.refresher.refreshed = Refreshed("NOT_FOUND", "")
+    await insert(pool, "scrape_request_log", [not_found("nobody", 290), not_found(CHANNEL, platform="YOUTUBE")])
+    for path in ("INSTAGRAM/nobody", "INSTAGRAM/@NoBody", f"YOUTUBE/{CHANNEL}"):
+        refused = await api.refused("GET", f"{PROFILE}/{path}")
+        assert refused[:2] == (404, "PROFILE_NOT_FOUND")
+        assert "has no profile called" in refused[2]
+    assert api.refresher.asked == []
+    for path in ("INSTAGRAM/nobody?force_refresh", "YOUTUBE/nobody", "INSTAGRAM/somebody"):
+        assert (await api.refused("GET", f"{PROFILE}/{path}"))[:2] == (404, "PROFILE_NOT_FOUND")
+    assert len(api.refresher.asked) == 3
+
+
+async def test_a_stale_profile_that_is_gone_is_not_asked_for_again_either(api: Api, pool: Pool) -> None:
+    await add_instagram(pool, "gone", scraped_at=NOW - 2 * DAY)
+    await insert(pool, "scrape_request_log", [not_found("gone")])
+    assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/gone"))[:2] == (404, "PROFILE_NOT_FOUND")
+    assert api.refresher.asked == []
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"ago_s": 301},
+        {"data": '{"code": "SOURCE_FAILED", "reason": ""}'},
+        {"data": None},
+        {"status": "COMPLETE"},
+        {"idempotency_key": "first:INSTAGRAM:someone"},
+        {"status": "PENDING", "scraped_at": None},  # a person lets it be tried again
+    ],
+)
+async def test_only_a_source_s_own_word_of_late_counts(api: Api, pool: Pool, columns: dict[str, Any]) -> None:
+    await insert(pool, "scrape_request_log", [not_found("someone", **columns)])
+    await api.get(f"{PROFILE}/INSTAGRAM/someone")
+    assert len(api.refresher.asked) == 1
+
+
+async def test_of_handles_that_nobody_follows_a_tenant_may_ask_for_a_few_a_minute(api: Api, pool: Pool) -> None:
+    api.refresher.refreshed = Refreshed("NOT_FOUND", "")
+    await add_instagram(pool, "stale", scraped_at=NOW - 2 * DAY)
+    await insert(pool, "tracked_profile", [{"platform": "INSTAGRAM", "profile_id": "ig-9", "handle": "Followed"}])
+    await insert(pool, "scrape_request_log", [not_found("nobody")])
+    for number in range(30):
+        assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/guess{number}"))[0] == 404
+        assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/nobody"))[0] == 404, "which costs nothing"
+    for path in ("INSTAGRAM/another", "YOUTUBE/another", "INSTAGRAM/another?force_refresh", "INSTAGRAM/guess1"):
+        response = await api.get(f"{PROFILE}/{path}")
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "RATE_LIMITED")
+        assert 0 < int(response.headers["retry-after"]) <= 60
+        assert "30 handles that nobody follows per 60 s" in response.json()["error"]["detail"]
+    for path in ("INSTAGRAM/stale", "INSTAGRAM/followed", "INSTAGRAM/stale?force_refresh", "INSTAGRAM/nobody"):
+        assert (await api.refused("GET", f"{PROFILE}/{path}"))[0] == 404
+    assert len(api.refresher.asked) == 30 + 3
+
+
+async def test_requests_that_share_a_scrape_count_once(api: Api) -> None:
+    api.refresher.refreshed = Refreshed("NOT_FOUND", "")
+    everybody = trio.Event()
+
+    async def scrape() -> None:
+        if len(api.refresher.asked) == 60:
+            everybody.set()
+        await everybody.wait()
+
+    api.refresher.scrape = scrape
+    statuses: list[int] = []
+
+    async def ask(query: str) -> None:
+        statuses.append((await api.get(f"{PROFILE}/INSTAGRAM/wanted{query}")).status_code)
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            for number in range(60):
+                nursery.start_soon(ask, "?force_refresh" if number % 2 else "")
+    assert statuses == [404] * 60
+    api.refresher.scrape = None
+    for number in range(29):
+        assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/guess{number}"))[0] == 404
+    assert (await api.refused("GET", f"{PROFILE}/INSTAGRAM/guess"))[0] == 429
 
 
 async def test_while_draining_nothing_is_scraped(api: Api, pool: Pool) -> None:

@@ -2,12 +2,15 @@
 
 A profile that is missing or stale is scraped within the request, through the refresher. Where that
 cannot be done now, a stale profile is answered with its honest age rather than nothing; who forces a
-refresh gets the refusal instead.
+refresh gets the refusal instead. What the source said does not exist is not asked for again for a while, and of handles
+that nobody follows a tenant may ask for a few a minute: else whoever guesses names would use up what all share.
 """
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
@@ -17,7 +20,9 @@ from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.scraping.refresh import Refreshed, Refresher
+from gcc.pipelines.scraping.table import refresh_key
 from gcc.sources.handles import CHANNEL_ID, is_handle
+from gcc.sources.limits import Limit
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
@@ -27,6 +32,7 @@ from gcc.web.api import cursor, parse, shapes
 from gcc.web.api.envelope import Answer
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.route import Route
+from gcc.web.api.tenant_limits import TenantLimits
 
 PROFILE = "/discovery-service/api/profile/{platform}/{handle}"
 PARTS = {
@@ -58,6 +64,9 @@ class Discovery:
     ) -> None:
         self.stale_after = dt.timedelta(seconds=settings.web.stale_after_s)
         self.wait_s = min(settings.web.scrape_wait_s, WAIT_SHARE * settings.gateway.deadline_s)
+        self.not_found_s = settings.web.not_found_s
+        self.unknown_handles = TenantLimits("handles that nobody follows", Limit(settings.web.unknown_handles, 60.0))
+        self.waiting: Counter[str] = Counter()  # refresh_key -> requests that wait for its scrape
         self.zone = zoneinfo.ZoneInfo(settings.reports.timezone)
         self.pool = pool
         self.clickhouse = clickhouse
@@ -72,7 +81,8 @@ class Discovery:
                 data=shapes.InstagramProfile | shapes.YouTubeProfile, query=shapes.ProfileQuery, parts=PARTS,
                 errors=(*_NAMING, Code.PROFILE_UNAVAILABLE, Code.RATE_LIMITED, Code.SOURCE_UNAVAILABLE,
                         Code.SCRAPE_TIMEOUT, Code.DRAINING),
-                description="A profile that is missing or stale is scraped first; meta.source is then `scrape`.",
+                description="A profile that is missing or stale is scraped first; meta.source is then `scrape`."
+                " What its source does not know is not asked for again for a while, unless forced.",
             ),
             Route(
                 "GET", PROFILE + "/timeseries", "getProfileTimeSeries", "A metric of a profile over time", self.series,
@@ -95,7 +105,7 @@ class Discovery:
         if row is not None and not forced and self.clock.now() - row["scraped_at"] <= self.stale_after:
             return Answer(row, "postgres", as_of=row["scraped_at"])
         try:
-            await self._refresh(platform, handle)
+            await self._refresh(tenant, platform, handle, known=row is not None, forced=forced)
         except ApiError as error:
             if row is None or forced or error.code not in _PUTTING_UP_WITH_STALE:
                 raise
@@ -150,23 +160,46 @@ class Discovery:
             raise ApiError(Code.PROFILE_NOT_FOUND, f"no {platform} profile called {handle!r} is known here")
         return known
 
-    async def _refresh(self, platform: str, handle: str) -> None:
+    async def _refresh(self, tenant: Tenant, platform: str, handle: str, *, known: bool, forced: bool) -> None:
         """Have the profile scraped now; ApiError where that does not end well."""
         if self.state() == "draining":
             raise ApiError(Code.DRAINING, "nothing is scraped while the platform shuts down")
         name = handle if CHANNEL_ID.fullmatch(handle) else handle.lower()
-        refreshed = await self.refresher.refresh(platform, name, wait_s=self.wait_s)
+        key = refresh_key(platform, name)
+        if not forced and await profiles_read.lately_not_found(self.pool, key, self.not_found_s):
+            raise _not_found(platform, handle)
+        unknown = not known and await profiles_read.identify(self.pool, platform, handle) is None
+        with self._joining(key) as first:
+            if unknown and first:  # refused without a checkpoint: nobody can have joined it
+                await self.unknown_handles.take(tenant)
+            refreshed = await self.refresher.refresh(platform, name, wait_s=self.wait_s)
         if refreshed.outcome != "COMPLETE":
             raise _refusal(refreshed, platform, handle)
+
+    @contextmanager
+    def _joining(self, key: str) -> Iterator[bool]:
+        """Around one request's wait for a scrape: whether it is the first, or shares one that others wait for."""
+        first = key not in self.waiting
+        self.waiting[key] += 1
+        try:
+            yield first
+        finally:
+            self.waiting[key] -= 1
+            if not self.waiting[key]:
+                del self.waiting[key]
 
     def _midnight(self, day: dt.date) -> dt.datetime:
         return dt.datetime.combine(day, dt.time(), self.zone)
 
 
+def _not_found(platform: str, handle: str) -> ApiError:
+    return ApiError(Code.PROFILE_NOT_FOUND, f"{platform} has no profile called {handle!r}")
+
+
 def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
     match refreshed.outcome:
         case "NOT_FOUND":
-            return ApiError(Code.PROFILE_NOT_FOUND, f"{platform} has no profile called {handle!r}")
+            return _not_found(platform, handle)
         case "INVALID":
             return _invalid_handle(refreshed.reason)
         case "LIMITED":

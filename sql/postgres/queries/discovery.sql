@@ -58,6 +58,13 @@ select profile_id, scraped_at from (
 order by by_handle, preference, scraped_at desc
 limit 1;
 
+-- name: lately_not_found
+-- Whether a refresh of this key ended lately because there is no such profile.
+select exists (
+    select from scrape_request_log
+    where idempotency_key = %(key)s and status = 'FAILED' and data ->> 'code' = 'PROFILE_NOT_FOUND'
+      and scraped_at > now() - make_interval(secs => %(within_s)s));
+
 -- name: posts_instagram
 -- Newest first, undated ones last. The keys of the page before: null for the first page.
 select post_id, shortcode, profile_id, post_type, caption, hashtags, likes, comments, plays, reach, impressions,
