@@ -26,11 +26,13 @@ from gcc.channels.replay import PostgresLetters
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
 from gcc.errors import ConfigError
+from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_types
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.sinks import EventStore
+from gcc.pipelines.events.stillness import Telling
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.table import limits
 from gcc.sources.credentials import Credentials
@@ -66,7 +68,7 @@ class Parts:
     """The ports of the scraping and events pipelines. `fetcher()` opens the way to the outside.
 
     `broker` keeps the exchange connected where it is not the database (see gcc/actors/connection.py), and
-    `leadership` lets one process at a time relay to it.
+    `leadership` lets one process at a time relay to it; `telling` tells `check` what this process holds of it.
 
     The limiter outlives a pipeline that restarts: the calls of its last life still count.
     """
@@ -82,6 +84,7 @@ class Parts:
     fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
     broker: Connect | None = None
     leadership: Leadership | None = None
+    telling: Telling | None = None
 
 
 class Stores:
@@ -125,6 +128,7 @@ class Stores:
             if settings.exchange.url == "postgres"
             else open_rabbitmq(settings, PostgresOutbox(self.pool, RELAY_LEADER), dead_letters, clock, outbox_written)
         )
+        self.rabbitmq = rabbitmq
         self.queues = queues if rabbitmq is None else None
         self.exchange: Exchange = rabbitmq or queues
         self.letters = PostgresLetters(self.web_pool, self.objects, outbox_written)
@@ -146,6 +150,7 @@ class Stores:
             fetcher=HttpFetcher,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=PostgresLeadership(self.terms_pool) if rabbitmq else None,
+            telling=Telling(self.terms_pool, rabbitmq, clock, sorted(QUEUES)) if rabbitmq else None,
         )
 
     def servers(self) -> list[Child]:

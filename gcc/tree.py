@@ -163,8 +163,7 @@ class Tree:
         self._reopened[role].set()
 
     async def check(self) -> CheckReport:
-        broker = self.real.exchange if self.parts.broker else None
-        return await check(self.real.pool, self.real.clickhouse, broker)
+        return await check(self.real.pool, self.real.clickhouse, self.real.rabbitmq)
 
     async def import_history(self, name: str, chunks: AsyncIterable[bytes], encoding: str | None) -> ImportReport:
         """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
@@ -439,6 +438,7 @@ class Tree:
             metrics=self.metrics,
             clock=self.clock,
             gates=self.gates,
+            telling=self.parts.telling,
         )
         await pipeline.run(task_status=task_status)
 

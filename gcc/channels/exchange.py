@@ -16,15 +16,33 @@ from gcc.channels.message import Binding, Delivery
 class QueueDepth:
     """A queue's content, in events: all of it, the part under a live lease, the oldest one's age.
 
-    A broker counts messages, and shows what is ready and what this process has; then `events_max` says how many
-    events there may be at most, in other processes' hands too. None: `events` is exact.
+    A broker counts messages, and shows what is ready and what this process has.
     """
 
     queue: str
     events: int
     in_flight: int
     oldest_s: float
-    events_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLook:
+    """What a broker tells of a queue, in messages. A consumer holds at most `held_max` more."""
+
+    queue: str
+    ready: int
+    consumers: int
+    held_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one process has of a queue of a broker: consumers, messages on their way through it, all it ever had."""
+
+    queue: str
+    consumers: int
+    messages: int
+    received: int
 
 
 class Queues(Protocol):

@@ -14,16 +14,16 @@ While the broker is away every method raises Transient. `connected` is one life 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import trio
 
 from gcc.channels import rabbitmq
 from gcc.channels.deadletters import DeadLetters
-from gcc.channels.exchange import QueueDepth
+from gcc.channels.exchange import Held, QueueDepth, QueueLook
 from gcc.channels.memory import Signal
-from gcc.channels.message import FRAME_EVENTS_MAX, Binding, Delivery
+from gcc.channels.message import Binding, Delivery
 from gcc.channels.rabbitmq_messages import unpacked
 from gcc.channels.rabbitmq_relay import POLL_S, Publisher, Relaying, blocks
 from gcc.channels.rabbitmq_topology import NOT_FOUND, Declarer, Topology
@@ -34,6 +34,7 @@ from gcc.stores.outbox import Outbox
 PREFETCH = 10_000  # messages unacknowledged at once, for each queue: two good batches of single events
 ACCESS_REFUSED, NOT_ALLOWED = 403, 530
 LIMIT = "limit ("  # how the broker says that it has as many connections as it may have: that passes
+ANSWER_S = 5.0  # how long an answer is waited for that may come behind much else
 _TAG_BITS = 40  # a delivery's id is its channel's number and its tag
 
 Connect = Callable[..., AbstractAsyncContextManager[rabbitmq.Connection]]
@@ -46,7 +47,25 @@ class _Intake:
     number: int
     channel: rabbitmq.Channel
     consumer: rabbitmq.Consumer
+    received_before: int  # by this process, of the queue
     held: dict[int, float] = field(default_factory=dict)  # tag -> when its event was committed; in order of the tags
+    returning: int = 0  # given back, and not yet known to be ready again
+
+    @property
+    def received(self) -> int:
+        return self.received_before + self.consumer.received
+
+    async def give_back(self, tags: Sequence[int]) -> None:
+        """Returns when the broker has them: until then they count as held."""
+        self.returning += len(tags)
+        try:
+            for tag in tags:
+                self.held.pop(tag, None)
+                self.channel.nack(tag, requeue=True)  # at no cost: a channel that ends counts as a delivery
+            with trio.move_on_after(ANSWER_S):
+                await self.channel.settled()
+        finally:
+            self.returning -= len(tags)
 
 
 @dataclass(eq=False, slots=True)
@@ -98,6 +117,7 @@ class RabbitMQExchange:
         self._bindings: dict[Binding, None] = {}
         self._relaying = Relaying(outbox, dead_letters, clock, self._place)
         self._intakes_made = 0
+        self._last_intakes: dict[str, _Intake] = {}  # also after its end: what it has received is remembered
         self._seen_empty: dict[str, float] = {}  # queue -> when it was last seen without a message
 
     async def connected(
@@ -194,9 +214,7 @@ class RabbitMQExchange:
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         with self._translated():
             for intake, tags in self._held(deliveries):
-                for tag in sorted(tags):
-                    del intake.held[tag]
-                    intake.channel.nack(tag, requeue=True)
+                await intake.give_back(sorted(tags))
         await trio.lowlevel.checkpoint()
 
     async def rest(self, queue: str) -> None:
@@ -206,9 +224,11 @@ class RabbitMQExchange:
             await trio.lowlevel.checkpoint()
             return
         with self._translated():
-            for message in await intake.consumer.cancel():
-                intake.channel.nack(message.tag, requeue=True)  # at no cost: a channel that ends counts as a delivery
-            intake.channel.close()
+            try:
+                fetched = [message.tag for message in await intake.consumer.cancel()]
+                await intake.give_back([*intake.held, *fetched])
+            finally:
+                intake.channel.close()
 
     def _held(self, deliveries: Sequence[Delivery]) -> list[tuple[_Intake, set[int]]]:
         """Those that are still ours, by intake: the tags of a channel that has ended are void."""
@@ -238,7 +258,10 @@ class RabbitMQExchange:
                 await self._declare_again(queue)
             raise
         self._intakes_made += 1
-        return _Intake(self._intakes_made, channel, consumer)
+        last = self._last_intakes.get(queue)
+        intake = _Intake(self._intakes_made, channel, consumer, last.received if last else 0)
+        self._last_intakes[queue] = intake
+        return intake
 
     async def _declare_again(self, queue: str) -> None:
         bindings = [binding for binding in self._bindings if binding.queue == queue]
@@ -252,23 +275,52 @@ class RabbitMQExchange:
 
     async def _depth(self, queue: str) -> QueueDepth:
         try:
-            info = await self._connection().declarer.look(queue)
-        except rabbitmq.ChannelClosed as error:
-            if error.code == NOT_FOUND:
-                await self._declare_again(queue)
-            info = rabbitmq.QueueInfo(queue, 0, 0)
+            ready = (await self._look(queue)).messages
+        except rabbitmq.ChannelClosed:  # nobody may look
+            ready = 0
         now = trio.current_time()
         intake = self._connection().intakes.get(queue)
         held = len(intake.held) + intake.consumer.waiting if intake else 0
-        others = info.consumers - (1 if intake else 0)
-        events_max = (info.messages + held + others * PREFETCH) * FRAME_EVENTS_MAX
-        if not info.messages and not held:
+        if not ready and not held:
             self._seen_empty[queue] = now
-            return QueueDepth(queue, 0, 0, 0.0, events_max)
+            return QueueDepth(queue, 0, 0, 0.0)
         oldest = min(intake.held.values(), default=None) if intake else None
         if oldest is None:
             oldest = self._seen_empty.setdefault(queue, now)
-        return QueueDepth(queue, info.messages + held, held, max(0.0, now - oldest), events_max)
+        return QueueDepth(queue, ready + held, held, max(0.0, now - oldest))
+
+    async def look(self, queues: Sequence[str]) -> list[QueueLook]:
+        with self._translated():
+            infos = [await self._look(queue) for queue in queues]
+        return [QueueLook(info.name, info.messages, info.consumers, PREFETCH) for info in infos]
+
+    async def _look(self, queue: str) -> rabbitmq.QueueInfo:
+        try:
+            return await self._connection().declarer.look(queue)
+        except rabbitmq.ChannelClosed as error:
+            if error.code != NOT_FOUND:
+                raise
+            await self._declare_again(queue)
+            return rabbitmq.QueueInfo(queue, 0, 0)
+
+    async def held(self, queues: Sequence[str]) -> list[Held]:
+        """Of each queue, all that the broker had handed to us when this began. Also while it is away: then nothing.
+
+        Transient: it does not answer in time, so nobody knows.
+        """
+        return [await self._held_of(queue) for queue in queues]
+
+    async def _held_of(self, queue: str) -> Held:
+        last = self._last_intakes.get(queue)
+        if last is None:
+            return Held(queue, 0, 0, 0)
+        with trio.move_on_after(ANSWER_S) as patience, suppress(rabbitmq.AmqpError):
+            await last.channel.settled()  # what was on its way to us has come before the answer
+        if patience.cancelled_caught:
+            raise Transient(f"{self._place} does not answer within {ANSWER_S:g} s")
+        is_open = last.channel.closed is None
+        messages = len(last.held) + last.consumer.waiting + last.returning if is_open else 0
+        return Held(queue, int(is_open), messages, last.received)
 
     # the broker
 

@@ -47,8 +47,10 @@ def main(arguments: argparse.Namespace) -> int:
         for name, label in LABELS.items():
             print(f"{label:<16}{report[name]:>12,}")
         if not report["settled"]:
-            print("events were moving during the check; missing is a lower bound")
-    return 0 if report["missing"] == report["doubled"] == 0 else 1
+            print("not settled, so MISSING is a lower bound: events were moving during the check")
+        for what in report["waits_for"]:
+            print(f"  it waits for {what}")
+    return 0 if report["missing"] == report["doubled"] == 0 and not report["waits_for"] else 1
 
 
 def _alone(settings: Settings) -> CheckReport:

@@ -250,6 +250,9 @@ class FakeChannel:
     async def select_confirms(self) -> None:
         await self._ask()
 
+    async def settled(self) -> None:
+        await self._ask()
+
     async def publish(
         self, messages: Sequence[rabbitmq.Message], *, mandatory: bool = True, settle_s: float = float("inf")
     ) -> rabbitmq.Outcome:
@@ -359,6 +362,7 @@ class FakeConsumer:
         self._waiting: deque[rabbitmq.Delivery] = deque()
         self._news = trio.Event()
         self._cancelled = False
+        self.received = 0
 
     @property
     def has_room(self) -> bool:
@@ -369,6 +373,7 @@ class FakeConsumer:
         return len(self._waiting)
 
     def deliver(self, stored: _Stored) -> None:
+        self.received += 1
         tag = self._channel.hold(self.queue, stored)
         message = stored.message
         delivery = rabbitmq.Delivery(tag, stored.redelivered, message.exchange, message.key, self.queue)

@@ -175,7 +175,7 @@ class Torture:
             self._say("", f"all done after {trio.current_time() - began_at:.1f} s, jobs {status['jobs']}")
             await self._do(scene, "terminate", terminate)
         report = await self._check()
-        if report["events_stored"] != report["events_emitted"]:
+        if report["waits_for"] or report["events_stored"] != report["events_emitted"]:
             raise NotWell(f"not all is stored: {report}")
 
     async def _check(self) -> dict[str, Any]:
@@ -186,7 +186,8 @@ class Torture:
         for name in ("missing", "doubled", "dead_lettered"):
             setattr(self.report, name, max(getattr(self.report, name), found[name]))
         self._say("check", str(found))
-        if code != 0 or found["dead_lettered"]:
+        wrong = found["missing"] or found["doubled"] or found["dead_lettered"]
+        if wrong or (code != 0 and not found["waits_for"]):  # a broker's queues keep what a drain left there
             raise NotWell(f"check: exit {code}: {found}")
         return dict(found)
 

@@ -106,6 +106,10 @@ class Channel:
         await self._ask(commands.Confirm.Select(), commands.Confirm.SelectOk)
         self._confirms = self._confirms or Confirms()
 
+    async def settled(self) -> None:
+        """Return when the broker has dealt with all that this channel has acknowledged or given back so far."""
+        await self._ask(commands.Channel.Flow(active=True), commands.Channel.FlowOk)
+
     async def _ask(self, request: base.Frame, reply: type[_Reply]) -> _Reply:
         async with self._calling:
             return await self._ask_next(request, reply)
@@ -328,6 +332,8 @@ class Consumer:
         self.tag = tag
         self.begun = False
         """The broker has said consume-ok."""
+        self.received = 0
+        """How many deliveries ever came."""
         self._channel = channel
         self._buffer: deque[Delivery] = deque()
         self._changed = trio.lowlevel.ParkingLot()
@@ -364,6 +370,7 @@ class Consumer:
         return self.take_nowait()
 
     def add(self, delivery: Delivery) -> None:
+        self.received += 1
         self._buffer.append(delivery)
         self._changed.unpark_all()
 

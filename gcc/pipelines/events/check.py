@@ -1,14 +1,15 @@
 """`check`: is every event that was committed stored exactly once, dead-lettered, or still on its way?
 
 Emission is counted in PostgreSQL where it is committed; storage is counted in ClickHouse by event_id.
-An event that was stored but not yet acknowledged stands in both: those are found by id, so that nothing
-is counted twice. What was dropped for its age was counted before that (retention.py). A dead letter that was
-replayed is none any more: its events are on their way again. On a running platform the two stores are read
-one after the other; while events move the answer is repeated (at most TRIES times), and `settled` tells
-whether the platform held still.
+An event that was stored but not yet acknowledged stands in both: those are found by id, so that nothing is counted
+twice; so are frames that are buried, and not yet out of the outbox. What was dropped for its age was counted before
+that (retention.py). A dead letter that was replayed is none any more: its events are on their way again. On a running
+platform the two stores are read one after the other; while events move the answer is repeated (at most TRIES times),
+and `settled` tells whether the platform held still.
 
-A broker counts messages, not events, and hides what other processes hold: as long as its queues are not empty,
-`queued` is what may be there and `missing` a lower bound.
+A broker does not tell which events are in its queues, so with one `settled` means, too, that those are empty
+(stillness.py). Then `missing` is exact; until then it is a lower bound, `queued` is what may be there, and `waits_for`
+says why. The outbox need not be empty: of its frames, too, those are found that are stored already.
 """
 
 import re
@@ -18,12 +19,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import msgspec
+import trio
 from psycopg.rows import dict_row
 
-from gcc.channels.exchange import Exchange, QueueDepth
 from gcc.channels.message import Route
 from gcc.pipelines.events.history_snapshot import SOURCE as IMPORTED
 from gcc.pipelines.events.schemas import ORIGIN
+from gcc.pipelines.events.stillness import Broker, Stillness
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
@@ -31,10 +33,23 @@ from gcc.stores.postgres import Pool
 SQL = statements.load("check")
 _CLICKHOUSE = statements.load("check", statements.SQL / "clickhouse" / "queries")
 TRIES = 5
+AGAIN_S = 1.0  # before the next try, where a broker has to settle
 COUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if event_type.counted)
 QUEUES = frozenset(event_type.queue for event_type in COUNTED)
 EMITTED_BY = [ORIGIN, IMPORTED]
 """Of the rows in counted tables, those that somebody counted when they were committed; others' are not missed."""
+_TABLES = {event_type.queue: event_type.table for event_type in COUNTED}
+_ROUTES = [
+    (route, event_type.queue)
+    for event_type in COUNTED
+    for route in (event_type.route, Route("", event_type.queue))  # replayed letters come by exchange ''
+]
+_PLACES = {
+    "queues": list(_TABLES),
+    "exchanges": [route.exchange for route, _ in _ROUTES],
+    "keys": [route.key for route, _ in _ROUTES],
+    "queue_of_each": [queue for _, queue in _ROUTES],
+}
 ASIDE = "__aside"
 """What retention sets aside of a table, to count and to drop it, stands in a table with this at the end of its name."""
 
@@ -60,40 +75,55 @@ class CheckReport:
     queued: int
     in_flight: int
     settled: bool
+    waits_for: Sequence[str] = ()
+    """What hides events, where a broker has them: as long as there is any, `missing` is a lower bound."""
 
     @property
     def well(self) -> bool:
-        return self.missing == 0 and self.doubled == 0
+        return self.missing == 0 and self.doubled == 0 and not self.waits_for
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-async def check(pool: Pool, clickhouse: Reading, exchange: Exchange | None = None) -> CheckReport:
-    """Read the stores, and the `exchange` where its queues are not in the database. Transient: one of them is gone."""
-    for _ in range(TRIES):
-        queues = [depth for depth in await exchange.depths() if depth.queue in QUEUES] if exchange else []
-        before = ledger, aside = await _ledger(pool), await set_aside(clickhouse)
-        overlap = await _stored_while_queued(pool, clickhouse)
-        uncounted = {table for table, _, _ in aside} - set(ledger["dropping"])
-        stored, doubled = await _stored(clickhouse, uncounted)
-        settled = before == (await _ledger(pool), await set_aside(clickhouse))
-        report = _report(ledger, stored, doubled, overlap, queues, settled=settled)
-        if settled:
+async def check(pool: Pool, clickhouse: Reading, broker: Broker | None = None) -> CheckReport:
+    """Read the stores, and the `broker` where the queues are not in the database. Transient: one of them is gone."""
+    for left in reversed(range(TRIES)):
+        report = await _try(pool, clickhouse, broker)
+        if report.settled:
             break
+        if broker and left:
+            await trio.sleep(AGAIN_S)
     return report
 
 
+async def _try(pool: Pool, clickhouse: Reading, broker: Broker | None) -> CheckReport:
+    before = ledger, aside = await _ledger(pool), await set_aside(clickhouse)
+    stillness = Stillness(pool, broker, sorted(QUEUES)) if broker else None
+    if stillness:
+        await stillness.begin()
+    overlap = await _stored_while_queued(pool, clickhouse, "outbox_bodies" if broker else "queue_bodies")
+    uncounted = {table for table, _, _ in aside} - set(ledger["dropping"])
+    stored, doubled = await _stored(clickhouse, uncounted)
+    if stillness:
+        await stillness.end()
+    settled = before == (await _ledger(pool), await set_aside(clickhouse))
+    if stillness and not settled:
+        stillness.waits_for.append("events that are being emitted, relayed, buried or dropped")
+    return _report(ledger, stored, doubled, overlap, stillness, settled=settled)
+
+
 def _report(
-    ledger: dict[str, Any], stored: int, doubled: int, overlap: int, queues: Sequence[QueueDepth], *, settled: bool
+    ledger: dict[str, Any], stored: int, doubled: int, overlap: int, stillness: Stillness | None, *, settled: bool
 ) -> CheckReport:
     accounted = (
         stored + ledger["events_dropped"] + ledger["dead_lettered"] + ledger["outbox_pending"] + ledger["queued"]
-    ) - overlap
+    ) - (overlap + ledger["buried_and_pending"])
     # Storage was read last: what moved on meanwhile can only be counted twice, so this is exact on a
     # platform that stands still and a lower bound on one that runs; it never cries wolf.
     unaccounted = max(0, ledger["events_emitted"] - accounted)
-    at_broker = min(unaccounted, sum(depth.events_max or depth.events for depth in queues))
+    waits_for = stillness.waits_for if stillness else []
+    at_broker = min(unaccounted, stillness.events_max) if stillness and waits_for else 0
     return CheckReport(
         jobs_complete=ledger["jobs_complete"],
         events_emitted=ledger["events_emitted"],
@@ -104,8 +134,9 @@ def _report(
         doubled=doubled,
         outbox_pending=ledger["outbox_pending"],
         queued=ledger["queued"] + at_broker,
-        in_flight=ledger["in_flight"] + sum(depth.in_flight for depth in queues),
-        settled=settled and not at_broker,
+        in_flight=ledger["in_flight"] + (stillness.in_flight if stillness else 0),
+        settled=settled and not waits_for,
+        waits_for=waits_for,
     )
 
 
@@ -117,15 +148,7 @@ async def set_aside(clickhouse: Reading) -> list[tuple[str, str, int]]:
 
 async def _ledger(pool: Pool) -> dict[str, Any]:
     """Counts, and `dropping`: the tables of which what is set aside is counted already."""
-    queues = [event_type.queue for event_type in COUNTED]
-    # Replayed letters come by exchange '', their queue as the key.
-    routes = [*(event_type.route for event_type in COUNTED), *(Route("", queue) for queue in queues)]
-    arguments = {
-        "tables": [event_type.table for event_type in COUNTED],
-        "queues": queues,
-        "exchanges": [route.exchange for route in routes],
-        "keys": [route.key for route in routes],
-    }
+    arguments = {"tables": [event_type.table for event_type in COUNTED]} | _PLACES
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(SQL["ledger"], arguments)
         row = await cursor.fetchone()
@@ -154,20 +177,18 @@ async def _stored(clickhouse: Reading, uncounted: Collection[str]) -> tuple[int,
     return stored, doubled
 
 
-async def _stored_while_queued(pool: Pool, clickhouse: Reading) -> int:
-    """How many events stand in a queue although they are stored (their acknowledgement is due)."""
-    tables = {event_type.queue: event_type.table for event_type in COUNTED}
+async def _stored_while_queued(pool: Pool, clickhouse: Reading, bodies: str) -> int:
+    """How many events stand in a queue, or in a broker's outbox, although they are stored (they are to leave it)."""
     overlap = 0
     after = 0
     while True:
-        arguments = {"queues": [event_type.queue for event_type in COUNTED], "after": after}
         async with pool.connection() as conn:
-            page = await (await conn.execute(SQL["waiting_bodies"], arguments, binary=True)).fetchall()
+            page = await (await conn.execute(SQL[bodies], _PLACES | {"after": after}, binary=True)).fetchall()
         if not page:
             return overlap
         ids: dict[str, set[str]] = defaultdict(set)
         for after, queue, body in page:  # noqa: B007 - the last id is where the next page begins
-            ids[tables[queue]].update(_event_ids(bytes(body)))
+            ids[_TABLES[queue]].update(_event_ids(bytes(body)))
         for table, some in ids.items():
             (row,) = await clickhouse.rows(
                 f"select uniqExact(event_id) as ids from {table}"  # noqa: S608 - declared name

@@ -5,7 +5,8 @@ and whole. Both declare all bindings: a frame relayed before its queue is bound 
 `foreign` tells whether other programs can publish, too: then their error queues are declared, and emptied.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import trio
@@ -13,6 +14,7 @@ import trio
 from gcc.actors.consumer import Consumer, Handler
 from gcc.actors.gates import Gates
 from gcc.actors.leader import Leader, Leadership
+from gcc.actors.maintenance import Maintenance
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.channels.batch import BatchLimits
@@ -27,6 +29,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.events.error_queues import Burials, ManyQueues
 from gcc.pipelines.events.referrals import also_referrals
 from gcc.pipelines.events.sinks import EventStore, Sink
+from gcc.pipelines.events.stillness import TELL_S, Telling
 from gcc.pipelines.events.types import (
     BINDINGS,
     ERROR_BINDINGS,
@@ -36,7 +39,7 @@ from gcc.pipelines.events.types import (
 )
 from gcc.stores.referrals import Referrals
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Board
+from gcc.supervisor.lifecycle import Board, State
 
 RELAY_LEADER = "relay"
 UNDERTAKER = "events/sinker error_queues"
@@ -78,7 +81,10 @@ class RelayPipeline:
 
 @dataclass(frozen=True)
 class SinkPipeline:
-    """Queues -> tables of the event store, one sinker for each event type."""
+    """Queues -> tables of the event store, one sinker for each event type.
+
+    `telling`: where the broker does not know what is held of its queues, `check` is told.
+    """
 
     settings: Settings
     exchange: Exchange
@@ -92,17 +98,34 @@ class SinkPipeline:
     metrics: Metrics
     clock: Clock
     gates: Gates
+    telling: Telling | None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "sinkers" of the drain has begun and what they hold is stored."""
         patience = Patience(self.board.actor("events/sinkers"), self.clock.rng)
         await _declare(self.exchange, bindings(self.foreign), patience)
+        async with self._telling():
+            async with trio.open_nursery() as nursery:
+                for event_type in chosen(self.settings):
+                    await nursery.start(self._sinker(event_type).run)
+                if self.foreign:
+                    await nursery.start(self._undertaker().run)
+                task_status.started()
+
+    @asynccontextmanager
+    async def _telling(self) -> AsyncIterator[None]:
+        """What this process holds is told until it holds nothing."""
+        if self.telling is None:
+            yield
+            return
+        actor = self.board.actor("events/holdings")
+        chore = Maintenance([self.telling], actor, self.clock.rng, every_s=TELL_S)
         async with trio.open_nursery() as nursery:
-            for event_type in chosen(self.settings):
-                await nursery.start(self._sinker(event_type).run)
-            if self.foreign:
-                await nursery.start(self._undertaker().run)
-            task_status.started()
+            await nursery.start(chore.run)
+            yield
+            nursery.cancel_scope.cancel()
+        await self.telling.last()
+        actor.state = State.FINISHED
 
     def _sinker(self, event_type: EventType) -> Consumer:
         also = also_referrals(self.referrals) if event_type is LAUNCH_REFER_EVENT else None
