@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gcc.stores import statements
+from gcc.stores import migrations, statements
 
 
 def written(folder: Path, text: str) -> Path:
@@ -73,3 +73,8 @@ def test_what_changes_a_limited_number_of_locked_rows_picks_them_in_a_materializ
     for name, statement in found.items():
         (cte,) = re.findall(r"\w+ as materialized \([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\)", statement)[-1:]
         assert LIMITED_AND_LOCKED.search(cte), f"{name} locks its limited rows elsewhere"
+
+
+@pytest.mark.parametrize("store", ["postgres", "clickhouse"])
+def test_migrations_are_numbered_without_gaps_and_doubles(store: str) -> None:
+    assert migrations.read(statements.SQL / store)
