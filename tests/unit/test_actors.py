@@ -177,6 +177,37 @@ async def test_leases_are_kept_while_long_work_goes_on(autojump_clock: trio.test
     assert bench.statuses() == [JobStatus.COMPLETE]
 
 
+@pytest.mark.parametrize("fault", ["silent", "away"])
+async def test_a_heartbeat_without_an_answer_is_given_up_and_comes_again_before_the_leases_end(
+    autojump_clock: trio.testing.MockClock, fault: str
+) -> None:
+    """As of a server that vanished: TCP would wait for a minute, as long as a lease lasts."""
+    bench = Bench()
+    extend, asked = bench.jobs.extend, 0
+
+    async def every_third(jobs: Sequence[Job]) -> set[uuid.UUID]:
+        nonlocal asked
+        asked += 1
+        if asked % 3:
+            return await extend(jobs)
+        if fault == "silent":
+            await trio.sleep_forever()
+        raise Transient("the store is away")
+
+    async def work(job: Job) -> Crawl:
+        await trio.sleep(300)
+        return done()
+
+    bench.jobs.extend = every_third  # type: ignore[method-assign]
+    await bench.enqueue(3)
+    async with bench.scraping(work, concurrency=3):
+        for _ in range(305):
+            await trio.sleep(1)
+            assert await bench.jobs.rescue() == 0
+    assert bench.statuses() == [JobStatus.COMPLETE] * 3
+    assert bench.board.actor("leases").failed == asked // 3 > 8
+
+
 async def test_a_limit_costs_no_retry_and_a_failure_one(autojump_clock: trio.testing.MockClock) -> None:
     bench = Bench()
     answers: list[Crawl | Failure | Deferred] = [Deferred(5.0), Failure("X", "x", 5.0), done()]
