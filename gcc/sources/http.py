@@ -172,8 +172,8 @@ def retry_after_s(answer: Answer, now: dt.datetime) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+            wait_s = (date.replace(tzinfo=date.tzinfo or dt.UTC) - now).total_seconds()
+        except (ValueError, OverflowError):
             return None
-        wait_s = (date.replace(tzinfo=date.tzinfo or dt.UTC) - now).total_seconds()
     # at least 1 s: an API that says 0 and refuses again would have us ask in a circle
     return min(max(wait_s, 1.0), RETRY_AFTER_S_MAX) if math.isfinite(wait_s) else None

@@ -260,6 +260,9 @@ async def test_dead_tokens_retire_and_their_jobs_wait(tmp_path: Path) -> None:
         assert refused.json()["error"]["code"] == "RATE_LIMITED"
         assert int(refused.headers["Retry-After"]) >= 1
         await running.until(jobs_are(PENDING=1), "the job, waiting")
+        (source,) = [each for each in (await running.status())["actors"] if each["name"] == "sources/graphapi"]
+        assert "graphapi-1 waits for a new token (graphapi: HTTP 400, error 190/463: Error" in source["last_error"]
+        assert "world-ig" not in source["last_error"]
         other = (await running.world("/truth/YOUTUBE?limit=1"))["data"][0]
         assert (await running.api("GET", f"{PROFILES}/YOUTUBE/{other['handle']}")).status_code == 200
         assert await running.stop() == 0
@@ -272,9 +275,11 @@ async def test_unknown_and_impossible_handles_have_codes_of_their_own(tmp_path: 
     async with platform(data, *settings) as running:
         unknown = await running.api("GET", f"{PROFILES}/INSTAGRAM/nobody.has.this.handle")
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "PROFILE_NOT_FOUND")
+        again = await running.api("GET", f"{PROFILES}/INSTAGRAM/@Nobody.has.this.handle")
+        assert (again.status_code, again.json()["error"]["code"]) == (404, "PROFILE_NOT_FOUND")
         impossible = await running.api("GET", f"{PROFILES}/INSTAGRAM/no%20such%20handle")
         assert (impossible.status_code, impossible.json()["error"]["code"]) == (422, "INVALID_HANDLE")
-        await running.until(jobs_are(FAILED=1), "one failed job: only of the handle that could exist")
+        await running.until(jobs_are(FAILED=1), "one failed job: only of the handle that could exist, and only once")
         assert await running.stop() == 0
     await well(data, *settings)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcc.errors import GccError
-from gcc.sources.http import Answer
+from gcc.sources.http import Answer, retry_after_s
 from gcc.sources.instagram import graph_parse
 from gcc.sources.verdicts import (
     CredentialDead,
@@ -354,6 +354,11 @@ def test_not_found_says_what() -> None:
         ("nan", None),
         ("soon", None),
         ("", None),
+        ("Fri, 30 Oct 2026 12:01:05 +99999999999999", None),
+        ("Fri, 30 Oct 299999999026 12:01:05 GMT", None),
+        ("31 Dec 9999 23:59:59 -1200", 86_400.0),
+        ("1 Jan 0001 00:00:00 +1400", 1.0),
+        ("9" * 5000, None),
     ],
 )
 def test_the_wait_that_a_429_names(header: str, wait_s: float | None) -> None:
@@ -369,6 +374,12 @@ REFUSAL = {"error": {"message": "m", "code": 4, "error_subcode": 1, "error_user_
 def test_every_answer_gets_a_verdict(status: int, body: Any) -> None:
     with suppress(*VERDICTS):
         assert isinstance(graph_parse.judge(answer(body, status), AT), dict)
+
+
+@given(st.text(st.sampled_from("0123456789-+:,. GMTFriOctDecJan"), max_size=40))
+def test_any_wait_is_some_or_none(header: str) -> None:
+    wait_s = retry_after_s(answer({}, 429, retry_after=header), AT)
+    assert wait_s is None or 1.0 <= wait_s <= 86_400.0
 
 
 def recorded(name: str) -> Any:
@@ -395,3 +406,29 @@ def test_recorded_errors() -> None:
     assert {code for code, kinds in verdicts.items() if kinds == {RateLimited}} == {4, 17, 32, 613, 80000}
     assert verdicts[190] == {CredentialDead}
     assert verdicts[100] == verdicts[200] == {CredentialRefused}
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("instagram_graph_api/base/error_data.json", CredentialRefused),
+        ("instagram_graph_api/connector/media_insights_for_error_posted_before_business.json", QuestionFailed),
+        (
+            "instagram_graph_api/connector/media_insights_for_error_with_wrong_permissions_code_10.json",
+            CredentialRefused,
+        ),
+        ("instagram_graph_api/connector/user_insights_for_error_code_100_subcode_33.json", CredentialRefused),
+        ("instagram_graph_api/connector/user_insights_for_error_subcode_2108006.json", QuestionFailed),
+    ],
+)
+def test_recorded_refusals(name: str, verdict: type[GccError]) -> None:
+    with pytest.raises(verdict):
+        graph_parse.judge(answer(recorded(name)), AT)
+
+
+def test_every_recorded_answer_is_borne() -> None:
+    """Answers of other questions, too: a snapshot or a verdict, never another exception."""
+    recorded("instagram_graph_api/base/error_data.json")
+    for file in sorted((RECORDED / "instagram_graph_api").rglob("*.json")):
+        with suppress(*VERDICTS):
+            check_storable(graph_parse.profile(graph_parse.judge(answer(file.read_bytes(), 200), AT), "asked", AT))
