@@ -40,13 +40,17 @@ OBJECT_BYTES_MAX = 16 << 20  # of one object, unless a single letter is larger
 
 @dataclass(frozen=True, slots=True)
 class Burial:
-    """`events` events of `frame` (their lines in `body`) that `queue`'s consumer refuses, and why."""
+    """`events` events of `frame` (their lines in `body`) that `queue`'s consumer refuses, and why.
+
+    `counted`: see `Frame`.
+    """
 
     queue: str
     frame: Frame
     body: bytes
     events: int
     reason: str
+    counted: int | None = None
 
 
 class DeadLetters(Protocol):
@@ -57,10 +61,10 @@ class DeadLetters(Protocol):
 def unroutable(frame: Frame, reason: str = "") -> Burial:
     """The burial of a frame that no queue is bound to, or that cannot be published for another reason."""
     nowhere = f"no queue is bound to exchange {frame.route.exchange!r} with routing key {frame.route.key!r}"
-    return Burial(UNROUTABLE, frame, frame.body, frame.events, reason or nowhere)
+    return Burial(UNROUTABLE, frame, frame.body, frame.events, reason or nowhere, frame.counted)
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A letter as the object store keeps it, on a line of its own. `body` is UTF-8 text, or other bytes in base64."""
 
     id: uuid.UUID
@@ -69,6 +73,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     routing_key: str
     frame_id: uuid.UUID
     events: int
+    counted: int | None = None
     reason: str
     headers: Mapping[str, str]
     dead_lettered_at: dt.datetime
@@ -110,6 +115,7 @@ def document(burial: Burial, dead_lettered_at: dt.datetime) -> Document:
         routing_key=storable(frame.route.key),
         frame_id=frame.id,
         events=burial.events,
+        counted=burial.counted,
         reason=storable(burial.reason)[:REASON_CHARS_MAX],
         headers={storable(name): storable(value) for name, value in frame.headers.items()},
         dead_lettered_at=dead_lettered_at,
@@ -211,6 +217,7 @@ class StoredDeadLetters:
             "keys": [letter.routing_key for letter in letters],
             "frame_ids": [letter.frame_id for letter in letters],
             "events": [letter.events for letter in letters],
+            "counted": [letter.counted for letter in letters],
             "reasons": [letter.reason for letter in letters],
             "object_key": key,
             "starts": list(itertools.accumulate(sizes[:-1], initial=0)),

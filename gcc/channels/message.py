@@ -41,6 +41,7 @@ class Binding:
 class Frame:
     """Events of one transaction and one route, as they are stored in the outbox.
 
+    `counted`: how many of them we counted as emitted when they were committed; None is all. 0: another producer's.
     `headers` are what the producer of a foreign message put beside it; they do not make frames differ.
     """
 
@@ -49,6 +50,7 @@ class Frame:
     events: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, compare=False)
+    counted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

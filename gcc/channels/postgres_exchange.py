@@ -205,5 +205,6 @@ def pattern(key: str) -> str | None:
 
 
 def _delivery(queue: str, row: tuple[Any, ...]) -> Delivery:
-    message_id, frame_id, exchange, key, events, body, deliveries, age_s = row
-    return Delivery(queue, message_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), deliveries, age_s)
+    message_id, frame_id, exchange, key, events, body, counted, deliveries, age_s = row
+    frame = Frame(frame_id, Route(exchange, key), events, bytes(body), counted=counted)
+    return Delivery(queue, message_id, frame, deliveries, age_s)

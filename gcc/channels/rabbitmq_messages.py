@@ -3,6 +3,11 @@
 Ours: newline-delimited JSON, the frame's id, the number of its events and when it was committed in the headers.
 Foreign: one JSON event a message, whatever its content type and headers (`x-retry-count`, ...). It gets a frame id
 that is the same at every delivery: derived from the queue and the message id, or else from the hash of the body.
+
+What makes a message ours are its frame's headers, which only our relay writes: what an event says of its own `origin`
+is any producer's to copy. A whole message that somebody sends again, headers and all, has the same event ids, and is
+the same events. This is no seal: whoever writes all of these headers on purpose is believed, as is whoever may write to
+the database.
 """
 
 import datetime as dt
@@ -18,7 +23,7 @@ from gcc.channels.message import FRAME_EVENTS_MAX, Delivery, Frame, Route
 
 APP = "gcc"
 CONTENT_TYPE = "application/x-ndjson"
-FRAME, EVENTS, COMMITTED = "frame", "events", "committed_ms"
+FRAME, EVENTS, COMMITTED, COUNTED = "frame", "events", "committed_ms", "counted"
 PERSISTENT = 2
 FOREIGN = uuid.UUID("5f0ed9ce-4e1f-5f8e-8f9b-0d6c0b1c4a3e")
 """The namespace of the ids of foreign frames."""
@@ -33,6 +38,7 @@ def packed(frame: Frame, committed_at: dt.datetime) -> rabbitmq.Message:
         FRAME: str(frame.id),
         EVENTS: frame.events,
         COMMITTED: int(committed_at.timestamp() * 1000),
+        **({} if frame.counted is None else {COUNTED: frame.counted}),
     }
     properties = rabbitmq.Properties(
         content_type=CONTENT_TYPE,
@@ -52,11 +58,14 @@ def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) 
     deliveries = 2 if message.redelivered else 1
     if (ours := _ours(headers)) is not None:
         frame_id, events, committed_ms = ours
-        age_s = max(0.0, now.timestamp() - committed_ms / 1000)
-        return Delivery(queue, id, Frame(frame_id, route, events, message.body), deliveries, age_s)
+        counted = headers.get(COUNTED)
+        known = isinstance(counted, int) and 0 <= counted <= events
+        frame = Frame(frame_id, route, events, message.body, counted=counted if known else None)
+        return Delivery(queue, id, frame, deliveries, max(0.0, now.timestamp() - committed_ms / 1000))
     known_by = f"id {properties.message_id}" if properties.message_id else hashlib.sha256(message.body).hexdigest()
     told = _plain(headers) | ({CUT: str(message.cut_bytes)} if message.cut_bytes else {})
-    frame = Frame(uuid.uuid5(FOREIGN, f"{queue}:{known_by}"), route, 1, _one_line(message.body), headers=told)
+    frame_id = uuid.uuid5(FOREIGN, f"{queue}:{known_by}")
+    frame = Frame(frame_id, route, 1, _one_line(message.body), counted=0, headers=told)
     sent_at = properties.timestamp
     return Delivery(queue, id, frame, deliveries, max(0.0, (now - sent_at).total_seconds()) if sent_at else 0.0)
 

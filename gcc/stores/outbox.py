@@ -30,6 +30,7 @@ async def put(conn: Connection, frames: Sequence[Frame]) -> None:
                 "keys": [frame.route.key for frame in frames],
                 "events": [frame.events for frame in frames],
                 "bodies": [frame.body for frame in frames],
+                "counted": [frame.counted for frame in frames],
             },
         )
 
@@ -44,8 +45,8 @@ class OutboxRow:
 def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:
     """As statements select them, in their order."""
     return [
-        OutboxRow(row_id, Frame(frame_id, Route(exchange, key), events, bytes(body)), created_at)
-        for row_id, frame_id, exchange, key, events, body, created_at in rows
+        OutboxRow(row_id, Frame(frame_id, Route(exchange, key), events, bytes(body), counted=counted), created_at)
+        for row_id, frame_id, exchange, key, events, body, counted, created_at in rows
     ]
 
 

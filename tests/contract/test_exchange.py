@@ -229,6 +229,13 @@ async def test_a_frame_of_many_events_keeps_their_number(broker: Broker) -> None
     assert 0 <= delivery.age_s < WITHIN_S
 
 
+async def test_a_frame_keeps_how_many_of_its_events_were_counted(broker: Broker) -> None:
+    await broker.exchange.declare([Binding(A, "one")])
+    sent = [Frame(uuid.uuid4(), A, 2, b"{}\n{}", counted=counted) for counted in (None, 0, 1, 2)]
+    await broker.relayed(sent)
+    assert frames_of(await broker.taken("one", 4)) == sent
+
+
 async def test_frames_are_pending_until_they_are_relayed(broker: Broker) -> None:
     await broker.exchange.declare([Binding(A, "one")])
     assert not await broker.exchange.pending()

@@ -8,7 +8,7 @@ import msgspec
 
 from gcc.channels.deadletters import Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
-from gcc.channels.message import frames
+from gcc.channels.message import Frame, frames
 from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
@@ -160,3 +160,48 @@ async def test_replayed_traces_are_outside_the_count(pool: Pool, clickhouse: Cli
     await way.exchange._dead_letters.bury([Burial(TRACE_LOG.queue, trace, trace.body, 3, "test")])
     await way.letters.replay(LetterFilter(queue=TRACE_LOG.queue), "ann")
     assert (await check(pool, clickhouse)).outbox_pending == 250
+
+
+async def emitted_without_rows(pool: Pool, events: int) -> None:
+    async with pool.connection() as conn:
+        await conn.execute(
+            "insert into import_ledger (id, name, events) values (gen_random_uuid(), 'test', %(events)s)",
+            {"events": events},
+        )
+
+
+async def test_what_nobody_counted_hides_nothing_that_is_missing(pool: Pool, clickhouse: ClickHouse) -> None:
+    """Garbage in the way of our events: refused, given up, without a queue, replayed, and stored once it is mended."""
+    way = Way(pool, clickhouse)
+    await emitted_without_rows(pool, 1000)
+    await way.exchange.declare(BINDINGS)
+    garbage = [b"", b"\xff", b"{}", b'{"origin":"beat"}', b'{"origin":["gcc"]}', b"[" * 1000]
+    async with pool.transaction() as conn:
+        await outbox.put(
+            conn, [Frame(uuid.uuid4(), PROFILE_LOG.route, 1, body or b" ") for body in garbage for _ in range(50)]
+        )
+    await way.relay()
+    for _ in range(2):  # the letters of the first round are replayed, and refused again
+        while taken := await way.exchange.take(PROFILE_LOG.queue, frames_max=100):
+            await way.sink.handle(taken)
+            await way.exchange.acknowledge(taken)
+        report = await check(pool, clickhouse)
+        assert (report.missing, report.dead_lettered, report.settled) == (1000, 0, True)
+        await way.letters.replay(LetterFilter(), "ann")
+        report = await check(pool, clickhouse)
+        assert (report.missing, report.dead_lettered, report.outbox_pending) == (1000, 0, 0)
+        await way.relay()
+        report = await check(pool, clickhouse)
+        assert (report.missing, report.queued) == (1000, 0)
+
+
+async def test_of_a_letter_only_our_own_events_are_counted(pool: Pool, clickhouse: ClickHouse) -> None:
+    way = Way(pool, clickhouse)
+    await way.emit()
+    await way.relay()
+    (delivery,) = await way.exchange.take(PROFILE_LOG.queue, frames_max=1)
+    frame = delivery.frame
+    await way.strict_sink.handle([replace(delivery, frame=replace(frame, body=frame.body + b"\n{}\n\xff"))])
+    await way.exchange.acknowledge([delivery])
+    report = await check(pool, clickhouse)
+    assert (report.events_stored, report.dead_lettered, report.queued, report.missing) == (50, 50, 150, 0)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import trio
 
+from gcc.channels import rabbitmq as amqp
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Held, QueueLook
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
 from gcc.channels.rabbitmq_topology import Topology
+from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.cli import check as verb
 from gcc.clock import SystemClock
 from gcc.errors import Transient
@@ -28,7 +30,7 @@ from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.stillness import Stillness, Telling
-from gcc.pipelines.events.types import PROFILE_LOG
+from gcc.pipelines.events.types import PROFILE_LOG, encode
 from gcc.stores import holdings
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.holdings import tell
@@ -36,7 +38,7 @@ from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from tests.fakes.objects import MemoryObjects
-from tests.integration.test_check import CSV
+from tests.integration.test_check import CSV, emitted_without_rows
 
 QUEUE = PROFILE_LOG.queue
 BINDINGS = [binding for event_type in checking.COUNTED for binding in event_type.bindings]
@@ -83,9 +85,20 @@ class Platform:
     clickhouse: ClickHouse
     processes: list[Process]
     term: int
+    letters: PostgresLetters
 
     async def check(self) -> CheckReport:
         return await check(self.pool, self.clickhouse, self.processes[0].exchange)
+
+    async def work_off(self, messages: int) -> None:
+        """By the first process."""
+        process = self.processes[0]
+        while messages > 0:
+            taken = await process.take(1)
+            taken += await process.exchange.take(QUEUE, frames_max=messages)
+            await process.sink.handle(taken)
+            await process.exchange.acknowledge(taken)
+            messages -= len(taken)
 
     async def relayed(self) -> None:
         while await self.processes[0].exchange.relay(self.term):
@@ -98,9 +111,10 @@ async def running(
 ) -> AsyncIterator[Platform]:
     """So many processes, which consume, and 250 events for them: frames of 100, 100 and 50, in turns."""
     clock = SystemClock()
-    letters = StoredDeadLetters(pool, MemoryObjects(), clock)
+    objects = MemoryObjects()
+    letters = StoredDeadLetters(pool, objects, clock)
     term = await PostgresLeadership(pool).campaign("relay", "test", ttl_s=600)
-    platform = Platform(pool, clickhouse, [], term or 0)
+    platform = Platform(pool, clickhouse, [], term or 0, PostgresLetters(pool, objects, Signal()))
     async with trio.open_nursery() as nursery:
         for _ in range(count):
             exchange = RabbitMQExchange(
@@ -215,6 +229,42 @@ async def test_frames_that_are_stored_and_still_in_the_outbox_are_counted_once(
         await process.exchange.acknowledge(await process.take(3))  # by one who trusts that it has stored them
         report = await platform.check()
         assert (report.events_stored, report.outbox_pending, report.missing, report.settled) == (249, 0, 1, True)
+
+
+async def test_what_others_publish_on_our_routes_never_counts_for_ours(
+    rabbitmq: str, pool: Pool, clickhouse: ClickHouse
+) -> None:
+    """1,000 emissions without rows; malformed messages of others, good ones, and good ones that say they are ours."""
+    async with running(rabbitmq, pool, clickhouse, 1) as platform:
+        await platform.work_off(3)
+        await emitted_without_rows(pool, 1000)
+        given = {
+            "event_timestamp": "2026-01-01 00:00:00.000000", "source": "s", "platform": "INSTAGRAM", "handle": "h",
+            "metrics": {}, "dimensions": {}, "v": 1, "origin_id": "",
+        }  # fmt: skip
+        good = [
+            encode({**given, "event_id": str(uuid.uuid4()), "origin": origin, "profile_id": str(number)})
+            for origin in ("", "gcc", "import", "beat")
+            for number in range(40)
+        ]
+        bad = [b"{}", b"", b"\xff", b'{"origin": "gcc"}', b'{"origin": "import", "event_id": "x"}'] * 60
+        async with amqp.connect(rabbitmq) as connection, connection.channel() as channel:
+            await channel.select_confirms()
+            route = PROFILE_LOG.route
+            await channel.publish([amqp.Message(route.exchange, route.key, body) for body in (*good, *bad)])
+        distinct_bad = 5  # equal bodies without an id are one message
+        await platform.work_off(len(good) + len(bad))
+        for _ in range(2):
+            report = await platform.check()
+            assert (report.missing, report.dead_lettered, report.outbox_pending) == (1000, 0, 0), report
+            assert (report.events_stored, report.doubled, report.settled) == (250, 0, True)
+            assert (await platform.letters.replay(LetterFilter(), "ann")).letters == distinct_bad
+            report = await platform.check()
+            assert (report.missing, report.dead_lettered, report.outbox_pending) == (1000, 0, 0), report
+            await platform.relayed()
+            await platform.work_off(distinct_bad)
+        (row,) = await clickhouse.rows("select count() as rows from _e.profile_log_events final where origin = ''")
+        assert row["rows"] == 120, "they are stored, as what they are"
 
 
 class Scripted:

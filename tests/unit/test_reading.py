@@ -1,14 +1,15 @@
 """Lines of other producers: what is understood, what is refused, and what passes untouched."""
 
 import uuid
+from typing import Any
 
 import msgspec
 import pytest
 
 from gcc.channels.message import Frame, Route
-from gcc.pipelines.events.reading import LineReader, blank, error_line, moment
+from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, moment
 from gcc.pipelines.events.schemas import PostLog
-from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, TRACE_LOG, EventType, encode
+from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, PROFILE_LOG, TRACE_LOG, EventType, encode
 
 READER = LineReader(POST_LOG)
 FRAME = Frame(uuid.UUID(int=5), POST_LOG.route, 1, b"")
@@ -221,3 +222,37 @@ def test_the_error_events_that_are_made_are_taken(given: bytes) -> None:
     line = error_line(given, "why", APP_EVENT, FRAME, 0)
     assert LineReader(errors).read(line, FRAME, 0) is line
     assert msgspec.json.decode(line)["event_params"] == {"raw": given.decode(errors="replace")}
+
+
+EMITTED = {
+    "event_id": str(uuid.UUID(int=7)), "event_timestamp": "2026-01-01 00:00:00.000000", "v": 1, "origin": "gcc",
+    "origin_id": "", "source": "s", "platform": "INSTAGRAM", "profile_id": "1", "handle": "h", "metrics": {},
+    "dimensions": {},
+}  # fmt: skip
+
+
+def framed(counted: int | None) -> Frame:
+    return Frame(uuid.UUID(int=9), PROFILE_LOG.route, 1, b"", counted=counted)
+
+
+@pytest.mark.parametrize("origin", ["gcc", "import"])
+@pytest.mark.parametrize("changed", [{}, {"surplus": 1}, {"event_timestamp": 1_767_225_600}])
+def test_who_says_that_we_emitted_an_event_is_not_believed_without_a_frame_of_ours(
+    origin: str, changed: dict[str, Any]
+) -> None:
+    reader, line = LineReader(PROFILE_LOG), encode({**EMITTED, "origin": origin, **changed})
+    ours = msgspec.json.decode(reader.read(line, framed(None), 0))
+    assert (ours["origin"], ours["event_id"]) == (origin, EMITTED["event_id"])
+    theirs = msgspec.json.decode(reader.read(line, framed(0), 0))
+    assert (theirs["origin"], theirs["origin_id"]) == ("", EMITTED["event_id"])
+    assert theirs["event_id"] not in (EMITTED["event_id"], "")
+    assert reader.read(line, framed(0), 5) == reader.read(line, framed(0), 0), "sent again it is the same event"
+    other = msgspec.json.decode(reader.read(encode({**EMITTED, "origin": "beat"}), framed(0), 0))
+    assert (other["origin"], other["event_id"]) == ("beat", EMITTED["event_id"])
+
+
+@pytest.mark.parametrize("lines", [[b"\xff"], [b"[" * 100_000], [b'{"origin": 5}'], [b"{}"], [b""], [b'"gcc"'], []])
+def test_of_what_cannot_be_read_nothing_was_counted(lines: list[bytes]) -> None:
+    assert counted(framed(None), lines) == 0
+    assert counted(framed(None), [*lines, encode(EMITTED), b'{"origin":"import"}']) == 2
+    assert counted(framed(0), [*lines, encode(EMITTED)]) == 0

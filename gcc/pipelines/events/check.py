@@ -23,8 +23,7 @@ import trio
 from psycopg.rows import dict_row
 
 from gcc.channels.message import Route
-from gcc.pipelines.events.history_snapshot import SOURCE as IMPORTED
-from gcc.pipelines.events.schemas import ORIGIN
+from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.stillness import Broker, Stillness
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores import statements
@@ -36,8 +35,6 @@ TRIES = 5
 AGAIN_S = 1.0  # before the next try, where a broker has to settle
 COUNTED: tuple[EventType, ...] = tuple(event_type for event_type in EVENT_TYPES if event_type.counted)
 QUEUES = frozenset(event_type.queue for event_type in COUNTED)
-EMITTED_BY = [ORIGIN, IMPORTED]
-"""Of the rows in counted tables, those that somebody counted when they were committed; others' are not missed."""
 _TABLES = {event_type.queue: event_type.table for event_type in COUNTED}
 _ROUTES = [
     (route, event_type.queue)
@@ -170,7 +167,7 @@ async def _stored(clickhouse: Reading, uncounted: Collection[str]) -> tuple[int,
         (row,) = await clickhouse.rows(
             "select countIf(here) as rows, uniqExactIf(event_id, here) as ids,"  # noqa: S608
             f" uniqExactIf(event_id, origin in {{by:Array(String)}}) as ours from ({every})",
-            {"by": EMITTED_BY},
+            {"by": list(EMITTED_BY)},
         )
         stored += int(row["ours"])
         doubled += int(row["rows"]) - int(row["ids"])
@@ -193,7 +190,7 @@ async def _stored_while_queued(pool: Pool, clickhouse: Reading, bodies: str) -> 
             (row,) = await clickhouse.rows(
                 f"select uniqExact(event_id) as ids from {table}"  # noqa: S608 - declared name
                 " where toString(event_id) in {ids:Array(String)} and origin in {by:Array(String)}",
-                {"ids": sorted(some), "by": EMITTED_BY},
+                {"ids": sorted(some), "by": list(EMITTED_BY)},
             )
             overlap += int(row["ids"])
 

@@ -12,6 +12,7 @@ from gcc.channels.exchange import Queues
 from gcc.channels.message import Delivery
 from gcc.errors import Transient
 from gcc.metrics import Metrics
+from gcc.pipelines.events.reading import counted
 from gcc.pipelines.events.routes import ERROR
 
 RETRIES = "x-retry-count"
@@ -80,7 +81,8 @@ class Burials:
 
 def _burial(delivery: Delivery) -> Burial:
     frame = delivery.frame
-    return Burial(delivery.queue.removeprefix(ERROR), frame, frame.body, frame.events, _reason(delivery))
+    ours = counted(frame, frame.body.split(b"\n"))
+    return Burial(delivery.queue.removeprefix(ERROR), frame, frame.body, frame.events, _reason(delivery), ours)
 
 
 def _reason(delivery: Delivery) -> str:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, NamedTuple
 
-from gcc.pipelines.events.schemas import ProfileLog
+from gcc.pipelines.events.schemas import IMPORTED, ProfileLog
 from gcc.pipelines.events.types import encode, timestamp
 from gcc.sources.handles import CHANNEL_ID, ID_RULES, handle_in, is_id
 
@@ -112,7 +112,7 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
         ProfileLog(
             event_id=event_id,
             event_timestamp=at_text,
-            origin=SOURCE,
+            origin=IMPORTED,
             source=source,
             platform=platform,
             profile_id=profile_id,

@@ -4,6 +4,7 @@ What we sent is checked and passed on byte for byte. Events of other producers a
 plain, and written again as ours: without event_id, `v` and `origin`; with other forms of time (RFC 3339, epoch in
 seconds, milliseconds or microseconds); with numbers where text is due and text where numbers are; with null for what
 may be absent; with fields that the schema does not know, which are kept in `extra`.
+Where such an event says that we emitted it, it is understood without that.
 An id that is missing is derived from the frame's, which the exchange keeps stable: the message redelivered is the
 same event.
 """
@@ -11,14 +12,14 @@ same event.
 import datetime as dt
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
 from gcc.channels.message import Frame
 from gcc.pipelines.events.app_schemas import AppEvent, AppHeader, ErrorEvent
-from gcc.pipelines.events.schemas import Event, Id, Time
+from gcc.pipelines.events.schemas import EMITTED_BY, Event, Id, Time
 from gcc.pipelines.events.types import EventType, encode, timestamp
 
 GIVEN_IDS = uuid.UUID("6f0b1c0a-3f0e-5d5c-9d0e-6b1f7a3c2e11")
@@ -51,7 +52,7 @@ class LineReader:
     def read(self, line: bytes, frame: Frame, number: int) -> bytes:
         """The `number`-th line of `frame`, ready to be stored. ValueError: it is no such event, and why."""
         try:
-            if self._is_as_ours(line):
+            if self._is_as_ours(line, frame):
                 return line
         except RecursionError:
             raise ValueError(DEEP) from None
@@ -64,10 +65,16 @@ class LineReader:
         except RecursionError:
             raise ValueError(DEEP) from None
 
-    def _is_as_ours(self, line: bytes) -> bool:
+    def _claims(self, origin: Any, frame: Frame) -> bool:
+        """Whether it says that we emitted it, and it came by no frame of ours. `check` counts by the origin."""
+        return self._type.counted and frame.counted == 0 and origin in EMITTED_BY
+
+    def _is_as_ours(self, line: bytes, frame: Frame) -> bool:
         try:
             event = self._check(line)
         except ValueError:  # of msgspec, and UnicodeDecodeError
+            return False
+        if self._claims(event.origin, frame):
             return False
         return event.event_timestamp.year in YEARS and all(
             at is None or at.year in YEARS for at in (getattr(event, name) for name in self._further_times)
@@ -93,6 +100,8 @@ class LineReader:
                 values[name] = str(values[name])
         event_id, as_given = event_id_of(given, self._type, frame, number)
         values = {**FOREIGN, "origin_id": as_given, **values, "event_id": event_id}
+        if self._claims(values["origin"], frame):  # an event of its own: under the id of ours it would replace that
+            values |= {"origin": "", "origin_id": as_given or event_id, "event_id": _derived(self._type, event_id)}
         event = msgspec.convert(values, self._type.schema, strict=False)
         row = {name: _finite(name, getattr(event, name)) for name in values}
         if extra:
@@ -108,6 +117,22 @@ def _finite(name: str, value: Any) -> Any:
     return value
 
 
+class _Origin(msgspec.Struct):
+    origin: str = ""
+
+
+def counted(frame: Frame, lines: Iterable[bytes]) -> int:
+    """How many of the frame's lines are events that we counted as emitted: by a frame of ours, and saying so."""
+    return 0 if frame.counted == 0 else sum(_origin(line) in EMITTED_BY for line in lines)
+
+
+def _origin(line: bytes) -> str:
+    try:
+        return msgspec.json.decode(line, type=_Origin).origin
+    except (ValueError, RecursionError):
+        return ""
+
+
 def event_id_of(given: dict[str, Any], event_type: EventType, frame: Frame, number: int) -> tuple[str, str]:
     """(the event's id, the one that it came with if that is no UUID). ValueError: what it came with is no id."""
     its_own = given.get("event_id") or given.get(event_type.id_field)
@@ -118,7 +143,11 @@ def event_id_of(given: dict[str, Any], event_type: EventType, frame: Frame, numb
     try:
         return str(uuid.UUID(str(its_own))), ""
     except ValueError:
-        return str(uuid.uuid5(GIVEN_IDS, f"{event_type.name}:{its_own}")), str(its_own)
+        return _derived(event_type, its_own), str(its_own)
+
+
+def _derived(event_type: EventType, given: str | float) -> str:
+    return str(uuid.uuid5(GIVEN_IDS, f"{event_type.name}:{given}"))
 
 
 def moment(value: Any) -> str:

@@ -24,7 +24,8 @@ from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, LeaseLost, Transient
-from gcc.pipelines.events.check import ASIDE, EMITTED_BY, Reading, set_aside
+from gcc.pipelines.events.check import ASIDE, Reading, set_aside
+from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores import statements
 from gcc.stores.leadership import hold
@@ -86,7 +87,7 @@ class Retention:
         async with self._as_leader():
             await self._clickhouse.command(_filled("make_aside", table))
             await self._clickhouse.command(_filled("set_aside", table, partition))
-        (counts,) = await self._clickhouse.rows(_filled("count_aside", table), {"emitted_by": EMITTED_BY})
+        (counts,) = await self._clickhouse.rows(_filled("count_aside", table), {"emitted_by": list(EMITTED_BY)})
         async with self._as_leader() as connection:
             await connection.execute(_POSTGRES["counted"], {"table": table, "partition": partition, **counts})
         await self._drop(table)

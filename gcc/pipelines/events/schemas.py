@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import msgspec
 
 ORIGIN = "gcc"
+IMPORTED = "import"
+EMITTED_BY = (ORIGIN, IMPORTED)
+"""Of the events in counted tables, those that somebody counted when they were committed; others' are not missed."""
 
 Id = Annotated[str, msgspec.Meta(title="UUID")]
 Time = Annotated[str, msgspec.Meta(title="time, UTC")]

@@ -21,7 +21,7 @@ from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.message import Delivery, Frame
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.events.reading import LineReader, blank, error_line
+from gcc.pipelines.events.reading import LineReader, blank, counted, error_line
 from gcc.pipelines.events.types import EventType
 from gcc.supervisor.lifecycle import one_line
 
@@ -187,6 +187,7 @@ class Sink:
                 body=b"\n".join(row.given for row in rows),
                 events=len(rows),
                 reason=reason,
+                counted=counted(rows[0].delivery.frame, (row.given for row in rows)),
             )
             for (_, reason), rows in letters.items()
         ]

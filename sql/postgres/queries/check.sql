@@ -10,22 +10,22 @@ select
         as events_emitted,
     (select coalesce(sum(emitted), 0) from dropped_partition where event_table = any(%(tables)s))::bigint
         as events_dropped,
-    (select coalesce(sum(events), 0) from dead_letter where replayed_at is null
+    (select coalesce(sum(coalesce(counted, events)), 0) from dead_letter where replayed_at is null
         and frame_id in (select frame_id from outbox)
         and (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as buried_and_pending,
     array(select event_table from dropped_partition where dropped_at is null order by event_table) as dropping,
-    (select coalesce(sum(events), 0) from dead_letter where replayed_at is null
+    (select coalesce(sum(coalesce(counted, events)), 0) from dead_letter where replayed_at is null
         and (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as dead_lettered,
-    (select coalesce(sum(events), 0) from outbox
+    (select coalesce(sum(coalesce(counted, events)), 0) from outbox
         where (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as outbox_pending,
-    (select coalesce(sum(events), 0) from queue_message where queue = any(%(queues)s))::bigint as queued,
-    (select coalesce(sum(events), 0) from queue_message
+    (select coalesce(sum(coalesce(counted, events)), 0) from queue_message where queue = any(%(queues)s))::bigint as queued,
+    (select coalesce(sum(coalesce(counted, events)), 0) from queue_message
         where queue = any(%(queues)s) and lease_until > now())::bigint as in_flight;
 
 -- name: queue_bodies
 -- The counted frames that wait in queues, a page at a time.
 select id, queue, body from queue_message
-where queue = any(%(queues)s) and id > %(after)s
+where queue = any(%(queues)s) and counted is distinct from 0 and id > %(after)s
 order by id
 limit 200;
 
@@ -35,6 +35,6 @@ select id, place.queue, body
 from outbox
 join unnest(%(exchanges)s::text[], %(keys)s::text[], %(queue_of_each)s::text[]) as place (exchange, routing_key, queue)
     using (exchange, routing_key)
-where id > %(after)s
+where counted is distinct from 0 and id > %(after)s
 order by id
 limit 200;

@@ -2,12 +2,13 @@
 
 -- name: bury
 -- The letters of one object, in the order of their ids, so that two who bury the same ones wait for each other in turn.
-insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start, object_bytes)
-select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.reason,
-       %(object_key)s, letter.start, letter.size
+insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, object_key, object_start,
+                         object_bytes)
+select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.counted,
+       letter.reason, %(object_key)s, letter.start, letter.size
 from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s::text[], %(frame_ids)s::uuid[],
-            %(events)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[])
-    as letter (id, queue, exchange, routing_key, frame_id, events, reason, start, size)
+            %(events)s::integer[], %(counted)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[])
+    as letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, start, size)
 order by letter.id
 on conflict (id) do nothing;
 
@@ -20,12 +21,14 @@ with held as materialized (
     delete from outbox using held where outbox.id = held.id
     returning outbox.id
 )
-insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, reason, object_key, object_start, object_bytes)
-select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.reason,
-       %(object_key)s, letter.start, letter.size
+insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, object_key, object_start,
+                         object_bytes)
+select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.counted,
+       letter.reason, %(object_key)s, letter.start, letter.size
 from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s::text[], %(frame_ids)s::uuid[],
-            %(events)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[], %(outbox_ids)s::bigint[])
-    as letter (id, queue, exchange, routing_key, frame_id, events, reason, start, size, outbox_id)
+            %(events)s::integer[], %(counted)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[],
+            %(outbox_ids)s::bigint[])
+    as letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, start, size, outbox_id)
 join gone on gone.id = letter.outbox_id
 order by letter.id
 on conflict (id) do nothing;
@@ -89,10 +92,10 @@ with held as materialized (
 ), replayed as (
     update dead_letter as letter set replayed_at = now(), replayed_by = %(who)s
     from held where letter.id = held.id
-    returning letter.id, letter.events
+    returning letter.id, letter.events, letter.counted
 ), put as (
-    insert into outbox (frame_id, exchange, routing_key, events, body)
-    select frame.frame_id, frame.exchange, frame.routing_key, frame.events, frame.body
+    insert into outbox (frame_id, exchange, routing_key, events, body, counted)
+    select frame.frame_id, frame.exchange, frame.routing_key, frame.events, frame.body, replayed.counted
     from unnest(%(ids)b::uuid[], %(frame_ids)b::uuid[], %(exchanges)b::text[], %(keys)b::text[], %(events)b::integer[],
                 %(bodies)b::bytea[])
         with ordinality as frame (id, frame_id, exchange, routing_key, events, body, place)

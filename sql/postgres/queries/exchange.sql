@@ -23,8 +23,8 @@ with routes as materialized (
     delete from outbox using picked where outbox.id = picked.id
     returning outbox.*
 ), delivered as (
-    insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)
-    select q.queue, o.frame_id, o.exchange, o.routing_key, o.events, o.body, o.created_at
+    insert into queue_message (queue, frame_id, exchange, routing_key, events, body, counted, created_at)
+    select q.queue, o.frame_id, o.exchange, o.routing_key, o.events, o.body, o.counted, o.created_at
     from moved o
     cross join lateral (select distinct r.queue from routes r
                         where r.exchange = o.exchange
@@ -38,7 +38,7 @@ select (select count(*) from moved), (select array_agg(distinct queue) from deli
 
 -- name: unroutable
 -- Nothing is locked: the object store is asked next, and may be slow. The statement that buries them fences itself.
-select id, frame_id, exchange, routing_key, events, body, created_at from outbox o
+select id, frame_id, exchange, routing_key, events, body, counted, created_at from outbox o
 where not exists (select 1 from route r
                   where r.exchange = o.exchange and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
 order by id
@@ -47,7 +47,7 @@ limit 500;
 -- name: oldest
 -- For a relay that publishes elsewhere: the rows stay until they are confirmed. The length of a body is known without
 -- reading it.
-select id, frame_id, exchange, routing_key, events, body, created_at
+select id, frame_id, exchange, routing_key, events, body, counted, created_at
 from (select outbox.*, sum(octet_length(body)) over (order by id) as bytes
       from outbox
       where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
@@ -74,7 +74,7 @@ update queue_message as message
 set lease_until = now() + make_interval(secs => %(lease_s)s), deliveries = deliveries + 1
 from picked
 where message.id = picked.id
-returning message.id, frame_id, exchange, routing_key, events, body, deliveries,
+returning message.id, frame_id, exchange, routing_key, events, body, counted, deliveries,
           extract(epoch from now() - created_at)::float8;
 
 -- name: acknowledge

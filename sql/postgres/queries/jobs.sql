@@ -171,8 +171,9 @@ select status, data, extract(epoch from due_at - now())::float8 from scrape_requ
 
 -- name: put_outbox
 -- Binary parameters: as text each body would be escaped byte by byte.
-insert into outbox (frame_id, exchange, routing_key, events, body)
-select * from unnest(%(ids)b::uuid[], %(exchanges)b::text[], %(keys)b::text[], %(events)b::integer[], %(bodies)b::bytea[]);
+insert into outbox (frame_id, exchange, routing_key, events, body, counted)
+select * from unnest(%(ids)b::uuid[], %(exchanges)b::text[], %(keys)b::text[], %(events)b::integer[], %(bodies)b::bytea[],
+                     %(counted)b::integer[]);
 
 -- name: notify
 select pg_notify(%(channel)s, %(payload)s);
