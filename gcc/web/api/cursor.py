@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,8 +17,11 @@ import msgspec
 from gcc.web.api.errors import ApiError, Code
 
 LENGTH_MAX = 512
+PATTERN = r"^[A-Za-z0-9_-]+$"
 LIVE = "live"
 """The snapshot of a table that is never swapped."""
+
+_TEXT = re.compile(PATTERN)
 
 Text = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00]*$")]
 """A text inside a key: PostgreSQL takes no NUL."""
@@ -41,8 +45,8 @@ def decode(text: str, scope: str, key: type[Key]) -> tuple[str, Key]:
     The struct `key` gives types and bounds: what does not match them is refused, whoever wrote it.
     """
     try:
-        if len(text) > LENGTH_MAX:
-            raise ValueError(f"longer than {LENGTH_MAX} characters")
+        if len(text) > LENGTH_MAX or not _TEXT.fullmatch(text):
+            raise ValueError("no cursor looks like that")
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         snapshot, made_for, place = msgspec.json.decode(raw, type=tuple[str, str, key])  # type: ignore[valid-type]
     except (ValueError, binascii.Error, msgspec.DecodeError):

@@ -43,7 +43,8 @@ class Docs:
             Route("GET", "/openapi.json", "getOpenApi", "This document", self.document, open=True),
             Route("GET", "/docs", "getDocs", "This document as a page", self.page, open=True, media_type="text/html"),
             Route("GET", "/docs/static/{file}", "getDocsFile", "A script or style sheet of the page", self.static,
-                  parts={"file": f"One of {', '.join(_TYPES)}."}, open=True, errors=(Code.NOT_FOUND,),
+                  parts={"file": f"One of {', '.join(_TYPES)}."}, part_schemas={"file": {"enum": list(_TYPES)}},
+                  open=True, errors=(Code.NOT_FOUND,),
                   media_type="text/javascript"),
         ]  # fmt: skip
 

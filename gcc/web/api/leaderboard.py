@@ -21,7 +21,6 @@ from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.route import Route
 
 PATH = "/leaderboard-service/api/leaderboard/platform/{platform}"
-GROUP_LENGTH_MAX = 100
 
 
 class _Key(msgspec.Struct, frozen=True, array_like=True):
@@ -66,8 +65,8 @@ class Leaderboard:
 
     async def _page(self, request: Request, named: str, scope: Scope, value: str) -> Answer:
         platform = platform_named(named)
-        if len(value) > GROUP_LENGTH_MAX or "\0" in value:
-            reason = f"at most {GROUP_LENGTH_MAX} characters, none of them NUL"
+        if len(value) > shapes.GROUP_LENGTH_MAX or "\0" in value:
+            reason = f"at most {shapes.GROUP_LENGTH_MAX} characters, none of them NUL"
             raise ApiError(Code.INVALID_PARAMETER, f"{scope}: {reason}", errors=[{"path": scope, "reason": reason}])
         body = await parse.body(shapes.LeaderboardBody, request)
         query = cursor.scope("leaderboard", platform, scope, value.lower(), body.metric, body.month)

@@ -97,7 +97,7 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "description": route.parts[name],
-            "schema": {"type": "string", **({"examples": list(shapes.PLATFORMS)} if name == "platform" else {})},
+            "schema": route.part_schemas.get(name) or shapes.PART_SCHEMAS[name],
         }
         for name in re.findall(r"{(\w+)}", route.path)
     ]

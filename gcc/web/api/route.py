@@ -26,6 +26,7 @@ class Route:
     query: type[pydantic.BaseModel] | None = None
     body: type[pydantic.BaseModel] | None = None
     parts: dict[str, str] = field(default_factory=dict)  # path parameter -> what it is
+    part_schemas: dict[str, Any] = field(default_factory=dict)  # where they are not as everywhere: shapes.PART_SCHEMAS
     errors: tuple[Code, ...] = ()  # beside those of every route
     description: str = ""
     open: bool = False  # no token needed

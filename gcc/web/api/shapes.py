@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from gcc.sources import handles
+from gcc.web.api import cursor
 from gcc.web.api.errors import ApiError, Code
 
 Platform = Literal["INSTAGRAM", "YOUTUBE"]
@@ -45,9 +47,45 @@ def _flag(text: Any) -> Any:
     return True if text == "" else text
 
 
-Day = Annotated[dt.date, BeforeValidator(_day)]
-Month = Annotated[str, AfterValidator(_month), Field(examples=["2026-10"])]
+_YEAR = "(19[7-9]|2[01][0-9])[0-9]"  # from _FIRST_DAY to _LAST_DAY
+_IN_YEAR = "(0[1-9]|1[0-2])"
+
+_IN_MONTH = "(0[1-9]|[12][0-9]|3[01])"
+
+Day = Annotated[
+    dt.date, BeforeValidator(_day), Field(json_schema_extra={"pattern": f"^{_YEAR}-{_IN_YEAR}-{_IN_MONTH}$"})
+]
+Month = Annotated[
+    str, AfterValidator(_month), Field(examples=["2026-10"], json_schema_extra={"pattern": f"^{_YEAR}-{_IN_YEAR}$"})
+]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Cursor = Annotated[str, Field(json_schema_extra={"pattern": cursor.PATTERN, "maxLength": cursor.LENGTH_MAX})]
+
+GROUP_LENGTH_MAX = 100
+_GROUP = {"type": "string", "maxLength": GROUP_LENGTH_MAX, "pattern": "^[^\\u0000/]+$"}
+_INSTAGRAM_HANDLE = "^@?(?=.{1,30}$)[A-Za-z0-9_]+([.][A-Za-z0-9_]+)*$"
+# Where scripts have their letters is too long to be written here: what surely are none are the signs of ASCII but
+# _ - . and the blocks of punctuation, arrows, boxes, symbols, private use and pictures.
+_NO_LETTERS = (
+    r"\u0000-,/:-@\[-\^`{-\u00a9\u00ab-\u00b1\u00b4\u00b6\u00b8\u00bb\u00bf\u00d7\u00f7\u2000-\u206f\u2190-\u245f"
+    r"\u2500-\u2775\u2794-\u2bff\u3000-\u3004\ue000-\uf8ff"
+    "\U0001f000-\U0001f0ff\U0001f110-\U0001faff"
+)
+_YOUTUBE_HANDLE = f"^@?[^{_NO_LETTERS}]{{1,30}}$"
+PART_SCHEMAS: dict[str, dict[str, Any]] = {
+    "platform": {"type": "string", "enum": list(PLATFORMS)},
+    "handle": {
+        "type": "string",
+        "maxLength": handles.LENGTH_MAX + 1,
+        "anyOf": [
+            {"title": "INSTAGRAM", "pattern": _INSTAGRAM_HANDLE},
+            {"title": "YOUTUBE", "description": "Letters, marks and digits of any script.", "pattern": _YOUTUBE_HANDLE},
+        ],
+    },
+    "category": _GROUP,
+    "language": _GROUP,
+}
+"""What a part of a path looks like, by its name."""
 
 
 class Given(pydantic.BaseModel):
@@ -63,7 +101,7 @@ class ProfileQuery(Given):
 
 class PostsQuery(Given):
     limit: int = Field(25, ge=1, le=100)
-    cursor: str | None = Field(None, description="meta.cursor of the page before.")
+    cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
 SeriesMetric = Literal[
@@ -105,7 +143,7 @@ class LeaderboardBody(Given):
     month: Month | None = Field(None, description="YYYY-MM; default the latest there is.")
     metric: LeaderboardMetric = "followers"
     limit: int = Field(50, ge=1, le=200)
-    cursor: str | None = Field(None, description="meta.cursor of the page before.")
+    cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
 class Row(pydantic.BaseModel):
