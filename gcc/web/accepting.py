@@ -51,9 +51,13 @@ class Guest:
         self._guests = guests
         self.idle()
 
+    @property
+    def is_closed(self) -> bool:
+        return self.stream.socket.fileno() < 0
+
     def idle(self) -> None:
         self.busy()
-        if self.stream.socket.fileno() >= 0:  # it may have been closed meanwhile
+        if not self.is_closed:
             self.idle_since_s = trio.current_time()
             self._guests.waiting[self] = None
 

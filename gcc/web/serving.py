@@ -40,7 +40,7 @@ from hypercorn.protocol.events import Data, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup, _handle
 from hypercorn.trio.worker_context import WorkerContext
@@ -229,7 +229,9 @@ class Connection:
                     self._app, self._config, self._context, apps, ConnectionState({}), False, client, server,
                     cast(Callable[[Event], Awaitable[None]], self._handle),
                 )  # fmt: skip
-                await self._read()
+                self._protocol.is_gone = lambda: self._over or self._guest.is_closed
+                with suppress(trio.ClosedResourceError):
+                    await self._read()
                 await self._protocol.handle(Closed())  # the app is told
                 self._guest.close()
 
@@ -330,6 +332,7 @@ class Http1(H11Protocol):
     """HTTP/1.0 and 1.1, and the way from it to websockets."""
 
     connection: Any
+    is_gone: Callable[[], bool]
     _method = b""
     _held_head = b""
     _refused = False
@@ -348,25 +351,24 @@ class Http1(H11Protocol):
             await self.send(Closed())
 
     async def refuse(self, status: int) -> None:
-        """Answer so, if an answer is due, and nothing else after it."""
-        if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            await self._send_refusal(status)
-            await self._send_h11_event(h11.EndOfMessage())
+        """Answer so, if an answer is due, and nothing else after it, whatever the app does meanwhile."""
+        connection = getattr(self.connection, "h11_connection", self.connection)
+        is_due = not self._refused and connection.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         self._refused = True
+        if is_due:
+            headers, body = _refused(status)
+            events = [h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()]
+            if self._method == b"HEAD":
+                del events[1]
+            await self.send(RawData(data=b"".join(connection.send(event) for event in events)))
 
     async def _send_error_response(self, status_code: int) -> None:
         """What h11 cannot read."""
         await self.refuse(status_code)
 
-    async def _send_refusal(self, status: int) -> None:
-        headers, body = _refused(status)
-        await self._send_h11_event(h11.Response(status_code=status, headers=headers))
-        if self._method != b"HEAD":
-            await self._send_h11_event(h11.Data(data=body))
-
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, Response) and event.headers == _BARE:
-            await self._send_refusal(event.status_code)
+            await self.refuse(event.status_code)
         else:
             await super().stream_send(event)
 
@@ -387,7 +389,9 @@ class Http1(H11Protocol):
             await self.send(RawData(data=data))
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Refuse what h11 lets pass and we do not."""
+        """Refuse what h11 lets pass and we do not, and what was sent ahead by a client that is gone."""
+        if self.is_gone():
+            raise trio.ClosedResourceError
         self._method = event.method
         names = [name for name, _ in event.headers]
         size = sum(len(name) + len(value) for name, value in event.headers)
@@ -443,6 +447,8 @@ class Socket(WSStream):
     async def handle(self, event: StreamEvent) -> None:
         if self.closed:
             return
+        if isinstance(event, Data) and self.state in (ASGIWebsocketState.RESPONSE, ASGIWebsocketState.HTTPCLOSED):
+            return  # the answer is on its way
         if isinstance(event, Data) and not self.handshake.accepted:
             self.closed = True
             await cast(Any, self.app_put)({"type": "websocket.disconnect", "code": CloseReason.PROTOCOL_ERROR})

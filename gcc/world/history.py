@@ -18,7 +18,7 @@ async def _past(world_url: str, platform: str, days: int) -> AsyncIterator[bytes
             answer.raise_for_status()
             async for chunk in answer.aiter_bytes():
                 yield chunk
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:  # a client reads files, too: there may be no descriptor left
         raise Transient(f"the world's history of {platform}: {type(error).__name__}: {error}") from error
 
 

@@ -202,7 +202,10 @@ class World:
     async def check(self) -> CheckReport:
         self.checked.append("check")
         if self.stuck:
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.checked.append("ended")
         return CheckReport(**dict.fromkeys(CheckReport.__dataclass_fields__, 0) | {"settled": True})
 
     async def import_history(self, name: str, chunks: AsyncIterable[bytes], *_how: object) -> ImportReport:
@@ -275,14 +278,16 @@ class Port:
 
 
 @asynccontextmanager
-async def ops_port(world: World, *, port: int = 0, token: str = TOKEN, past_s: int = 0) -> AsyncIterator[Port]:
+async def ops_port(
+    world: World, *, port: int = 0, token: str = TOKEN, past_s: int = 0, check_s: float = 0.5
+) -> AsyncIterator[Port]:
     """The real app behind the real server; stopped when the block ends. `past_s`: how much the charts remember."""
     composer = Composer(world.platform())
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
     page = ops_app(composer, world.operations(), token=token, draining=draining)
     app = Verbs(
-        page, token=token, host="127.0.0.1", check=world.check, check_s=0.5, import_history=world.import_history
+        page, token=token, host="127.0.0.1", check=world.check, check_s=check_s, import_history=world.import_history
     )  # fmt: skip
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:

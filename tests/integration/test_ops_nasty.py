@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 import trio
+import trio.testing
 from trio_websocket import open_websocket_url
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
@@ -238,6 +239,7 @@ async def test_the_same_access_rule_stands_before_everything(
             answer = await http.request(method, path, headers=headers, content=b"{}" if method == "POST" else None)
             code = 421 if "Host" in headers else 403 if "Origin" in headers else 401
             assert answer.status_code == code and answer.json()["error"]["code"], headers
+            assert answer.json()["error"]["request_id"] == answer.headers["x-bb-requestid"]
     assert untouched(world) and not world.checked and no_bug()
 
 
@@ -270,6 +272,21 @@ async def test_a_check_that_lasts_is_answered(port: Port, world: World) -> None:
         answer = await http.post("/api/check")
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "TIMEOUT")
     assert "ops.check_s" in answer.json()["error"]["detail"]
+
+
+async def test_a_check_ends_when_its_caller_hangs_up(world: World, no_bug: Callable[[], bool]) -> None:
+    world.stuck = True
+    async with ops_port(world, check_s=60) as port:
+        async with await trio.open_tcp_stream("127.0.0.1", port.number) as stream:
+            request = f"POST /api/check HTTP/1.1\r\nHost: {port.url[7:]}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            await stream.send_all(request.encode())
+            with trio.fail_after(5):
+                while not world.checked:
+                    await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(5):
+            while world.checked != ["check", "ended"]:
+                await trio.testing.wait_all_tasks_blocked()
+    assert no_bug()
 
 
 # The websocket

@@ -513,6 +513,39 @@ async def test_a_websocket_that_cannot_be_read_is_closed_with_the_code_that_says
     assert no_log()
 
 
+async def test_frames_while_a_websocket_is_refused_change_nothing(no_log: Callable[[], bool]) -> None:
+    async def refuse_slowly(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        headers = [(b"content-length", b"4000000")]
+        await send({"type": "websocket.http.response.start", "status": 418, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"x" * 4_000_000})
+
+    async with served(refuse_slowly) as server, await server.connect() as stream:
+        await stream.send_all(UPGRADE)
+        await trio.testing.wait_all_tasks_blocked(0.05)  # the answer fills the kernel's buffers
+        await stream.send_all(frame(1, b"x") * 10)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (await until_closed(stream)).startswith(b"HTTP/1.1 418 ")
+    assert no_log()
+
+
+async def test_a_refusal_is_the_last_word_whatever_the_app_says(
+    monkeypatch: pytest.MonkeyPatch, no_log: Callable[[], bool]
+) -> None:
+    monkeypatch.setattr(serving, "STALL_S", 0.1)
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await hello(scope, receive, send)
+
+    async with served(late) as server, await server.connect() as stream:
+        await stream.send_all(post(b"Content-Length: 5"))
+        answer = await until_closed(stream)
+        assert answer.startswith(b"HTTP/1.1 408 ") and answer.count(b"HTTP/1.1") == 1
+    assert no_log()
+
+
 async def test_many_fast_messages_are_answered_one_by_one() -> None:
     async with served(greet) as server, await server.connect() as stream:
         await stream.send_all(UPGRADE)
@@ -566,6 +599,25 @@ async def test_the_app_is_told_that_its_client_is_gone() -> None:
             await trio.testing.wait_all_tasks_blocked(0.05)
         with trio.fail_after(5):
             await told.wait()
+
+
+async def test_what_a_client_sent_ahead_is_not_worked_off_when_it_is_gone() -> None:
+    asked = 0
+    go_on = trio.Event()
+
+    async def count(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    async with served(count) as server:
+        async with await server.connect() as stream:
+            await stream.send_all(GET * 1000)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        go_on.set()
+        await trio.testing.wait_all_tasks_blocked(0.1)
+    assert asked <= 3
 
 
 def descriptors() -> int:

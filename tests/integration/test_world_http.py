@@ -1,6 +1,7 @@
 """The world as its callers meet it: over real HTTP, with its limits, faults, truth and past."""
 
 import datetime as dt
+import errno
 import json
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import trio
 
 from gcc.clock import VirtualClock
 from gcc.config import World as Settings
-from gcc.errors import ConfigError
+from gcc.errors import ConfigError, Transient
 from gcc.world import faults, graph, youtube
+from gcc.world.history import history
 from gcc.world.server import World, people, serve_world
 
 CREATORS = 60
@@ -416,6 +418,16 @@ async def test_bad_requests(method: str, path: str, body: bytes | None, status: 
         if path != GRAPH:  # which answers as the API does that it stands in for
             assert answer.json()["status"] == "ERROR" and error["detail"] and error["errors"] == []
             assert error["request_id"] == answer.headers["x-bb-requestid"]
+
+
+async def test_a_past_that_cannot_be_read_is_not_there_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_descriptors(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(httpx, "AsyncClient", no_descriptors)
+    for past in history("http://127.0.0.1:1", 3).values():
+        with pytest.raises(Transient, match="Too many open files"):
+            await anext(past)
 
 
 async def test_a_busy_port_and_a_missing_folder_refuse_to_start() -> None:

@@ -18,6 +18,7 @@ import trio
 from gcc.cli.client import REGISTRY
 from tests.process import PlatformProcess, command
 from tests.services.rabbitmq import RabbitMQNode
+from tests.torture.abuse import abuse_all
 from tests.torture.victim import Disk, backends, postmaster, tell
 
 GRACE_S = 20.0
@@ -162,6 +163,16 @@ async def fault(scene: Scene) -> str:
     return "{source} {kind} rate {rate} for {seconds} s".format(**wish)
 
 
+async def abuse(scene: Scene) -> str:
+    """Every kind of client that nobody wishes for, on every port at once."""
+    chance = random.Random(scene.rng.random())  # its clients draw in no order that a seed could give
+    known = (await scene.running.world("/truth/INSTAGRAM?limit=100"))["data"]
+    said, troubles = await abuse_all(scene.running, tuple(creator["handle"] for creator in known), chance)
+    if troubles:
+        raise NotWell(f"{'; '.join(troubles)} ({said})")
+    return said
+
+
 async def full_disk(scene: Scene) -> str:
     assert scene.disk
     seconds = scene.rng.uniform(0, FULL_S_MAX)
@@ -239,7 +250,7 @@ ACTS: dict[str, Act] = {
     act.__name__: act
     for act in (
         kill, kill_starting, terminate, terminate_twice, terminate_starting, stop, stop_postmaster, stop_backends,
-        kill_postmaster, shut_postmaster, kill_backend, end_backend, fault,
+        kill_postmaster, shut_postmaster, kill_backend, end_backend, fault, abuse,
         full_disk, full_disk_postmaster, full_disk_kill, full_disk_terminate,
         kill_broker, pause_broker, starve_broker,
     )

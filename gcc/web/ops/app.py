@@ -162,6 +162,7 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
 def _page(app: QuartTrio, access: Access) -> None:
     files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
     index, locked = files.pop("index.html"), files.pop("locked.html")
+    kinds = {name: mimetypes.guess_type(name)[0] or "text/plain" for name in files}  # now: it opens files of the system
     tags = {name: hashlib.sha256(body).hexdigest()[:16] for name, body in files.items()}
 
     @app.get("/")
@@ -181,7 +182,7 @@ def _page(app: QuartTrio, access: Access) -> None:
     async def static(name: str) -> Response:
         if name not in files:
             return _error(404, "NOT_FOUND", "Not found", f"There is no file {name!r}")
-        answer = Response(files[name], mimetype=mimetypes.guess_type(name)[0] or "text/plain")
+        answer = Response(files[name], mimetype=kinds[name])
         answer.headers["Cache-Control"] = "no-cache"  # ask each time: a new version must show at once
         answer.set_etag(tags[name])
         await answer.make_conditional(request)

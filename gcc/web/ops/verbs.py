@@ -15,6 +15,7 @@ import msgspec
 import structlog
 import trio
 
+from gcc.clock import SystemClock
 from gcc.errors import GccError, Permanent
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
@@ -30,10 +31,11 @@ NAME_CHARS_MAX = 200
 DISK_FULL = "53100"  # SQLSTATE
 
 log = structlog.get_logger()
+_ids = SystemClock()
 
 
 class Left(Exception):
-    """The caller hung up in the middle of its body."""
+    """The caller hung up."""
 
 
 class Verbs:
@@ -74,8 +76,7 @@ class Verbs:
             return
         try:
             if verb == "/api/check":
-                with trio.fail_after(self._check_s):
-                    report: dict[str, Any] = (await self._check()).as_dict()
+                report: dict[str, Any] = (await self._checked(receive)).as_dict()
             else:
                 report = asdict(await self._import(scope, receive))
         except Left:
@@ -96,10 +97,31 @@ class Verbs:
         async with aclosing(_body(receive)) as chunks:
             return await self._import_history(storable, chunks, encoding)
 
+    async def _checked(self, receive: Receive) -> CheckReport:
+        """TooSlowError after check_s; Left when the caller hangs up, who needs no answer then."""
+        result: CheckReport | Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+            try:
+                with trio.fail_after(self._check_s):
+                    result = await self._check()
+            except Exception as error:  # raised out there, the nursery does not wrap it
+                result = error
+            nursery.cancel_scope.cancel()
+        if isinstance(result, CheckReport):
+            return result
+        raise result or Left
+
     def _may(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, token = given.partition(b" ")
         return bool(scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token))
+
+
+async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 async def _body(receive: Receive) -> AsyncGenerator[bytes, None]:
@@ -126,11 +148,13 @@ def _failed(verb: str, error: Exception) -> tuple[int, dict[str, Any]]:
 
 def _error(code: str, detail: str) -> dict[str, Any]:
     error = {"code": code, "title": code.replace("_", " ").capitalize(), "detail": detail, "errors": []}
-    return {"status": "ERROR", "data": None, "error": error}
+    return {"status": "ERROR", "data": None, "error": error | {"request_id": str(_ids.new_id())}}
 
 
 async def _answer(send: Send, status: int, value: dict[str, Any]) -> None:
     body = msgspec.json.encode(value)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if value["status"] == "ERROR":
+        headers.append((b"x-bb-requestid", value["error"]["request_id"].encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
