@@ -255,6 +255,41 @@ async def test_a_bug_is_an_answer_without_its_text(api: Api, capsys: pytest.Capt
     assert (await api.get("/heartbeat")).status_code == 200
 
 
+async def test_a_bug_beside_a_cancellation_ends_its_request_alone(pool: Pool, clickhouse: ClickHouse) -> None:
+    """The deadline, or a client that hangs up, cancels a handler, and one of its tasks raises on its way out."""
+    ended = 0
+
+    async def raises_when_cancelled() -> None:
+        nonlocal ended
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended += 1
+            raise RuntimeError("while cancelled")
+
+    async def broken(tenant: Tenant, request: Request) -> Answer:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raises_when_cancelled)
+            nursery.start_soon(trio.sleep_forever)
+        raise AssertionError
+
+    async def impatient() -> None:
+        with trio.move_on_after(0.3):
+            await api.client.get("/broken")
+
+    async with serving_api(pool, clickhouse, deadline_s=1.0) as api:
+        api.app.add(Route("GET", "/broken", "broken", "", broken, data=Any))
+        response = await api.get("/broken")
+        assert (response.status_code, response.json()["error"]["code"]) == (500, "INTERNAL")
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(impatient)
+        with trio.fail_after(5):
+            while ended < 6:
+                await trio.lowlevel.checkpoint()
+        assert (await api.get("/heartbeat")).status_code == 200
+
+
 async def test_a_store_that_is_away_is_said_without_its_address(clickhouse: ClickHouse) -> None:
     pool = Pool("postgresql://nobody@127.0.0.1:1/nothing", 2, name="web")
     async with serving_api(pool, clickhouse) as api:

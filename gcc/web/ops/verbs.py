@@ -19,6 +19,7 @@ from gcc.clock import SystemClock
 from gcc.errors import GccError, Permanent
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
+from gcc.supervisor.lifecycle import one_line
 from gcc.web import access
 from gcc.web.api.errors import ApiError
 
@@ -143,7 +144,7 @@ def _failed(verb: str, error: Exception) -> tuple[int, dict[str, Any]]:
         is_full = any(getattr(cause, "sqlstate", None) == DISK_FULL for cause in causes)
         return (507, _error("STORE_FULL", str(error))) if is_full else (503, _error("STORE_UNAVAILABLE", str(error)))
     log.exception("verb", path=verb)
-    return 500, _error("INTERNAL", f"{type(error).__name__}: {error}; the log tells more")
+    return 500, _error("INTERNAL", f"{one_line(error)}; the log tells more")
 
 
 def _error(code: str, detail: str) -> dict[str, Any]:
