@@ -35,6 +35,7 @@ simulate-day: venv
 
 torture: venv
 	$(PY) -m tests.torture --seconds 600 $(TORTURE)
+	$(PY) -m tests.torture.fuzz --cases 1000000
 
 bench: venv
 	$(PY) -m bench.api

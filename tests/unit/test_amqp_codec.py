@@ -349,6 +349,17 @@ def _feeds_or_refuses(data: bytes) -> None:
         pass
 
 
+@pytest.mark.parametrize("properties", [b"", b"\x90", b"\x00"])
+def test_properties_without_their_flags_are_none(properties: bytes) -> None:
+    """A producer's own bytes: the stream goes on."""
+    parser = codec.Parser(4096)
+    parser.channels_opened = 1
+    head = b"\x00\x3c\x00\x00" + (3).to_bytes(8, "big") + properties
+    ((_, message),) = parser.feed(DELIVER + raw(2, 1, head) + raw(3, 1, b"abc"))
+    assert isinstance(message, Delivery)
+    assert (message.body, message.properties) == (b"abc", Properties())
+
+
 def test_names_that_are_no_utf8_cost_nobody_the_connection() -> None:
     told = b"\x00\x3c\x00\x3c\x031.1" + (7).to_bytes(8, "big") + b"\x00\x04beat\x03a\xffb"
     ((_, event),) = parser().feed(raw(1, 1, told) + raw(2, 1, b"\x00\x3c\x00\x00" + bytes(8) + b"\x00\x00"))

@@ -167,7 +167,7 @@ class Parser:
         if content is None or content.missing_bytes >= 0:
             raise ProtocolError(f"content header on channel {channel} without a message")
         class_id, weight, size = _CONTENT.unpack_from(buffer, start)
-        if class_id != _BASIC or weight or end - start < 14:
+        if class_id != _BASIC or weight or end - start < 12:  # its properties may be anything, down to nothing
             raise ProtocolError(f"content header of class {class_id} and {end - start} bytes")
         content.item.packed_properties = buffer[start + 12 : end]
         content.missing_bytes = size
