@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -70,6 +71,17 @@ async def test_handling_the_same_batch_again_buries_and_stores_nothing_twice() -
     for _ in range(3):
         await bench.sink.handle(batch)
     assert (len(bench.store.tables[TABLE]), bench.store.rows_inserted, len(bench.letters)) == (1, 1, 1)
+
+
+async def test_a_delivery_that_came_twice_into_a_batch_is_handled_once() -> None:
+    """Its lease had ended while it waited here. Its poison was buried twice over, in one letter of two events."""
+    bench = Bench()
+    once = delivery(1, line(), b"poison")
+    again = replace(once, deliveries=2)
+    assert await bench.sink.handle([once, delivery(2, b"other"), again]) == 1
+    assert [events for events, _ in bench.letters] == [1, 1]
+    await bench.sink.handle([again])
+    assert [events for events, _ in bench.letters] == [1, 1]
 
 
 async def test_unknown_fields_are_kept_in_extra() -> None:

@@ -81,7 +81,7 @@ class Sink:
     async def handle(self, batch: Sequence[Delivery]) -> int:
         rows: list[_Row] = []
         refused: _Refused = []
-        for delivery in batch:
+        for delivery in {each.id: each for each in batch}.values():  # one whose lease ended here may have come again
             self._sift(delivery, rows, refused)
         stored = await self._store_rows(rows, refused)
         if self._also and stored:
