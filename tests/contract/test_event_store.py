@@ -16,7 +16,7 @@ from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, encode
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from tests.fakes.database import Connection, Database
-from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
+from tests.fakes.event_store import REFUSED, FakeDeadLetters, FakeEventStore
 from tests.fakes.objects import MemoryObjects
 
 TABLE = PROFILE_LOG.table
@@ -87,6 +87,17 @@ async def test_a_row_that_cannot_be_stored_is_permanent_a_table_that_is_missing_
     with pytest.raises(Permanent):
         await store.store.insert_ndjson(TABLE, line(ids(1)[0]) + b"\n{broken", token="t")
     assert await store.ids() == []
+
+
+async def test_a_row_that_no_table_takes_is_permanent_alone_and_among_others(store: Store) -> None:
+    good, bad = ids(2)
+    refused = line(bad).replace(b'"s"', b'"%s"' % REFUSED).replace(b"2026-01-01 10:00:00.000001", b"never")
+    for body in (refused, b"\n".join((line(good), refused)), b"\n".join((refused, line(good)))):
+        with pytest.raises(Permanent):
+            await store.store.insert_ndjson(TABLE, body, token=str(len(body)))
+    assert await store.ids() == []
+    await store.store.insert_ndjson(TABLE, line(good), token="t")
+    assert await store.ids() == [good]
 
 
 async def test_a_field_that_the_table_has_not_is_named_and_a_row_before_it_is_not_stored(store: Store) -> None:

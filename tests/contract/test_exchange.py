@@ -474,6 +474,19 @@ async def test_a_queue_that_is_deleted_while_it_is_consumed_is_consumed_again(br
 
 
 @ON_A_BROKER
+async def test_what_was_held_of_a_queue_that_is_deleted_goes_with_it(broker: Broker) -> None:
+    await broker.exchange.declare([Binding(A, "one")])
+    await broker.relayed([frame(A), frame(A)])
+    await broker.taken("one", 2)
+    await broker.delete(queue="one")
+    await broker.other.declare([Binding(A, "one")])
+    await broker.exchange.rest("one")
+    await broker.relayed([sent := frame(A)])
+    assert frames_of(await broker.taken("one", 1, broker.other)) == [sent]
+    assert await broker.other.take("one", frames_max=9) == []
+
+
+@ON_A_BROKER
 async def test_depths_of_a_queue_that_was_deleted_bring_it_back(broker: Broker) -> None:
     await broker.exchange.declare([Binding(A, "one"), Binding(B, "two")])
     await broker.delete(queue="one")

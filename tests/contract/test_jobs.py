@@ -2,17 +2,18 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
 import pytest
 import trio
+from psycopg.conninfo import make_conninfo
 
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import Clock, SystemClock
-from gcc.errors import LeaseLost
+from gcc.errors import LeaseLost, Transient
 from gcc.pipelines.events.emit import StatusEvents, crawl_frames
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.stores import postgres_jobs
@@ -49,9 +50,10 @@ class Store:
     handle_of: Callable[[str], Awaitable[str | None]]
 
 
-def fake(clock: Clock) -> Store:
-    database = Database(clock)
-    jobs = FakeJobs(Connection(database), StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
+def fake(clock: Clock, connection: Connection | None = None) -> Store:
+    connection = connection or Connection(Database(clock))
+    database = connection.database
+    jobs = FakeJobs(connection, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
 
     async def outbox() -> list[Frame]:
         return [row.frame for row in database.outbox]
@@ -187,6 +189,33 @@ async def test_no_job_is_claimed_twice_by_concurrent_claims(store: Store) -> Non
             nursery.start_soon(claim)
     assert set(claimed.values()) == {1}
     assert len(claimed) >= 50
+
+
+@pytest.fixture(params=["fake", "postgres"])
+async def standby(request: pytest.FixtureRequest, database: str) -> AsyncIterator[tuple[Store, Store]]:
+    """A store, and the same one as it is after a failover to a server that only reads."""
+    clock = TickingClock()
+    if request.param == "fake":
+        rows = Database(clock)
+        yield fake(clock, Connection(rows)), fake(clock, Connection(rows, read_only=lambda: True))
+        return
+    pools = [
+        Pool(make_conninfo(database, options=f"-c default_transaction_read_only={value}"), 1, name=value)
+        for value in ("off", "on")
+    ]
+    yield real(pools[0], clock), real(pools[1], clock)
+    for pool in pools:
+        await pool.aclose()
+
+
+async def test_a_standby_answers_and_takes_no_change(standby: tuple[Store, Store]) -> None:
+    primary, store = standby
+    await primary.jobs.enqueue([new("a")])
+    for change in (store.jobs.enqueue([new("b")]), store.jobs.claim(FLOW, 1), store.jobs.rescue(), store.jobs.expire()):
+        with pytest.raises(Transient, match="read-only"):
+            await change
+    assert [job.params["handle"] for job in await store.jobs.find(JobFilter())] == ["a"]
+    assert len(await primary.jobs.claim(FLOW, 1)) == 1, "nobody has it"
 
 
 async def test_an_attempt_that_is_over_writes_nothing(store: Store) -> None:

@@ -57,6 +57,7 @@ class Faults:
 class _Stored:
     message: rabbitmq.Message
     number: int
+    queue: "_Queue"
     redelivered: bool = False
 
 
@@ -68,7 +69,8 @@ class _Queue:
 
 
 class FakeBroker:
-    """`told(what, queue, message)` hears of each message that is "queued", "acknowledged" or "requeued"."""
+    """`told(what, queue, message)` hears of each message that is "queued", "acknowledged" or "requeued", or "deleted"
+    with its queue."""
 
     def __init__(self, faults: Faults | None = None, told: Told = lambda what, queue, message: None) -> None:
         self.faults = faults or Faults(random.Random(0))
@@ -134,30 +136,34 @@ class FakeBroker:
         queue = self.queues.pop(name)
         for bindings in self._bindings.values():
             bindings[:] = [(key, other) for key, other in bindings if other != name]
+        for stored in queue.ready:
+            self.told("deleted", name, stored.message)
         for consumer in queue.consumers:
             consumer.cancelled()
 
     def store(self, message: rabbitmq.Message, queues: Sequence[str]) -> None:
         for name in queues:
             self._numbers += 1
-            self.queues[name].ready.append(_Stored(message, self._numbers))
+            queue = self.queues[name]
+            queue.ready.append(_Stored(message, self._numbers, queue))
             self.told("queued", name, message)
             self.pump(name)
 
     def requeue(self, name: str, stored: Sequence[_Stored]) -> None:
         """Back to where they were: a queue is in order of arrival."""
         queue = self.queues.get(name)
-        if queue is not None and stored:
-            for each in stored:
-                each.redelivered = True
-                self.told("requeued", name, each.message)
-            queue.ready = deque(sorted([*stored, *queue.ready], key=lambda each: each.number))
+        back = [each for each in stored if each.queue is queue]
+        for each in stored:
+            each.redelivered = True
+            self.told("requeued" if each.queue is queue else "deleted", name, each.message)
+        if queue is not None and back:
+            queue.ready = deque(sorted([*back, *queue.ready], key=lambda each: each.number))
             self.pump(name)
 
     def pump(self, name: str) -> None:
         """Hand ready messages to consumers that have room, one after the other."""
-        queue = self.queues[name]
-        while queue.ready and (free := [consumer for consumer in queue.consumers if consumer.has_room]):
+        queue = self.queues.get(name)
+        while queue and queue.ready and (free := [consumer for consumer in queue.consumers if consumer.has_room]):
             for consumer in free:
                 if queue.ready:
                     consumer.deliver(queue.ready.popleft())

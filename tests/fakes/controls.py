@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gcc.stores.controls import Action
-from tests.fakes.database import steady
+from gcc.stores.postgres import transient
+from tests.fakes.database import PLACE, steady
 
 
 @dataclass
@@ -21,11 +22,11 @@ class FakeControls:
     """Called after each change, as NOTIFY does."""
 
     async def read(self) -> Mapping[str, Any]:
-        await self.before()
+        await self._reach()
         return dict(self.overrides)
 
     async def write(self, name: str, value: Any | None, action: Action) -> None:
-        await self.before()
+        await self._reach()
         if value is None:
             self.overrides.pop(name, None)
         else:
@@ -34,10 +35,14 @@ class FakeControls:
         self.told("")
 
     async def record(self, action: Action) -> None:
-        await self.before()
+        await self._reach()
         self.log[action.id] = action
         self.told("")
 
     async def actions(self, limit: int) -> list[Action]:
-        await self.before()
+        await self._reach()
         return sorted(self.log.values(), key=lambda action: (action.at, action.id), reverse=True)[:limit]
+
+    async def _reach(self) -> None:
+        with transient(PLACE):
+            await self.before()

@@ -19,7 +19,7 @@ Watchers are told of each change while it is made; one that raises does so out o
     retried         Job             by hand: PENDING again
     cancelled       Job             by hand
     emitted         Frame           into the outbox
-    relayed         QueueRow        out of the outbox into a queue; told once for each bound queue
+    relayed         QueueRow        into a queue (out of the outbox: told once for each bound queue)
     taken           list[QueueRow]  leased to one consumer by one take
     duplicated      QueueRow        a fault: ready again although its lease lives; told before `taken`
     acknowledged    QueueRow        gone
@@ -39,6 +39,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import trio
+from psycopg.errors import ReadOnlySqlTransaction
 
 from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.message import Frame, Route
@@ -47,10 +48,12 @@ from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.stores.jobs import FINAL, Job, JobStatus
+from gcc.stores.postgres import transient
 from gcc.stores.referrals import Referral
 from tests.fakes.pile import Pile
 
 T = TypeVar("T")
+PLACE = "simulated postgres"
 Watcher = Callable[[str, Any], None]
 
 
@@ -198,6 +201,14 @@ class Database:
             self.outbox.append(OutboxRow(frame, now))
             self.tell("emitted", frame)
 
+    def queue(self, frame: Frame, queue: str, created_at: dt.datetime, ready_at: dt.datetime | None = None) -> None:
+        """Put a frame into a queue; `ready_at`: not before."""
+        self.sequence += 1
+        row = QueueRow(self.sequence, queue, frame, created_at)
+        self.queues[row.id] = row
+        self.lines[queue].add(row, ready_at)
+        self.tell("relayed", row)
+
     def queues_of(self, route: Route) -> Sequence[str]:
         """Where frames of `route` go: exchange '' leads to the queue that the key names."""
         if route.exchange == "":
@@ -224,27 +235,46 @@ class Database:
 
 
 class Connection:
-    """One process's way to the database; `before` and `after` may sleep, and raise Transient."""
+    """One process's way to the database; `before` and `after` may sleep, and raise what psycopg raises.
+
+    That becomes ours as in a real pool. `read_only` True: the database is a standby by now, and takes no change.
+    """
 
     def __init__(
         self,
         database: Database,
         before: Callable[[], Awaitable[None]] = steady,
         after: Callable[[], Awaitable[None]] = steady,
+        read_only: Callable[[], bool] = lambda: False,
     ) -> None:
         self.database = database
         self.before = before
         self.after = after
+        self.read_only = read_only
         self._killed = False
 
     async def commit(self, change: Callable[[], T]) -> T:
         """Run `change` at once, with the network's two chances to fail around it."""
+        with transient(PLACE):
+            await self._reach()
+            if self.read_only():
+                raise ReadOnlySqlTransaction("cannot execute UPDATE in a read-only transaction")
+            result = change()
+            await self.after()
+            return result
+
+    async def read(self, look: Callable[[], T]) -> T:
+        """What `look` finds, with the same chances to fail; a standby answers, too."""
+        with transient(PLACE):
+            await self._reach()
+            result = look()
+            await self.after()
+            return result
+
+    async def _reach(self) -> None:
         await self.before()
         if self._killed:
             raise Transient("the process was killed: it reaches the database no more")
-        result = change()
-        await self.after()
-        return result
 
     def kill(self) -> None:
         """The process is dead: whatever its tasks still try, shielded or not, changes nothing."""

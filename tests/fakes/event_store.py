@@ -1,17 +1,26 @@
 """ClickHouse as a sinker sees it, and dead letters, in memory; tests/contract holds them to the real ones."""
 
 import hashlib
+import uuid
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
+from clickhouse_connect.driver.exceptions import DatabaseError
 
-from gcc.channels.deadletters import Burial
+from gcc.channels.deadletters import Burial, Packed, StoredDeadLetters
+from gcc.channels.message import Frame, Route
 from gcc.errors import Permanent, Transient
+from gcc.stores.clickhouse_errors import translated
+from gcc.stores.objects import Objects
 from tests.fakes.database import Connection, Watcher, steady
+from tests.fakes.objects import MemoryObjects
 
 SHOWN_BYTES_MAX = 100
+REFUSED = b"no table takes this"
+"""A row that holds this is refused, as one with a value that is out of range: this fake knows no types."""
 WINDOW_INSERTS = 1000  # a table remembers the tokens of as many inserts
 
 
@@ -33,7 +42,9 @@ class Insert:
 
 
 class FakeEventStore:
-    """Tables of rows by event_id (replacing), with the window of insert tokens. `before` and `after` may fail.
+    """Tables of rows by event_id (replacing), with the window of insert tokens.
+
+    `before` and `after` may raise what ClickHouse's driver raises; that becomes ours as in the real one.
 
     Watchers are told, as the change is made, of ("stored", Insert), and of ("dropped", Insert) when its token is in
     the window: a token names frozen content, so other content under it vanishes silently, as in ClickHouse.
@@ -57,7 +68,13 @@ class FakeEventStore:
         self._keep_lines = keep_lines
 
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
+        with translated(f"insert into {table}", inserting=True):
+            await self._served(table, body, token)
+
+    async def _served(self, table: str, body: bytes, token: str) -> None:
         await self._before()
+        if REFUSED in body:
+            raise DatabaseError("DB::Exception: simulated: the value is out of range", code=321)
         if table not in self.tables:
             raise Transient(f"table {table} does not exist")
         rows: dict[str, bytes] = {}
@@ -87,13 +104,23 @@ class FakeEventStore:
             watcher(what, insert)
 
 
-class FakeDeadLetters:
-    def __init__(self, connection: Connection) -> None:
+class FakeDeadLetters(StoredDeadLetters):
+    """The real ones, whose rows are in memory, and their objects, too, unless others are given."""
+
+    def __init__(self, connection: Connection, objects: Objects | None = None) -> None:
+        super().__init__(None, objects or MemoryObjects(), connection.database.clock)  # type: ignore[arg-type]
         self._connection = connection
 
-    async def bury(self, burials: Sequence[Burial]) -> None:
+    async def _kept(self, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+        return await self._connection.read(lambda: set(ids) & self._connection.database.letters.keys())
+
+    async def _put_rows(self, statement: str, key: str, pack: Packed, **more: Any) -> None:
         def change() -> None:
-            for burial in burials:
+            for letter in pack.letters:
+                route, body, events = Route(letter.exchange, letter.routing_key), letter.content, letter.events
+                frame = Frame(letter.frame_id, route, events, body, letter.headers, letter.counted)
+                burial = Burial(letter.queue, frame, body, events, letter.reason, letter.counted)
                 self._connection.database.bury(burial)
 
+        assert statement == "bury", "this fake's outbox has no ids"
         await self._connection.commit(change)

@@ -71,11 +71,7 @@ class FakeExchange:
         """Into each bound queue, or buried."""
         queues = self._database.queues_of(row.frame.route)
         for queue in queues:
-            self._database.sequence += 1
-            queued = QueueRow(self._database.sequence, queue, row.frame, row.created_at)
-            self._database.queues[queued.id] = queued
-            self._database.lines[queue].add(queued, self._delayed_until())
-            self._database.tell("relayed", queued)
+            self._database.queue(row.frame, queue, row.created_at, self._delayed_until())
         if not queues:
             self._database.bury(unroutable(row.frame))
 
@@ -86,7 +82,7 @@ class FakeExchange:
         return self._database.clock.now() + dt.timedelta(seconds=delay_s)
 
     async def pending(self) -> bool:
-        return await self._connection.commit(lambda: bool(self._database.outbox))
+        return await self._connection.read(lambda: bool(self._database.outbox))
 
     async def wait_outbox(self) -> None:
         await self._wait(self._outbox_written)
@@ -161,7 +157,7 @@ class FakeExchange:
             queues = {queue for queues in self._database.routes.values() for queue in queues}
             return [self._depth(queue) for queue in sorted(queues)]
 
-        return await self._connection.commit(read)
+        return await self._connection.read(read)
 
     def _depth(self, queue: str) -> QueueDepth:
         now, line = self._database.clock.now(), self._database.lines[queue]

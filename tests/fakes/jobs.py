@@ -247,10 +247,10 @@ class FakeJobs:
     # What people ask for; here each change is one transaction, however large.
 
     async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
-        return len(await self._connection.commit(lambda: self._matching(wanted, among)[: wanted.limit]))
+        return len(await self._connection.read(lambda: self._matching(wanted, among)[: wanted.limit]))
 
     async def find(self, wanted: JobFilter) -> list[FoundJob]:
-        rows = await self._connection.commit(lambda: self._matching(wanted, tuple(JobStatus)))
+        rows = await self._connection.read(lambda: self._matching(wanted, tuple(JobStatus)))
         return [_found(row) for row in rows[::-1][: wanted.limit]]
 
     async def retry(self, wanted: JobFilter) -> int:

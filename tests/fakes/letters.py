@@ -22,17 +22,17 @@ class FakeLetters:
         self.lost: set[uuid.UUID] = set()
 
     async def waiting(self, wanted: LetterFilter) -> Waiting:
-        return await self._connection.commit(lambda: _summed(self._matching(wanted)))
+        return await self._connection.read(lambda: _summed(self._matching(wanted)))
 
     async def recent(self) -> Waiting:
-        return await self._connection.commit(lambda: _summed(self._matching(LetterFilter())[-RECENT_LETTERS:]))
+        return await self._connection.read(lambda: _summed(self._matching(LetterFilter())[-RECENT_LETTERS:]))
 
     async def find(self, wanted: LetterFilter) -> list[Letter]:
-        newest = await self._connection.commit(lambda: self._matching(replace(wanted, limit=None))[::-1])
+        newest = await self._connection.read(lambda: self._matching(replace(wanted, limit=None))[::-1])
         return newest[: wanted.limit]
 
     async def read(self, letter_id: uuid.UUID) -> tuple[Letter, Document | None, str]:
-        letter = await self._connection.commit(lambda: self._database.letters.get(letter_id))
+        letter = await self._connection.read(lambda: self._database.letters.get(letter_id))
         if letter is None:
             raise Permanent(f"there is no dead letter {letter_id}")
         try:
@@ -42,7 +42,7 @@ class FakeLetters:
 
     async def replay(self, wanted: LetterFilter, who: str) -> Replayed:
         done = Replayed()
-        for letter in await self._connection.commit(lambda: self._matching(wanted)):
+        for letter in await self._connection.read(lambda: self._matching(wanted)):
             await self._replay(letter, who, done)
         return done
 

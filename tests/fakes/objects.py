@@ -1,6 +1,6 @@
 """Objects in memory: what simulations use. It passes the contract tests of the folder."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import trio
@@ -9,12 +9,15 @@ from gcc.stores.objects import CHUNK_BYTES, checked, missing
 
 
 class MemoryObjects:
-    def __init__(self) -> None:
+    """`before` is where a put may take its time, and fail."""
+
+    def __init__(self, before: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint) -> None:
         self._objects: dict[str, bytes] = {}
+        self._before = before
 
     async def put(self, key: str, data: bytes | AsyncIterable[bytes]) -> int:
         checked(key)
-        await trio.lowlevel.checkpoint()
+        await self._before()
         if not isinstance(data, bytes):
             async with AsyncExitStack() as stack:
                 if aclose := getattr(data, "aclose", None):

@@ -25,7 +25,7 @@ class FakeOutbox:
             page = [row for row, size in zip(rows, sizes, strict=True) if size <= bytes_max] or rows[:1]
             return [OutboxRow(row.frame.id.int, row.frame, row.created_at) for row in page]
 
-        return await self._connection.commit(read)
+        return await self._connection.read(read)
 
     async def remove(self, ids: Sequence[int], *, term: int) -> None:
         def change() -> None:

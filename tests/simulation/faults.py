@@ -1,18 +1,45 @@
 """What goes wrong where the platform meets its stores and the outside; off once `healed`."""
 
 import random
+from collections.abc import Callable
 
+import psycopg
 import trio
+from clickhouse_connect.driver import exceptions as clickhouse
+from psycopg import errors as postgres
 
 from gcc.errors import Transient
 from gcc.sources.http import Request
 from tests.fakes.fetcher import Reply
 from tests.simulation.mix import Mix
-from tests.simulation.world import answer_of
+from tests.simulation.world import answer_of, bug_in
 
-DEPENDENCIES = ("database", "store", "graphapi", "ytapi", "broker")
+DEPENDENCIES = ("database", "primary", "answers", "store", "columns", "objects", "graphapi", "ytapi", "broker")
+"""What can be away: "primary" leaves a standby, which only reads; "answers" are those to commits, which are done;
+without the "columns" the event store refuses every row."""
 RETRY_AFTER_S = 2
 SLOW_PACKETS = 0.1
+Raiser = Callable[[], Exception]  # each occasion gets one of its own: an exception that is raised again grows
+BROKEN: tuple[Raiser, ...] = (
+    lambda: psycopg.OperationalError("server closed the connection unexpectedly"),
+    lambda: postgres.AdminShutdown("terminating connection due to administrator command"),
+    lambda: postgres.CannotConnectNow("the database system is starting up"),
+    lambda: postgres.ConnectionFailure("connection failure"),
+    lambda: postgres.TooManyConnections("sorry, too many clients already"),
+    lambda: postgres.IdleSessionTimeout("terminating connection due to idle-session timeout"),
+    lambda: postgres.IdleInTransactionSessionTimeout("terminating connection due to idle-in-transaction timeout"),
+    lambda: postgres.SerializationFailure("could not serialize access due to concurrent update"),
+    lambda: psycopg.InterfaceError("the connection is closed"),
+)
+"""How psycopg says that it is the server or the moment, not what was asked."""
+STORE_AWAY: tuple[Raiser, ...] = (
+    lambda: clickhouse.OperationalError("Connection refused"),
+    lambda: clickhouse.DatabaseError("DB::Exception: Memory limit exceeded", code=241),
+    lambda: clickhouse.DatabaseError("DB::Exception: of a version to come", code=9999),
+    lambda: clickhouse.DatabaseError("DB::Exception: Tables are loading asynchronously", code=722),
+    lambda: clickhouse.DatabaseError("DB::Exception: Table is in readonly mode", code=242),
+)
+"""How ClickHouse's driver says the same; 9999 and 722 are on nobody's list."""
 
 
 class Bug(Exception):
@@ -46,29 +73,42 @@ class Faults:
     async def before_commit(self) -> None:
         await self._on_the_way()
         if "database" in self.away or self.strikes(self._mix.break_before):
-            raise Transient("simulated: the connection broke before the commit")
+            raise self._rng.choice(BROKEN)()
         if self.strikes(self._mix.bug):
             raise Bug("simulated: before the commit")
 
     async def after_commit(self) -> None:
         await self._on_the_way()
-        if self.strikes(self._mix.break_after):
-            raise Transient("simulated: the connection broke after the commit")
+        if "answers" in self.away or self.strikes(self._mix.break_after):
+            raise self._rng.choice(BROKEN)()
         if self.strikes(self._mix.bug):
             raise Bug("simulated: after the commit")
 
     async def before_insert(self) -> None:
         await trio.sleep(self._rng.expovariate(1 / self._mix.store_s))
+        if "columns" in self.away:
+            raise clickhouse.DatabaseError("DB::Exception: Unknown field found while parsing", code=117)
         if "store" in self.away or self.strikes(self._mix.store_fails):
-            raise Transient("simulated: the store is away")
+            raise self._rng.choice(STORE_AWAY)()
 
     async def after_insert(self) -> None:
         await trio.lowlevel.checkpoint()
         if self.strikes(self._mix.store_answer_lost):
-            raise Transient("simulated: the store did not answer")
+            raise self._rng.choice(STORE_AWAY)()
+
+    async def before_put(self) -> None:
+        """Also when healed an object store may be slow."""
+        await trio.sleep(self._mix.objects_s)
+        if "objects" in self.away or self.strikes(self._mix.objects_fail):
+            raise Transient("simulated: the object store is away")
+
+    def read_only(self) -> bool:
+        return "primary" in self.away
 
     def outside(self, request: Request) -> Reply:
-        """The world's answer, or trouble."""
+        """The world's answer, or trouble; or whatever code that is wrong raises over this request."""
+        if (bug := bug_in(request)) is not None:
+            raise bug
         slow = self._rng.random() < self._mix.source_slow  # also when healed: slowness is no fault
         delay_s = self._rng.uniform(5.0, 14.0) if slow else self._rng.expovariate(5)
         if request.source in self.away:

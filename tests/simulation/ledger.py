@@ -2,6 +2,9 @@
 
 - an event is stored or dead-lettered before its frame is acknowledged, and none is emitted twice;
 - a job's lease passes on only when it has ended, and only its holder ends the attempt, once;
+- what others send is stored or refused line by line: no event for its neighbours, no garbage unseen, none twice;
+- good events do not wait for bad ones; none is dead-lettered; none is published again and again;
+- a job that stumbles over a bug ends as that, after all its attempts, and no other does;
 - no source is called more often than its limit allows;
 - no token of an insert is used for other content, and no event is stored with two contents;
 - buffers stay within their bounds.
@@ -21,12 +24,18 @@ import trio
 from gcc.channels.deadletters import Burial
 from gcc.channels.memory import Channels
 from gcc.channels.message import Frame
+from gcc.pipelines.events.check import QUEUES
+from gcc.pipelines.events.types import ERROR_TABLE
 from gcc.sources.limits import Limit
-from gcc.stores.jobs import Crawl, Job, JobStatus
+from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
 from tests.fakes.database import Database, QueueRow
 from tests.fakes.event_store import Insert
+from tests.simulation.poison import Foreign
+from tests.simulation.world import ATTEMPTS_MAX, ends_as
 
 COMPLAINTS_KEPT = 20
+HELD_UP_S = 300.0  # from a queue to its acknowledgement, where nothing fails
+PUBLISHED_MAX = 30
 
 
 class _Event(msgspec.Struct):
@@ -53,8 +62,17 @@ class Ledger:
         self._where: dict[str, str] = {}  # event_id -> "emitted" | "stored" | "buried"
         self._holders: dict[uuid.UUID, tuple[int, dt.datetime]] = {}  # job -> attempt, end of its lease
         self._healthy = False
+        self._healed_at = float("inf")
         self._claimed_in_health: set[uuid.UUID] = set()
         self._calls: dict[tuple[int, str], deque[float]] = defaultdict(deque)
+        self._foreign: dict[tuple[str, uuid.UUID], Foreign] = {}  # by queue and frame
+        self._refused: dict[tuple[str, uuid.UUID], set[bytes]] = defaultdict(set)  # lines of those
+        self._errors: dict[str, tuple[str, uuid.UUID, bytes]] = {}  # rows of error_event that are due: of which line
+        self._excused: set[tuple[str, uuid.UUID]] = set()  # foreign ones in queues that were deleted, or that met a Bug
+        self._spent: set[str] = set()  # events of ours in such, of counted types
+        self._queued_at: dict[tuple[str, uuid.UUID], float] = {}
+        self._published: Counter[uuid.UUID] = Counter()
+        self.forgive_publishing = False
         database.watchers.append(self.changed)
 
     def complain(self, text: str) -> None:
@@ -81,8 +99,13 @@ class Ledger:
                 self._emitted(of)
             case QueueRow():
                 self.say(f"{what} {of.id} {of.queue} {of.deliveries}")
-                if what == "acknowledged":
-                    self._acknowledged(of)
+                match what:
+                    case "acknowledged":
+                        self._acknowledged(of)
+                    case "relayed" | "queued":
+                        self._queued(of)
+                    case "deleted":
+                        self._deleted(of)
             case Insert():
                 self._inserted(what, of)
             case Burial():
@@ -101,7 +124,34 @@ class Ledger:
                 self.complain(f"event {event_id} was emitted twice")
             self._where[event_id] = "emitted"
 
+    def _queued(self, row: QueueRow) -> None:
+        self._queued_at[row.queue, row.frame.id] = trio.current_time()
+        self._published[row.frame.id] += not self.forgive_publishing
+        if self._published[row.frame.id] == PUBLISHED_MAX:
+            self.complain(f"frame {row.frame.id} was published {PUBLISHED_MAX} times")
+
+    def _deleted(self, row: QueueRow) -> None:
+        """With its queue, by people: nobody else is to blame."""
+        self._spend(row.queue, row.frame, row.frame.body, "deleted")
+
+    def _spend(self, queue: str, frame: Frame, body: bytes, what: str) -> None:
+        """Of the events in `body`, those that are not stored will not be, and of garbage nothing is expected."""
+        of = (queue, frame.id)
+        if foreign := self._foreign.get(of):
+            self._excused.add(of)
+        for event_id in foreign.good if foreign else ids_of(body):
+            if self._where[event_id] == "emitted":
+                self._where[event_id] = what
+                if not foreign and queue in QUEUES:
+                    self._spent.add(event_id)
+
     def _acknowledged(self, row: QueueRow) -> None:
+        since = max(self._healed_at, self._queued_at[row.queue, row.frame.id])
+        if (waited_s := trio.current_time() - since) > HELD_UP_S:
+            self.complain(f"frame {row.frame.id} was {waited_s:.0f} s in {row.queue} though nothing failed")
+        if foreign := self._foreign.get((row.queue, row.frame.id)):
+            self._refusals_done(foreign)
+            return
         for event_id in ids_of(row.frame.body):
             if self._where.get(event_id) not in ("stored", "buried"):
                 self.complain(f"event {event_id} of {row.queue} was acknowledged before it was stored")
@@ -112,14 +162,57 @@ class Ledger:
             self.complain(f"token {insert.token[:16]} of {insert.table} was used again for other content")
         if what == "stored":
             for event_id in insert.rows:
+                if insert.table == ERROR_TABLE and event_id in self._errors:
+                    queue, frame_id, line = self._errors[event_id]
+                    self._refused[queue, frame_id].add(line)
+                    continue
                 if event_id not in self._where:
                     self.complain(f"event {event_id} was stored and never emitted")
                 self._where[event_id] = "stored"
 
     def _buried(self, letter: Burial) -> None:
-        self.say(f"buried {letter.queue} {letter.events}")
-        for event_id in ids_of(letter.body):
-            self._where[event_id] = "buried"
+        self.say(f"buried {letter.queue} {letter.events} {letter.reason}")
+        if not letter.reason:
+            self.complain(f"a letter of frame {letter.frame.id} has no reason")
+        of = (letter.queue, letter.frame.id)
+        if (foreign := self._foreign.get(of)) is None or "Bug: simulated" in letter.reason:
+            if "Bug: simulated" not in letter.reason:
+                self.complain(f"a healthy frame of {letter.queue} was dead-lettered: {letter.reason}")
+            self._spend(letter.queue, letter.frame, letter.body, "buried")
+            return
+        for line in [letter.body] if letter.body in foreign.bad else letter.body.split(b"\n"):
+            if line not in foreign.bad:
+                self.complain(f"a good event of {of} was dead-lettered: {line[:80]!r}: {letter.reason}")
+            if line in self._refused[of] and of not in self._excused:
+                self.complain(f"a line of {of} was dead-lettered twice: {line[:80]!r}: {letter.reason}")
+            self._refused[of].add(line)
+
+    # what others send
+
+    def expect(self, foreign: Foreign) -> None:
+        """It is about to be sent."""
+        of = (foreign.queue, foreign.frame.id)
+        self.say(f"foreign {of} {len(foreign.good)} {len(foreign.bad)}")
+        self._foreign[of] = foreign
+        self._where.update(dict.fromkeys(foreign.good, "emitted"))
+        self._errors.update({event_id: (*of, line) for event_id, line in foreign.errors.items()})
+
+    def foreign_events(self) -> set[str]:
+        """The ids of all good ones."""
+        return {event_id for foreign in self._foreign.values() for event_id in foreign.good}
+
+    def spent_events(self) -> int:
+        """How many of ours people have thrown away, or a simulated bug."""
+        return sum(self._where[event_id] != "stored" for event_id in self._spent)
+
+    def _refusals_done(self, foreign: Foreign) -> None:
+        of = (foreign.queue, foreign.frame.id)
+        if of in self._excused:
+            return
+        if left := foreign.bad - self._refused[of]:
+            self.complain(f"{len(left)} lines of {of} vanished, one is {min(left)[:80]!r}")
+        if left := [event_id for event_id in foreign.good if self._where[event_id] != "stored"]:
+            self.complain(f"{len(left)} good events of {of} vanished, one is {min(left)}")
 
     # jobs
 
@@ -147,9 +240,22 @@ class Ledger:
             case "completed" | "failed" | "released":
                 if holder is None or holder[0] != job.attempt:
                     self.complain(f"job {job.id} was {what} by attempt {job.attempt}, which does not have it")
-                if isinstance(of, tuple) and isinstance(of[1], Crawl) and job.status is not JobStatus.COMPLETE:
-                    self.complain(f"job {job.id} is {job.status} after its completion")
+                match of:
+                    case (_, Crawl()) if job.status is not JobStatus.COMPLETE or ends_as(job.params):
+                        self.complain(f"job {job.id} of {job.params} is {job.status} after its completion")
+                    case (_, Failure() as failure) if job.status is JobStatus.FAILED:
+                        self._given_up(job, failure)
                 self._holders.pop(job.id, None)
+
+    def _given_up(self, job: Job, failure: Failure) -> None:
+        """A bug, or a source that fails, costs its own job ATTEMPTS_MAX attempts; and nobody else's any."""
+        expected = ends_as(job.params)
+        told = f"job {job.id} of {job.params} ended with {failure.code} ({failure.reason})"
+        troubled = not self._healthy and (failure.code == "SOURCE_FAILED" or "simulated" in failure.reason)
+        if failure.code != expected and not troubled:
+            self.complain(f"{told} instead of {expected or 'COMPLETE'}")
+        if failure.code in ("BUG", "SOURCE_FAILED") and job.retry_count != ATTEMPTS_MAX:
+            self.complain(f"{told} after {job.retry_count} failures")
 
     def _lease_end(self, job: Job, now: dt.datetime) -> dt.datetime:
         return self._database.jobs[job.id].lease_until or now
@@ -158,6 +264,7 @@ class Ledger:
         """From now on nothing fails: no lease may be lost any more, but for those of attempts that are dead."""
         self.say("healed")
         self._healthy = True
+        self._healed_at = trio.current_time()
 
     def cut_off(self) -> None:
         """The grace of a drain was over: what its processes still had is lost, rightly."""
@@ -192,7 +299,7 @@ class Ledger:
         lost = [event_id for event_id, where in self._where.items() if where == "emitted"]
         if lost:
             self.complain(f"{len(lost)} events are nowhere, {lost[0]} is one")
-        if buried := len(self._database.dead_letters):
-            self.complain(f"{buried} healthy frames were dead-lettered")
+        for foreign in self._foreign.values():
+            self._refusals_done(foreign)
         if self._holders:
             self.complain(f"{len(self._holders)} attempts never ended")

@@ -38,6 +38,7 @@ from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.fetcher import FakeFetcher, Reply
 from tests.fakes.jobs import FakeJobs
 from tests.fakes.leadership import FakeLeadership
+from tests.fakes.objects import MemoryObjects
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.referrals import FakeReferrals
 from tests.simulation.faults import Bug, Faults
@@ -58,6 +59,7 @@ class Ground:
     ledger: Ledger
     database: Database
     store: FakeEventStore
+    objects: MemoryObjects
     credentials: FakeCredentials
     controls: FakeControls
     leadership: FakeLeadership
@@ -84,8 +86,12 @@ class Life:
         self._dead = False
         self._scope = trio.CancelScope()
         self.connection = Connection(
-            ground.database, before=ground.faults.before_commit, after=ground.faults.after_commit
+            ground.database,
+            before=ground.faults.before_commit,
+            after=ground.faults.after_commit,
+            read_only=ground.faults.read_only,
         )
+        self._dead_letters = FakeDeadLetters(self.connection, ground.objects)
         written = Signal()
         self.jobs = FakeJobs(
             self.connection,
@@ -100,7 +106,7 @@ class Life:
             jobs=self.jobs,
             exchange=rabbitmq or FakeExchange(self.connection, written, poll_s=POLL_S, faults=ground.deliveries),
             events=self,
-            dead_letters=FakeDeadLetters(self.connection),
+            dead_letters=self._dead_letters,
             referrals=FakeReferrals(self.connection),
             credentials=ground.credentials,
             controls=ground.controls,
@@ -125,7 +131,7 @@ class Life:
         return RabbitMQExchange(
             "amqp://broker",
             FakeOutbox(self.connection, self._ground.leadership, RELAY_LEADER),
-            FakeDeadLetters(self.connection),
+            self._dead_letters,
             self.clock,
             written,
             Topology(EXCHANGES),

@@ -48,6 +48,12 @@ class Mix:
     outage_s: float  # ... for this long, in the mean
     # work
     jobs: float  # of those that the run may have
+    raising: float  # of the jobs: those over which the code stumbles each time
+    # what others send
+    poison_every_s: float  # garbage among good events, into the outbox and into queues
+    objects_s: float  # time of a put
+    objects_fail: float
+    deleted_every_s: float  # an exchange or a queue of the broker, by people who clean up
     concurrency: int
     batch_rows: int
 
@@ -88,9 +94,23 @@ class Mix:
             outage_every_s=every(300, 900),
             outage_s=rng.choice((20.0, 200.0, 900.0)),
             jobs=rng.choice((0.1, 0.1, 0.3, 1.0)),
+            raising=share(0.2),
+            poison_every_s=every(300, 1200),
+            objects_s=rng.choice((0.0, 0.02, 0.2)),
+            objects_fail=share(0.3),
+            deleted_every_s=every(120, 900),
             concurrency=rng.choice((2, 10, 50)),
             batch_rows=rng.choice((1, 50, 1000)),
         )
+
+    @property
+    def poisonous(self) -> bool:
+        return self.poison_every_s < float("inf")
+
+    @property
+    def refusing(self) -> bool:
+        """Whether the store refuses rows, too: each is found by some 20 inserts, all of which must succeed in time."""
+        return self.store_s < 0.1 and max(self.store_fails, self.store_answer_lost) < 0.1
 
     def __str__(self) -> str:
         return " ".join(f"{field.name}={getattr(self, field.name):g}" for field in fields(self))

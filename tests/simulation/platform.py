@@ -16,13 +16,14 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from gcc.channels import rabbitmq
+from gcc.channels.deadletters import UNROUTABLE
 from gcc.channels.message import Frame, Route
 from gcc.channels.rabbitmq_messages import EVENTS, FRAME
 from gcc.clock import VirtualClock
 from gcc.config import Settings
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import COUNTED
-from gcc.pipelines.events.types import EVENT_TYPES
+from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
 from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
 from gcc.stores.controls import CONCURRENCY, PAUSE, Action
 from gcc.stores.jobs import FINAL, JobFilter, JobStatus, NewJob
@@ -31,29 +32,31 @@ from tests.fakes.broker import FakeBroker
 from tests.fakes.broker import Faults as BrokerFaults
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
-from tests.fakes.database import Database, QueueRow
+from tests.fakes.database import Database, OutboxRow, QueueRow
 from tests.fakes.event_store import FakeEventStore
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.leadership import FakeLeadership
+from tests.fakes.objects import MemoryObjects
 from tests.simulation.faults import DEPENDENCIES, Bug, Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.life import Ground, Life, Saboteur
 from tests.simulation.mix import GRACE_S, Mix
-from tests.simulation.world import HANDLES, UNKNOWN
+from tests.simulation.poison import TYPES, Lines, Producers, foreign, met
+from tests.simulation.world import ATTEMPTS_MAX, BUGS, HANDLES, UNKNOWN
 
 HEAL_S = 3600.0  # the longest wait that is anybody's right: 600 s before a retry, a few times over
 LOOK_S = 30.0
 SETTLED_S = 120.0  # longer than any poll, backoff or open breaker
 LEASE_S = 15.0  # shorter than a slow attempt: the heartbeat matters
 ROLES = ("scraper", "relay", "sinker")
-EMITTED = ("profile_log", "post_log", "scrape_request_log", "trace_log")
 PAUSABLE = (
     *(f"scraping/scraper {flow}" for flow in FLOWS),
-    *(f"events/sinker {name}" for name in EMITTED),
+    *(f"events/sinker {event_type.name}" for event_type in TYPES),
     "events/relay",
     "scraping/maintenance",
 )
 BURST_MAX = 40
+POISON_BURSTS = (1, 3, 10, 120)  # the last one takes longer to bury than a batch may take, unless all at once
 
 
 def virtual_s_max(hours: float) -> float:
@@ -110,12 +113,14 @@ class Simulation:
             lose_wakeup=self.mix.lose_wakeups,
         )
         self.ground = Ground(
-            _settings(self.mix), faults, deliveries, ledger, database, store, FakeCredentials(clock), controls,
+            _settings(self.mix), faults, deliveries, ledger, database, store,
+            MemoryObjects(faults.before_put), FakeCredentials(clock), controls,
             FakeLeadership(), self._broker(rng) if self.mix.rabbitmq else None,
         )  # fmt: skip
         self.ledger = ledger
         self.database = database
         self.saboteur = Saboteur()
+        self._producers = Producers(rng, clock, 0.05 if self.mix.refusing else 0.0)
         self._clock = clock
         self._lives: list[Life] = []  # that run now
         self._born = 0
@@ -128,8 +133,11 @@ class Simulation:
 
         def told(what: str, queue: str, message: rabbitmq.Message) -> None:
             headers = message.properties.headers or {}
-            route = Route(message.exchange, message.key)
-            frame = Frame(uuid.UUID(headers[FRAME]), route, headers[EVENTS], message.body)
+            if FRAME in headers:
+                route = Route(message.exchange, message.key)
+                frame = Frame(uuid.UUID(headers[FRAME]), route, headers[EVENTS], message.body)
+            else:
+                frame = met(queue, message, self._clock.now())
             self.ledger.changed(what, QueueRow(0, queue, frame, self._clock.now()))
 
         return FakeBroker(faults, told)
@@ -156,6 +164,8 @@ class Simulation:
             self._begin(processes)
             await self._until_idle("after healing")
             await self._enqueue(10)  # enough for every actor to find out
+            if self.mix.poisonous:
+                await self._send_poison()
             await trio.sleep(SETTLED_S)
             await self._until_idle("after more work")
             self._all_well()
@@ -177,6 +187,8 @@ class Simulation:
             nursery.start_soon(self._every, self.mix.lease_ends_every_s, self._end_a_lease)
             nursery.start_soon(self._every, self.mix.people_every_s, self._interfere)
             nursery.start_soon(self._every, self.mix.outage_every_s, self._outage)
+            nursery.start_soon(self._every, self.mix.poison_every_s, self._send_poison)
+            nursery.start_soon(self._every, self.mix.deleted_every_s, self._delete)
             await trio.sleep(self._hours * 3600)
             nursery.cancel_scope.cancel()
 
@@ -351,11 +363,59 @@ class Simulation:
             if broker.faults.away:
                 broker.restart()
         self.ground.faults.away.add(gone)
+        self.ledger.forgive_publishing = not self.ground.faults.away.isdisjoint(("database", "primary", "answers"))
         await trio.sleep(self._rng.expovariate(1 / self.mix.outage_s))
         self.ground.faults.away.discard(gone)
+        self.ledger.forgive_publishing = False
         if broker:
             broker.faults.away = broker.faults.block = False
             broker.faults.mute.clear()
+
+    async def _send_poison(self) -> None:
+        """Others send: straight into queues, or as rows of an outbox."""
+        event_type = self._rng.choice(TYPES)
+        for _ in range(self._rng.choice(POISON_BURSTS)):
+            lines = self._producers.lines(event_type)
+            route = self._rng.choice((event_type.route, Route("", event_type.queue)))
+            if self._rng.random() < 0.3:
+                self._put_into_outbox(event_type, route, lines)
+            elif self.ground.broker:
+                self._publish(event_type, route, lines)
+            else:
+                frame = self._producers.frame(route, lines)
+                self.ledger.expect(foreign(event_type.queue, event_type, frame, lines))
+                self.database.queue(frame, event_type.queue, self._clock.now())
+
+    def _put_into_outbox(self, event_type: EventType, route: Route, lines: Lines) -> None:
+        """Sometimes for a queue that nobody knows."""
+        if lost := self._rng.random() < 0.2:
+            route = Route(self._rng.choice(("nowhere.dx", "beat.dx", "")), "nobody")
+        frame = self._producers.frame(route, lines)
+        if lost:
+            self.ledger.expect(foreign(UNROUTABLE, None, frame, lines))
+        else:
+            self.ledger.expect(foreign(event_type.queue, event_type, frame, lines))
+        self.database.outbox.append(OutboxRow(frame, self._clock.now()))
+
+    def _publish(self, event_type: EventType, route: Route, lines: Lines) -> None:
+        broker, message = self.ground.broker, self._producers.message(route, lines)
+        if broker and not broker.faults.away and broker.route(message) == [event_type.queue]:
+            frame = met(event_type.queue, message, self._clock.now())
+            self.ledger.expect(foreign(event_type.queue, event_type, frame, lines))
+            broker.store(message, [event_type.queue])
+
+    async def _delete(self) -> None:
+        """Somebody cleans up: an exchange, or a queue with all that is in it."""
+        broker = self.ground.broker
+        if broker is None or broker.faults.away:
+            return
+        event_type = self._rng.choice(COUNTED)
+        if self._rng.random() < 0.5 and event_type.route.exchange in broker.exchanges:
+            self.ledger.say(f"exchange {event_type.route.exchange} is deleted")
+            broker.delete_exchange(event_type.route.exchange)
+        elif event_type.queue in broker.queues:
+            self.ledger.say(f"queue {event_type.queue} is deleted")
+            broker.delete_queue(event_type.queue)
 
     async def _interfere(self) -> None:
         """What people do."""
@@ -417,7 +477,7 @@ class Simulation:
     async def _enqueue(self, count: int) -> None:
         new = {job.key or index: job for index, job in enumerate(self._new_job() for _ in range(count))}
         while True:
-            if self._lives:
+            if self._lives and "answers" not in self.ground.faults.away:  # else they would be enqueued again and again
                 try:
                     await self._rng.choice(self._lives).jobs.enqueue(list(new.values()))
                     return
@@ -427,6 +487,8 @@ class Simulation:
 
     def _new_job(self) -> NewJob:
         platform, handle = self._rng.choice(HANDLES) if self._rng.random() < 0.95 else ("INSTAGRAM", UNKNOWN)
+        if self._rng.random() < self.mix.raising:
+            handle = self._rng.choice(list(BUGS))
         params = {"handle": handle} if self._rng.random() < 0.99 else {"nonsense": True}
         key = f"refresh:{platform}:{handle}" if self._rng.random() < 0.1 else None
         return NewJob(REFRESH_FLOW[platform], platform, params, key=key, priority=self._rng.choice((0, 10, 100)))
@@ -452,9 +514,11 @@ class Simulation:
         ledger, database = self.ledger, self.database
         ledger.close()
         jobs = Counter(row.job.status.value for row in database.jobs.values())
-        stored = sum(len(rows) for table, rows in self.ground.store.tables.items() if "trace" not in table)
-        if database.events != stored:
-            ledger.complain(f"{database.events} events are counted on the jobs, {stored} are stored")
+        tables = self.ground.store.tables
+        foreign_events, spent = ledger.foreign_events(), ledger.spent_events()
+        stored = sum(len(tables[event_type.table].keys() - foreign_events) for event_type in COUNTED)
+        if database.events != stored + spent:
+            ledger.complain(f"{database.events} events are counted on the jobs, {stored} are stored, {spent} excused")
         if jobs[JobStatus.EXPIRED]:
             ledger.complain(f"{jobs[JobStatus.EXPIRED]} jobs expired although they had a day")
         if any(row.job.status not in FINAL for row in database.jobs.values()):
@@ -467,13 +531,19 @@ class Simulation:
 
 
 def _settings(mix: Mix) -> Settings:
+    event_types = [event_type.name for event_type in TYPES if event_type is not APP_EVENT or mix.poisonous]
     limit = {"calls": mix.calls_per_s, "per_s": 1.0, "base_url": "http://world"}
     return Settings.model_validate(
         {
             "roles": ROLES,
             "grace_s": GRACE_S,
-            "scraper": {"lease_s": LEASE_S, "poll_s": 30, "concurrency": dict.fromkeys(FLOWS, mix.concurrency)},
-            "sinker": {"batch_rows": mix.batch_rows, "event_types": EMITTED},  # nobody sends the others
+            "scraper": {
+                "lease_s": LEASE_S,
+                "attempts_max": ATTEMPTS_MAX,
+                "poll_s": 30,
+                "concurrency": dict.fromkeys(FLOWS, mix.concurrency),
+            },
+            "sinker": {"batch_rows": mix.batch_rows, "event_types": event_types},  # nobody sends the others
             "sources": {
                 "graphapi": {**limit, "base_url": "http://world/graph"},
                 "ytapi": {**limit, "base_url": "http://world/youtube/v3"},

@@ -13,6 +13,7 @@ from tests.fakes.database import Database
 from tests.fakes.event_store import FakeEventStore
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.leadership import FakeLeadership
+from tests.fakes.objects import MemoryObjects
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.life import Ground, Life
@@ -33,7 +34,7 @@ def ground() -> Ground:
     )
     return Ground(
         settings, faults, Deliveries(rng), Ledger(database), database, FakeEventStore(set()),
-        FakeCredentials(clock), FakeControls(), FakeLeadership(), None,
+        MemoryObjects(), FakeCredentials(clock), FakeControls(), FakeLeadership(), None,
     )  # fmt: skip
 
 
