@@ -13,9 +13,8 @@ from pathlib import Path
 
 import trio
 
-from gcc.actors.connection import Connect
+from gcc.actors.connection import Connect, Connection, Troubled
 from gcc.actors.leader import Leadership
-from gcc.actors.maintenance import Maintenance
 from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
@@ -59,6 +58,7 @@ from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
 
+EMBEDDED, SCHEMA, CLICKHOUSE = "stores/postgres", "stores/schema", "stores/clickhouse"
 TERMS_POOL = 3  # what must come in time, whoever crowds the other pools: leaders' campaigns, the leases' heartbeat
 REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
 
@@ -155,17 +155,25 @@ class Stores:
 
     def servers(self) -> list[Child]:
         """What must stand before anything else: the database and its schema."""
-        servers = [Child("stores/postgres", self.embedded.run)] if self.embedded else []
-        return [*servers, Child("stores/schema", self._schema, restart=Restart.TRANSIENT)]
+        servers = [Child(EMBEDDED, self.embedded.run)] if self.embedded else []
+        return [*servers, Child(SCHEMA, self._schema, restart=Restart.TRANSIENT)]
+
+    @property
+    def has_clickhouse(self) -> bool:
+        """Whether any role of this process reads or writes events."""
+        return not {"sinker", "analytics", "web"}.isdisjoint(self._settings.roles)
 
     def clients(self, board: Board) -> list[Child]:
-        """What keeps listening to the database, the event store, and who looks after Redis."""
-        clients = [Child("stores/notifications", self.notifications.run), Child("stores/clickhouse", self._clickhouse)]
-        if self.redis:
-            actor = board.actor("stores/redis")
-            look = Maintenance([self.redis.look], actor, self._clock.rng, every_s=REDIS_LOOK_S)
-            clients.append(Child(actor.name, look.run))
+        """What keeps listening to the database, and for the roles that ask them the event store and Redis."""
+        clients = [self._kept_connected("stores/notifications", self.notifications.connected, board)]
+        if self.has_clickhouse:
+            clients.append(Child(CLICKHOUSE, self._clickhouse))
+        if self.redis and "scraper" in self._settings.roles:
+            clients.append(self._kept_connected("stores/redis", self._redis, board))
         return clients
+
+    def _kept_connected(self, name: str, connect: Connect, board: Board) -> Child:
+        return Child(name, Connection(connect, board.actor(name), self._clock.rng).run)
 
     def _limiter(self) -> Limiter:
         chosen = limits(self._settings)
@@ -181,6 +189,13 @@ class Stores:
             if self.queues:
                 await self.queues.end_leases()
         task_status.started()
+
+    async def _redis(self, stands: Callable[[], None], troubled: Troubled) -> None:
+        assert self.redis is not None, "only where it is set"
+        while True:
+            await self.redis.look()
+            stands()
+            await trio.sleep(REDIS_LOOK_S)
 
     async def _clickhouse(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.clickhouse.open()

@@ -1,8 +1,9 @@
 """THE CENTRE: settings in, the whole platform out. Read it top to bottom in the order of the data's way.
 
-One root supervisor starts the children in order and stops them in reverse; each child restarts alone.
-A child that keeps failing does not tear the others down: it asks for the drain, what can finish does,
-and the process exits non-zero with the cause.
+One root supervisor starts the children, each as soon as what it needs stands (NEEDS), and stops them in reverse
+order; each child restarts alone. A server that is away is waited for, at the start as later: what does not need it
+runs. A child that keeps failing does not tear the others down: it asks for the drain, what can finish does, and the
+process exits non-zero with the cause.
 
 The drain has stages, each waiting for the one before: "intake" (nobody takes new work), "scrapers" (jobs in
 hand), "relay" (the outbox), "sinkers" (what they hold), "ports" (requests in hand); then the stores stop.
@@ -11,10 +12,8 @@ A role of the process drains by the stages that are its own, and may be resumed.
 
 import secrets
 import sys
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 
-import structlog
 import trio
 
 from gcc.actors.connection import Connection
@@ -23,8 +22,9 @@ from gcc.channels.memory import Channels, ChannelUse
 from gcc.clock import Clock
 from gcc.config import Role, Settings
 from gcc.errors import Permanent, Transient
+from gcc.keeping import Keeping, Rules, Told
 from gcc.metrics import Metrics
-from gcc.parts import Parts, Stores, make_folder, refuse_what_is_not_here
+from gcc.parts import CLICKHOUSE, EMBEDDED, SCHEMA, Parts, Stores, make_folder, refuse_what_is_not_here
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.history import ImportReport
@@ -36,17 +36,16 @@ from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL
-from gcc.supervisor.drain import Drain, StageReport, intake_open
-from gcc.supervisor.lifecycle import Board, one_line
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Intensity, Restart
-from gcc.supervisor.supervisor import Child, RestartsExceeded, Supervisor
-from gcc.supervisor.watchdog import Watchdog
+from gcc.supervisor.supervisor import Child
 from gcc.web.gateway.app import gateway_app
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import REGISTRY, write_registry
-from gcc.web.ops.snapshot import Composer, Platform
+from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.verbs import Verbs
 from gcc.web.serving import serve
 from gcc.world.graph import TOKENS as GRAPH_TOKENS
@@ -64,13 +63,26 @@ ROLE_STAGES: dict[Role, tuple[str, ...]] = {
 }
 ORDER = ("stores", "controls", "world", "first start", "scraping", "sources", "events", "analytics", "web")  # as shown
 PORTS_S = 3.0  # how long a request in hand may last when its port closes
-INTENSITY = Intensity(max_restarts=5, window_s=60.0)
 BROKER = "stores/rabbitmq"
-ENDURED = {"stores/postgres": Intensity(sys.maxsize, 60.0)}  # killed or without disk: for as long as it lasts
+NEEDS = {
+    "web/ops": (EMBEDDED,),  # whose lock says that the folder is ours
+    SCHEMA: (EMBEDDED,),
+    "stores/notifications": (SCHEMA,),
+    "controls": (SCHEMA,),
+    "scraping": ("controls", "world"),  # controls first: a pause outlives restarts
+    "events/relay": ("controls",),
+    "events/sinkers": ("controls", CLICKHOUSE),
+    "analytics": ("controls", CLICKHOUSE),
+    "web/gateway": ("controls",),  # of ClickHouse it has a few answers: it says so where that is away
+    "first start": ("controls", "world"),
+}
+"""What each child waits for at its first start. A broker that is away is waited for by who speaks to it."""
+RULES = Rules(
+    NEEDS,
+    intensity={EMBEDDED: Intensity(sys.maxsize, 60.0)},  # killed or without disk: for as long as it lasts
+    unawaited=[EMBEDDED],  # that it does not start is the fault of what is here
+)
 WORLD_USER = "17841400000000000"  # in whose name the world's Graph tokens ask
-
-log = structlog.get_logger()
-Run = Callable[..., Awaitable[None]]
 
 
 class Tree:
@@ -96,11 +108,10 @@ class Tree:
         self.roles: dict[str, Drain] = {
             role: Drain(ROLE_STAGES[role], settings.grace_s, within=self.drain) for role in settings.roles
         }
-        self._reopened: dict[str, trio.Event] = {}  # role -> since its last drain
         self.ready = trio.Event()
         self.ops_token = secrets.token_urlsafe(24)
         self.urls: dict[str, str] = {}
-        self.failure: Exception | None = None
+        self.keeping: Keeping | None = None  # as long as it runs
         self.stores = Stores(settings, clock, _world_tokens(settings)) if parts is None else None
         self.parts = parts or self.real.parts
         self.gates = Gates(self.parts.controls, self.board.actor("controls"), clock)
@@ -116,21 +127,22 @@ class Tree:
     def _on_real_stores(self, stores: Stores) -> None:
         """Marts, and what answers people."""
         self.on_demand = OnDemand(stores.web_pool, stores.jobs, self._drain_of("web").stage("ports"))
-        self.counts = PlatformCounts(stores.pool, stores.exchange, stores.letters)
+        self.counts = PlatformCounts(stores.pool, stores.exchange if self._knows_queues else None, stores.letters)
         stores.notifications.on(DONE_CHANNEL, self.on_demand.job_done)
         stores.notifications.on(CONTROLS_CHANNEL, self.gates.woken)
-        self.analytics = AnalyticsPipeline(
-            self.settings,
-            clickhouse=stores.clickhouse,
-            objects=stores.objects,
-            pool=stores.pool,
-            terms_pool=stores.terms_pool,
-            board=self.board,
-            clock=self.clock,
-            drain_stage=self._drain_of("analytics").stage("intake"),
-            gate=self.gates.gate("analytics/scheduler"),
-            extra_schedules=[stale_profiles_schedule(self.settings, stores.pool, stores.jobs)],
-        )
+        if "analytics" in self.roles:
+            self.analytics = AnalyticsPipeline(
+                self.settings,
+                clickhouse=stores.clickhouse,
+                objects=stores.objects,
+                pool=stores.pool,
+                terms_pool=stores.terms_pool,
+                board=self.board,
+                clock=self.clock,
+                drain_stage=self._drain_of("analytics").stage("intake"),
+                gate=self.gates.gate("analytics/scheduler"),
+                extra_schedules=[stale_profiles_schedule(self.settings, stores.pool, stores.jobs)],
+            )
         for pool in (stores.pool, stores.web_pool, stores.terms_pool):
             self.channels.watch(f"{pool.name} pool", _pool_use(pool))
 
@@ -159,10 +171,20 @@ class Tree:
         drain = self.role(role)
         if drain.state != "drained" or self.drain.draining:
             raise Permanent(f"role {role} cannot be resumed: it is {drain.state}")
-        drain.reopen()
-        self._reopened[role].set()
+        assert self.keeping is not None, "it runs, or nobody could ask"
+        self.keeping.reopen(role)
+
+    @property
+    def _knows_queues(self) -> bool:
+        """False: the queues are a broker's, and no role of this process speaks to it."""
+        return not self.parts.broker or not {"relay", "sinker"}.isdisjoint(self.roles)
 
     async def check(self) -> CheckReport:
+        """Permanent: no role of this process has opened what must be read."""
+        stores = {"ClickHouse": self.real.has_clickhouse, "RabbitMQ": self._knows_queues}
+        if missing := " and ".join(name for name, opened in stores.items() if not opened):
+            with_roles = f"this process (roles: {', '.join(self.roles)})"
+            raise Permanent(f"check reads {missing}, which {with_roles} has not open; ask one with the role sinker")
         return await check(self.real.pool, self.real.clickhouse, self.real.rabbitmq)
 
     async def import_history(self, name: str, chunks: AsyncIterable[bytes], encoding: str | None) -> ImportReport:
@@ -181,7 +203,7 @@ class Tree:
             yield from ((child, None) for child in stores.servers())
             yield Child("web/ops", self._ops), None
             yield from ((child, None) for child in stores.clients(self.board))
-        if self.parts.broker:
+        if self.parts.broker and self._knows_queues:
             yield Child(BROKER, self._broker), None
         yield Child("controls", self.gates.run), None
         if self.settings.world.enabled:
@@ -207,84 +229,20 @@ class Tree:
         """
         if self.stores:
             make_folder(self.settings.data_dir)
-        root = Supervisor(
-            "gcc",
-            [Child(child.name, self._kept_alive(child, role), child.restart) for child, role in self.children()],
-            board=self.board,
-            rng=self.clock.rng,
-            stopping=lambda: self.drain.draining,
+        children = list(self.children())
+        optional = {CLICKHOUSE} if {"sinker", "analytics"}.isdisjoint(self.roles) else set()  # see the gateway's needs
+
+        def stands() -> None:
+            self.ready.set()
+            task_status.started()
+
+        self.keeping = Keeping(
+            children, RULES, drain=self.drain, roles=self.roles, board=self.board, rng=self.clock.rng
         )
-        async with trio.open_nursery() as nursery:
-            await nursery.start(Watchdog(self.board).run)
-            for role, drain in self.roles.items():
-                nursery.start_soon(self._shifts, role, drain)
-            nursery.start_soon(self._finish, nursery.cancel_scope)
-            try:
-                await nursery.start(root.run)
-            except Exception as error:
-                self.failure = self.failure or error
-                nursery.cancel_scope.cancel()
-            else:
-                self.ready.set()
-                task_status.started()
-        if self.failure is not None:
-            raise self.failure
-
-    async def _finish(self, everything: trio.CancelScope) -> None:
-        """The drain, then the end of the stores: by cancelling, in reverse order."""
-        _tell(await self.drain.run())
-        everything.cancel()
-
-    async def _shifts(self, role: str, drain: Drain) -> None:
-        """A role's drains, one after the other, each until it is resumed."""
-        while True:
-            self._reopened[role] = trio.Event()
-            _tell(await drain.run(), role=role)
-            await self._reopened[role].wait()
-
-    def _kept_alive(self, child: Child, role: Role | None) -> Run:
-        """The child under a supervisor of its own; when that gives up, the process drains with its failure.
-
-        Of a role: it ends when the role has drained, and begins again when that is resumed.
-        """
-        drain = self.roles[role] if role else self.drain
-
-        async def keep(stands: Callable[[], None]) -> None:
-            keeper = Supervisor(
-                child.name,
-                [child],
-                board=self.board,
-                rng=self.clock.rng,
-                intensity=ENDURED.get(child.name, INTENSITY),
-                stopping=lambda: drain.draining,
-            )
-            began = trio.current_time()
-
-            def started() -> None:
-                log.info("started", part=child.name, seconds=round(trio.current_time() - began, 2))
-                stands()
-
-            try:
-                with intake_open(drain.over):
-                    await keeper.run(task_status=_Told(lambda _: started()))
-            except RestartsExceeded as error:
-                log.error("gave up", part=child.name, error=one_line(error))
-                self.failure = self.failure or error
-                self.drain.request(f"{child.name} keeps failing")
-
-        async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            def stands() -> None:
-                nonlocal task_status
-                task_status.started()
-                task_status = trio.TASK_STATUS_IGNORED  # once is enough
-
-            await keep(stands)
-            while role and drain.requested.is_set() and not self.drain.draining:
-                stands()  # drained as it started: those after it need not wait until it is resumed
-                await self._reopened[role].wait()
-                await keep(stands)
-
-        return run
+        await self.keeping.run(
+            [child.name for child, _ in children if child.name not in optional],
+            task_status=Told(lambda _: stands()),
+        )
 
     # ports
 
@@ -323,7 +281,7 @@ class Tree:
                 with ports.member("web/ops"):
                     await serve(
                         app, self.settings.ops, key="ops.port", draining=ports.begun, grace_s=PORTS_S,
-                        task_status=_Told(opened),
+                        task_status=Told(opened),
                     )  # fmt: skip
             finally:
                 registry.unlink(missing_ok=True)
@@ -333,7 +291,7 @@ class Tree:
         return Platform(
             board=self.board,
             channels=self.channels.uses,
-            counts=self.counts.read,
+            counts=self._counted,
             metrics=self.metrics,
             state=self.state,
             drain=self.drain,
@@ -342,6 +300,11 @@ class Tree:
             roles=self.roles,
             gates=self.gates,
         )
+
+    async def _counted(self) -> Counts:
+        if self.keeping is None or not self.keeping.stands(SCHEMA):
+            raise Transient("the database has not been seen yet")
+        return await self.counts.read()
 
     async def _gateway(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         app = gateway_app(
@@ -362,7 +325,7 @@ class Tree:
         with ports.member("web/gateway"):
             await serve(
                 app, self.settings.gateway, key="gateway.port", draining=ports.begun, grace_s=PORTS_S,
-                task_status=_Told(opened),
+                task_status=Told(opened),
             )  # fmt: skip
 
     async def _world(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -374,7 +337,7 @@ class Tree:
 
         with ports.member("world"):
             await serve_world(
-                self.settings.world, self.clock, draining=ports.begun, grace_s=PORTS_S, task_status=_Told(opened)
+                self.settings.world, self.clock, draining=ports.begun, grace_s=PORTS_S, task_status=Told(opened)
             )
 
     # pipelines
@@ -460,16 +423,6 @@ class Tree:
         await self.analytics.trigger("models_and_syncs")
 
 
-class _Told:
-    """A task status that hands the value to a callback: who waits gets no value, who starts gets told."""
-
-    def __init__(self, callback: Callable[[Any], None]) -> None:
-        self._callback = callback
-
-    def started(self, value: Any = None) -> None:
-        self._callback(value)
-
-
 def _pool_use(pool: Pool) -> Callable[[], ChannelUse]:
     return lambda: ChannelUse(f"{pool.name} pool", pool.used, pool.size)
 
@@ -478,10 +431,3 @@ def _world_tokens(settings: Settings) -> dict[str, Sequence[str]]:
     if not settings.world.enabled:
         return {}
     return {"graphapi": [f"{WORLD_USER}:{token}" for token in GRAPH_TOKENS], "ytapi": YOUTUBE_KEYS}
-
-
-def _tell(reports: Sequence[StageReport], **of: str) -> None:
-    for report in reports:
-        log.info("drained", stage=report.name, waited_s=round(report.waited_s, 2), waited_for=report.waited_for, **of)
-        if report.left_behind:
-            log.warning("grace is over", stage=report.name, cancelled=report.left_behind, **of)

@@ -4,12 +4,15 @@ Nothing here sleeps to wait: `until` follows the platform's own websocket, exits
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -17,6 +20,7 @@ import trio
 
 from gcc.cli.client import Running
 from gcc.cli.live import messages
+from gcc.web.ops.registry import REGISTRY
 
 CONFIG = Path(__file__).parents[1] / "config" / "embedded.toml"
 ANY_PORTS = ("ops.port=0", "gateway.port=0", "world.port=0")
@@ -72,32 +76,75 @@ class PlatformProcess:
             return await self.process.wait()
 
 
+@dataclass(frozen=True)
+class Launch:
+    """A process that may not be ready yet, nor ever."""
+
+    process: trio.Process
+    data: Path
+    log: Path
+    clients: AsyncExitStack
+
+    async def ready(self) -> PlatformProcess:
+        """The platform, once it has said that it is ready."""
+        assert self.process.stdout is not None
+        line = b""
+        with trio.move_on_after(READY_S):
+            while not line.endswith(b"\n") and (more := await self.process.stdout.receive_some()):
+                line += more
+        assert line.startswith(b"ready "), f"no ready line but {line!r}; log:\n{self.log.read_text()[-4000:]}"
+        url, _, token = line.decode().split()[1].partition("/?token=")
+        return await self._running(Running(url, token))
+
+    async def _running(self, running: Running) -> PlatformProcess:
+        started = PlatformProcess(self.process, running, self.log)
+        await self.clients.enter_async_context(started.client)
+        return started
+
+    async def reachable(self) -> PlatformProcess:
+        """The platform, once its ops port is open."""
+        with trio.fail_after(READY_S):
+            while not (registry := self.data / REGISTRY).exists():
+                assert self.process.returncode is None, self.log.read_text()
+                await trio.sleep(0.02)  # a file appears, and nobody tells
+        found = json.loads(registry.read_text())
+        return await self._running(Running(found["url"], found["token"]))
+
+    async def ended(self) -> tuple[int, str]:
+        """(exit code, what it wrote to stderr) of one that ends by itself."""
+        with trio.fail_after(READY_S):
+            return await self.process.wait(), self.log.read_text()
+
+
 @asynccontextmanager
-async def platform(data: Path, *settings: str) -> AsyncIterator[PlatformProcess]:
-    """A platform on `data` that is ready; killed at the end if it still runs."""
+async def launched(
+    data: Path, *settings: str, environ: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Launch]:
+    """A platform on `data` that has just been started; killed at the end if it still runs."""
     data.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a moment
     log = data / "test.log"
     with log.open("ab") as stderr:
         process = await trio.lowlevel.open_process(
-            command("run", data, settings=settings), stdout=subprocess.PIPE, stderr=stderr
-        )
+            command("run", data, settings=settings), stdout=subprocess.PIPE, stderr=stderr,
+            env={**os.environ, **environ},
+        )  # fmt: skip
     assert process.stdout is not None
     try:
-        line = b""
-        with trio.move_on_after(READY_S):
-            while not line.endswith(b"\n") and (more := await process.stdout.receive_some()):
-                line += more
-        assert line.startswith(b"ready "), f"no ready line but {line!r}; log:\n{log.read_text()[-4000:]}"
-        url, _, token = line.decode().split()[1].partition("/?token=")
-        started = PlatformProcess(process, Running(url, token), log)
-        yield started
-        await started.client.aclose()
+        async with AsyncExitStack() as clients:
+            yield Launch(process, data, log, clients)
     finally:
         if process.returncode is None:
             process.kill()
         with trio.CancelScope(shield=True), trio.move_on_after(30):
             await process.wait()
         await process.stdout.aclose()
+
+
+@asynccontextmanager
+async def platform(data: Path, *settings: str) -> AsyncIterator[PlatformProcess]:
+    """A platform on `data` that is ready; killed at the end if it still runs."""
+    async with launched(data, *settings) as launch:
+        yield await launch.ready()
 
 
 async def verb(name: str, data: Path, *words: str, settings: tuple[str, ...] = ()) -> tuple[int, Any, str]:

@@ -45,3 +45,5 @@ def configure(settings: Settings) -> None:
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for library in ("urllib3", "clickhouse_connect"):  # their warnings are told by who called, once and not at each try
+        logging.getLogger(library).setLevel(logging.ERROR)

@@ -208,13 +208,16 @@ class ClickHouse:
 
         return await self._call("readers", tag, work)
 
-    async def command(self, sql: str, params: Parameters | None = None) -> None:
-        """A statement without a result: DDL, INSERT ... SELECT, KILL. It takes a reader's place."""
+    async def command(self, sql: str, params: Parameters | None = None, *, starting: bool = False) -> None:
+        """A statement without a result: DDL, INSERT ... SELECT, KILL. It takes a reader's place.
+
+        `starting`: a missing right is a ConfigError.
+        """
         tag = _new_tag()
 
         def work(client: Client) -> None:
             self._room.require_for(sql)
-            with translated("command"):
+            with translated("command", starting=starting):
                 client.command(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag})
 
         await self._call("readers", tag, work)
@@ -265,7 +268,7 @@ class ClickHouse:
         due = migrations.pending(files, ledger)
         for file in due:
             for statement in _split(_filled(file.sql, variables)):
-                await self.command(statement)
+                await self.command(statement, starting=True)
             done = {"number": file.number, "name": file.name, "checksum": file.checksum}
             await self.command(_SQL["record"], done)
         for row in await self.rows(_SQL["tables_to_set_fsync"], {"fsync": self._fsync}):

@@ -217,7 +217,12 @@ REFUSED = {
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",
     194: "REQUIRED_PASSWORD",
+    195: "IP_ADDRESS_NOT_ALLOWED",
+    291: "DATABASE_ACCESS_DENIED",
+    497: "ACCESS_DENIED",
     516: "AUTHENTICATION_FAILED",
+    720: "USER_EXPIRED",
+    767: "REQUIRED_SECOND_FACTOR",
 }
 """Codes that waiting does not mend when a process starts."""
 

@@ -13,10 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gcc.errors import ConfigError
+import psycopg
+
+from gcc.errors import ConfigError, Transient
 from gcc.stores import statements
 from gcc.stores.postgres import Connection, parameters, place, transient
 
+_REFUSALS = (
+    "authentication failed for user",
+    "no password supplied",
+    '" does not exist',  # database or role
+    "pg_hba.conf",
+    "is not permitted to log in",
+    "permission denied",
+)
+"""What a server says that waiting does not mend; libpq tells no code of an error while connecting."""
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _SQL = statements.load("migrations")
 
@@ -68,15 +79,24 @@ def pending(migrations: Sequence[Migration], ledger: Sequence[tuple[int, str, st
 async def migrate_postgres(database: str | Connection, folder: Path) -> int:
     """Bring a database (a conninfo, or a connection) up to date; returns how many files this call ran.
 
-    Raises ConfigError as above, Transient when the server is away or another migrator holds the lock for
-    longer than LOCK_S, psycopg's error when a file's SQL is wrong. Idempotent; safe to cancel.
+    Raises ConfigError as above, and when the server refuses us, Transient when it is away or another migrator holds
+    the lock for longer than LOCK_S, psycopg's error when a file's SQL is wrong. Idempotent; safe to cancel.
     """
     migrations = read(folder)
     if isinstance(database, Connection):
         return await _migrate(database, migrations)
-    with transient(f"migrations, {place(parameters(database))}"):
-        async with await Connection.connect(database) as connection:
-            return await _migrate(connection, migrations)
+    where = place(parameters(database))
+    try:
+        with transient(f"migrations, {where}"):
+            async with await Connection.connect(database) as connection:
+                return await _migrate(connection, migrations)
+    except (Transient, psycopg.errors.InsufficientPrivilege) as error:
+        if isinstance(error, Transient) and not any(words in str(error) for words in _REFUSALS):
+            raise
+        reason = str(error).partition("\n")[0].rpartition("FATAL: ")[2].strip()
+        raise ConfigError(
+            f"postgres.url: {where} refuses us: {reason}; mend GCC_POSTGRES__URL or the server"
+        ) from error
 
 
 async def _migrate(connection: Connection, migrations: Sequence[Migration]) -> int:

@@ -9,21 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import psycopg
-import trio
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gcc.errors import Transient
 from gcc.stores.postgres import Connection, parameters, place, transient
 
 Callback = Callable[[str], None]
 
-BACKOFF_S = 0.1
-BACKOFF_S_MAX = 5.0
-
 
 class Notifications:
-    """One LISTEN connection for the whole process, reconnecting by itself."""
+    """One LISTEN connection for the whole process."""
 
     def __init__(self, conninfo: str, channels: Sequence[str]) -> None:
         """Opens nothing yet. ConfigError: conninfo is malformed."""
@@ -32,40 +27,30 @@ class Notifications:
         self._conninfo = make_conninfo("", **{"application_name": "gcc notifications", **given})
         self._callbacks: dict[str, list[Callback]] = {channel: [] for channel in channels}
         self._listened = False  # at least once, in this or an earlier run
-        self.last_error: str | None = None
-        """Why the connection was lost or cannot be had; None while it listens."""
 
     def on(self, channel: str, callback: Callback) -> None:
         """Call back on every notification of `channel`, from now on. KeyError: it was not among the channels.
 
-        The callback must be quick and must not raise: an exception of its is a bug and ends `run`.
+        The callback must be quick and must not raise: an exception of its is a bug and ends `connected`.
         """
         self._callbacks[channel].append(callback)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen until cancelled; started() when it listens for the first time.
+    async def connected(
+        self, stands: Callable[[], None], troubled: Callable[[str | None], None] = lambda why: None
+    ) -> None:
+        """One life of the connection: listen, call `stands()`, deliver until it is lost, which raises Transient.
 
-        A lost server is waited for, as long as it takes, with growing pauses up to BACKOFF_S_MAX. The pauses
-        have no jitter: it is one connection a process.
+        For gcc/actors/connection.py, which lives one after the other.
         """
-        pause_s = BACKOFF_S
-        while True:
-            try:
-                with transient(self._where):
-                    async with await Connection.connect(self._conninfo) as connection:
-                        for channel in self._callbacks:
-                            await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
-                        self.last_error, pause_s = None, BACKOFF_S
-                        if self._listened:
-                            self._tell_all()
-                        self._listened = True
-                        task_status.started()
-                        task_status = trio.TASK_STATUS_IGNORED  # once is enough
-                        await self._deliver(connection)
-            except Transient as error:
-                self.last_error = str(error)
-            await trio.sleep(pause_s)
-            pause_s = min(2 * pause_s, BACKOFF_S_MAX)
+        with transient(self._where):
+            async with await Connection.connect(self._conninfo) as connection:
+                for channel in self._callbacks:
+                    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+                if self._listened:
+                    self._tell_all()
+                self._listened = True
+                stands()
+                await self._deliver(connection)
 
     def _tell_all(self) -> None:
         for callbacks in self._callbacks.values():

@@ -31,6 +31,8 @@ LOST_S = 1.0
 """When to ask again after a failure."""
 ALIVE = "gcc:alive"
 SCHEMES = ("redis", "rediss")
+REFUSALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError, redis.exceptions.NoPermissionError)
+NO_DATABASE = "DB index is out of range"
 
 
 class Script:
@@ -53,6 +55,7 @@ class Redis:
         self._scripts: dict[Script, Callable[..., Any]] = {}
         self._lost: Transient | None = None
         self._found = trio.Event()
+        self._met = False  # it has been well once
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """What the script answers. Transient, at once while the server is lost. Cancelled: it may have run."""
@@ -64,12 +67,17 @@ class Redis:
         return await self._call(lambda: run(keys=keys, args=arguments))
 
     async def look(self) -> int:
-        """Find out how the server is; 1 when it is well. Transient.
+        """Find out how the server is; 1 when it is well. Transient; ConfigError: it has never been, and refuses us.
 
         By a small write: one that is full, or a replica, or cannot store to its disk, still answers PING.
         """
-        await self._call(lambda: self._client.set(ALIVE, "", ex=60))
-        self._lost = None
+        try:
+            await self._call(lambda: self._client.set(ALIVE, "", ex=60))
+        except Transient as error:
+            if self._met or not (isinstance(error.__cause__, REFUSALS) or NO_DATABASE in str(error)):
+                raise
+            raise ConfigError(f"redis.url: {error}; mend GCC_REDIS__URL or the server") from error
+        self._lost, self._met = None, True
         self._found.set()
         return 1
 
@@ -87,12 +95,13 @@ class Redis:
             with trio.move_on_after(CALL_S):
                 return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
             why = f"no answer within {CALL_S:g} s"
+            cause = None
         except redis.RedisError as error:
-            why = str(error).partition("\n")[0] or type(error).__name__
+            why, cause = str(error).partition("\n")[0] or type(error).__name__, error
         if self._lost is None:
             self._found = trio.Event()
         self._lost = Transient(f"{self.place}: {why}", retry_after_s=LOST_S)
-        raise self._lost
+        raise self._lost from cause
 
 
 def open_client(url: str, *, connections: int) -> redis.Redis:

@@ -11,6 +11,7 @@ from gcc.clock import SystemClock
 from gcc.stores.controls import CONTROLS_CHANNEL, Action, Controls, PostgresControls
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
+from tests.contract.test_notifications import kept
 from tests.fakes.controls import FakeControls
 
 CLOCK = SystemClock()
@@ -80,7 +81,7 @@ async def test_every_process_is_told_of_a_change(pool: Pool, database: str, chan
     notifications, told = Notifications(database, [CONTROLS_CHANNEL]), trio.Event()
     notifications.on(CONTROLS_CHANNEL, lambda _: told.set())
     async with trio.open_nursery() as nursery:
-        await nursery.start(notifications.run)
+        await nursery.start(kept(notifications))
         changes = {"write": partial(controls.write, "pause:x", True), "record": controls.record}
         await changes[change](action(1))
         with trio.fail_after(10):

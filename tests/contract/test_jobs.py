@@ -21,6 +21,7 @@ from gcc.stores.jobs import CANCELLABLE, RETRYABLE, Crawl, Failure, JobFilter, J
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, PostgresJobs
+from tests.contract.test_notifications import kept
 from tests.fakes.database import Connection, Database
 from tests.fakes.jobs import FakeJobs
 
@@ -497,7 +498,7 @@ async def test_a_cancelled_job_tells_who_waits_for_it(pool: Pool, database: str)
     notifications, told = Notifications(database, [DONE_CHANNEL]), trio.Event()
     notifications.on(DONE_CHANNEL, lambda payload: told.set() if payload == str(enqueued.id) else None)
     async with trio.open_nursery() as nursery:
-        await nursery.start(notifications.run)
+        await nursery.start(kept(notifications))
         await jobs.cancel(JobFilter(ids=[enqueued.id]))
         with trio.fail_after(10):
             await told.wait()

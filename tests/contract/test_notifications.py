@@ -1,16 +1,27 @@
 """NOTIFY reaches callbacks; a lost connection comes back by itself and says so."""
 
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from structlog.testing import capture_logs
 
+from gcc.actors.connection import Connection
+from gcc.clock import SystemClock
 from gcc.errors import ConfigError
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
+from gcc.supervisor.lifecycle import Actor, Board, State
 
 PATIENCE_S = 20.0
+
+
+def kept(notifications: Notifications, actor: Actor | None = None) -> Callable[..., Awaitable[None]]:
+    """What the platform runs: its connection, one life after the other."""
+    actor = actor or Board(SystemClock().now).actor("stores/notifications")
+    return Connection(notifications.connected, actor, random.Random(1)).run
 
 
 class Heard:
@@ -32,7 +43,7 @@ async def listening(database: str) -> AsyncIterator[Notifications]:
     notifications = Notifications(database, ["gcc_jobs", "gcc_queue"])
     async with trio.open_nursery() as nursery:
         with trio.fail_after(PATIENCE_S):
-            await nursery.start(notifications.run)
+            await nursery.start(kept(notifications))
         yield notifications
         nursery.cancel_scope.cancel()
 
@@ -76,7 +87,6 @@ async def test_after_a_reconnect_every_callback_is_told_to_look(listening: Notif
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'gcc notifications'"
         )
     assert (await jobs.next(), await queues.next()) == ("", "")
-    assert listening.last_error is None
     await notify(pool, "gcc_jobs", "still here")
     assert await jobs.next() == "still here"
 
@@ -85,22 +95,25 @@ async def test_a_server_that_is_away_is_waited_for(database: str, tmp_path_facto
     """The server seems to appear when a link to its socket does."""
     folder = tmp_path_factory.mktemp("s")
     notifications = Notifications(make_conninfo(database, host=str(folder)), ["gcc_jobs"])
+    actor = Board(SystemClock().now).actor("stores/notifications")
     async with trio.open_nursery() as nursery:
         started = trio.Event()
 
         async def run() -> None:
-            await nursery.start(notifications.run)
+            await nursery.start(kept(notifications, actor))
             started.set()
 
         nursery.start_soon(run)
-        with trio.fail_after(PATIENCE_S):
-            while notifications.last_error is None:
+        with capture_logs() as logs, trio.fail_after(PATIENCE_S):
+            while actor.failed < 3:
                 await trio.lowlevel.checkpoint()
             assert not started.is_set()
-            assert str(folder) in notifications.last_error
+            assert actor.state == State.BACKOFF
             (folder / ".s.PGSQL.5432").symlink_to(f"{conninfo_to_dict(database)['host']}/.s.PGSQL.5432")
             await started.wait()
-        assert notifications.last_error is None
+        assert actor.state == State.RUNNING
+        assert [line["event"] for line in logs] == ["away", "back"]  # once each, however often it was tried
+        assert str(folder) in logs[0]["error"]
         nursery.cancel_scope.cancel()
 
 
@@ -120,6 +133,6 @@ async def test_a_callback_that_raises_is_a_bug_and_ends_the_run(database: str, p
     notifications.on("gcc_jobs", broken)
     with pytest.RaisesGroup(ZeroDivisionError), trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
-            await nursery.start(notifications.run)
+            await nursery.start(kept(notifications))
             await notify(pool, "gcc_jobs", "x")
             await trio.sleep_forever()

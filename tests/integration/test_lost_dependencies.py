@@ -14,7 +14,7 @@ import trio
 from gcc.pipelines.scraping.table import FLOWS
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Connection
-from tests.process import PlatformProcess, Status, platform
+from tests.process import PlatformProcess, Status, launched, platform
 from tests.services.redis import RedisNode
 
 CREATORS = 40
@@ -161,11 +161,13 @@ async def test_redis_is_away_at_the_start_and_killed_in_the_middle_of_a_crawl(
         return line(status, "stores/redis")["state"] == "backoff"
 
     redis_node.kill()
-    async with platform(tmp_path / "data", *SETTINGS, f"redis.url={redis}") as running:
-        gone = await until(running, lost, "the loss in view")
-        assert done(gone) == 0
+    async with launched(tmp_path / "data", *SETTINGS, f"redis.url={redis}") as launch:
+        running = await launch.reachable()
+        gone = await until(running, lambda s: lost(s) and line(s, "scraping")["state"] == "running", "the loss in view")
+        assert (done(gone), gone["state"]) == (0, "starting")
         assert "redis at 127.0.0.1" in line(gone, "stores/redis")["last_error"]
         await redis_node.start()
+        await launch.ready()
         await until(running, lambda s: done(s) > 0.3 * ALL["COMPLETE"], "the crawl")
         redis_node.kill()
         await until(running, lost, "the loss in view again")

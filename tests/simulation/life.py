@@ -19,6 +19,7 @@ from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import VirtualClock
 from gcc.config import Role, Settings
 from gcc.errors import Transient
+from gcc.keeping import Run
 from gcc.parts import Parts
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.pipeline import RELAY_LEADER
@@ -27,7 +28,7 @@ from gcc.pipelines.scraping.table import limits
 from gcc.sources.http import Request
 from gcc.sources.limits import InProcessLimiter
 from gcc.supervisor.supervisor import Child
-from gcc.tree import Run, Tree
+from gcc.tree import Tree
 from tests.fakes.broker import FakeBroker, FakeConnection
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials

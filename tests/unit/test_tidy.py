@@ -22,7 +22,7 @@ LARGE: dict[str, str] = {}
 ROWS = (
     ("gcc.cli",),
     ("gcc.tree",),
-    ("gcc.parts",),
+    ("gcc.parts", "gcc.keeping"),
     ("gcc.world",),
     ("gcc.web",),
     ("gcc.pipelines",),

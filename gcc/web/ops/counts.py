@@ -16,7 +16,9 @@ STORED = frozenset(event_type.queue for event_type in EVENT_TYPES)
 
 
 class PlatformCounts:
-    def __init__(self, pool: Pool, exchange: Exchange, letters: Letters) -> None:
+    """`exchange` is None where this process does not speak to it: then its queues and the lag are not known."""
+
+    def __init__(self, pool: Pool, exchange: Exchange | None, letters: Letters) -> None:
         self._pool = pool
         self._exchange = exchange
         self._letters = letters
@@ -38,8 +40,9 @@ class PlatformCounts:
         lag_s: float | None = None
         why: str | None = None
         try:
-            queues = await self._exchange.depths()
-            lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
+            if self._exchange is not None:
+                queues = await self._exchange.depths()
+                lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
         except Transient as error:
             why = str(error)
         return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, await self._letters.recent(), why)
