@@ -255,7 +255,7 @@ class Settings(Section):
     """Everything a process is told. Frozen; passed down explicitly."""
 
     data_dir: Path = Path("var")
-    roles: tuple[Role, ...] = ALL_ROLES
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ALL_ROLES
     grace_s: float = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
     gateway: Gateway = Gateway()
     ops: Ops = Ops()
@@ -335,13 +335,15 @@ def load(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"config file {file} does not exist; pass --config FILE") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {file} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config file {file} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"config file {file} is nested too deeply") from None
 
 
 class _Given:

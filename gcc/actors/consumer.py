@@ -268,14 +268,19 @@ class Consumer:
     async def _refuse(self, raised: Sequence[tuple[Delivery, Exception]]) -> None:
         """Dead-letter whole deliveries; each bug among them is told once."""
         errors = {one_line(error): error for _, error in raised}
-        await self._dead_letters.bury(
-            [
-                Burial(delivery.queue, delivery.frame, delivery.frame.body, delivery.frame.events, _reason(error))
-                for delivery, error in raised
-            ]
-        )
-        for error in errors.values():
-            bugs.told(self._actor, error, queue=self._queue)
+        burials = [
+            Burial(delivery.queue, delivery.frame, delivery.frame.body, delivery.frame.events, _reason(error))
+            for delivery, error in raised
+        ]
+        try:
+            await self._dead_letters.bury(burials)
+        except Transient:
+            raise
+        except Exception as error:  # then nothing is known that could be done with them but to wait
+            told = bugs.told(self._actor, error, queue=self._queue)
+            raise Transient(f"{len(burials)} messages can be neither handled nor buried: {told}") from error
+        for bug in errors.values():
+            bugs.told(self._actor, bug, queue=self._queue)
         self._buried.inc(sum(delivery.frame.events for delivery, _ in raised))
 
     def _has_opened(self) -> bool:

@@ -59,7 +59,7 @@ def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) 
     if (ours := _ours(headers)) is not None:
         frame_id, events, committed_ms = ours
         counted = headers.get(COUNTED)
-        known = isinstance(counted, int) and 0 <= counted <= events
+        known = type(counted) is int and 0 <= counted <= events
         frame = Frame(frame_id, route, events, message.body, counted=counted if known else None)
         return Delivery(queue, id, frame, deliveries, max(0.0, now.timestamp() - committed_ms / 1000))
     known_by = f"id {properties.message_id}" if properties.message_id else hashlib.sha256(message.body).hexdigest()
@@ -73,7 +73,7 @@ def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) 
 def _ours(headers: Mapping[str, Any]) -> tuple[uuid.UUID, int, int] | None:
     match headers:
         case {"frame": str(frame_id), "events": int(events), "committed_ms": int(committed_ms)} if (
-            0 < events <= FRAME_EVENTS_MAX
+            0 < events <= FRAME_EVENTS_MAX and bool not in (type(events), type(committed_ms))
         ):
             try:
                 return uuid.UUID(frame_id), events, committed_ms

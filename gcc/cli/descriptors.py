@@ -34,7 +34,7 @@ def needed(settings: Settings) -> Mapping[str, int]:
         "itself": ITSELF,
         "PostgreSQL": settings.postgres.actor_pool + settings.postgres.web_pool + LISTENERS,
         "ClickHouse": ENGINE if chosen.url == "chdb" else chosen.writers + chosen.readers + 1,
-        "RabbitMQ": 0 if settings.exchange.url == "postgres" else 2,
+        "RabbitMQ": 0 if settings.exchange.url == "postgres" else 3,
         "Redis": settings.redis.connections if settings.redis.url else 0,
         "calls": OUTSIDE if "scraper" in settings.roles else 0,
         "ports": PORT * (1 + ("web" in settings.roles) + settings.world.enabled),

@@ -148,7 +148,7 @@ class Outside:
                         await self._take_out(credential, error, DOUBTED_S)
                     else:
                         refusals.append(_Refusal(credential, error))
-                        self._end_if_agreed(doubts, refusals)
+                        self._end_if_agreed(doubts, refusals, safe_uri(request))
                 except (CredentialRests, CredentialDead) as error:
                     await self._take_out(credential, error)
                 except Refused:
@@ -169,9 +169,9 @@ class Outside:
             self._breakers.of(source).told(none)
             raise
 
-    def _end_if_agreed(self, doubts: Doubts, refusals: Sequence[_Refusal]) -> None:
+    def _end_if_agreed(self, doubts: Doubts, refusals: Sequence[_Refusal], question: str) -> None:
         """Raise what the refusals mean once it is known that they tell of the question."""
-        if not doubts.agreed(each.credential.id for each in refusals):
+        if not doubts.agreed([each.credential.id for each in refusals], question):
             return
         last = refusals[-1].error
         if last.agreed is not None and all(each.error.agreed is not None for each in refusals):

@@ -8,7 +8,7 @@ out one credential after the other.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection
 
 REFUSED_MAX = 5
 AGREEING = 2
@@ -35,6 +35,10 @@ class Doubts:
         self._answered.discard(credential)
         return True
 
-    def agreed(self, refused: Iterable[uuid.UUID]) -> bool:
-        """Whether it is the question, by the credentials that it was refused to."""
-        return len(self._answered.intersection(refused)) >= AGREEING
+    def agreed(self, refused: Collection[uuid.UUID], question: str) -> bool:
+        """Whether it is the question, by the credentials that it was refused to: then it tells against none of them."""
+        if len(self._answered.intersection(refused)) < AGREEING:
+            return False
+        for credential in refused:
+            self._refused.get(credential, set()).discard(question)
+        return True

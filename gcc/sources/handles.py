@@ -2,7 +2,7 @@
 
 What cannot exist is refused before anybody is asked for it. The rules are the platforms' own: on Instagram 1 to 30
 of A-Z a-z 0-9 . _ without a dot at either end or two in a row; on YouTube 1 to 30 letters, marks and digits of any
-script and _ - . · (or a channel id). Instagram's ids are digits; YouTube's are UC and 22 characters.
+script and _ - . · (or a channel id). Instagram's ids are digits, the first not 0; YouTube's are UC and 22 characters.
 """
 
 import re
@@ -16,8 +16,8 @@ CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
 
 _INSTAGRAM_HANDLE = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._]{1,30}(?<!\.)")
 _YOUTUBE_HANDLE_ASCII = re.compile(r"[A-Za-z0-9_.-]{1,30}")  # most are; the others are looked at letter by letter
-_IDS = {"INSTAGRAM": re.compile(r"[0-9]{1,20}"), "YOUTUBE": CHANNEL_ID}
-ID_RULES = {"INSTAGRAM": "digits alone", "YOUTUBE": "UC and 22 letters, digits, _ or -"}
+_IDS = {"INSTAGRAM": re.compile(r"[1-9][0-9]{0,19}"), "YOUTUBE": CHANNEL_ID}
+ID_RULES = {"INSTAGRAM": "1 to 20 digits, the first not 0", "YOUTUBE": "UC and 22 letters, digits, _ or -"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import psycopg
+
+from gcc.errors import Transient
 from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
@@ -39,7 +42,10 @@ class PostgresReferrals:
             name: [_text(getattr(referral, name)) for referral in ordered] for name in Referral.__dataclass_fields__
         }
         async with self._pool.connection() as conn:
-            await conn.execute(SQL["add_referrals"], arguments)
+            try:
+                await conn.execute(SQL["add_referrals"], arguments)
+            except psycopg.ProgrammingError as error:  # a grant or a column is missing: that says nothing of the rows
+                raise Transient(f"table referral: {str(error).partition(chr(10))[0]}") from error
 
 
 def _text(value: str | dt.datetime) -> str | dt.datetime:

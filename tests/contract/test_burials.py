@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -231,3 +232,22 @@ async def test_a_letter_of_before_is_the_whole_object(pool: Pool) -> None:
     await StoredDeadLetters(pool, store, SystemClock()).bury([burial])
     assert len(store.puts) == 1, "it is kept already"
     assert (await PostgresLetters(pool, store, Signal()).replay(ALL, "ann")).letters == 1
+
+
+@pytest.mark.parametrize(("counted", "waits"), [(0, True), (1, False)])
+async def test_what_another_producer_sends_again_after_its_replay_waits_again(
+    pool: Pool, counted: int, waits: bool
+) -> None:
+    """A message without an id of its own: it passed without a trace. Of ours it is known that it came twice."""
+    (burial,) = burials(1)
+    burial = replace(burial, counted=counted)
+    store = Store()
+    letters = PostgresLetters(pool, store, Signal())
+    for _ in range(2):
+        await StoredDeadLetters(pool, store, SystemClock()).bury([burial])
+        await letters.replay(ALL, "ann")
+        await StoredDeadLetters(pool, store, SystemClock()).bury([burial])
+    waiting = await letters.waiting(ALL)
+    assert waiting.letters == int(waits)
+    if waits:
+        assert await kept(pool, store) == [burial.body]

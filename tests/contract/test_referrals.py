@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gcc.clock import SystemClock
+from gcc.errors import Transient
 from gcc.stores.postgres import Pool
 from gcc.stores.referrals import PostgresReferrals, Referral, Referrals
 from tests.fakes.database import Connection, Database
@@ -44,3 +45,10 @@ async def test_each_is_kept_once_and_as_it_was_first(referrals: tuple[Referrals,
     await store.add([referral(1, "other"), referral(3, "C")])
     await store.add([])
     assert [code for _, code in await kept()] == ["A", "B", "C"]
+
+
+async def test_a_table_that_takes_nothing_says_nothing_of_the_rows(pool: Pool) -> None:
+    async with pool.connection() as conn:
+        await conn.execute("alter table referral rename column channel to elsewhere")
+    with pytest.raises(Transient, match="table referral: column"):
+        await PostgresReferrals(pool).add([referral(1, "A")])

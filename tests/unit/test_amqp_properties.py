@@ -168,7 +168,7 @@ def test_equal_bodies_without_an_id_are_one_event() -> None:
     assert frame_id(b"") == frame_id(b"\x00\x00") == frame_id(identified(message_id=b""))
 
 
-@pytest.mark.parametrize("events", [0, -1, 101, 2**40])
+@pytest.mark.parametrize("events", [0, -1, 101, 2**40, True])
 def test_a_number_of_events_that_no_frame_has_is_not_believed(events: int) -> None:
     ours = packed(Frame(NOW_ID, Route("beat.dx", "k"), 1, b"{}"), NOW).properties
     assert ours.headers is not None

@@ -124,6 +124,9 @@ OF_THE_CREDENTIAL = [
     *(("graphapi", graph_error(*pair)) for pair in ((100, 33), (25, 2207050), (4, 2207051), (10, 2207003), (0, 467))),
     ("graphapi", graph_error(100, message="(#100) Missing permissions")),
     ("graphapi", graph_error(100, message="(#100) Object does not exist, cannot be loaded due to missing permission")),
+    ("graphapi", graph_error(100, message="API calls from the server require an appsecret_proof argument")),
+    ("graphapi", graph_error(104, message="Requires valid signature")),
+    ("graphapi", graph_error(2500, message="An active access token must be used to query information")),
     ("graphapi", graph_error(99999, status=403)),
     ("graphapi", graph_error(99999, status=401)),
     ("graphapi", refusal("Forbidden", 403)),
@@ -288,6 +291,20 @@ async def test_what_nobody_may_see_takes_out_no_credential(
     assert await bench.ready_handles() == {"good-0", "good-1", "good-2"}
     assert len(bench.fetcher.requests) - asked <= 20 * (2 + 3), "two that are known to be good are asked, not all"
     assert bench.line.breaker == "closed"
+
+
+@pytest.mark.parametrize(("source", "reply", "verdict"), HIDDEN)
+async def test_nor_do_many_such_questions_in_a_row(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, verdict: type[Exception]
+) -> None:
+    bench = await Bench(source, good=2).ready()
+    for number in range(40):
+        await bench.ask(f"made.up{number}")
+    for number in range(20):
+        bench.of_handle[f"hidden{number}x"] = reply
+        with pytest.raises(verdict):
+            await bench.ask(f"hidden{number}x")
+    assert await bench.ready_handles() == {"good-0", "good-1"}
 
 
 @pytest.mark.parametrize(("source", "reply", "verdict"), HIDDEN)

@@ -394,6 +394,28 @@ async def test_letters_that_cannot_be_kept_now_are_waited_for(autojump_clock: tr
     assert len(world.database.dead_letters) == 5
 
 
+async def test_what_can_be_neither_handled_nor_buried_waits(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    bury, broken = world.letters.bury, True
+
+    async def handle(batch: Sequence[Delivery]) -> int:
+        raise Bug("always")
+
+    async def bury_unless_broken(burials: Sequence[Burial]) -> None:
+        if broken:
+            raise Bug("cannot even be buried")
+        await bury(burials)
+
+    world.store.handle, world.letters.bury = handle, bury_unless_broken  # type: ignore[method-assign]
+    async with world.consuming():
+        await publish(world, 5)
+        await world.until(lambda: world.actor.breaker == "open")
+        assert len(world.database.queues) == 5
+        broken = False
+        await world.until(lambda: not world.database.queues)
+    assert (len(world.database.dead_letters), world.actor.restarts) == (5, 0)
+
+
 async def test_a_bug_of_a_handler_that_is_cut_off_does_not_end_the_consumer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

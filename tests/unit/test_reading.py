@@ -256,3 +256,51 @@ def test_of_what_cannot_be_read_nothing_was_counted(lines: list[bytes]) -> None:
     assert counted(framed(None), lines) == 0
     assert counted(framed(None), [*lines, encode(EMITTED), b'{"origin":"import"}']) == 2
     assert counted(framed(0), [*lines, encode(EMITTED)]) == 0
+
+
+@pytest.mark.parametrize("given", [0, 2025, 20250101, 45658.5, "2025", "45658.5", 1e8 - 1])
+def test_small_numbers_are_no_times_of_1970(given: float | str) -> None:
+    """Years, days of a spreadsheet: as seconds they would be dropped for their age."""
+    with pytest.raises(ValueError, match="is no time"):
+        moment(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("2025-01-01T10:00:00z", "2025-01-01 10:00:00"),
+        ("2025-01-01t10:00:00Z", "2025-01-01 10:00:00"),
+        (1e8, "1973-03-03"),
+    ],
+)
+def test_times_in_other_letters(given: float | str, meant: str) -> None:
+    assert moment(given).startswith(meant)
+
+
+@pytest.mark.parametrize("given", ["", "  ", "null", "NULL", "undefined", "None", "nan", None])
+def test_no_id_is_not_one_id_for_all(given: str | None) -> None:
+    def at(number: int) -> str:
+        return str(
+            msgspec.json.decode(READER.read(msgspec.json.encode(THEIRS | {"event_id": given}), FRAME, number))[
+                "event_id"
+            ]
+        )
+
+    assert at(1) != at(2)
+
+
+@pytest.mark.parametrize(("given", "kept"), [(123.0, "123"), (17841400000000001, "17841400000000001"), (1.5, "1.5")])
+def test_a_number_as_an_id(given: float, kept: str) -> None:
+    assert read(profile_id=given)["profile_id"] == kept
+
+
+def test_a_rounded_id_is_refused() -> None:
+    with pytest.raises(ValueError, match="was rounded"):
+        read(profile_id=1.7841400000000001e16)
+
+
+@pytest.mark.parametrize("frame_id", ["ffffffff-ffff-7fff-8fff-ffffffffffff", "ffffffff-ffff-4fff-8fff-ffffffffffff"])
+def test_an_error_of_a_frame_from_beyond_all_years_has_an_unknown_time(frame_id: str) -> None:
+    frame = Frame(uuid.UUID(frame_id), FRAME.route, 1, b"{}")
+    line = error_line(b"{}", "why", APP_EVENT, frame, 0)
+    assert msgspec.json.decode(line)["event_timestamp"].startswith("1970-01-01")

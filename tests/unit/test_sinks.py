@@ -265,3 +265,16 @@ async def test_a_lost_store_acknowledges_nothing() -> None:
     with pytest.raises(Transient):
         await bench.sink.handle([delivery(1, line())])
     assert bench.letters == []
+
+
+@pytest.mark.parametrize("events", [1, 3])
+async def test_a_frame_of_more_lines_than_events_is_refused_whole(events: int) -> None:
+    """A row, and a letter, for each of a million lines would hold up everybody."""
+    bench = Bench()
+    body = b"\n".join([b"1"] * 500_000)
+    frame = Frame(uuid.uuid4(), PROFILE_LOG.route, events, body)
+    assert await bench.sink.handle([Delivery(PROFILE_LOG.queue, 1, frame, 1), delivery(2, line())]) == 1
+    ((letter_events, why),) = bench.letters
+    assert (letter_events, "more lines than events" in why) == (1, True)
+    (letter,) = bench.database.dead_letters.values()
+    assert letter.body == body

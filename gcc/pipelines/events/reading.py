@@ -29,9 +29,15 @@ UNKNOWN_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FOREIGN = {"v": 1, "origin": ""}
 DEEP = "it is nested too deeply"
 SHOWN_CHARS_MAX = 80
+NO_ID = frozenset({"", "null", "none", "nil", "undefined", "nan"})
+WHOLE_FLOATS = 2.0**53
+"""From here on floats leave whole numbers out."""
 
 _Naive = Annotated[dt.datetime, msgspec.Meta(tz=False)]
 _CHECKED: dict[Any, Any] = {Id: uuid.UUID, Time: _Naive, Time | None: _Naive | None}
+_SECONDS = (
+    1e8  # smaller numbers (before 1973) are no Unix times, but years, days of spreadsheets, dates without hyphens
+)
 _MILLIS, _MICROS = 1e11, 1e14  # epoch numbers from here on are in smaller units than seconds
 
 
@@ -97,7 +103,7 @@ class LineReader:
                 values[name] = moment(values[name])
         for name in self._texts:
             if isinstance(values.get(name), int | float) and not isinstance(values[name], bool):
-                values[name] = str(values[name])
+                values[name] = _digits(name, values[name])
         event_id, as_given = event_id_of(given, self._type, frame, number)
         values = {**FOREIGN, "origin_id": as_given, **values, "event_id": event_id}
         if self._claims(values["origin"], frame):  # an event of its own: under the id of ours it would replace that
@@ -107,6 +113,13 @@ class LineReader:
         if extra:
             row["extra"] = encode(extra).decode()
         return encode(row)
+
+
+def _digits(name: str, number: int | float) -> str:
+    """A number where text is due; 123.0 is 123 as an id, not as a version. ValueError: it was rounded."""
+    if isinstance(number, float) and abs(number) >= WHOLE_FLOATS:
+        raise ValueError(f"{name}: {number} was rounded; send text")
+    return str(int(number)) if name.endswith("id") and number == int(number) else str(number)
 
 
 def _finite(name: str, value: Any) -> Any:
@@ -133,13 +146,20 @@ def _origin(line: bytes) -> str:
         return ""
 
 
+def _is_none(value: Any) -> bool:
+    """Absent, or what programs write that have none: it would be one id for all their events."""
+    return not value or (isinstance(value, str) and value.strip().lower() in NO_ID)
+
+
 def event_id_of(given: dict[str, Any], event_type: EventType, frame: Frame, number: int) -> tuple[str, str]:
     """(the event's id, the one that it came with if that is no UUID). ValueError: what it came with is no id."""
-    its_own = given.get("event_id") or given.get(event_type.id_field)
-    if not its_own:
+    its_own = next((given[name] for name in ("event_id", event_type.id_field) if not _is_none(given.get(name))), None)
+    if its_own is None:
         return str(uuid.uuid5(frame.id, str(number))), ""
     if isinstance(its_own, bool) or not isinstance(its_own, str | int | float):
         raise ValueError(f"{_shown(its_own)} is no event_id; send text")
+    if isinstance(its_own, float):
+        its_own = _digits("event_id", its_own)
     try:
         return str(uuid.UUID(str(its_own))), ""
     except ValueError:
@@ -163,11 +183,13 @@ def moment(value: Any) -> str:
 
 def _instant(value: Any) -> dt.datetime:
     if isinstance(value, str) and not value.strip().replace(".", "", 1).isdecimal():
-        at = dt.datetime.fromisoformat(value.strip())
+        at = dt.datetime.fromisoformat(value.strip().upper())
         return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
     if isinstance(value, bool):
         raise TypeError
     number = float(value)
+    if number < _SECONDS:
+        raise ValueError
     unit = 1.0 if number < _MILLIS else 1e3 if number < _MICROS else 1e6
     return UNKNOWN_TIME + dt.timedelta(seconds=number / unit)
 
@@ -217,9 +239,11 @@ _HEADER = sorted(set(AppHeader.__struct_fields__) - set(Event.__struct_fields__)
 
 def _minted(frame_id: uuid.UUID) -> dt.datetime:
     """When a UUIDv7 was made; of others nobody knows."""
-    if frame_id.version != 7:
+    try:
+        at = UNKNOWN_TIME + dt.timedelta(milliseconds=frame_id.int >> 80)
+    except OverflowError:
         return UNKNOWN_TIME
-    return UNKNOWN_TIME + dt.timedelta(milliseconds=frame_id.int >> 80)
+    return at if frame_id.version == 7 and at.year in YEARS else UNKNOWN_TIME
 
 
 def blank(event_type: EventType) -> bytes:

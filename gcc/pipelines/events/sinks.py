@@ -92,8 +92,12 @@ class Sink:
         return len(stored)
 
     def _sift(self, delivery: Delivery, rows: list[_Row], refused: _Refused) -> None:
-        """Blank lines between events are passed over; a frame of nothing else is refused as it is."""
-        body = delivery.frame.body
+        """A frame of nothing, or of more lines than it has events, is refused as it is, not line by line."""
+        body, events = delivery.frame.body, delivery.frame.events
+        if body.strip().count(b"\n") >= events:
+            why = f"not of type {self._type.name}: it has more lines than events ({events})"
+            refused.append((_Row(delivery, 0, body), why))
+            return
         lines = [(delivery, number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
         self._read(self._reader.read, lines, rows, refused)
         if not lines:

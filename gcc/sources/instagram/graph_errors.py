@@ -56,9 +56,12 @@ ROWS = (
     Row((36104,), (), "", unanswerable),  # media that is live
     # the token is dead, or its user must do something first, after which it lives again
     Row((), (459, 464, 490), "", rests_a_day),  # a checkpoint, an unconfirmed user
-    Row((102, 190), (), "", dead),
+    Row((102, 190, 2500), (), "", dead),
     Row((), (458, 460, 463, 467, 492), "", dead),  # app removed, password changed, expired, invalid, session ended
     Row((101,), (), "", dead),  # its app does not exist
+    # its app wants a secret's proof or a signature
+    Row((100,), (), "appsecret_proof", rests),
+    Row((104,), (), "", rests),
     # blocked for a time
     Row((368,), (), "", rests),  # by policy
     Row((), (2207051,), "", rests),  # as an action that looks like spam

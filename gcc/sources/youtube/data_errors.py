@@ -67,11 +67,12 @@ ROWS = (
     Row(r"quotaExceeded|dailyLimitExceeded", limited, wait_s=until_quota_s),  # of a day
     Row(r"\w*(rateLimit|RateLimit|LimitExceeded)\w*|RATE_LIMIT_EXCEEDED|RESOURCE_(QUOTA_EXCEEDED|EXHAUSTED)", limited),
     # what was asked for is not there
-    Row(r"channelNotFound", no_profile),
+    Row(r"channel(NotFound|Closed|Suspended)", no_profile),
     Row(r"playlistNotFound|playlistItemsNotAccessible", _no_playlist),  # the latter: private
     Row(r"videoNotFound", no_post),
     # what was asked for cannot be answered, whoever asks
     Row(r"\w+Disabled", unanswerable),  # comments, ratings
+    Row(r"notFound|NOT_FOUND|deleted|failedPrecondition|FAILED_PRECONDITION", unanswerable),
     # a permission, or the thing asked for
     Row(r"\w*[fF]orbidden\w*|insufficient\w+|unauthorized|ACCESS_TOKEN_\w+|PERMISSION_DENIED|UNAUTHENTICATED", may_not),
     Row(r"SERVICE_NOT_VISIBLE|\w+_POLICY_VIOLATED|ORG_RESTRICTION_\w+", may_not),

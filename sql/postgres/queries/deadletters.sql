@@ -2,6 +2,7 @@
 
 -- name: bury
 -- The letters of one object, in the order of their ids, so that two who bury the same ones wait for each other in turn.
+-- A letter of another producer that was replayed waits again: the same message, without an id of its own, came again.
 insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, object_key, object_start,
                          object_bytes)
 select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.counted,
@@ -10,7 +11,10 @@ from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s
             %(events)s::integer[], %(counted)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[])
     as letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, start, size)
 order by letter.id
-on conflict (id) do nothing;
+on conflict (id) do update
+set replayed_at = null, replayed_by = null, reason = excluded.reason, object_key = excluded.object_key,
+    object_start = excluded.object_start, object_bytes = excluded.object_bytes
+where dead_letter.replayed_at is not null and dead_letter.counted = 0;
 
 -- name: bury_outbox
 -- The same for frames of the outbox, each of which leaves it here: it is in the outbox, or a letter, or (a binding came
@@ -34,8 +38,8 @@ order by letter.id
 on conflict (id) do nothing;
 
 -- name: kept
--- Which of these have their rows already.
-select id from dead_letter where id = any(%(ids)s::uuid[]);
+-- Which of these have rows that stay as they are.
+select id from dead_letter where id = any(%(ids)s::uuid[]) and (replayed_at is null or counted > 0);
 
 -- name: matching
 -- The condition {matching} of the statements below: what waits and is meant by a filter; null holds for every letter.
