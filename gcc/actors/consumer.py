@@ -268,10 +268,7 @@ class Consumer:
     async def _refuse(self, raised: Sequence[tuple[Delivery, Exception]]) -> None:
         """Dead-letter whole deliveries; each bug among them is told once."""
         errors = {one_line(error): error for _, error in raised}
-        burials = [
-            Burial(delivery.queue, delivery.frame, delivery.frame.body, delivery.frame.events, _reason(error))
-            for delivery, error in raised
-        ]
+        burials = [_burial(delivery, error) for delivery, error in raised]
         try:
             await self._dead_letters.bury(burials)
         except Transient:
@@ -297,5 +294,6 @@ class Consumer:
             self._actor.erred(error)
 
 
-def _reason(error: Exception) -> str:
-    return f"{bugs.CODE}: {one_line(error)}"
+def _burial(delivery: Delivery, error: Exception) -> Burial:
+    frame, reason = delivery.frame, f"{bugs.CODE}: {one_line(error)}"
+    return Burial(delivery.queue, frame, frame.body, frame.events, reason, frame.counted)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -30,9 +31,11 @@ FLOW = "flow"
 PROFILE = ProfileSnapshot(
     "INSTAGRAM", "1", "asha", "graphapi", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), {"followers": 1}, {}, []
 )
+LONG = random.Random(1).randbytes(5000).hex()
 UNSTORABLE: list[Crawl | Failure] = [
     Crawl("graphapi", replace(PROFILE, handle="as\0ha"), [], 0),
     Crawl("graphapi", replace(PROFILE, handle="as\ud83dha"), [], 0),
+    Crawl("graphapi", replace(PROFILE, handle=LONG), [], 0),  # more than an index takes
     Crawl("graphapi", replace(PROFILE, metrics={"followers": 2**200}), [], 0),
     Crawl("graphapi", replace(PROFILE, metrics={"followers": math.nan}), [], 0),
     Crawl("graphapi", None, [], 0, {"handle": "a\0"}),

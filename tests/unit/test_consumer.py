@@ -13,7 +13,7 @@ from gcc.actors.consumer import ATTEMPTS_MAX, HOLD_S, PROBE_FRAMES, Consumer
 from gcc.actors.gates import Gate
 from gcc.channels.batch import BatchLimits
 from gcc.channels.deadletters import Burial
-from gcc.channels.message import Binding, Delivery
+from gcc.channels.message import Binding, Delivery, Frame
 from gcc.errors import Transient
 from gcc.supervisor.lifecycle import Actor, State, Stuck
 from gcc.supervisor.watchdog import Watchdog
@@ -370,6 +370,22 @@ async def test_deliveries_on_which_the_handler_raises_are_buried_alone(
     assert 1 <= len(told) <= min(len(poison), 2 * 150 // 10), "once a batch for each reason, however many"
     assert (world.actor.bugs, world.actor.restarts, world.actor.breaker) == (len(told), 0, "closed")
     assert world.metrics.dead_letters.labels("q")._value.get() == 10 * len(poison)
+
+
+async def test_a_buried_delivery_counts_as_what_it_is(autojump_clock: trio.testing.MockClock) -> None:
+    """As ours, or as another producer's: `check` must miss nothing, and must not be blinded."""
+    world = World()
+
+    async def handle(batch: Sequence[Delivery]) -> int:
+        raise Bug("always")
+
+    world.store.handle = handle  # type: ignore[method-assign]
+    with structlog.testing.capture_logs():
+        async with world.consuming():
+            world.database.emit(Frame(world.clock.new_id(), ROUTE, 1, b"{}", counted=each) for each in (None, 0))
+            await world.exchange.relay()
+            await world.until(lambda: not world.database.queues)
+    assert [letter.counted for letter in world.database.dead_letters.values()] == [None, 0]
 
 
 async def test_letters_that_cannot_be_kept_now_are_waited_for(autojump_clock: trio.testing.MockClock) -> None:
