@@ -35,6 +35,7 @@ VERBS = {
     "flows": "what is scraped, from which sources, under which limits",
 }
 USAGE = 2
+INTERRUPTED = 130
 _VALUE = re.compile(r"=\S+")
 
 
@@ -124,20 +125,27 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
             yield error
 
 
+def _told(error: GccError | BaseExceptionGroup[BaseException]) -> int:
+    """Expected trouble, out of its groups, as one sentence on stderr; the exit code. Raises what is unexpected."""
+    found = list(leaves(error)) if isinstance(error, BaseExceptionGroup) else [error]
+    if any(isinstance(each, KeyboardInterrupt) for each in found):
+        return INTERRUPTED
+    if not all(isinstance(each, GccError) for each in found):
+        raise error
+    print(f"gcc: {found[0]}", file=sys.stderr)
+    return USAGE if isinstance(found[0], ConfigError) else 1
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one verb; returns the exit code. Expected trouble is one sentence on stderr."""
     try:
         arguments = parse(argv)
         verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
         return int(verb.main(arguments))
-    except ConfigError as error:
-        print(f"gcc: {error}", file=sys.stderr)
-        return USAGE
-    except GccError as error:
-        print(f"gcc: {error}", file=sys.stderr)
-        return 1
+    except (GccError, BaseExceptionGroup) as error:
+        return _told(error)
     except BrokenPipeError:  # the reader of stdout left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED

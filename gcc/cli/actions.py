@@ -7,7 +7,7 @@ from gcc.cli.client import find
 
 
 def main(arguments: argparse.Namespace) -> int:
-    actions = find(arguments).ask("GET", "/api/actions", limit=str(arguments.limit))["data"]
+    actions = find(arguments).ask("GET", "/api/actions", holds=list, limit=str(arguments.limit))["data"]
     if arguments.json:
         print(json.dumps({"actions": actions}))
         return 0

@@ -4,10 +4,10 @@ import argparse
 import getpass
 import json
 import socket
+import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
@@ -16,13 +16,32 @@ from gcc.errors import ConfigError, GccError, Permanent
 from gcc.web.ops.registry import REGISTRY
 
 ANSWER_S = 30.0
+LONG_ANSWER_S = 3600.0
 LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel", "/api/replay")
-"""These last as long as they last."""
+"""These last as long as what they do; an import's begins when its file is sent."""
+ANSWER_BYTES_MAX = 64 << 20
+SENTENCE_CHARS_MAX = 1000
+EXCERPT_CHARS_MAX = 100
 WRONG_USE = (400, 404, 409, 422)
 
 
 class NotRunning(ConfigError):
     """There is no platform to ask."""
+
+
+class Unanswered(GccError):
+    """Something is there, and what it answers is no answer."""
+
+
+class HungUp(Unanswered):
+    """It closed the connection before its answer was whole."""
+
+
+class Told(dict[str, Any]):
+    """A JSON object of the platform's. Unanswered: it lacks a key that is asked for."""
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise Unanswered(f"the platform's answer lacks {key!r}: is it of another version than this command?")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -44,22 +63,49 @@ class Running:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}", "X-Gcc-Who": _who()}
 
-    def ask(self, method: str, path: str, *, content: bytes | Iterable[bytes] | None = None, **query: str) -> Any:
-        """The decoded answer. Raises NotRunning when nobody answers, ConfigError with what made no sense,
-        Permanent with what could not be done."""
-        timeout = httpx.Timeout(ANSWER_S, read=None if path in LONG else ANSWER_S)
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | Iterable[bytes] | None = None,
+        holds: type | None = dict,
+        **query: str,
+    ) -> Any:
+        """The decoded answer, whose `data` is a `holds` (None: it is no envelope). Raises NotRunning when nobody is
+        there, Unanswered, ConfigError with what made no sense, Permanent with what could not be done."""
+        status, body = self.answer(method, path, content=content, **query)
+        answer = decoded(body)
+        if answer is not None and status < 300 and (holds is None or isinstance(answer.get("data"), holds)):
+            return answer
+        error = answer and answer.get("error")
+        detail = error.get("detail") if isinstance(error, dict) else None
+        if status >= 400 and isinstance(detail, str) and detail:
+            raise (ConfigError if status in WRONG_USE else Permanent)(sentence(detail))
+        excerpt = sentence(body[: 4 * EXCERPT_CHARS_MAX].decode(errors="replace"))[:EXCERPT_CHARS_MAX]
+        raise Unanswered(
+            f"{self.url} answers {path} with HTTP {status} and {excerpt!r}: that is no answer of this platform"
+        )
+
+    def answer(
+        self, method: str, path: str, *, content: bytes | Iterable[bytes] | None = None, **query: str
+    ) -> tuple[int, bytes]:
+        """Status and body, whatever they are. Raises NotRunning, Unanswered."""
+        answer_s = LONG_ANSWER_S if path in LONG else ANSWER_S
+        timeout = httpx.Timeout(ANSWER_S, read=answer_s)
         try:
-            answer = httpx.request(
+            with httpx.stream(
                 method, self.url + path, content=content, params=query, headers=self.headers, timeout=timeout,
                 trust_env=False,
-            )  # fmt: skip
-        except httpx.TransportError as error:
+            ) as answer:  # fmt: skip
+                return answer.status_code, _whole(answer, time.monotonic() + answer_s)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise NotRunning(f"the platform at {self.url} does not answer ({error}); start it with: run") from None
-        decoded = answer.json()
-        if answer.status_code >= 400:
-            kind = ConfigError if answer.status_code in WRONG_USE else Permanent
-            raise kind(decoded["error"]["detail"])
-        return decoded
+        except httpx.TimeoutException:
+            told = f"the platform at {self.url} did not answer {path} within {answer_s:g} s; its log may tell why"
+            raise Unanswered(told) from None
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise HungUp(f"the platform at {self.url} gave no whole answer ({sentence(str(error))})") from None
 
     def act(self, path: str, body: dict[str, Any]) -> Any:
         """Do something; what it did. Raises as `ask`."""
@@ -67,19 +113,48 @@ class Running:
 
 
 def find(arguments: argparse.Namespace) -> Running:
-    """The platform that runs on the data folder of these arguments. Raises NotRunning."""
+    """The platform that runs on the data folder of these arguments. Raises NotRunning, Unanswered."""
     file = settings_of(arguments).data_dir / REGISTRY
     try:
         found = json.loads(file.read_text())
+        running = Running(str(found["url"]), str(found["token"]))
+        running.headers["Authorization"].encode("ascii")
     except FileNotFoundError:
         raise NotRunning(f"no platform runs on {file.parent} (there is no {file.name}); start it with: run") from None
-    except (OSError, ValueError) as error:
-        raise GccError(f"{file} cannot be read: {error}") from None
-    running = Running(found["url"], found["token"])
-    with suppress(httpx.TransportError):
-        httpx.get(running.url + "/live", timeout=ANSWER_S, trust_env=False)
-        return running
-    raise NotRunning(f"no platform runs on {file.parent}: nobody answers at {running.url}; start it with: run")
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise GccError(f"{file} cannot be read: {sentence(str(error))}") from None
+    try:
+        running.answer("GET", "/live")
+    except NotRunning:
+        told = f"no platform runs on {file.parent}: nobody answers at {running.url}; start it with: run"
+        raise NotRunning(told) from None
+    return running
+
+
+def decoded(body: bytes | str) -> Told | None:
+    """The JSON object that `body` is; None: it is none."""
+    try:
+        found = json.loads(body, object_hook=Told)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, Told) else None
+
+
+def sentence(text: str) -> str:
+    """What a stranger wrote, in one line of bearable length, without what would steer the terminal."""
+    line = " ".join(text[:SENTENCE_CHARS_MAX].split())
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+
+
+def _whole(answer: httpx.Response, until_s: float) -> bytes:
+    body = bytearray()
+    for piece in answer.iter_bytes():
+        body += piece
+        if len(body) > ANSWER_BYTES_MAX:
+            raise httpx.ReadError(f"it has more than {ANSWER_BYTES_MAX >> 20} MiB")
+        if time.monotonic() > until_s:
+            raise httpx.ReadTimeout("it comes too slowly")
+    return bytes(body)
 
 
 def _who() -> str:

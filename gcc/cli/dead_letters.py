@@ -29,9 +29,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
-    answer = running.ask(
-        "GET", "/api/dead-letters", content=None, **{name: str(value) for name, value in wanted.items()}
-    )
+    query = {name: str(value) for name, value in wanted.items()}
+    answer = running.ask("GET", "/api/dead-letters", content=None, holds=list, **query)
     letters, total, groups = answer["data"], answer["meta"]["total"], answer["meta"]["groups"]
     if as_json:
         print(json.dumps({"letters": letters, "total": total, "groups": groups}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from gcc.cli.client import NotRunning, Running, find
+from gcc.cli.client import HungUp, NotRunning, Running, find
 from gcc.cli.live import messages
 
 LOOK_S = 0.1
@@ -49,7 +49,9 @@ async def _follow(running: Running, body: dict[str, Any]) -> list[dict[str, Any]
                 return stages
     while True:  # the port closes before the stores do
         try:
-            await trio.to_thread.run_sync(lambda: running.ask("GET", "/live"))
+            await trio.to_thread.run_sync(lambda: running.answer("GET", "/live"))
         except NotRunning:
             return stages
+        except HungUp:
+            pass
         await trio.sleep(LOOK_S)

@@ -63,7 +63,8 @@ def moment(word: str, clock: Clock) -> str:
 def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
     if "ids" in wanted:
         raise ConfigError("jobs list takes no --id; it is for retry and cancel")
-    answer = running.ask("GET", "/api/jobs", content=None, **{name: str(value) for name, value in wanted.items()})
+    query = {name: str(value) for name, value in wanted.items()}
+    answer = running.ask("GET", "/api/jobs", content=None, holds=list, **query)
     jobs, total = answer["data"], answer["meta"]["total"]
     if as_json:
         print(json.dumps({"jobs": jobs, "total": total}))

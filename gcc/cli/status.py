@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
         except* KeyboardInterrupt:
             pass
         return 0
-    status = running.ask("GET", "/api/status")
+    status = running.ask("GET", "/api/status", holds=None)
     if arguments.json:
         print(json.dumps(status))
     else:

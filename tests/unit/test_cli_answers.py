@@ -1,0 +1,228 @@
+"""Every verb against a platform that answers badly: one sentence on stderr and an exit code, never a traceback."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from gcc import cli
+from gcc.cli import client, live
+from gcc.web.ops.registry import REGISTRY
+
+ID = "019a0000-0000-7000-8000-000000000000"
+WHY = ["--why", "a test"]
+VERBS = [
+    ["status"],
+    ["status", "--watch"],
+    ["drain"],
+    ["drain", "--wait"],
+    ["drain", "--role", "scraper", "--wait"],
+    ["pause", "a flow", *WHY],
+    ["resume", "a flow", *WHY],
+    ["concurrency", "a flow", "3", *WHY],
+    ["jobs", "list"],
+    ["jobs", "retry", *WHY],
+    ["jobs", "cancel", "--dry-run"],
+    ["dead-letters"],
+    ["dead-letters", "--show", ID],
+    ["replay", *WHY],
+    ["replay", "--dry-run"],
+    ["actions"],
+    ["check"],
+    ["import-history", "FILE"],
+    ["import-history", "FILE", "--encoding", "cp1252"],
+]
+
+
+def answer(status: str, body: bytes, *headers: str) -> bytes:
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def error(status: str, body: object) -> bytes:
+    return answer(status, json.dumps(body).encode())
+
+
+ENVELOPE = {"status": "ERROR", "data": None, "error": {"code": "X", "detail": "two\nlines \x1b[2J"}}
+BAD = {
+    "500 of HTML": answer("500 Internal Server Error", b"<html><h1>Internal\nServer Error</h1></html>"),
+    "500 of nothing": answer("500 Internal Server Error", b""),
+    "502": answer("502 Bad Gateway", b"<html>nginx</html>"),
+    "503 of the envelope": error("503 Service Unavailable", ENVELOPE),
+    "404 of the envelope": error("404 Not Found", ENVELOPE),
+    "422 without a detail": error("422 Unprocessable", {"error": {"code": "X"}}),
+    "500 with a text": error("500 Error", {"error": "text"}),
+    "500 of a list": error("500 Error", [1]),
+    "200 of nothing": answer("200 OK", b""),
+    "204": b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+    "200 of HTML": answer("200 OK", b"<html>a captive portal</html>"),
+    "200 of null": answer("200 OK", b"null"),
+    "200 of a list": answer("200 OK", b"[]"),
+    "200 of an empty object": answer("200 OK", b"{}"),
+    "200 without data": answer("200 OK", b'{"status": "SUCCESS", "data": null, "meta": {}}'),
+    "200 with empty data": answer("200 OK", b'{"status": "SUCCESS", "data": {}, "meta": {}}'),
+    "200 cut off": answer("200 OK", b'{"data": 1}')[:-4],
+    "200 nested": answer("200 OK", b"[" * 100_000),
+    "200 of odd bytes": answer("200 OK", b'{"data": "\xff"}'),
+    "redirect": answer("302 Found", b"", "Location: http://127.0.0.1:1/login"),
+    "hung up": b"",
+    "hung up in the head": b"HTTP/1.1 200 OK\r\nContent-",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "garbage": answer("200 OK", b"\x00\xff" * (8 << 20)),
+    "false gzip": answer("200 OK", b"no gzip", "Content-Encoding: gzip"),
+    "websocket of another kind": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x00\xff\x00\xff",
+}
+
+
+@contextmanager
+def stub(respond: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that reads requests and lets `respond` have the connection; its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=one, args=(connection,), daemon=True).start()
+
+    def one(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            connection.settimeout(5)
+            received = b""
+            while b"\r\n\r\n" not in received:
+                if not (more := connection.recv(65536)):
+                    return
+                received += more
+            while b"chunked" in received and not received.endswith(b"0\r\n\r\n"):
+                received += connection.recv(65536)
+            respond(connection)
+            connection.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+def run(verb: list[str], url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    (folder / REGISTRY).write_text(json.dumps({"url": url, "token": "a-token"}))
+    file = folder / "past.csv"
+    file.write_text("platform,profile_id,handle,timestamp\n")
+    words = [str(file) if word == "FILE" else word for word in verb]
+    code = cli.main([*words, "--data", str(folder), "--set", "postgres.url=embedded"])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def is_one_sentence(text: str) -> bool:
+    line = text.removesuffix("\n")
+    return line.startswith("gcc: ") and line.isprintable() and 15 < len(line) < 400
+
+
+CASES = [(verb, bad) for verb in VERBS for bad in BAD]
+CASES.remove((["drain"], "200 with empty data"))  # which wants to know nothing
+
+
+@pytest.mark.parametrize(("verb", "bad"), CASES, ids=lambda word: word if isinstance(word, str) else " ".join(word))
+def test_a_bad_answer_is_one_sentence(
+    verb: list[str], bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CONNECT_S", 1.0)
+    with stub(lambda connection: connection.sendall(BAD[bad])) as url:
+        code, _, told = run(verb, url, tmp_path, capsys)
+    assert code in (1, 2)
+    assert is_one_sentence(told), told
+    assert code == (2 if bad.startswith("404") and "--wait" not in verb and "--watch" not in verb else 1), told
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_a_platform_that_hangs_is_given_up(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.1)
+    monkeypatch.setattr(client, "LONG_ANSWER_S", 0.1)
+    monkeypatch.setattr(live, "CONNECT_S", 0.1)
+    over = threading.Event()
+    with stub(lambda connection: over.wait(10) and None) as url:
+        code, _, told = run(verb, url, tmp_path, capsys)
+        over.set()
+    assert (code, is_one_sentence(told)) == (1, True), told
+    assert "within" in told
+
+
+def test_a_platform_that_drips_is_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+    over = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not over.wait(0.01):
+            connection.sendall(b" ")
+
+    with stub(drip) as url:
+        code, _, told = run(["actions"], url, tmp_path, capsys)
+        over.set()
+    assert (code, is_one_sentence(told)) == (1, True), told
+
+
+def test_an_endless_answer_is_not_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_BYTES_MAX", 1 << 20)
+
+    def pour(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b" " * 65536)
+
+    with stub(pour) as url:
+        code, _, told = run(["actions"], url, tmp_path, capsys)
+    assert (code, is_one_sentence(told)) == (1, True), told
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", "{}", '{"url": 1, "token": "x"}', '{"url": "http://127.0.0.1:1", "token": "ü\\n"}',
+     "[" * 100_000, '{"url": "no url", "token": "x"}', '{"url": "http://[::1", "token": "x"}',
+     '{"url": "http://127.0.0.1:99999999", "token": "x"}'],
+    ids=lambda text: text[:24],
+)  # fmt: skip
+def test_a_registry_that_is_none_is_one_sentence(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / REGISTRY).write_text(content)
+    assert cli.main(["status", "--data", str(tmp_path)]) in (1, 2)
+    assert is_one_sentence(capsys.readouterr().err)
+
+
+def test_a_platform_that_is_gone_is_not_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stub(lambda connection: None) as url:
+        pass
+    code, _, told = run(["status"], url, tmp_path, capsys)
+    assert code == 2
+    assert "start it with: run" in told
+    assert is_one_sentence(told)
+
+
+def test_what_the_platform_tells_is_told_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The detail of an error comes in one line, without what would steer the terminal."""
+    with stub(lambda connection: connection.sendall(error("507 Insufficient Storage", ENVELOPE))) as url:
+        code, _, told = run(["import-history", "FILE"], url, tmp_path, capsys)
+    assert (code, told) == (1, "gcc: two lines \ufffd[2J\n")
+
+
+def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rejected = [{"line": 3, "field": "a\x1b", "reason": "is odd"}]
+    report = {"rows": 3, "imported": 1, "duplicates": 1, "rejected": rejected, "rejected_total": 1}
+    with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:
+        code, out, told = run(["import-history", "FILE"], url, tmp_path, capsys)
+    assert (code, out) == (1, "3 rows: 1 imported, 1 were there already\n")
+    assert told == "line 3: a\ufffd: is odd\n"
