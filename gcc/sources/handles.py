@@ -77,7 +77,10 @@ def handle_in(platform: str, text: str) -> str:
     """The handle that is written there, with or without @, or as the URL of a profile. ValueError: there is none."""
     is_url = "/" in text or _site_name(text) in _SITES[platform].hosts
     bare = (_of_url(platform, text) if is_url else text).removeprefix("@")
-    if not is_handle(platform, bare):
+    # lists write names with accents: they are kept as they are, and asking tells whether there is such a one
+    if not is_handle(
+        platform, "".join("a" if letter.isalpha() and not letter.isascii() else letter for letter in bare)
+    ):
         raise ValueError(f"{_shown(bare)} cannot be a handle on {platform}")
     return bare
 

@@ -421,3 +421,9 @@ def test_any_bytes_are_rows_or_refused(content: bytes, header: bytes, size: int,
     again = imported(header + content, chunk=10_000, encoding=encoding)
     assert found == again
     assert not any("could not be read" in reason for reason in found.reasons)
+
+
+def test_names_with_accents_are_imported_in_their_encoding() -> None:
+    content = f"{HEADER}\nINSTAGRAM,9915,café.josé,2026-11-15,15,Müage Zürich\n".encode("cp1252")
+    assert imported(content).refused == [(2, "(row)")]
+    assert imported(content, encoding="cp1252").handles == ["café.josé"]
