@@ -28,7 +28,7 @@ from gcc.actors.consumer import Consumer
 from gcc.channels.batch import BatchLimits
 from gcc.channels.deadletters import Burial, DeadLetters, document
 from gcc.channels.memory import Channels
-from gcc.channels.message import Delivery
+from gcc.channels.message import Delivery, Frame
 from gcc.channels.rabbitmq import codec
 from gcc.channels.rabbitmq_messages import unpacked
 from gcc.clock import SystemClock
@@ -211,7 +211,8 @@ def drawn(event_type: EventType, rng: random.Random, cases: int) -> Iterator[Sen
             event_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
             body = dumped({**payload, "event_id": event_id})
             yield Sent(route.exchange, key.encode(), b"\0\0", body, event_id)
-        yield Sent(route.exchange, mutations.key(key), mutations.properties(), mutations.body(payload))
+        body = mutations.body(payload)
+        yield Sent(route.exchange, mutations.key(key), mutations.properties(lines(body)), body)
 
 
 async def one_round(event_type: EventType, sent: Sequence[Sent], rows_max: int) -> Tally:
@@ -235,7 +236,7 @@ async def one_round(event_type: EventType, sent: Sequence[Sent], rows_max: int) 
     beside = sum(reason.startswith(REASONS[1]) for reason in reasons)
     tally.neighbours = sum(message.neighbour is not None for message in sent)
     tally.bytes = sum(len(message.body) for message in sent)
-    tally.events = sum(max(1, len(lines(delivery.frame.body))) for delivery in deliveries)
+    tally.events = sum(events_of(delivery.frame) for delivery in deliveries)
     tally.stored = store.inserted[event_type.table]
     tally.errors = len(errors)
     tally.buried = sum(burial.events for burial in letters.kept)
@@ -256,8 +257,14 @@ async def one_round(event_type: EventType, sent: Sequence[Sent], rows_max: int) 
     return tally
 
 
-def lines(body: bytes) -> list[bytes]:
-    return [line for line in body.split(b"\n") if line.strip()]
+def lines(body: bytes) -> int:
+    return sum(bool(line.strip()) for line in body.split(b"\n"))
+
+
+def events_of(frame: Frame) -> int:
+    """As many as it has lines; one, if it has none, or more than it says: then it is refused as it is."""
+    found = lines(frame.body)
+    return found if 0 < found <= frame.events else 1
 
 
 async def chunk(seed: int, number: int, cases: int) -> Tally:
@@ -302,15 +309,17 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**31) if arguments.seed is None else arguments.seed
     out = sys.stderr if arguments.json else sys.stdout
     total, began, told = Tally(), time.monotonic(), 0.0
-    for tally in fuzz(arguments.cases, seed, arguments.processes, arguments.chunk):
+    found = fuzz(arguments.cases, seed, arguments.processes, arguments.chunk)
+    for number, tally in enumerate(found, arguments.chunk):
         total.add(tally)
         took = time.monotonic() - began
         if tally.complaints or took - told > 10:
             told = took
             print(f"seed {seed}: {total.cases:,} cases in {took:.0f} s, {len(total.complaints)} complaints", file=out)
-            print("\n".join(tally.complaints), end="\n" if tally.complaints else "", file=out, flush=True)
-    if total.complaints:
-        print(f"again: python -m tests.torture.fuzz --seed {seed} --cases {arguments.cases}", file=out)
+            print(*tally.complaints, sep="\n", end="\n" if tally.complaints else "", file=out, flush=True)
+        if tally.complaints:
+            few = min(arguments.cases, CHUNK)
+            print(f"again: python -m tests.torture.fuzz --seed {seed} --chunk {number} --cases {few}", file=out)
     took = round(time.monotonic() - began, 1)
     report = {"seed": seed, "seconds": took, "cases_per_s": round(total.cases / took), **asdict(total)}
     print(json.dumps(report))

@@ -4,6 +4,7 @@ In: a payload as its sender documents it. Out: bodies, properties, routing keys:
 """
 
 import random
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -223,9 +224,16 @@ class Mutations:
     def key(self, key: str) -> bytes:
         return key.encode() if self._rng.random() < 0.8 else self._rng.choice(KEYS)
 
-    def properties(self) -> bytes:
-        """As a content header carries them: mostly as a sender would pack them, with odd values; at times torn."""
+    def properties(self, events: int) -> bytes:
+        """As a content header carries them: mostly as a sender would pack them, with odd values; at times torn.
+
+        Where a body has several lines, mostly those of a frame of ours with so many `events`.
+        """
         chance = self._rng.random()
+        if events > 1 and chance < 0.6:
+            frame_id = str(uuid.UUID(int=self._rng.getrandbits(128)))
+            ours = {"frame": frame_id, "events": events, "committed_ms": 1767262830123}
+            return rabbitmq.Properties(headers=ours).pack()
         if chance < 0.1:
             return b"\0\0"
         if chance < 0.15:

@@ -267,6 +267,14 @@ async def test_a_lost_store_acknowledges_nothing() -> None:
     assert bench.letters == []
 
 
+@pytest.mark.parametrize("blank", [b"\n", b"\n\n", b"\n \t\r\n", b"\n" * 100_000], ids=len)
+async def test_blank_lines_are_no_events(blank: bytes) -> None:
+    bench = Bench()
+    frame = Frame(uuid.uuid4(), PROFILE_LOG.route, 2, blank + line() + blank + line() + blank)
+    assert await bench.sink.handle([Delivery(PROFILE_LOG.queue, 1, frame, 1)]) == 2
+    assert bench.letters == []
+
+
 @pytest.mark.parametrize("events", [1, 3])
 async def test_a_frame_of_more_lines_than_events_is_refused_whole(events: int) -> None:
     """A row, and a letter, for each of a million lines would hold up everybody."""

@@ -11,8 +11,10 @@ event_id when redelivery has regrouped them. All of it may be cut short and done
 """
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import trio
@@ -52,6 +54,8 @@ class _Row(NamedTuple):
     line: bytes = b""
 
 
+_LINE = re.compile(rb"\S[^\n]*")
+"""A line that is not blank, found one by one: a frame may have millions."""
 _Refused = list[tuple[_Row, str]]  # with the reason
 
 
@@ -92,9 +96,12 @@ class Sink:
         return len(stored)
 
     def _sift(self, delivery: Delivery, rows: list[_Row], refused: _Refused) -> None:
-        """A frame of nothing, or of more lines than it has events, is refused as it is, not line by line."""
+        """A frame of nothing, or of more lines than it has events, is refused as it is, not line by line.
+
+        Blank lines between events are passed over.
+        """
         body, events = delivery.frame.body, delivery.frame.events
-        if body.strip().count(b"\n") >= events:
+        if body.count(b"\n") >= events and sum(1 for _ in islice(_LINE.finditer(body), events + 1)) > events:
             why = f"not of type {self._type.name}: it has more lines than events ({events})"
             refused.append((_Row(delivery, 0, body), why))
             return
