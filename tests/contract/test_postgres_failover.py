@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from gcc.errors import Transient
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Connection, Pool, parameters, passes
+from tests.contract.test_notifications import kept
 
 PATIENCE_S = 20.0
 WRITE = "create table if not exists thing (id integer)"
@@ -185,7 +186,7 @@ async def test_listening_goes_on_after_a_server_that_refuses_to_be_listened_to(
     notifications.on("here", lambda _: told.set())
     async with trio.open_nursery() as nursery:
         with trio.fail_after(PATIENCE_S):
-            await nursery.start(notifications.run)
+            await nursery.start(kept(notifications))
             assert refused == 2
             async with other.connection() as connection:
                 monkeypatch.undo()
