@@ -24,7 +24,7 @@ from gcc.stores.postgres import Pool
 from tests.fakes.objects import MemoryObjects
 
 CSV = "platform,profile_id,handle,timestamp,followers\n" + "".join(
-    f"INSTAGRAM,{number},h{number},2026-01-{1 + number % 28:02},{number}\n" for number in range(250)
+    f"INSTAGRAM,{number},h{number},2026-01-{1 + number % 28:02},{number}\n" for number in range(1, 251)
 )
 
 
@@ -201,7 +201,7 @@ async def test_of_a_letter_only_our_own_events_are_counted(pool: Pool, clickhous
     await way.relay()
     (delivery,) = await way.exchange.take(PROFILE_LOG.queue, frames_max=1)
     frame = delivery.frame
-    await way.strict_sink.handle([replace(delivery, frame=replace(frame, body=frame.body + b"\n{}\n\xff"))])
+    await way.strict_sink.handle([replace(delivery, frame=replace(frame, events=102, body=frame.body + b"\n{}\n\xff"))])
     await way.exchange.acknowledge([delivery])
     report = await check(pool, clickhouse)
     assert (report.events_stored, report.dead_lettered, report.queued, report.missing) == (50, 50, 150, 0)

@@ -49,7 +49,7 @@ def test_a_soft_limit_is_raised_as_far_as_the_hard_one_allows() -> None:
         ({}, {"itself": 50, "PostgreSQL": 24, "ClickHouse": 64, "calls": 100, "ports": 64}),
         (
             {"roles": ["relay"], "exchange": {"url": "amqp://x"}, "clickhouse": {"url": "http://x", "readers": 8}},
-            {"itself": 50, "PostgreSQL": 24, "ClickHouse": 11, "RabbitMQ": 2, "ports": 32},
+            {"itself": 50, "PostgreSQL": 24, "ClickHouse": 11, "RabbitMQ": 3, "ports": 32},
         ),
     ],
 )

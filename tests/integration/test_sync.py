@@ -401,7 +401,7 @@ async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Po
     clock = SystemClock()
     drain = Drain(["intake"], 10.0)
     pipeline = AnalyticsPipeline(
-        load(None, overrides=["roles=[]"], environ={}),
+        load(None, overrides=['roles=["web"]'], environ={}),
         clickhouse=clickhouse,
         objects=FolderObjects(tmp_path),
         pool=pool,

@@ -361,7 +361,7 @@ def test_a_bad_cron_line_names_its_key(cron: str) -> None:
 
 def test_settings_replace_cron_lines_by_name() -> None:
     declared = [Schedule("models", "*/15 * * * *", Work()), Schedule("all", None, Work())]
-    settings = load(None, overrides=["analytics.schedules.all=0 3 * * *", "roles=[]"], environ={})
+    settings = load(None, overrides=["analytics.schedules.all=0 3 * * *"], environ={})
     rows = overridden(declared, settings.analytics.schedules)
     assert [(row.name, row.cron) for row in rows] == [("models", "*/15 * * * *"), ("all", "0 3 * * *")]
     with pytest.raises(ConfigError, match=r"analytics.schedules.modles: no such schedule; there are all, models"):
