@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from gcc.sources.http import Answer, decode
+from gcc.sources.times import instant
 from gcc.sources.verdicts import SourceFailed
 
 T = TypeVar("T")
@@ -212,7 +213,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _time(text: str) -> dt.datetime:
-    time = dt.datetime.fromisoformat(text)
+    time = instant(text)
     if time.tzinfo is None or time.year not in _YEARS:
         raise ValueError(text)
     return time.astimezone(dt.UTC)

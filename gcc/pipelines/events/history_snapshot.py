@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from gcc.pipelines.events.schemas import IMPORTED, ProfileLog
 from gcc.pipelines.events.types import encode, timestamp
 from gcc.sources.handles import CHANNEL_ID, ID_RULES, handle_in, is_id
+from gcc.sources.times import instant
 
 NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
 PLATFORMS = tuple(ID_RULES)
@@ -214,9 +215,10 @@ def _storable(name: str, value: Any, levels: int = LEVELS_MAX) -> Any:
 def _time(text: str) -> tuple[str, str]:
     """The time in UTC as ids are derived from it, and as events carry it."""
     try:
-        at = dt.datetime.fromisoformat(text)
+        at = instant(text)
     except ValueError:
-        raise Malformed("timestamp", f"{shown(text)} is neither RFC 3339 nor a date") from None
+        told = "is neither RFC 3339 (2026-12-31T18:30:00Z) nor a date (2026-12-31)"
+        raise Malformed("timestamp", f"{shown(text)} {told}") from None
     at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
     try:
         at = at.astimezone(dt.UTC)

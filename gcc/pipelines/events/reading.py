@@ -21,6 +21,7 @@ from gcc.channels.message import Frame
 from gcc.pipelines.events.app_schemas import AppEvent, AppHeader, ErrorEvent
 from gcc.pipelines.events.schemas import EMITTED_BY, Event, Id, Time
 from gcc.pipelines.events.types import EventType, encode, timestamp
+from gcc.sources.times import instant
 
 GIVEN_IDS = uuid.UUID("6f0b1c0a-3f0e-5d5c-9d0e-6b1f7a3c2e11")
 """The namespace of ids that others gave and that are no UUIDs."""
@@ -183,7 +184,7 @@ def moment(value: Any) -> str:
 
 def _instant(value: Any) -> dt.datetime:
     if isinstance(value, str) and not value.strip().replace(".", "", 1).isdecimal():
-        at = dt.datetime.fromisoformat(value.strip().upper())
+        at = instant(value.strip())
         return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
     if isinstance(value, bool):
         raise TypeError
