@@ -88,7 +88,7 @@ async def test_a_full_disk_keeps_what_is_in_and_tells_how_much(
         await conn.execute(
             b"create trigger full_disk before insert on outbox for each row execute function full_disk()"
         )
-    content = HEADER + "".join(map(row, range(1000)))
+    content = HEADER + "".join(map(row, range(1, 1001)))
     async with aclosing(chunks(content)) as begun:
         with pytest.raises(Transient, match=r"No space left on device; 200 snapshots are in, run it again to go on"):
             await imports.run("a", begun)
