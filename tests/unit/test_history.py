@@ -1,8 +1,10 @@
 """Past snapshots from files: every line is a row, a part of one, or refused with its reason, whatever stands in it."""
 
+import bz2
 import csv
 import io
 import json
+import lzma
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -97,12 +99,59 @@ def test_csv_with_quotes_line_breaks_and_a_bom() -> None:
     content = f"\ufeff{HEADER}\r\n{first}\r\n\r\n{line(2)}"
     found = imported(content)
     assert [event["dimensions"]["bio"] for event in found.events] == ['two\r\nlines, "x"', "x"]
-    assert imported(content + "\n\n,").refused == [(7, "(row)")]
+    assert imported(content + "\n\n,x").refused == [(7, "(row)")]
 
 
-@pytest.mark.parametrize("blank", ["\n", "\r\n\r\n", "  \n\t\r", "\ufeff\n"])
-def test_blank_lines_come_before_a_header(blank: str) -> None:
+@pytest.mark.parametrize(
+    "blank",
+    ["\n", "\r\n\r\n", "  \n\t\r", "\ufeff\n", "\ufeff\ufeff", ",,,,\n", "sep=,\r\n", '\ufeff"SEP=,"\n', "sep=;\n"],
+)
+def test_what_is_blank_or_of_excel_comes_before_a_header(blank: str) -> None:
     assert imported(blank + table(line(1))).handles == ["bug1"]
+
+
+@pytest.mark.parametrize("blank", [",,,,,", ",,", ", ,\t,  ,,", '"","","","","",""', ",,,,,,,,,,"])
+def test_rows_without_any_value_are_blank_lines(blank: str) -> None:
+    found = imported(table(blank, line(1), *[blank] * 500, line(2), "x" + blank, blank))
+    assert found.handles == ["bug1", "bug2"]
+    assert found.refused[0][0] == 505
+    assert found.report.rows == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("before", ["", "sep={}\n"])
+def test_the_header_tells_what_parts_the_cells(delimiter: str, end: str, before: str) -> None:
+    row = 'INSTAGRAM;1;bug1;2026-11-01;10;"a;b, ""c""\nd"'
+    odd = 'INSTAGRAM;2;bug2;2026-11-01;1,5;"open'
+    content = f"{end.join([HEADER.replace(',', ';'), row, odd, row.replace('1;bug1', '3;bug3')])}".replace(
+        ";", delimiter
+    )
+    found = imported(before.format(delimiter) + content)
+    assert [event["dimensions"]["bio"] for event in found.events] == [f'a{delimiter}b, "c"\nd'] * 2
+    assert [name for _, name in found.refused] == ["(row)"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "INSTAGRAM, 1, bug1, 2026-11-01, 10, a b",
+        "  INSTAGRAM ,1\t,\u00a0bug1\u00a0,2026-11-01 , 10 , a b\t",
+        'INSTAGRAM, "1", "bug1", "2026-11-01", "10", " a b "',
+        'INSTAGRAM,1,"bug1 ",2026-11-01,"10\n","\na b"',
+        "INSTAGRAM,1,bug1,2026-11-01,10,a b,,,",
+        "INSTAGRAM,1,bug1,2026-11-01,10,a b, , ",
+    ],
+)
+def test_cells_are_trimmed(row: str) -> None:
+    (event,) = imported(table(row)).events
+    assert (event["handle"], event["metrics"]) == ("bug1", {"followers": 10})
+    assert event["dimensions"] == {"bio": "a b", "handle": "bug1"}
+
+
+def test_a_quote_after_a_space_quotes_what_parts_cells() -> None:
+    (event,) = imported(table('INSTAGRAM, 1, bug1, 2026-11-01, 10, "a, b"')).events
+    assert event["dimensions"]["bio"] == "a, b"
 
 
 # Quotes
@@ -114,7 +163,8 @@ def test_blank_lines_come_before_a_header(blank: str) -> None:
         ("5'10\" tall", "5'10\" tall"),
         ('tall 6"', 'tall 6"'),
         ('a"b"c', 'a"b"c'),
-        (' "a"', ' "a"'),
+        (' "a"', "a"),
+        ('x "a"', 'x "a"'),
         ('"He" said', '"He" said'),
         ('"a""b"', 'a"b'),
         ('""', None),
@@ -229,6 +279,12 @@ def test_a_row_of_another_width_is_refused() -> None:
         '{"dimensions.x": ' + "[" * 900 + "]" * 900 + "}",
         '{"followers": ' + "9" * 100_000 + "}",
         '{"followers": 1, "followers": 2}',
+        '{"platform": "INSTAGRAM",',
+        "{",
+        "}",
+        '  "handle": "bug3",',
+        '{"x": -Infinity}',
+        '{"platform": "INSTAGRAM"},',
         "\x00",
         "x" * 200_000,
         "",
@@ -241,6 +297,42 @@ def test_a_bad_line_of_ndjson_costs_itself_alone(bad: str) -> None:
     found = imported("\n".join([good[0], bad, good[1]]), chunk=5000)
     assert found.handles == ["bug1", "bug2"]
     assert [number for number, _ in found.refused] == ([2] if bad else [])
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ('{"followers": NaN}', "holds NaN, which JSON has not: write null"),
+        ('{"views": [1, -Infinity]}', "holds -Infinity, which JSON has not"),
+        ('{"dimensions.bio": "tea \\ud83d"}', "half a character"),
+        ('{"dimensions.bio": "\\udc00"}', "half a character"),
+        ('{"\\ud83d": 1}', "half a character"),
+        ("{", "looks like one pretty-printed over several lines"),
+        ('{"platform": "INSTAGRAM",', "looks like one pretty-printed over several lines"),
+        ('{"platform": "INST', "it was cut, or one JSON object a line is wanted"),
+        ('  "followers": 1,', "one JSON object a line is wanted (not one over several lines, nor a list)"),
+        ("}", "one JSON object a line is wanted"),
+        ("[1]", "one JSON object a line is wanted"),
+        ('{"views": 1},', "goes on after its object; one JSON object a line is wanted"),
+        ('{"views": 1} {"views": 2}', "goes on after its object"),
+        ("{'views': 1}", "is not a JSON object: "),
+        ('{"views": 01}', "is not a JSON object: "),
+        ("[" * 9999, "one JSON object a line is wanted"),
+        ('{"a":' * 9999, "nested too deeply"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_line_of_ndjson_is_told_what_is_wrong_with_it(odd: str, told: str) -> None:
+    (_, reason) = imported('{"a": 1}\n' + odd, chunk=999).reasons
+    assert told in reason
+
+
+def test_a_list_over_many_lines_is_refused_once() -> None:
+    content = json.dumps([{"platform": "INSTAGRAM"}] * 50, indent=2)
+    assert imported(content).refused == [(1, "(file)")]
+    assert imported(content[1:-1]).reasons == [
+        "one JSON object a line is wanted; this looks like one pretty-printed over several lines; nothing was imported"
+    ]
 
 
 def test_a_nul_costs_its_row_alone() -> None:
@@ -270,11 +362,17 @@ def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPat
     [
         ("platform,handle", "profile_id", "not in the CSV header"),
         (HEADER + ",views,followers", "followers", "column 5 ('followers') and column 8"),
-        (HEADER + ",Followers ", "Followers", "column 5 ('followers') and column 7"),
-        ("platform;profile_id;handle", "platform", "not in the CSV header"),
+        (HEADER + ",Followers ", "Followers", "column 5 ('followers') and column 7 ('Followers')"),
+        (HEADER.upper() + ",handle", "handle", "column 3 ('HANDLE') and column 7 ('handle')"),
+        (HEADER + ",DIMENSIONS.BIO", "DIMENSIONS.BIO", "column 6 ('dimensions.bio') and column 7"),
+        ("platform:profile_id:handle", "platform", "not in the CSV header, which begins with 'platform:profile_id:"),
+        ("platform;profile_id;handle", "timestamp", "header, which begins with 'platform', 'profile_id', 'handle'"),
+        ("Network,ID", "platform", "not in the CSV header, which begins with 'Network', 'ID'"),
         ("[", "(file)", "one object a line"),
         ('[{"platform": 1}]', "(file)", "one object a line"),
-        (",,,", "platform", "not in the CSV header"),
+        ('[{"platform": 1},' + " " * 200_000, "(file)", "one object a line"),
+        ("{", "(file)", "pretty-printed over several lines"),
+        (" {\r", "(file)", "pretty-printed over several lines"),
         ("x" * 200_000, "(row)", "longer than"),
         ('"platform', "(row)", "quote"),
         ("\x00" * 8, "platform", "not in the CSV header"),
@@ -292,6 +390,28 @@ def test_a_header_that_is_none_imports_nothing(header: str, name: str, told: str
 def test_a_file_without_rows_has_none(content: str) -> None:
     report = imported(content).report
     assert (report.rows, report.rejected_total) == (0, 0)
+
+
+@pytest.mark.parametrize("named", [str.upper, str.title, lambda text: f" {text}\t", lambda text: f'"{text} "'])
+def test_names_of_columns_are_folded(named: Any) -> None:
+    names = ",".join(map(named, [*HEADER.split(","), "avg_likes", "source"]))
+    (event,) = imported(f"{names}\n{line(1)},1.5,agency\n").events
+    assert event["metrics"] == {"followers": 10, "avg_likes": 1.5}
+    assert (event["source"], event["dimensions"]) == ("agency", {"bio": "x", "handle": "bug1"})
+    (reason,) = imported(f"{names}\n{line(1, followers='1.234')},1.5,agency\n").reasons
+    assert "whole number" in reason, "the rules for counts hold for them, too"
+
+
+def test_names_of_json_fields_are_folded() -> None:
+    row = '{"Platform": "INSTAGRAM", " profile_id": 1, "HANDLE": "bug1", "timestamp ": "2026-11-01", "Followers": %s%s}'
+    (event,) = imported(row % (10, ', "Dimensions.Bio": " x "')).events
+    assert (event["metrics"], event["dimensions"]) == ({"followers": 10}, {"bio": " x ", "handle": "bug1"})
+    found = imported("\n".join([row % ('"-1"', ""), row % (1, ', "followers": 2'), row % (1, ', "x": 1, "X ": 1')]))
+    assert found.refused == [(1, "followers"), (2, "followers"), (3, "X ")]
+    assert found.reasons[1:] == [
+        "stands twice in the object, as 'Followers' and as 'followers'",
+        "stands twice in the object, as 'x' and as 'X '",
+    ]
 
 
 def test_a_column_without_a_name_has_no_values() -> None:
@@ -318,12 +438,41 @@ def test_a_line_in_another_encoding_is_refused_with_its_likely_name() -> None:
         ("こんにちは世界", "shift_jis", "shift_jis"),
         ("你好世界影响者", "gb18030", "gb18030"),
         ("naïve", "latin-1", "cp1252"),
+        ("don’t – Müage", "cp1252", "cp1252"),
+        ("Köln Müller", "cp850", "cp850"),
     ],
 )
 def test_likely_encodings(text: str, encoding: str, told: str) -> None:
     content = table(line(1, bio=f'"{text}"')).encode(encoding)
     assert imported(content).reasons[0].endswith(f"--encoding {told}")
     assert imported(content, encoding=encoding).events[0]["dimensions"]["bio"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("Привет, мир", "cp1251"), ("Привет, мир", "koi8-r"), ("สวัสดีครับ", "cp874"), ("Γειά σου Κόσμε", "cp1253"),
+     ("שלום עולם", "cp1255"), ("مرحبا بالعالم", "cp1256"), ("안녕하세요", "euc_kr"), ("你好世界", "big5")],
+)  # fmt: skip
+def test_of_several_likely_encodings_none_is_claimed(text: str, encoding: str) -> None:
+    content = table(line(1, bio=f'"{text}"')).encode(encoding)
+    (reason,) = imported(content).reasons
+    assert reason.startswith("is not UTF-8; it may be ")
+    assert encoding in reason
+
+
+def test_where_no_encoding_is_likely_none_is_named() -> None:
+    content = table(line(1, bio="?")).encode().replace(b"?", b"\xff\x98\xa4\xb1\xa6")
+    assert imported(content).reasons == [
+        "is not UTF-8: import it with --encoding and the name of the one in which it was written"
+    ]
+
+
+def test_a_guess_costs_little_however_long_the_line() -> None:
+    """It took minutes: every letter was looked at once for each before it."""
+    content = table(line(1, bio="a" * 120_000 + "?" + "’a" * 2000), line(2)).encode("cp1252")
+    began = time.thread_time()
+    assert imported(content, chunk=1 << 20).handles == ["bug2"]
+    assert time.thread_time() - began < 2
 
 
 def test_damaged_utf_8_is_called_so() -> None:
@@ -365,10 +514,17 @@ def test_what_is_no_encoding_of_lines_is_refused_in_a_sentence(encoding: str) ->
 
 
 @pytest.mark.parametrize(
-    ("magic", "told"), [(b"\x1f\x8b\x08\x00", "gzip"), (b"PK\x03\x04", "xlsx"), (b"\xd0\xcf\x11\xe0", "xls")]
-)
-def test_what_is_no_text_is_named(magic: bytes, told: str) -> None:
-    found = imported(magic + bytes(range(256)) * 50)
+    ("magic", "told"),
+    [(b"\x1f\x8b\x08\x00", "gzip"), (b"PK\x03\x04", "xlsx"), (b"\xd0\xcf\x11\xe0", "xls"), (b"%PDF-1.7", "PDF"),
+     (lzma.compress(b"x"), "xz"), (bz2.compress(b"x"), "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd"),
+     (b"Rar!\x1a\x07", "RAR"),
+     (b"7z\xbc\xaf\x27\x1c", "7z"), (b"SQLite format 3\0", "SQLite"), (b"PAR1", "Parquet"), (b"{\\rtf1", "rtf"),
+     (b"<!DOCTYPE html>", "web page"), (b"\xef\xbb\xbf\n<HTML>", "web page"), (b"<?xml", "XML"),
+     (b"\x89PNG", "picture")],
+)  # fmt: skip
+@pytest.mark.parametrize("chunk", [1, 9999])
+def test_what_is_no_text_is_named(magic: bytes, told: str, chunk: int) -> None:
+    found = imported(magic + bytes(range(256)) * 5, chunk=chunk)
     assert found.refused == [(1, "(file)")]
     assert told in found.reasons[0]
 
@@ -397,11 +553,13 @@ def test_rows_that_csv_wrote_come_out_the_same(
     for piece in chunks(file.getvalue().encode(encoding), size):
         found += [reader.row(record) for records in reader.feed(piece) for _, record in records]
     found += [reader.row(record) for records in reader.end() for _, record in records]
-    assert [list(row.values()) for row in found] == rows
+    kept = [[cell.strip() for cell in row] for row in rows]
+    assert [list(row.values()) for row in found] == [row for row in kept if any(row)]
 
 
 pieces = st.sampled_from(
-    [b"\n", b"\r", b"\r\n", b'"', b'""', b",", b"{", b"}", b"[", b"\x00", b"\xff", b"\xe9", b"\xff\xfe",
+    [b"\n", b"\r", b"\r\n", b";", b"\t", b"sep=;", b"<html>", b"Platform",
+     b'"', b'""', b",", b"{", b"}", b"[", b"\x00", b"\xff", b"\xe9", b"\xff\xfe",
      b"\xef\xbb\xbf", b'{"', b"\\u0000", b"INSTAGRAM,1,a,2026-01-01,5,x", b'{"platform": "YOUTUBE"}', HEADER.encode(),
      b" ", b"1e999", b"\x1f\x8b"]
 )  # fmt: skip

@@ -1,21 +1,25 @@
 """A history file's bytes as rows: CSV with a header, or NDJSON (told by the first character), in any chunks.
 
-Lines end with LF, CRLF or CR, mixed as they come. In CSV a cell that begins with a quote goes on to the quote before
-the next comma or line end, over line ends too, with "" for a quote in it; in any other cell quotes are ordinary
+Lines end with LF, CRLF or CR, mixed as they come. Of CSV, the header tells what parts the cells: comma, semicolon, TAB
+or |. Cells are trimmed; a row without any is none. A cell that begins with a quote goes on to the quote before the
+next comma or line end, over line ends too, with "" for a quote in it; in any other cell quotes are ordinary
 characters. A quoted cell spans at most QUOTED_LINES_MAX lines and a row ROW_CHARS_MAX characters; it never reaches
 over a line that begins like a row itself. What is quoted otherwise is read literally if it stands on one line, else
 that line is refused; either way reading goes on at the next line. So the work a line is bounded (a quote that opened
 ends at the next odd one, where the next search begins) and a bad row costs no other.
 
-What cannot be a row comes out as the Malformed that tells why; `given_up` says that the rest cannot be read at all.
+Names of columns and fields are folded: without spaces around them, in small letters. What cannot be a row comes out as
+the Malformed that tells why; `given_up` says that the rest cannot be read at all.
 """
 
 import codecs
 import csv
 import io
 import json
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -31,6 +35,10 @@ PIECE_RECORDS = 200
 ROW_CHARS_MAX = 128 * 1024  # csv.field_size_limit is the same
 QUOTED_LINES_MAX = 1000
 NEEDED = ("platform", "profile_id", "handle", "timestamp")
+DELIMITERS = ",;\t|"
+_EXCEL = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # Excel's own first line, of which the header tells more
+_WANTED = "one JSON object a line is wanted"
+_OVER_LINES = f"{_WANTED}; this looks like one pretty-printed over several lines"
 
 Record = str | list[str] | Malformed  # a JSON object, cells
 Records = list[tuple[int, Record]]
@@ -56,6 +64,8 @@ class Rows:
         self._lines: deque[str] = deque()
         self._number = 1  # of the first of them
         self._header: list[str] | None = None
+        self._nameless: list[int] = []  # columns of the header, from 0
+        self._delimiter = ","
         self._is_json = False
 
     def feed(self, chunk: bytes) -> Iterator[Records]:
@@ -91,8 +101,9 @@ class Rows:
     def _read(self, piece: bytes, *, last: bool) -> Iterator[Records]:
         assert self._decoder is not None
         text = self._decoder.decode(piece, last)
-        if text and self._is_at_mark:
-            text, self._is_at_mark = text.removeprefix("\ufeff"), False
+        if self._is_at_mark:  # programs that append to one another write it twice
+            text = text.lstrip("\ufeff")
+            self._is_at_mark = not text
         lines = self._splitter.split(text, last=last)
         self._lines.extend(lines)
         found: Records = []
@@ -112,28 +123,44 @@ class Rows:
         yield found
 
     def _next(self, *, last: bool) -> tuple[Record | None, int]:
-        """The first record and how many lines it is; no record: a blank line; no line: its end is not here yet."""
+        """The first record and how many lines it is; no record: nothing in it; no line: its end is not here yet."""
         line = self._lines[0]
-        if not line.strip():
+        if line.isspace():
             return None, 1
         if not (self._is_json or self._header):
-            self._is_json = line.lstrip().startswith("{")
+            return self._first(line, last=last)
         if self._is_json or len(line) > ROW_CHARS_MAX:
-            record: Record = self._fault(line) or line
-            taken = 1
+            return self._fault(line) or line, 1
+        return self._row(last=last)
+
+    def _first(self, line: str, *, last: bool) -> tuple[Record | None, int]:
+        """The first line with anything in it: NDJSON's first record, or the header of CSV, or why neither."""
+        taken = 1
+        if _EXCEL.fullmatch(line):
+            return None, taken
+        if (opening := line.strip()).startswith("{") and opening != "{":
+            self._is_json = True
+            return self._next(last=last)
+        if opening[0] in "{[" or len(line) > ROW_CHARS_MAX:
+            record: Record | None = _no_json_lines(opening) or self._fault(line)
         else:
-            record, taken = self._cells(last=last)
-            text = line if taken == 1 else "".join(islice(self._lines, taken))
-            record = self._fault(text) or record
-        if taken and not (self._is_json or self._header):
-            return self._begin(record), taken
-        return record, taken
+            self._delimiter = max(DELIMITERS, key=lambda each: sum(map(NEEDED.__contains__, _names(line, each))))
+            record, taken = self._row(last=last)
+        return (None if record is None else self._begin(record)), taken
+
+    def _row(self, *, last: bool) -> tuple[list[str] | Malformed | None, int]:
+        cells, taken = self._cells(last=last)
+        if fault := self._fault(self._lines[0] if taken == 1 else "".join(islice(self._lines, taken))):
+            return fault, taken
+        if isinstance(cells, Malformed) or any(map(str.strip, cells)):
+            return cells, taken
+        return None, taken
 
     def _cells(self, *, last: bool) -> tuple[list[str] | Malformed, int]:
         """The cells of the first row, and how many lines it is (0: its end is not here yet)."""
         first = self._lines[0]
         if '"' not in first:
-            return first.rstrip("\r\n").split(","), 1
+            return first.split(self._delimiter), 1
         taken = chars = 0
         waits = False
 
@@ -150,19 +177,19 @@ class Rows:
             taken = 0  # the quote is still open
 
         try:
-            return next(csv.reader(quoted(), strict=True)), taken
+            return next(csv.reader(quoted(), delimiter=self._delimiter, skipinitialspace=True, strict=True)), taken
         except csv.Error:
             if waits:
                 return [], 0
             if taken == 1:  # it closed, and more came before the comma
-                return first.rstrip("\r\n").split(","), 1
+                return first.split(self._delimiter), 1
             return Malformed("(row)", "has a cell that begins with a quote and does not end with one"), 1
 
     def _begins_row(self, line: str) -> bool:
         """Whether a line inside quotes looks like a row, so that the quote before it was none."""
-        if self._header is None or line.count(",") < len(self._header) - 1:
+        if self._header is None or line.count(self._delimiter) < len(self._header) - 1:
             return False
-        cells = line.split(",")
+        cells = line.split(self._delimiter)
         platform, profile_id = (cells[self._header.index(name)].strip(' "\r\n') for name in NEEDED[:2])
         return platform.upper() in PLATFORMS and is_id(platform.upper(), profile_id)
 
@@ -177,24 +204,25 @@ class Rows:
 
     def _begin(self, record: Record) -> Malformed | None:
         """Take the first record for the header of CSV; or why it cannot be one, which ends the file."""
-        header = [name.strip() for name in record] if isinstance(record, list) else []
-        fault = record if isinstance(record, Malformed) else _header_fault(header)
+        names = [name.strip() for name in record] if isinstance(record, list) else []
+        fault = record if isinstance(record, Malformed) else _header_fault(names)
         if fault is None:
-            self._header = header
+            self._header = [folded(name) for name in names]
+            self._nameless = [column for column, name in enumerate(names) if not name]
             return None
         self.given_up = True
         return Malformed(fault.field, f"{fault.reason}; nothing was imported")
 
     def _from_cells(self, cells: list[str]) -> Mapping[str, Any]:
         assert self._header is not None
-        if len(cells) != len(self._header):
-            raise Malformed("(row)", f"has {len(cells)} cells where the header has {len(self._header)}")
-        if "" in self._header:
-            for column, (name, cell) in enumerate(zip(self._header, cells, strict=True), 1):
-                if not name and cell.strip():
-                    raise Malformed(f"column {column}", f"has the value {shown(cell)}, and no name in the header")
-        row = dict(zip(self._header, cells, strict=True))
-        row.pop("", None)
+        width = len(self._header)
+        if len(cells) != width and (len(cells) < width or any(map(str.strip, cells[width:]))):
+            raise Malformed("(row)", f"has {len(cells)} cells where the header has {width}")
+        row = dict(zip(self._header, map(str.strip, cells), strict=False))  # more than that are empty
+        for column in self._nameless:
+            if cell := cells[column].strip():
+                raise Malformed(f"column {column + 1}", f"has the value {shown(cell)}, and no name in the header")
+            row.pop("", None)
         return row
 
 
@@ -228,16 +256,33 @@ class Splitter:
         return line
 
 
-def _header_fault(names: list[str]) -> Malformed | None:
-    if names[0].startswith("["):
+@lru_cache(maxsize=256)  # rows have the same names
+def folded(name: str) -> str:
+    """A column's or field's name as it is looked up."""
+    return name.strip().casefold()
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    """The names in a header, if this parts them; roughly."""
+    return [name.strip(' "\t\r\n').casefold() for name in line.split(delimiter)]
+
+
+def _no_json_lines(opening: str) -> Malformed | None:
+    """Why a file that begins so is no NDJSON, though it is JSON."""
+    if opening.startswith("["):
         return Malformed("(file)", "is a JSON list; write one object a line")
+    return Malformed("(file)", _OVER_LINES) if opening == "{" else None
+
+
+def _header_fault(names: list[str]) -> Malformed | None:
     columns: dict[str, int] = {}
     for column, name in enumerate(names, 1):
         if name and (other := columns.setdefault(name.casefold(), column)) != column:
             told = f"stands in the header twice, as column {other} ({shown(names[other - 1])}) and column {column}"
-            return Malformed(name, told)
-    missing = next((name for name in NEEDED if name not in names), None)
-    return Malformed(missing, "is not in the CSV header") if missing else None
+            return Malformed(name, f"{told} ({shown(name)})")
+    missing = next((name for name in NEEDED if name not in columns), None)
+    begins = ", ".join(map(shown, names[:3]))
+    return Malformed(missing, f"is not in the CSV header, which begins with {begins}") if missing else None
 
 
 def _from_json(text: str) -> dict[str, Any]:
@@ -245,12 +290,43 @@ def _from_json(text: str) -> dict[str, Any]:
         row = _decode(text)
         twice = None if text.count('":') == len(row) else _twice(text)
     except msgspec.MsgspecError as error:
-        raise Malformed("(row)", f"is not a JSON object: {error}") from None
+        raise Malformed("(row)", _no_object(text, str(error))) from None
     except RecursionError:
         raise Malformed("(row)", "is nested too deeply") from None
     if twice is not None:
         raise Malformed(twice, "stands twice in the object")
-    return row
+    found = {folded(name): value for name, value in row.items()}
+    if len(found) < len(row):
+        raise _alike(row)
+    return found
+
+
+def _alike(row: Mapping[str, Any]) -> Malformed:
+    seen: dict[str, str] = {}
+    one, other = next((one, name) for name in row if (one := seen.setdefault(folded(name), name)) != name)
+    return Malformed(other, f"stands twice in the object, as {shown(one)} and as {shown(other)}")
+
+
+def _no_object(text: str, error: str) -> str:
+    """What is wrong with a line that is no JSON object. Raises RecursionError."""
+    if not text.lstrip().startswith("{"):
+        return f"is not a JSON object; {_WANTED} (not one over several lines, nor a list)"
+    constants: list[str] = []
+    try:
+        found = json.loads(text, parse_constant=constants.append)
+    except json.JSONDecodeError as fault:
+        if fault.msg.startswith("Unterminated") or fault.pos >= len(text.rstrip()):
+            return f"ends before its object does: it was cut, or {_OVER_LINES}"
+        if fault.msg.startswith("Extra data"):
+            return f"goes on after its object; {_WANTED}"
+        return f"is not a JSON object: {error}"
+    except ValueError:  # a number of thousands of digits
+        return f"is not a JSON object: {error}"
+    if constants:
+        return f"holds {constants[0]}, which JSON has not: write null, or leave the field out"
+    if history_text.unreadable(json.dumps(found, ensure_ascii=False)):
+        return "holds half a character (one \\ud800 to \\udfff without the other): write all of it, or leave it out"
+    return f"is not a JSON object: {error}"
 
 
 def _twice(text: str) -> str | None:

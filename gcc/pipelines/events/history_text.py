@@ -8,12 +8,13 @@ character of its own (UTF-7, IDNA, unicode_escape and their kind do not: a line'
 
 import codecs
 import re
+from itertools import islice
 
 from gcc.errors import Permanent
 
 DEFAULT = "utf-8"
-OPENING_BYTES = 4
-"""What is needed of a file to tell its encoding."""
+OPENING_BYTES = 16
+"""What is needed of a file to tell its encoding, and whether it is text at all."""
 
 _ERRORS = "gcc.unreadable"
 _UNREADABLE = re.compile("[\ud800-\udfff]")
@@ -32,22 +33,48 @@ _OPENINGS = (  # the first that fits; the zeros are those of an ASCII character,
 LETTERS_MIN = 4
 """Fewer letters tell of no alphabet."""
 
-_ALPHABETS = (
-    ("cp1251", re.compile(r"[\x00-\x7f\u0400-\u04ff]*")),
-    ("shift_jis", re.compile(r"[\x00-\x7f\u3000-\u9fff]*")),
-    ("gb18030", re.compile(r"[\x00-\x7f\u3000-\u9fff\uff00-\uff0f]*")),
+_PUNCTUATION = "\u00a0\u00ab\u00b7\u00bb\u2010-\u203a\u2116"
+_ALPHABETS = (  # the names, of which the last decodes, and its letters
+    (("koi8-r", "cp1251"), re.compile(rf"[\x00-\x7f{_PUNCTUATION}\u0400-\u04ff]*")),
+    (("cp1253",), re.compile(rf"[\x00-\x7f{_PUNCTUATION}\u0370-\u03ff]*")),
+    (("cp1255",), re.compile(rf"[\x00-\x7f{_PUNCTUATION}\u0590-\u05ff]*")),
+    (("cp1256",), re.compile(rf"[\x00-\x7f{_PUNCTUATION}\u0600-\u06ff]*")),
+    (("shift_jis",), re.compile(r"[\x00-\x7f\u3000-\u9fff]*")),
+    (("gb18030",), re.compile(r"[\x00-\x7f\u3000-\u9fff\uff00-\uff0f]*")),
+    (("big5",), re.compile(r"[\x00-\x7f\u3000-\u9fff\uff00-\uff0f]*")),
+    (("euc_kr",), re.compile(r"[\x00-\x7f\uac00-\ud7a3]*")),
+    (("cp874",), re.compile(rf"[\x00-\x7f{_PUNCTUATION}\u0e00-\u0e7f]*")),
 )
-_NO_TEXT = (
-    (b"\x1f\x8b", "is packed (gzip); unpack it first"),
-    (b"PK\x03\x04", "is a spreadsheet (.xlsx) or a ZIP archive; save it as CSV, or unpack it"),
-    (b"\xd0\xcf\x11\xe0", "is a spreadsheet (.xls); save it as CSV"),
-    (b"PAR1", "is Parquet; write it as CSV or NDJSON"),
+_LATIN = ("cp1252", "cp850", "mac_roman", "cp1250")
+_LATIN_WORD = re.compile(r"\W*+[^\W\d_]*+(?:[’–—·]++[^\W\d_]++)*+\W*+")
+_NO_TEXT = tuple(
+    (re.compile(opening), what)
+    for opening, what in (
+        (rb"\x1f[\x8b\x9d]", "is packed (gzip); unpack it first"),
+        (rb"BZh[1-9]1AY&SY", "is packed (bzip2); unpack it first"),
+        (rb"\xfd7zXZ\x00", "is packed (xz); unpack it first"),
+        (rb"\x28\xb5\x2f\xfd", "is packed (zstd); unpack it first"),
+        (rb"\x04\x22\x4d\x18", "is packed (lz4); unpack it first"),
+        (rb"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first"),
+        (rb"Rar!\x1a\x07", "is a RAR archive; unpack it first"),
+        (rb"PK(?:\x03\x04|\x05\x06)", "is a spreadsheet (.xlsx) or a ZIP archive; save it as CSV, or unpack it"),
+        (rb"\xd0\xcf\x11\xe0", "is a spreadsheet (.xls); save it as CSV"),
+        (rb"%PDF-", "is a PDF; get the table behind it as CSV"),
+        (rb"\{\\rtf", "is a document (.rtf); save the table in it as CSV"),
+        (rb"(?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml|table|meta)", "is a web page or XML; save it as CSV"),
+        (rb"PAR1", "is Parquet; write it as CSV or NDJSON"),
+        (rb"Obj\x01", "is Avro; write it as CSV or NDJSON"),
+        (rb"ORC[\x00-\x1f]", "is ORC; write it as CSV or NDJSON"),
+        (rb"ARROW1|FEA1", "is Arrow; write it as CSV or NDJSON"),
+        (rb"SQLite format 3", "is an SQLite database; write its table as CSV or NDJSON"),
+        (rb"\x89PNG|\xff\xd8\xff|GIF8", "is a picture; the table in it is wanted as CSV"),
+    )
 )
 
 
 def no_text(opening: bytes) -> str | None:
-    """What a file that begins so is, if it is no text at all."""
-    return next((what for magic, what in _NO_TEXT if opening.startswith(magic)), None)
+    """What a file that begins so is, and the way out, if it is no text at all."""
+    return next((what for magic, what in _NO_TEXT if magic.match(opening[:OPENING_BYTES])), None)
 
 
 def check(encoding: str) -> None:
@@ -81,19 +108,32 @@ def likely(text: str) -> str:
     odd = len(_UNREADABLE.findall(text))
     if sum(not letter.isascii() for letter in text) >= 2 * odd:
         return "is UTF-8 with damaged characters"
-    name = _likely_encoding(text.encode("utf-8", "surrogateescape"))
-    return f"is not UTF-8; it looks like {name}: import it with --encoding {name}"
+    names = _candidates(text.encode("utf-8", "surrogateescape"))
+    if not names:
+        return "is not UTF-8: import it with --encoding and the name of the one in which it was written"
+    if len(names) == 1:
+        also = " or latin-1" if names == ["cp1252"] else ""
+        return f"is not UTF-8; it looks like {names[0]}{also}: import it with --encoding {names[0]}"
+    told = ", ".join(names[:-1])
+    return f"is not UTF-8; it may be {told} or {names[-1]}: try them, first --encoding {names[0]}"
 
 
-def _likely_encoding(line: bytes) -> str:
-    """Of a line that is no UTF-8. In words of Latin letters the odd bytes are few."""
-    words = b"".join(re.findall(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*", line))
-    odd = len(re.findall(rb"[\x80-\xff]", words))
-    if odd >= LETTERS_MIN and 2 * odd > len(words):
-        for name, letters in _ALPHABETS:
-            if letters.fullmatch(line.decode(name, "replace")):
-                return name
-    return "cp1252"
+def _candidates(line: bytes) -> list[str]:
+    """The encodings that a line may be in which is no UTF-8; of some alphabets nothing but statistics could tell one.
+
+    In words of Latin letters the odd bytes are few.
+    """
+    words = [word for word in re.findall(rb"[A-Za-z\x80-\xff]+", line) if not word.isascii()]
+    odd = sum(len(re.findall(rb"[\x80-\xff]", word)) for word in words)
+    if odd < LETTERS_MIN or 2 * odd <= sum(map(len, words)):
+        fits = (name for name in _LATIN if all(_LATIN_WORD.fullmatch(word.decode(name, "replace")) for word in words))
+        return list(islice(fits, 1))
+    return [
+        name
+        for names, letters in _ALPHABETS
+        if letters.fullmatch(line.decode(names[-1], "replace"))
+        for name in reversed(names)
+    ]
 
 
 def _is_usable(encoding: str) -> bool:
