@@ -23,11 +23,12 @@ ID_RULES = {"INSTAGRAM": "1 to 20 digits, the first not 0", "YOUTUBE": "UC and 2
 @dataclass(frozen=True, slots=True)
 class _Site:
     """Where a platform's pages are. `pages`: firsts of a path that are nobody's name; `prefixes`: what may stand before
-    a name; `tabs`: what may follow it (None: anything)."""
+    a name; `titles`: before a name that is no handle; `tabs`: what may follow it (None: anything)."""
 
     hosts: Collection[str]
     pages: Collection[str]
     prefixes: Collection[str]
+    titles: Collection[str]
     tabs: Collection[str] | None
 
 
@@ -44,6 +45,7 @@ _SITES = {
             "stories terms threads topics tv web"
         ),
         prefixes=_words("_u"),
+        titles=(),
         tabs=_words("channel feed followers following guides reels tagged"),
     ),
     "YOUTUBE": _Site(
@@ -54,7 +56,8 @@ _SITES = {
             "premium redirect reporthistory results search shorts source sports static subscription_center t tv "
             "upload v watch watch_videos yt"
         ),
-        prefixes=_words("c channel user"),
+        prefixes=_words("channel"),
+        titles=_words("c user"),
         tabs=None,
     ),
 }
@@ -73,10 +76,17 @@ def is_id(platform: str, text: str) -> bool:
     return _IDS[platform].fullmatch(text) is not None
 
 
-def handle_in(platform: str, text: str) -> str:
-    """The handle that is written there, with or without @, or as the URL of a profile. ValueError: there is none."""
+def handle_in(platform: str, text: str) -> str | None:
+    """The handle that is written there, with or without @, or as the URL of a profile. ValueError: there is none.
+
+    None: it is the URL of a profile, and does not tell its handle. YouTube's old names (/c/NAME, /user/NAME) are no
+    handles: the same word may be the handle of somebody else.
+    """
     is_url = "/" in text or _site_name(text) in _SITES[platform].hosts
-    bare = (_of_url(platform, text) if is_url else text).removeprefix("@")
+    named = _of_url(platform, text) if is_url else text
+    if named is None:
+        return None
+    bare = named.removeprefix("@")
     # lists write names with accents: they are kept as they are, and asking tells whether there is such a one
     if not is_handle(
         platform, "".join("a" if letter.isalpha() and not letter.isascii() else letter for letter in bare)
@@ -85,15 +95,18 @@ def handle_in(platform: str, text: str) -> str:
     return bare
 
 
-def _of_url(platform: str, text: str) -> str:
+def _of_url(platform: str, text: str) -> str | None:
     site = _SITES[platform]
     url = urlsplit(text if "://" in text else f"//{text.lstrip('/')}")
     if url.scheme not in ("", "http", "https") or _site_name(url.hostname or "") not in site.hosts:
         raise ValueError(f"{_shown(text)} is no page of {platform}")
     parts = [unquote(part) for part in url.path.split("/") if part]
-    if len(parts) > 1 and parts[0] in site.prefixes:
-        parts = parts[1:] if parts[0] != "channel" or CHANNEL_ID.fullmatch(parts[1]) else []
-    elif parts and (parts[0].lower() in site.pages or parts[0] in site.prefixes):
+    first = parts[0].lower() if parts else ""
+    if len(parts) > 1 and first in site.titles:
+        return None
+    if len(parts) > 1 and first in site.prefixes:
+        parts = parts[1:] if first != "channel" or CHANNEL_ID.fullmatch(parts[1]) else []
+    elif {first} & {*site.pages, *site.prefixes, *site.titles}:
         parts = []
     if not parts or not (len(parts) == 1 or site.tabs is None or parts[1].lower() in site.tabs):
         raise ValueError(f"{_shown(text)} is a page that is no profile's")

@@ -67,6 +67,17 @@ async def test_the_daily_producer_asks_for_what_is_old_or_missing(pool: Pool, jo
     assert handles(await jobs.claim(FLOW, 10)) == ["missing", "old"]
 
 
+async def test_channels_are_asked_for_by_their_ids(pool: Pool, jobs: PostgresJobs) -> None:
+    """A list's name of a channel may be somebody else's handle."""
+    channel = "UCq-Fj5jknLsUf-MWSy4_brA"
+    async with pool.transaction() as conn:
+        await profiles.track(conn, [("YOUTUBE", channel, "tseries"), ("YOUTUBE", "odd", "named")])
+    assert await enqueue_first_crawl(pool, jobs) == 2
+    assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
+    assert await StaleProfiles(pool, jobs, stale_s=86_400)() == {"stale": 2, "enqueued": 2}
+    assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
+
+
 class Request:
     """A request for a profile in a task of its own, and the job that it made."""
 

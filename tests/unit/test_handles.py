@@ -26,9 +26,8 @@ PROFILES = [
     ("YOUTUBE", "https://youtube.com/@tseries/videos?view=0", "tseries"),
     ("YOUTUBE", "youtube.com/%40%E0%A4%B9%E0%A4%BF", "हि"),
     ("YOUTUBE", f"https://m.youtube.com/channel/{CHANNEL}?si=x", CHANNEL),
-    ("YOUTUBE", "https://www.youtube.com/c/TSeries/", "TSeries"),
-    ("YOUTUBE", "https://www.youtube.com/user/tseries/about", "tseries"),
     ("YOUTUBE", "youtube.com/tseries", "tseries"),
+    ("YOUTUBE", f"youtube.com/Channel/{CHANNEL}/about", CHANNEL),
     ("YOUTUBE", f"music.youtube.com/channel/{CHANNEL}", CHANNEL),
 ]
 NOBODY = [
@@ -47,6 +46,7 @@ NOBODY = [
         "https://www.youtube.com/watch?v=dQw4w9WgXcQ", "https://youtu.be/dQw4w9WgXcQ", "youtube.com/shorts/dQw4w9WgXcQ",
         "https://www.youtube.com/playlist?list=PL1", "https://www.youtube.com/channel/", "youtube.com/c",
         "https://www.youtube.com/channel/UCshort", "https://www.instagram.com/tseries", "youtube.com/feed/you",
+        "youtube.com/user", "youtube.com/c/", "youtube.com/channel",
     )),
 ]  # fmt: skip
 
@@ -55,6 +55,13 @@ NOBODY = [
 def test_a_profile_is_found(platform: str, text: str, handle: str) -> None:
     assert handle_in(platform, text) == handle
     assert is_handle(platform, handle)
+
+
+@pytest.mark.parametrize("path", ["c/TSeries/", "C/TSeries", "user/tseries/about", "user/TSeries?x=1", "c/%E0%A4%B9 x"])
+def test_old_names_of_channels_are_no_handles(path: str) -> None:
+    assert handle_in("YOUTUBE", f"https://www.youtube.com/{path}") is None
+    with pytest.raises(ValueError, match="no profile"):
+        handle_in("INSTAGRAM", f"https://www.instagram.com/{path}")
 
 
 def test_accents_of_a_list_are_kept() -> None:

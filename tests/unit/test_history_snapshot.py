@@ -149,6 +149,7 @@ def test_the_columns_of_the_spec_are_in_the_table() -> None:
         ({"followers": "  "}, "metrics"),
         ({"source": ["x"]}, "source"),
         ({"source": "x" * 101}, "source"),
+        ({"handle": "instagram.com/c/virat"}, "handle"),
         ({"dimensions.x": 10**30}, "dimensions.x"),
         ({"dimensions.x": "a\x00b"}, "(row)"),
         ({"dimensions.x": [{"a": "\x00"}]}, "(row)"),
@@ -167,6 +168,8 @@ def test_a_profile_url_is_the_handle_in_it() -> None:
     channel = {**ROW, "platform": "YOUTUBE", "profile_id": CHANNEL}
     assert snapshot({**channel, "handle": f"https://www.youtube.com/channel/{CHANNEL}"}).handle == CHANNEL
     assert snapshot({**channel, "handle": "youtube.com/@virat"}).handle == "virat"
+    for path in ("c/virat", "user/virat"):  # who knows whose handle that is
+        assert snapshot({**channel, "handle": f"https://www.youtube.com/{path}"}).handle == CHANNEL
 
 
 def test_dimensions_are_kept_as_they_are() -> None:

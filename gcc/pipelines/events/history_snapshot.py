@@ -152,7 +152,7 @@ def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
     if not is_id(known, profile_id):
         raise Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {ID_RULES[known]}")
     try:
-        handle = handle_in(known, handle)
+        handle = handle_in(known, handle) or profile_id  # which a channel is found by, too
     except ValueError as error:
         raise Malformed("handle", str(error)) from None
     if handle != profile_id and known == "YOUTUBE" and CHANNEL_ID.fullmatch(handle):
@@ -177,7 +177,7 @@ def _source(row: Mapping[str, Any]) -> str:
     source = row.get("source") or SOURCE
     if type(source) is not str or len(source) > SOURCE_CHARS_MAX:
         raise Malformed("source", f"{shown(source)} is no name of at most {SOURCE_CHARS_MAX} characters")
-    return source
+    return source.strip() or SOURCE
 
 
 def _figures(row: Mapping[str, Any]) -> tuple[dict[str, int | float | None], dict[str, Any]]:

@@ -13,6 +13,7 @@ from gcc.channels.memory import Signal
 from gcc.errors import ConfigError
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
+from gcc.sources.handles import is_id
 from gcc.stores import statements
 from gcc.stores.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.stores.postgres import Pool
@@ -37,7 +38,7 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
                 NewJob(
                     REFRESH_FLOW[platform],
                     platform,
-                    {"handle": handle},
+                    {"handle": _asked(platform, profile_id, handle)},
                     key=f"first:{platform}:{profile_id}",
                     priority=FIRST_CRAWL_PRIORITY,
                 )
@@ -46,6 +47,11 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
         )
         enqueued += len(rows)
     return enqueued
+
+
+def _asked(platform: str, profile_id: str, handle: str) -> str:
+    """What the source is asked for: a channel by its id, as handles change, and lists write names that are none."""
+    return profile_id if platform == "YOUTUBE" and is_id(platform, profile_id) else handle
 
 
 class StaleProfiles:
@@ -62,6 +68,7 @@ class StaleProfiles:
         rows = await _rows(self._pool, statement, {"stale_s": self._stale_s})
         inserted = 0
         for begin in range(0, len(rows), BATCH):
+            asked = ((platform, _asked(platform, *whom)) for platform, *whom in rows[begin : begin + BATCH])
             jobs = {
                 refresh_key(platform, handle): NewJob(
                     REFRESH_FLOW[platform],
@@ -70,7 +77,7 @@ class StaleProfiles:
                     key=refresh_key(platform, handle),
                     priority=STALE_PRIORITY,
                 )
-                for platform, _, handle in rows[begin : begin + BATCH]
+                for platform, handle in asked
             }
             inserted += sum(job.inserted for job in await self._jobs.enqueue(list(jobs.values())))
         return {"stale": len(rows), "enqueued": inserted}
