@@ -24,6 +24,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps(report))
     else:
         print(f"{report['rows']:,} rows: {report['imported']:,} imported, {report['duplicates']:,} were there already")
+        for told in report.get("warnings", []):
+            print(printable(f"warning: {told}"), file=sys.stderr)
         for entry in report["rejected"][:20]:
             print(printable(f"line {entry['line']}: {entry['field']}: {entry['reason']}"), file=sys.stderr)
         if report["rejected_total"] > 20:

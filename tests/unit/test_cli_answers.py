@@ -222,7 +222,8 @@ def test_what_the_platform_tells_is_told_whole(tmp_path: Path, capsys: pytest.Ca
 def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rejected = [{"line": 3, "field": "a\x1b", "reason": "is odd"}]
     report = {"rows": 3, "imported": 1, "duplicates": 1, "rejected": rejected, "rejected_total": 1}
+    report["warnings"] = ["ids look rounded"]
     with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:
         code, out, told = run(["import-history", "FILE"], url, tmp_path, capsys)
     assert (code, out) == (1, "3 rows: 1 imported, 1 were there already\n")
-    assert told == "line 3: a\ufffd: is odd\n"
+    assert told == "warning: ids look rounded\nline 3: a\ufffd: is odd\n"

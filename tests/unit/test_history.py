@@ -60,6 +60,7 @@ def imported(content: str | bytes, *, chunk: int = 7, encoding: str | None = Non
     for records in rows.end():
         for number, record in records:
             batch.read(number, record)
+    batch.warn()
     found = Imported(report, [msgspec.json.decode(row.line) for row in batch.taken()])
     assert report.rows == len(found.events) + report.rejected_total
     return found
@@ -527,6 +528,34 @@ def test_what_is_no_text_is_named(magic: bytes, told: str, chunk: int) -> None:
     found = imported(magic + bytes(range(256)) * 5, chunk=chunk)
     assert found.refused == [(1, "(file)")]
     assert told in found.reasons[0]
+
+
+# What only all rows together show
+
+
+def ids_warned_of(*ids: str) -> list[str]:
+    return imported(table(*(f"INSTAGRAM,{each},bug,2026-11-01,10,x" for each in ids)), chunk=9999).report.warnings
+
+
+def test_ids_that_look_rounded_are_imported_with_a_warning() -> None:
+    (told,) = ids_warned_of("12", "17841400000000000", "17841405793187218", "17841400000000000", "17841405822304001")
+    assert told.startswith("1 of 3 long ids have nothing but zeros after 15 digits")
+    assert "17841400000000000 in line 3" in told
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["17841405793187218"],
+        ["1784140000", "100000000000000"],
+        [f"17841405793187{n:03}" for n in range(1000)],  # as many as chance makes: 10
+        [f"178414057931{n:04}" for n in range(1000, 3000)],  # 200
+        [f"178414057931{n:05}" for n in range(10_000, 22_000)],
+    ],
+    ids=len,
+)
+def test_ids_that_end_in_zeros_by_chance_are_no_news(ids: list[str]) -> None:
+    assert ids_warned_of(*ids) == []
 
 
 # Whatever comes

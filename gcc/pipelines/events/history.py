@@ -31,19 +31,26 @@ COMMIT_S = 60.0  # a batch takes some 50 ms
 REJECTED_SHOWN_MAX = 1000
 REASON_CHARS_MAX = 300
 FIELD_CHARS_MAX = 100
+SPREADSHEET_DIGITS = 15  # more it does not keep of a number
+CHANCE_TIMES = 3.0
+IDS_LOOKED_AT_MAX = 10_000  # as many tell
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """`rejected` holds at most REJECTED_SHOWN_MAX entries; `rejected_total` counts them all."""
+    """`rejected` holds at most REJECTED_SHOWN_MAX entries; `rejected_total` counts them all.
+
+    `warnings`: what is odd about the rows that were imported.
+    """
 
     rows: int = 0
     imported: int = 0
     duplicates: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejected_total: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def reject(self, line: int, name: str, reason: str) -> None:
         self.rejected_total += 1
@@ -75,6 +82,7 @@ class HistoryImport:
             for records in rows.end():
                 await self._take(name, records, batch)
             await self._commit(name, batch.taken(), report)
+            batch.warn()
         except Transient as error:
             told = f"{error}; {report.imported + report.duplicates:,} snapshots are in, run it again to go on"
             raise Transient(told, retry_after_s=error.retry_after_s) from error
@@ -131,6 +139,7 @@ class Batch:
         self._snapshots: list[Snapshot] = []
         self._bytes = 0
         self._bug_told = False
+        self._rounded = RoundedIds()
 
     @property
     def is_full(self) -> bool:
@@ -150,10 +159,51 @@ class Batch:
         else:
             self._snapshots.append(found)
             self._bytes += len(found.line)
+            if len(found.profile_id) > SPREADSHEET_DIGITS and found.platform == "INSTAGRAM":
+                self._rounded.look(number, found.profile_id)
+
+    def warn(self) -> None:
+        """Tell in the report what only all rows together show."""
+        if told := self._rounded.warning():
+            self.report.warnings.append(told)
 
     def taken(self) -> list[Snapshot]:
         snapshots, self._snapshots, self._bytes = self._snapshots, [], 0
         return snapshots
+
+
+class RoundedIds:
+    """Ids that a spreadsheet may have rounded: it keeps 15 digits, and writes zeros for the rest.
+
+    No row is refused for it: of true ids of 16 digits one in ten ends so, of 17 one in a hundred, and nobody could
+    import those. But chance is known: when there are far more of them than it explains, the report warns, so that
+    somebody looks before two creators stay one.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._expected = 0.0
+        self._rounded = 0
+        self._first = ""
+
+    def look(self, number: int, profile_id: str) -> None:
+        if profile_id in self._seen or len(self._seen) == IDS_LOOKED_AT_MAX:
+            return
+        self._seen.add(profile_id)
+        rest = profile_id[SPREADSHEET_DIGITS:]
+        self._expected += 0.1 ** len(rest)
+        if not rest.strip("0"):
+            self._rounded += 1
+            self._first = self._first or f"{profile_id} in line {number:,}"
+
+    def warning(self) -> str | None:
+        if self._rounded <= CHANCE_TIMES * self._expected:
+            return None
+        return (
+            f"{self._rounded:,} of {len(self._seen):,} long ids have nothing but zeros after {SPREADSHEET_DIGITS}"
+            f" digits (the first: {self._first}): they look rounded by a spreadsheet, which can make two creators one;"
+            " compare them with the original, and export ids as text"
+        )
 
 
 def _new_lines(batch: list[Snapshot], new: set[str]) -> list[bytes]:

@@ -90,6 +90,10 @@ class FirstStart:
             async with aclosing(chunks):  # type: ignore[type-var]
                 report = await self._history.run(name, chunks)
             imported += report.imported
+            if report.rejected_total or report.warnings:
+                first = next(iter(report.rejected), None)
+                told = {"rejected": report.rejected_total, "first": first, "warnings": report.warnings}
+                log.warning("history import", name=name, rows=report.rows, **told)
             self._actor.processed(report.imported)
         return {"imported": imported}
 

@@ -1,0 +1,48 @@
+"""The first start's import of the past: what it rejects is told, since nobody reads its report."""
+
+import random
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from gcc.clock import SystemClock
+from gcc.pipelines.events.history import ImportReport
+from gcc.pipelines.scraping.start import FirstStart
+from gcc.supervisor.drain import Stage
+from gcc.supervisor.lifecycle import Board
+
+
+class History:
+    async def run(self, name: str, chunks: AsyncIterable[bytes]) -> ImportReport:
+        report = ImportReport(rows=3, imported=3)
+        if name == "odd":
+            report = ImportReport(rows=3, imported=1, warnings=["ids look rounded"])
+            report.reject(2, "followers", "is no count")
+            report.reject(3, "handle", "is missing")
+        return report
+
+
+async def test_rejected_rows_of_the_past_are_told_in_one_line() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b""
+
+    actor = Board(SystemClock().now).actor("first start")
+    past = {"well": chunks(), "odd": chunks()}
+    nothing: Any = None
+    history: Any = History()
+    start = FirstStart(
+        nothing,
+        nothing,
+        history,
+        actor=actor,
+        intake=Stage("intake"),
+        rng=random.Random(0),
+        past=lambda: past,
+        then=None,
+    )
+    with capture_logs() as logs:
+        assert await start._import_past() == {"imported": 4}
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["name"]) == ("history import", "warning", "odd")
+    assert (line["rejected"], line["first"]["reason"], line["warnings"]) == (2, "is no count", ["ids look rounded"])
