@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.integration.test_error_queues import given_up
-from tests.integration.test_lost_dependencies import all_done, done, line, sinkers, until
+from tests.integration.test_lost_dependencies import YOUTUBE, all_done, done, line, sinkers, until
 from tests.process import Status, command, platform, verb
 from tests.services.rabbitmq import RabbitMQNode
 
@@ -88,6 +88,10 @@ async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_
             _, answer, _ = await verb("status", data)
             status = answer or status
         assert status["state"] == "starting" and "Connection refused" in line(status, BROKER)["last_error"]
+        paused, _, told = await verb(
+            "pause", data, YOUTUBE, "--why", "the rest of the crawl is for the broker's return"
+        )
+        assert paused == 0, told  # no broker is needed for it, nor for what else is scraped meanwhile
         await rabbitmq_node.start()
 
     async with trio.open_nursery() as nursery:
@@ -96,6 +100,7 @@ async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_
             await until(running, lambda s: done(s) > 10 and line(s, "events/sinker profile_log")["done"], "the crawl")
 
             await rabbitmq_node.set_memory_alarm(True)
+            assert (await verb("resume", data, YOUTUBE, "--why", "something to publish"))[0] == 0
             blocked = await until(running, lambda s: line(s, BROKER)["state"] == "backoff", "blocked publishers")
             assert "blocks publishers: low on memory" in line(blocked, BROKER)["last_error"]
             later = await until(running, lambda s: done(s) > done(blocked) + 10 and not queued(s), "all else at work")

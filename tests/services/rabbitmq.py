@@ -17,7 +17,7 @@ from tests.services.child import Child, Failed, PrivateFolder, ReservedPort, pro
 BIN = "/usr/lib/rabbitmq/bin"  # Debian's /usr/sbin/rabbitmq-server would change the user
 PACKAGE = "rabbitmq-server"
 START_S = 90.0
-CONTROL_S = 30.0
+CONTROL_S = 90.0
 HTTP_S = 15.0
 MEMORY_BYTES = 1 << 30
 USER = PASSWORD = "gcc"
