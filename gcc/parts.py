@@ -5,7 +5,6 @@
 servers to keep alive, schemas to migrate, connections for the web, history to import.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from gcc.channels.rabbitmq_topology import Topology
 from gcc.channels.replay import PostgresLetters
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
-from gcc.errors import ConfigError
 from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
@@ -252,13 +250,3 @@ def open_objects(settings: Settings) -> Objects:
         access_key=chosen.access_key,
         secret_key=chosen.secret_key,
     )
-
-
-def make_folder(folder: Path) -> None:
-    """Create the data folder, or say why not."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data_dir {folder} cannot be made: {error.strerror}; choose another with --data") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"data_dir {folder} is not writable; choose another with --data")

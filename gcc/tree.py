@@ -24,7 +24,7 @@ from gcc.config import Role, Settings
 from gcc.errors import Permanent, Transient
 from gcc.keeping import Keeping, Rules, Told
 from gcc.metrics import Metrics
-from gcc.parts import CLICKHOUSE, EMBEDDED, SCHEMA, Parts, Stores, make_folder, refuse_what_is_not_here
+from gcc.parts import CLICKHOUSE, EMBEDDED, SCHEMA, Parts, Stores, refuse_what_is_not_here
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.history import ImportReport
@@ -33,6 +33,7 @@ from gcc.pipelines.scraping.outside import apis
 from gcc.pipelines.scraping.pipeline import ScrapingPipeline
 from gcc.pipelines.scraping.producers import OnDemand, enqueue_first_crawl
 from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
+from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL
@@ -228,7 +229,7 @@ class Tree:
         after the drain when a child kept failing. Cancelled: everything is stopped at once.
         """
         if self.stores:
-            make_folder(self.settings.data_dir)
+            data_folder.make(self.settings.data_dir)
         children = list(self.children())
         optional = {CLICKHOUSE} if {"sinker", "analytics"}.isdisjoint(self.roles) else set()  # see the gateway's needs
 

@@ -33,7 +33,7 @@ from gcc.errors import ConfigError, GccError
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES
-from gcc.stores import migrations, statements
+from gcc.stores import data_folder, migrations, statements
 from gcc.stores.clickhouse_clients import Opener
 from gcc.stores.clickhouse_errors import translated
 from gcc.stores.objects import Objects
@@ -175,10 +175,16 @@ def folder(data_dir: Path) -> Finding:
     there = _nearest(data_dir)
     if not there.is_dir():
         return Finding("data folder", "fail", f"{there} is no folder", "choose another: --data DIR")
+    if there == data_dir and (owner := there.stat().st_uid) != os.geteuid():
+        found = f"{there} belongs to {data_folder.name_of(owner)}"
+        return Finding("data folder", "fail", found, "run the platform, and doctor, as that user; or choose another")
     if not os.access(there, os.W_OK | os.X_OK):
         mend = f"give it to this user (chown {os.geteuid()} {there}), or choose another: --data DIR"
         return Finding("data folder", "fail", f"{there} is not writable", mend)
-    what = "is writable" if there == data_dir else "is made at the first start"
+    if there == data_dir and there.stat().st_mode & data_folder.OTHERS:
+        found = f"{there} is open to other users, and what is in it is secret"
+        return Finding("data folder", "warn", found, f"chmod 700 {there}; a start does it, where all in it is its own")
+    what = "is writable, and closed to others" if there == data_dir else "is made at the first start"
     return Finding("data folder", "ok", f"{data_dir} {what}")
 
 

@@ -13,7 +13,7 @@ import httpx
 
 from gcc.config import Settings, load
 from gcc.errors import ConfigError, GccError, Permanent
-from gcc.web.ops.registry import REGISTRY
+from gcc.web.ops.registry import REGISTRY, read_registry
 
 ANSWER_S = 30.0
 LONG_ANSWER_S = 3600.0
@@ -116,7 +116,7 @@ def find(arguments: argparse.Namespace) -> Running:
     """The platform that runs on the data folder of these arguments. Raises NotRunning, Unanswered."""
     file = settings_of(arguments).data_dir / REGISTRY
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(read_registry(file))
         running = Running(str(found["url"]), str(found["token"]))
         running.headers["Authorization"].encode("ascii")
     except FileNotFoundError:

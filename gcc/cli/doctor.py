@@ -37,7 +37,7 @@ from gcc.pipelines.events.pipeline import bindings
 from gcc.pipelines.scraping.table import limits
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL
-from gcc.web.ops.registry import REGISTRY
+from gcc.web.ops.registry import REGISTRY, read_registry
 
 DEADLINE_S = 10.0  # of each question
 PIPE_COLUMNS = 160
@@ -98,7 +98,7 @@ async def examine(
         *await _ports(settings, beside, deadline_s),
     ]
     findings += await checkup_redis.examine(settings, clock, deadline_s)
-    if folder.state == "ok":
+    if folder.state != "fail":
         findings += await _stores(settings, beside, clock, sql, deadline_s)
     if settings.exchange.url != "postgres":
         findings += await checkup_rabbitmq.examine(
@@ -160,11 +160,11 @@ async def _platform(settings: Settings, deadline_s: float) -> tuple[Beside | Non
     """Who has the data folder, as far as its registry tells."""
     file = settings.data_dir / REGISTRY
     try:
-        registered = json.loads(file.read_text())
+        registered = json.loads(read_registry(file))
         pid, url, token = registered["pid"], registered["url"], registered["token"]
     except (FileNotFoundError, NotADirectoryError):
         return None, [Finding("platform", "ok", "none runs here")]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ConfigError, OSError, ValueError, KeyError, TypeError) as error:
         mend = f"run doctor as the user of the platform; if none runs, remove {file}"
         return Beside(None, None), [Finding("platform", "fail", f"{file} cannot be read: {error}", mend)]
     try:

@@ -4,6 +4,7 @@ SIGTERM and SIGINT ask for the drain; a second one cancels at once, which loses 
 """
 
 import argparse
+import os
 import signal
 import sys
 
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 
 def main(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
+    os.umask(0o077)  # what the stores write is for our user alone, wherever it is moved
     allow_files(settings)
     logs.configure(settings)
     code = 1

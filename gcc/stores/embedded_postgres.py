@@ -28,7 +28,7 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from gcc.errors import ConfigError, Transient
-from gcc.stores import statements
+from gcc.stores import data_folder, statements
 from gcc.stores.postgres import Connection
 
 DATABASE = "gcc"
@@ -43,6 +43,8 @@ STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 LOG_BYTES_MAX = 16 << 20
 """A longer log starts anew with the server."""
 
+_HERE = "/proc/self/cwd"
+# The server's user need not be able to walk there: it starts inside of the folder.
 _PORT = "5432"  # part of the socket's name only
 _SOCKET_BYTES_MAX = 107
 _SQL = statements.load("embedded_postgres")
@@ -74,11 +76,12 @@ class EmbeddedPostgres:
             prefix = _as_owner_of(self._folder, programs, death=signal.SIGINT)
             if not (self._folder / "PG_VERSION").exists():
                 await self._create(programs)
-            _open_to(self._sockets, self._folder.stat())
+            if self._sockets != self._folder:
+                _open_to(self._sockets, self._folder.stat())
             deadline = trio.current_time() + START_S
             while True:
                 await self._outlive_predecessor()
-                async with _child([*prefix, *self._command(programs)], self._log) as server:
+                async with _child([*prefix, *self._command(programs)], self._folder, self._log) as server:
                     if await self._answers(server, deadline):
                         task_status.started()
                         code = await server.ended()
@@ -94,10 +97,10 @@ class EmbeddedPostgres:
         prefix = _as_owner_of(self._folder, programs, death=signal.SIGKILL)
         new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._data_dir))  # mode 0700
         os.chown(new, *_owner_of(self._folder))
-        command = [str(programs / "initdb"), "--pgdata", str(new), "--username=postgres", "--auth=trust"]
+        command = [str(programs / "initdb"), "--pgdata", _HERE, "--username=postgres", "--auth=trust"]
         command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         command += ["--no-instructions", *([] if self._fsync else ["--no-sync"])]
-        async with _child([*prefix, *command], self._log) as initdb:
+        async with _child([*prefix, *command], new, self._log) as initdb:
             with trio.move_on_after(START_S):
                 if await initdb.ended() == 0:
                     os.rename(new, self._folder)
@@ -110,7 +113,7 @@ class EmbeddedPostgres:
     def _command(self, programs: Path) -> list[str]:
         settings = {
             "listen_addresses": "",
-            "unix_socket_directories": '"{}"'.format(str(self._sockets).replace('"', '""')),
+            "unix_socket_directories": "." if self._sockets == self._folder else str(self._sockets),
             "port": _PORT,
             "cluster_name": self._mark,  # in the title of each of its processes
             "fsync": "on" if self._fsync else "off",
@@ -127,7 +130,7 @@ class EmbeddedPostgres:
             "log_checkpoints": "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(programs / "postgres"), "-D", str(self._folder), *options]
+        return [str(programs / "postgres"), "-D", _HERE, *options]
 
     async def _answers(self, server: "_Child", deadline: float) -> bool:
         """True when the database is there and answers; False when the server ended first."""
@@ -166,18 +169,18 @@ class EmbeddedPostgres:
 class _Child:
     """A direct child in a session of its own, so that Ctrl-C reaches only us; it gets SIGINT when we die."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
-        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-            os.truncate(log, 0)
+    def __init__(self, command: list[str], folder: Path, log: Path) -> None:
         self._log = log
-        with log.open("ab") as output:
-            self._log_start = output.tell()
+        with open(data_folder.opened(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as output:
+            if output.tell() > LOG_BYTES_MAX:
+                output.truncate(0)
+            self._log_start = output.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd="/",
+                cwd=folder,
                 env={"LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,
             )
@@ -203,14 +206,14 @@ class _Child:
 
     def last_words(self) -> str:
         """The end of what it wrote to the log."""
-        with self._log.open("rb") as log:
-            log.seek(max(self._log_start, self._log.stat().st_size - 4096))
+        with open(data_folder.opened(self._log, os.O_RDONLY), "rb") as log:
+            log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 4096))
             return " | ".join(log.read().decode(errors="replace").splitlines()[-5:])
 
 
 @asynccontextmanager
-async def _child(command: list[str], log: Path) -> AsyncIterator[_Child]:
-    child = _Child(command, log)
+async def _child(command: list[str], folder: Path, log: Path) -> AsyncIterator[_Child]:
+    child = _Child(command, folder, log)
     try:
         yield child
     finally:
@@ -247,9 +250,9 @@ async def _owned(data_dir: Path) -> AsyncIterator[None]:
 
 
 def _lock_file(data_dir: Path) -> int:
+    data_folder.make(data_dir)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        return os.open(data_dir / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return data_folder.opened(data_dir / "postgres.lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise ConfigError(
             f"data_dir {data_dir} is not writable: {error.strerror}; choose another with --data"
@@ -295,7 +298,7 @@ def _as_owner_of(folder: Path, programs: Path, *, death: signal.Signals) -> list
     words = [setpriv, "--pdeathsig", death.name.removeprefix("SIG")]
     if os.geteuid() == 0:
         words += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
-        if closed := _closed_to(uid, gid, folder, programs / "postgres"):
+        if closed := _closed_to(uid, gid, programs / "postgres"):
             words += _pass_anyway(closed)
     elif uid != os.geteuid():
         raise ConfigError(
@@ -304,9 +307,9 @@ def _as_owner_of(folder: Path, programs: Path, *, death: signal.Signals) -> list
     return [*words, "--"]
 
 
-def _closed_to(uid: int, gid: int, *paths: Path) -> Path | None:
-    """The first folder on the way to `paths` (or program) that this user cannot enter, if any."""
-    for path in (step for end in paths for step in (*reversed(end.parents), end) if step.exists()):
+def _closed_to(uid: int, gid: int, program: Path) -> Path | None:
+    """The first folder on the way to the program (or itself) that this user cannot enter, if any."""
+    for path in (*reversed(program.parents), program):
         found = path.stat()
         bit = stat.S_IXUSR if found.st_uid == uid else stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH
         if not found.st_mode & bit:
@@ -317,12 +320,12 @@ def _closed_to(uid: int, gid: int, *paths: Path) -> Path | None:
 def _pass_anyway(closed: Path) -> list[str]:
     """Options that let the server through folders closed to its user, such as /root: one capability of ours.
 
-    Not given without need: it opens every file to the server, and so to whoever reaches its socket.
+    Not given without need: it lets the server read every file.
     """
     effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
-    if not int(effective.split()[1], 16) & 1 << 1:  # 1 is CAP_DAC_OVERRIDE
+    if not int(effective.split()[1], 16) & 1 << 2:  # 2 is CAP_DAC_READ_SEARCH
         raise ConfigError(f"postgres cannot run as root, and its user cannot enter {closed}; run chmod o+x {closed}")
-    return ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+    return ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
 
 
 def _processes(mark: str) -> set[int]:

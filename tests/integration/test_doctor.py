@@ -146,6 +146,21 @@ async def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
     assert "postgres" not in found
 
 
+async def test_a_folder_that_is_open_or_of_another_user(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o755)
+    found = checkup.folder(data)
+    assert (found.state, found.mend) == ("warn", f"chmod 700 {data}; a start does it, where all in it is its own")
+    data.chmod(0o700)
+    assert checkup.folder(data).state == "ok"
+    if os.geteuid() == 0:
+        os.chown(data, 4711, 4711)
+        found = checkup.folder(data)
+        assert (found.state, found.found) == ("fail", f"{data} belongs to user 4711")
+        assert "postgres" not in await examined(data)
+
+
 async def test_a_folder_in_use_by_a_platform_that_does_not_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,7 +213,9 @@ async def test_a_left_pid_file_with_the_number_of_a_stranger_is_no_obstacle(
 def orphan(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server that nobody owns: its owner died before setpriv could bind it."""
     command = EmbeddedPostgres(data_dir, fsync=False)._command(embedded_postgres._programs())
-    with subprocess.Popen([*as_server(data_dir), *command], stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*as_server(data_dir), *command], cwd=data_dir / "postgres", stderr=subprocess.PIPE
+    ) as process:
         assert process.stderr
         assert any(b"ready to accept connections" in line for line in process.stderr)
         yield process
@@ -282,6 +284,17 @@ async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> Non
         await EmbeddedPostgres(tmp_path / "file" / "data", fsync=False).run()
 
 
+@pytest.mark.parametrize("name", ["postgres.lock", "postgres.log"])
+async def test_a_planted_link_is_not_followed(data_dir: Path, name: str) -> None:
+    target = data_dir.parent / "target"
+    target.write_text("mine")
+    (data_dir / name).unlink()
+    (data_dir / name).symlink_to(target)
+    with pytest.raises(ConfigError, match=rf"{data_dir}/{name} is a symbolic link.*remove it"):
+        await EmbeddedPostgres(data_dir, fsync=False).run()
+    assert target.read_text() == "mine"
+
+
 async def test_without_setpriv_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="needs the program setpriv"):
@@ -343,7 +356,7 @@ async def test_nobody_runs_it_too(data_dir: Path) -> None:
     become += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search", "--"]
     command = [*become, sys.executable, "-c", OWNER, str(data_dir)]
     refused = await trio.run_process(command, check=False, capture_stderr=True)
-    assert f"data_dir {data_dir} is not writable: Permission denied" in refused.stderr.decode()
+    assert f"data_dir {data_dir} belongs to user root; run as that user" in refused.stderr.decode()
     for path in (data_dir, data_dir / "postgres.lock", data_dir / "postgres.log"):
         os.chown(path, account.st_uid, account.st_gid)
     async with owner(data_dir, *become):

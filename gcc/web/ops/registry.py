@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from gcc.stores import data_folder
+
 REGISTRY = "supervisor.json"
 
 
@@ -15,3 +17,10 @@ def write_registry(file: Path, *, url: str, token: str) -> None:
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text)
     new.replace(file)
+
+
+def read_registry(file: Path) -> str:
+    """Its text. Raises OSError or ValueError where it cannot be read, ConfigError where it is no file of its folder's
+    owner."""
+    with open(data_folder.opened(file, os.O_RDONLY), encoding="utf-8") as found:
+        return found.read()
