@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import pydantic
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gcc.errors import ConfigError
 from gcc.passwords import passwords
@@ -74,6 +74,21 @@ Key = Annotated[str, Field(coerce_numbers_to_str=True)]  # JSON would take one o
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 = any free port
 Days = Annotated[int, Field(ge=0, le=36_500)]
 ZoneName = Annotated[str, AfterValidator(_a_zone)]
+
+
+def whole_path(given: Any) -> Any:
+    """A path as people give it, its `~` expanded. ValueError: it names nothing (for Path, '' is where one stands)."""
+    if not isinstance(given, str):
+        return given
+    if not given.strip() or "\0" in given:
+        raise ValueError("it names no path; give one, or leave it out")
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError("it begins with the home of nobody known here; give the whole path") from None
+
+
+WholePath = Annotated[Path, BeforeValidator(whole_path)]
 
 
 class Bind(Section):
@@ -223,7 +238,7 @@ class World(Section):
     port: Port = 8090
     seed: int = 1
     creators: int = Field(1000, ge=1)  # per platform, generated
-    recorded: Path | None = None  # a folder of recorded creators instead of generated ones
+    recorded: WholePath | None = None  # a folder of recorded creators instead of generated ones
     recorded_max: int | None = Field(None, ge=1)  # of these only the biggest, per platform; empty: all
     history_days: int = Field(90, ge=0, le=3650)  # imported at first start; 0 = none
     calls_per_s: float = Field(100.0, gt=0)  # per source; more gets 429 with Retry-After
@@ -254,7 +269,7 @@ class Logging(Section):
 class Settings(Section):
     """Everything a process is told. Frozen; passed down explicitly."""
 
-    data_dir: Path = Path("var")
+    data_dir: WholePath = Path("var")
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ALL_ROLES
     grace_s: float = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
     gateway: Gateway = Gateway()

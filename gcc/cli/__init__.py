@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from gcc.config import whole_path
 from gcc.errors import ConfigError, GccError
 from gcc.passwords import passwords
 
@@ -48,11 +49,18 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{_VALUE.sub('=...', message)}; see python -m gcc.supervisor --help")
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(whole_path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The verb and its options. The options of every verb may stand before and after it."""
     everywhere = Parser(add_help=False, allow_abbrev=False)
-    everywhere.add_argument("--config", type=Path, metavar="FILE", help="settings, TOML")
-    everywhere.add_argument("--data", type=Path, metavar="DIR", help="the folder of all state (settings: data_dir)")
+    everywhere.add_argument("--config", type=_path, metavar="FILE", help="settings, TOML")
+    everywhere.add_argument("--data", type=_path, metavar="DIR", help="the folder of all state (settings: data_dir)")
     everywhere.add_argument("--set", action="append", default=[], metavar="KEY.SUB=VALUE", help="override one setting")
     everywhere.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
     arguments, rest = everywhere.parse_known_args(argv)

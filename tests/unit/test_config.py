@@ -8,6 +8,8 @@ import pydantic
 import pytest
 
 from gcc.channels.rabbitmq_exchange import PREFETCH
+from gcc.cli import parse
+from gcc.cli.client import settings_of
 from gcc.clock import SystemClock
 from gcc.config import DEV_TOKEN, Settings, SinkerOverride, Source, load
 from gcc.errors import ConfigError
@@ -64,6 +66,41 @@ def test_later_layers_win(tmp_path: Path) -> None:
     assert (settings.grace_s, settings.sinker.batch_rows, settings.ops.port) == (1, 3, 2)
     assert load(file, environ={"GCC_TEST_REDIS_URL": "x"}) == load(file, environ={})
     assert load(file, environ={}, data_dir=Path("/elsewhere")).data_dir == Path("/elsewhere")
+
+
+HOMES = [("~", ""), ("~/gcc", "gcc"), ("~/a/../b", "a/../b")]
+
+
+@pytest.mark.parametrize(("given", "below"), HOMES)
+def test_a_tilde_is_the_home(given: str, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "x.toml"
+    file.write_text(f"data_dir = '{given}'")
+    (tmp_path / "gcc.toml").touch()
+    for settings in (
+        load(file, environ={}),
+        load(None, environ={"GCC_DATA_DIR": given}),
+        load(None, environ={}, overrides=[f"data_dir={given}"]),
+        settings_of(parse(["status", "--config=~/gcc.toml", f"--data={given}"])),
+    ):
+        assert settings.data_dir == tmp_path / below
+    assert load(None, environ={"GCC_WORLD__RECORDED": given}).world.recorded == tmp_path / below
+
+
+@pytest.mark.parametrize("given", ["", "  ", "a\0b", "~nobody-of-this-name/x"])
+def test_what_names_no_path_is_refused(given: str, tmp_path: Path) -> None:
+    """'' would be whatever folder one stands in."""
+    said = [
+        refused(tmp_path, GCC_DATA_DIR=given),
+        refused(tmp_path, overrides=(f"data_dir={given}",)),
+        refused(tmp_path, GCC_WORLD__RECORDED=given),
+    ]
+    for option in ("--data", "--config"):
+        with pytest.raises(ConfigError) as caught:
+            parse(["status", f"{option}={given}"])
+        said.append(str(caught.value))
+    assert all("path" in sentence and len(sentence) < 200 for sentence in said), said
+    assert "data_dir" in said[0] and "GCC_DATA_DIR" in said[0]
 
 
 @pytest.mark.parametrize(
