@@ -19,7 +19,7 @@ from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
+from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.channels.replay import PostgresLetters
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
@@ -232,7 +232,7 @@ def open_rabbitmq(
 
 
 def rabbitmq_topology(settings: Settings) -> Topology:
-    return Topology(EXCHANGES, {"x-queue-type": "quorum"} if settings.exchange.quorum else {})
+    return Topology(EXCHANGES, QUORUM if settings.exchange.quorum else {})
 
 
 def open_objects(settings: Settings) -> Objects:

@@ -16,6 +16,9 @@ from gcc.channels import rabbitmq
 from gcc.channels.message import Binding
 
 NOT_FOUND, PRECONDITION_FAILED = 404, 406
+QUORUM: Mapping[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}
+"""Of replicated queues. RabbitMQ 4 throws away what it has handed out 20 times if nothing else is said, and each
+connection that ends while a message is in work counts. (-1 would mean unlimited, which RabbitMQ 3 refuses.)"""
 
 log = structlog.get_logger()
 _Step = Callable[[rabbitmq.Channel], Awaitable[object]]

@@ -23,7 +23,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
+from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.stores import outbox
@@ -135,7 +135,7 @@ async def broker(kind: str, url: str, pool: Pool) -> AsyncIterator[Broker]:
         return
     fake = FakeBroker() if kind == "broker" else None
     connect = {"connect": fake.connect} if fake else {}
-    arguments = {"x-queue-type": "quorum"} if kind == "quorum" else {}
+    arguments = QUORUM if kind == "quorum" else {}
     topology = Topology({"beat.dx": "direct", TOPIC: "topic"}, arguments)
 
     def exchange(signal: Signal) -> RabbitMQExchange:

@@ -1,10 +1,12 @@
 """The exchange on a real RabbitMQ that an operator or another producer treats badly: each pays for itself alone."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import httpx
 import pytest
 import trio
 
@@ -13,7 +15,7 @@ from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
+from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.stores import outbox
@@ -72,7 +74,7 @@ class Platform:
 
 
 @asynccontextmanager
-async def standing(url: str, pool: Pool, arguments: dict[str, str] | None = None) -> AsyncIterator[Platform]:
+async def standing(url: str, pool: Pool, arguments: Mapping[str, Any] | None = None) -> AsyncIterator[Platform]:
     """With the connections of a process, which are made again when they are lost."""
     clock = SystemClock()
     exchange = RabbitMQExchange(
@@ -181,6 +183,22 @@ async def test_a_queue_of_another_type_and_one_that_cannot_be_made_cost_themselv
             await platform.all_relayed()
             assert len(await platform.taken("b_q", 1)) == 1
             assert await platform.reasons() == []
+
+
+async def test_replicated_queues_keep_what_is_handed_out_however_often(
+    rabbitmq: str, rabbitmq_node: RabbitMQNode, pool: Pool
+) -> None:
+    """RabbitMQ 4 drops it after 20 times unless the queue's own limit says otherwise."""
+    async with standing(rabbitmq, pool, QUORUM) as platform:
+        await platform.commit(frame(A))
+        await platform.all_relayed()
+        for _ in range(25):
+            assert len(await platform.taken("a_q", 1)) == 1
+            await platform.exchange.rest("a_q")
+        assert len(await platform.taken("a_q", 1)) == 1
+    vhost = rabbitmq.rpartition("/")[2]
+    async with httpx.AsyncClient(base_url=rabbitmq_node.http_url, trust_env=False) as http:
+        assert (await http.get(f"/api/queues/{vhost}/a_q")).json()["arguments"] == QUORUM
 
 
 async def test_a_limit_of_connections_is_waited_for_at_the_start(
