@@ -14,7 +14,7 @@ import trio
 
 from gcc.actors.connection import Connect, Connection, Troubled
 from gcc.actors.leader import Leadership
-from gcc.channels.deadletters import DeadLetters, StoredDeadLetters
+from gcc.channels.deadletters import DeadLetters, OutboxDeadLetters, StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
@@ -222,7 +222,7 @@ def open_clickhouse(settings: Settings) -> ClickHouse:
 
 
 def open_rabbitmq(
-    settings: Settings, outbox: Outbox, dead_letters: DeadLetters, clock: Clock, outbox_written: Signal
+    settings: Settings, outbox: Outbox, dead_letters: OutboxDeadLetters, clock: Clock, outbox_written: Signal
 ) -> RabbitMQExchange:
     chosen = settings.exchange
     topology = rabbitmq_topology(settings)

@@ -26,6 +26,7 @@ from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.stores import statements
+from gcc.stores.leadership import hold
 from gcc.stores.objects import Objects
 from gcc.stores.outbox import OutboxRow
 from gcc.stores.postgres import Pool
@@ -56,6 +57,15 @@ class Burial:
 class DeadLetters(Protocol):
     async def bury(self, burials: Sequence[Burial]) -> None:
         """Keep them. Transient: not all are kept, and asking again keeps the rest."""
+
+
+class OutboxDeadLetters(Protocol):
+    async def bury_outbox(self, refused: Sequence[tuple[OutboxRow, str]], leader: tuple[str, int] | None) -> None:
+        """Make letters of rows of the outbox, with the reasons ("": no queue is bound), which leave it with that; of
+        those that are gone nothing becomes.
+
+        `leader`: only while it leads, by its name and term. LeaseLost: it does not. Transient: some may be there still.
+        """
 
 
 def unroutable(frame: Frame, reason: str = "") -> Burial:
@@ -183,16 +193,14 @@ class StoredDeadLetters:
         for pack in packed(document(wanted[id], at) for id in missing):
             await self._put_rows("bury", await self._put(pack, at), pack)
 
-    async def bury_unroutable(self, rows: Sequence[OutboxRow]) -> None:
-        """Make letters of these rows of the outbox, which leave it with that; of those that are gone nothing becomes.
-
-        Transient: some may be there still.
-        """
+    async def bury_outbox(
+        self, refused: Sequence[tuple[OutboxRow, str]], leader: tuple[str, int] | None = None
+    ) -> None:
         at = self._clock.now().replace(microsecond=0)
-        for pack in packed(document(unroutable(row.frame), at) for row in rows):
-            ids = [row.id for row in rows[: len(pack.letters)]]
-            rows = rows[len(ids) :]
-            await self._put_rows("bury_outbox", await self._put(pack, at), pack, outbox_ids=ids)
+        for pack in packed(document(unroutable(row.frame, reason), at) for row, reason in refused):
+            ids = [row.id for row, _ in refused[: len(pack.letters)]]
+            refused = refused[len(ids) :]
+            await self._put_rows("bury_outbox", await self._put(pack, at), pack, leader, outbox_ids=ids)
 
     async def _kept(self, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
         async with self._pool.connection() as conn:
@@ -208,7 +216,9 @@ class StoredDeadLetters:
             raise Transient(f"dead letters cannot be kept: {error}") from error
         return key
 
-    async def _put_rows(self, statement: str, key: str, pack: Packed, **more: Any) -> None:
+    async def _put_rows(
+        self, statement: str, key: str, pack: Packed, leader: tuple[str, int] | None = None, **more: Any
+    ) -> None:
         letters, sizes = pack.letters, [len(line) for line in pack.lines]
         arguments = {
             "ids": [letter.id for letter in letters],
@@ -223,5 +233,7 @@ class StoredDeadLetters:
             "starts": list(itertools.accumulate(sizes[:-1], initial=0)),
             "sizes": sizes,
         }
-        async with self._pool.connection() as conn:
+        async with self._pool.transaction() as conn:
+            if leader:
+                await hold(conn, *leader)
             await conn.execute(SQL[statement], arguments | more)

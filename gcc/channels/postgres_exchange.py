@@ -100,7 +100,7 @@ class PostgresExchange:
 
         async def bury() -> None:
             try:
-                await self._dead_letters.bury_unroutable(rows)
+                await self._dead_letters.bury_outbox([(row, "") for row in rows])
                 self._burials_trouble = ""
             except Transient as error:
                 self._burials_trouble = f"{len(rows)} frames without a queue could not be buried: {error}"

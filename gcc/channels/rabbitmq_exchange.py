@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import DeadLetters
+from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.exchange import Held, QueueDepth, QueueLook
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery
@@ -86,7 +86,7 @@ class RabbitMQExchange:
         self,
         url: str,
         outbox: Outbox,
-        dead_letters: DeadLetters,
+        dead_letters: OutboxDeadLetters,
         clock: Clock,
         outbox_written: Signal,
         topology: Topology,

@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from gcc.channels import rabbitmq
-from gcc.channels.deadletters import DeadLetters, unroutable
+from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Route
 from gcc.channels.rabbitmq_messages import packed
@@ -225,7 +225,7 @@ class _Rest:
 class Relaying:
     """Outlives the connections: what rests goes on resting."""
 
-    def __init__(self, outbox: Outbox, dead_letters: DeadLetters, clock: Clock, place: str) -> None:
+    def __init__(self, outbox: Outbox, dead_letters: OutboxDeadLetters, clock: Clock, place: str) -> None:
         self._outbox = outbox
         self._dead_letters = dead_letters
         self._clock = clock
@@ -278,7 +278,7 @@ class Relaying:
             raise Transient(f"another process relays now: {error}") from error
         for sent in done:
             if sent.refused and not publisher.ended:
-                publisher.start(sent.route, [row for row, _ in sent.refused], partial(self._bury, sent))
+                publisher.start(sent.route, [row for row, _ in sent.refused], partial(self._bury, sent, term))
         self._let_rest(done)
         if lost := next((sent.lost for sent in done if sent.lost), None):
             raise lost
@@ -286,15 +286,16 @@ class Relaying:
             raise Transient(f"{self._place} {why}", retry_after_s=0.0)
         return len(rows)
 
-    async def _bury(self, sent: Sent) -> Sent:
-        """What was refused of a route: taken, once it is buried."""
+    async def _bury(self, sent: Sent, term: int) -> Sent:
+        """What was refused of a route: taken, once it is buried. Who follows in the term publishes it anew: then it
+        must not be buried, too."""
         rows = [row for row, _ in sent.refused]
         buried = Sent(sent.route, {row.id: row for row in rows})
         why = f"no answer within {BURY_S:g} s"
         with trio.move_on_after(BURY_S):
             try:
-                await self._dead_letters.bury([unroutable(row.frame, reason) for row, reason in sent.refused])
-            except Transient as error:
+                await self._dead_letters.bury_outbox(sent.refused, (self._outbox.leader, term))
+            except (Transient, LeaseLost) as error:
                 why = str(error)
             else:
                 for row in rows:

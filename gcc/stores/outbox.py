@@ -51,6 +51,10 @@ def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:
 
 
 class Outbox(Protocol):
+    @property
+    def leader(self) -> str:
+        """Whose terms the relay's are."""
+
     async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
         """Committed rows by id, none of these routes, as many as fit both bounds, or one. They stay where they are."""
 
@@ -59,11 +63,11 @@ class Outbox(Protocol):
 
 
 class PostgresOutbox:
-    """See `Outbox`. `leader` is the name of the term that fences the removal."""
+    """See `Outbox`. `leader` is the name of the term that fences the removal, and burials."""
 
     def __init__(self, pool: Pool, leader: str) -> None:
         self._pool = pool
-        self._leader = leader
+        self.leader = leader
 
     async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
         statement = RELAYING["oldest"].replace("{frames_max}", str(frames_max)).replace("{bytes_max}", str(bytes_max))
@@ -74,5 +78,5 @@ class PostgresOutbox:
     async def remove(self, ids: Sequence[int], *, term: int) -> None:
         if ids:
             async with self._pool.transaction() as conn:
-                await hold(conn, self._leader, term)
+                await hold(conn, self.leader, term)
                 await conn.execute(RELAYING["delete_outbox"], {"ids": ids})

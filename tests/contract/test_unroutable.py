@@ -11,8 +11,9 @@ from gcc.channels.message import Binding, Frame, Route
 from gcc.channels.postgres_exchange import OUTBOX_POLL_S, PostgresExchange
 from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
-from gcc.errors import Transient
+from gcc.errors import LeaseLost, Transient
 from gcc.stores import outbox
+from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.objects import checked
 from gcc.stores.postgres import Pool
 from tests.fakes.objects import MemoryObjects
@@ -41,7 +42,7 @@ class SlowStore(MemoryObjects):
 class Post:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.store = pool, SlowStore()
-        dead = StoredDeadLetters(pool, self.store, SystemClock())
+        self.dead = dead = StoredDeadLetters(pool, self.store, SystemClock())
         self.written = Signal()
         self.one, self.other = PostgresExchange(pool, dead, self.written), PostgresExchange(pool, dead, Signal())
         self.letters = PostgresLetters(pool, self.store, Signal())
@@ -160,6 +161,23 @@ async def test_what_is_bound_meanwhile_and_relayed_is_no_letter(pool: Pool) -> N
     assert [delivery.frame for delivery in taken] == early
     assert len(await post.buried()) == 1
     assert await post.left() == 0
+
+
+async def test_a_leader_buries_only_within_its_term(pool: Pool) -> None:
+    post, leadership = Post(pool), PostgresLeadership(pool)
+    post.store.go.set()
+    lost = await post.emit(NOWHERE, 2)
+    rows = [(row, "refused") for row in await outbox.PostgresOutbox(pool, "relay").oldest(9, 1 << 20, without=())]
+    term = await leadership.campaign("relay", "one", ttl_s=600)
+    assert term is not None
+    await leadership.resign("relay", "one", term)
+    later = await leadership.campaign("relay", "other", ttl_s=600)
+    assert later is not None
+    with pytest.raises(LeaseLost, match=f"term {term} of leader 'relay' is over"):
+        await post.dead.bury_outbox(rows, ("relay", term))
+    assert (await post.left(), await post.buried()) == (2, [])
+    await post.dead.bury_outbox(rows, ("relay", later))
+    assert (await post.left(), await post.buried()) == (0, sorted(frame.body for frame in lost))
 
 
 @pytest.mark.parametrize("how", ["away", "cancelled"])

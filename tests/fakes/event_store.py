@@ -1,8 +1,9 @@
 """ClickHouse as a sinker sees it, and dead letters, in memory; tests/contract holds them to the real ones."""
 
 import hashlib
+import itertools
 import uuid
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from gcc.channels.deadletters import Burial, Packed, StoredDeadLetters
 from gcc.channels.message import Frame, Route
-from gcc.errors import Permanent, Transient
+from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.stores.clickhouse_errors import translated
 from gcc.stores.objects import Objects
 from tests.fakes.database import Connection, Watcher, steady
+from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects
 
 SHOWN_BYTES_MAX = 100
@@ -107,20 +109,35 @@ class FakeEventStore:
 class FakeDeadLetters(StoredDeadLetters):
     """The real ones, whose rows are in memory, and their objects, too, unless others are given."""
 
-    def __init__(self, connection: Connection, objects: Objects | None = None) -> None:
+    def __init__(
+        self, connection: Connection, objects: Objects | None = None, leadership: FakeLeadership | None = None
+    ) -> None:
         super().__init__(None, objects or MemoryObjects(), connection.database.clock)  # type: ignore[arg-type]
         self._connection = connection
+        self._leadership = leadership
 
     async def _kept(self, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
         return await self._connection.read(lambda: set(ids) & self._connection.database.letters.keys())
 
-    async def _put_rows(self, statement: str, key: str, pack: Packed, **more: Any) -> None:
+    async def _put_rows(
+        self, statement: str, key: str, pack: Packed, leader: tuple[str, int] | None = None, **more: Any
+    ) -> None:
+        database = self._connection.database
+
         def change() -> None:
-            for letter in pack.letters:
+            if leader and not (self._leadership and self._leadership.holds(*leader)):
+                raise LeaseLost(f"term {leader[1]} of leader {leader[0]!r} is over")
+            letters = pack.letters
+            if statement == "bury_outbox":
+                there = {row.frame.id.int for row in database.outbox}
+                gone = [id in there for id in more["outbox_ids"]]
+                letters = list(itertools.compress(letters, gone))
+                ids = set(itertools.compress(more["outbox_ids"], gone))
+                database.outbox = deque(row for row in database.outbox if row.frame.id.int not in ids)
+            for letter in letters:
                 route, body, events = Route(letter.exchange, letter.routing_key), letter.content, letter.events
                 frame = Frame(letter.frame_id, route, events, body, letter.headers, letter.counted)
                 burial = Burial(letter.queue, frame, body, events, letter.reason, letter.counted)
-                self._connection.database.bury(burial)
+                database.bury(burial)
 
-        assert statement == "bury", "this fake's outbox has no ids"
         await self._connection.commit(change)

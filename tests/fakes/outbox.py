@@ -14,8 +14,8 @@ from tests.fakes.leadership import FakeLeadership
 class FakeOutbox:
     def __init__(self, connection: Connection, leadership: FakeLeadership, leader: str) -> None:
         self._connection = connection
-        self._leadership = leadership
-        self._leader = leader
+        self.leadership = leadership
+        self.leader = leader
 
     async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
         def read() -> list[OutboxRow]:
@@ -29,8 +29,8 @@ class FakeOutbox:
 
     async def remove(self, ids: Sequence[int], *, term: int) -> None:
         def change() -> None:
-            if not self._leadership.holds(self._leader, term):
-                raise LeaseLost(f"term {term} of leader {self._leader!r} is over")
+            if not self.leadership.holds(self.leader, term):
+                raise LeaseLost(f"term {term} of leader {self.leader!r} is over")
             database = self._connection.database
             database.outbox = deque(row for row in database.outbox if row.frame.id.int not in ids)
 

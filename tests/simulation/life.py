@@ -92,7 +92,7 @@ class Life:
             after=ground.faults.after_commit,
             read_only=ground.faults.read_only,
         )
-        self._dead_letters = FakeDeadLetters(self.connection, ground.objects)
+        self._dead_letters = FakeDeadLetters(self.connection, ground.objects, ground.leadership)
         written = Signal()
         self.jobs = FakeJobs(
             self.connection,

@@ -8,13 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gcc.channels.deadletters import Burial
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
 from gcc.channels.rabbitmq_relay import RELAY_BYTES_MAX, RELAY_FRAMES_MAX, SETTLE_S, TOGETHER_S, TOLD_S
 from gcc.channels.rabbitmq_topology import Topology
 from gcc.errors import Transient
+from gcc.stores.outbox import OutboxRow
 from tests.fakes.broker import FakeBroker, Faults
 from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.leadership import FakeLeadership
@@ -31,11 +31,13 @@ class Letters(FakeDeadLetters):
 
     away, takes_s = False, 0.0
 
-    async def bury(self, burials: Sequence[Burial]) -> None:
+    async def bury_outbox(
+        self, refused: Sequence[tuple[OutboxRow, str]], leader: tuple[str, int] | None = None
+    ) -> None:
         await trio.sleep(self.takes_s)
         if self.away:
             raise Transient("the store is away")
-        await super().bury(burials)
+        await super().bury_outbox(refused, leader)
 
 
 class Relaying:
@@ -44,7 +46,7 @@ class Relaying:
         self.faults = Faults(random.Random(1))
         self.broker = FakeBroker(self.faults)
         self.term = self.lives = 0
-        self.letters = Letters(self.bench.connection)
+        self.letters = Letters(self.bench.connection, None, self.leadership)
         self.exchange = RabbitMQExchange(
             "amqp://broker", FakeOutbox(self.bench.connection, self.leadership, "relay"),
             self.letters, self.bench.clock, Signal(), Topology({"beat.dx": "direct"}),
@@ -204,6 +206,20 @@ async def test_dead_letters_that_take_long_hold_up_nobody(autojump_clock: MockCl
         assert trio.current_time() - began < 1
         assert await relaying.relay() == 1
         assert relaying.buried() == 1
+
+
+async def test_who_leads_no_longer_buries_nothing_that_his_follower_publishes(autojump_clock: MockClock) -> None:
+    relaying = Relaying()
+    async with relaying.connected():
+        relaying.letters.takes_s = 5
+        relaying.write(NOWHERE, 3)
+        with trio.move_on_after(1):  # returned by the broker, the letters are being written
+            await relaying.relay()
+        await relaying.leadership.resign("relay", "test", relaying.term)
+        await relaying.leadership.campaign("relay", "follower", ttl_s=1e9)
+        with pytest.raises(Transient, match=r"cannot be buried now .term 1 of leader 'relay' is over"):
+            await relaying.relay()
+        assert (relaying.buried(), len(relaying.left())) == (0, 3)
 
 
 @pytest.mark.parametrize("gone", ["exchange", "queue", "binding"])
