@@ -1,8 +1,9 @@
 """A real PostgreSQL for tests: one embedded server a session, a fresh migrated database a test.
 
 `database` is the conninfo of a database with every migration applied, dropped after the test; `pool` is a
-`Pool` on it. `postgres_server` is the server itself, for tests that make their own databases. GCC_TEST_POSTGRES_URL
-names one from outside, by a user who may make and drop databases; nothing but those of the tests is touched.
+`Pool` on it, both as the role of the application, which owns nothing else. `postgres_server` is the server itself, for
+tests that make their own databases. GCC_TEST_POSTGRES_URL names one from outside, by a user who may make and drop
+databases, and who is the application's role, too; nothing but those of the tests is touched.
 """
 
 import itertools
@@ -19,9 +20,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import trio
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.embedded_postgres import ROLE, EmbeddedPostgres
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.postgres import Pool
 from gcc.stores.statements import SQL
@@ -40,14 +41,21 @@ def postgres_server() -> Iterator[str]:
     with nullcontext(given) if given else _embedded() as server:
         conninfo = make_conninfo(server, dbname="postgres")
         with psycopg.connect(conninfo, autocommit=True) as admin:
-            admin.execute(f"create database {TEMPLATE}".encode())
+            admin.execute(f"create database {TEMPLATE} owner {_owner(conninfo)}".encode())
         with ThreadPoolExecutor(1) as thread:  # a test that asks for this late is inside a run of its own
-            thread.submit(
-                trio.run, migrate_postgres, make_conninfo(conninfo, dbname=TEMPLATE), SQL / "postgres"
-            ).result()
+            thread.submit(trio.run, migrate_postgres, of_application(conninfo, TEMPLATE), SQL / "postgres").result()
         yield conninfo
         with psycopg.connect(conninfo, autocommit=True) as admin:
             admin.execute(f"drop database {TEMPLATE} with (force)".encode())
+
+
+def of_application(server: str, database: str) -> str:
+    """conninfo of a database of the session's server, for the role of the platform."""
+    return make_conninfo(server, dbname=database, user=None if URL in os.environ else ROLE)
+
+
+def _owner(server: str) -> str:
+    return str(conninfo_to_dict(of_application(server, TEMPLATE)).get("user", "current_user"))
 
 
 @contextmanager
@@ -60,7 +68,7 @@ def _embedded() -> Iterator[str]:
         server = EmbeddedPostgres(data_dir, fsync=False)
         async with trio.open_nursery() as nursery:
             await nursery.start(server.run)
-            answers.put((server.conninfo, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
+            answers.put((server.superuser_conninfo, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
 
     def run() -> None:
         try:
@@ -94,8 +102,9 @@ def postgres_admin(postgres_server: str) -> Iterator["psycopg.Connection[tuple[o
 def database(postgres_server: str, postgres_admin: "psycopg.Connection[tuple[object, ...]]") -> Iterator[str]:
     """conninfo of a fresh database with every migration applied."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    postgres_admin.execute(f"create database {name} template {TEMPLATE} strategy file_copy".encode())
-    yield make_conninfo(postgres_server, dbname=name)
+    owner = _owner(postgres_server)
+    postgres_admin.execute(f"create database {name} template {TEMPLATE} owner {owner} strategy file_copy".encode())
+    yield of_application(postgres_server, name)
     postgres_admin.execute(f"drop database {name} with (force)".encode())
 
 

@@ -31,7 +31,8 @@ from gcc.errors import ConfigError, Transient
 from gcc.stores import data_folder, statements
 from gcc.stores.postgres import Connection
 
-DATABASE = "gcc"
+DATABASE = ROLE = "gcc"
+"""The role owns this database, and nothing else."""
 START_S = 60.0
 """From start to answering; most of it is for recovery after a kill -9, which replays at most max_wal_size."""
 PREDECESSOR_S = 15.0
@@ -51,7 +52,10 @@ _SQL = statements.load("embedded_postgres")
 
 
 class EmbeddedPostgres:
-    """The server of one data folder. `conninfo` is valid from the start, answered once `run` has started."""
+    """The server of one data folder. `conninfo` is valid from the start, answered once `run` has started.
+
+    `superuser_conninfo` is for what makes databases or changes the server; nothing of the platform is given it.
+    """
 
     def __init__(self, data_dir: Path, *, fsync: bool) -> None:
         """`fsync=False`: faster; the death of processes still loses nothing, power loss may."""
@@ -63,7 +67,8 @@ class EmbeddedPostgres:
         self._sockets = self._folder
         if len(os.fsencode(self._folder / f".s.PGSQL.{_PORT}")) > _SOCKET_BYTES_MAX or "," in str(self._folder):
             self._sockets = Path("/tmp") / self._mark
-        self.conninfo = make_conninfo(host=str(self._sockets), port=_PORT, user="postgres", dbname=DATABASE)
+        self.conninfo = make_conninfo(host=str(self._sockets), port=_PORT, user=ROLE, dbname=DATABASE)
+        self.superuser_conninfo = make_conninfo(self.conninfo, user="postgres", dbname="postgres")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the folder and run the server until cancelled; started() when the database answers.
@@ -136,15 +141,24 @@ class EmbeddedPostgres:
         """True when the database is there and answers; False when the server ended first."""
         while server.alive:
             try:
-                async with await Connection.connect(make_conninfo(self.conninfo, dbname="postgres")) as connection:
-                    if not await (await connection.execute(_SQL["find_database"])).fetchone():
-                        await connection.execute(_SQL["create_database"])
-                    return True
+                await self._make_application()
+                return True
             except psycopg.OperationalError as error:
                 if trio.current_time() > deadline:
                     raise Transient(f"embedded postgres does not answer after {START_S:g} s: {error}") from error
                 await trio.sleep(POLL_S)
         return False
+
+    async def _make_application(self) -> None:
+        """The role and the database that it owns, with all that is in it."""
+        async with await Connection.connect(self.superuser_conninfo) as superuser:
+            ((role, database),) = await (await superuser.execute(_SQL["find_application"])).fetchall()
+            if not role:
+                await superuser.execute(_SQL["create_role"])
+            if not database:
+                await superuser.execute(_SQL["create_database"])
+        async with await Connection.connect(make_conninfo(self.superuser_conninfo, dbname=DATABASE)) as superuser:
+            await superuser.execute(_SQL["hand_over"])
 
     async def _outlive_predecessor(self) -> None:
         """Wait for the server of an owner that died. We hold the lock, so nobody needs that server any more."""

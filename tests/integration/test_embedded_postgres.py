@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import trio
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import FeatureNotSupported, InsufficientPrivilege
 
 from gcc.errors import ConfigError, Transient
 from gcc.stores import embedded_postgres
@@ -128,8 +130,9 @@ async def gone(pidfd: int) -> None:
     os.close(pidfd)
 
 
-async def execute(server: EmbeddedPostgres, query: str) -> list[tuple[object, ...]]:
-    async with await Connection.connect(server.conninfo) as connection:
+async def execute(server: EmbeddedPostgres, query: str, conninfo: str = "") -> list[tuple[object, ...]]:
+    """As the application, or as somebody else."""
+    async with await Connection.connect(conninfo or server.conninfo) as connection:
         cursor = await connection.execute(query)
         return await cursor.fetchall() if cursor.description else []
 
@@ -336,6 +339,95 @@ async def test_a_log_that_grew_long_starts_anew(data_dir: Path, monkeypatch: pyt
     async with serving(data_dir):
         assert "old" not in log.read_text()
         assert "ready to accept connections" in log.read_text()
+
+
+# -- roles
+
+REFUSED = [
+    "copy (select 1) to program 'id'",
+    "copy (select 1) to '/tmp/gcc-copied'",
+    "select pg_read_file('PG_VERSION')",
+    "select pg_ls_dir('.')",
+    "select lo_import('/etc/passwd')",
+    "create database another",
+    "create role another superuser",
+    "alter role gcc createrole",
+    "set role postgres",
+    "set session authorization postgres",
+    "alter system set work_mem = '1GB'",
+    "create extension if not exists plpython3u",
+    "create function run() returns int language c as '/lib/x86_64-linux-gnu/libc.so.6', 'system'",
+]
+
+
+async def test_the_application_owns_its_database_and_nothing_else(data_dir: Path) -> None:
+    async with serving(data_dir) as server:
+        assert await execute(
+            server, "select current_user::text, usesuper from pg_user where usename = current_user"
+        ) == [("gcc", False)]
+        for statement in REFUSED:
+            with pytest.raises((InsufficientPrivilege, FeatureNotSupported)):
+                await execute(server, statement)
+        for database in ("postgres", "template1"):
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                await execute(server, "select 1", make_conninfo(server.conninfo, dbname=database))
+        await execute(server, "create schema own; create table own.kept (id int); drop schema own cascade")
+        assert await execute(
+            server, "select rolsuper from pg_roles where rolname = current_user", server.superuser_conninfo
+        ) == [(True,)]
+
+
+OLD = """
+create table plain (id bigint generated always as identity primary key, name text unique, n serial);
+create table parts (id int, at date) partition by range (at);
+create table parts_2026 partition of parts for values from ('2026-01-01') to ('2027-01-01');
+create unlogged table held (id int references plain);
+create sequence numbers;
+create view seen as select * from plain;
+create materialized view counted as select count(*) from plain;
+create schema "Odd ""name";
+create table "Odd ""name"."Table" (id int);
+create type mood as enum ('glad', 'sad');
+create type pair as (a int, b int);
+create type span as range (subtype = int);
+create domain positive as int check (value > 0);
+create function twice(n int) returns int language sql return 2 * n;
+create procedure nothing() language sql as 'select 1';
+create aggregate total (int) (sfunc = int4pl, stype = int);
+create statistics known on id, name from plain;
+insert into plain (name) values ('kept');
+"""
+OF_SUPERUSER = """
+select (pg_identify_object(classid, objid, 0)).identity
+from (
+    select 'pg_class'::regclass as classid, oid as objid, relowner as owner from pg_class
+    union all select 'pg_type'::regclass, oid, typowner from pg_type
+    union all select 'pg_proc'::regclass, oid, proowner from pg_proc
+    union all select 'pg_namespace'::regclass, oid, nspowner from pg_namespace
+    union all select 'pg_statistic_ext'::regclass, oid, stxowner from pg_statistic_ext
+) as everything
+where objid >= 16384 and owner = 'postgres'::regrole
+"""
+
+
+async def test_a_folder_of_an_earlier_version_is_handed_over(data_dir: Path) -> None:
+    """There, all belonged to the superuser, which was the application's role."""
+    async with serving(data_dir) as server:
+        superuser = make_conninfo(server.superuser_conninfo, dbname="gcc")
+        await execute(server, OLD, superuser)
+        await execute(server, "alter database gcc owner to postgres; drop role gcc", superuser)
+        assert len(await execute(server, OF_SUPERUSER, superuser)) > 20
+    for _ in range(2):  # the second start finds nothing to do
+        async with serving(data_dir) as server:
+            assert await execute(server, OF_SUPERUSER) == []
+            assert await execute(server, "select datdba::regrole::text from pg_database where datname = 'gcc'") == [
+                ("gcc",)
+            ]
+            assert await execute(server, "select name, twice(21) from seen") == [("kept", 42)]
+    async with serving(data_dir) as server:
+        await execute(
+            server, 'alter table plain add column more int; drop table parts, held; drop schema "Odd ""name" cascade'
+        )
 
 
 # -- users

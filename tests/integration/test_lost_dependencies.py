@@ -81,7 +81,7 @@ async def test_postgres_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> No
 
 async def server_settings(data: Path, **values: str | None) -> None:
     """Change how the server treats every session, those that live included; None is its default again."""
-    async with await Connection.connect(EmbeddedPostgres(data, fsync=False).conninfo) as admin:
+    async with await Connection.connect(EmbeddedPostgres(data, fsync=False).superuser_conninfo) as admin:
         await admin.execute("set default_transaction_read_only = off")
         for name, value in values.items():
             change = f"set {name} = '{value}'" if value else f"reset {name}"

@@ -45,12 +45,10 @@ async def main() -> None:
                 stack.callback(server.close)
                 await server.start()
             objects.make_bucket(BUCKET)
-            where = conninfo_to_dict(postgres.conninfo)
-            database = f"postgresql://{where['user']}@/{where['dbname']}?host={percent(str(where['host']))}"
             vhost = rabbitmq.vhosts.add()
             tell(
                 "the platform (ClickHouse stays embedded)",
-                GCC_POSTGRES__URL=database,
+                GCC_POSTGRES__URL=url(postgres.conninfo),
                 GCC_EXCHANGE__URL=vhost,
                 GCC_REDIS__URL=redis.url,
                 GCC_OBJECTS__URL=f"s3://{BUCKET}",
@@ -61,12 +59,18 @@ async def main() -> None:
             )
             tell(
                 "the tests, one worker at a time, in another shell than the platform's",
-                GCC_TEST_POSTGRES_URL=database,
+                GCC_TEST_POSTGRES_URL=url(postgres.superuser_conninfo),
                 GCC_TEST_RABBITMQ_URL=vhost.rpartition("/")[0],
                 GCC_TEST_RABBITMQ_HTTP_URL=rabbitmq.http_url,
                 GCC_TEST_REDIS_URL=redis.url,
             )
             print("# ready; Ctrl-C stops the four and removes what they hold", flush=True)
+
+
+def url(conninfo: str) -> str:
+    """The same, as people write it."""
+    where = conninfo_to_dict(conninfo)
+    return f"postgresql://{where['user']}@/{where['dbname']}?host={percent(str(where['host']))}"
 
 
 def tell(whose: str, **variables: str) -> None:
