@@ -5,9 +5,13 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from structlog import processors
 
 settings.register_profile("gcc", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 settings.load_profile("gcc")
+
+_PLAIN = [processors.add_log_level, processors.format_exc_info, processors.JSONRenderer()]
+structlog.configure(processors=_PLAIN)  # the default draws each traceback in colours with all its variables: 0.3 s
 
 pytest_plugins = [
     "tests.fixtures_postgres",

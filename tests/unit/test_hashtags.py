@@ -91,13 +91,13 @@ def test_any_caption_has_some(caption: str) -> None:
         assert not any(map(str.isspace, tag))
 
 
-MEGABYTE = 1 << 20
+LONG = 1 << 17
 
 
 @pytest.mark.parametrize(
     "piece", ["#", "#a", "x#", "#1", "#\ufe0f", "#་", "&#", "https://", "www.", "#ก้", "a་", "#🔥", "/#", "h", "#_"]
 )
-def test_a_megabyte_takes_a_moment(piece: str) -> None:
+def test_a_long_caption_takes_a_moment(piece: str) -> None:
     """Linear work: ten times as much takes about ten times as long, never a hundred."""
 
     def seconds(length: int) -> float:
@@ -109,4 +109,4 @@ def test_a_megabyte_takes_a_moment(piece: str) -> None:
             best = min(best, time.process_time() - began)
         return best
 
-    assert seconds(MEGABYTE) < 30 * max(seconds(MEGABYTE // 10), 0.01)
+    assert seconds(LONG) < 30 * max(seconds(LONG // 10), 0.001)
