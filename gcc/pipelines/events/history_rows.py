@@ -66,6 +66,7 @@ class Rows:
         self._header: list[str] | None = None
         self._nameless: list[int] = []  # columns of the header, from 0
         self._delimiter = ","
+        self._dialect = _dialect(",")
         self._is_json = False
 
     def feed(self, chunk: bytes) -> Iterator[Records]:
@@ -145,6 +146,7 @@ class Rows:
             record: Record | None = _no_json_lines(opening) or self._fault(line)
         else:
             self._delimiter = max(DELIMITERS, key=lambda each: sum(map(NEEDED.__contains__, _names(line, each))))
+            self._dialect = _dialect(self._delimiter)
             record, taken = self._row(last=last)
         return (None if record is None else self._begin(record)), taken
 
@@ -161,6 +163,10 @@ class Rows:
         first = self._lines[0]
         if '"' not in first:
             return first.split(self._delimiter), 1
+        try:  # most quotes close on their line
+            return next(csv.reader((first,), self._dialect)), 1
+        except csv.Error:
+            pass
         taken = chars = 0
         waits = False
 
@@ -177,7 +183,7 @@ class Rows:
             taken = 0  # the quote is still open
 
         try:
-            return next(csv.reader(quoted(), delimiter=self._delimiter, skipinitialspace=True, strict=True)), taken
+            return next(csv.reader(quoted(), self._dialect)), taken
         except csv.Error:
             if waits:
                 return [], 0
@@ -260,6 +266,11 @@ class Splitter:
 def folded(name: str) -> str:
     """A column's or field's name as it is looked up."""
     return name.strip().casefold()
+
+
+def _dialect(delimiter: str) -> Any:
+    """Made once: a reader is made for every line with quotes."""
+    return csv.reader((), delimiter=delimiter, skipinitialspace=True, strict=True).dialect
 
 
 def _names(line: str, delimiter: str) -> list[str]:

@@ -21,12 +21,14 @@ from gcc.sources.handles import CHANNEL_ID, ID_RULES, handle_in, is_id
 from gcc.sources.times import instant
 
 NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
+_NAMESPACE = NAMESPACE.bytes
 PLATFORMS = tuple(ID_RULES)
 SOURCE = "import"
 SOURCE_CHARS_MAX = 100
 TEXT_CHARS_MAX = 500  # of a URL, say
 LEVELS_MAX = 16  # lists and objects in a dimension
 INT64_MAX = 2**63 - 1
+DIGITS_SAFE = 18  # are in 64 bits, whatever they are
 FLOAT_WHOLE_MAX = 2**53  # above, whole numbers are rounded
 SHOWN_CHARS_MAX = 60
 
@@ -129,7 +131,7 @@ def snapshot(row: Mapping[str, Any]) -> Snapshot:
 
 def derived_id(key: str) -> str:
     """uuid.uuid5(NAMESPACE, key) as text; ten times as fast, and an import makes millions."""
-    digest = hashlib.sha1(NAMESPACE.bytes + key.encode(), usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(_NAMESPACE + key.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
@@ -162,6 +164,8 @@ def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
 
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
+    if type(value) is str and len(value) <= TEXT_CHARS_MAX and (text := value.strip()):
+        return text
     if type(value) is int:
         value = str(value)
     if type(value) is not str and value is not None:
@@ -189,8 +193,10 @@ def _figures(row: Mapping[str, Any]) -> tuple[dict[str, int | float | None], dic
             continue
         if name.startswith(_DIMENSION):
             dimensions[name[len(_DIMENSION) :]] = value if type(value) is str else _storable(name, value)
-        elif type(value) is int and 0 <= value <= INT64_MAX:  # to all readers the same
+        elif type(value) is int and 0 <= value <= INT64_MAX:  # to all readers the same, as are so many digits
             metrics[name] = value
+        elif type(value) is str and len(value) <= DIGITS_SAFE and value.isdigit() and value.isascii():
+            metrics[name] = int(value)
         elif type(value) is not str or (value := value.strip()):
             try:
                 metrics[name] = METRICS.get(name, number)(value)
