@@ -1,6 +1,5 @@
 """The real parts that the benches of the backbone drive: an embedded database, its outbox, an exchange."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -61,7 +60,6 @@ class Backbone:
 @asynccontextmanager
 async def backbone(folder: Path, amqp_url: str | None) -> AsyncIterator[Backbone]:
     """On RabbitMQ when there is a URL, else on the queues of the database, which is made in `folder`, with fsync."""
-    os.chmod(folder, 0o755)  # the database is another user's when we are root
     clock, written = SystemClock(), Signal()
     database = EmbeddedPostgres(folder, fsync=True)
     async with trio.open_nursery() as nursery:

@@ -6,7 +6,7 @@ DATA/postgres.log. One process owns a data folder (a lock on DATA/postgres.lock,
 The child starts through `setpriv --pdeathsig INT`: when this process dies in any way, the kernel asks the
 server to shut down fast, so none is left behind. The next owner waits for that. The signal is tied to the
 *thread* that started the child, therefore `run` belongs into the main thread's trio. No Python runs between
-fork and exec. Run by root, the server becomes the folder's owner, `nobody` at first: it refuses to be root.
+fork and exec. Run by root, the server becomes another user, since it refuses to be root: one that nobody else is.
 """
 
 import fcntl
@@ -44,8 +44,11 @@ STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 LOG_BYTES_MAX = 16 << 20
 """A longer log starts anew with the server."""
 
-_HERE = "/proc/self/cwd"
-# The server's user need not be able to walk there: it starts inside of the folder.
+SERVER_UID = 65_520
+"""Whom root's server becomes, also as its group. No distribution gives away 65520 to 65533, and within a container they
+exist. Not `nobody`: whoever else runs as that one could enter the folder by /proc/PID/cwd, and read /dev/shm."""
+
+_HERE = "/proc/self/cwd"  # its user cannot walk to the folder, which lies in one of ours: it starts inside
 _PORT = "5432"  # part of the socket's name only
 _SOCKET_BYTES_MAX = 107
 _SQL = statements.load("embedded_postgres")
@@ -78,14 +81,15 @@ class EmbeddedPostgres:
         """
         programs = _programs()
         async with _owned(self._data_dir):
-            prefix = _as_owner_of(self._folder, programs, death=signal.SIGINT)
             if not (self._folder / "PG_VERSION").exists():
                 await self._create(programs)
-            if self._sockets != self._folder:
-                _open_to(self._sockets, self._folder.stat())
             deadline = trio.current_time() + START_S
             while True:
                 await self._outlive_predecessor()
+                user = _user_of(self._folder)
+                if self._sockets != self._folder:
+                    _make_sockets(self._sockets, user)
+                prefix = _as_user(user, programs, death=signal.SIGINT)
                 async with _child([*prefix, *self._command(programs)], self._folder, self._log) as server:
                     if await self._answers(server, deadline):
                         task_status.started()
@@ -98,16 +102,21 @@ class EmbeddedPostgres:
 
     async def _create(self, programs: Path) -> None:
         """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""
+        user = os.geteuid(), os.getegid()
+        if user[0] == 0:  # initdb insists on a user with a name
+            nobody = pwd.getpwnam("nobody")
+            user = nobody.pw_uid, nobody.pw_gid
         # Not SIGINT: while initdb waits for a program of its own, it ignores that.
-        prefix = _as_owner_of(self._folder, programs, death=signal.SIGKILL)
+        prefix = _as_user(user, programs, death=signal.SIGKILL, alone=False)
         new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._data_dir))  # mode 0700
-        os.chown(new, *_owner_of(self._folder))
+        _give(new, user)
         command = [str(programs / "initdb"), "--pgdata", _HERE, "--username=postgres", "--auth=trust"]
         command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         command += ["--no-instructions", *([] if self._fsync else ["--no-sync"])]
         async with _child([*prefix, *command], new, self._log) as initdb:
             with trio.move_on_after(START_S):
                 if await initdb.ended() == 0:
+                    _user_of(new)
                     os.rename(new, self._folder)
                     # What an earlier one left; its programs, which died with it, have stopped writing by now.
                     for leftover in self._data_dir.glob("postgres.new-*"):
@@ -281,48 +290,86 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _owner_of(folder: Path) -> tuple[int, int]:
-    """(uid, gid) that the server runs as: the folder's owner; for root and a new folder, nobody."""
-    if folder.exists() and (found := folder.stat()).st_uid != 0:
-        return found.st_uid, found.st_gid
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
+User = tuple[int, int]
+"""Its number and its group's."""
 
 
-def _open_to(sockets: Path, owner: os.stat_result) -> None:
-    """Make the sockets' folder, private to the server. In /tmp somebody else may have made it: refuse that."""
-    if not sockets.exists():
-        sockets.mkdir(mode=0o700)
-        os.chown(sockets, owner.st_uid, owner.st_gid)
-    found = sockets.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.st_uid or found.st_mode & 0o077:
-        raise ConfigError(f"folder {sockets} belongs to somebody else; remove it or choose a shorter --data")
+def _user_of(folder: Path) -> User:
+    """Whom the server of the folder runs as: its owner. Root gives what is root's or nobody's to SERVER_UID."""
+    found = folder.stat()
+    if os.geteuid() == 0 and found.st_uid in (0, pwd.getpwnam("nobody").pw_uid):
+        _give(folder, (SERVER_UID, SERVER_UID))
+        found = folder.stat()
+    if os.geteuid() not in (0, found.st_uid):
+        owner = data_folder.name_of(found.st_uid)
+        raise ConfigError(
+            f"folder {folder} belongs to {owner}; run as that user or root, or choose another with --data"
+        )
+    return found.st_uid, found.st_gid
 
 
-def _as_owner_of(folder: Path, programs: Path, *, death: signal.Signals) -> list[str]:
-    """The words before a command that send it `death` when we die, and make it the folder's owner if we are root."""
+def _give(folder: Path, user: User) -> None:
+    """Make all in the folder the user's which is its owner's, the folder last: a kill in between is no harm."""
+    owner = folder.stat().st_uid
+    try:
+        for place, folders, files in os.walk(folder, topdown=False):
+            for path in (os.path.join(place, name) for name in (*folders, *files)):
+                if os.lstat(path).st_uid == owner:
+                    os.chown(path, *user, follow_symlinks=False)
+        os.chown(folder, *user)
+    except OSError as error:
+        raise ConfigError(
+            f"postgres cannot run as root, and root cannot give {folder} to user {user[0]}: {error.strerror};"
+            " run the platform as another user, or set postgres.url"
+        ) from error
+
+
+def _make_sockets(folder: Path, user: User) -> None:
+    """The sockets' folder, private to the server. In /tmp somebody else may have made it: refuse that."""
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_uid == os.geteuid() != user[0]:
+                os.fchown(fd, *user)
+            found = os.fstat(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        found = None
+    if found is None or found.st_uid != user[0] or found.st_mode & data_folder.OTHERS:
+        raise ConfigError(f"folder {folder} belongs to somebody else; remove it or choose a shorter --data")
+
+
+def _as_user(user: User, programs: Path, *, death: signal.Signals, alone: bool = True) -> list[str]:
+    """The words before a command that send it `death` when we die, and make it the user if we are root.
+
+    `alone`: nobody else runs as this user.
+    """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ConfigError(
             "embedded postgres needs the program setpriv (package util-linux); install it or set postgres.url"
         )
-    uid, gid = _owner_of(folder)
     words = [setpriv, "--pdeathsig", death.name.removeprefix("SIG")]
     if os.geteuid() == 0:
+        uid, gid = user
         words += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
-        if closed := _closed_to(uid, gid, programs / "postgres"):
-            words += _pass_anyway(closed)
-    elif uid != os.geteuid():
-        raise ConfigError(
-            f"folder {folder} belongs to user {uid}; run as that user or root, or choose another with --data"
-        )
+        closed = _closed_to(user, programs / "postgres")
+        if closed or not alone:
+            more = _more_than_others()
+            if closed and not more:
+                raise ConfigError(
+                    f"postgres cannot run as root, and its user cannot enter {closed}; run chmod o+x {closed}"
+                )
+            words += more
     return [*words, "--"]
 
 
-def _closed_to(uid: int, gid: int, program: Path) -> Path | None:
+def _closed_to(user: User, program: Path) -> Path | None:
     """The first folder on the way to the program (or itself) that this user cannot enter, if any."""
+    uid, gid = user
     for path in (*reversed(program.parents), program):
         found = path.stat()
         bit = stat.S_IXUSR if found.st_uid == uid else stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH
@@ -331,15 +378,17 @@ def _closed_to(uid: int, gid: int, program: Path) -> Path | None:
     return None
 
 
-def _pass_anyway(closed: Path) -> list[str]:
-    """Options that let the server through folders closed to its user, such as /root: one capability of ours.
+def _more_than_others() -> list[str]:
+    """Options for one capability of ours, to read everywhere: so programs of root's are reached that lie in /root.
 
-    Not given without need: it lets the server read every file.
+    Who has it is also closed to others of the same user, who have it not. The server gets it only where it must.
     """
     effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
-    if not int(effective.split()[1], 16) & 1 << 2:  # 2 is CAP_DAC_READ_SEARCH
-        raise ConfigError(f"postgres cannot run as root, and its user cannot enter {closed}; run chmod o+x {closed}")
-    return ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    ours = int(effective.split()[1], 16)
+    for name, bit in ("dac_read_search", 2), ("dac_override", 1):  # containers often have the second alone
+        if ours >> bit & ours >> 8 & 1:  # 8, setpcap, is for the bit without which access(2) knows no capability
+            return ["--securebits=+no_setuid_fixup", f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}"]
+    return []
 
 
 def _processes(mark: str) -> set[int]:

@@ -124,6 +124,12 @@ def user_of(pid: int) -> int:
     return next(int(line.split()[2]) for line in status if line.startswith("Uid:"))
 
 
+def capabilities_of(pid: int) -> int:
+    """Its effective capabilities, a bit each."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
+
+
 async def gone(pidfd: int) -> None:
     with trio.fail_after(PATIENCE_S):
         await trio.lowlevel.wait_readable(pidfd)
@@ -314,9 +320,12 @@ def long_dir(data_dir: Path) -> Path:
 @pytest.fixture
 def sockets(long_dir: Path) -> Iterator[Path]:
     """The folder of its socket, which is elsewhere."""
-    sockets = Path(conninfo_to_dict(EmbeddedPostgres(long_dir, fsync=False).conninfo)["host"])
+    sockets = Path(str(conninfo_to_dict(EmbeddedPostgres(long_dir, fsync=False).conninfo)["host"]))
     yield sockets
-    shutil.rmtree(sockets)
+    if sockets.is_dir() and not sockets.is_symlink():
+        shutil.rmtree(sockets)
+    else:
+        sockets.unlink()
 
 
 async def test_a_path_too_long_for_a_socket_gets_a_short_one(long_dir: Path, sockets: Path) -> None:
@@ -326,8 +335,18 @@ async def test_a_path_too_long_for_a_socket_gets_a_short_one(long_dir: Path, soc
         assert os.stat(sockets).st_mode & 0o077 == 0
 
 
-async def test_a_socket_folder_that_others_can_reach_is_refused(long_dir: Path, sockets: Path) -> None:
-    os.mkdir(sockets, mode=0o777)
+@pytest.mark.parametrize("others", ["an open folder", "a link", "a file", "a folder of another user"])
+async def test_a_socket_folder_of_somebody_else_is_refused(long_dir: Path, sockets: Path, others: str) -> None:
+    if others == "a link":
+        os.symlink(long_dir, sockets)
+    elif others == "a file":
+        os.mknod(sockets)
+    else:
+        os.mkdir(sockets, mode=0o755 if others == "an open folder" else 0o700)
+    if others == "a folder of another user":
+        if not ROOT:
+            pytest.skip("only root can plant what belongs to another user")
+        os.chown(sockets, 4711, 4711)
     with pytest.raises(ConfigError, match=rf"{sockets} belongs to somebody else"):
         await EmbeddedPostgres(long_dir, fsync=False).run()
 
@@ -434,29 +453,68 @@ async def test_a_folder_of_an_earlier_version_is_handed_over(data_dir: Path) -> 
 
 
 @pytest.mark.skipif(not ROOT, reason="only root runs the server as somebody else")
-async def test_root_runs_it_as_nobody_even_below_a_closed_folder(data_dir: Path) -> None:
+async def test_root_runs_it_as_a_user_that_nobody_else_is(data_dir: Path) -> None:
     data_dir.parent.chmod(0o700)
     async with serving(data_dir):
-        assert user_of(postmaster(data_dir)) == pwd.getpwnam("nobody").pw_uid
+        assert user_of(postmaster(data_dir)) == embedded_postgres.SERVER_UID
+        assert (os.stat(data_dir).st_uid, os.stat(data_dir).st_mode & 0o777) == (0, 0o700)
+        assert capabilities_of(postmaster(data_dir)) == 0
+        nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--", "ls"]
+        for place in (data_dir, data_dir / "postgres", Path(f"/proc/{postmaster(data_dir)}/cwd/")):
+            seen = await trio.run_process([*nobody, f"{place}/"], check=False, capture_stdout=True, capture_stderr=True)
+            assert (seen.stdout, b"Permission denied" in seen.stderr) == (b"", True)
 
 
-@pytest.mark.skipif(not ROOT, reason="only root may become nobody to try this")
-async def test_nobody_runs_it_too(data_dir: Path) -> None:
-    account = (data_dir / "postgres").stat()
-    become = ["setpriv", f"--reuid={account.st_uid}", f"--regid={account.st_gid}", "--clear-groups"]
+@pytest.mark.skipif(not ROOT, reason="only root runs the server as somebody else")
+async def test_the_folder_of_nobody_which_an_earlier_version_chose_is_given_to_that_user(data_dir: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    folder = data_dir / "postgres"
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    (folder / "planted").symlink_to(data_dir.parent)
+    (data_dir.parent / "roots").write_text("mine")
+    (folder / "linked").hardlink_to(data_dir.parent / "roots")
+    async with serving(data_dir) as server:
+        assert user_of(postmaster(data_dir)) == embedded_postgres.SERVER_UID
+        assert await execute(server, "select 1") == [(1,)]
+    assert {path.stat().st_uid for path in (data_dir.parent, data_dir, data_dir.parent / "roots")} == {0}
+    assert {path.lstat().st_uid for path in folder.rglob("*")} == {0, embedded_postgres.SERVER_UID}
+
+
+@pytest.mark.skipif(not ROOT, reason="only root has programs that others cannot reach")
+async def test_programs_of_root_are_reached_by_one_capability(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    shutil.copytree(embedded_postgres._programs().parent, hidden / "pginstall", symlinks=True)
+    monkeypatch.setattr(embedded_postgres, "_programs", lambda: hidden / "pginstall" / "bin")
+    async with serving(data_dir) as server:
+        assert await execute(server, "select 1") == [(1,)]
+        assert capabilities_of(postmaster(data_dir)) == 1 << 2  # dac_read_search
+    monkeypatch.setattr(embedded_postgres, "_more_than_others", list)
+    with pytest.raises(ConfigError, match=r"cannot run as root, and its user cannot enter .*; run chmod o\+x"):
+        await EmbeddedPostgres(data_dir, fsync=False).run()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root may become another user to try this")
+async def test_another_user_makes_and_runs_it_too(open_folder: Path, made: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    become = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     # Python itself may be installed below a closed folder: let it read there, and write nowhere.
     become += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search", "--"]
-    command = [*become, sys.executable, "-c", OWNER, str(data_dir)]
+    command = [*become, sys.executable, "-c", OWNER, str(made)]
     refused = await trio.run_process(command, check=False, capture_stderr=True)
-    assert f"data_dir {data_dir} belongs to user root; run as that user" in refused.stderr.decode()
-    for path in (data_dir, data_dir / "postgres.lock", data_dir / "postgres.log"):
-        os.chown(path, account.st_uid, account.st_gid)
-    async with owner(data_dir, *become):
-        assert user_of(postmaster(data_dir)) == account.st_uid
+    assert f"data_dir {made} belongs to user root; run as that user" in refused.stderr.decode()
+    os.chown(open_folder, nobody.pw_uid, nobody.pw_gid)
+    async with owner(open_folder / "data", *become):
+        assert user_of(postmaster(open_folder / "data")) == nobody.pw_uid
+    with pytest.raises(ConfigError, match=r"belongs to user nobody; run as that user"):
+        await EmbeddedPostgres(open_folder / "data", fsync=False).run()
 
 
 @pytest.mark.skipif(not ROOT, reason="needs a folder of another user")
-async def test_the_folder_of_another_user_is_used_as_that_user(data_dir: Path) -> None:
+async def test_the_server_s_folder_of_another_user_is_used_as_that_user(data_dir: Path) -> None:
     for path in (data_dir / "postgres", *(data_dir / "postgres").rglob("*")):
         os.chown(path, 4711, 4711)
     async with serving(data_dir):
