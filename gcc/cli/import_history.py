@@ -24,6 +24,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps(report))
     else:
         print(f"{report['rows']:,} rows: {report['imported']:,} imported, {report['duplicates']:,} were there already")
+        if not report["rows"]:
+            print(printable(f"warning: there is no row in {arguments.file}"), file=sys.stderr)
         for told in report.get("warnings", []):
             print(printable(f"warning: {told}"), file=sys.stderr)
         for entry in report["rejected"][:20]:

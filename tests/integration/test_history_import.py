@@ -66,6 +66,18 @@ async def test_rows_are_imported_once_and_bad_ones_reported(imports: HistoryImpo
     assert await stored(pool) == (4, 4, 4)
 
 
+async def test_of_rows_that_contradict_each_other_the_first_is_kept(imports: HistoryImport, pool: Pool) -> None:
+    other = row(1).replace(",10,", ",11,").replace("bug1", "bug_1")
+    report = await imports.run("a.csv", chunks(HEADER, row(1), other))
+    assert counts(report) == (2, 1, 1, 0)
+    assert len(report.warnings) == 1
+    assert await followed(pool) == [("INSTAGRAM", "1", "bug1")]
+    async with pool.connection() as conn:
+        cursor = await conn.execute(b"select convert_from(body, 'utf8') from outbox")
+        ((body,),) = await cursor.fetchall()
+    assert '"followers":10' in body
+
+
 async def test_an_encoding_is_taken_or_refused(imports: HistoryImport, pool: Pool) -> None:
     content = (HEADER + row(1, "Zürich")).encode("cp1252")
     assert counts(await imports.run("a", chunks(content))) == (1, 0, 0, 1)

@@ -365,6 +365,7 @@ def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPat
         (HEADER + ",views,followers", "followers", "column 5 ('followers') and column 8"),
         (HEADER + ",Followers ", "Followers", "column 5 ('followers') and column 7 ('Followers')"),
         (HEADER.upper() + ",handle", "handle", "column 3 ('HANDLE') and column 7 ('handle')"),
+        (HEADER + ",dimensions. bio", "dimensions. bio", "column 6 ('dimensions.bio') and column 7"),
         (HEADER + ",DIMENSIONS.BIO", "DIMENSIONS.BIO", "column 6 ('dimensions.bio') and column 7"),
         ("platform:profile_id:handle", "platform", "not in the CSV header, which begins with 'platform:profile_id:"),
         ("platform;profile_id;handle", "timestamp", "header, which begins with 'platform', 'profile_id', 'handle'"),
@@ -407,6 +408,9 @@ def test_names_of_json_fields_are_folded() -> None:
     row = '{"Platform": "INSTAGRAM", " profile_id": 1, "HANDLE": "bug1", "timestamp ": "2026-11-01", "Followers": %s%s}'
     (event,) = imported(row % (10, ', "Dimensions.Bio": " x "')).events
     assert (event["metrics"], event["dimensions"]) == ({"followers": 10}, {"bio": " x ", "handle": "bug1"})
+    (odd,) = imported(row % (1, ', "": 5')).reasons
+    assert odd == "has the value 5 without a name"
+    assert imported(row % (1, ', "": "", " ": null')).refused == [(1, " ")]
     found = imported("\n".join([row % ('"-1"', ""), row % (1, ', "followers": 2'), row % (1, ', "x": 1, "X ": 1')]))
     assert found.refused == [(1, "followers"), (2, "followers"), (3, "X ")]
     assert found.reasons[1:] == [
@@ -491,6 +495,14 @@ def test_the_unicode_encodings_are_told_by_the_file(encoding: str, chunk: int) -
     assert found.events[0]["dimensions"]["bio"] == "tea 🍵 Zürich"
 
 
+def test_a_mark_that_contradicts_the_named_encoding_imports_nothing() -> None:
+    content = table(line(1, bio="Zürich")).encode("utf-8-sig")
+    found = imported(content, encoding="cp1252")
+    assert (found.events, found.refused) == ([], [(1, "(file)")])
+    assert "import it without --encoding" in found.reasons[0]
+    assert imported(content, encoding="utf-8").handles == imported(content, encoding="utf-8-sig").handles == ["bug1"]
+
+
 def test_half_a_character_of_utf_16_costs_its_line_alone() -> None:
     content = table(line(1, bio="?"), line(2)).encode("utf-16").replace(b"?\0", b"\x3c\xd8")
     found = imported(content + b"\n")
@@ -556,6 +568,14 @@ def test_ids_that_look_rounded_are_imported_with_a_warning() -> None:
 )
 def test_ids_that_end_in_zeros_by_chance_are_no_news(ids: list[str]) -> None:
     assert ids_warned_of(*ids) == []
+
+
+def test_rows_that_contradict_each_other_are_told() -> None:
+    assert imported(table(line(1), line(1), line(2))).report.warnings == []
+    found = imported(table(line(1), line(1, followers=11), line(2), line(1, bio="y"), line(1)))
+    assert found.report.warnings == [
+        "2 rows tell of a profile and time what a row shortly before them tells otherwise: the first is kept"
+    ]
 
 
 # Whatever comes

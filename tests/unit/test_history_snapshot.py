@@ -109,6 +109,12 @@ def test_what_is_no_number_is_refused(name: str, value: object) -> None:
     assert caught.value.field == name
 
 
+@pytest.mark.parametrize("value", ["4.5%", "0,045", "n/a"])
+def test_text_for_a_number_is_told_how_numbers_are_written(value: str) -> None:
+    with pytest.raises(Malformed, match=r"is no number: digits with at most one point"):
+        metrics(engagement_rate=value)
+
+
 @pytest.mark.parametrize("name", ["engagement_rate", "avg_likes"])
 def test_rates_are_never_below_zero(name: str) -> None:
     with pytest.raises(Malformed, match="below zero"):

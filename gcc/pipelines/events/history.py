@@ -96,7 +96,7 @@ class HistoryImport:
         await trio.lowlevel.checkpoint()
 
     async def _commit(self, name: str, batch: list[Snapshot], report: ImportReport) -> None:
-        unique = sorted({row.event_id: row for row in batch}.values())
+        unique = sorted({row.event_id: row for row in reversed(batch)}.values())  # the first of each
         if not unique:
             return
         with trio.move_on_after(COMMIT_S) as patience:
@@ -138,6 +138,8 @@ class Batch:
         self._rows = rows
         self._snapshots: list[Snapshot] = []
         self._bytes = 0
+        self._lines: dict[str, bytes] = {}
+        self._differing = 0
         self._bug_told = False
         self._rounded = RoundedIds()
 
@@ -159,6 +161,8 @@ class Batch:
         else:
             self._snapshots.append(found)
             self._bytes += len(found.line)
+            if self._lines.setdefault(found.event_id, found.line) != found.line:
+                self._differing += 1
             if len(found.profile_id) > SPREADSHEET_DIGITS and found.platform == "INSTAGRAM":
                 self._rounded.look(number, found.profile_id)
 
@@ -166,9 +170,12 @@ class Batch:
         """Tell in the report what only all rows together show."""
         if told := self._rounded.warning():
             self.report.warnings.append(told)
+        if self._differing:
+            told = "tell of a profile and time what a row shortly before them tells otherwise: the first is kept"
+            self.report.warnings.append(f"{self._differing:,} rows {told}")
 
     def taken(self) -> list[Snapshot]:
-        snapshots, self._snapshots, self._bytes = self._snapshots, [], 0
+        snapshots, self._snapshots, self._bytes, self._lines = self._snapshots, [], 0, {}
         return snapshots
 
 
@@ -208,5 +215,8 @@ class RoundedIds:
 
 def _new_lines(batch: list[Snapshot], new: set[str]) -> list[bytes]:
     """The lines whose id is new, each id once, in the file's order."""
-    lines = {row.event_id: row.line for row in batch if row.event_id in new}
+    lines: dict[str, bytes] = {}
+    for row in batch:
+        if row.event_id in new:
+            lines.setdefault(row.event_id, row.line)
     return list(lines.values())

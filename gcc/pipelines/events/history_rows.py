@@ -90,7 +90,7 @@ class Rows:
                 return
             self._encoding = history_text.encoding_of(chunk, self._encoding)
             self._decoder = history_text.decoder(self._encoding)
-            if what := history_text.no_text(chunk):
+            if what := history_text.no_text(chunk) or history_text.other_mark(chunk, self._encoding):
                 self.given_up = True
                 yield [(1, Malformed("(file)", f"{what}; nothing was imported"))]
         for start in range(0, len(chunk) or 1, PIECE_BYTES):
@@ -265,7 +265,7 @@ class Splitter:
 @lru_cache(maxsize=256)  # rows have the same names
 def folded(name: str) -> str:
     """A column's or field's name as it is looked up."""
-    return name.strip().casefold()
+    return ".".join(part.strip() for part in name.casefold().split("."))
 
 
 def _dialect(delimiter: str) -> Any:
@@ -288,7 +288,7 @@ def _no_json_lines(opening: str) -> Malformed | None:
 def _header_fault(names: list[str]) -> Malformed | None:
     columns: dict[str, int] = {}
     for column, name in enumerate(names, 1):
-        if name and (other := columns.setdefault(name.casefold(), column)) != column:
+        if name and (other := columns.setdefault(folded(name), column)) != column:
             told = f"stands in the header twice, as column {other} ({shown(names[other - 1])}) and column {column}"
             return Malformed(name, f"{told} ({shown(name)})")
     missing = next((name for name in NEEDED if name not in columns), None)
@@ -309,6 +309,8 @@ def _from_json(text: str) -> dict[str, Any]:
     found = {folded(name): value for name, value in row.items()}
     if len(found) < len(row):
         raise _alike(row)
+    if (nameless := found.pop("", None)) not in (None, ""):
+        raise Malformed("(row)", f"has the value {shown(nameless)} without a name")
     return found
 
 

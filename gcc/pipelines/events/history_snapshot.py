@@ -70,7 +70,9 @@ def count(value: Any) -> int:
 
 def number(value: Any) -> int | float:
     """Any number that 64 bits hold. ValueError: it is none."""
-    if type(value) is str and _NUMBER.fullmatch(value):
+    if type(value) is str:
+        if not _NUMBER.fullmatch(value):
+            raise ValueError("is no number: digits with at most one point among them, such as 0.045")
         value = int(value) if value.lstrip("+-").isdecimal() else float(value)
     if type(value) is float:
         if isfinite(value):
@@ -169,7 +171,7 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     if type(value) is int:
         value = str(value)
     if type(value) is not str and value is not None:
-        raise Malformed(name, f"{shown(value)} is no text")
+        raise Malformed(name, f"{shown(value)} is no text; write it in quotes")
     if not value or not (text := value.strip()):
         raise Malformed(name, "is missing")
     if len(text) > TEXT_CHARS_MAX:

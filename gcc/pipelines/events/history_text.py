@@ -77,6 +77,13 @@ def no_text(opening: bytes) -> str | None:
     return next((what for magic, what in _NO_TEXT if magic.match(opening[:OPENING_BYTES])), None)
 
 
+def other_mark(opening: bytes, encoding: str) -> str | None:
+    """What is wrong if a file that begins so is read in `encoding`: it says itself that it is in another one."""
+    if opening.startswith(codecs.BOM_UTF8) and encoding != DEFAULT:
+        return "begins with the mark of UTF-8; import it without --encoding"
+    return None
+
+
 def check(encoding: str) -> None:
     """Permanent: no file can be read in this encoding."""
     if not _is_usable(encoding):
