@@ -1,10 +1,12 @@
-"""Statements that move at most so many rows keep to it, whatever plan the server chooses for them.
+"""Statements that move at most so many rows keep to it, whatever plan the server chooses for them; and none that reads
+the outbox walks what it is not to have.
 
 A subquery with LIMIT .. FOR UPDATE SKIP LOCKED may be run again for each row of a nested loop, and lock the next
 rows every time. The planner is steered there: where the limit is a CTE of its own, that changes nothing.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -74,6 +76,49 @@ async def test_no_plan_moves_more_than_the_limit(
                 await conn.execute(statement, arguments)
                 assert await _count(conn, moved) - before == limit
         assert await _count(one, moved) == 2 * limit
+
+
+OUTBOX_READS = [
+    ("relay", {}),
+    ("unroutable", {}),
+    ("oldest", {"exchanges": ["x"], "keys": ["resting"]}),
+]  # fmt: skip
+BACKLOG, BEHIND_IT = 20_000, 700
+ROWS_READ_MAX = 5_000
+
+
+@pytest.mark.parametrize("analyzed", ["empty", "backlog", "all"])
+@pytest.mark.parametrize(("name", "arguments"), OUTBOX_READS, ids=[name for name, _ in OUTBOX_READS])
+async def test_what_a_relay_reads_walks_no_backlog(
+    pool: Pool, name: str, arguments: dict[str, object], analyzed: str
+) -> None:
+    """Of a route that rests (or has no queue, or has one), with the statistics of any moment."""
+    statement = statements.load("exchange")[name].replace("{frames_max}", "250").replace("{bytes_max}", "99999")
+    fill = (
+        "insert into outbox (frame_id, exchange, routing_key, events, body) select gen_random_uuid(), 'x', %s, 1, '{}'"
+    )
+    behind = "unbound" if name == "unroutable" else "k"
+    backlog = {"relay": "unbound", "unroutable": "k", "oldest": "resting"}[name]
+    async with pool.connection() as conn:
+        await conn.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
+        for when, key, rows in (("empty", "", 0), ("backlog", backlog, BACKLOG), ("all", behind, BEHIND_IT)):
+            await conn.execute(f"{fill} from generate_series(1, %s)", (key, rows))
+            if when == analyzed:
+                await conn.execute("analyze outbox")
+        ((plans,),) = await (await conn.execute(f"explain (analyze, format json) {statement}", arguments)).fetchall()
+    nodes = list(_nodes(plans[0]["Plan"]))
+    read = [
+        (node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)), node["Node Type"])
+        for node in nodes
+    ]
+    assert max(read)[0] < ROWS_READ_MAX, max(read)
+    assert any(node.get("Actual Rows", 0) >= 250 for node in nodes), "it has found what there is to find"
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from _nodes(each)
 
 
 async def _count(conn: object, statement: str) -> int:

@@ -1,5 +1,7 @@
 -- The PostgreSQL exchange: outbox rows become queue rows, are leased, and are deleted when acknowledged.
--- `route` (a view) is the bindings, and exchange '' to each bound queue by its name.
+-- `route` (a view) is the bindings, and exchange '' to each bound queue by its name. `outbox_route` (a view) is what the
+-- outbox has rows of: each route's first rows are read for themselves, so that no backlog of another is walked. The
+-- bounds of all three columns, and their order, leave the planner no other index.
 
 -- name: declare
 insert into binding (exchange, routing_key, queue, pattern)
@@ -11,12 +13,24 @@ on conflict do nothing;
 -- are locked in a CTE of their own: a subquery may be run again for each row, and lock the next ones every time.
 with routes as materialized (
     select exchange, routing_key, queue, pattern from route
-), picked as materialized (
-    select o.id from outbox o
+), taken as materialized (
+    select o.exchange, o.routing_key from outbox_route o
     where exists (select 1 from routes r
                   where r.exchange = o.exchange
                     and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
-    order by o.id
+), picked as materialized (
+    select id from outbox
+    where id = any(array(
+        -- twice the limit: another relay may have locked as many
+        select first.id from taken t cross join lateral (
+            select o.id from outbox o
+            where (o.exchange, o.routing_key, o.id) >= (t.exchange, t.routing_key, 0)
+              and (o.exchange, o.routing_key, o.id) <= (t.exchange, t.routing_key, 9223372036854775807)
+            order by o.exchange, o.routing_key, o.id
+            limit 1000) as first
+        order by first.id
+        limit 1000))
+    order by id
     limit 500
     for update skip locked
 ), moved as (
@@ -38,21 +52,48 @@ select (select count(*) from moved), (select array_agg(distinct queue) from deli
 
 -- name: unroutable
 -- Nothing is locked: the object store is asked next, and may be slow. The statement that buries them fences itself.
-select id, frame_id, exchange, routing_key, events, body, counted, created_at from outbox o
-where not exists (select 1 from route r
-                  where r.exchange = o.exchange and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
-order by id
+with untaken as materialized (
+    select o.exchange, o.routing_key from outbox_route o
+    where not exists (select 1 from route r
+                      where r.exchange = o.exchange and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
+)
+select first.* from untaken u cross join lateral (
+    select id, frame_id, exchange, routing_key, events, body, counted, created_at from outbox o
+    where (o.exchange, o.routing_key, o.id) >= (u.exchange, u.routing_key, 0)
+      and (o.exchange, o.routing_key, o.id) <= (u.exchange, u.routing_key, 9223372036854775807)
+    order by o.exchange, o.routing_key, o.id
+    limit 500) as first
+order by first.id
 limit 500;
 
 -- name: oldest
 -- For a relay that publishes elsewhere: the rows stay until they are confirmed. The length of a body is known without
--- reading it.
+-- reading it. Route by route only if the first rows of all have too few of routes that do not rest: that costs more.
+with first as materialized (
+    select id, exchange, routing_key from outbox order by id limit 4 * {frames_max}
+), near as materialized (
+    select id from first
+    where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
+    order by id
+    limit {frames_max}
+)
 select id, frame_id, exchange, routing_key, events, body, counted, created_at
 from (select outbox.*, sum(octet_length(body)) over (order by id) as bytes
       from outbox
-      where (exchange, routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
-      order by id
-      limit {frames_max}) as page
+      where id = any(case
+          when (select count(*) from near) = {frames_max} or (select count(*) from first) < 4 * {frames_max}
+          then array(select id from near)
+          else array(
+              select ahead.id from outbox_route r cross join lateral (
+                  select o.id from outbox o
+                  where (o.exchange, o.routing_key, o.id) >= (r.exchange, r.routing_key, 0)
+                    and (o.exchange, o.routing_key, o.id) <= (r.exchange, r.routing_key, 9223372036854775807)
+                  order by o.exchange, o.routing_key, o.id
+                  limit {frames_max}) as ahead
+              where (r.exchange, r.routing_key) not in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[]))
+              order by ahead.id
+              limit {frames_max})
+          end)) as page
 where bytes <= {bytes_max} or bytes = octet_length(body)
 order by id;
 
