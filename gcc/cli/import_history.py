@@ -23,7 +23,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report))
     else:
-        print(f"{report['rows']:,} rows: {report['imported']:,} imported, {report['duplicates']:,} were there already")
+        rejected = f", {report['rejected_total']:,} rejected" if report["rejected_total"] else ""
+        imported = f"{report['imported']:,} imported, {report['duplicates']:,} were there already"
+        print(f"{report['rows']:,} rows: {imported}{rejected}")
         if not report["rows"]:
             print(printable(f"warning: there is no row in {arguments.file}"), file=sys.stderr)
         for told in report.get("warnings", []):

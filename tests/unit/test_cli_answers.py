@@ -225,7 +225,7 @@ def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFi
     report["warnings"] = ["ids look rounded"]
     with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:
         code, out, told = run(["import-history", "FILE"], url, tmp_path, capsys)
-    assert (code, out) == (1, "3 rows: 1 imported, 1 were there already\n")
+    assert (code, out) == (1, "3 rows: 1 imported, 1 were there already, 1 rejected\n")
     assert told == "warning: ids look rounded\nline 3: a\ufffd: is odd\n"
     report = {"rows": 0, "imported": 0, "duplicates": 0, "rejected": [], "rejected_total": 0}
     with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:

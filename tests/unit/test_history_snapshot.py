@@ -169,6 +169,12 @@ def test_a_malformed_row_names_its_field(change: dict[str, object], name: str) -
     assert len(caught.value.reason) < 250
 
 
+@pytest.mark.parametrize("rounded", ["1.78414E+16", "1,78414E+16", "2E+10", "1.78414e16"])
+def test_ids_that_a_spreadsheet_rounded_are_called_so(rounded: str) -> None:
+    with pytest.raises(Malformed, match="a spreadsheet rounded it; export ids as text"):
+        snapshot({**ROW, "profile_id": rounded})
+
+
 def test_a_profile_url_is_the_handle_in_it() -> None:
     assert snapshot({**ROW, "handle": "https://www.instagram.com/bug27/"}).handle == "bug27"
     channel = {**ROW, "platform": "YOUTUBE", "profile_id": CHANNEL}

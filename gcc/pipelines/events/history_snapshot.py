@@ -36,6 +36,7 @@ _OWN_FIELDS = frozenset({"platform", "profile_id", "handle", "timestamp", "sourc
 _DIMENSION = "dimensions."
 _DIGITS = re.compile(r"([0-9]{1,19})(?:\.0)?")  # some programs write every number of a column with empty cells as 12.0
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+]?[0-9]+")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 
 
@@ -154,7 +155,8 @@ def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
     if known not in PLATFORMS or not platform.isascii():
         raise Malformed("platform", f"{shown(platform)} is not one of {', '.join(PLATFORMS)}")
     if not is_id(known, profile_id):
-        raise Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {ID_RULES[known]}")
+        why = "a spreadsheet rounded it; export ids as text" if _ROUNDED.fullmatch(profile_id) else ID_RULES[known]
+        raise Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {why}")
     try:
         handle = handle_in(known, handle) or profile_id  # which a channel is found by, too
     except ValueError as error:
