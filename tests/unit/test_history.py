@@ -365,6 +365,7 @@ def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPat
         (HEADER + ",views,followers", "followers", "column 5 ('followers') and column 8"),
         (HEADER + ",Followers ", "Followers", "column 5 ('followers') and column 7 ('Followers')"),
         (HEADER.upper() + ",handle", "handle", "column 3 ('HANDLE') and column 7 ('handle')"),
+        (HEADER + ",Profile ID", "Profile ID", "column 2 ('profile_id') and column 7 ('Profile ID')"),
         (HEADER + ",dimensions. bio", "dimensions. bio", "column 6 ('dimensions.bio') and column 7"),
         (HEADER + ",DIMENSIONS.BIO", "DIMENSIONS.BIO", "column 6 ('dimensions.bio') and column 7"),
         ("platform:profile_id:handle", "platform", "not in the CSV header, which begins with 'platform:profile_id:"),
@@ -394,7 +395,10 @@ def test_a_file_without_rows_has_none(content: str) -> None:
     assert (report.rows, report.rejected_total) == (0, 0)
 
 
-@pytest.mark.parametrize("named", [str.upper, str.title, lambda text: f" {text}\t", lambda text: f'"{text} "'])
+@pytest.mark.parametrize(
+    "named",
+    [str.upper, str.title, lambda text: f" {text}\t", lambda text: f'"{text} "', lambda text: text.replace("_", " ")],
+)
 def test_names_of_columns_are_folded(named: Any) -> None:
     names = ",".join(map(named, [*HEADER.split(","), "avg_likes", "source"]))
     (event,) = imported(f"{names}\n{line(1)},1.5,agency\n").events

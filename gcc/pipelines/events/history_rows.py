@@ -8,8 +8,8 @@ over a line that begins like a row itself. What is quoted otherwise is read lite
 that line is refused; either way reading goes on at the next line. So the work a line is bounded (a quote that opened
 ends at the next odd one, where the next search begins) and a bad row costs no other.
 
-Names of columns and fields are folded: without spaces around them, in small letters. What cannot be a row comes out as
-the Malformed that tells why; `given_up` says that the rest cannot be read at all.
+Names of columns and fields are folded: in small letters, without spaces around them, those within them as "_". What
+cannot be a row comes out as the Malformed that tells why; `given_up` says that the rest cannot be read at all.
 """
 
 import codecs
@@ -265,7 +265,7 @@ class Splitter:
 @lru_cache(maxsize=256)  # rows have the same names
 def folded(name: str) -> str:
     """A column's or field's name as it is looked up."""
-    return ".".join(part.strip() for part in name.casefold().split("."))
+    return ".".join("_".join(part.split()) for part in name.casefold().split("."))
 
 
 def _dialect(delimiter: str) -> Any:
@@ -275,7 +275,7 @@ def _dialect(delimiter: str) -> Any:
 
 def _names(line: str, delimiter: str) -> list[str]:
     """The names in a header, if this parts them; roughly."""
-    return [name.strip(' "\t\r\n').casefold() for name in line.split(delimiter)]
+    return [folded(name.strip('" \t\r\n')) for name in line.split(delimiter)]
 
 
 def _no_json_lines(opening: str) -> Malformed | None:
