@@ -6,13 +6,15 @@ The handler's Transient is retried with the same frozen batch; after ATTEMPTS_MA
 breaker opens: all that is held is given back and nothing is taken, so that the queue keeps the frames for as
 long as it takes. What a handler cannot accept is its own to dead-letter. Anything else that it raises is a bug: the
 batch is halved until the deliveries on which it raises are alone; these are dead-lettered (code BUG), and the rest
-goes on.
+goes on. What is done of a halved batch is acknowledged as it ends: a handler that is slow, too, gets on.
 Paused, intake ends and what is held is handled at once (batch age 0). At drain the same, and the actor finishes.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -39,6 +41,8 @@ ATTEMPTS_MAX = 5
 HOLD_S = 20.0
 """How long one batch is tried, its acknowledgement included. A frame may wait for one batch before its own, so
 this is well below half of an exchange's lease (60 s in PostgreSQL)."""
+RAISED_S = 2.0
+"""So long others are gathered that are buried together; longer, and HOLD_S may end before the first one is."""
 OPEN = Backoff(first_s=1.0, max_s=30.0)
 PROBE_FRAMES = 10  # what a half-open breaker lets through: little, so that a store that is slow gets it done
 
@@ -50,6 +54,24 @@ class Handler(Protocol):
         Transient, or cancelled: nothing may be acknowledged; the events come again. Must be idempotent, also with
         other neighbours in the batch.
         """
+
+
+@dataclass(eq=False, slots=True)
+class _Hand:
+    """What becomes of one frozen batch."""
+
+    parts: list[Sequence[Delivery]]  # not handled yet; the next one is the last
+    raised: list[tuple[Delivery, Exception]] = field(default_factory=list)  # the handler, on it alone; not buried yet
+    bury_at: float = math.inf  # ... at the latest
+    done: Sequence[Delivery] = ()  # stored or buried, not acknowledged yet
+    stored: int = 0  # events of it
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def left(self) -> list[Delivery]:
+        """All that is not acknowledged."""
+        parts = [delivery for part in reversed(self.parts) for delivery in part]
+        return [*self.done, *(delivery for delivery, _ in self.raised), *parts]
 
 
 class Consumer:
@@ -182,11 +204,11 @@ class Consumer:
                 deliveries = batch.take()
                 self._batch_events.observe(self._actor.in_flight)
                 self._flushing = True
-                done = await self._flush(deliveries)
+                left = await self._flush(deliveries)
                 self._flushing = False
-                if not done:
+                if left:
                     closing.begin()
-                    await self._give_back([*deliveries, *[delivery async for delivery in receive]])
+                    await self._give_back([*left, *[delivery async for delivery in receive]])
                 elif not receive.statistics().current_buffer_used:
                     self._actor.lag_s = 0.0
                 self._actor.in_flight = 0
@@ -216,59 +238,63 @@ class Consumer:
         self._actor.in_flight = batch.rows
         self._room_made.set()
 
-    async def _flush(self, batch: Sequence[Delivery]) -> bool:
-        """Handle and acknowledge one frozen batch; False: it is to be given back, with all else that is held."""
+    async def _flush(self, batch: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Handle and acknowledge one frozen batch; answers what of it is to be given back, with what else is held."""
         patience = Patience(self._actor, self._rng)
-        stored: int | None = None
+        hand = _Hand([batch])
         with trio.move_on_after(HOLD_S):
-            while True:
+            while hand.parts or hand.raised or hand.done:
                 self._actor.beat()
                 try:
-                    if stored is None:
-                        stored = await self._handle(batch)
-                        self._breaker.succeeded()
-                    await self._exchange.acknowledge(batch)
+                    await self._step(hand)
                 except Transient as error:
-                    if stored is None and self._has_opened():
+                    if not hand.done and self._has_opened():
                         self._actor.erred(error)
-                        return False
+                        return hand.left
                     await patience.wait_after(error)
                     self._retries.inc()
                 else:
                     patience.reset()
-                    self._actor.processed(stored)
-                    return True
-        if stored is None:
+            return ()
+        if not hand.done:
             self._breaker.open(trio.current_time(), self._rng)
-        self._actor.erred(f"a batch was not {'stored' if stored is None else 'acknowledged'} within {HOLD_S:g} s")
-        return False
+        self._actor.erred(f"a batch was not {'acknowledged' if hand.done else 'stored'} within {HOLD_S:g} s")
+        return hand.left
 
-    async def _handle(self, batch: Sequence[Delivery]) -> int:
-        """What the handler stored of it; on what it raises is found by halving, and refused."""
-        stored = 0
-        raised: list[tuple[Delivery, Exception]] = []
-        parts = [batch]
-        while parts:
-            part = parts.pop()
-            try:
-                with bugs.parted(self._actor, queue=self._queue):
-                    stored += await self._handler.handle(part)
-            except Transient:
-                raise
-            except Exception as error:
-                half = len(part) // 2
-                if half:
-                    parts += [part[half:], part[:half]]
-                else:
-                    raised.append((part[0], error))
-        if raised:
-            await self._refuse(raised)
-        return stored
+    async def _step(self, hand: _Hand) -> None:
+        """Handle the next part, or bury what was raised on; what is done with that is acknowledged at once."""
+        if not hand.done:
+            if hand.raised and (not hand.parts or trio.current_time() >= hand.bury_at):
+                await self._refuse(hand)
+            else:
+                await self._handle(hand)
+        if hand.done:
+            await self._exchange.acknowledge(hand.done)
+            self._actor.processed(hand.stored)
+            hand.done, hand.stored = (), 0
 
-    async def _refuse(self, raised: Sequence[tuple[Delivery, Exception]]) -> None:
+    async def _handle(self, hand: _Hand) -> None:
+        part = hand.parts[-1]
+        try:
+            with bugs.parted(self._actor, queue=self._queue):
+                hand.stored = await self._handler.handle(part)
+        except Transient:
+            raise
+        except Exception as error:
+            hand.parts.pop()
+            half = len(part) // 2
+            if half:
+                hand.parts += [part[half:], part[:half]]
+            else:
+                hand.raised.append((part[0], error))
+                hand.bury_at = min(hand.bury_at, trio.current_time() + RAISED_S)
+        else:
+            hand.done = hand.parts.pop()
+            self._breaker.succeeded()
+
+    async def _refuse(self, hand: _Hand) -> None:
         """Dead-letter whole deliveries; each bug among them is told once."""
-        errors = {one_line(error): error for _, error in raised}
-        burials = [_burial(delivery, error) for delivery, error in raised]
+        burials = [_burial(delivery, error) for delivery, error in hand.raised]
         try:
             await self._dead_letters.bury(burials)
         except Transient:
@@ -276,9 +302,13 @@ class Consumer:
         except Exception as error:  # then nothing is known that could be done with them but to wait
             told = bugs.told(self._actor, error, queue=self._queue)
             raise Transient(f"{len(burials)} messages can be neither handled nor buried: {told}") from error
-        for bug in errors.values():
-            bugs.told(self._actor, bug, queue=self._queue)
-        self._buried.inc(sum(delivery.frame.events for delivery, _ in raised))
+        for line, bug in {one_line(error): error for _, error in hand.raised}.items():
+            if line not in hand.told:
+                hand.told.add(line)
+                bugs.told(self._actor, bug, queue=self._queue)
+        self._buried.inc(sum(delivery.frame.events for delivery, _ in hand.raised))
+        hand.done, hand.raised, hand.bury_at = [delivery for delivery, _ in hand.raised], [], math.inf
+        self._breaker.succeeded()
 
     def _has_opened(self) -> bool:
         """Count a failure of the handler: is it one too many?"""

@@ -56,7 +56,7 @@ def acknowledge_before_store(patch: Patch) -> None:
     """The sinker acknowledges its batch, then stores it."""
     flush = Consumer._flush
 
-    async def early(self: Consumer, batch: Sequence[Delivery]) -> bool:
+    async def early(self: Consumer, batch: Sequence[Delivery]) -> Sequence[Delivery]:
         await self._exchange.acknowledge(batch)
         return await flush(self, batch)
 
@@ -194,10 +194,10 @@ def flush_at_drain_drops_rows(patch: Patch) -> None:
     """In a hurry to end, the sinker settles its last batch without storing it."""
     flush = Consumer._flush
 
-    async def drop(self: Consumer, batch: Sequence[Delivery]) -> bool:
+    async def drop(self: Consumer, batch: Sequence[Delivery]) -> Sequence[Delivery]:
         if self._stage.begun.is_set():
             await self._exchange.acknowledge(batch)
-            return True
+            return ()
         return await flush(self, batch)
 
     patch.setattr(Consumer, "_flush", drop)

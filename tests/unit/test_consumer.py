@@ -372,6 +372,30 @@ async def test_deliveries_on_which_the_handler_raises_are_buried_alone(
     assert world.metrics.dead_letters.labels("q")._value.get() == 10 * len(poison)
 
 
+@pytest.mark.parametrize("poison", [{1}, {40}, {64}, {3, 4, 50}, set(range(1, 65))], ids=len)
+async def test_a_slow_handler_that_raises_on_some_gets_on(
+    autojump_clock: trio.testing.MockClock, poison: set[int]
+) -> None:
+    """To find the one among 64 takes longer than a batch is held."""
+    world = World()
+    world.store.takes_s = 3.0
+    store = world.store.handle
+
+    async def handle(batch: Sequence[Delivery]) -> int:
+        if any(delivery.id in poison for delivery in batch):
+            await trio.sleep(world.store.takes_s)
+            raise Bug("cannot bear it")
+        return await store(batch)
+
+    world.store.handle = handle  # type: ignore[method-assign]
+    with structlog.testing.capture_logs():
+        async with world.consuming():
+            await publish(world, 64)
+            await world.until(lambda: not world.database.queues, within_s=3600)
+    assert sorted(world.store.stored) == sorted(set(range(1, 65)) - poison), "each of the others, once"
+    assert len(world.database.dead_letters) == len(poison)
+
+
 async def test_a_buried_delivery_counts_as_what_it_is(autojump_clock: trio.testing.MockClock) -> None:
     """As ours, or as another producer's: `check` must miss nothing, and must not be blinded."""
     world = World()
