@@ -412,16 +412,19 @@ async def test_a_buried_delivery_counts_as_what_it_is(autojump_clock: trio.testi
     assert {letter.counted for letter in world.database.dead_letters.values()} == {None, 0}
 
 
-async def test_letters_that_cannot_be_kept_now_are_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+@pytest.mark.parametrize("trouble", [Transient("the object store is away"), Bug("cannot even be buried")], ids=repr)
+async def test_what_can_be_neither_handled_nor_buried_waits(
+    autojump_clock: trio.testing.MockClock, trouble: Exception
+) -> None:
     world = World()
-    bury, away = world.letters.bury, True
+    bury, troubled = world.letters.bury, True
 
     async def handle(batch: Sequence[Delivery]) -> int:
         raise Bug("always")
 
     async def bury_later(burials: Sequence[Burial]) -> None:
-        if away:
-            raise Transient("the object store is away")
+        if troubled:
+            raise trouble
         await bury(burials)
 
     world.store.handle, world.letters.bury = handle, bury_later  # type: ignore[method-assign]
@@ -429,29 +432,7 @@ async def test_letters_that_cannot_be_kept_now_are_waited_for(autojump_clock: tr
         await publish(world, 5)
         await world.until(lambda: world.actor.breaker == "open")
         assert len(world.database.queues) == 5
-        away = False
-        await world.until(lambda: not world.database.queues)
-    assert len(world.database.dead_letters) == 5
-
-
-async def test_what_can_be_neither_handled_nor_buried_waits(autojump_clock: trio.testing.MockClock) -> None:
-    world = World()
-    bury, broken = world.letters.bury, True
-
-    async def handle(batch: Sequence[Delivery]) -> int:
-        raise Bug("always")
-
-    async def bury_unless_broken(burials: Sequence[Burial]) -> None:
-        if broken:
-            raise Bug("cannot even be buried")
-        await bury(burials)
-
-    world.store.handle, world.letters.bury = handle, bury_unless_broken  # type: ignore[method-assign]
-    async with world.consuming():
-        await publish(world, 5)
-        await world.until(lambda: world.actor.breaker == "open")
-        assert len(world.database.queues) == 5
-        broken = False
+        troubled = False
         await world.until(lambda: not world.database.queues)
     assert (len(world.database.dead_letters), world.actor.restarts) == (5, 0)
 
