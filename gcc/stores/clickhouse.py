@@ -52,13 +52,16 @@ ONE_MACHINE: Mapping[str, str] = {
 {engine_latest}: of rows with one key the latest stays, in whatever order they came."""
 
 _SQL = statements.load("store", statements.SQL / "clickhouse" / "queries")
+PARTITIONS_MAX = 200
+"""Of one insert, which makes a part of each (a batch of an import may hold years). A part takes some 5 ms and 200 kB:
+1,600 at once are more than the embedded engine may have."""
 _INSERT = {
     "input_format_skip_unknown_fields": 0,
     "input_format_json_read_objects_as_strings": 1,
     "input_format_null_as_default": 1,
     "input_format_parallel_parsing": 0,  # one batch is one block: stored whole or not at all
     "date_time_input_format": "best_effort",
-    "max_partitions_per_insert_block": 0,  # unbounded: one batch of an import may hold years
+    "max_partitions_per_insert_block": PARTITIONS_MAX,
 }
 _numbers = itertools.count(1)
 
@@ -184,8 +187,8 @@ class ClickHouse:
 
         The same token again within the table's deduplication window (1,000 inserts) is dropped by ClickHouse,
         whatever its content: a token names frozen bytes. Objects and arrays become JSON text in String columns,
-        null the column's default. Permanent: a field that does not exist, a value that does not fit. Transient: all
-        else, also a table that does not exist.
+        null the column's default. Permanent: a field that does not exist, a value that does not fit; TooScattered: more
+        than PARTITIONS_MAX partitions. Transient: all else, also a table that does not exist.
         """
         tag = _new_tag()
         settings = {**_INSERT, "insert_deduplication_token": token, "log_comment": tag, "query_id": tag}

@@ -19,6 +19,12 @@ from gcc.errors import ConfigError, GccError, Permanent, Transient
 
 MESSAGE_CHARS_MAX = 500
 
+
+class TooScattered(Permanent):
+    """The rows of one insert are of more partitions than may be written at once: send them in parts."""
+
+
+SCATTERED = (252, "partitions for single INSERT block")  # the code also says that merges lag behind, which passes
 OF_ROWS = {
     6: "CANNOT_PARSE_TEXT",
     7: "INCORRECT_NUMBER_OF_COLUMNS",
@@ -244,6 +250,8 @@ def judged(error: Exception, what: str, *, starting: bool = False, inserting: bo
     code = getattr(error, "code", None)
     reason = str(error).partition("\n")[0].rpartition("DB::Exception: ")[2] or type(error).__name__
     message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{reason}"[:MESSAGE_CHARS_MAX]
+    if code == SCATTERED[0] and SCATTERED[1] in reason:
+        return TooScattered(message)
     if starting and code in REFUSED:
         return ConfigError(f"clickhouse.url: {message}")
     if code:

@@ -17,8 +17,8 @@ from trio.testing import wait_all_tasks_blocked
 from gcc.errors import ConfigError, Permanent, Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import clickhouse_room
-from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, judged
+from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
+from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, TooScattered, judged
 from gcc.stores.statements import SQL
 
 PROFILES = "_e.profile_log_events"
@@ -146,6 +146,20 @@ async def test_events_of_every_table_are_taken(clickhouse: ClickHouse) -> None:
     ]
     traces = "select headers, response_status, time_taken from _e.trace_log_events"
     assert [tuple(row.values()) for row in await clickhouse.rows(traces)] == [('{"Retry-After": "3"}', 429, 0.25)]
+
+
+async def test_no_insert_is_of_more_partitions_than_memory_is_for(clickhouse: ClickHouse) -> None:
+    """1,600 months took more than the engine may have, at each try: the queue stood still."""
+    with pytest.raises(TooScattered, match="Too many partitions"):
+        await clickhouse.insert_ndjson(PROFILES, ndjson(*_monthly(PARTITIONS_MAX + 1)), token="1")
+    assert await count(clickhouse) == 0
+    await clickhouse.insert_ndjson(PROFILES, ndjson(*_monthly(PARTITIONS_MAX)), token="2")
+    assert await count(clickhouse) == PARTITIONS_MAX
+
+
+def _monthly(months: int) -> list[dict[str, Any]]:
+    times = (f"{1970 + month // 12}-{month % 12 + 1:02d}-01 00:00:00.000000" for month in range(months))
+    return [profile_event(number, event_timestamp=time) for number, time in enumerate(times)]
 
 
 async def test_one_batch_may_span_years(clickhouse: ClickHouse) -> None:
@@ -607,7 +621,7 @@ async def test_a_folder_that_another_process_has_open_is_refused(
 import trio
 from gcc.errors import ConfigError
 from gcc.stores import clickhouse_room
-from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
 from gcc.stores.clickhouse_errors import judged
 
 async def main():

@@ -1,6 +1,7 @@
 """The sinker's handler: good lines in, unknown fields kept, poison halved out and buried, whatever shares the batch."""
 
 import json
+import random
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,8 +15,9 @@ from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.schemas import ProfileLog
-from gcc.pipelines.events.sinks import REFUSALS_MAX, Also, Sink
+from gcc.pipelines.events.sinks import Also, Sink
 from gcc.pipelines.events.types import APP_EVENT, ERROR_TABLE, PROFILE_LOG, EventType, encode
+from gcc.stores.clickhouse_errors import TooScattered
 from tests.fakes.database import Connection, Database, steady
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 
@@ -176,7 +178,87 @@ async def test_poison_alone_is_buried_however_much_of_it() -> None:
         batch = [delivery(number, line(handle="cursed")) for number in range(count)]
         assert await bench.sink.handle(batch) == 0
     assert sum(events for events, _ in bench.letters) == 5004
-    assert store.inserts <= REFUSALS_MAX + 60  # and each part that is left once more
+    assert store.inserts <= 2 * 5004 + 3 * 3
+
+
+async def test_no_neighbour_is_buried_with_however_much_poison() -> None:
+    store = Picky({TABLE})
+    bench = Bench(store)
+    batch = [delivery(number, line(), line(handle="cursed")) for number in range(1000)]
+    assert await bench.sink.handle(batch) == len(store.tables[TABLE]) == 1000
+    assert sum(events for events, _ in bench.letters) == 1000
+
+
+async def test_what_is_cut_short_again_and_again_goes_on_where_it_was() -> None:
+    """A slow store is asked 8 times before the batch has been held for too long."""
+    left = 0
+
+    async def hangs() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Transient("cut short")
+
+    store = Picky({TABLE}, before=hangs)
+    bench = Bench(store)
+    batch = [delivery(number, line(), line(handle="cursed" if number % 100 == 7 else "h")) for number in range(500)]
+    rounds, stored = 0, None
+    while stored is None:
+        left = 8
+        rounds += 1
+        assert rounds < 30
+        with suppress(Transient):
+            stored = await bench.sink.handle(batch)
+    assert stored == 995 and rounds > 3
+    assert (len(store.tables[TABLE]), store.rows_inserted) == (995, 995)
+    assert bench.letters == [(1, "the store does not take it")] * 5
+
+
+async def test_a_table_that_changes_while_poison_is_looked_for_buries_nothing() -> None:
+    store = Picky({TABLE})
+    bench = Bench(store)
+    insert, left = store.insert_ndjson, 6
+
+    async def changed(table: str, body: bytes, *, token: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Permanent("Unknown field found while parsing JSONEachRow format: handle: (at row 1)")
+        await insert(table, body, token=token)
+
+    store.insert_ndjson = changed  # type: ignore[method-assign]
+    batch = [delivery(1, *[line(handle="cursed" if number == 9 else "h") for number in range(12)])]
+    for _ in range(2):
+        with pytest.raises(Transient, match="not even a blank event"):
+            await bench.sink.handle(batch)
+    assert bench.letters == []
+    store.insert_ndjson = insert  # type: ignore[method-assign]
+    assert await bench.sink.handle(batch) == 11
+    assert bench.letters == [(1, "the store does not take it")]
+
+
+class Monthly(FakeEventStore):
+    """Writes into so many months at once, as ClickHouse does."""
+
+    inserts = 0
+
+    async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
+        self.inserts += 1
+        if len({json.loads(row)["event_timestamp"][:7] for row in body.split(b"\n")}) > 100:
+            raise TooScattered("Too many partitions for single INSERT block (more than 100)")
+        await super().insert_ndjson(table, body, token=token)
+
+
+async def test_rows_of_all_months_are_stored_in_order_of_time() -> None:
+    store = Monthly({TABLE})
+    bench = Bench(store)
+    times = [f"{1970 + number % 1600 // 12}-{number % 12 + 1:02d}-01 00:00:00.000000" for number in range(3200)]
+    random.Random(1).shuffle(times)
+    batch = [delivery(number, line(event_timestamp=time)) for number, time in enumerate(times)]
+    batch.append(delivery(9999, b"poison"))
+    assert await bench.sink.handle(batch) == len(store.tables[TABLE]) == 3200
+    assert store.inserts <= 1 + 2 * 1600 // 50, "few parts of a month"
+    assert [events for events, _ in bench.letters] == [1]
 
 
 class Strict(FakeEventStore):

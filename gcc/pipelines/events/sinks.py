@@ -5,18 +5,21 @@ no line at all is refused, too. App events that are refused become rows of error
 
 A batch that the store refuses is first asked about: a table that takes not even a blank event of its type (a column
 lacks, or has another type) takes nothing, and that is Transient, so that the queue keeps its backlog. Else it is the
-rows: they are written in our own words, and halved until the poison is alone, and the rest is stored.
+rows: they are written in our own words, and halved until the poison is alone, and the rest is stored. So are rows of
+so many months that one insert cannot hold them, in order of time. What becomes of each row then is remembered until its
+batch is done: one that is cut short goes on where it was.
 An insert's token is the hash of its bytes: the same part resent is dropped by the store, and rows are idempotent by
 event_id when redelivery has regrouped them. All of it may be cut short and done again.
 """
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
+import msgspec
 import trio
 
 from gcc.channels.deadletters import Burial, DeadLetters
@@ -25,11 +28,10 @@ from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.reading import LineReader, blank, counted, error_line
 from gcc.pipelines.events.types import EventType
+from gcc.stores.clickhouse_errors import TooScattered
 from gcc.supervisor.lifecycle import one_line
 
-REFUSALS_MAX = 500
-"""Refused inserts of one batch, about 2 log2(rows) for each poison row; then what is refused is buried as it is, so
-that a batch of poison is done within its time. No line is known that is read and then refused by its table."""
+OUTCOMES_MAX = 20_000  # rows: no fewer than the largest batch has
 Also = Callable[[Sequence[bytes]], Awaitable[Mapping[int, str]]]
 """Is told of lines that are stored; answers, by position, which of them it could not take and why."""
 
@@ -41,7 +43,8 @@ class EventStore(Protocol):
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         """Append rows; the same token with the same bytes is stored once. Transient | Permanent.
 
-        Permanent stores nothing; it names the field that a row has and the table has not.
+        Permanent stores nothing; it names the field that a row has and the table has not. TooScattered: send it in
+        parts.
         """
 
 
@@ -57,6 +60,21 @@ class _Row(NamedTuple):
 _LINE = re.compile(rb"\S[^\n]*")
 """A line that is not blank, found one by one: a frame may have millions."""
 _Refused = list[tuple[_Row, str]]  # with the reason
+
+
+class _Place(msgspec.Struct):
+    event_timestamp: str = ""
+    flow: str = ""
+
+
+def _partition(row: _Row) -> tuple[str, str]:
+    """Rows of one partition of their table are neighbours in this order."""
+    place = msgspec.json.decode(row.line, type=_Place)
+    return place.event_timestamp[: len("2026-01-01")], place.flow
+
+
+def _key(table: str, row: _Row) -> bytes:
+    return hashlib.sha256(table.encode() + b" " + row.line).digest()
 
 
 class Sink:
@@ -81,10 +99,13 @@ class Sink:
         self._also = also
         self._reader = LineReader(event_type)
         self._blank = blank(event_type)
+        self._outcomes: OrderedDict[bytes, str | None] = OrderedDict()  # of rows of batches that were cut short
+        self._asked_for: list[bytes] = []  # ... by this batch
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         rows: list[_Row] = []
         refused: _Refused = []
+        self._asked_for.clear()
         for delivery in {each.id: each for each in batch}.values():  # one whose lease ended here may have come again
             self._sift(delivery, rows, refused)
         stored = await self._store_rows(rows, refused)
@@ -93,6 +114,8 @@ class Sink:
         if self._type.errors_to:
             refused = await self._insert_errors(self._type.errors_to, refused)
         await self._bury(refused)
+        for key in self._asked_for:
+            self._outcomes.pop(key, None)
         return len(stored)
 
     def _sift(self, delivery: Delivery, rows: list[_Row], refused: _Refused) -> None:
@@ -132,12 +155,22 @@ class Sink:
         try:
             await self._insert(self._type.table, [row.line for row in rows])
         except Permanent as error:
-            if not await self._takes_blank():
-                raise Transient(f"{self._type.table} takes nothing, not even a blank event: {error}") from error
+            if not isinstance(error, TooScattered):
+                await self._must_take_blank(str(error))
             in_our_words: list[_Row] = []
             self._read(self._reader.rewritten, [row[:3] for row in rows], in_our_words, refused)
-            return await self._insert_halving(self._type.table, in_our_words, refused)
+            poison: _Refused = []
+            stored = await self._insert_halving(self._type.table, in_our_words, poison)
+            if poison:  # the table may have changed meanwhile
+                await self._must_take_blank(poison[-1][1])
+            refused += poison
+            return stored
         return rows
+
+    async def _must_take_blank(self, refusal: str) -> None:
+        if not await self._takes_blank():
+            self._outcomes.clear()
+            raise Transient(f"{self._type.table} takes nothing, not even a blank event: {refusal}")
 
     async def _takes_blank(self) -> bool:
         """Nothing is stored: a second row, with a field that no table has, is what must be refused."""
@@ -151,21 +184,40 @@ class Sink:
     async def _insert_halving(self, table: str, rows: list[_Row], refused: _Refused) -> list[_Row]:
         """Insert `rows`, apart from those that the table refuses; answers which it has."""
         stored: list[_Row] = []
-        refusals = 0
-        parts = [rows] if rows else []
+        fresh: list[_Row] = []
+        for row in rows:
+            key = _key(table, row)
+            self._asked_for.append(key)
+            if key not in self._outcomes:
+                fresh.append(row)
+            elif (why := self._outcomes[key]) is None:
+                stored.append(row)
+            else:
+                refused.append((row, why))
+        parts = [fresh] if fresh else []
         while parts:
             part = parts.pop()
             try:
                 await self._insert(table, [row.line for row in part])
-                stored += part
             except Permanent as error:
-                refusals += 1
-                if len(part) == 1 or refusals > REFUSALS_MAX:
-                    refused += [(row, str(error)) for row in part]
-                else:
-                    half = len(part) // 2
-                    parts += [part[half:], part[:half]]
+                if len(part) == 1:
+                    refused.append((part[0], str(error)))
+                    self._remember(table, part, str(error))
+                    continue
+                if isinstance(error, TooScattered):
+                    part = sorted(part, key=_partition)
+                half = len(part) // 2
+                parts += [part[half:], part[:half]]
+            else:
+                stored += part
+                self._remember(table, part, None)
         return stored
+
+    def _remember(self, table: str, rows: Iterable[_Row], outcome: str | None) -> None:
+        """They are stored (None), or refused for that reason."""
+        self._outcomes.update((_key(table, row), outcome) for row in rows)
+        while len(self._outcomes) > OUTCOMES_MAX:
+            self._outcomes.popitem(last=False)
 
     async def _insert(self, table: str, lines: list[bytes]) -> None:
         body = b"\n".join(lines)
