@@ -23,6 +23,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
+from gcc.channels.rabbitmq_messages import FOREIGN
 from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.clock import SystemClock
 from gcc.errors import Transient
@@ -30,7 +31,7 @@ from gcc.stores import outbox
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
-from tests.fakes.broker import FakeBroker
+from tests.fakes.broker import BENT_TIMES, FakeBroker, bent
 from tests.fakes.database import Connection, Database
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.objects import MemoryObjects
@@ -502,6 +503,28 @@ async def test_what_amqp_cannot_carry_is_dead_lettered(broker: Broker) -> None:
     await broker.relayed([*(frame(route) for route in bad), frame(A)])
     assert len(await broker.taken("one", 1)) == 1
     assert await broker.dead_events() == len(bad)
+
+
+@ON_A_BROKER
+async def test_a_property_that_cannot_be_read_costs_itself_alone(broker: Broker) -> None:
+    """Two messages of the same words are two, as their ids say."""
+    await broker.exchange.declare([Binding(A, "one")])
+    ids = [f"message {number}" for number in range(2 * len(BENT_TIMES))]
+    properties = [
+        bent(rabbitmq.Properties(message_id=id), BENT_TIMES[number // 2], in_headers=number % 2 == 0)
+        for number, id in enumerate(ids)
+    ]
+    messages = [rabbitmq.Message(A.exchange, A.key, b"{}", each) for each in properties]
+    if broker.fake:
+        for message in messages:
+            broker.fake.store(message, broker.fake.route(message))
+    else:
+        async with rabbitmq.connect(broker.url) as connection:
+            channel = await connection.open_channel()
+            await channel.select_confirms()
+            assert await channel.publish(messages) == rabbitmq.Outcome()
+    taken = await broker.taken("one", len(ids))
+    assert {delivery.frame.id for delivery in taken} == {uuid.uuid5(FOREIGN, f"one:id {id}") for id in ids}
 
 
 async def test_what_the_database_holds_is_taken_only_as_far_as_a_process_may_hold_it(pool: Pool) -> None:

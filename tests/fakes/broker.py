@@ -5,11 +5,12 @@ one; tests/contract/test_exchange.py holds this to the real broker. Faults: conn
 publication was taken (confirms are lost), deliveries are redelivered then, publishers are refused or blocked.
 """
 
+import datetime as dt
 import random
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import trio
@@ -21,6 +22,9 @@ from tests.fakes.database import matches
 NO_ROUTE = 312
 PREFETCHED_MAX = 10_000
 SLOW_S = 5.0
+BENT_TIMES = (1_767_225_600_000_000, (1 << 64) - 86_400, 1 << 63)
+"""Times of messages that no clock shows: in microseconds, before 1970, beyond all years."""
+_SENT_AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 Told = Callable[[str, str, rabbitmq.Message], None]
 
@@ -51,6 +55,25 @@ class Faults:
         self.message_bytes_max = 1 << 30
         for some in (self.mute, self.undeclarable, self.closing, self.poisonous):
             some.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bent(rabbitmq.Properties):
+    """Of which one cannot be read; the fields are the others. `raw` is what is on the wire."""
+
+    raw: bytes
+
+    def pack(self) -> bytes:
+        return self.raw
+
+
+def bent(properties: rabbitmq.Properties, time: int, *, in_headers: bool) -> Bent:
+    """The same, with such a time after the message's id, or before it."""
+    whole = (
+        replace(properties, headers={"sent_at": _SENT_AT}) if in_headers else replace(properties, timestamp=_SENT_AT)
+    )
+    raw = whole.pack().replace(int(_SENT_AT.timestamp()).to_bytes(8, "big"), time.to_bytes(8, "big"))
+    return Bent(message_id=properties.message_id, content_type=properties.content_type, raw=raw)
 
 
 @dataclass(eq=False, slots=True)

@@ -36,8 +36,10 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
+import psycopg
 import trio
 from psycopg.errors import ReadOnlySqlTransaction
 
@@ -255,21 +257,27 @@ class Connection:
 
     async def commit(self, change: Callable[[], T]) -> T:
         """Run `change` at once, with the network's two chances to fail around it."""
-        with transient(PLACE):
+        try:
             await self._reach()
             if self.read_only():
                 raise ReadOnlySqlTransaction("cannot execute UPDATE in a read-only transaction")
             result = change()
             await self.after()
-            return result
+        except psycopg.Error:
+            with transient(PLACE):
+                raise
+        return result
 
     async def read(self, look: Callable[[], T]) -> T:
         """What `look` finds, with the same chances to fail; a standby answers, too."""
-        with transient(PLACE):
+        try:
             await self._reach()
             result = look()
             await self.after()
-            return result
+        except psycopg.Error:
+            with transient(PLACE):
+                raise
+        return result
 
     async def _reach(self) -> None:
         await self.before()
@@ -281,6 +289,7 @@ class Connection:
         self._killed = True
 
 
+@lru_cache
 def matches(pattern: str, key: str) -> bool:
     """AMQP's topics: '*' is one word, '#' any number of them."""
 

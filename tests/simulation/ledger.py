@@ -34,8 +34,8 @@ from tests.simulation.poison import Foreign
 from tests.simulation.world import ATTEMPTS_MAX, ends_as
 
 COMPLAINTS_KEPT = 20
-HELD_UP_S = 300.0  # from a queue to its acknowledgement, where nothing fails
-PUBLISHED_MAX = 30
+HELD_UP_S = 300.0  # in the outbox, and from a queue to its acknowledgement, where nothing fails
+PUBLISHED_MAX = 10  # in place of the once that is usual; 5 were the most of 34 seeds
 
 
 class _Event(msgspec.Struct):
@@ -126,7 +126,8 @@ class Ledger:
 
     def _queued(self, row: QueueRow) -> None:
         self._queued_at[row.queue, row.frame.id] = trio.current_time()
-        self._published[row.frame.id] += not self.forgive_publishing
+        by_us = row.frame.counted != 0  # others may say the same as often as they like
+        self._published[row.frame.id] += by_us and not self.forgive_publishing
         if self._published[row.frame.id] == PUBLISHED_MAX:
             self.complain(f"frame {row.frame.id} was published {PUBLISHED_MAX} times")
 
@@ -291,6 +292,14 @@ class Ledger:
         for use in channels.uses():
             if use.used > use.size:
                 self.complain(f"channel {use.name} holds {use.used} of {use.size}")
+
+    def look_at_outbox(self) -> None:
+        """Where nothing fails."""
+        if outbox := self._database.outbox:
+            age_s = (self._database.clock.now() - outbox[0].created_at).total_seconds()
+            waited_s = min(age_s, trio.current_time() - self._healed_at)
+            if waited_s > HELD_UP_S:
+                self.complain(f"frame {outbox[0].frame.id} was {waited_s:.0f} s in the outbox though nothing failed")
 
     # the end
 

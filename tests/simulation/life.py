@@ -44,6 +44,7 @@ from tests.fakes.outbox import FakeOutbox
 from tests.fakes.referrals import FakeReferrals
 from tests.simulation.faults import Bug, Faults
 from tests.simulation.ledger import Ledger
+from tests.simulation.poison import bug_over
 
 POLL_S = 30.0  # long idle waits, so that the virtual clock leaps
 LOST_MAX = 10_000  # lost workers are the rule here
@@ -145,6 +146,8 @@ class Life:
         """This process's way to the event store; see FakeEventStore."""
         if self._dead:
             raise Transient("the process was killed: it reaches the store no more")
+        if (bug := bug_over(body)) is not None:
+            raise bug
         await self._ground.store.insert_ndjson(table, body, token=token)
 
     @asynccontextmanager

@@ -109,7 +109,8 @@ class Mix:
 
     @property
     def refusing(self) -> bool:
-        """Whether the store refuses rows, too: each is found by some 20 inserts, all of which must succeed in time."""
+        """Whether the store refuses rows, or something stumbles over them: each is found by some 20 inserts, all of
+        which must succeed in time."""
         return self.store_s < 0.1 and max(self.store_fails, self.store_answer_lost) < 0.1
 
     def __str__(self) -> str:

@@ -5,31 +5,37 @@ it for the length of a block; `first_catch` tells how many seeds it took. The ta
 """
 
 import datetime as dt
+import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import count
 from typing import Any
 
 import pytest
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.consumer import Consumer
 from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.actors.scraper import Scraper
-from gcc.channels import rabbitmq
-from gcc.channels.deadletters import Burial
+from gcc.channels import rabbitmq, rabbitmq_relay
+from gcc.channels.deadletters import Burial, StoredDeadLetters, document, packed
 from gcc.channels.memory import Signal
-from gcc.channels.message import Delivery
+from gcc.channels.message import Delivery, Frame
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_relay import Publisher, Relaying
-from gcc.errors import Permanent, Transient
+from gcc.channels.rabbitmq_relay import Publisher, Relaying, Sent
+from gcc.errors import GccError, Permanent, Transient
 from gcc.pipelines.events.sinks import Sink
 from gcc.sources.limits import Limit, _Lane
+from gcc.stores import clickhouse_errors, postgres
 from gcc.stores.jobs import Crawl, Job, JobStatus
 from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import intake_open
+from tests.fakes import database
+from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.jobs import FakeJobs
 
@@ -316,3 +322,147 @@ def tags_outlive_their_channel(patch: Patch) -> None:
         return [(intakes[queue], tags) for queue, tags in by_queue.items()]
 
     patch.setattr(RabbitMQExchange, "_held", held)
+
+
+# Bugs that were there, and that this project has mended.
+
+
+@bug
+def job_that_raises_ends_its_flow(patch: Patch) -> None:
+    """What one job raises ends the scraper, with all jobs that it has in hand."""
+
+    async def attempt(self: Scraper, job: Job) -> None:
+        await self._settle(job, await self._work(job))
+
+    patch.setattr(Scraper, "_attempt", attempt)
+    patch.setattr(bugs, "contained", lambda actor, **of: nullcontext())
+
+
+@bug
+def message_that_raises_ends_its_consumer(patch: Patch) -> None:
+    """What the handling of one message raises ends the sinkers; it comes again, and ends the next ones."""
+
+    async def handle(self: Consumer, hand: Any) -> None:
+        hand.stored = await self._handler.handle(hand.parts[-1])
+        hand.done = hand.parts.pop()
+        self._breaker.succeeded()
+
+    patch.setattr(Consumer, "_handle", handle)
+
+
+@bug
+def empty_messages_are_nothing(patch: Patch) -> None:
+    """A message without a line in it is acknowledged, and nobody is told."""
+    sift = Sink._sift
+
+    def silent(self: Sink, delivery: Delivery, rows: Any, refused: Any) -> None:
+        if delivery.frame.body.strip():
+            sift(self, delivery, rows, refused)
+
+    patch.setattr(Sink, "_sift", silent)
+
+
+@bug
+def buried_before_removed(patch: Patch) -> None:
+    """What the broker has confirmed leaves the outbox after what it refused is buried: else it is published again."""
+    settle = Relaying._settle
+
+    async def late(self: Relaying, publisher: Publisher, done: Sequence[Sent], term: int) -> int:
+        for sent in done:
+            await self._dead_letters.bury_outbox(sent.refused, (self._outbox.leader, term))
+        return await settle(self, publisher, done, term)
+
+    patch.setattr(Relaying, "_settle", late)
+
+
+@bug
+def deleted_exchange_stays_away(patch: Patch) -> None:
+    """That an exchange is not found is like any other answer: nobody declares it again."""
+    patch.setattr(rabbitmq_relay, "NOT_FOUND", -1)
+
+
+@bug
+def standby_taken_for_a_bug(patch: Patch) -> None:
+    """That the database has become read-only is for nobody to wait for."""
+    patch.setattr(postgres, "PASSING", postgres.PASSING - {postgres.READ_ONLY})
+
+
+@bug
+def unlisted_codes_refuse_rows(patch: Patch) -> None:
+    """An error of the event store that is on no list is taken for the rows'."""
+    judged = clickhouse_errors.judged
+    listed = {159, 202, 210, 241, 242, 252, 425}
+
+    def strict(error: Exception, what: str, **more: bool) -> GccError:
+        found = judged(error, what, **more)
+        code = getattr(error, "code", None)
+        return Permanent(str(found)) if code and code not in listed else found
+
+    patch.setattr(clickhouse_errors, "judged", strict)
+
+
+@bug
+def all_rows_refused_one_by_one(patch: Patch) -> None:
+    """A table that takes nothing is not asked about: its backlog is dead-lettered, row by row."""
+
+    async def takes_blank(self: Sink) -> bool:
+        return True
+
+    patch.setattr(Sink, "_takes_blank", takes_blank)
+
+
+@bug
+def letters_get_new_ids(patch: Patch) -> None:
+    """A burial that is done again writes its letters again."""
+    numbers = count()
+
+    async def kept(self: FakeDeadLetters, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+        return set()
+
+    patch.setattr(FakeDeadLetters, "_kept", kept)
+    patch.setattr(database, "letter_id", lambda queue, frame_id, body: uuid.uuid5(frame_id, str(next(numbers))))
+
+
+@bug
+def letters_written_one_by_one(patch: Patch) -> None:
+    """Each letter is an object and a row of its own, also when it is there: a slow object store holds up the batch."""
+
+    async def bury(self: StoredDeadLetters, burials: Sequence[Burial]) -> None:
+        at = self._clock.now().replace(microsecond=0)
+        for burial in burials:
+            for pack in packed([document(burial, at)]):
+                await self._put_rows("bury", await self._put(pack, at), pack)
+
+    patch.setattr(StoredDeadLetters, "bury", bury)
+
+
+@bug
+def lost_answer_done_twice(patch: Patch) -> None:
+    """A job is given back; the answer is lost; given back again, it tells of its attempt again."""
+
+    async def release(self: FakeJobs, jobs: Sequence[Job], *, after_s: float = 0, frames: Sequence[Frame] = ()) -> None:
+        def change() -> None:
+            rows = [self._database.jobs[job.id] for job in jobs if self._is_ours(job)]
+            released = [self._move(row, JobStatus.PENDING, due_in_s=after_s) for row in rows]
+            for job in released:
+                self._database.tell("released", job)
+            self._emit(released, "given back", also=frames)
+
+        if jobs:
+            await self._connection.commit(change)
+            self._wake(job.flow for job in jobs)
+
+    patch.setattr(FakeJobs, "release", release)
+
+
+@bug
+def unreadable_property_costs_all(patch: Patch) -> None:
+    """Of a message with a property that cannot be read none is read: two messages of the same words are one."""
+    unpack = rabbitmq.Properties.unpack
+
+    def strict(data: bytes) -> rabbitmq.Properties:
+        properties = unpack(data)
+        read = sum(getattr(properties, name) is not None for name in rabbitmq.Properties.__slots__)
+        return properties if read == int.from_bytes(data[:2], "big").bit_count() else rabbitmq.Properties()
+
+    patch.setattr(rabbitmq.Properties, "unpack", strict)

@@ -56,7 +56,7 @@ PAUSABLE = (
     "scraping/maintenance",
 )
 BURST_MAX = 40
-POISON_BURSTS = (1, 3, 10, 120)  # the last one takes longer to bury than a batch may take, unless all at once
+POISON_BURSTS = (1, 3, 10, 250)  # the last one takes longer to bury than a batch may take, unless all at once
 
 
 def virtual_s_max(hours: float) -> float:
@@ -120,7 +120,7 @@ class Simulation:
         self.ledger = ledger
         self.database = database
         self.saboteur = Saboteur()
-        self._producers = Producers(rng, clock, 0.05 if self.mix.refusing else 0.0)
+        self._producers = Producers(rng, clock, *((0.05, 0.05) if self.mix.refusing else (0.0, 0.0)))
         self._clock = clock
         self._lives: list[Life] = []  # that run now
         self._born = 0
@@ -163,6 +163,8 @@ class Simulation:
             await self._heal()
             self._begin(processes)
             await self._until_idle("after healing")
+            if self.mix.deleted_every_s < float("inf"):
+                self._delete_exchange(self._rng.choice(COUNTED))
             await self._enqueue(10)  # enough for every actor to find out
             if self.mix.poisonous:
                 await self._send_poison()
@@ -237,6 +239,7 @@ class Simulation:
             if trio.current_time() > deadline:
                 self.ledger.complain(f"not idle {HEAL_S:g} s {when}: {self._left()}")
                 return
+            self.ledger.look_at_outbox()
             await trio.sleep(LOOK_S)
 
     async def _drain_under_load(self) -> None:
@@ -364,6 +367,8 @@ class Simulation:
                 broker.restart()
         self.ground.faults.away.add(gone)
         self.ledger.forgive_publishing = not self.ground.faults.away.isdisjoint(("database", "primary", "answers"))
+        if gone == "objects" and self.mix.poisonous:
+            await self._send_poison()  # what is refused cannot be buried now
         await trio.sleep(self._rng.expovariate(1 / self.mix.outage_s))
         self.ground.faults.away.discard(gone)
         self.ledger.forgive_publishing = False
@@ -406,16 +411,18 @@ class Simulation:
 
     async def _delete(self) -> None:
         """Somebody cleans up: an exchange, or a queue with all that is in it."""
-        broker = self.ground.broker
-        if broker is None or broker.faults.away:
-            return
-        event_type = self._rng.choice(COUNTED)
-        if self._rng.random() < 0.5 and event_type.route.exchange in broker.exchanges:
-            self.ledger.say(f"exchange {event_type.route.exchange} is deleted")
-            broker.delete_exchange(event_type.route.exchange)
-        elif event_type.queue in broker.queues:
+        event_type, broker = self._rng.choice(COUNTED), self.ground.broker
+        if self._rng.random() < 0.5:
+            self._delete_exchange(event_type)
+        elif broker and not broker.faults.away and event_type.queue in broker.queues:
             self.ledger.say(f"queue {event_type.queue} is deleted")
             broker.delete_queue(event_type.queue)
+
+    def _delete_exchange(self, event_type: EventType) -> None:
+        broker, exchange = self.ground.broker, event_type.route.exchange
+        if broker and not broker.faults.away and exchange in broker.exchanges:
+            self.ledger.say(f"exchange {exchange} is deleted")
+            broker.delete_exchange(exchange)
 
     async def _interfere(self) -> None:
         """What people do."""

@@ -20,7 +20,7 @@ BUGS: dict[str, Callable[[], Exception]] = {
     "raises_value_error": lambda: ValueError("invalid literal for int() with base 10: 'many'"),
     "raises_key_error": lambda: KeyError("data"),
     "raises_a_group": lambda: ExceptionGroup(
-        "two of them", [TypeError("NoneType"), ExceptionGroup("", [IndexError()])]
+        "two of them", [ZeroDivisionError("by zero"), ExceptionGroup("", [IndexError()])]
     ),
     "raises_recursion": lambda: RecursionError("maximum recursion depth exceeded"),
     "raises_assertion": lambda: AssertionError(),

@@ -13,6 +13,7 @@ import datetime as dt
 import math
 import uuid
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -247,6 +248,7 @@ def _minted(frame_id: uuid.UUID) -> dt.datetime:
     return at if frame_id.version == 7 and at.year in YEARS else UNKNOWN_TIME
 
 
+@cache
 def blank(event_type: EventType) -> bytes:
     """An event of this type with every field and no content: a table that does not take it takes none."""
     values = {field.name: _blank(field) for field in msgspec.structs.fields(event_type.schema)}
