@@ -459,7 +459,8 @@ async def test_root_runs_it_as_a_user_that_nobody_else_is(data_dir: Path) -> Non
         assert user_of(postmaster(data_dir)) == embedded_postgres.SERVER_UID
         assert (os.stat(data_dir).st_uid, os.stat(data_dir).st_mode & 0o777) == (0, 0o700)
         assert capabilities_of(postmaster(data_dir)) == 0
-        nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--", "ls"]
+        account = pwd.getpwnam("nobody")
+        nobody = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--", "ls"]
         for place in (data_dir, data_dir / "postgres", Path(f"/proc/{postmaster(data_dir)}/cwd/")):
             seen = await trio.run_process([*nobody, f"{place}/"], check=False, capture_stdout=True, capture_stderr=True)
             assert (seen.stdout, b"Permission denied" in seen.stderr) == (b"", True)

@@ -189,7 +189,7 @@ async def refused(tmp_path: Path, name: str, value: str, *settings: str) -> str:
 
 async def test_a_postgres_that_refuses_us_is_told_at_once(tmp_path: Path) -> None:
     async with postgres(tmp_path / "server") as server:
-        async with await Connection.connect(server.conninfo) as owner:
+        async with await Connection.connect(server.superuser_conninfo) as owner:
             await owner.execute("create role asks login password 'right'")
             await owner.execute("create role reads login")
             place = tmp_path / "server" / "postgres" / "pg_hba.conf"
