@@ -499,12 +499,23 @@ def test_the_unicode_encodings_are_told_by_the_file(encoding: str, chunk: int) -
     assert found.events[0]["dimensions"]["bio"] == "tea 🍵 Zürich"
 
 
-def test_a_mark_that_contradicts_the_named_encoding_imports_nothing() -> None:
-    content = table(line(1, bio="Zürich")).encode("utf-8-sig")
-    found = imported(content, encoding="cp1252")
-    assert (found.events, found.refused) == ([], [(1, "(file)")])
-    assert "import it without --encoding" in found.reasons[0]
-    assert imported(content, encoding="utf-8").handles == imported(content, encoding="utf-8-sig").handles == ["bug1"]
+@pytest.mark.parametrize(
+    ("encoding", "same", "other"),
+    [
+        ("utf-8-sig", ["utf-8", "utf-8-sig"], ["cp1252", "utf-16"]),
+        ("utf-16", ["utf-16", "utf-16-le"], ["utf-8", "cp037"]),
+        ("utf-32", ["utf-32"], ["latin-1", "utf-16-be"]),
+    ],
+)
+def test_a_mark_that_contradicts_the_named_encoding_imports_nothing(
+    encoding: str, same: list[str], other: list[str]
+) -> None:
+    content = table(line(1, bio="Zürich")).encode(encoding)
+    assert [imported(content, encoding=each).handles for each in same] == [["bug1"]] * len(same)
+    for each in other:
+        found = imported(content, encoding=each)
+        assert (found.events, found.refused) == ([], [(1, "(file)")])
+        assert "import it without --encoding" in found.reasons[0]
 
 
 def test_half_a_character_of_utf_16_costs_its_line_alone() -> None:

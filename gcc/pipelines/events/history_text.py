@@ -19,12 +19,15 @@ OPENING_BYTES = 16
 _ERRORS = "gcc.unreadable"
 _UNREADABLE = re.compile("[\ud800-\udfff]")
 _ASCII = "\t\r\n" + "".join(map(chr, range(32, 127)))
-_OPENINGS = (  # the first that fits; the zeros are those of an ASCII character, with which every file begins
+_MARKS = (
     (re.compile(rb"\xef\xbb\xbf"), "utf-8"),
     (re.compile(rb"\xff\xfe\0\0"), "utf-32-le"),
     (re.compile(rb"\0\0\xfe\xff"), "utf-32-be"),
     (re.compile(rb"\xff\xfe"), "utf-16-le"),
     (re.compile(rb"\xfe\xff"), "utf-16-be"),
+)
+_OPENINGS = (  # the first that fits; the zeros are those of an ASCII character, with which every file begins
+    *_MARKS,
     (re.compile(rb"[^\0]\0\0\0", re.DOTALL), "utf-32-le"),
     (re.compile(rb"\0\0\0[^\0]", re.DOTALL), "utf-32-be"),
     (re.compile(rb"[^\0]\0", re.DOTALL), "utf-16-le"),
@@ -79,9 +82,8 @@ def no_text(opening: bytes) -> str | None:
 
 def other_mark(opening: bytes, encoding: str) -> str | None:
     """What is wrong if a file that begins so is read in `encoding`: it says itself that it is in another one."""
-    if opening.startswith(codecs.BOM_UTF8) and encoding != DEFAULT:
-        return "begins with the mark of UTF-8; import it without --encoding"
-    return None
+    told = next((name for mark, name in _MARKS if mark.match(opening)), encoding)
+    return None if told == encoding else f"begins with the mark of {told}; import it without --encoding"
 
 
 def check(encoding: str) -> None:
