@@ -317,6 +317,32 @@ async def test_a_message_that_goes_from_hand_to_hand_between_the_rows_is_seen(po
     assert await seen(pool, nothing, nothing) == ["a process that does not tell what it holds"]
 
 
+async def test_a_message_that_comes_after_the_look_and_is_taken_by_nobody_is_seen(pool: Pool) -> None:
+    """While the store is read, say: out of another queue, which somebody empties into this one."""
+    process = uuid.uuid4()
+    looks = iter([QueueLook("q", 0, 1, 10_000), QueueLook("q", 3, 1, 10_000)])
+
+    class Filling:
+        async def look(self, queues: Sequence[str]) -> list[QueueLook]:
+            return [next(looks)]
+
+    await tell(pool, process, [Held("q", 1, 0, 7)])
+    look = Stillness(pool, Filling(), ["q"])
+    await look.begin()
+    assert look.waits_for == []
+    async with trio.open_nursery() as nursery:
+
+        async def tell_on() -> None:
+            while True:
+                await tell(pool, process, [Held("q", 1, 0, 7)])
+                await trio.sleep(0.05)
+
+        nursery.start_soon(tell_on)
+        await look.end()
+        nursery.cancel_scope.cancel()
+    assert look.waits_for == ["3 messages that are ready in queue q"]
+
+
 async def test_what_is_told_of_a_time_before_the_look_is_not_believed(pool: Pool) -> None:
     """One row may be on its way to the database while the broker is asked."""
     process = uuid.uuid4()

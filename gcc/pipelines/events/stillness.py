@@ -8,6 +8,7 @@ has it. Then, for `Stillness`:
 1. read the rows: nobody held anything at the time that each tells of
 2. ask the broker: nothing is ready, and there are no consumers beside those that tell
 3. wait until each has told of a time after that: nobody holds anything, and nobody was given anything in between
+4. ask the broker again: what came in between and nobody has taken is ready now
 
 At 2 the queues were empty. A message that was there must have been ready (2 has seen it), or held by one who tells: at
 1 it was not, and to hold it later one must be given it. So a message that one gives back and another takes between
@@ -82,8 +83,12 @@ class Stillness:
     async def begin(self) -> None:
         """Steps 1 and 2."""
         self._before = await told(self.pool)
+        await self._look(self._before)
+
+    async def _look(self, holdings: Sequence[Holding]) -> None:
+        self.in_flight = self.events_max = 0
         for look in await self.broker.look(self.queues):
-            known = [each.held for each in self._before if each.held.queue == look.queue]
+            known = [each.held for each in holdings if each.held.queue == look.queue]
             consumers, messages = sum(held.consumers for held in known), sum(held.messages for held in known)
             self.in_flight += messages
             self.events_max += (look.ready + max(look.consumers, consumers) * look.held_max) * FRAME_EVENTS_MAX
@@ -96,7 +101,7 @@ class Stillness:
                 self.waits_for.append(f"{others} consumers of queue {look.queue}, which do not tell what they hold")
 
     async def end(self) -> None:
-        """Step 3: for some seconds, unless it is in vain."""
+        """Steps 3 and 4: for some seconds, unless it is in vain."""
         if self.waits_for:
             return
         working = {each.process for each in self._before if each.held.consumers}
@@ -113,5 +118,7 @@ class Stillness:
                 held = holding.held
                 if held.messages or held.received != received.get((holding.process, held.queue), 0):
                     self.waits_for.append(f"messages of queue {held.queue}, which come and go")
+            if not self.waits_for:
+                await self._look(after)
             return
         self.waits_for.append("a process that does not tell what it holds")
