@@ -23,14 +23,17 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import outcome
+import structlog
 import trio
 from clickhouse_connect.driver.client import Client
 
 from gcc.errors import Transient
 from gcc.stores import clickhouse_clients, migrations, statements
-from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, translated
+from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, is_unreachable, translated
 from gcc.stores.clickhouse_room import LOOK_S, ROOM_BYTES, Room
+from gcc.supervisor.lifecycle import one_line
 
+log = structlog.get_logger()
 T = TypeVar("T")
 Parameters = Mapping[str, Any]
 
@@ -38,6 +41,9 @@ KILL_S = 5.0
 """How long a cancelled caller waits, shielded, for its query to end."""
 CLOSE_S = 5.0
 """How long aclose() waits for clients that are still in use; those are left to their threads."""
+PART = "stores/clickhouse"
+QUIET_S = 30.0
+"""From an answer on, so long nothing is told of a server that is lost again."""
 OVERDUE_S = 5.0
 """How much longer than the engine's own limit a caller waits before the query is killed."""
 STREAM_CHUNK_BYTES = 256 * 1024
@@ -112,6 +118,28 @@ class Lane:
         return call
 
 
+class Reach:
+    """Tells in the log when the server cannot be reached, with the cause, and when it answers again: a line each."""
+
+    def __init__(self) -> None:
+        self._lost_at: float | None = None
+        self._back_at = -math.inf
+
+    def answered(self) -> None:
+        """With rows or with an error."""
+        if self._lost_at is not None:
+            self._back_at = trio.current_time()
+            log.info("back", part=PART, after_s=round(self._back_at - self._lost_at, 1))
+            self._lost_at = None
+
+    def lost(self, error: Transient) -> None:
+        """One that comes and goes is told of once in QUIET_S."""
+        now = trio.current_time()
+        if self._lost_at is None and now - self._back_at >= QUIET_S:
+            self._lost_at = now
+            log.warning("away", part=PART, error=one_line(error))
+
+
 class ClickHouse:
     """One ClickHouse: a server (`http(s)://[user:password@]host:port[/database]`) or the embedded engine's folder.
 
@@ -137,6 +165,7 @@ class ClickHouse:
         self._query_s_max = query_s_max
         self._fsync = fsync
         self._lanes: dict[str, Lane] = {}
+        self._reach = Reach()
 
     @property
     def lanes(self) -> list[Lane]:
@@ -256,7 +285,7 @@ class ClickHouse:
             chunks_out.close()
             await self._kill(call, tag)
         if call.outcome is not None:
-            call.outcome.unwrap()
+            self._result(call.outcome)
 
     async def migrate(self, folder: Path, variables: Mapping[str, str] = ONE_MACHINE) -> int:
         """Run the numbered files of `folder` that the ledger does not have; returns how many.
@@ -293,8 +322,17 @@ class ClickHouse:
         finally:
             await self._kill(call, tag)
         if call.outcome is None:
-            raise Transient(f"ClickHouse: no answer within {self._query_s_max + OVERDUE_S:g} s")
-        return call.outcome.unwrap()
+            silent = Transient(f"ClickHouse: no answer within {self._query_s_max + OVERDUE_S:g} s")
+            self._reach.lost(silent)
+            raise silent
+        return self._result(call.outcome)
+
+    def _result(self, result: outcome.Outcome[T]) -> T:
+        if isinstance(result, outcome.Error) and is_unreachable(result.error):
+            self._reach.lost(result.error)
+        else:
+            self._reach.answered()
+        return result.unwrap()
 
     async def _kill(self, call: Call[Any], tag: str) -> None:
         """End a query whose caller leaves. Again and again: the engine may not have heard of it yet."""

@@ -11,6 +11,7 @@ would hold up its queue for ever.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, NotSupportedError, ProgrammingError
 from urllib3.exceptions import HTTPError
@@ -259,3 +260,9 @@ def judged(error: Exception, what: str, *, starting: bool = False, inserting: bo
     else:
         permanent = isinstance(error, (ProgrammingError, DataError, NotSupportedError))
     return Permanent(message) if permanent else Transient(message)
+
+
+def is_unreachable(error: BaseException) -> TypeGuard[Transient]:
+    """Whether nobody answered: the transport failed, or a server that is going away had no code to say."""
+    cause = error.__cause__
+    return isinstance(error, Transient) and isinstance(cause, Exception) and not getattr(cause, "code", None)

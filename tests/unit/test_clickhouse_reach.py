@@ -1,0 +1,75 @@
+"""A ClickHouse server that goes away while the platform runs, and comes back: a line each, whoever asks how often."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog.testing
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from urllib3.exceptions import HTTPError
+
+from gcc.errors import GccError
+from gcc.stores import clickhouse
+from gcc.stores.clickhouse import ClickHouse, Lane
+
+REFUSED = OperationalError("Error HTTPConnectionPool: connection refused")
+
+
+class Client:
+    error: ClickHouseError | HTTPError | None = None
+
+    def query(self, *_: Any, **__: Any) -> Any:
+        if self.error:
+            raise self.error
+        return SimpleNamespace(named_results=list)
+
+    def raw_insert(self, *_: Any, **__: Any) -> None:
+        self.query()
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def store(client: Client) -> ClickHouse:
+    store = ClickHouse("http://127.0.0.1:9", writers=1, readers=1, query_s_max=5, fsync=False)
+    store._lanes = {name: Lane(name, [client]) for name in ("writers", "readers", "killers")}  # type: ignore[list-item]
+    return store
+
+
+async def asked(store: ClickHouse, client: Client, error: ClickHouseError | HTTPError | None) -> list[str]:
+    """What is told while it is asked thrice."""
+    client.error = error
+    with structlog.testing.capture_logs() as logs:
+        for ask in (store.rows("select 1"), store.insert_ndjson("t", b"{}", token="t"), store.rows("select 1")):
+            try:
+                await ask
+            except GccError:
+                assert error
+    return [f"{log['event']} {log['part']} {log.get('error', '')}".strip() for log in logs]
+
+
+@pytest.mark.parametrize("lost", [REFUSED, HTTPError("timed out")], ids=["driver", "transport"])
+@pytest.mark.parametrize(
+    "answer", [None, DatabaseError("DB::Exception: no such table", code=60)], ids=["rows", "error"]
+)
+async def test_it_is_told_once_when_it_goes_and_when_it_is_back(
+    store: ClickHouse, client: Client, lost: ClickHouseError | HTTPError, answer: ClickHouseError | None
+) -> None:
+    assert await asked(store, client, answer) == []
+    (away,) = await asked(store, client, lost)
+    assert away.startswith("away stores/clickhouse Transient: ClickHouse, query")
+    assert await asked(store, client, lost) == []
+    assert await asked(store, client, answer) == ["back stores/clickhouse"]
+    assert await asked(store, client, answer) == []
+
+
+async def test_one_that_comes_and_goes_fills_no_log(
+    store: ClickHouse, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [line for error in [REFUSED, None] * 20 for line in await asked(store, client, error)]
+    assert [line.split()[0] for line in told] == ["away", "back"]
+    monkeypatch.setattr(clickhouse, "QUIET_S", 0.0)
+    assert len(await asked(store, client, REFUSED)) == 1
