@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pamqp import decode
 
 from gcc.channels.message import Frame, Route
 from gcc.channels.rabbitmq import Delivery, Properties
@@ -54,6 +55,16 @@ def wide(count: int) -> bytes:
 
 
 TEXT = b"S" + counted(b"kept")
+
+
+@pytest.mark.parametrize("letter", [b"b", b"B", b"s", b"u", b"I", b"i", b"l", b"L"])
+@pytest.mark.parametrize("octet", [b"\0", b"\x01", b"\x7f", b"\x80", b"\xff"])
+def test_whole_numbers_of_headers_are_what_the_codec_reads(letter: bytes, octet: bytes) -> None:
+    used, value = decode.embedded_value(letter + octet * 8)
+    found = Properties.unpack(identified(header(b"n", letter + octet * (used - 1)) + header(b"after", TEXT)))
+    assert found.headers == {"n": value, "after": "kept"}
+
+
 UNREADABLE = {
     "a time before 1970": b"T" + struct.pack(">q", -14_256_000),
     "a time in microseconds": b"T" + struct.pack(">q", 1_760_000_000_000_000),

@@ -1,8 +1,9 @@
 """Messages as callers see them: what is published, what is delivered, and the properties of both."""
 
 import datetime as dt
+import functools
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -94,21 +95,37 @@ def _values(data: bytes) -> dict[str, Any]:
         word = int.from_bytes(data[position : position + 2], "big")
         position += 2
     values: dict[str, Any] = {}
-    for name, flag, kind in _FIELDS:
-        if not flags & flag:
-            continue
-        counted, size = _SIZES[kind]
-        end = position + size + int.from_bytes(data[position : position + counted], "big")
-        if end > len(data):
+    for name, kind in _present(flags):
+        if position >= len(data):
             break
-        with suppress(ValueError, OverflowError, OSError):  # a time that no clock shows
-            values[name] = _READ[kind](data[position + counted : end])
+        if kind == _SHORT:
+            end = position + 1 + data[position]
+            values[name] = text(data[position + 1 : end])
+        elif kind == _OCTET:
+            end = position + 1
+            values[name] = data[position]
+        elif kind == _TABLE:
+            end = position + 4 + int.from_bytes(data[position : position + 4], "big")
+            if end <= len(data):
+                values[name] = _headers(data[position + 4 : end])
+        else:
+            end = position + 8
+            with suppress(ValueError, OverflowError, OSError):  # a time that no clock shows, or cut short
+                values[name] = decode.timestamp(data[position:end])[1]
+        if end > len(data):
+            values.pop(name, None)
+            break
         position = end
     return values
 
 
+@functools.lru_cache(256)
+def _present(flags: int) -> tuple[tuple[str, int], ...]:
+    return tuple((name, kind) for name, flag, kind in _FIELDS if flags & flag)
+
+
 def _headers(data: bytes) -> dict[str, Any]:
-    """The first level of a table, value by value."""
+    """The first level of a table, value by value. What we write ourselves (text, whole numbers) goes the short way."""
     values: dict[str, Any] = {}
     position = nested_bytes = 0
     while position < len(data):
@@ -122,6 +139,16 @@ def _headers(data: bytes) -> dict[str, Any]:
             break
         name = text(data[position + 1 : start])
         position = end
+        if letter == b"S":
+            value = data[start + 5 : end]
+            try:
+                values[name] = value.decode()
+            except UnicodeDecodeError:
+                values[name] = value
+            continue
+        if letter in _WHOLE:
+            values[name] = int.from_bytes(data[start + 1 : end], "big", signed=_WHOLE[letter])
+            continue
         if letter in _NESTED:
             nested_bytes += end - start
             if nested_bytes > NESTED_BYTES_MAX:
@@ -136,14 +163,6 @@ def text(data: bytes) -> str:
     return data.decode(errors="backslashreplace")
 
 
-_SIZES: Final = {_SHORT: (1, 1), _OCTET: (0, 1), _TABLE: (4, 4), _TIME: (0, 8)}
-"""Of each kind: the octets that count what follows them, and its size without that."""
-_READ: Final[dict[int, Callable[[bytes], Any]]] = {
-    _SHORT: text,
-    _OCTET: lambda data: data[0],
-    _TABLE: _headers,
-    _TIME: lambda data: decode.timestamp(data)[1],
-}
 _NESTED: Final = (b"A", b"F")
 _HEADER_SIZES: Final = {
     letter: size
@@ -153,7 +172,10 @@ _HEADER_SIZES: Final = {
     )
     for letter in letters
 }  # fmt: skip
-"""The same of the values of a table, by the letter of their type."""
+"""Of the values of a table, by the letter of their type: the octets that count what follows them, and their size
+without that."""
+_WHOLE: Final = {b"b": True, b"B": False, b"s": True, b"u": False, b"I": True, b"i": False, b"l": True, b"L": True}
+"""The letters of whole numbers: whether they may be negative."""
 
 
 def short_string(value: str) -> bytes:
