@@ -201,6 +201,36 @@ async def test_replicated_queues_keep_what_is_handed_out_however_often(
         assert (await http.get(f"/api/queues/{vhost}/a_q")).json()["arguments"] == QUORUM
 
 
+async def test_a_channel_that_the_broker_closes_costs_what_it_held_once_more_and_no_other_queue(
+    rabbitmq: str, pool: Pool
+) -> None:
+    """As after 30 minutes without an acknowledgement: what was held comes again, and old tags are void."""
+    async with standing(rabbitmq, pool) as platform:
+        await platform.commit(frame(A, b"1"), frame(A, b"2"), frame(B, b"3"))
+        await platform.all_relayed()
+        held, other = await platform.taken("a_q", 2), await platform.taken("b_q", 1)
+        link = platform.exchange._link
+        assert link is not None
+        channel = link.intakes["a_q"].channel
+        channel.ack(10_000)  # a tag that it never gave: 406
+        with trio.fail_after(WITHIN_S):
+            with pytest.raises(amqp.ChannelClosed, match="406"):
+                await channel.settled()
+            await platform.exchange.acknowledge([*held, *other])
+            again = await platform.taken("a_q", 2)
+            assert sorted(each.frame.body for each in again) == [b"1", b"2"]
+            assert {each.deliveries for each in again} == {2}
+            assert not {each.id for each in again} & {each.id for each in held}
+            await platform.exchange.acknowledge(held)
+            (depth,) = [depth for depth in await platform.exchange.depths() if depth.queue == "a_q"]
+            assert depth.in_flight == 2, "an old tag says nothing about a new delivery"
+            await platform.exchange.acknowledge(again)
+            while any(look.ready for look in await platform.exchange.look(["a_q", "b_q"])):
+                await platform.exchange.wait("a_q")
+        assert platform.exchange._link is link, "the connections stand"
+        assert [(depth.events, depth.in_flight) for depth in await platform.exchange.depths()] == [(0, 0), (0, 0)]
+
+
 async def test_a_limit_of_connections_is_waited_for_at_the_start(
     rabbitmq: str, rabbitmq_node: RabbitMQNode, pool: Pool
 ) -> None:
