@@ -16,8 +16,7 @@ from gcc.errors import ConfigError
 OTHERS = 0o077
 """What everybody but the owner may do."""
 
-_STORES = ("clickhouse", "objects")  # opened by their names, by what knows nothing of this
-_OURS = ("postgres", *_STORES, "lost+found")
+_STORES = ("clickhouse", "objects", "postgres")  # opened by their names, by what knows nothing of this
 _ANOTHER = "choose another with --data"
 _REFUSED = {
     errno.ELOOP: "is a symbolic link",
@@ -33,8 +32,8 @@ def make(folder: Path) -> None:
         found = folder.stat()
         if found.st_uid != os.geteuid():
             raise ConfigError(f"data_dir {folder} belongs to {name_of(found.st_uid)}; run as that user, or {_ANOTHER}")
-        for store in _STORES:
-            _refuse_planted(folder / store)
+        for path in (folder, *(folder / store for store in _STORES)):
+            _refuse_planted(path)
         if found.st_mode & OTHERS:
             _close(folder, found)
     except OSError as error:
@@ -43,14 +42,15 @@ def make(folder: Path) -> None:
         raise ConfigError(f"data_dir {folder} is not writable; {_ANOTHER}")
 
 
-def _refuse_planted(store: Path) -> None:
-    """A link may lead to another disk: ours or root's is followed."""
+def _refuse_planted(path: Path) -> None:
+    """A link or folder of somebody else's. A link may lead to another disk: ours or root's is followed."""
     try:
-        owner = store.lstat().st_uid
+        found = path.lstat()
     except FileNotFoundError:
         return
-    if owner not in (os.geteuid(), 0):
-        raise _planted(store, f"belongs to {name_of(owner)}")
+    servers = path.name == "postgres" and stat.S_ISDIR(found.st_mode)  # who is asked for its owner at its start
+    if found.st_uid not in (os.geteuid(), 0) and not servers:
+        raise _planted(path, f"belongs to {name_of(found.st_uid)}")
 
 
 def _close(folder: Path, found: os.stat_result) -> None:
@@ -58,7 +58,7 @@ def _close(folder: Path, found: os.stat_result) -> None:
     more = sorted(
         path.name
         for path in folder.iterdir()
-        if path.is_dir() and path.name not in _OURS and not path.name.startswith("postgres.new-")
+        if path.is_dir() and path.name not in (*_STORES, "lost+found") and not path.name.startswith("postgres.new-")
     )
     if more or found.st_mode & stat.S_ISVTX:
         holds = f" and holds {more[0]!r}" if more else ""

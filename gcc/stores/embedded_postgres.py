@@ -295,17 +295,19 @@ User = tuple[int, int]
 
 
 def _user_of(folder: Path) -> User:
-    """Whom the server of the folder runs as: its owner. Root gives what is root's or nobody's to SERVER_UID."""
-    found = folder.stat()
-    if os.geteuid() == 0 and found.st_uid in (0, pwd.getpwnam("nobody").pw_uid):
-        _give(folder, (SERVER_UID, SERVER_UID))
-        found = folder.stat()
-    if os.geteuid() not in (0, found.st_uid):
-        owner = data_folder.name_of(found.st_uid)
+    """Whom the server of the folder runs as: us, or SERVER_UID, to whom root gives what is root's or nobody's."""
+    owner, user = folder.stat().st_uid, (os.geteuid(), os.getegid())
+    if user[0] == 0:
+        user = SERVER_UID, SERVER_UID
+        if owner in (0, pwd.getpwnam("nobody").pw_uid):
+            _give(folder, user)
+            owner = SERVER_UID
+    if owner != user[0]:
         raise ConfigError(
-            f"folder {folder} belongs to {owner}; run as that user or root, or choose another with --data"
+            f"folder {folder} belongs to {data_folder.name_of(owner)}; run chown -R {user[0]} {folder},"
+            " or choose another with --data"
         )
-    return found.st_uid, found.st_gid
+    return user
 
 
 def _give(folder: Path, user: User) -> None:
@@ -358,7 +360,7 @@ def _as_user(user: User, programs: Path, *, death: signal.Signals, alone: bool =
         words += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
         closed = _closed_to(user, programs / "postgres")
         if closed or not alone:
-            more = _more_than_others()
+            more = _more_than_others(words)
             if closed and not more:
                 raise ConfigError(
                     f"postgres cannot run as root, and its user cannot enter {closed}; run chmod o+x {closed}"
@@ -378,16 +380,17 @@ def _closed_to(user: User, program: Path) -> Path | None:
     return None
 
 
-def _more_than_others() -> list[str]:
+def _more_than_others(become: list[str]) -> list[str]:
     """Options for one capability of ours, to read everywhere: so programs of root's are reached that lie in /root.
 
     Who has it is also closed to others of the same user, who have it not. The server gets it only where it must.
+    Empty where we have none to give: tried with `become`, the words before them.
     """
-    effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
-    ours = int(effective.split()[1], 16)
-    for name, bit in ("dac_read_search", 2), ("dac_override", 1):  # containers often have the second alone
-        if ours >> bit & ours >> 8 & 1:  # 8, setpcap, is for the bit without which access(2) knows no capability
-            return ["--securebits=+no_setuid_fixup", f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}"]
+    for name in "dac_read_search", "dac_override":  # containers often have the second alone
+        # Without that bit access(2), by which postgres finds itself, knows no capability.
+        more = ["--securebits=+no_setuid_fixup", f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}"]
+        if subprocess.run([*become, *more, "--", "true"], capture_output=True, check=False).returncode == 0:
+            return more
     return []
 
 

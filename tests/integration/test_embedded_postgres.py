@@ -293,15 +293,15 @@ async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> Non
         await EmbeddedPostgres(tmp_path / "file" / "data", fsync=False).run()
 
 
-@pytest.mark.parametrize("name", ["postgres.lock", "postgres.log"])
-async def test_a_planted_link_is_not_followed(data_dir: Path, name: str) -> None:
+async def test_a_planted_link_is_not_followed(data_dir: Path) -> None:
     target = data_dir.parent / "target"
     target.write_text("mine")
-    (data_dir / name).unlink()
-    (data_dir / name).symlink_to(target)
-    with pytest.raises(ConfigError, match=rf"{data_dir}/{name} is a symbolic link.*remove it"):
-        await EmbeddedPostgres(data_dir, fsync=False).run()
-    assert target.read_text() == "mine"
+    for name in ("postgres.log", "postgres.lock"):  # the lock is looked at first
+        (data_dir / name).unlink()
+        (data_dir / name).symlink_to(target)
+        with pytest.raises(ConfigError, match=rf"{data_dir}/{name} is a symbolic link.*remove it"):
+            await EmbeddedPostgres(data_dir, fsync=False).run()
+        assert target.read_text() == "mine"
 
 
 async def test_without_setpriv_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,10 +322,7 @@ def sockets(long_dir: Path) -> Iterator[Path]:
     """The folder of its socket, which is elsewhere."""
     sockets = Path(str(conninfo_to_dict(EmbeddedPostgres(long_dir, fsync=False).conninfo)["host"]))
     yield sockets
-    if sockets.is_dir() and not sockets.is_symlink():
-        shutil.rmtree(sockets)
-    else:
-        sockets.unlink()
+    shutil.rmtree(sockets)
 
 
 async def test_a_path_too_long_for_a_socket_gets_a_short_one(long_dir: Path, sockets: Path) -> None:
@@ -335,20 +332,30 @@ async def test_a_path_too_long_for_a_socket_gets_a_short_one(long_dir: Path, soc
         assert os.stat(sockets).st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("others", ["an open folder", "a link", "a file", "a folder of another user"])
-async def test_a_socket_folder_of_somebody_else_is_refused(long_dir: Path, sockets: Path, others: str) -> None:
-    if others == "a link":
-        os.symlink(long_dir, sockets)
-    elif others == "a file":
-        os.mknod(sockets)
-    else:
-        os.mkdir(sockets, mode=0o755 if others == "an open folder" else 0o700)
-    if others == "a folder of another user":
-        if not ROOT:
-            pytest.skip("only root can plant what belongs to another user")
-        os.chown(sockets, 4711, 4711)
-    with pytest.raises(ConfigError, match=rf"{sockets} belongs to somebody else"):
-        await EmbeddedPostgres(long_dir, fsync=False).run()
+def _open_to_others(place: Path, target: Path) -> None:
+    place.mkdir(mode=0o755)
+
+
+def _a_link(place: Path, target: Path) -> None:
+    place.symlink_to(target)
+
+
+def _a_file(place: Path, target: Path) -> None:
+    place.touch()
+
+
+def _of_another_user(place: Path, target: Path) -> None:
+    place.mkdir(mode=0o700)
+    os.chown(place, 4711, 4711)
+
+
+async def test_a_socket_folder_of_somebody_else_is_refused(long_dir: Path, sockets: Path) -> None:
+    for plant in (_a_link, _a_file, *([_of_another_user] if ROOT else []), _open_to_others):
+        plant(sockets, long_dir)
+        with pytest.raises(ConfigError, match=rf"{sockets} belongs to somebody else"):
+            await EmbeddedPostgres(long_dir, fsync=False).run()
+        shutil.move(sockets, long_dir.parent / plant.__name__)
+    os.mkdir(sockets)  # for the fixture
 
 
 async def test_a_log_that_grew_long_starts_anew(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -493,7 +500,7 @@ async def test_programs_of_root_are_reached_by_one_capability(
     async with serving(data_dir) as server:
         assert await execute(server, "select 1") == [(1,)]
         assert capabilities_of(postmaster(data_dir)) == 1 << 2  # dac_read_search
-    monkeypatch.setattr(embedded_postgres, "_more_than_others", list)
+    monkeypatch.setattr(embedded_postgres, "_more_than_others", lambda become: [])
     with pytest.raises(ConfigError, match=r"cannot run as root, and its user cannot enter .*; run chmod o\+x"):
         await EmbeddedPostgres(data_dir, fsync=False).run()
 
@@ -515,8 +522,7 @@ async def test_another_user_makes_and_runs_it_too(open_folder: Path, made: Path)
 
 
 @pytest.mark.skipif(not ROOT, reason="needs a folder of another user")
-async def test_the_server_s_folder_of_another_user_is_used_as_that_user(data_dir: Path) -> None:
-    for path in (data_dir / "postgres", *(data_dir / "postgres").rglob("*")):
-        os.chown(path, 4711, 4711)
-    async with serving(data_dir):
-        assert user_of(postmaster(data_dir)) == 4711
+async def test_a_server_s_folder_of_another_user_is_refused(data_dir: Path) -> None:
+    os.chown(data_dir / "postgres", 4711, 4711)
+    with pytest.raises(ConfigError, match=r"postgres belongs to user 4711; run chown -R 65520 "):
+        await EmbeddedPostgres(data_dir, fsync=False).run()

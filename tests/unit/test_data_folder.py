@@ -66,7 +66,7 @@ def test_that_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 @only_root
-@pytest.mark.parametrize("store", ["clickhouse", "objects"])
+@pytest.mark.parametrize("store", ["clickhouse", "objects", "postgres"])
 def test_a_store_that_another_user_planted_is_refused(tmp_path: Path, store: str) -> None:
     target = tmp_path / "target"
     target.mkdir()
@@ -77,6 +77,18 @@ def test_a_store_that_another_user_planted_is_refused(tmp_path: Path, store: str
     os.chown(data / store, STRANGER, STRANGER, follow_symlinks=False)
     with pytest.raises(ConfigError, match=rf"{data / store} belongs to user {STRANGER}: somebody may have planted it"):
         data_folder.make(data)
+
+
+@only_root
+def test_a_link_that_another_user_planted_for_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "ours")
+    data_folder.make(tmp_path / "data")
+    (tmp_path / "ours").chmod(0o755)
+    os.chown(tmp_path / "data", STRANGER, STRANGER, follow_symlinks=False)
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/data belongs to user {STRANGER}: somebody may have planted it"):
+        data_folder.make(tmp_path / "data")
+    assert mode(tmp_path / "ours") == 0o755
 
 
 def link(file: Path, target: Path) -> None:
