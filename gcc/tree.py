@@ -13,6 +13,7 @@ A role of the process drains by the stages that are its own, and may be resumed.
 import secrets
 import sys
 from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import trio
 
@@ -228,8 +229,19 @@ class Tree:
         Raises ConfigError when something cannot start (what had started is stopped), RestartsExceeded
         after the drain when a child kept failing. Cancelled: everything is stopped at once.
         """
-        if self.stores:
-            data_folder.make(self.settings.data_dir)
+        async with self._folder():
+            await self._run(task_status)
+
+    def _folder(self) -> AbstractAsyncContextManager[None]:
+        """The data folder, ours before anything is written; the embedded PostgreSQL owns it by itself."""
+        if self.stores is None:
+            return nullcontext()
+        if self.stores.embedded is None:
+            return data_folder.owned(self.settings.data_dir)
+        data_folder.make(self.settings.data_dir)
+        return nullcontext()
+
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         children = list(self.children())
         optional = {CLICKHOUSE} if {"sinker", "analytics"}.isdisjoint(self.roles) else set()  # see the gateway's needs
 

@@ -1,21 +1,30 @@
 """The data folder, and the files that we open in it: ours alone, whoever else works on this machine.
 
-In: a path. Out: the folder, mode 0700, of the user we run as; descriptors of regular files in it, of its owner. A link
-or another thing that somebody planted there is refused and left as it is, so that nothing we write lands elsewhere.
+In: a path. Out: the folder, mode 0700, of the user we run as, and of one process at a time (it holds the lock on the
+folder's postgres.lock); descriptors of regular files in it, of its owner. A link or another thing that somebody planted
+there is refused and left as it is, so that nothing we write lands elsewhere.
 ConfigError names the path, what is wrong with it, and the way out.
 """
 
 import errno
+import fcntl
 import os
 import pwd
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import trio
 
 from gcc.errors import ConfigError
 
 OTHERS = 0o077
 """What everybody but the owner may do."""
+LOCK_S = 2.0
+"""A process with much memory takes a moment to die of kill -9, and so to give up its lock."""
 
+_POLL_S = 0.02
 _STORES = ("clickhouse", "objects", "postgres")  # opened by their names, by what knows nothing of this
 _ANOTHER = "choose another with --data"
 _REFUSED = {
@@ -90,6 +99,36 @@ def opened(file: Path, flags: int) -> int:
         os.close(fd)
         raise _planted(file, wrong)
     return fd
+
+
+@asynccontextmanager
+async def owned(folder: Path) -> AsyncIterator[None]:
+    """Make the folder and hold its lock. The kernel frees it when this process dies; no child inherits it."""
+    make(folder)
+    try:
+        fd = opened(folder / "postgres.lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise ConfigError(f"data_dir {folder} is not writable: {error.strerror}; {_ANOTHER}") from error
+    try:
+        patience = trio.current_time() + LOCK_S
+        while not _locked(fd):
+            if trio.current_time() > patience:
+                pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
+                raise ConfigError(f"data folder {folder} is in use by process {pid}; stop it or choose another")
+            await trio.sleep(_POLL_S)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _planted(file: Path, wrong: str) -> ConfigError:

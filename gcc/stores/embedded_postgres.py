@@ -9,7 +9,6 @@ server to shut down fast, so none is left behind. The next owner waits for that.
 fork and exec. Run by root, the server becomes another user, since it refuses to be root: one that nobody else is.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -36,8 +35,6 @@ DATABASE = ROLE = "gcc"
 START_S = 60.0
 """From start to answering; most of it is for recovery after a kill -9, which replays at most max_wal_size."""
 PREDECESSOR_S = 15.0
-LOCK_S = 2.0
-"""A process with much memory takes a moment to die of kill -9, and so to give up its lock."""
 POLL_S = 0.02
 STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """Fast shutdown, immediate shutdown, the end; each with the seconds it gets."""
@@ -80,7 +77,7 @@ class EmbeddedPostgres:
         or cannot be used, Transient when the server does not start or ends by itself (with its last words).
         """
         programs = _programs()
-        async with _owned(self._data_dir):
+        async with data_folder.owned(self._data_dir):
             if not (self._folder / "PG_VERSION").exists():
                 await self._create(programs)
             deadline = trio.current_time() + START_S
@@ -252,42 +249,6 @@ def _programs() -> Path:
             " install it or set postgres.url"
         )
     return Path(spec.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
-
-
-@asynccontextmanager
-async def _owned(data_dir: Path) -> AsyncIterator[None]:
-    """Hold the lock of a data folder. The kernel frees it when this process dies; no child inherits it."""
-    fd = _lock_file(data_dir)
-    try:
-        patience = trio.current_time() + LOCK_S
-        while not _locked(fd):
-            if trio.current_time() > patience:
-                pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
-                raise ConfigError(f"data folder {data_dir} is in use by process {pid}; stop it or choose another")
-            await trio.sleep(POLL_S)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _lock_file(data_dir: Path) -> int:
-    data_folder.make(data_dir)
-    try:
-        return data_folder.opened(data_dir / "postgres.lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise ConfigError(
-            f"data_dir {data_dir} is not writable: {error.strerror}; choose another with --data"
-        ) from error
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 User = tuple[int, int]

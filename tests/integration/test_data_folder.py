@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.process import command, platform
+from tests.process import command, launched, platform, verb
 
 SMALL = ("world.creators=2", "world.history_days=1", "sinker.batch_age_s=0.2")
 STRANGER = 4711
@@ -37,6 +37,20 @@ async def test_nothing_of_a_platform_that_runs_can_be_read_by_others(tmp_path: P
         assert await running.stop() == 0
 
 
+async def test_a_folder_has_one_process_also_where_its_stores_are_elsewhere(tmp_path: Path) -> None:
+    """The second one is refused before it writes: the first is still found."""
+    data = tmp_path / "data"
+    elsewhere = ("postgres.url=postgresql://127.0.0.1:1/gcc", 'roles=["relay"]')  # where nobody answers: waited for
+    async with launched(data, *elsewhere) as launch:
+        running = await launch.reachable()
+        registry = (data / "supervisor.json").read_text()
+        code, _, stderr = await verb("run", data, settings=elsewhere)
+        refusal = f"gcc: data folder {data} is in use by process {running.process.pid}; stop it or choose another"
+        assert (code, stderr.splitlines()[-1]) == (2, refusal)
+        assert (data / "supervisor.json").read_text() == registry
+        assert await running.stop() == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can plant what belongs to another user")
 async def test_root_overwrites_nothing_by_links_in_the_folder_of_another_user(tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -46,10 +60,10 @@ async def test_root_overwrites_nothing_by_links_in_the_folder_of_another_user(tm
         (data / name).symlink_to(tmp_path / name)
         os.chown(data / name, STRANGER, STRANGER, follow_symlinks=False)
     os.chown(data, STRANGER, STRANGER)
-    for verb in ("run", "check"):
+    for name in ("run", "check"):
         with trio.fail_after(60):
-            done = await trio.run_process(command(verb, data), capture_stdout=True, capture_stderr=True, check=False)
+            done = await trio.run_process(command(name, data), capture_stdout=True, capture_stderr=True, check=False)
         (data / "postgres").mkdir(exist_ok=True)  # for check: there has been a platform
         refusal = f"gcc: data_dir {data} belongs to user {STRANGER}; run as that user, or choose another with --data"
         assert (done.returncode, done.stderr.decode().splitlines()[-1]) == (2, refusal)
-        assert [(tmp_path / name).read_text() for name in ("postgres.lock", "postgres.log")] == ["mine", "mine"]
+        assert [(tmp_path / file).read_text() for file in ("postgres.lock", "postgres.log")] == ["mine", "mine"]

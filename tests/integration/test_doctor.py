@@ -27,7 +27,7 @@ from gcc.cli.checkup import Finding
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import Transient
-from gcc.stores import embedded_postgres, migrations
+from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
@@ -164,7 +164,7 @@ async def test_a_folder_that_is_open_or_of_another_user(tmp_path: Path) -> None:
 async def test_a_folder_in_use_by_a_platform_that_does_not_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded_postgres, "LOCK_S", 0.0)
+    monkeypatch.setattr(data_folder, "LOCK_S", 0.0)
     (tmp_path / "postgres").mkdir()
     with (tmp_path / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
