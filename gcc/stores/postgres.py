@@ -9,6 +9,8 @@ its COMMIT was already on its way: then only the database knows. A connection th
 comes back with a transaction open, is closed, never reused.
 """
 
+import os
+import re
 import select
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +23,7 @@ from psycopg import AsyncTransaction
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 from psycopg.errors import CancellationTimeout, ConnectionTimeout, _WaitTimeout
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PGconn, TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.waiting import Ready, Wait
 
@@ -49,6 +51,9 @@ other's way, locks that were not given."""
 TOO_LARGE = "54"
 """The class of the server's fixed limits (a row that no index takes): psycopg files it with what passes."""
 
+_IMPOSSIBLE = re.compile(rb'invalid (?:integer value .* for connection option "(?P<option>\w+)"|(?P<name>\w+))')
+_WHOLE = frozenset({"connect_timeout", "keepalives", *_TCP})
+
 _Result = TypeVar("_Result")
 
 
@@ -59,10 +64,28 @@ def parameters(conninfo: str) -> dict[str, Any]:
     """
     try:
         given = conninfo_to_dict(conninfo)
-        several = "," in str(given.get("host") or given.get("hostaddr") or "")
-        return {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given}
     except psycopg.ProgrammingError:
         raise ConfigError("postgres.url is no PostgreSQL connection string; write postgresql://host/database") from None
+    several = "," in str(given.get("host") or given.get("hostaddr") or "")
+    found = {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given}
+    if wrong := _impossible(found):
+        raise ConfigError(f"postgres.url has no possible {wrong}; write postgresql://host:5432/database?option=value")
+    return found
+
+
+def _impossible(parameters: dict[str, Any]) -> str | None:
+    """The port or option with which libpq would not even begin: no server could mend that, so it is not waited for."""
+    for name in _WHOLE.intersection(parameters):  # libpq reads them when a server has answered
+        if not re.fullmatch(r"\s*[+-]?\d{1,9}\s*", str(parameters[name])):
+            return name
+    local = {name: value for name, value in parameters.items() if name not in ("host", "hostaddr")}
+    for port in str(parameters.get("port") or "").split(","):
+        begun = PGconn.connect_start(make_conninfo("", **{**local, "host": os.devnull, "port": port}).encode())
+        refused = _IMPOSSIBLE.match(begun.error_message)
+        begun.finish()
+        if refused:
+            return (refused["option"] or refused["name"]).decode()
+    return None
 
 
 def place(parameters: dict[str, Any]) -> str:

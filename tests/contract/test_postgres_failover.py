@@ -11,7 +11,7 @@ import trio
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gcc.errors import Transient
+from gcc.errors import ConfigError, Transient
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Connection, Pool, parameters, passes
 from tests.contract.test_notifications import kept
@@ -322,3 +322,35 @@ def test_a_word_of_the_conninfo_is_kept() -> None:
     assert parameters("host=a,b target_session_attrs=any")["target_session_attrs"] == "any"
     assert parameters("postgresql://a,b/d")["target_session_attrs"] == "read-write"
     assert "target_session_attrs" not in parameters("host=a")
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "wrong"),
+    [
+        ("postgresql://u:hush@127.0.0.1:1:2/x", "port"),
+        ("postgresql://u:hush@h:70000/x", "port"),
+        ("host=a,b port=5432,x password=hush", "port"),
+        ("postgresql://u:hush@h/x?sslmode=on", "sslmode"),
+        ("postgresql://u:hush@h/x?target_session_attrs=primary-or-so", "target_session_attrs"),
+        ("postgresql://u:hush@h/x?connect_timeout=3s", "connect_timeout"),
+        ("postgresql://u:hush@h/x?keepalives=yes", "keepalives"),
+    ],
+)
+def test_what_no_server_could_mend_is_refused_by_name_and_never_waited_for(conninfo: str, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^postgres\.url has no possible {wrong};") as refused:
+        parameters(conninfo)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "conninfo",
+    [
+        "host=a,b port=1,2",
+        "host=/tmp port=5432",
+        "postgresql://[::1]:5432/x?connect_timeout=3",
+        "postgresql://h/x?port=",
+        "dbname=x",
+    ],
+)
+def test_what_a_server_may_answer_is_not_refused(conninfo: str) -> None:
+    assert conninfo_to_dict(conninfo).items() <= parameters(conninfo).items()
