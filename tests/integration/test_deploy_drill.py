@@ -5,7 +5,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.test_lost_dependencies import SETTINGS, all_done, clickhouse, done, free_port, line, until
+from tests.integration.test_lost_dependencies import (
+    SETTINGS,
+    all_done,
+    clickhouse,
+    done,
+    free_port,
+    line,
+    until,
+    worked,
+)
 from tests.process import Status, platform
 
 CREATORS = 80
@@ -15,7 +24,7 @@ LEADER = "events/relay leader"
 def at_work(status: Status) -> bool:
     """It scrapes and stores; of relaying see its leader."""
     scrapers = [actor["done"] for actor in status["actors"] if actor["name"].startswith("scraping/scraper")]
-    return sum(scrapers) > 10 and line(status, "events/sinker profile_log")["done"] > 0
+    return sum(scrapers) > 10 and worked(status, "events/sinker profile_log") > 0
 
 
 async def test_the_leader_of_two_processes_is_drained_and_the_other_finishes_everything(
@@ -33,7 +42,7 @@ async def test_the_leader_of_two_processes_is_drained_and_the_other_finishes_eve
             await until(new, at_work, "the new one at work")
             both = [await until(each, at_work, "both at work") for each in (old, new)]
             assert [line(status, LEADER)["state"] for status in both] == ["running", "waiting"]
-            assert line(both[1], "events/relay")["done"] == 0
+            assert worked(both[1], "events/relay") == 0
             assert await old.stop() == 0
             with psycopg.connect(database) as connection:
                 (resigned,) = connection.execute(
@@ -42,5 +51,5 @@ async def test_the_leader_of_two_processes_is_drained_and_the_other_finishes_eve
             assert resigned == (True,), "nobody waits until the term runs out"
             after = await until(new, lambda s: line(s, LEADER)["state"] == "running", "a new leader")
             assert done(after) < 2 * CREATORS, "the crawl was not over yet"
-            await until(new, lambda s: line(s, "events/relay")["done"] > 0, "relaying")
+            await until(new, lambda s: worked(s, "events/relay") > 0, "relaying")
             await all_done(new, restarted=set(), creators=CREATORS)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.integration.test_error_queues import given_up
-from tests.integration.test_lost_dependencies import YOUTUBE, all_done, done, line, sinkers, until
+from tests.integration.test_lost_dependencies import YOUTUBE, all_done, done, line, sinkers, until, worked
 from tests.process import Status, command, platform, verb
 from tests.services.rabbitmq import RabbitMQNode
 
@@ -46,7 +46,7 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
 ) -> None:
     data = tmp_path / "data"
     async with platform(data, *SETTINGS) as running:
-        await until(running, lambda s: done(s) > 10 and line(s, "events/sinker profile_log")["done"], "the crawl")
+        await until(running, lambda s: done(s) > 10 and worked(s, "events/sinker profile_log"), "the crawl")
         await given_up(os.environ[URL], "identity.dx", "error.identity_token_q", b"<token/>", reason="no JSON")
         buried = await until(running, lambda s: s["dead_letters"]["letters"], "what another program gave up")
         (group,) = buried["dead_letters"]["groups"]
@@ -97,7 +97,7 @@ async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_
     async with trio.open_nursery() as nursery:
         nursery.start_soon(look_and_start)
         async with platform(data, *SETTINGS) as running:
-            await until(running, lambda s: done(s) > 10 and line(s, "events/sinker profile_log")["done"], "the crawl")
+            await until(running, lambda s: done(s) > 10 and worked(s, "events/sinker profile_log"), "the crawl")
 
             await rabbitmq_node.set_memory_alarm(True)
             assert (await verb("resume", data, YOUTUBE, "--why", "something to publish"))[0] == 0
@@ -106,9 +106,7 @@ async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_
             later = await until(running, lambda s: done(s) > done(blocked) + 10 and not queued(s), "all else at work")
             assert {sinker["state"] for sinker in sinkers(later)} == {"running"}
             await rabbitmq_node.set_memory_alarm(False)
-            await until(
-                running, lambda s: at_work(s) and line(s, RELAY)["done"] > line(later, RELAY)["done"], "relaying"
-            )
+            await until(running, lambda s: at_work(s) and worked(s, RELAY) > worked(later, RELAY), "relaying")
 
             rabbitmq_node.pause()
             gone = await until(running, lost, "a broker that does not answer")  # two heartbeats later

@@ -71,8 +71,9 @@ def test_what_changes_a_limited_number_of_locked_rows_picks_them_in_a_materializ
     }
     assert {"jobs.claim", "jobs.rescue", "exchange.relay", "exchange.take"} <= set(found)
     for name, statement in found.items():
-        (cte,) = re.findall(r"\w+ as materialized \([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\)", statement)[-1:]
-        assert LIMITED_AND_LOCKED.search(cte), f"{name} locks its limited rows elsewhere"
+        ctes = re.split(r"\w+ as materialized \(\n", statement)[1:]
+        locking = [cte for cte in ctes if LIMITED_AND_LOCKED.search(cte.partition("\n)")[0])]
+        assert len(locking) == len(LIMITED_AND_LOCKED.findall(statement)), f"{name} locks limited rows elsewhere"
 
 
 @pytest.mark.parametrize("store", ["postgres", "clickhouse"])
