@@ -19,6 +19,8 @@ SETTINGS = (
     f"world.creators={CREATORS}", "world.history_days=2", "world.calls_per_s=400", "sinker.batch_age_s=0.5",
     "sources.graphapi.calls=1", "sources.ytapi.calls=1", 'roles=["scraper","relay","sinker"]',
 )  # fmt: skip
+LONG = (*SETTINGS, "sources.graphapi.per_s=2.5", "sources.ytapi.per_s=2.5")
+"""A minute, so that a machine that is busy kills all three in the middle of it, too."""
 URL = "GCC_EXCHANGE__URL"
 
 
@@ -45,7 +47,7 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
     tmp_path: Path, rabbitmq_node: RabbitMQNode
 ) -> None:
     data = tmp_path / "data"
-    async with platform(data, *SETTINGS) as running:
+    async with platform(data, *LONG) as running:
         await until(running, lambda s: done(s) > 10 and worked(s, "events/sinker profile_log"), "the crawl")
         await given_up(os.environ[URL], "identity.dx", "error.identity_token_q", b"<token/>", reason="no JSON")
         buried = await until(running, lambda s: s["dead_letters"]["letters"], "what another program gave up")
@@ -61,7 +63,7 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
         assert {actor["name"] for actor in back["actors"] if actor["restarts"]} == set()
         running.process.kill()
         await running.process.wait()
-    async with platform(data, *SETTINGS) as running:
+    async with platform(data, *LONG) as running:
         await until(running, lambda s: done(s) > done(back) + 10, "the crawl, resumed")
         postmaster = int((data / "postgres" / "postmaster.pid").read_text().partition("\n")[0])
         os.kill(postmaster, signal.SIGKILL)
