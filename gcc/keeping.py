@@ -91,9 +91,9 @@ class Keeping:
         if self._failure is not None:
             raise self._failure
 
-    def stands(self, name: str) -> bool:
-        """Whether this child has been started, at least once."""
-        return self._stood[name].is_set()
+    async def stood(self, name: str) -> None:
+        """Return when this child has been started, at least once."""
+        await self._stood[name].wait()
 
     def reopen(self, role: str) -> None:
         """Let a role that has drained begin again."""

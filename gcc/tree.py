@@ -315,8 +315,8 @@ class Tree:
         )
 
     async def _counted(self) -> Counts:
-        if self.keeping is None or not self.keeping.stands(SCHEMA):
-            raise Transient("the database has not been seen yet")
+        assert self.keeping is not None, "it runs, or nobody could ask"
+        await self.keeping.stood(SCHEMA)  # until then nothing is known, which is no error
         return await self.counts.read()
 
     async def _gateway(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

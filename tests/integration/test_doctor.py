@@ -98,7 +98,7 @@ async def test_a_running_platform_and_then_its_stopped_folder(tmp_path: Path) ->
     async with platform(tmp_path, *SMALL) as running:
         ops = int(running.running.url.rpartition(":")[2])
         found = await examined(tmp_path, settings={"ops": {"port": ops}}, deadline_s=20)
-        assert unwell(found) == {}
+        assert unwell(found) == {}, found["actors"]
         assert f"process {running.process.pid} at" in found["platform"].found
         assert "held by the running platform" in found["ops.port"].found
         assert "held open" in found["clickhouse"].found
