@@ -156,15 +156,20 @@ class EmbeddedPostgres:
         return False
 
     async def _make_application(self) -> None:
-        """The role and the database that it owns, with all that is in it."""
-        async with await Connection.connect(self.superuser_conninfo) as superuser:
-            ((role, database),) = await (await superuser.execute(_SQL["find_application"])).fetchall()
+        """The role and the database that it owns, with all that is in it.
+
+        Once it owns the database, the superuser stays out of it: there the role defines operators and settings.
+        """
+        conninfo = make_conninfo(self.superuser_conninfo, options="-c search_path=pg_catalog")
+        async with await Connection.connect(conninfo) as superuser:
+            ((role, database, owned),) = await (await superuser.execute(_SQL["find_application"])).fetchall()
             if not role:
                 await superuser.execute(_SQL["create_role"])
             if not database:
                 await superuser.execute(_SQL["create_database"])
-        async with await Connection.connect(make_conninfo(self.superuser_conninfo, dbname=DATABASE)) as superuser:
-            await superuser.execute(_SQL["hand_over"])
+        if database and not owned:
+            async with await Connection.connect(make_conninfo(conninfo, dbname=DATABASE)) as superuser:
+                await superuser.execute(_SQL["hand_over"])
 
     async def _outlive_predecessor(self) -> None:
         """Wait for the server of an owner that died. We hold the lock, so nobody needs that server any more."""

@@ -403,6 +403,35 @@ async def test_the_application_owns_its_database_and_nothing_else(data_dir: Path
         ) == [(True,)]
 
 
+TRAP = """
+create function public.trap(oid, regrole) returns boolean language plpgsql as $$
+begin
+    if (select rolsuper from pg_roles where rolname = current_user) then
+        alter role gcc superuser;
+    end if;
+    return $1 = $2::oid;
+end $$;
+create operator public.= (leftarg = oid, rightarg = regrole, function = public.trap);
+alter database gcc set search_path = public, pg_catalog;
+"""
+OBSTACLES = """
+alter database gcc set default_transaction_read_only = on;
+alter database gcc set role = gcc;
+alter database gcc set local_preload_libraries = missing;
+"""
+
+
+@pytest.mark.parametrize("planted", [TRAP, OBSTACLES])
+async def test_what_the_application_defines_in_its_database_is_no_matter_of_the_superuser(
+    data_dir: Path, planted: str
+) -> None:
+    async with serving(data_dir) as server:
+        await execute(server, planted)
+    async with serving(data_dir) as server:
+        superusers = "select rolname::text from pg_roles where rolsuper"
+        assert await execute(server, superusers, server.superuser_conninfo) == [("postgres",)]
+
+
 OLD = """
 create table plain (id bigint generated always as identity primary key, name text unique, n serial);
 create table parts (id int, at date) partition by range (at);

@@ -1,6 +1,7 @@
 -- name: find_application
--- Whether its role and its database are there.
-select exists (select from pg_roles where rolname = 'gcc'), exists (select from pg_database where datname = 'gcc')
+-- Whether its role and its database are there, and whether the database is the role's.
+select exists (select from pg_roles where rolname = 'gcc'), exists (select from pg_database where datname = 'gcc'),
+       exists (select from pg_database where datname = 'gcc' and pg_get_userbyid(datdba) = 'gcc')
 
 -- name: create_role
 -- Who the platform is: it reads no file and runs no program of the server's, and stays in its own database.
@@ -15,7 +16,8 @@ end $$
 create database gcc owner gcc
 
 -- name: hand_over
--- What an earlier version made as the superuser. REASSIGN OWNED refuses to take anything from that one.
+-- What an earlier version made as the superuser. REASSIGN OWNED refuses to take anything from that one. The database
+-- goes with the rest, in one transaction: while it is not the role's, nobody but superusers has been in it.
 do $$
 declare
     thing record;
@@ -49,7 +51,5 @@ begin
     loop
         execute format('alter %s %s owner to gcc', replace(thing.type, ' object', ''), thing.identity);
     end loop;
-    if (select datdba <> 'gcc'::regrole from pg_database where datname = 'gcc') then
-        alter database gcc owner to gcc;
-    end if;
+    alter database gcc owner to gcc;
 end $$
