@@ -5,7 +5,7 @@ import uuid
 import pytest
 import trio
 
-from gcc.channels.deadletters import UNROUTABLE, StoredDeadLetters
+from gcc.channels.deadletters import UNROUTABLE, Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
 from gcc.channels.postgres_exchange import OUTBOX_POLL_S, PostgresExchange
@@ -205,6 +205,34 @@ async def test_what_could_not_be_buried_stays_and_is_buried_later(pool: Pool, ho
     assert await post.other.relay() == 5
     assert await post.buried() == [frame.body for frame in lost]
     assert len(await post.store.keys("")) == 1
+
+
+async def refused_and_replayed(post: Post, body: bytes) -> None:
+    """A message of another producer, without an id: the same letter each time, and its replay the same frame."""
+    message = Frame(uuid.uuid5(uuid.NAMESPACE_OID, "message"), SOMEWHERE, 1, body, counted=0)
+    await post.dead.bury([Burial("q", message, body, 1, "refused", counted=0)])
+    assert (await post.letters.replay(ALL, "ann")).letters == 1
+
+
+async def test_a_replay_that_is_unroutable_again_after_its_letter_was_replayed_waits_again(pool: Pool) -> None:
+    post = Post(pool)
+    post.store.go.set()
+    for _ in range(2):
+        await refused_and_replayed(post, b"{}")
+        assert await post.one.relay() == 1
+        assert (await post.buried(), await post.left()) == ([b"{}"], 0)
+        assert (await post.letters.replay(ALL, "ann")).letters == 1
+        async with pool.connection() as conn:
+            await conn.execute("delete from outbox")  # this time a queue took it
+
+
+async def test_a_replay_that_is_twice_in_the_outbox_becomes_one_letter(pool: Pool) -> None:
+    post = Post(pool)
+    post.store.go.set()
+    for _ in range(2):
+        await refused_and_replayed(post, b"{}")
+    assert await post.one.relay() == 2
+    assert (await post.buried(), await post.left()) == ([b"{}"], 0)
 
 
 async def test_more_than_one_object_holds_are_buried_each_with_its_own_body(

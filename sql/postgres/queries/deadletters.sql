@@ -18,7 +18,8 @@ where dead_letter.replayed_at is not null and dead_letter.counted = 0;
 
 -- name: bury_outbox
 -- The same for frames of the outbox, each of which leaves it here: it is in the outbox, or a letter, or (a binding came
--- meanwhile) in queues, and never two of these, however many relays there are.
+-- meanwhile) in queues, and never two of these, however many relays there are. A frame that is in the outbox twice, since
+-- its letter was replayed twice, is one letter here.
 with held as materialized (
     select id from outbox where id = any(%(outbox_ids)s::bigint[]) order by id for update
 ), gone as (
@@ -27,7 +28,8 @@ with held as materialized (
 )
 insert into dead_letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, object_key, object_start,
                          object_bytes)
-select letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.counted,
+select distinct on (letter.id)
+       letter.id, letter.queue, letter.exchange, letter.routing_key, letter.frame_id, letter.events, letter.counted,
        letter.reason, %(object_key)s, letter.start, letter.size
 from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s::text[], %(frame_ids)s::uuid[],
             %(events)s::integer[], %(counted)s::integer[], %(reasons)s::text[], %(starts)s::bigint[], %(sizes)s::bigint[],
@@ -35,7 +37,10 @@ from unnest(%(ids)s::uuid[], %(queues)s::text[], %(exchanges)s::text[], %(keys)s
     as letter (id, queue, exchange, routing_key, frame_id, events, counted, reason, start, size, outbox_id)
 join gone on gone.id = letter.outbox_id
 order by letter.id
-on conflict (id) do nothing;
+on conflict (id) do update
+set replayed_at = null, replayed_by = null, reason = excluded.reason, object_key = excluded.object_key,
+    object_start = excluded.object_start, object_bytes = excluded.object_bytes
+where dead_letter.replayed_at is not null and dead_letter.counted = 0;
 
 -- name: kept
 -- Which of these have rows that stay as they are.
