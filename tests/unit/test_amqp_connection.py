@@ -15,6 +15,7 @@ from gcc.channels.rabbitmq import (
     ChannelClosed,
     Connection,
     ConnectionClosed,
+    Consumer,
     ConsumerCancelled,
     Message,
     ProtocolError,
@@ -22,6 +23,7 @@ from gcc.channels.rabbitmq import (
 )
 from gcc.channels.rabbitmq.channel import RPC_S
 from gcc.channels.rabbitmq.connection import FAREWELL_S
+from gcc.channels.rabbitmq.message import DELIVERY_BYTES
 
 Method = TypeVar("Method", bound=base.Frame)
 TUNE = commands.Connection.Tune(2047, 131072, 60)
@@ -85,8 +87,12 @@ class Broker:
                 size -= len((await self.expect(body.ContentBody)).value)  # type: ignore[type-var]
 
 
-def delivery(tag: int, consumer: str = "1.1") -> list[Any]:
-    return [commands.Basic.Deliver(consumer, tag, False, "x", "k"), header.ContentHeader(0, 1), body.ContentBody(b"d")]
+def delivery(tag: int, consumer: str = "1.1", **properties: Any) -> list[Any]:
+    head = header.ContentHeader(0, 1, commands.Basic.Properties(**properties))
+    return [commands.Basic.Deliver(consumer, tag, False, "x", "k"), head, body.ContentBody(b"d")]
+
+
+DELIVERY = DELIVERY_BYTES + len("xk") + len(b"..") + len(b"d")  # of memory; its properties are two octets of flags
 
 
 def some(*bodies: bytes) -> list[Message]:
@@ -561,23 +567,31 @@ async def test_what_a_cancelled_consumer_holds_can_still_be_taken_then_it_raises
         assert (await far.expect(commands.Basic.Ack)).multiple
 
 
+@asynccontextmanager
+async def consuming(broker: Broker, held_bytes_max: int) -> AsyncIterator[tuple[Connection, Channel, Consumer]]:
+    """A connection with a consumer on its channel 1, to which nothing was delivered yet."""
+    async with connected(broker, heartbeat_s=60, held_bytes_max=held_bytes_max) as connection:
+        async with trio.open_nursery() as nursery:
+
+            async def answer() -> None:
+                await broker.open_channel()
+                await broker.expect(commands.Basic.Qos)
+                await broker.say(1, commands.Basic.QosOk())
+                await broker.expect(commands.Basic.Consume)
+                await broker.say(1, commands.Basic.ConsumeOk("1.1"))
+
+            nursery.start_soon(answer)
+            channel = await connection.open_channel()
+            consumer = await channel.consume("q", prefetch=9)
+        yield connection, channel, consumer
+
+
 async def test_nothing_is_read_while_too_much_is_unsettled(far: Broker, autojump_clock: MockClock) -> None:
-    async with connected(far, heartbeat_s=60, held_bytes_max=2) as connection, trio.open_nursery() as nursery:
-
-        async def broker() -> None:
-            await far.open_channel()
-            await far.expect(commands.Basic.Qos)
-            await far.say(1, commands.Basic.QosOk())
-            await far.expect(commands.Basic.Consume)
-            await far.say(1, commands.Basic.ConsumeOk("1.1"))
-
-        nursery.start_soon(broker)
-        channel = await connection.open_channel()
-        consumer = await channel.consume("q", prefetch=9)
-        for tag in range(1, 7):  # one byte each
+    async with consuming(far, 2 * DELIVERY) as (connection, channel, consumer):
+        for tag in range(1, 7):
             await far.say(1, *delivery(tag))
             await trio.testing.wait_all_tasks_blocked()
-        assert (consumer.waiting, connection.held_bytes) == (3, 3), "the third went over the bound"
+        assert (consumer.waiting, connection.held_bytes) == (3, 3 * DELIVERY), "the third went over the bound"
         await trio.sleep(600)
         assert connection.closed is None, "a broker that nobody listens to is not silent"
         channel.ack(1)
@@ -585,6 +599,31 @@ async def test_nothing_is_read_while_too_much_is_unsettled(far: Broker, autojump
         assert consumer.waiting == 6, "what had come meanwhile is read in one go"
         channel.nack(2)
         channel.ack(5, multiple=True)
-        assert connection.held_bytes == 1
+        assert connection.held_bytes == DELIVERY
         channel.close()
         assert connection.held_bytes == 0
+
+
+async def test_what_is_held_counts_with_its_properties(far: Broker, autojump_clock: MockClock) -> None:
+    async with consuming(far, 100_000) as (connection, channel, consumer):
+        for tag in (1, 2, 3):
+            await far.say(1, *delivery(tag, headers={"x-stack": "y" * 60_000}))
+            await trio.testing.wait_all_tasks_blocked()
+        assert consumer.waiting == 2 and connection.held_bytes > 120_000
+        channel.ack(2, multiple=True)
+        assert connection.held_bytes == 0
+
+
+async def test_what_has_come_of_a_message_counts_as_held_unless_nothing_else_is(
+    far: Broker, autojump_clock: MockClock
+) -> None:
+    async with consuming(far, 2 * DELIVERY) as (connection, channel, consumer):
+        large = [commands.Basic.Deliver("1.1", 2, False, "x", "k"), header.ContentHeader(0, 9_001)]
+        await far.say(1, *delivery(1), *large, body.ContentBody(b"d" * 9_000))
+        await trio.testing.wait_all_tasks_blocked()
+        await far.say(1, body.ContentBody(b"d"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (consumer.waiting, connection.held_bytes) == (1, DELIVERY)
+        channel.ack(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (consumer.waiting, connection.held_bytes) == (2, DELIVERY + 9_000)

@@ -283,8 +283,8 @@ class Channel:
             if isinstance(event, commands.Channel.CloseOk):
                 self._connection.forget(self.number)
         elif isinstance(event, Delivery):
-            self._held[event.tag] = len(event.body)
-            self._connection.hold(len(event.body))
+            self._held[event.tag] = event.held_bytes
+            self._connection.hold(self._held[event.tag])
             consumer = self._consumers.get(event.consumer_tag)
             if consumer is None:
                 self.nack(event.tag)  # it was dismissed a moment ago

@@ -66,12 +66,13 @@ Event = Delivery | ReturnedMessage | Confirm | base.Frame
 class _Content:
     """A message that is being put together: after its method come a header and bodies."""
 
-    __slots__ = ("excess_bytes", "item", "missing_bytes", "parts")
+    __slots__ = ("begun_bytes", "excess_bytes", "item", "missing_bytes", "parts")
 
     def __init__(self, item: Delivery | ReturnedMessage) -> None:
         self.item = item
         self.missing_bytes = -1  # no header yet
         self.excess_bytes = 0
+        self.begun_bytes = 0
         self.parts: list[bytes] = []
 
 
@@ -87,6 +88,11 @@ class Parser:
         self._held_bytes = 0
         self._needed_bytes = FRAME_OVERHEAD
         self._contents: dict[int, _Content] = {}
+
+    @property
+    def begun_bytes(self) -> int:
+        """Held of messages whose end has not come yet."""
+        return sum(content.begun_bytes for content in self._contents.values())
 
     def feed(self, data: bytes) -> list[tuple[int, Event]]:
         """All events that `data` completes, in order. Raises ProtocolError: the stream is lost then."""
@@ -188,6 +194,7 @@ class Parser:
         if content.missing_bytes:
             if kept:  # empty ones are allowed and would only fill memory
                 content.parts.append(buffer[start : start + kept])
+                content.begun_bytes += kept
             return
         content.item.body = buffer[start : start + kept]
         if content.parts:

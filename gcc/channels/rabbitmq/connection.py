@@ -52,7 +52,7 @@ class Connection:
         self.changed = trio.lowlevel.ParkingLot()
         """Woken when something that a publisher waits for may have changed."""
         self.held_bytes = 0
-        """In deliveries that are neither acknowledged nor given back."""
+        """In deliveries that are neither acknowledged nor given back: `Delivery.held_bytes` of each."""
         self._held_bytes_max = held_bytes_max
         self._released = trio.lowlevel.ParkingLot()
         self._stream = stream
@@ -140,7 +140,7 @@ class Connection:
         silence_s = 2 * self._heartbeat_s
         try:
             while not self._handle(events):
-                while self._held_bytes_max is not None and self.held_bytes > self._held_bytes_max:
+                while self._holds_too_much():
                     await self._released.park()  # and the broker finds the socket full
                 with trio.move_on_after(silence_s) as silence:
                     data = await self._stream.receive_some(RECEIVE_BYTES_MAX)
@@ -157,6 +157,12 @@ class Connection:
             with trio.move_on_after(FAREWELL_S):
                 while self._out_bytes:
                     await self.changed.park()
+
+    def _holds_too_much(self) -> bool:
+        """A message that has begun counts, too; alone it does not, for who waits for its end must read on."""
+        if self._held_bytes_max is None or not self.held_bytes:
+            return False
+        return self.held_bytes + self._parser.begun_bytes > self._held_bytes_max
 
     async def _write(self) -> None:
         """Send what was appended, or a heartbeat when there was nothing for half an interval."""

@@ -202,6 +202,10 @@ class Message:
     properties: Properties = field(default_factory=Properties)
 
 
+DELIVERY_BYTES: Final = 512
+"""What a delivery takes beside what is in it: objects, and its places in buffers."""
+
+
 class Delivery:
     """A message handed to a consumer; `tag` is for ack, nack and reject on the channel it came on, and only there.
 
@@ -219,6 +223,12 @@ class Delivery:
         self.body = b""
         self.cut_bytes = 0
         self.packed_properties = b""
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes of memory. All that a producer chooses counts: tiny bodies may have large headers."""
+        names = len(self.exchange) + len(self.key)
+        return DELIVERY_BYTES + names + len(self.packed_properties) + len(self.body)
 
     @property
     def properties(self) -> Properties:
