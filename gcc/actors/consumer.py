@@ -4,9 +4,10 @@ In: deliveries under lease. Out: whatever the handler stores. A frame is acknowl
 handler returned, so a hard stop at any point loses nothing: what is unacknowledged comes back.
 The handler's Transient is retried with the same frozen batch; after ATTEMPTS_MAX in a row, or HOLD_S, the
 breaker opens: all that is held is given back and nothing is taken, so that the queue keeps the frames for as
-long as it takes. What a handler cannot accept is its own to dead-letter. Anything else that it raises is a bug: the
-batch is halved until the deliveries on which it raises are alone; these are dead-lettered (code BUG), and the rest
-goes on. What is done of a halved batch is acknowledged as it ends: a handler that is slow, too, gets on.
+long as it takes. Then batches begin small, and grow with each one that is done. What a handler cannot accept is
+its own to dead-letter. Anything else that it raises is a bug: the batch is halved until the deliveries on which it
+raises are alone; these are dead-lettered (code BUG), and the rest goes on. What is done of a halved batch is
+acknowledged as it ends: a handler that is slow, too, gets on.
 Paused, intake ends and what is held is handled at once (batch age 0). At drain the same, and the actor finishes.
 """
 
@@ -45,6 +46,7 @@ RAISED_S = 2.0
 """So long others are gathered that are buried together; longer, and HOLD_S may end before the first one is."""
 OPEN = Backoff(first_s=1.0, max_s=30.0)
 PROBE_FRAMES = 10  # what a half-open breaker lets through: little, so that a store that is slow gets it done
+GROWTH = 2  # of batches after that, each time one is done: a store too slow for full ones gets on with smaller ones
 
 
 class Handler(Protocol):
@@ -111,6 +113,7 @@ class Consumer:
         self._room_made = Signal()
         self._flushing = False
         self._events_waiting = 0
+        self._frames_max = FRAMES_WAITING_MAX  # of a batch
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage has begun and what was taken is stored and acknowledged, or given back."""
@@ -191,7 +194,7 @@ class Consumer:
 
     def _room(self, send: trio.MemorySendChannel[Delivery]) -> int:
         """How many frames to take now, so that those that wait fill one batch after the one in hand, not more."""
-        frames = FRAMES_WAITING_MAX - send.statistics().current_buffer_used
+        frames = max(0, self._frames_max - send.statistics().current_buffer_used)
         events = self._limits.rows_max - self._events_waiting
         return min(frames, max(1, events // FRAME_EVENTS_MAX), TAKE_FRAMES_MAX) if events > 0 else 0
 
@@ -206,6 +209,7 @@ class Consumer:
                 self._flushing = True
                 left = await self._flush(deliveries)
                 self._flushing = False
+                self._frames_max = PROBE_FRAMES if left else min(GROWTH * self._frames_max, FRAMES_WAITING_MAX)
                 if left:
                     closing.begin()
                     await self._give_back([*left, *[delivery async for delivery in receive]])
@@ -216,7 +220,7 @@ class Consumer:
     async def _gather(self, receive: trio.MemoryReceiveChannel[Delivery], batch: Batch[Delivery]) -> bool:
         """Fill `batch` until it is due; False when intake has ended and nothing is left."""
         try:
-            while not batch.due(trio.current_time()):
+            while not batch.due(trio.current_time()) and len(batch.items) < self._frames_max:
                 try:
                     self._add(batch, receive.receive_nowait())
                 except trio.WouldBlock:
@@ -224,7 +228,8 @@ class Consumer:
                         self._add(batch, await receive.receive())
         except trio.EndOfChannel:
             return bool(batch.items)
-        while batch.has_room(FRAME_EVENTS_MAX):  # backlog: what already waits rides along
+        # Backlog: what already waits rides along.
+        while batch.has_room(FRAME_EVENTS_MAX) and len(batch.items) < self._frames_max:
             try:
                 delivery = receive.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel):
@@ -233,7 +238,7 @@ class Consumer:
         return True
 
     def _add(self, batch: Batch[Delivery], delivery: Delivery) -> None:
-        batch.add(delivery, delivery.frame.events, trio.current_time())
+        batch.add(delivery, delivery.frame.events, len(delivery.frame.body), trio.current_time())
         self._events_waiting -= delivery.frame.events
         self._actor.in_flight = batch.rows
         self._room_made.set()

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from gcc.channels import rabbitmq
-from gcc.channels.message import FRAME_EVENTS_MAX, Delivery, Frame, Route
+from gcc.channels.message import EVENT_BYTES_MAX, FRAME_EVENTS_MAX, Delivery, Frame, Route
 
 APP = "gcc"
 CONTENT_TYPE = "application/x-ndjson"
@@ -84,7 +84,7 @@ def _ours(headers: Mapping[str, Any]) -> tuple[uuid.UUID, int, int] | None:
 
 def _one_line(body: bytes) -> bytes:
     """JSON that somebody has spread over lines as the one line that an event is."""
-    if b"\n" not in body:
+    if b"\n" not in body or len(body) > EVENT_BYTES_MAX:
         return body
     try:
         return msgspec.json.encode(msgspec.json.decode(body))

@@ -216,8 +216,8 @@ class ClickHouse:
 
         The same token again within the table's deduplication window (1,000 inserts) is dropped by ClickHouse,
         whatever its content: a token names frozen bytes. Objects and arrays become JSON text in String columns,
-        null the column's default. Permanent: a field that does not exist, a value that does not fit; TooScattered: more
-        than PARTITIONS_MAX partitions. Transient: all else, also a table that does not exist.
+        null the column's default. Permanent: a field that does not exist, a value that does not fit; TooMuch: more
+        than PARTITIONS_MAX partitions, or than one query's memory. Transient: all else, also a table that is not there.
         """
         tag = _new_tag()
         settings = {**_INSERT, "insert_deduplication_token": token, "log_comment": tag, "query_id": tag}

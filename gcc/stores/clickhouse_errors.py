@@ -21,11 +21,16 @@ from gcc.errors import ConfigError, GccError, Permanent, Transient
 MESSAGE_CHARS_MAX = 500
 
 
-class TooScattered(Permanent):
-    """The rows of one insert are of more partitions than may be written at once: send them in parts."""
+class TooMuch(Permanent):
+    """The rows of one insert are of more partitions, or take more memory, than one insert may: send them in parts."""
 
 
-SCATTERED = (252, "partitions for single INSERT block")  # the code also says that merges lag behind, which passes
+TOO_MUCH = {
+    (252, "partitions for single INSERT block"),  # the code also says that merges lag behind, which passes
+    (241, "Query memory limit exceeded"),  # and that others have taken the memory: "(total)", "User"
+    (241, "Memory limit (for query) exceeded"),  # as older servers say it
+}
+"""Code and words."""
 OF_ROWS = {
     6: "CANNOT_PARSE_TEXT",
     7: "INCORRECT_NUMBER_OF_COLUMNS",
@@ -244,15 +249,15 @@ def translated(what: str, *, starting: bool = False, inserting: bool = False) ->
 
 
 def judged(error: Exception, what: str, *, starting: bool = False, inserting: bool = False) -> GccError:
-    """`starting` makes REFUSED a ConfigError; `inserting`, only OF_ROWS is Permanent.
+    """`starting` makes REFUSED a ConfigError; `inserting`, only OF_ROWS and TOO_MUCH are Permanent.
 
     Errors without a code come from the transport, or from wrong use of the driver.
     """
     code = getattr(error, "code", None)
     reason = str(error).partition("\n")[0].rpartition("DB::Exception: ")[2] or type(error).__name__
     message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{reason}"[:MESSAGE_CHARS_MAX]
-    if code == SCATTERED[0] and SCATTERED[1] in reason:
-        return TooScattered(message)
+    if inserting and any(code == number and words in reason for number, words in TOO_MUCH):
+        return TooMuch(message)
     if starting and code in REFUSED:
         return ConfigError(f"clickhouse.url: {message}")
     if code:

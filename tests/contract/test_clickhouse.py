@@ -18,7 +18,7 @@ from gcc.errors import ConfigError, Permanent, Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
-from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, TooScattered, judged
+from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, TooMuch, judged
 from gcc.stores.statements import SQL
 
 PROFILES = "_e.profile_log_events"
@@ -150,16 +150,29 @@ async def test_events_of_every_table_are_taken(clickhouse: ClickHouse) -> None:
 
 async def test_no_insert_is_of_more_partitions_than_memory_is_for(clickhouse: ClickHouse) -> None:
     """1,600 months took more than the engine may have, at each try: the queue stood still."""
-    with pytest.raises(TooScattered, match="Too many partitions"):
+    with pytest.raises(TooMuch, match="Too many partitions"):
         await clickhouse.insert_ndjson(PROFILES, ndjson(*_monthly(PARTITIONS_MAX + 1)), token="1")
     assert await count(clickhouse) == 0
     await clickhouse.insert_ndjson(PROFILES, ndjson(*_monthly(PARTITIONS_MAX)), token="2")
     assert await count(clickhouse) == PARTITIONS_MAX
 
 
+async def test_no_insert_takes_more_memory_than_a_query_may_have(clickhouse: ClickHouse) -> None:
+    long = [profile_event(number, dimensions={"x": "x" * (8 << 20)}) for number in range(12)]
+    with pytest.raises(TooMuch, match="Query memory limit exceeded"):
+        await clickhouse.insert_ndjson(PROFILES, ndjson(*long), token="1")
+    await clickhouse.insert_ndjson(PROFILES, ndjson(*long[:2]), token="2")
+    assert await count(clickhouse) == 2
+
+
 def _monthly(months: int) -> list[dict[str, Any]]:
     times = (f"{1970 + month // 12}-{month % 12 + 1:02d}-01 00:00:00.000000" for month in range(months))
     return [profile_event(number, event_timestamp=time) for number, time in enumerate(times)]
+
+
+@pytest.mark.parametrize("words", ["(total) memory limit exceeded", "User memory limit exceeded"])
+def test_memory_that_others_have_taken_passes(words: str) -> None:
+    assert type(judged(DatabaseError(f"DB::Exception: {words}", code=241), "asked", inserting=True)) is Transient
 
 
 async def test_one_batch_may_span_years(clickhouse: ClickHouse) -> None:

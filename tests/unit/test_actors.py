@@ -390,8 +390,8 @@ async def consuming(bench: Bench, handler: Handler) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def publish(bench: Bench, count: int, *, events: int = 10) -> None:
-    bench.database.emit(Frame(bench.clock.new_id(), ROUTE, events, b"{}") for _ in range(count))
+async def publish(bench: Bench, count: int, *, events: int = 10, body: bytes = b"{}") -> None:
+    bench.database.emit(Frame(bench.clock.new_id(), ROUTE, events, body) for _ in range(count))
     await bench.exchange.relay()
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.channels.batch import Batch, BatchLimits
+from gcc.channels.batch import BYTES_MAX, Batch, BatchLimits
 
 LIMITS = BatchLimits(rows=10, age_s=5.0, rows_max=30)
 
@@ -11,7 +11,7 @@ LIMITS = BatchLimits(rows=10, age_s=5.0, rows_max=30)
 def batch(*rows: int, at: float = 0.0) -> Batch[int]:
     filled: Batch[int] = Batch(LIMITS)
     for count in rows:
-        filled.add(count, count, at)
+        filled.add(count, count, 1, at)
     return filled
 
 
@@ -26,9 +26,18 @@ def test_due_by_size() -> None:
     assert batch(200).due(0.0)
 
 
+def test_due_and_full_by_bytes() -> None:
+    filled = batch(1)
+    filled.add(1, 1, BYTES_MAX, 0.0)
+    assert filled.due(0.0)
+    assert not filled.has_room(1)
+    filled.take()
+    assert (filled.bytes, filled.has_room(1)) == (0, True)
+
+
 def test_due_by_the_age_of_its_first_row() -> None:
     waiting = batch(1, at=100.0)
-    waiting.add(1, 1, 104.0)
+    waiting.add(1, 1, 1, 104.0)
     assert waiting.deadline == 105.0
     assert not waiting.due(104.9)
     assert waiting.due(105.0)
@@ -45,5 +54,5 @@ def test_room_never_lets_a_batch_past_its_bound_by_more_than_its_first_item(rows
     filled: Batch[int] = Batch(LIMITS)
     for count in rows:
         if filled.has_room(count):
-            filled.add(count, count, 0.0)
+            filled.add(count, count, 1, 0.0)
     assert filled.rows <= max(LIMITS.rows_max, rows[0])

@@ -11,7 +11,7 @@ import trio.testing
 
 from gcc.actors.consumer import ATTEMPTS_MAX, HOLD_S, PROBE_FRAMES, Consumer
 from gcc.actors.gates import Gate
-from gcc.channels.batch import BatchLimits
+from gcc.channels.batch import BYTES_MAX, BatchLimits
 from gcc.channels.deadletters import Burial
 from gcc.channels.message import Binding, Delivery, Frame
 from gcc.errors import Transient
@@ -28,6 +28,7 @@ class Store:
     def __init__(self) -> None:
         self.away = False
         self.takes_s = 0.0
+        self.takes_max = 10_000  # messages at once
         self.asked = 0
         self.stored: list[int] = []
         self.sizes: list[int] = []
@@ -35,7 +36,7 @@ class Store:
     async def handle(self, batch: Sequence[Delivery]) -> int:
         self.asked += 1
         await trio.sleep(self.takes_s)
-        if self.away:
+        if self.away or len(batch) > self.takes_max:
             raise Transient("the store is away")
         self.stored += [delivery.id for delivery in batch]
         self.sizes.append(len(batch))
@@ -104,6 +105,28 @@ async def test_an_open_breaker_gives_back_all_that_is_held_and_takes_nothing(
     assert (world.actor.breaker, world.actor.state) == ("closed", State.RUNNING)
     assert sorted(world.store.stored) == list(range(1, 161)), "each once"
     assert world.store.sizes[0] == PROBE_FRAMES < max(world.store.sizes), "first a little"
+
+
+async def test_a_store_that_never_gets_a_full_batch_done_gets_on_with_smaller_ones(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    world.store.takes_max = 8 * PROBE_FRAMES
+    async with world.consuming():
+        for _ in range(8):
+            await publish(world, 500, events=1)
+        await world.until(lambda: not world.database.queues, within_s=3600)
+    assert sorted(world.store.stored) == list(range(1, 4001)), "each once"
+    assert max(world.store.sizes) == world.store.takes_max
+
+
+async def test_a_batch_is_bounded_in_bytes(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    async with world.consuming():
+        await world.exchange.declare([Binding(ROUTE, "q")])
+        await publish(world, 12, body=b"x" * (BYTES_MAX // 3 + 1))
+        await world.until(lambda: not world.database.queues)
+    assert world.store.sizes == [3, 3, 3, 3]
 
 
 async def test_batches_their_fill_and_their_retries_are_counted(autojump_clock: trio.testing.MockClock) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gcc.channels.message import Frame, Route
-from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, moment
+from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, lines, moment
 from gcc.pipelines.events.schemas import PostLog
 from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, PROFILE_LOG, TRACE_LOG, EventType, encode
 
@@ -251,11 +251,22 @@ def test_who_says_that_we_emitted_an_event_is_not_believed_without_a_frame_of_ou
     assert (other["origin"], other["event_id"]) == ("beat", EMITTED["event_id"])
 
 
-@pytest.mark.parametrize("lines", [[b"\xff"], [b"[" * 100_000], [b'{"origin": 5}'], [b"{}"], [b""], [b'"gcc"'], []])
-def test_of_what_cannot_be_read_nothing_was_counted(lines: list[bytes]) -> None:
-    assert counted(framed(None), lines) == 0
-    assert counted(framed(None), [*lines, encode(EMITTED), b'{"origin":"import"}']) == 2
-    assert counted(framed(0), [*lines, encode(EMITTED)]) == 0
+@pytest.mark.parametrize(
+    "body", [b"\xff\n", b"[" * 100_000 + b"\n", b'{"origin": 5}\n', b"{}\n", b"\n", b'"gcc"\n', b""]
+)
+def test_of_what_cannot_be_read_nothing_was_counted(body: bytes) -> None:
+    emitted = body + encode(EMITTED)
+    assert counted(framed(None), body) == 0
+    assert counted(framed(None), emitted + b'\n{"origin":"import"}') == 2
+    assert counted(framed(0), emitted) == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\n", b"a", b"a\nb", b"\n \na\n\n b \r\n\x0b\n", b"\n" * 1000 + b"a\n", b"a\x0bb\nc"]
+)
+def test_lines_keep_the_numbers_that_they_have_among_blank_ones(body: bytes) -> None:
+    given = [(number, line.lstrip()) for number, line in enumerate(body.split(b"\n")) if line.strip()]
+    assert list(lines(body)) == given
 
 
 @pytest.mark.parametrize("given", [0, 2025, 20250101, 45658.5, "2025", "45658.5", 1e8 - 1])

@@ -9,15 +9,16 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+import trio
 
-from gcc.channels.message import Delivery, Frame, Route
+from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.schemas import ProfileLog
-from gcc.pipelines.events.sinks import Also, Sink
+from gcc.pipelines.events.sinks import YIELD_BYTES, Also, Sink
 from gcc.pipelines.events.types import APP_EVENT, ERROR_TABLE, PROFILE_LOG, EventType, encode
-from gcc.stores.clickhouse_errors import TooScattered
+from gcc.stores.clickhouse_errors import TooMuch
 from tests.fakes.database import Connection, Database, steady
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 
@@ -245,7 +246,7 @@ class Monthly(FakeEventStore):
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         self.inserts += 1
         if len({json.loads(row)["event_timestamp"][:7] for row in body.split(b"\n")}) > 100:
-            raise TooScattered("Too many partitions for single INSERT block (more than 100)")
+            raise TooMuch("Too many partitions for single INSERT block (more than 100)")
         await super().insert_ndjson(table, body, token=token)
 
 
@@ -368,3 +369,43 @@ async def test_a_frame_of_more_lines_than_events_is_refused_whole(events: int) -
     assert (letter_events, "more lines than events" in why) == (1, True)
     (letter,) = bench.database.dead_letters.values()
     assert letter.body == body
+
+
+async def test_what_is_long_is_stored_in_parts_and_what_is_too_long_is_refused_unread() -> None:
+    inserts = 0
+
+    async def before() -> None:
+        nonlocal inserts
+        inserts += 1
+
+    bench = Bench(FakeEventStore({TABLE}, before=before))
+    longest = line(dimensions={"x": "x" * (EVENT_BYTES_MAX - 400)})
+    batch = [delivery(number, longest) for number in range(9)] + [delivery(9, b"[" * (EVENT_BYTES_MAX + 1), line())]
+    assert await bench.sink.handle(batch) == 10
+    assert inserts == 3, "of 16 MiB at most"
+    why = "not of type profile_log: it has 4,194,305 bytes, and an event at most 4,194,304"
+    assert bench.letters == [(1, why)]
+
+
+async def test_an_app_event_that_is_too_long_is_a_letter_and_no_error_event() -> None:
+    bench = Bench(FakeEventStore({APP_EVENT.table, ERROR_TABLE}), APP_EVENT)
+    assert await bench.sink.handle([delivery(1, b'{"x":"' + b"x" * EVENT_BYTES_MAX + b'"}')]) == 0
+    assert [events for events, _ in bench.letters] == [1]
+    assert bench.store.tables[ERROR_TABLE] == {}
+
+
+async def test_others_run_while_a_large_batch_is_read() -> None:
+    bench = Bench()
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await bench.sink.handle([delivery(number, line(dimensions={"x": "x" * 100_000})) for number in range(90)])
+        nursery.cancel_scope.cancel()
+    assert turns >= 9_000_000 // (YIELD_BYTES + 100_000)

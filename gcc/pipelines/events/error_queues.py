@@ -81,7 +81,7 @@ class Burials:
 
 def _burial(delivery: Delivery) -> Burial:
     frame = delivery.frame
-    ours = counted(frame, frame.body.split(b"\n"))
+    ours = counted(frame, frame.body)
     return Burial(delivery.queue.removeprefix(ERROR), frame, frame.body, frame.events, _reason(delivery), ours)
 
 

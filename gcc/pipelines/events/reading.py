@@ -11,8 +11,9 @@ same event.
 
 import datetime as dt
 import math
+import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
@@ -35,6 +36,7 @@ NO_ID = frozenset({"", "null", "none", "nil", "undefined", "nan"})
 WHOLE_FLOATS = 2.0**53
 """From here on floats leave whole numbers out."""
 
+_LINE = re.compile(rb"\S[^\n]*")
 _Naive = Annotated[dt.datetime, msgspec.Meta(tz=False)]
 _CHECKED: dict[Any, Any] = {Id: uuid.UUID, Time: _Naive, Time | None: _Naive | None}
 _SECONDS = (
@@ -136,9 +138,18 @@ class _Origin(msgspec.Struct):
     origin: str = ""
 
 
-def counted(frame: Frame, lines: Iterable[bytes]) -> int:
-    """How many of the frame's lines are events that we counted as emitted: by a frame of ours, and saying so."""
-    return 0 if frame.counted == 0 else sum(_origin(line) in EMITTED_BY for line in lines)
+def lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Those that are not blank with their numbers, from 0, found one by one: a body may have millions."""
+    number = end = 0
+    for found in _LINE.finditer(body):
+        number += body.count(b"\n", end, found.start())
+        end = found.end()
+        yield number, found[0]
+
+
+def counted(frame: Frame, body: bytes) -> int:
+    """How many lines of this body of the frame's are events that we counted as emitted: it is ours, and they say so."""
+    return 0 if frame.counted == 0 else sum(_origin(line) in EMITTED_BY for _, line in lines(body))
 
 
 def _origin(line: bytes) -> str:

@@ -6,32 +6,33 @@ no line at all is refused, too. App events that are refused become rows of error
 A batch that the store refuses is first asked about: a table that takes not even a blank event of its type (a column
 lacks, or has another type) takes nothing, and that is Transient, so that the queue keeps its backlog. Else it is the
 rows: they are written in our own words, and halved until the poison is alone, and the rest is stored. So are rows of
-so many months that one insert cannot hold them, in order of time. What becomes of each row then is remembered until its
-batch is done: one that is cut short goes on where it was.
+too many months or too many values for one insert, in order of time. What becomes of each row then is remembered until
+its batch is done: one that is cut short goes on where it was. An event too long to be decoded is refused unread.
 An insert's token is the hash of its bytes: the same part resent is dropped by the store, and rows are idempotent by
 event_id when redelivery has regrouped them. All of it may be cut short and done again.
 """
 
 import hashlib
-import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 import msgspec
 import trio
 
+from gcc.channels.batch import BYTES_MAX
 from gcc.channels.deadletters import Burial, DeadLetters
-from gcc.channels.message import Delivery, Frame
+from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.events.reading import LineReader, blank, counted, error_line
+from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, lines
 from gcc.pipelines.events.types import EventType
-from gcc.stores.clickhouse_errors import TooScattered
+from gcc.stores.clickhouse_errors import TooMuch
 from gcc.supervisor.lifecycle import one_line
 
 OUTCOMES_MAX = 20_000  # rows: no fewer than the largest batch has
+YIELD_BYTES = 256 * 1024  # a millisecond's reading
 Also = Callable[[Sequence[bytes]], Awaitable[Mapping[int, str]]]
 """Is told of lines that are stored; answers, by position, which of them it could not take and why."""
 
@@ -43,8 +44,7 @@ class EventStore(Protocol):
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         """Append rows; the same token with the same bytes is stored once. Transient | Permanent.
 
-        Permanent stores nothing; it names the field that a row has and the table has not. TooScattered: send it in
-        parts.
+        Permanent stores nothing; it names the field that a row has and the table has not. TooMuch: send it in parts.
         """
 
 
@@ -57,9 +57,19 @@ class _Row(NamedTuple):
     line: bytes = b""
 
 
-_LINE = re.compile(rb"\S[^\n]*")
-"""A line that is not blank, found one by one: a frame may have millions."""
 _Refused = list[tuple[_Row, str]]  # with the reason
+
+
+def _parts(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """In order, each of no more bytes than one insert has, and of one row at least."""
+    first = size = 0
+    for at, row in enumerate(rows):
+        if size and size + len(row.line) > BYTES_MAX:
+            yield rows[first:at]
+            first, size = at, 0
+        size += len(row.line)
+    if rows:
+        yield rows[first:]
 
 
 class _Place(msgspec.Struct):
@@ -101,13 +111,14 @@ class Sink:
         self._blank = blank(event_type)
         self._outcomes: OrderedDict[bytes, str | None] = OrderedDict()  # of rows of batches that were cut short
         self._asked_for: list[bytes] = []  # ... by this batch
+        self._unyielded = 0  # bytes read since others were let run
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         rows: list[_Row] = []
         refused: _Refused = []
         self._asked_for.clear()
         for delivery in {each.id: each for each in batch}.values():  # one whose lease ended here may have come again
-            self._sift(delivery, rows, refused)
+            await self._sift(delivery, rows, refused)
         stored = await self._store_rows(rows, refused)
         if self._also and stored:
             refused += [(stored[at], why) for at, why in (await self._also([row.line for row in stored])).items()]
@@ -118,31 +129,41 @@ class Sink:
             self._outcomes.pop(key, None)
         return len(stored)
 
-    def _sift(self, delivery: Delivery, rows: list[_Row], refused: _Refused) -> None:
+    async def _sift(self, delivery: Delivery, rows: list[_Row], refused: _Refused) -> None:
         """A frame of nothing, or of more lines than it has events, is refused as it is, not line by line.
 
         Blank lines between events are passed over.
         """
         body, events = delivery.frame.body, delivery.frame.events
-        if body.count(b"\n") >= events and sum(1 for _ in islice(_LINE.finditer(body), events + 1)) > events:
+        if body.count(b"\n") < events:
+            found = [(number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
+        else:
+            found = list(islice(lines(body), events + 1))
+        if len(found) > events:
             why = f"not of type {self._type.name}: it has more lines than events ({events})"
             refused.append((_Row(delivery, 0, body), why))
             return
-        lines = [(delivery, number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
-        self._read(self._reader.read, lines, rows, refused)
-        if not lines:
+        given = ((delivery, number, line) for number, line in found)
+        await self._read(self._reader.read, given, rows, refused)
+        if not found:
             what = "blank" if body else "empty"
             refused.append((_Row(delivery, 0, body), f"not of type {self._type.name}: it is {what}"))
 
-    def _read(
+    async def _read(
         self,
         read: Callable[[bytes, Frame, int], bytes],
-        lines: Iterable[tuple[Delivery, int, bytes]],
+        given_lines: Iterable[tuple[Delivery, int, bytes]],
         rows: list[_Row],
         refused: _Refused,
     ) -> None:
-        for delivery, number, given in lines:
+        for delivery, number, given in given_lines:
+            self._unyielded += len(given)
+            if self._unyielded > YIELD_BYTES:
+                await trio.lowlevel.checkpoint()
+                self._unyielded = 0
             try:
+                if len(given) > EVENT_BYTES_MAX:
+                    raise ValueError(f"it has {len(given):,} bytes, and an event at most {EVENT_BYTES_MAX:,}")
                 rows.append(_Row(delivery, number, given, read(given, delivery.frame, number)))
             except ValueError as error:
                 why = one_line(f"not of type {self._type.name}: {error}")
@@ -150,15 +171,19 @@ class Sink:
 
     async def _store_rows(self, rows: list[_Row], refused: _Refused) -> list[_Row]:
         """Insert `rows`, apart from those that the store refuses; answers which it has."""
-        if not rows:
-            return []
+        stored: list[_Row] = []
+        for part in _parts(rows):
+            stored += await self._store_part(part, refused)
+        return stored
+
+    async def _store_part(self, rows: list[_Row], refused: _Refused) -> list[_Row]:
         try:
             await self._insert(self._type.table, [row.line for row in rows])
         except Permanent as error:
-            if not isinstance(error, TooScattered):
+            if not isinstance(error, TooMuch):
                 await self._must_take_blank(str(error))
             in_our_words: list[_Row] = []
-            self._read(self._reader.rewritten, [row[:3] for row in rows], in_our_words, refused)
+            await self._read(self._reader.rewritten, [row[:3] for row in rows], in_our_words, refused)
             poison: _Refused = []
             stored = await self._insert_halving(self._type.table, in_our_words, poison)
             if poison:  # the table may have changed meanwhile
@@ -204,7 +229,7 @@ class Sink:
                     refused.append((part[0], str(error)))
                     self._remember(table, part, str(error))
                     continue
-                if isinstance(error, TooScattered):
+                if isinstance(error, TooMuch):
                     part = sorted(part, key=_partition)
                 half = len(part) // 2
                 parts += [part[half:], part[:half]]
@@ -228,32 +253,28 @@ class Sink:
 
     async def _insert_errors(self, table: str, refused: _Refused) -> _Refused:
         """Tell of each in the table of errors; answers what even that did not take."""
-        errors: dict[int, tuple[_Row, str]] = {}
-        rows = []
-        for number, (row, why) in enumerate(refused):
-            errors[number] = row, why
-            line = error_line(row.given, why, self._type, row.delivery.frame, row.number)
-            rows.append(_Row(row.delivery, number, row.given, line))
-        left: _Refused = []
-        await self._insert_halving(table, rows, left)
-        return [errors[row.number] for row, _ in left]
+        too_long = [each for each in refused if len(each[0].given) > EVENT_BYTES_MAX]
+        told = [each for each in refused if len(each[0].given) <= EVENT_BYTES_MAX]
+        rows = [
+            row._replace(number=number, line=error_line(row.given, why, self._type, row.delivery.frame, row.number))
+            for number, (row, why) in enumerate(told)
+        ]
+        not_taken: _Refused = []
+        await self._insert_halving(table, rows, not_taken)
+        return [*too_long, *(told[row.number] for row, _ in not_taken)]
 
     async def _bury(self, refused: _Refused) -> None:
         """A letter for each delivery and reason: the same ones when it is done again."""
         letters: dict[tuple[int, str], list[_Row]] = defaultdict(list)
         for row, reason in refused:
             letters[row.delivery.id, reason].append(row)
-        burials = [
-            Burial(
-                rows[0].delivery.queue,
-                rows[0].delivery.frame,
-                body=b"\n".join(row.given for row in rows),
-                events=len(rows),
-                reason=reason,
-                counted=counted(rows[0].delivery.frame, (row.given for row in rows)),
-            )
-            for (_, reason), rows in letters.items()
-        ]
+        burials = [_burial(rows, reason) for (_, reason), rows in letters.items()]
         await self._dead_letters.bury(burials)
         for burial in burials:
             self._metrics.dead_letters.labels(burial.queue).inc(burial.events)
+
+
+def _burial(rows: Sequence[_Row], reason: str) -> Burial:
+    """Of rows of one delivery."""
+    delivery, body = rows[0].delivery, b"\n".join(row.given for row in rows)
+    return Burial(delivery.queue, delivery.frame, body, len(rows), reason, counted(delivery.frame, body))
