@@ -29,6 +29,7 @@ from gcc.channels.rabbitmq_relay import POLL_S, Publisher, Relaying, blocks
 from gcc.channels.rabbitmq_topology import NOT_FOUND, Declarer, Topology
 from gcc.clock import Clock
 from gcc.errors import ConfigError, Transient
+from gcc.stores import threads
 from gcc.stores.outbox import Outbox
 
 PREFETCH = 10_000  # messages unacknowledged at once, for each queue: two good batches of single events
@@ -130,7 +131,7 @@ class RabbitMQExchange:
         waiting does not mend. Cancelled: the connections are closed, what was held goes back.
         """
         try:
-            with self._translated():
+            with self._translated(), threads.needed(self._place):
                 async with (
                     self._connect(self._url, name="gcc relay") as publishing,
                     self._connect(self._url, name="gcc sinkers", held_bytes_max=self._held_bytes_max) as consuming,

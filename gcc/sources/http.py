@@ -22,6 +22,7 @@ import trio
 
 from gcc.errors import Transient
 from gcc.sources.verdicts import SourceFailed
+from gcc.stores import threads
 
 BODY_BYTES_MAX = 8 << 20
 RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
@@ -82,7 +83,7 @@ class HttpFetcher:
     async def fetch(self, request: Request) -> Answer:
         begun = trio.current_time()
         try:
-            with trio.fail_after(request.timeout_s):
+            with trio.fail_after(request.timeout_s), threads.needed(request.source):  # one resolves the host's name
                 status, headers, body = await self._exchange(request)
         except trio.TooSlowError:
             raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s") from None

@@ -28,7 +28,7 @@ import trio
 from clickhouse_connect.driver.client import Client
 
 from gcc.errors import Transient
-from gcc.stores import clickhouse_clients, migrations, statements
+from gcc.stores import clickhouse_clients, migrations, statements, threads
 from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, is_unreachable, translated
 from gcc.stores.clickhouse_room import LOOK_S, ROOM_BYTES, Room
 from gcc.supervisor.lifecycle import one_line
@@ -101,7 +101,7 @@ class Lane:
         raise Transient(f"ClickHouse: all {self.size} {self.name} were busy for {wait_s:g} s")
 
     def start(self, client: Client, work: Callable[[Client], T]) -> Call[T]:
-        """Begin `work` in a thread; the client comes back to the lane when the thread has ended."""
+        """Begin `work` in a thread; the client comes back to the lane when that has ended. Transient: none began."""
         call: Call[T] = Call()
         token = trio.lowlevel.current_trio_token()
 
@@ -114,7 +114,12 @@ class Lane:
             with suppress(trio.RunFinishedError):  # nobody is left to tell
                 token.run_sync_soon(arrive, result)
 
-        trio.lowlevel.start_thread_soon(lambda: work(client), deliver, f"clickhouse {self.name}")
+        try:
+            with threads.needed("ClickHouse"):
+                trio.lowlevel.start_thread_soon(lambda: work(client), deliver, f"clickhouse {self.name}")
+        except BaseException:
+            self._give.send_nowait(client)
+            raise
         return call
 
 
@@ -179,14 +184,14 @@ class ClickHouse:
         (server away). Waits out its thread when cancelled: connecting is bounded by the clients' own timeouts.
         """
         self._room.require_to_start()
-        with translated("connecting", starting=True):
+        with translated("connecting", starting=True), threads.needed("ClickHouse"):
             clients = await trio.to_thread.run_sync(self._clients.open, self._sizes)
         self._lanes = {name: Lane(name, members) for name, members in clients.items()}
 
     async def aclose(self) -> None:
         """Close every client; what runs has CLOSE_S to end. The last one closed stops the embedded engine."""
         lanes, self._lanes = self._lanes, {}
-        with trio.move_on_after(CLOSE_S, shield=True):
+        with trio.move_on_after(CLOSE_S, shield=True), suppress(Transient), threads.needed("ClickHouse"):
             for lane in lanes.values():
                 for _ in range(lane.size):
                     client = await lane.take(CLOSE_S)
@@ -342,7 +347,8 @@ class ClickHouse:
         with trio.move_on_after(KILL_S, shield=True):
             while not call.done.is_set():
                 killer = await killers.take(math.inf)
-                await killers.start(killer, lambda client: client.command(_SQL["kill"], {"tag": tag})).done.wait()
+                with suppress(Transient):  # without a thread it is tried again, too
+                    await killers.start(killer, lambda client: client.command(_SQL["kill"], {"tag": tag})).done.wait()
                 with trio.move_on_after(0.05):
                     await call.done.wait()
 

@@ -10,13 +10,14 @@ import errno
 import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import IO, ParamSpec, Protocol, TypeVar
 
 import trio
 
-from gcc.errors import Permanent, Transient
+from gcc.errors import GccError, Permanent, Transient
+from gcc.stores import threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class FolderObjects:
                     size += await _in_thread(key, file.write, chunk)
                 await _in_thread(key, _commit, file, path, self._fsync)
             except BaseException:
-                with trio.move_on_after(CLEANUP_S, shield=True):
+                with trio.move_on_after(CLEANUP_S, shield=True), suppress(GccError):  # what came before counts
                     await _in_thread(key, _discard, file)
                 raise
         return size
@@ -116,7 +117,8 @@ class FolderObjects:
 async def _in_thread(key: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """One piece of file work; not interrupted midway. OSErrors leave as ours, naming the key."""
     try:
-        return await trio.to_thread.run_sync(lambda: work(*args, **kwargs))
+        with threads.needed(f"object {key[:200]}"):
+            return await trio.to_thread.run_sync(lambda: work(*args, **kwargs))
     except FileNotFoundError as error:
         raise missing(key) from error
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:

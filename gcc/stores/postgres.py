@@ -28,6 +28,7 @@ from psycopg.rows import TupleRow
 from psycopg.waiting import Ready, Wait
 
 from gcc.errors import ConfigError, Transient
+from gcc.stores import threads
 
 PSYCOPG: Final = "3.3.9"
 """The version whose private names `Connection` was checked against; a test compares it."""
@@ -137,10 +138,11 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
         """Connect to the first address that answers; `connect_s` is shared by all of them.
 
-        Raises OperationalError. Cancelled: nothing stays open.
+        Raises OperationalError; Transient without a thread. Cancelled: nothing stays open.
         """
         # Resolving host names blocks, so a thread does it; it ends by itself when nobody waits any more.
-        attempts = await trio.to_thread.run_sync(conninfo_attempts, parameters(conninfo), abandon_on_cancel=True)
+        with threads.needed("postgres"):
+            attempts = await trio.to_thread.run_sync(conninfo_attempts, parameters(conninfo), abandon_on_cancel=True)
         last: psycopg.Error | None = None
         for attempt in attempts:
             try:

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gcc.errors import ConfigError, Transient
+from gcc.stores import threads
 
 T = TypeVar("T")
 CONNECT_S = 2.0
@@ -92,7 +93,7 @@ class Redis:
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
-            with trio.move_on_after(CALL_S):
+            with trio.move_on_after(CALL_S), threads.needed(self.place):
                 return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
             why = f"no answer within {CALL_S:g} s"
             cause = None

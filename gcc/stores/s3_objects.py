@@ -27,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from gcc.errors import GccError, Permanent, Transient
+from gcc.stores import threads
 from gcc.stores.objects import CHUNK_BYTES, CLEANUP_S, allowed, checked, missing, pieces
 
 T = TypeVar("T")
@@ -159,7 +160,8 @@ class S3Objects:
 
     async def _in_thread(self, key: str, work: Callable[[], T], *, abandon: bool) -> T:
         try:
-            return await trio.to_thread.run_sync(work, abandon_on_cancel=abandon, limiter=self._limiter)
+            with threads.needed(f"object {key[:200]}"):
+                return await trio.to_thread.run_sync(work, abandon_on_cancel=abandon, limiter=self._limiter)
         except (ClientError, BotoCoreError) as error:
             raise _translated(error, key[:200], self._bucket) from error
 
