@@ -13,7 +13,7 @@ While the broker is away every method raises Transient. `connected` is one life 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -50,23 +50,30 @@ class _Intake:
     consumer: rabbitmq.Consumer
     received_before: int  # by this process, of the queue
     held: dict[int, float] = field(default_factory=dict)  # tag -> when its event was committed; in order of the tags
-    returning: int = 0  # given back, and not yet known to be ready again
 
     @property
     def received(self) -> int:
-        return self.received_before + self.consumer.received
+        return self.received_before + self.channel.received
 
-    async def give_back(self, tags: Sequence[int]) -> None:
-        """Returns when the broker has them: until then they count as held."""
-        self.returning += len(tags)
+    def give_back(self, tags: Iterable[int]) -> None:
+        """Waits for nothing: they may be what keeps the connection from reading answers."""
+        for tag in tags:
+            del self.held[tag]
+            self.channel.nack(tag, requeue=True)  # at no cost: a channel that ends counts as a delivery
+
+    async def end(self) -> None:
+        """Give back all that it has, also what is still on its way. Returns when the broker has it, or does not answer.
+
+        Until it is `settled` the first time more may come, which goes back, too.
+        """
         try:
-            for tag in tags:
-                self.held.pop(tag, None)
-                self.channel.nack(tag, requeue=True)  # at no cost: a channel that ends counts as a delivery
+            self.consumer.stop()  # first: what goes back is not for us
+            self.give_back(list(self.held))
             with trio.move_on_after(ANSWER_S):
                 await self.channel.settled()
+                await self.channel.settled()
         finally:
-            self.returning -= len(tags)
+            self.channel.close()
 
 
 @dataclass(eq=False, slots=True)
@@ -215,7 +222,7 @@ class RabbitMQExchange:
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         with self._translated():
             for intake, tags in self._held(deliveries):
-                await intake.give_back(sorted(tags))
+                intake.give_back(sorted(tags))
         await trio.lowlevel.checkpoint()
 
     async def rest(self, queue: str) -> None:
@@ -225,11 +232,7 @@ class RabbitMQExchange:
             await trio.lowlevel.checkpoint()
             return
         with self._translated():
-            try:
-                fetched = [message.tag for message in await intake.consumer.cancel()]
-                await intake.give_back([*intake.held, *fetched])
-            finally:
-                intake.channel.close()
+            await intake.end()
 
     def _held(self, deliveries: Sequence[Delivery]) -> list[tuple[_Intake, set[int]]]:
         """Those that are still ours, by intake: the tags of a channel that has ended are void."""
@@ -315,12 +318,14 @@ class RabbitMQExchange:
         last = self._last_intakes.get(queue)
         if last is None:
             return Held(queue, 0, 0, 0)
+        given_back = last.channel.given_back
         with trio.move_on_after(ANSWER_S) as patience, suppress(rabbitmq.AmqpError):
-            await last.channel.settled()  # what was on its way to us has come before the answer
+            await last.channel.settled()  # what was on its way, to us or back, has come before the answer
         if patience.cancelled_caught:
             raise Transient(f"{self._place} does not answer within {ANSWER_S:g} s")
         is_open = last.channel.closed is None
-        messages = len(last.held) + last.consumer.waiting + last.returning if is_open else 0
+        returning = last.channel.given_back - given_back  # meanwhile, and not yet known to be ready again
+        messages = len(last.held) + last.consumer.waiting + returning if is_open else 0
         return Held(queue, int(is_open), messages, last.received)
 
     # the broker

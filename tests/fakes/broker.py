@@ -231,6 +231,7 @@ class FakeChannel:
         self.closed: rabbitmq.AmqpError | None = None
         self.held: dict[int, tuple[str, _Stored]] = {}  # tag -> its queue, the message
         self.consumer: FakeConsumer | None = None
+        self.received = self.given_back = 0
         self._tags = 0
 
     async def _ask(self) -> None:
@@ -349,6 +350,7 @@ class FakeChannel:
 
     def nack(self, tag: int, multiple: bool = False, requeue: bool = True) -> None:
         for queue, stored in self._settle(tag, multiple):
+            self.given_back += 1
             self.broker.requeue(queue, [stored] if requeue else [])
         self._more()
 
@@ -391,7 +393,6 @@ class FakeConsumer:
         self._waiting: deque[rabbitmq.Delivery] = deque()
         self._news = trio.Event()
         self._cancelled = False
-        self.received = 0
 
     @property
     def has_room(self) -> bool:
@@ -402,7 +403,7 @@ class FakeConsumer:
         return len(self._waiting)
 
     def deliver(self, stored: _Stored) -> None:
-        self.received += 1
+        self._channel.received += 1
         tag = self._channel.hold(self.queue, stored)
         message = stored.message
         delivery = rabbitmq.Delivery(tag, stored.redelivered, message.exchange, message.key, self.queue)
@@ -428,11 +429,11 @@ class FakeConsumer:
         self._cancelled = True
         self._news.set()
 
-    async def cancel(self) -> list[rabbitmq.Delivery]:
+    def stop(self) -> None:
         self.end()
-        await trio.lowlevel.checkpoint()
         left, self._waiting = list(self._waiting), deque()
-        return left
+        for delivery in left:
+            self._channel.nack(delivery.tag)
 
     def end(self) -> None:
         queue = self._channel.broker.queues.get(self.queue)

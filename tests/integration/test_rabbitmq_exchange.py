@@ -74,12 +74,14 @@ class Platform:
 
 
 @asynccontextmanager
-async def standing(url: str, pool: Pool, arguments: Mapping[str, Any] | None = None) -> AsyncIterator[Platform]:
+async def standing(
+    url: str, pool: Pool, arguments: Mapping[str, Any] | None = None, held_bytes_max: int = 256 << 20
+) -> AsyncIterator[Platform]:
     """With the connections of a process, which are made again when they are lost."""
     clock = SystemClock()
     exchange = RabbitMQExchange(
         url, PostgresOutbox(pool, "relay"), StoredDeadLetters(pool, MemoryObjects(), clock), clock, Signal(),
-        Topology({}, arguments or {}), held_bytes_max=256 << 20,
+        Topology({}, arguments or {}), held_bytes_max=held_bytes_max,
     )  # fmt: skip
     term = await PostgresLeadership(pool).campaign("relay", "test", ttl_s=600)
     assert term is not None
@@ -277,3 +279,25 @@ def _management(url: str, node: RabbitMQNode) -> Iterator[Callable[..., None]]:
             http.put(f"/api/vhost-limits/{vhost}/{name}", json={"value": value}).raise_for_status()
 
     yield permit
+
+
+async def test_a_queue_that_rests_while_it_has_all_that_may_be_held_costs_no_other_queue_anything(
+    rabbitmq: str, pool: Pool
+) -> None:
+    bound, count = 1 << 20, 2_000
+    async with standing(rabbitmq, pool, held_bytes_max=bound) as platform:
+        link = platform.exchange._connection()
+        await platform.publish(*[amqp.Message("", "a_q", bytes(10_000))] * count)
+        await platform.publish(*[amqp.Message("", "b_q", b"{}")] * 5)
+        taken = await platform.taken("a_q", 10)
+        with trio.fail_after(WITHIN_S):
+            while link.consuming.held_bytes <= bound:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        with trio.fail_after(4):  # less than an answer is waited for
+            await platform.exchange.give_back(taken)
+            await platform.exchange.rest("a_q")
+        assert link.consuming.held_bytes == 0
+        assert len(await platform.taken("b_q", 5)) == 5
+        assert (link.consuming.closed, platform.exchange._connection()) == (None, link)
+        (look,) = await platform.exchange.look(["a_q"])
+        assert (look.ready, look.consumers) == (count, 0)

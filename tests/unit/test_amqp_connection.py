@@ -265,6 +265,27 @@ async def test_the_answer_of_a_cancelled_method_is_awaited_and_dropped(far: Brok
             await far.say(1, commands.Queue.DeclareOk("second", 0, 0))
 
 
+@asynccontextmanager
+async def consuming(
+    broker: Broker, held_bytes_max: int | None = None
+) -> AsyncIterator[tuple[Connection, Channel, Consumer]]:
+    """A connection with a consumer on its channel 1, to which nothing was delivered yet."""
+    async with connected(broker, heartbeat_s=60, held_bytes_max=held_bytes_max) as connection:
+        async with trio.open_nursery() as nursery:
+
+            async def answer() -> None:
+                await broker.open_channel()
+                await broker.expect(commands.Basic.Qos)
+                await broker.say(1, commands.Basic.QosOk())
+                await broker.expect(commands.Basic.Consume)
+                await broker.say(1, commands.Basic.ConsumeOk("1.1"))
+
+            nursery.start_soon(answer)
+            channel = await connection.open_channel()
+            consumer = await channel.consume("q", prefetch=9)
+        yield connection, channel, consumer
+
+
 @pytest.mark.parametrize("answered", [False, True])
 async def test_a_cancelled_consume_is_undone_but_never_before_its_answer(
     far: Broker, autojump_clock: MockClock, answered: bool
@@ -285,39 +306,6 @@ async def test_a_cancelled_consume_is_undone_but_never_before_its_answer(
         assert (await far.expect(commands.Basic.Nack)).requeue
         await far.say(1, *delivery(2))
         assert (await far.expect(commands.Basic.Nack)).delivery_tag == 2
-
-
-@pytest.mark.parametrize("asked", [False, True])
-async def test_a_cancelled_cancel_of_a_consumer_ends_it_all_the_same(
-    far: Broker, autojump_clock: MockClock, asked: bool
-) -> None:
-    async with channel_open(far) as (_, channel):
-        async with trio.open_nursery() as nursery:
-
-            async def answer() -> None:
-                await far.expect(commands.Basic.Qos)
-                await far.say(1, commands.Basic.QosOk())
-                await far.expect(commands.Basic.Consume)
-                await far.say(1, commands.Basic.ConsumeOk("1.1"), *delivery(1))
-
-            nursery.start_soon(answer)
-            consumer = await channel.consume("q", prefetch=5)
-            await consumer.wait()
-        async with trio.open_nursery() as nursery:
-            if not asked:  # somebody else's method is under way
-                nursery.start_soon(channel.purge_queue, "q")
-                await far.expect(commands.Queue.Purge)
-            nursery.start_soon(consumer.cancel)
-            if asked:
-                await far.expect(commands.Basic.Cancel)
-            else:
-                await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-        assert (await far.expect(commands.Basic.Cancel)).nowait
-        assert (await far.expect(commands.Basic.Nack)).delivery_tag == 1
-        assert consumer.waiting == 0
-        with pytest.raises(ConsumerCancelled):
-            await consumer.wait()
 
 
 async def test_arguments_that_cannot_be_sent_leave_the_channel_as_it_was(
@@ -567,23 +555,35 @@ async def test_what_a_cancelled_consumer_holds_can_still_be_taken_then_it_raises
         assert (await far.expect(commands.Basic.Ack)).multiple
 
 
-@asynccontextmanager
-async def consuming(broker: Broker, held_bytes_max: int) -> AsyncIterator[tuple[Connection, Channel, Consumer]]:
-    """A connection with a consumer on its channel 1, to which nothing was delivered yet."""
-    async with connected(broker, heartbeat_s=60, held_bytes_max=held_bytes_max) as connection:
+async def test_a_consumer_that_stops_lets_go_of_all_that_keeps_the_connection_from_reading(
+    far: Broker, autojump_clock: MockClock
+) -> None:
+    async with consuming(far, 2 * DELIVERY) as (connection, channel, consumer):
+        for tag in (1, 2, 3):
+            await far.say(1, *delivery(tag))
+            await trio.testing.wait_all_tasks_blocked()
+        await far.say(1, *delivery(4))  # on its way: nobody reads it
+        consumer.stop()
+        assert (consumer.waiting, connection.held_bytes) == (0, 0)
+        assert (await far.expect(commands.Basic.Cancel)).nowait, "first, or all comes again"
+        assert [(await far.expect(commands.Basic.Nack)).delivery_tag for _ in range(4)] == [1, 2, 3, 4]
+        assert (channel.received, channel.given_back, connection.held_bytes) == (4, 4, 0)
+        consumer.stop()
+        with pytest.raises(ConsumerCancelled):
+            await consumer.wait()
+
+
+async def test_a_consumer_stops_while_an_answer_is_outstanding(far: Broker, autojump_clock: MockClock) -> None:
+    async with consuming(far) as (_, channel, consumer):
+        await far.say(1, *delivery(1))
+        await consumer.wait()
         async with trio.open_nursery() as nursery:
-
-            async def answer() -> None:
-                await broker.open_channel()
-                await broker.expect(commands.Basic.Qos)
-                await broker.say(1, commands.Basic.QosOk())
-                await broker.expect(commands.Basic.Consume)
-                await broker.say(1, commands.Basic.ConsumeOk("1.1"))
-
-            nursery.start_soon(answer)
-            channel = await connection.open_channel()
-            consumer = await channel.consume("q", prefetch=9)
-        yield connection, channel, consumer
+            nursery.start_soon(channel.purge_queue, "q")
+            await far.expect(commands.Queue.Purge)
+            consumer.stop()
+            assert (await far.expect(commands.Basic.Cancel)).consumer_tag == "1.1"
+            assert (await far.expect(commands.Basic.Nack)).requeue
+            await far.say(1, commands.Queue.PurgeOk(0))
 
 
 async def test_nothing_is_read_while_too_much_is_unsettled(far: Broker, autojump_clock: MockClock) -> None:

@@ -60,6 +60,10 @@ class Channel:
         self._held: dict[int, int] = {}  # tag -> bytes, of unsettled deliveries, in order
         self._consumers: dict[str, Consumer] = {}
         self._consumers_made = 0
+        self.received = 0
+        """How many deliveries ever came."""
+        self.given_back = 0
+        """How many of them were nacked."""
 
     # -- methods that the broker answers
 
@@ -190,41 +194,27 @@ class Channel:
             try:
                 await self._ask_next(request, commands.Basic.ConsumeOk)
             except BaseException:
-                self._dismiss(consumer)
+                self.stop(consumer)
                 raise
         return consumer
 
-    def _dismiss(self, consumer: "Consumer") -> None:
+    def stop(self, consumer: "Consumer") -> None:
         """Nobody will take from it: its deliveries go back, and it ends, but not before its consume-ok came:
         a basic.cancel that overtakes that crashes RabbitMQ's channel, and the connection with it."""
-        self._end(consumer)
-        if self.closed is None:
+        if self._consumers.pop(consumer.tag, None) is not None:
+            consumer.fail(ConsumerCancelled("the consumer was cancelled by this side"))
             if consumer.begun:
                 self._send(commands.Basic.Cancel(consumer_tag=consumer.tag, nowait=True))
+        if self.closed is None:
             for delivery in consumer.take_nowait():
                 self.nack(delivery.tag)
-
-    def _end(self, consumer: "Consumer") -> None:
-        self._consumers.pop(consumer.tag, None)
-        consumer.fail(ConsumerCancelled("the consumer was cancelled by this side"))
 
     def _begin(self, tag: str) -> None:
         consumer = self._consumers.get(tag)
         if consumer is not None:
             consumer.begun = True
-        else:  # dismissed in the meantime
+        else:  # stopped in the meantime
             self._send(commands.Basic.Cancel(consumer_tag=tag, nowait=True))
-
-    async def cancel(self, consumer: "Consumer") -> None:
-        self._check_open()
-        if consumer.tag not in self._consumers:
-            return
-        try:
-            await self._ask(commands.Basic.Cancel(consumer_tag=consumer.tag), commands.Basic.CancelOk)
-        except BaseException:
-            self._dismiss(consumer)  # whether or not it was asked for: asking twice does no harm
-            raise
-        self._end(consumer)
 
     def ack(self, tag: int, multiple: bool = False) -> None:
         """`multiple`: all deliveries of this channel up to `tag`. Appends and returns; never waits."""
@@ -234,7 +224,7 @@ class Channel:
 
     def nack(self, tag: int, multiple: bool = False, requeue: bool = True) -> None:
         self._check_open()
-        self._release(tag, multiple)
+        self.given_back += self._release(tag, multiple)
         self._connection.append(codec.nack(self.number, tag, multiple=multiple, requeue=requeue))
 
     def reject(self, tag: int, requeue: bool = False) -> None:
@@ -243,12 +233,15 @@ class Channel:
         self._release(tag, multiple=False)
         self._send(commands.Basic.Reject(delivery_tag=tag, requeue=requeue))
 
-    def _release(self, tag: int, multiple: bool) -> None:
+    def _release(self, tag: int, multiple: bool) -> int:
+        """Answers how many deliveries that settles."""
+        before = len(self._held)
         size = self._held.pop(tag, 0)
         if multiple:
             for earlier in itertools.takewhile(lambda each: each < tag, list(self._held)):
                 size += self._held.pop(earlier)
         self._connection.hold(-size)
+        return before - len(self._held)
 
     # -- the end, and what comes in
 
@@ -283,11 +276,12 @@ class Channel:
             if isinstance(event, commands.Channel.CloseOk):
                 self._connection.forget(self.number)
         elif isinstance(event, Delivery):
+            self.received += 1
             self._held[event.tag] = event.held_bytes
             self._connection.hold(self._held[event.tag])
             consumer = self._consumers.get(event.consumer_tag)
             if consumer is None:
-                self.nack(event.tag)  # it was dismissed a moment ago
+                self.nack(event.tag)  # it was stopped a moment ago
             else:
                 consumer.add(event)
         elif isinstance(event, Confirm):
@@ -332,8 +326,6 @@ class Consumer:
         self.tag = tag
         self.begun = False
         """The broker has said consume-ok."""
-        self.received = 0
-        """How many deliveries ever came."""
         self._channel = channel
         self._buffer: deque[Delivery] = deque()
         self._changed = trio.lowlevel.ParkingLot()
@@ -361,16 +353,14 @@ class Consumer:
                 raise fresh(self._error)
             await self._changed.park()
 
-    async def cancel(self) -> list[Delivery]:
-        """End it; what nobody took is the caller's to nack. Raises ChannelClosed or ConnectionClosed.
-
-        Cancelled: it ends all the same, and what nobody took goes back to the queue.
+    def stop(self) -> None:
+        """End it: what nobody took goes back to the queue, also what is still on its way. Never waits, for no answer is
+        read as long as its deliveries keep the connection from reading. After the next `Channel.settled` nothing more
+        comes; after one more all is ready again. Doing it again changes nothing.
         """
-        await self._channel.cancel(self)
-        return self.take_nowait()
+        self._channel.stop(self)
 
     def add(self, delivery: Delivery) -> None:
-        self.received += 1
         self._buffer.append(delivery)
         self._changed.unpark_all()
 
