@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 FRAME_EVENTS_MAX = 100
 FRAME_BYTES_MAX = 64 * 1024
-EVENT_BYTES_MAX = 4 << 20
-"""A longer event is refused unread: to decode one may take thirty times its bytes, and holds up everything else."""
+EVENT_BYTES_MAX = 1 << 20
+"""A longer event is refused unread: to decode one may take thirty times its bytes and a second, in which nothing else
+runs (a million empty lists)."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
