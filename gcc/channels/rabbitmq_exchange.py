@@ -261,6 +261,9 @@ class RabbitMQExchange:
             if error.code == NOT_FOUND:  # somebody deleted it: the next one finds it again
                 await self._declare_again(queue)
             raise
+        except BaseException:  # cancelled: nobody would ever close it
+            channel.close()
+            raise
         self._intakes_made += 1
         last = self._last_intakes.get(queue)
         intake = _Intake(self._intakes_made, channel, consumer, last.received if last else 0)

@@ -130,6 +130,9 @@ class FakeBroker:
     def held(self) -> int:
         return sum(len(channel.held) for connection in self._connections for channel in connection.channels)
 
+    def channels(self) -> int:
+        return sum(len(connection.channels) for connection in self._connections)
+
     def route(self, message: rabbitmq.Message) -> list[str]:
         """The queues that the message belongs into."""
         if not message.exchange:

@@ -1,4 +1,7 @@
-"""The relay's side of the exchange on RabbitMQ: what the broker refuses or does not confirm holds nobody else up."""
+"""The relay's side of the exchange on RabbitMQ: what the broker refuses or does not confirm holds nobody else up.
+
+And a consumer's, where a broker must be made slow.
+"""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -11,11 +14,11 @@ from trio.testing import MockClock
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_relay import RELAY_BYTES_MAX, RELAY_FRAMES_MAX, SETTLE_S, TOGETHER_S, TOLD_S
+from gcc.channels.rabbitmq_relay import POLL_S, RELAY_BYTES_MAX, RELAY_FRAMES_MAX, SETTLE_S, TOGETHER_S, TOLD_S
 from gcc.channels.rabbitmq_topology import Topology
 from gcc.errors import Transient
 from gcc.stores.outbox import OutboxRow
-from tests.fakes.broker import FakeBroker, Faults
+from tests.fakes.broker import FakeBroker, FakeChannel, FakeConsumer, Faults
 from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.leadership import FakeLeadership
 from tests.fakes.outbox import FakeOutbox
@@ -349,3 +352,21 @@ async def test_a_relay_that_is_cancelled_publishes_nothing_twice_that_was_confir
             await relaying.relay()
         assert await relaying.relay() == 3
         assert relaying.queued("b_q") == 3
+
+
+async def test_who_does_not_wait_for_a_slow_consumer_to_begin_leaves_no_channel_open(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relaying = Relaying()
+    consume = FakeChannel.consume
+
+    async def slow(channel: FakeChannel, queue: str, *, prefetch: int) -> FakeConsumer:
+        await trio.sleep(2 * POLL_S)
+        return await consume(channel, queue, prefetch=prefetch)
+
+    async with relaying.connected():
+        monkeypatch.setattr(FakeChannel, "consume", slow)
+        before = relaying.broker.channels()
+        for _ in range(3):
+            await relaying.exchange.wait("a_q")
+        assert relaying.broker.channels() == before
