@@ -380,10 +380,10 @@ async def test_what_is_long_is_stored_in_parts_and_what_is_too_long_is_refused_u
 
     bench = Bench(FakeEventStore({TABLE}, before=before))
     longest = line(dimensions={"x": "x" * (EVENT_BYTES_MAX - 400)})
-    batch = [delivery(number, longest) for number in range(9)] + [delivery(9, b"[" * (EVENT_BYTES_MAX + 1), line())]
-    assert await bench.sink.handle(batch) == 10
-    assert inserts == 3, "of 16 MiB at most"
-    why = "not of type profile_log: it has 4,194,305 bytes, and an event at most 4,194,304"
+    batch = [delivery(number, longest) for number in range(20)] + [delivery(20, b"[" * (EVENT_BYTES_MAX + 1), line())]
+    assert await bench.sink.handle(batch) == 21
+    assert inserts == 2, "of 16 MiB at most"
+    why = "not of type profile_log: it has 1,048,577 bytes, and an event at most 1,048,576"
     assert bench.letters == [(1, why)]
 
 
