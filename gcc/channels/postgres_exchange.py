@@ -27,6 +27,7 @@ SQL = statements.load("exchange")
 QUEUE_CHANNEL = "gcc_queue"  # NOTIFY; the payload is the queue
 LEASE_S = 60.0  # longer than a batch is old plus the slowest insert; a later ack of a passed lease is skipped
 HELD_BYTES_MAX = 256 << 20
+BURIED_BYTES_MAX = 16 << 20  # read at once
 BURIALS_REST_S = 15.0  # after one that failed
 OUTBOX_POLL_S = 1.0  # producers of other processes wake nobody
 QUEUE_POLL_S = 5.0  # fallback when a wake-up was missed, for each of many queues
@@ -35,7 +36,7 @@ QUEUE_POLL_S = 5.0  # fallback when a wake-up was missed, for each of many queue
 class PostgresExchange:
     """See `gcc.channels.exchange.Exchange`. `outbox_written` is set by this process's producers.
 
-    While this process holds `held_bytes_max` unacknowledged, nothing is taken.
+    While this process holds `held_bytes_max` unacknowledged, nothing is taken; one large frame may go over it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PostgresExchange:
         self._held_bytes_max = held_bytes_max
         self._held: dict[tuple[int, int], tuple[int, float]] = {}  # (id, delivery) -> bytes, end of its lease
         self._held_bytes = 0
+        self._without_room: dict[str, None] = {}  # queues of which something would have been taken, in order
         self._dead_letters = dead_letters
         self._outbox_written = outbox_written
         self._wakeups: dict[str, Signal] = defaultdict(Signal)
@@ -91,8 +93,9 @@ class PostgresExchange:
         """What has no queue, into the object store, which may be slow or away: what has queues goes on meanwhile."""
         if trio.current_time() < self._burials_rest_until:
             raise Transient(self._burials_trouble, retry_after_s=OUTBOX_POLL_S)
+        statement = SQL["unroutable"].replace("{bytes_max}", str(BURIED_BYTES_MAX))
         async with self._pool.connection() as conn:
-            rows = outbox_rows(await (await conn.execute(SQL["unroutable"], binary=True)).fetchall())
+            rows = outbox_rows(await (await conn.execute(statement, binary=True)).fetchall())
         if not rows:
             return 0
         done = len(rows)
@@ -126,17 +129,23 @@ class PostgresExchange:
         await self._outbox_written.wait(OUTBOX_POLL_S)
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
-        limit = min(frames_max, self._room() // FRAME_BYTES_MAX)
-        if limit < 1:
+        bytes_max = min(frames_max * FRAME_BYTES_MAX, self._room())
+        if bytes_max < FRAME_BYTES_MAX:
+            self._without_room[queue] = None
             await trio.lowlevel.checkpoint()
             return []
-        statement = SQL["take"].replace("{limit}", str(limit))
-        async with self._pool.connection() as conn:
-            rows = await (await conn.execute(statement, {"queue": queue, "lease_s": LEASE_S}, binary=True)).fetchall()
-        deliveries = sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
-        for delivery in deliveries:
-            self._held[delivery.id, delivery.deliveries] = len(delivery.frame.body), trio.current_time() + LEASE_S
-            self._held_bytes += len(delivery.frame.body)
+        statement = SQL["take"].replace("{limit}", str(frames_max)).replace("{bytes_max}", str(bytes_max))
+        arguments = {"queue": queue, "lease_s": LEASE_S}
+        self._held_bytes += bytes_max  # as if it were taken already: others take at the same time
+        try:
+            async with self._pool.connection() as conn:
+                rows = await (await conn.execute(statement, arguments, binary=True)).fetchall()
+            deliveries = sorted((_delivery(queue, row) for row in rows), key=lambda delivery: delivery.id)
+            for delivery in deliveries:
+                self._held[delivery.id, delivery.deliveries] = len(delivery.frame.body), trio.current_time() + LEASE_S
+                self._held_bytes += len(delivery.frame.body)
+        finally:
+            self._release(bytes_max)
         return deliveries
 
     def _room(self) -> int:
@@ -149,12 +158,14 @@ class PostgresExchange:
         return room
 
     def _let_go(self, keys: Iterable[tuple[int, int]]) -> None:
-        full = self._held_bytes_max - self._held_bytes < FRAME_BYTES_MAX
-        for key in keys:
-            size, _ = self._held.pop(key, (0, 0.0))
-            self._held_bytes -= size
-        if full:
-            self.woken("")
+        self._release(sum(self._held.pop(key, (0, 0.0))[0] for key in keys))
+
+    def _release(self, size: int) -> None:
+        self._held_bytes -= size
+        if self._held_bytes_max - self._held_bytes >= FRAME_BYTES_MAX:
+            for queue in self._without_room:
+                self.woken(queue)
+            self._without_room.clear()
 
     async def wait(self, queue: str) -> None:
         await self._wakeups[queue].wait(QUEUE_POLL_S)

@@ -540,3 +540,29 @@ async def test_what_the_database_holds_is_taken_only_as_far_as_a_process_may_hol
     await exchange.acknowledge(taken[:1])
     await exchange.give_back(taken[1:])
     assert len(await exchange.take("one", frames_max=1)) == len(await exchange.take("two", frames_max=1)) == 1
+
+
+async def test_large_frames_are_taken_only_as_far_as_a_process_may_hold_them(pool: Pool) -> None:
+    size = 8 * FRAME_BYTES_MAX
+    exchange = PostgresExchange(
+        pool, StoredDeadLetters(pool, MemoryObjects(), SystemClock()), Signal(), held_bytes_max=4 * size
+    )
+    await exchange.declare([Binding(A, "one"), Binding(B, "two")])
+    async with pool.transaction() as conn:
+        await outbox.put(conn, [frame(route, bytes(size)) for route in (A, B) for _ in range(9)])
+    await exchange.relay()
+    taken: dict[str, list[Delivery]] = {}
+
+    async def take(queue: str) -> None:
+        taken[queue] = await exchange.take(queue, frames_max=200)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take, "one")
+        nursery.start_soon(take, "two")
+    first, second = sorted(taken, key=lambda queue: -len(taken[queue]))
+    assert (len(taken[first]), len(taken[second])) == (4, 0), "the bound is that of the process, at once or not"
+    await exchange.acknowledge(taken[first])
+    with trio.fail_after(2):  # not the poll
+        await exchange.wait(second)
+    assert len(await exchange.take(second, frames_max=3)) == 1, "small in bytes, and one in any case"
+    assert len(await exchange.take(second, frames_max=200)) == 3

@@ -66,7 +66,7 @@ async def test_no_plan_moves_more_than_the_limit(
     moved: str,
     limit: int,
 ) -> None:
-    statement = statements.load(file)[name].replace("{limit}", str(limit))
+    statement = statements.load(file)[name].replace("{limit}", str(limit)).replace("{bytes_max}", "99999")
     async with steered.connection() as one, steered.connection() as other:
         await one.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
         await one.execute(filled[0], filled[1])

@@ -8,7 +8,7 @@ import trio
 from gcc.channels.deadletters import UNROUTABLE, Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
-from gcc.channels.postgres_exchange import OUTBOX_POLL_S, PostgresExchange
+from gcc.channels.postgres_exchange import BURIED_BYTES_MAX, OUTBOX_POLL_S, PostgresExchange
 from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import LeaseLost, Transient
@@ -245,3 +245,11 @@ async def test_more_than_one_object_holds_are_buried_each_with_its_own_body(
     assert await post.one.relay() == 20
     assert len(post.store.puts) == 3
     assert await post.buried() == sorted(frame.body for frame in lost)
+
+
+async def test_what_is_buried_at_once_is_bound_by_its_bytes(pool: Pool) -> None:
+    post = Post(pool)
+    post.store.go.set()
+    async with pool.transaction() as conn:
+        await outbox.put(conn, [Frame(uuid.uuid4(), NOWHERE, 1, bytes(BURIED_BYTES_MAX // 2)) for _ in range(3)])
+    assert [await post.one.relay() for _ in range(3)] == [2, 1, 0]

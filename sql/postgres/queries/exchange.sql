@@ -52,19 +52,26 @@ select (select count(*) from moved), (select array_agg(distinct queue) from deli
 
 -- name: unroutable
 -- Nothing is locked: the object store is asked next, and may be slow. The statement that buries them fences itself.
+-- The length of a body is known without reading it.
 with untaken as materialized (
     select o.exchange, o.routing_key from outbox_route o
     where not exists (select 1 from route r
                       where r.exchange = o.exchange and (r.routing_key = o.routing_key or case o.routing_key when '' then '' else o.routing_key || '.' end ~ r.pattern))
 )
-select first.* from untaken u cross join lateral (
-    select id, frame_id, exchange, routing_key, events, body, counted, created_at from outbox o
-    where (o.exchange, o.routing_key, o.id) >= (u.exchange, u.routing_key, 0)
-      and (o.exchange, o.routing_key, o.id) <= (u.exchange, u.routing_key, 9223372036854775807)
-    order by o.exchange, o.routing_key, o.id
-    limit 500) as first
-order by first.id
-limit 500;
+select id, frame_id, exchange, routing_key, events, body, counted, created_at
+from (select outbox.*, sum(octet_length(body)) over (order by id) as bytes
+      from outbox
+      where id = any(array(
+          select first.id from untaken u cross join lateral (
+              select o.id from outbox o
+              where (o.exchange, o.routing_key, o.id) >= (u.exchange, u.routing_key, 0)
+                and (o.exchange, o.routing_key, o.id) <= (u.exchange, u.routing_key, 9223372036854775807)
+              order by o.exchange, o.routing_key, o.id
+              limit 500) as first
+          order by first.id
+          limit 500))) as page
+where bytes <= {bytes_max} or bytes = octet_length(body)
+order by id;
 
 -- name: oldest
 -- For a relay that publishes elsewhere: the rows stay until they are confirmed. The length of a body is known without
@@ -104,12 +111,16 @@ select 1 from outbox limit 1;
 delete from outbox where id = any(%(ids)s::bigint[]);
 
 -- name: take
-with picked as materialized (
-    select id from queue_message
+-- As many as fit both bounds, or one. The length of a body is known without reading it.
+with ready as materialized (
+    select id, octet_length(body) as size from queue_message
     where queue = %(queue)s and (lease_until is null or lease_until < now())
     order by id
     limit {limit}
     for update skip locked
+), picked as materialized (
+    select id from (select id, size, sum(size) over (order by id) as bytes from ready) as page
+    where bytes <= {bytes_max} or bytes = size
 )
 update queue_message as message
 set lease_until = now() + make_interval(secs => %(lease_s)s), deliveries = deliveries + 1
