@@ -59,7 +59,7 @@ class Keeping:
         self._board = board
         self._rng = rng
         self._stood = {child.name: trio.Event() for child, _ in children}  # started once
-        self._reopened: dict[str, trio.Event] = {}  # role -> since its last drain
+        self._reopened = {role: trio.Event() for role in roles}  # after the drain that is the next one, or under way
         self._everything = trio.CancelScope()
         self._failure: Exception | None = None
 
@@ -99,6 +99,7 @@ class Keeping:
         """Let a role that has drained begin again."""
         self._roles[role].reopen()
         self._reopened[role].set()
+        self._reopened[role] = trio.Event()
 
     async def _finish(self) -> None:
         """The drain, then the end of the stores: by cancelling, in reverse order."""
@@ -108,9 +109,9 @@ class Keeping:
     async def _shifts(self, role: str, drain: Drain) -> None:
         """A role's drains, one after the other, each until it is resumed."""
         while True:
-            self._reopened[role] = trio.Event()
+            reopened = self._reopened[role]
             _tell(await drain.run(), role=role)
-            await self._reopened[role].wait()
+            await reopened.wait()
 
     def _kept(self, child: Child, role: str | None) -> Run:
         """What the root supervisor runs. Of a role: it ends when that has drained, and begins again when resumed."""
@@ -135,11 +136,15 @@ class Keeping:
         async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             task_status.started()  # at once: who needs it waits by himself, the others need not
             self._board.actor(child.name).state = State.STARTING
-            await keep()
-            while role and drain.requested.is_set() and not self._drain.draining:
-                stood.set()  # drained as it started: those that need it need not wait until it is resumed
-                await self._reopened[role].wait()
+            while True:
+                reopened = self._reopened[role] if role else None
                 await keep()
+                if reopened is None or self._drain.draining:
+                    return
+                if not drain.requested.is_set() and not reopened.is_set():  # set: resumed before it had ended
+                    return
+                stood.set()  # drained as it started: those that need it need not wait until it is resumed
+                await reopened.wait()
 
         return run
 

@@ -1,0 +1,53 @@
+"""Children of a role end with its drain, and begin again when it is resumed, at whatever moment that is."""
+
+import datetime as dt
+import random
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gcc.keeping import Keeping, Rules
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board
+from gcc.supervisor.policy import Restart
+from gcc.supervisor.supervisor import Child
+
+GRACE_S = 2.0
+
+
+@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TRANSIENT])
+@pytest.mark.parametrize("stops_s", [0.0, 2 * GRACE_S], ids=["in time", "outstays"])
+async def test_a_child_that_is_still_being_stopped_when_its_role_is_resumed_begins_again(
+    autojump_clock: MockClock, restart: Restart, stops_s: float
+) -> None:
+    whole = Drain(["intake"], GRACE_S)
+    role = Drain(["intake"], GRACE_S, within=whole)
+    board = Board(lambda: dt.datetime.now(dt.UTC))
+    lives = 0
+
+    async def work(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        nonlocal lives
+        lives += 1
+        task_status.started()
+        with role.stage("intake").member("work"):
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):  # it says goodbye to somebody
+                    await trio.sleep(stops_s)
+
+    keeping = Keeping(
+        [(Child("work", work, restart), "role")],
+        Rules({}), drain=whole, roles={"role": role}, board=board, rng=random.Random(1),
+    )  # fmt: skip
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keeping.run, ["work"])
+        for turn in (1, 2):
+            role.request("test")
+            await role.over.begun.wait()
+            keeping.reopen("role")
+            await trio.sleep(60)
+            assert lives == turn + 1
+        assert sum(actor.restarts for actor in board.actors()) == 0
+        nursery.cancel_scope.cancel()
