@@ -231,7 +231,9 @@ class Simulation:
                         f"{actor.name} of {life.number}: its breaker is {actor.breaker} though all is well"
                     )
                 if actor.state in (State.BACKOFF, State.FAILED, State.PAUSED) and not actor.name.startswith("sources/"):
-                    self.ledger.complain(f"{actor.name} of {life.number} is {actor.state} though all is well")
+                    self.ledger.complain(
+                        f"{actor.name} of {life.number} is {actor.state} though all is well ({actor.last_error})"
+                    )
 
     async def _until_idle(self, when: str) -> None:
         deadline = trio.current_time() + HEAL_S
