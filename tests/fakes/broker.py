@@ -39,7 +39,7 @@ class Faults:
     refuse: float = 0.0  # of messages: nacked
     slow: float = 0.0  # of publications: the answer takes up to SLOW_S
     away: bool = False  # nobody is let in
-    block: bool = False  # publishers are blocked: a memory alarm
+    block: bool = False  # publishers are blocked; see FakeBroker.block
     mute: set[str] = field(default_factory=set)  # queues that neither take nor refuse: without their quorum
     undeclarable: set[str] = field(default_factory=set)  # queues that cannot be made: a limit of the vhost
     closing: dict[str, int | None] = field(default_factory=dict)  # exchanges to which to publish closes the channel ...
@@ -51,7 +51,7 @@ class Faults:
 
     def heal(self) -> None:
         self.lose_publish = self.lose_confirm = self.refuse = self.slow = 0.0
-        self.away = self.block = False
+        self.away = False
         self.message_bytes_max = 1 << 30
         for some in (self.mute, self.undeclarable, self.closing, self.poisonous):
             some.clear()
@@ -121,6 +121,16 @@ class FakeBroker:
         """All connections are lost; queues and messages are durable."""
         for connection in list(self._connections):
             connection.drop(rabbitmq.ConnectionClosed(320, "simulated: the broker went away"))
+
+    def block(self, on: bool) -> None:
+        """Publishers, by a memory alarm; each connection is told."""
+        self.faults.block = on
+        for connection in self._connections:
+            connection.changed.unpark_all()
+
+    def heal(self) -> None:
+        self.faults.heal()
+        self.block(False)
 
     def messages(self) -> int:
         """Ready or held by a consumer."""

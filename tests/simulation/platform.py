@@ -203,7 +203,7 @@ class Simulation:
         deliveries.duplicate = deliveries.delay = deliveries.reorder = deliveries.lose_wakeup = 0.0
         ground.controls.overrides.clear()
         if ground.broker:
-            ground.broker.faults.heal()
+            ground.broker.heal()
         for life in list(self._lives):
             if not self.mix.survive or life.tree.drain.draining:
                 self._lives.remove(life)
@@ -361,7 +361,7 @@ class Simulation:
         broker = self.ground.broker
         if gone == "broker" and broker:
             chance = self._rng.random()
-            broker.faults.block = chance < 0.3
+            broker.block(chance < 0.3)
             broker.faults.away = 0.3 <= chance < 0.8
             if chance >= 0.8:  # a queue has lost its quorum
                 broker.faults.mute.add(self._rng.choice(COUNTED).queue)
@@ -375,7 +375,8 @@ class Simulation:
         self.ground.faults.away.discard(gone)
         self.ledger.forgive_publishing = False
         if broker:
-            broker.faults.away = broker.faults.block = False
+            broker.faults.away = False
+            broker.block(False)
             broker.faults.mute.clear()
 
     async def _send_poison(self) -> None:
