@@ -394,6 +394,14 @@ async def test_an_app_event_that_is_too_long_is_a_letter_and_no_error_event() ->
     assert bench.store.tables[ERROR_TABLE] == {}
 
 
+async def test_a_table_of_errors_that_takes_nothing_is_a_store_that_is_away() -> None:
+    store = Closed({APP_EVENT.table, ERROR_TABLE})
+    bench = Bench(store, APP_EVENT)
+    with pytest.raises(Transient, match="takes nothing"):
+        await bench.sink.handle([delivery(number, b"poison") for number in range(100)])
+    assert (store.inserts, bench.letters) == (2, [])
+
+
 async def test_others_run_while_a_large_batch_is_read() -> None:
     bench = Bench()
     turns = 0

@@ -27,7 +27,7 @@ from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, lines
-from gcc.pipelines.events.types import EventType
+from gcc.pipelines.events.types import ERROR_EVENT, EventType
 from gcc.stores.clickhouse_errors import TooMuch
 from gcc.supervisor.lifecycle import one_line
 
@@ -108,7 +108,7 @@ class Sink:
         self._metrics = metrics
         self._also = also
         self._reader = LineReader(event_type)
-        self._blank = blank(event_type)
+        self._blanks = {event_type.table: blank(event_type), ERROR_EVENT.table: blank(ERROR_EVENT)}
         self._outcomes: OrderedDict[bytes, str | None] = OrderedDict()  # of rows of batches that were cut short
         self._asked_for: list[bytes] = []  # ... by this batch
         self._unyielded = 0  # bytes read since others were let run
@@ -180,34 +180,34 @@ class Sink:
         try:
             await self._insert(self._type.table, [row.line for row in rows])
         except Permanent as error:
-            if not isinstance(error, TooMuch):
-                await self._must_take_blank(str(error))
+            if asked := not isinstance(error, TooMuch):
+                await self._must_take_blank(self._type.table, str(error))
             in_our_words: list[_Row] = []
             await self._read(self._reader.rewritten, [row[:3] for row in rows], in_our_words, refused)
-            poison: _Refused = []
-            stored = await self._insert_halving(self._type.table, in_our_words, poison)
-            if poison:  # the table may have changed meanwhile
-                await self._must_take_blank(poison[-1][1])
-            refused += poison
-            return stored
+            return await self._insert_halving(self._type.table, in_our_words, refused, asked=asked)
         return rows
 
-    async def _must_take_blank(self, refusal: str) -> None:
-        if not await self._takes_blank():
+    async def _must_take_blank(self, table: str, refusal: str) -> None:
+        if not await self._takes_blank(table):
             self._outcomes.clear()
-            raise Transient(f"{self._type.table} takes nothing, not even a blank event: {refusal}")
+            raise Transient(f"{table} takes nothing, not even a blank event: {refusal}")
 
-    async def _takes_blank(self) -> bool:
+    async def _takes_blank(self, table: str) -> bool:
         """Nothing is stored: a second row, with a field that no table has, is what must be refused."""
-        body = self._blank + b'\n{"%s":0}' % NO_FIELD.encode()
+        body = self._blanks[table] + b'\n{"%s":0}' % NO_FIELD.encode()
         try:
-            await self._store.insert_ndjson(self._type.table, body, token=NO_FIELD)
+            await self._store.insert_ndjson(table, body, token=NO_FIELD)
         except Permanent as error:
             return NO_FIELD in str(error)
         return True
 
-    async def _insert_halving(self, table: str, rows: list[_Row], refused: _Refused) -> list[_Row]:
-        """Insert `rows`, apart from those that the table refuses; answers which it has."""
+    async def _insert_halving(
+        self, table: str, rows: list[_Row], refused: _Refused, *, asked: bool = False
+    ) -> list[_Row]:
+        """Insert `rows`, apart from those that the table refuses; answers which it has. `asked`: it takes a blank one.
+
+        Transient: it takes nothing.
+        """
         stored: list[_Row] = []
         fresh: list[_Row] = []
         for row in rows:
@@ -219,14 +219,18 @@ class Sink:
                 stored.append(row)
             else:
                 refused.append((row, why))
+        poison: _Refused = []
         parts = [fresh] if fresh else []
         while parts:
             part = parts.pop()
             try:
                 await self._insert(table, [row.line for row in part])
             except Permanent as error:
+                if not asked and not isinstance(error, TooMuch):
+                    await self._must_take_blank(table, str(error))
+                    asked = True
                 if len(part) == 1:
-                    refused.append((part[0], str(error)))
+                    poison.append((part[0], str(error)))
                     self._remember(table, part, str(error))
                     continue
                 if isinstance(error, TooMuch):
@@ -236,6 +240,9 @@ class Sink:
             else:
                 stored += part
                 self._remember(table, part, None)
+        if poison:  # the table may have changed meanwhile
+            await self._must_take_blank(table, poison[-1][1])
+        refused += poison
         return stored
 
     def _remember(self, table: str, rows: Iterable[_Row], outcome: str | None) -> None:
