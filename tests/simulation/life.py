@@ -181,6 +181,11 @@ class Life:
             link.drop(rabbitmq.ConnectionClosed(None, "the process was killed"))
         self._scope.cancel()
 
+    @property
+    def ending(self) -> bool:
+        """It drains, or was killed or stopped, maybe at this very moment."""
+        return self.tree.drain.draining or self._scope.cancel_called or self.tree.ended.is_set()
+
     def stop(self) -> None:
         """As a second signal: everything is cancelled."""
         self._ground.ledger.say(f"process {self.number} is cancelled")

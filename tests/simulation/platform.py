@@ -205,7 +205,7 @@ class Simulation:
         if ground.broker:
             ground.broker.heal()
         for life in list(self._lives):
-            if not self.mix.survive or life.tree.drain.draining:
+            if not self.mix.survive or life.ending:
                 self._lives.remove(life)
                 life.kill()
         for life in self._lives:
