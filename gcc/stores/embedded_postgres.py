@@ -178,7 +178,7 @@ class EmbeddedPostgres:
             return
         told = False
         with trio.move_on_after(PREDECESSOR_S):
-            while pids := _processes(self._mark):
+            while pids := _processes(self._mark, self._folder.stat().st_uid):
                 if not told and (postmaster := _number_in(pid_file)) in pids:
                     told = True
                     with suppress(ProcessLookupError):
@@ -360,13 +360,18 @@ def _more_than_others(become: list[str]) -> list[str]:
     return []
 
 
-def _processes(mark: str) -> set[int]:
-    """Live processes of the server that carries this mark: the postmaster, or what it left behind."""
+def _processes(mark: str, uid: int) -> set[int]:
+    """Live processes of this user's server that carries this mark: the postmaster, or what it left behind.
+
+    Anybody may read the mark, and carry it.
+    """
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (folder / "cmdline").read_bytes()  # empty for a zombie
-            if mark.encode() in command and b"postgres" in command.partition(b"\0")[0]:
+            marked = mark.encode() in command and b"postgres" in command.partition(b"\0")[0]
+            # Not the owner of that folder, which is root where the process closes itself to others.
+            if marked and b"\nUid:\t%d\t" % uid in (folder / "status").read_bytes():
                 found.add(int(folder.name))
     return found
 

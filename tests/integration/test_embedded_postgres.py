@@ -219,6 +219,23 @@ async def test_a_left_pid_file_with_the_number_of_a_stranger_is_no_obstacle(
 
 
 @pytest.fixture
+def impostor(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another user's process that carries the mark of the folder's server."""
+    words = [f"postgres: {EmbeddedPostgres(data_dir, fsync=False)._mark}", "600"]
+    with subprocess.Popen(words, executable="/bin/sleep", user=4711, group=4711, extra_groups=[]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root may become another user to try this")
+async def test_a_process_of_another_user_is_no_predecessor(data_dir: Path, impostor: subprocess.Popen[bytes]) -> None:
+    (data_dir / "postgres" / "postmaster.pid").touch()  # left by a server that was killed
+    async with serving(data_dir) as server:
+        assert await execute(server, "select 1") == [(1,)]
+    assert impostor.poll() is None
+
+
+@pytest.fixture
 def orphan(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server that nobody owns: its owner died before setpriv could bind it."""
     command = EmbeddedPostgres(data_dir, fsync=False)._command(embedded_postgres._programs())
