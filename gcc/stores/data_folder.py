@@ -46,7 +46,7 @@ def make(folder: Path) -> None:
         if found.st_mode & OTHERS:
             _close(folder, found)
     except OSError as error:
-        raise ConfigError(f"data_dir {folder} is not writable: {error.strerror}; {_ANOTHER}") from error
+        raise unwritable(folder, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"data_dir {folder} is not writable; {_ANOTHER}")
 
@@ -108,7 +108,7 @@ async def owned(folder: Path) -> AsyncIterator[None]:
     try:
         fd = opened(folder / "postgres.lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise ConfigError(f"data_dir {folder} is not writable: {error.strerror}; {_ANOTHER}") from error
+        raise unwritable(folder, error) from error
     try:
         patience = trio.current_time() + LOCK_S
         while not _locked(fd):
@@ -116,11 +116,18 @@ async def owned(folder: Path) -> AsyncIterator[None]:
                 pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
                 raise ConfigError(f"data folder {folder} is in use by process {pid}; stop it or choose another")
             await trio.sleep(_POLL_S)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise unwritable(folder, error) from error
         yield
     finally:
         os.close(fd)
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"data_dir {folder} is not writable: {error.strerror}; {_ANOTHER}")
 
 
 def _locked(fd: int) -> bool:

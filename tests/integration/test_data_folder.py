@@ -51,6 +51,19 @@ async def test_a_folder_has_one_process_also_where_its_stores_are_elsewhere(tmp_
         assert await running.stop() == 0
 
 
+@pytest.mark.parametrize(
+    "bytes_max", [0, 60]
+)  # of a file: none, or so many that the lock has room and what comes next has not
+async def test_a_disk_that_is_full_is_one_sentence(tmp_path: Path, bytes_max: int) -> None:
+    elsewhere = ("postgres.url=postgresql://127.0.0.1:1/gcc", 'roles=["relay"]')
+    words = ["prlimit", f"--fsize={bytes_max}", *command("run", tmp_path / "data", settings=elsewhere)]
+    with trio.fail_after(60):
+        done = await trio.run_process(words, capture_stdout=True, capture_stderr=True, check=False)
+    refusal = f"gcc: data_dir {tmp_path / 'data'} is not writable: File too large; choose another with --data"
+    assert (done.returncode, done.stderr.decode().splitlines()[-1]) == (2, refusal)
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can plant what belongs to another user")
 async def test_root_overwrites_nothing_by_links_in_the_folder_of_another_user(tmp_path: Path) -> None:
     data = tmp_path / "data"

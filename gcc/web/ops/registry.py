@@ -10,13 +10,16 @@ REGISTRY = "supervisor.json"
 
 
 def write_registry(file: Path, *, url: str, token: str) -> None:
-    """Readable by its owner alone; it is there whole or not at all."""
+    """Readable by its owner alone; it is there whole or not at all. ConfigError: it cannot be written."""
     text = json.dumps({"pid": os.getpid(), "url": url, "token": token})
     new = file.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(text)
-    new.replace(file)
+    try:
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(text)
+        new.replace(file)
+    except OSError as error:
+        raise data_folder.unwritable(file.parent, error) from error
 
 
 def read_registry(file: Path) -> str:
