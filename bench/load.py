@@ -69,6 +69,7 @@ def _profile(rng: random.Random) -> list[bytes]:
     event = ProfileLog(
         event_id=_ID.decode(),
         event_timestamp=_AT.decode(),
+        origin="etl",  # another team's: one that says it is ours, and came by no frame of ours, is written anew
         source="graphapi",
         platform="INSTAGRAM",
         profile_id=f"1784140{number}",
