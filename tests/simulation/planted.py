@@ -355,9 +355,9 @@ def empty_messages_are_nothing(patch: Patch) -> None:
     """A message without a line in it is acknowledged, and nobody is told."""
     sift = Sink._sift
 
-    def silent(self: Sink, delivery: Delivery, rows: Any, refused: Any) -> None:
+    async def silent(self: Sink, delivery: Delivery, rows: Any, refused: Any) -> None:
         if delivery.frame.body.strip():
-            sift(self, delivery, rows, refused)
+            await sift(self, delivery, rows, refused)
 
     patch.setattr(Sink, "_sift", silent)
 
@@ -405,7 +405,7 @@ def unlisted_codes_refuse_rows(patch: Patch) -> None:
 def all_rows_refused_one_by_one(patch: Patch) -> None:
     """A table that takes nothing is not asked about: its backlog is dead-lettered, row by row."""
 
-    async def takes_blank(self: Sink) -> bool:
+    async def takes_blank(self: Sink, table: str) -> bool:
         return True
 
     patch.setattr(Sink, "_takes_blank", takes_blank)

@@ -56,7 +56,7 @@ PAUSABLE = (
     "scraping/maintenance",
 )
 BURST_MAX = 40
-POISON_BURSTS = (1, 3, 10, 250)  # the last one takes longer to bury than a batch may take, unless all at once
+POISON_BURSTS = (1, 1, 3, 3, 10, 10, 1000)  # the last one takes minutes to bury, unless many at once
 
 
 def virtual_s_max(hours: float) -> float:

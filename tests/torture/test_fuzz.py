@@ -53,15 +53,15 @@ def reader_raises(patch: Patch) -> None:
 def blank_bodies_pass_in_silence(patch: Patch) -> None:
     sift = Sink._sift
 
-    def silent(self: Sink, delivery: Delivery, rows: Any, refused: Any) -> None:
+    async def silent(self: Sink, delivery: Delivery, rows: Any, refused: Any) -> None:
         if delivery.frame.body.strip():
-            sift(self, delivery, rows, refused)
+            await sift(self, delivery, rows, refused)
 
     patch.setattr(Sink, "_sift", silent)
 
 
 def batches_are_refused_whole(patch: Patch) -> None:
-    async def whole(self: Sink, table: str, rows: list[Any], refused: list[Any]) -> list[Any]:
+    async def whole(self: Sink, table: str, rows: list[Any], refused: list[Any], **more: Any) -> list[Any]:
         try:
             await self._insert(table, [row.line for row in rows])
         except Permanent as error:
