@@ -1,4 +1,7 @@
-"""A short torture, the same one each time: a stop, a dead database, a full disk, a kill and a drain, all under load."""
+"""A short torture, the same one each time, all of it under load.
+
+A stop, the clients that nobody wishes for, a dead database, a full disk, a kill and a drain.
+"""
 
 import json
 import subprocess
@@ -8,7 +11,7 @@ from pathlib import Path
 import trio
 
 ROOT = Path(__file__).parents[2]
-ACTS = ("stop", "kill_postmaster", "full_disk", "kill", "terminate")
+ACTS = ("stop", "abuse", "kill_postmaster", "full_disk", "kill", "terminate")
 SEED = 31
 BOUND_S = 400  # generous: the machine may be busy
 
