@@ -51,10 +51,15 @@ _SITES = {
     "YOUTUBE": _Site(
         hosts=_words("youtube.com music.youtube.com"),
         pages=_words(
-            "about account ads attribution_link channel_switcher channels clip create creators embed feed gaming "
-            "hashtag howyoutubeworks index kids live live_chat movies music news oembed playlist playlists post "
-            "premium redirect reporthistory results search shorts source sports static subscription_center t tv "
-            "upload v watch watch_videos yt"
+            "about account account_advanced account_notifications account_privacy ads api artist attribution_link "
+            "audiolibrary blog browse channel_switcher channels charts clip comment copyright_complaint_form create "
+            "create_channel creators dashboard dev e embed error feed feeds gaming get_video_info getting_started "
+            "hashtag help howyoutubeworks iframe_api index inbox intl jobs kids live live_chat login logout movie "
+            "movies music my_videos my_subscriptions new news oembed oops paid_memberships partners player_api "
+            "playlist playlists podcasts post premium press privacy profile purchases qr red redirect reporthistory "
+            "results rss s search select_site shop shopping shorts show shows signin signin_prompt signup source "
+            "sports static subscription_center subscription_manager t testtube timedtext trending trends tv upload v "
+            "verify verify_age video videos view_play_list vi watch watch_popup watch_videos youtubei yt yts"
         ),
         prefixes=_words("channel"),
         titles=_words("c user"),

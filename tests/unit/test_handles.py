@@ -27,6 +27,7 @@ PROFILES = [
     ("YOUTUBE", "youtube.com/%40%E0%A4%B9%E0%A4%BF", "हि"),
     ("YOUTUBE", f"https://m.youtube.com/channel/{CHANNEL}?si=x", CHANNEL),
     ("YOUTUBE", "youtube.com/tseries", "tseries"),
+    ("YOUTUBE", "youtube.com/@signin", "signin"),
     ("YOUTUBE", f"youtube.com/Channel/{CHANNEL}/about", CHANNEL),
     ("YOUTUBE", f"music.youtube.com/channel/{CHANNEL}", CHANNEL),
 ]
@@ -47,6 +48,9 @@ NOBODY = [
         "https://www.youtube.com/playlist?list=PL1", "https://www.youtube.com/channel/", "youtube.com/c",
         "https://www.youtube.com/channel/UCshort", "https://www.instagram.com/tseries", "youtube.com/feed/you",
         "youtube.com/user", "youtube.com/c/", "youtube.com/channel",
+        "https://www.youtube.com/signin?next=/@tseries", "youtube.com/profile?user=tseries", "youtube.com/show/x",
+        "youtube.com/rss", "youtube.com/rss/user/x", "youtube.com/Login", "youtube.com/feeds/videos.xml?channel_id=x",
+        "youtube.com/view_play_list?p=x", "youtube.com/e/dQw4w9WgXcQ", "youtube.com/trending",
     )),
 ]  # fmt: skip
 
