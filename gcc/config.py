@@ -13,14 +13,15 @@ import tomllib
 import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from gcc.errors import ConfigError
-from gcc.passwords import passwords
+from gcc.passwords import is_host, passwords
 
 Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
 ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
@@ -31,13 +32,17 @@ DEV_TOKEN = "gcc-dev"
 POSTGRES_AGE_S_MAX = 15.0
 """The oldest batch that fits into a lease of the PostgreSQL exchange (60 s) while the one before it is stored."""
 
+SECONDS_MAX = 100 * 366 * 86_400.0
+"""The longest time that every clock, database and timeout can still add to now."""
+
 _SECRETS = {"access_key", "secret_key", "tokens", "dev_token"}
 _BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not repeated
 _KEY = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 class Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    # no number here means anything as infinity or NaN, and what computes with it would raise
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _a_zone(name: str) -> str:
@@ -51,7 +56,8 @@ def _a_zone(name: str) -> str:
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # too large: ValueError
+        # a port that is too large: ValueError
+        return parts.scheme in ("http", "https") and is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         return False
 
@@ -70,8 +76,8 @@ def _http_or_none(url: str) -> str:
 
 OBJECTS_URL = re.compile(r"file://(?P<folder>/.*)|s3://(?P<bucket>[a-z0-9][a-z0-9.-]+[a-z0-9])(/(?P<prefix>[^?#]*))?")
 
-Key = Annotated[str, Field(coerce_numbers_to_str=True)]  # JSON would take one of digits alone for a number
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 = any free port
+Seconds = Annotated[float, Field(le=SECONDS_MAX)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
 ZoneName = Annotated[str, AfterValidator(_a_zone)]
 
@@ -101,12 +107,12 @@ class Gateway(Bind):
     port: Port = 8009
     cors_origins: tuple[str, ...] = ()  # exact origins that browsers may call from
     body_bytes_max: int = Field(1 << 20, ge=1024)  # larger request bodies get 413
-    deadline_s: float = Field(20.0, gt=0)  # one deadline per request; it cancels its queries (504)
+    deadline_s: Seconds = Field(20.0, gt=0)  # one deadline per request; it cancels its queries (504)
 
 
 class Ops(Bind):
     port: Port = 8010
-    check_s: float = Field(50.0, gt=0)  # a `check` that takes longer gets 504; large stores need more
+    check_s: Seconds = Field(50.0, gt=0)  # a `check` that takes longer gets 504; large stores need more
 
 
 class BeatApi(Bind):
@@ -130,7 +136,7 @@ class ClickHouse(Section):
     url: Annotated[str, AfterValidator(_chdb_or_http)] = "chdb"  # or http(s)://host:8123/database
     writers: int = Field(2, ge=1)  # concurrent inserts; each is a thread with its own client
     readers: int = Field(4, ge=1)  # concurrent SELECTs
-    query_s_max: float = Field(60.0, gt=0)  # max_execution_time of every query
+    query_s_max: Seconds = Field(60.0, gt=0, le=1e6)  # max_execution_time of every query; no socket waits for 25 days
     fsync: bool = False  # True: fsync_after_insert, about 25 % slower
 
 
@@ -158,8 +164,8 @@ class Objects(Section):
     url: str = ""  # file:///path or s3://bucket[/prefix]; empty: DATA/objects
     endpoint_url: str = ""  # http(s)://host:port of an S3 that is not Amazon's
     region: str = ""  # empty: what the AWS SDK reads (AWS_REGION, ~/.aws/config)
-    access_key: Key = ""  # GCC_OBJECTS__ACCESS_KEY, never in a file; empty: what the AWS SDK reads
-    secret_key: Key = ""  # GCC_OBJECTS__SECRET_KEY, likewise
+    access_key: str = ""  # GCC_OBJECTS__ACCESS_KEY, never in a file; empty: what the AWS SDK reads
+    secret_key: str = ""  # GCC_OBJECTS__SECRET_KEY, likewise
 
     @pydantic.model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -176,7 +182,7 @@ class SinkerOverride(Section):
     """What one event type's sinker has of its own; empty: as the others."""
 
     batch_rows: int | None = Field(None, ge=1, le=10_000)
-    batch_age_s: float | None = Field(None, gt=0)
+    batch_age_s: Seconds | None = Field(None, gt=0)
     batch_rows_max: int | None = Field(None, ge=1)
 
 
@@ -184,7 +190,7 @@ class Sinker(Section):
     # rows per insert when there is no backlog; of single events RabbitMQ hands out no more than 10,000 unacknowledged,
     # so a batch that waits for more would wait for its age
     batch_rows: int = Field(1000, ge=1, le=10_000)
-    batch_age_s: float = Field(5.0, gt=0)  # the oldest waiting event's age that forces a flush
+    batch_age_s: Seconds = Field(5.0, gt=0)  # the oldest waiting event's age that forces a flush
     batch_rows_max: int = Field(20_000, ge=1)  # rows per insert under backlog
     overrides: dict[str, SinkerOverride] = {}  # event type -> what differs for it
     event_types: tuple[str, ...] = ()  # what this process stores; empty: all. The rest needs another process
@@ -213,13 +219,13 @@ class Sinker(Section):
 
 
 class Scraper(Section):
-    lease_s: float = Field(60.0, gt=1)  # a dead process's jobs come back after this long
+    lease_s: Seconds = Field(60.0, gt=1)  # a dead process's jobs come back after this long
     attempts_max: int = Field(5, ge=1)  # failures (not claims) before a job is FAILED
     lost_max: int = Field(10, ge=1)  # workers that died over it before a job is FAILED
-    backoff_s: float = Field(2.0, gt=0)  # first retry delay; doubles, with jitter, to backoff_s_max
-    backoff_s_max: float = Field(600.0, gt=0)
-    poll_s: float = Field(2.0, gt=0)  # fallback when a NOTIFY was missed
-    job_ttl_s: float = Field(86_400.0, gt=0)  # PENDING past this is EXPIRED
+    backoff_s: Seconds = Field(2.0, gt=0)  # first retry delay; doubles, with jitter, to backoff_s_max
+    backoff_s_max: Seconds = Field(600.0, gt=0)
+    poll_s: Seconds = Field(2.0, gt=0)  # fallback when a NOTIFY was missed
+    job_ttl_s: Seconds = Field(86_400.0, gt=0)  # PENDING past this is EXPIRED
     concurrency: dict[str, int] = {}  # flow -> jobs in flight; overrides the flow table
 
 
@@ -229,8 +235,8 @@ class Source(Section):
     )
     tokens: tuple[str, ...] = ()  # GCC_SOURCES__<NAME>__TOKENS='["..."]'; seeded into the credential table
     calls: int | None = Field(None, ge=1)  # limit: this many calls (empty: the declared limit of the source) ...
-    per_s: float = Field(1.0, gt=0)  # ... per this many seconds, for the whole platform
-    timeout_s: float = Field(15.0, gt=0)
+    per_s: Seconds = Field(1.0, gt=0)  # ... per this many seconds, for the whole platform
+    timeout_s: Seconds = Field(15.0, gt=0)
 
 
 class World(Section):
@@ -246,9 +252,9 @@ class World(Section):
 
 class Web(Section):
     dev_token: str = ""  # accepted as Authorization: Bearer, tenant 1; loopback only
-    stale_after_s: float = Field(86_400.0, gt=0)  # an older profile is scraped within the request
-    scrape_wait_s: float = Field(15.0, gt=0)  # how long a request waits for that scrape
-    not_found_s: float = Field(300.0, ge=0)  # a handle that does not exist is not asked for again for so long
+    stale_after_s: Seconds = Field(86_400.0, gt=0)  # an older profile is scraped within the request
+    scrape_wait_s: Seconds = Field(15.0, gt=0)  # how long a request waits for that scrape
+    not_found_s: Seconds = Field(300.0, ge=0)  # a handle that does not exist is not asked for again for so long
     # handles that nobody follows yet, a minute and tenant, in each process; more get 429: each costs a call outside
     unknown_handles: int = Field(30, ge=1)
 
@@ -271,7 +277,7 @@ class Settings(Section):
 
     data_dir: WholePath = Path("var")
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ALL_ROLES
-    grace_s: float = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
+    grace_s: Seconds = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
     gateway: Gateway = Gateway()
     ops: Ops = Ops()
     beat_api: BeatApi = BeatApi()
@@ -333,12 +339,12 @@ def load(
     _refuse_secrets(given.values, str(file))
     for name, text in sorted(environ.items()):
         if name.startswith("GCC_") and not name.startswith("GCC_TEST_"):  # those are told to the tests
-            given.put(name[4:].lower().split("__"), _value(text), origin=name)
+            given.put(path := name[4:].lower().split("__"), _value(path, text), origin=name)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not _KEY.fullmatch(key.strip()):  # not repeated: who knows what it holds
             raise ConfigError("--set takes KEY.SUB=VALUE, such as --set ops.port=8010; what was given is not so")
-        given.put(path := key.strip().split("."), value := _value(text), origin=f"--set {key.strip()}")
+        given.put(path := key.strip().split("."), value := _value(path, text), origin=f"--set {key.strip()}")
         _refuse_secrets(_nested(path, value), f"--set {key.strip()}")
     if data_dir is not None:
         given.put(["data_dir"], str(data_dir), origin="--data")
@@ -414,13 +420,40 @@ def _example(section: tuple[str, ...]) -> str:
     return f"GCC_{name.upper()}__{next((field for field in fields if field == 'url'), next(iter(fields))).upper()}"
 
 
-def _value(text: str) -> Any:
-    """JSON where it is JSON (numbers, true, lists), the text itself otherwise."""
+def _value(path: Sequence[str], text: str) -> Any:
+    """The text itself for a setting that is text (1e10 is a secret, too); else JSON, where it is JSON."""
+    if {str, Path} & _kinds(path):
+        return text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
     return text if value is None else value
+
+
+def _kinds(path: Sequence[str]) -> set[Any]:
+    """The types that the setting at `path` takes; empty: there is none."""
+    kinds: set[Any] = {Settings}
+    for part in path:
+        below: list[Any] = []
+        for kind in kinds:
+            if get_origin(kind) is dict:
+                below.append(get_args(kind)[1])
+            elif hasattr(kind, "model_fields") and part in kind.model_fields:
+                below.append(kind.model_fields[part].annotation)
+        kinds = {plain for kind in below for plain in _plain_types(kind)}
+    return kinds
+
+
+def _plain_types(annotation: Any) -> Iterator[Any]:
+    """The members of a union, each without what is annotated to it."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from _plain_types(member)
+    else:
+        yield annotation
 
 
 def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:

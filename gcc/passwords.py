@@ -29,3 +29,11 @@ def _plain(name: str) -> str:
     for _ in range(_ENCODED_TIMES_MAX):
         name = unquote_plus(name)
     return name.strip().lower()
+
+
+def is_host(name: str) -> bool:
+    """Whether a resolver can be asked for it: of `a..b`, or a label of 64 letters, Python makes a UnicodeError."""
+    try:
+        return bool(name.encode("idna").strip(b"."))
+    except UnicodeError:
+        return False

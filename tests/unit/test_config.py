@@ -316,9 +316,54 @@ def test_the_keys_of_objects_come_from_the_environment_both_or_neither(tmp_path:
     message = refused(tmp_path, GCC_OBJECTS__SECRET_KEY="hunter2")
     assert "access_key and secret_key belong together" in message
     assert "hunter2" not in message
-    message = refused(tmp_path, GCC_OBJECTS__SECRET_KEY='["hunter2"]')
-    assert "objects.secret_key" in message
+    message = refused(tmp_path, GCC_OBJECTS='{"access_key": "gcc", "secret_key": ["hunter2"]}')
+    assert "GCC_OBJECTS" in message
     assert "hunter2" not in message
+
+
+LOOK_LIKE_OTHERS = ("1e10", "0e12345", "0.10", "NaN", "-0", "123456", "007", "true", "null", "[1]", '{"a": 1}', '"q"')
+
+
+@pytest.mark.parametrize("text", LOOK_LIKE_OTHERS)
+def test_a_text_setting_is_its_text_whatever_it_looks_like(text: str, tmp_path: Path) -> None:
+    sources = {"GCC_SOURCES__GRAPHAPI__TOKENS": json.dumps([text])}
+    keys = {"GCC_OBJECTS__ACCESS_KEY": text, "GCC_OBJECTS__SECRET_KEY": text}
+    told = load(None, environ={"GCC_WEB__DEV_TOKEN": text, "GCC_DATA_DIR": text, **keys, **sources})
+    assert (told.objects.access_key, told.objects.secret_key, told.web.dev_token) == (text, text, text)
+    assert (told.data_dir, told.sources["graphapi"].tokens) == (Path(text), (text,))
+    assert load(None, environ={"GCC_WORLD__RECORDED": text}).world.recorded == Path(text)
+    overrides = [f"data_dir={text}", f"objects.region={text}", f"analytics.schedules.x={text}"]
+    told = load(None, environ={}, overrides=overrides)
+    assert (told.data_dir, told.objects.region, told.analytics.schedules) == (Path(text), text, {"x": text})
+
+
+def numbers(model: type[pydantic.BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every setting that is a number with a point."""
+    known = {("sources",): (Source, "graphapi"), ("sinker", "overrides"): (SinkerOverride, "post_log")}
+    for name, field in model.model_fields.items():
+        below, *more = known.get((*path, name), (field.annotation,))
+        if isinstance(below, type) and issubclass(below, pydantic.BaseModel):
+            yield from numbers(below, (*path, name, *map(str, more)))
+        elif "float" in str(field.annotation):
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", [*numbers()], ids=".".join)
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", "1e999"])
+def test_a_number_has_an_end(path: tuple[str, ...], value: str, tmp_path: Path) -> None:
+    key = ".".join(path)
+    assert f"'{key}'" in refused(tmp_path, overrides=(f"{key}={value}",))
+    assert f"'{key}'" in refused(tmp_path, **{"GCC_" + "__".join(path).upper(): value})
+    if path[-1].endswith(("_s", "_s_max")) and path[-1] != "calls_per_s":
+        assert f"'{key}'" in refused(tmp_path, overrides=(f"{key}=1e20",))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..invalid", f"http://{'a' * 64}.invalid", "http://.a/", f"http://{'x' * 300}"]
+)
+def test_a_host_that_is_no_name_is_refused(url: str, tmp_path: Path) -> None:
+    assert "GCC_CLICKHOUSE__URL" in refused(tmp_path, GCC_CLICKHOUSE__URL=url)
+    assert "sources.graphapi.base_url" in refused(tmp_path, overrides=(f"sources.graphapi.base_url={url}",))
 
 
 @pytest.mark.parametrize(
