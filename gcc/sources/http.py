@@ -90,6 +90,9 @@ class HttpFetcher:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # `from None`: the cause would carry the request with its secrets into tracebacks
             raise Transient(f"{request.source}: {type(error).__name__}: {error}") from None
+        except UnicodeError as error:  # its text repeats what may be a secret
+            why = getattr(error, "reason", None) or type(error).__name__
+            raise Transient(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
         return Answer(status, headers, body, trio.current_time() - begun)
 
     async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:

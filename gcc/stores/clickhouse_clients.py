@@ -74,6 +74,14 @@ class Opener:
         }
         if self.folder:
             return _embedded(self.folder, {**settings, **_EMBEDDED_QUERY})
+        try:
+            return self._connected(settings)
+        except (TypeError, ProgrammingError):  # it holds its text, which holds what follows
+            if "?" not in self._url:
+                raise
+        raise ConfigError("clickhouse.url: what follows its '?' are no options of a connection; remove them")
+
+    def _connected(self, settings: dict[str, Any]) -> Client:
         return clickhouse_connect.get_client(
             interface=self._url.partition(":")[0],
             dsn=self._url,

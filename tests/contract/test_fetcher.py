@@ -7,6 +7,7 @@ import gzip
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import trio
@@ -181,6 +182,27 @@ async def test_nobody_there_is_transient() -> None:
             await fetcher.fetch(Request("somewhere", "GET", f"http://127.0.0.1:{port}/"))
         with pytest.raises(Transient, match="somewhere"):
             await fetcher.fetch(Request("somewhere", "GET", "no://address"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *(
+            {"url": f"http://{host}:1/"}
+            for host in ("a..b", "a" * 64, "xn--a", "xn--", ".a", "x" * 300, "\ud800", "a b")
+        ),
+        {"url": "http://127.0.0.1:1/\ud800"},
+        {"params": {"a": "hush\ud800"}},
+        {"headers": {"authorization": "hush\u0663"}},
+        {"headers": {"authorization": "hush\n"}},
+    ],
+    ids=lambda more: ascii(more)[:40],
+)
+async def test_what_no_request_can_hold_is_transient(more: dict[str, Any]) -> None:
+    async with HttpFetcher() as fetcher:
+        with pytest.raises(Transient, match="somewhere") as caught:
+            await fetcher.fetch(Request("somewhere", "GET", **{"url": "http://127.0.0.1:1/", **more}))
+    assert "hush" not in str(caught.value)
 
 
 async def test_no_log_and_no_repr_shows_a_secret(http: HttpFetcher, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:

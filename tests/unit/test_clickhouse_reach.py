@@ -8,7 +8,7 @@ import structlog.testing
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from urllib3.exceptions import HTTPError
 
-from gcc.errors import GccError
+from gcc.errors import ConfigError, GccError
 from gcc.stores import clickhouse
 from gcc.stores.clickhouse import ClickHouse, Lane
 
@@ -73,3 +73,12 @@ async def test_one_that_comes_and_goes_fills_no_log(
     assert [line.split()[0] for line in told] == ["away", "back"]
     monkeypatch.setattr(clickhouse, "QUIET_S", 0.0)
     assert len(await asked(store, client, REFUSED)) == 1
+
+
+@pytest.mark.parametrize("query", ["foo=1", "password=hunter2", "interface=hunter2", "connect_timeout=hunter2",
+                                   "compress=hunter2", "settings=hunter2"])  # fmt: skip
+async def test_options_that_are_none_are_refused_without_repeating_them(query: str) -> None:
+    store = ClickHouse(f"http://127.0.0.1:1/d?{query}", writers=1, readers=1, query_s_max=5, fsync=False)
+    with pytest.raises(ConfigError, match=r"clickhouse.url: .*'\?'") as caught:
+        await store.open()
+    assert "hunter2" not in str(caught.value)
