@@ -92,6 +92,34 @@ async def test_days_and_months_end_at_local_midnight(marts: Marts) -> None:
     assert {key[2]: row["followers"] for key, row in board.items()} == {day("2026-01-01"): 10, day("2026-02-01"): 30}
 
 
+async def test_a_snapshot_of_a_time_to_come_outranks_nobody(marts: Marts) -> None:
+    await marts.store(
+        Snapshot(IG, "a", "2026-03-01 00:00:00.000000", {"followers": 10}, {"category": "Food"}),
+        Snapshot(IG, "a", "2150-03-01 00:00:00.000000", {"followers": 5}, {"category": "Typo"}),
+        Snapshot(IG, "b", "2150-03-01 00:00:00.000000", {"followers": 5}),
+    )
+    await marts.store_posts(
+        *[
+            {
+                "event_id": f"00000000-0000-7000-8000-00000000{year}",
+                "platform": IG,
+                "profile_id": "a",
+                "shortcode": "p1",
+                "post_id": "p1",
+                "event_timestamp": f"{year}-03-01 00:00:00",
+                "metrics": {"likes": year},
+                "dimensions": {},
+            }
+            for year in (2026, 2150)
+        ]
+    )
+    await marts.build()
+    assert list(await marts.time_series()) == [(IG, "a", day("2026-03-01"))]
+    ((key, ranked),) = (await marts.leaderboard()).items()
+    assert (key[1:], ranked["followers"], ranked["category"]) == (("a", day("2026-03-01")), 10, "Food")
+    assert {row["likes"] for row in (await marts.rows("mart_post_latest", "shortcode")).values()} == {2026}
+
+
 async def test_the_day_s_last_known_value_counts_metric_by_metric(marts: Marts) -> None:
     await marts.store(
         Snapshot(YT, "a", "2026-03-01 08:00:00.000000", {"followers": 1, "views": 100, "engagement_rate": 2.5}),

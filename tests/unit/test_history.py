@@ -2,6 +2,7 @@
 
 import bz2
 import csv
+import datetime as dt
 import io
 import json
 import lzma
@@ -22,6 +23,7 @@ from gcc.pipelines.events.history import Batch, ImportReport
 from gcc.pipelines.events.history_rows import QUOTED_LINES_MAX, ROW_CHARS_MAX, Rows
 
 HEADER = "platform,profile_id,handle,timestamp,followers,dimensions.bio"
+LATEST = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
 WIDTH = HEADER.count(",") + 1
 CHANNEL = "UCq-Fj5jknLsUf-MWSy4_brA"
 
@@ -52,7 +54,7 @@ def imported(content: str | bytes, *, chunk: int = 7, encoding: str | None = Non
     """What the import makes of a file, apart from storing it."""
     content = content.encode() if isinstance(content, str) else content
     rows, report = Rows(encoding), ImportReport()
-    batch = Batch(rows, report)
+    batch = Batch(rows, report, LATEST)
     for piece in chunks(content, chunk):
         for records in rows.feed(piece):
             for number, record in records:
@@ -200,6 +202,13 @@ def test_a_quote_that_does_not_close_costs_its_own_line_alone(odd: list[str]) ->
     well = [f"bug{n}" for n, bio in enumerate(odd) if not bio.startswith('"') or "," in bio]
     assert [handle for handle in found.handles if len(handle) < 6] == well
     assert len(found.refused) == len(odd) - len(well)
+
+
+def test_a_row_that_stands_inside_quotes_is_told_of() -> None:
+    """Nobody can know whether the quotes are marks of inches, or somebody wrote a row into a bio."""
+    found = imported(table(line(1, bio=f'"hi\n{line(2, followers=1)}\n"'), line(3)))
+    assert (found.handles, found.refused) == (["bug2", "bug3"], [(2, "(row)"), (4, "(row)")])
+    assert found.reasons[0].endswith("does not end with one: line 3 begins like a row, and was read as one")
 
 
 def test_a_quoted_cell_ends_somewhere() -> None:
@@ -378,6 +387,9 @@ def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPat
         (" {\r", "(file)", "pretty-printed over several lines"),
         ("x" * 200_000, "(row)", "longer than"),
         ('"platform', "(row)", "quote"),
+        (f"{HEADER}\x85{line(1)}\x85", "(file)", "another line end than LF, CRLF and CR"),
+        (f"{HEADER}\u2028{line(1)}", "(file)", "another line end than LF, CRLF and CR"),
+        (f"{HEADER}\\n{line(1)}\\n", "(file)", "another line end than LF, CRLF and CR"),
         ("\x00" * 8, "platform", "not in the CSV header"),
     ],
     ids=lambda text: text[:16],
@@ -397,7 +409,16 @@ def test_a_file_without_rows_has_none(content: str) -> None:
 
 @pytest.mark.parametrize(
     "named",
-    [str.upper, str.title, lambda text: f" {text}\t", lambda text: f'"{text} "', lambda text: text.replace("_", " ")],
+    [
+        str.upper,
+        str.title,
+        lambda text: f" {text}\t",
+        lambda text: f'"{text} "',
+        lambda text: text.replace("_", " "),
+        lambda text: f"\u2060{text}\u200b",
+        lambda text: f"{text[:2]}\u00ad{text[2:]}\ufeff",
+        lambda text: text.translate({letter: letter + 0xFEE0 for letter in range(ord("a"), ord("z") + 1)}),
+    ],
 )
 def test_names_of_columns_are_folded(named: Any) -> None:
     names = ",".join(map(named, [*HEADER.split(","), "avg_likes", "source"]))
@@ -421,6 +442,23 @@ def test_names_of_json_fields_are_folded() -> None:
         "stands twice in the object, as 'Followers' and as 'followers'",
         "stands twice in the object, as 'x' and as 'X '",
     ]
+
+
+@pytest.mark.parametrize("space", ["", " ", "\t \t", "\v"])
+def test_a_json_field_that_stands_twice_is_refused_however_it_is_spaced(space: str) -> None:
+    row = (
+        '{"platform":"INSTAGRAM","profile_id":1,"handle":"bug1","timestamp":"2026-11-01","followers":5,"followers"%s:7}'
+    )
+    assert imported(row % space).refused == [(1, "(row)" if space == "\v" else "followers")]
+
+
+def test_telling_an_encoding_is_bounded_work_a_line() -> None:
+    content = table(line(1), *[line(2, bio="caf\xe9 au lait " * 8_000)] * 100).encode("cp1252")
+    began = time.thread_time()
+    found = imported(content, chunk=100_000)
+    assert time.thread_time() - began < 1.5, "all of a line was looked at, which took 2.4 s here"
+    assert len(found.refused) == 100
+    assert "cp1252" in found.reasons[0]
 
 
 def test_a_column_without_a_name_has_no_values() -> None:

@@ -1,7 +1,9 @@
 """Rows of history files as events: what each field may be, and ids that stay the same."""
 
+import datetime as dt
 import math
 import uuid
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.pipelines.events.history_snapshot import METRICS, NAMESPACE, Malformed, count, derived_id, rate, snapshot
+from gcc.pipelines.events.history_snapshot import METRICS, NAMESPACE, Malformed, count, derived_id, rate
+from gcc.pipelines.events.history_snapshot import snapshot as snapshot_until
 
 ROW = {"platform": "instagram", "profile_id": "1", "handle": "@Virat", "timestamp": "2026-01-01", "followers": "10"}
+snapshot = partial(snapshot_until, latest=dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
 CHANNEL = "UCq-Fj5jknLsUf-MWSy4_brA"
 
 
@@ -151,6 +155,9 @@ def test_the_columns_of_the_spec_are_in_the_table() -> None:
         ({"timestamp": "1999-01-01"}, "timestamp"),
         ({"timestamp": "0001-01-01T00:00:00+14:00"}, "timestamp"),
         ({"timestamp": 1.5}, "timestamp"),
+        ({"timestamp": "2026-11-29T00:00:00.000001Z"}, "timestamp"),
+        ({"timestamp": "2062-01-05"}, "timestamp"),
+        ({"timestamp": "9999-12-31T23:59:59-14:00"}, "timestamp"),
         ({"followers": ""}, "metrics"),
         ({"followers": "  "}, "metrics"),
         ({"source": ["x"]}, "source"),

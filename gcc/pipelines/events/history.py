@@ -7,6 +7,7 @@ state is never touched. A batch is one transaction; what was imported before a f
 from there. Memory is bounded whatever the file, and other tasks run every few milliseconds.
 """
 
+import datetime as dt
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ REJECTED_SHOWN_MAX = 1000
 REASON_CHARS_MAX = 300
 FIELD_CHARS_MAX = 100
 SPREADSHEET_DIGITS = 15  # more it does not keep of a number
+AHEAD = dt.timedelta(days=1)  # somewhere it is tomorrow already, and a date alone is a midnight in UTC
 CHANCE_TIMES = 3.0
 IDS_LOOKED_AT_MAX = 10_000  # as many tell
 
@@ -72,7 +74,7 @@ class HistoryImport:
         """
         rows = Rows(encoding)
         report = ImportReport()
-        batch = Batch(rows, report)
+        batch = Batch(rows, report, self._clock.now() + AHEAD)
         try:
             async for chunk in chunks:
                 for records in rows.feed(chunk):
@@ -133,8 +135,10 @@ class HistoryImport:
 class Batch:
     """Snapshots that wait for their commit; what is none is rejected in the report."""
 
-    def __init__(self, rows: Rows, report: ImportReport) -> None:
+    def __init__(self, rows: Rows, report: ImportReport, latest: dt.datetime) -> None:
+        """`latest`: see `snapshot`."""
         self.report = report
+        self._latest = latest
         self._rows = rows
         self._snapshots: list[Snapshot] = []
         self._bytes = 0
@@ -150,7 +154,7 @@ class Batch:
     def read(self, number: int, record: Record) -> None:
         self.report.rows += 1
         try:
-            found = snapshot(self._rows.row(record))
+            found = snapshot(self._rows.row(record), self._latest)
         except Malformed as error:
             self.report.reject(number, error.field, error.reason)
         except Exception as error:  # a bug, which is this row's alone

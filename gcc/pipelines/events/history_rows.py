@@ -17,6 +17,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -38,6 +39,8 @@ NEEDED = ("platform", "profile_id", "handle", "timestamp")
 DELIMITERS = ",;\t|"
 _EXCEL = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # Excel's own first line, of which the header tells more
 _WANTED = "one JSON object a line is wanted"
+_LINE_ENDS = re.compile(r"[\v\f\x1c-\x1e\x85\u2028\u2029]|\\[nr]")  # of other kinds, or told of
+_NAME_AND_COLON = re.compile(r'"\s*:')
 _OVER_LINES = f"{_WANTED}; this looks like one pretty-printed over several lines"
 
 Record = str | list[str] | Malformed  # a JSON object, cells
@@ -168,12 +171,15 @@ class Rows:
         except csv.Error:
             pass
         taken = chars = 0
-        waits = False
+        waits, row_inside = False, ""
 
         def quoted() -> Iterator[str]:
-            nonlocal taken, chars, waits
+            nonlocal taken, chars, waits, row_inside
             for line in self._lines:
-                if taken and (taken == QUOTED_LINES_MAX or chars + len(line) > ROW_CHARS_MAX or self._begins_row(line)):
+                if taken and (taken == QUOTED_LINES_MAX or chars + len(line) > ROW_CHARS_MAX):
+                    break
+                if taken and self._begins_row(line):
+                    row_inside = f": line {self._number + taken} begins like a row, and was read as one"
                     break
                 taken += 1
                 chars += len(line)
@@ -189,7 +195,8 @@ class Rows:
                 return [], 0
             if taken == 1:  # it closed, and more came before the comma
                 return first.split(self._delimiter), 1
-            return Malformed("(row)", "has a cell that begins with a quote and does not end with one"), 1
+            told = f"has a cell that begins with a quote and does not end with one{row_inside}"
+            return Malformed("(row)", told), 1
 
     def _begins_row(self, line: str) -> bool:
         """Whether a line inside quotes looks like a row, so that the quote before it was none."""
@@ -264,7 +271,8 @@ class Splitter:
 
 @lru_cache(maxsize=256)  # rows have the same names
 def folded(name: str) -> str:
-    """A column's or field's name as it is looked up."""
+    """A column's or field's name as it is looked up: what looks the same is the same."""
+    name = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
     return ".".join("_".join(part.split()) for part in name.casefold().split("."))
 
 
@@ -291,6 +299,10 @@ def _header_fault(names: list[str]) -> Malformed | None:
         if name and (other := columns.setdefault(folded(name), column)) != column:
             told = f"stands in the header twice, as column {other} ({shown(names[other - 1])}) and column {column}"
             return Malformed(name, f"{told} ({shown(name)})")
+        if _LINE_ENDS.search(name):
+            return Malformed(
+                "(file)", f"has a name in its header with another line end than LF, CRLF and CR: {shown(name)}"
+            )
     missing = next((name for name in NEEDED if name not in columns), None)
     begins = ", ".join(map(shown, names[:3]))
     return Malformed(missing, f"is not in the CSV header, which begins with {begins}") if missing else None
@@ -299,7 +311,7 @@ def _header_fault(names: list[str]) -> Malformed | None:
 def _from_json(text: str) -> dict[str, Any]:
     try:
         row = _decode(text)
-        twice = None if text.count('":') == len(row) else _twice(text)
+        twice = None if len(_NAME_AND_COLON.findall(text)) == len(row) else _twice(text)
     except msgspec.MsgspecError as error:
         raise Malformed("(row)", _no_object(text, str(error))) from None
     except RecursionError:

@@ -26,6 +26,7 @@ PLATFORMS = tuple(ID_RULES)
 SOURCE = "import"
 SOURCE_CHARS_MAX = 100
 TEXT_CHARS_MAX = 500  # of a URL, say
+EARLIEST_YEAR = 2000
 LEVELS_MAX = 16  # lists and objects in a dimension
 INT64_MAX = 2**63 - 1
 DIGITS_SAFE = 18  # are in 64 bits, whatever they are
@@ -104,10 +105,10 @@ METRICS: Mapping[str, _Read] = {
 """How the columns of the spec are read; any other metric is a `number`."""
 
 
-def snapshot(row: Mapping[str, Any]) -> Snapshot:
-    """A row as an event, or Malformed."""
+def snapshot(row: Mapping[str, Any], latest: dt.datetime) -> Snapshot:
+    """A row as an event, or Malformed: among others if it tells of a time after `latest`, which nobody can know."""
     platform, profile_id, handle = _whose(_text(row, "platform"), _text(row, "profile_id"), _text(row, "handle"))
-    at, at_text = _time(_text(row, "timestamp"))
+    at, at_text = _time(_text(row, "timestamp"), latest)
     metrics, dimensions = _figures(row)
     if not metrics:
         raise Malformed("metrics", "no metric column has a value")
@@ -222,7 +223,7 @@ def _storable(name: str, value: Any, levels: int = LEVELS_MAX) -> Any:
 
 
 @lru_cache(maxsize=256)  # a day's snapshots share their time
-def _time(text: str) -> tuple[str, str]:
+def _time(text: str, latest: dt.datetime) -> tuple[str, str]:
     """The time in UTC as ids are derived from it, and as events carry it."""
     try:
         at = instant(text)
@@ -234,6 +235,8 @@ def _time(text: str) -> tuple[str, str]:
         at = at.astimezone(dt.UTC)
     except OverflowError:
         raise Malformed("timestamp", f"{shown(text)} is out of range") from None
-    if not 2000 <= at.year <= 2100:
-        raise Malformed("timestamp", f"{shown(text)} is not between 2000 and 2100")
+    if at.year < EARLIEST_YEAR:
+        raise Malformed("timestamp", f"{shown(text)} is before {EARLIEST_YEAR}")
+    if at > latest:
+        raise Malformed("timestamp", f"{shown(text)} is in the future")
     return at.isoformat(), timestamp(at)

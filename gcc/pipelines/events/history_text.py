@@ -35,6 +35,8 @@ _OPENINGS = (  # the first that fits; the zeros are those of an ASCII character,
 )
 LETTERS_MIN = 4
 """Fewer letters tell of no alphabet."""
+LOOKED_AT_CHARS = 2000
+"""Of a line, around the first that cannot be read: as many tell."""
 
 _PUNCTUATION = "\u00a0\u00ab\u00b7\u00bb\u2010-\u203a\u2116"
 _ALPHABETS = (  # the names, of which the last decodes, and its letters
@@ -114,6 +116,9 @@ def unreadable(text: str) -> bool:
 
 def likely(text: str) -> str:
     """What the unreadable `text`, read as UTF-8, probably is, and what to do."""
+    first = _UNREADABLE.search(text)
+    begin = max(0, first.start() - LOOKED_AT_CHARS // 2) if first else 0
+    text = text[begin : begin + LOOKED_AT_CHARS]
     odd = len(_UNREADABLE.findall(text))
     if sum(not letter.isascii() for letter in text) >= 2 * odd:
         return "is UTF-8 with damaged characters"
