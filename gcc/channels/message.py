@@ -5,6 +5,7 @@ FRAME_BYTES_MAX bytes (one event larger than that makes a frame of its own). Fra
 a retry resends the same bytes.
 """
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ FRAME_BYTES_MAX = 64 * 1024
 EVENT_BYTES_MAX = 1 << 20
 """A longer event is refused unread: to decode one may take thirty times its bytes and a second, in which nothing else
 runs (a million empty lists)."""
+
+NOTHING = frozenset({"", "null", "none", "nil", "undefined", "unknown", "nan", "na", "objectobject"})
+_MARKS_AND_ZEROS = re.compile(r"[\s!-/:-@\[-`{-~0]+")  # of ASCII: an id may be any bytes
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -68,6 +72,11 @@ class Delivery:
     frame: Frame
     deliveries: int
     age_s: float = 0.0
+
+
+def names_nothing(given_id: str) -> bool:
+    """Whether an id is none, but zeros (the nil UUID) or what programs write that have none: one for all they send."""
+    return _MARKS_AND_ZEROS.sub("", given_id).lower() in NOTHING
 
 
 def frames(route: Route, lines: Iterable[bytes], new_id: NewId) -> Iterator[Frame]:

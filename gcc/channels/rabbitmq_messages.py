@@ -2,7 +2,8 @@
 
 Ours: newline-delimited JSON, the frame's id, the number of its events and when it was committed in the headers.
 Foreign: one JSON event a message, whatever its content type and headers (`x-retry-count`, ...). It gets a frame id
-that is the same at every delivery: derived from the queue and the message id, or else from the hash of the body.
+that is the same at every delivery: derived from the queue and the message id, or else (it has none, or one of zeros)
+from the hash of the body.
 
 What makes a message ours are its frame's headers, which only our relay writes: what an event says of its own `origin`
 is any producer's to copy. A whole message that somebody sends again, headers and all, has the same event ids, and is
@@ -10,6 +11,7 @@ the same events. This is no seal: whoever writes all of these headers on purpose
 the database.
 """
 
+import codecs
 import datetime as dt
 import hashlib
 import uuid
@@ -19,7 +21,7 @@ from typing import Any
 import msgspec
 
 from gcc.channels import rabbitmq
-from gcc.channels.message import EVENT_BYTES_MAX, FRAME_EVENTS_MAX, Delivery, Frame, Route
+from gcc.channels.message import EVENT_BYTES_MAX, FRAME_EVENTS_MAX, Delivery, Frame, Route, names_nothing
 
 APP = "gcc"
 CONTENT_TYPE = "application/x-ndjson"
@@ -62,7 +64,8 @@ def unpacked(queue: str, id: int, message: rabbitmq.Delivery, now: dt.datetime) 
         known = type(counted) is int and 0 <= counted <= events
         frame = Frame(frame_id, route, events, message.body, counted=counted if known else None)
         return Delivery(queue, id, frame, deliveries, max(0.0, now.timestamp() - committed_ms / 1000))
-    known_by = f"id {properties.message_id}" if properties.message_id else hashlib.sha256(message.body).hexdigest()
+    message_id = properties.message_id or ""
+    known_by = hashlib.sha256(message.body).hexdigest() if names_nothing(message_id) else f"id {message_id}"
     told = _plain(headers) | ({CUT: str(message.cut_bytes)} if message.cut_bytes else {})
     frame_id = uuid.uuid5(FOREIGN, f"{queue}:{known_by}")
     frame = Frame(frame_id, route, 1, _one_line(message.body), counted=0, headers=told)
@@ -87,7 +90,7 @@ def _one_line(body: bytes) -> bytes:
     if b"\n" not in body or len(body) > EVENT_BYTES_MAX:
         return body
     try:
-        return msgspec.json.encode(msgspec.json.decode(body))
+        return msgspec.json.encode(msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8)))
     except (ValueError, RecursionError):
         return body
 

@@ -179,6 +179,15 @@ def test_equal_bodies_without_an_id_are_one_event() -> None:
     assert frame_id(b"") == frame_id(b"\x00\x00") == frame_id(identified(message_id=b""))
 
 
+@pytest.mark.parametrize("none", ["00000000-0000-0000-0000-000000000000", "null", "undefined", "0", "-", "N/A", " "])
+def test_an_id_that_all_messages_of_a_producer_have_is_none(none: str) -> None:
+    first, second, again = (
+        unpacked("q", 1, delivery(identified(message_id=none.encode()), body), NOW).frame.id
+        for body in (b'{"a":1}', b'{"a":2}', b'{"a":1}')
+    )
+    assert first == again != second
+
+
 @pytest.mark.parametrize("events", [0, -1, 101, 2**40, True])
 def test_a_number_of_events_that_no_frame_has_is_not_believed(events: int) -> None:
     ours = packed(Frame(NOW_ID, Route("beat.dx", "k"), 1, b"{}"), NOW).properties
@@ -193,6 +202,10 @@ def test_a_number_of_events_that_no_frame_has_is_not_believed(events: int) -> No
 )
 def test_a_body_that_cannot_be_put_on_one_line_stays_as_it_is(body: bytes) -> None:
     assert unpacked("q", 1, delivery(b"", body), NOW).frame.body == body
+
+
+def test_a_mark_of_the_byte_order_does_not_keep_a_body_from_its_line() -> None:
+    assert unpacked("q", 1, delivery(b"", b'\xef\xbb\xbf{"a":\n1}'), NOW).frame.body == b'{"a":1}'
 
 
 def test_a_body_that_was_too_long_says_so() -> None:

@@ -56,7 +56,22 @@ def test_times_of_others_are_understood(given: object, understood: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["yesterday", "", "31/12/2026", "2026-13-01 00:00:00", "0001-01-01 00:00:00", True, [], {}, 1e300, -1e12]
+    "given",
+    [
+        "yesterday",
+        "",
+        "31/12/2026",
+        "2026-13-01 00:00:00",
+        "0001-01-01 00:00:00",
+        True,
+        [],
+        {},
+        1e300,
+        -1e12,
+        "202601011200",
+        "20260101120000",
+        1e14,
+    ],
 )
 def test_what_is_no_time_is_refused_with_the_value(given: object) -> None:
     with pytest.raises(ValueError, match=r"is no time|is not between"):
@@ -123,7 +138,6 @@ def test_unknown_fields_are_kept_in_extra() -> None:
         b'{"a":NaN}',
         b'{"a":' + b"9" * 5000 + b"}",
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
-        b"\xef\xbb\xbf" + encode(OURS),
         b"\0" + encode(OURS),
         b"[" * 100_000,
         encode(OURS)[:-1],
@@ -288,8 +302,31 @@ def test_times_in_other_letters(given: float | str, meant: str) -> None:
     assert moment(given).startswith(meant)
 
 
-@pytest.mark.parametrize("given", ["", "  ", "null", "NULL", "undefined", "None", "nan", None])
-def test_no_id_is_not_one_id_for_all(given: str | None) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "  ",
+        "null",
+        "NULL",
+        "undefined",
+        "None",
+        "nan",
+        None,
+        0,
+        "0",
+        "-",
+        "N/A",
+        "(null)",
+        "<null>",
+        "unknown",
+        "[object Object]",
+        "00000000-0000-0000-0000-000000000000",
+        "0" * 32,
+        "{00000000-0000-0000-0000-000000000000}",
+    ],
+)
+def test_no_id_is_not_one_id_for_all(given: str | int | None) -> None:
     def at(number: int) -> str:
         return str(
             msgspec.json.decode(READER.read(msgspec.json.encode(THEIRS | {"event_id": given}), FRAME, number))[
@@ -298,6 +335,23 @@ def test_no_id_is_not_one_id_for_all(given: str | None) -> None:
         )
 
     assert at(1) != at(2)
+
+
+def test_a_nil_id_is_none_also_where_all_else_is_as_ours() -> None:
+    line = encode(OURS).replace(OURS.event_id.encode(), str(uuid.UUID(int=0)).encode())
+    assert msgspec.json.decode(READER.read(line, FRAME, 1))["event_id"] != str(uuid.UUID(int=0))
+
+
+def test_a_byte_order_mark_is_no_part_of_an_event() -> None:
+    line = msgspec.json.encode(THEIRS)
+    assert READER.read(b"\xef\xbb\xbf" + line, FRAME, 0) == READER.read(line, FRAME, 0)
+
+
+@pytest.mark.parametrize("half", ["tea \\ud83d", "\\uDE00 tea", "\\ud83d\\ud83d\\ude00"])
+def test_half_a_character_is_called_so(half: str) -> None:
+    line = msgspec.json.encode(THEIRS | {"handle": "x"}).replace(b'"x"', f'"{half}"'.encode())
+    with pytest.raises(ValueError, match="half a character"):
+        READER.read(line, FRAME, 0)
 
 
 @pytest.mark.parametrize(("given", "kept"), [(123.0, "123"), (17841400000000001, "17841400000000001"), (1.5, "1.5")])

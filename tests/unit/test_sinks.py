@@ -303,6 +303,26 @@ async def test_what_holds_no_event_is_refused_visibly(body: bytes) -> None:
     assert letter.body.strip(b"\n") == body.strip(b"\n")
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"likes":\n1e400}', "Number out of range"),
+        (b'{"handle":\n"tea \\ud83d"}', "it holds half a character"),
+        (b"\x1f\x8b\n\n\x00\n\xff\n", "JSON is malformed: invalid character (byte 0)"),
+        (b'{"a":' * 100_000 + b"\n1", "it is nested too deeply"),
+        (b'{"a":1}\n{"a":2}', "JSON is malformed: trailing characters"),
+    ],
+)
+async def test_a_message_of_many_lines_that_is_no_event_is_told_what_is_wrong_with_it(body: bytes, told: str) -> None:
+    bench = Bench()
+    assert (
+        await bench.sink.handle([Delivery(PROFILE_LOG.queue, 1, Frame(uuid.uuid4(), PROFILE_LOG.route, 1, body), 1)])
+        == 0
+    )
+    ((_, reason),) = bench.letters
+    assert "it has more lines than events (1); as one: " + told in reason
+
+
 @pytest.mark.parametrize("body", [b"", b"  ", b"\n\n", b"\xef\xbb\xbf", b'{"event_name":"AEvent","x":"\xff"}'])
 async def test_app_events_that_are_none_become_rows_of_errors(body: bytes) -> None:
     store = FakeEventStore({APP_EVENT.table, ERROR_TABLE})

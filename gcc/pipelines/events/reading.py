@@ -9,6 +9,7 @@ An id that is missing is derived from the frame's, which the exchange keeps stab
 same event.
 """
 
+import codecs
 import datetime as dt
 import math
 import re
@@ -19,7 +20,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-from gcc.channels.message import Frame
+from gcc.channels.message import Frame, names_nothing
 from gcc.pipelines.events.app_schemas import AppEvent, AppHeader, ErrorEvent
 from gcc.pipelines.events.schemas import EMITTED_BY, Event, Id, Time
 from gcc.pipelines.events.types import EventType, encode, timestamp
@@ -32,17 +33,20 @@ UNKNOWN_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FOREIGN = {"v": 1, "origin": ""}
 DEEP = "it is nested too deeply"
 SHOWN_CHARS_MAX = 80
-NO_ID = frozenset({"", "null", "none", "nil", "undefined", "nan"})
 WHOLE_FLOATS = 2.0**53
 """From here on floats leave whole numbers out."""
 
+_HALF_A_CHARACTER = re.compile(
+    rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}", re.IGNORECASE
+)
 _LINE = re.compile(rb"\S[^\n]*")
 _Naive = Annotated[dt.datetime, msgspec.Meta(tz=False)]
 _CHECKED: dict[Any, Any] = {Id: uuid.UUID, Time: _Naive, Time | None: _Naive | None}
 _SECONDS = (
     1e8  # smaller numbers (before 1973) are no Unix times, but years, days of spreadsheets, dates without hyphens
 )
-_MILLIS, _MICROS = 1e11, 1e14  # epoch numbers from here on are in smaller units than seconds
+_MILLIS, _MICROS = 946_684_800e3, 946_684_800e6  # from here on (the year 2000) they are in smaller units: below that
+# lie dates and times without anything between their digits, such as 202601011200
 
 
 class LineReader:
@@ -71,7 +75,7 @@ class LineReader:
     def rewritten(self, line: bytes, frame: Frame, number: int) -> bytes:
         """As `read`, and in our own words even where they are as ours: tables read some forms of JSON more strictly."""
         try:
-            return self._translated(msgspec.json.decode(line, type=dict[str, Any]), frame, number)
+            return self._translated(decoded(line), frame, number)
         except RecursionError:
             raise ValueError(DEEP) from None
 
@@ -84,7 +88,7 @@ class LineReader:
             event = self._check(line)
         except ValueError:  # of msgspec, and UnicodeDecodeError
             return False
-        if self._claims(event.origin, frame):
+        if self._claims(event.origin, frame) or not event.event_id.int:
             return False
         return event.event_timestamp.year in YEARS and all(
             at is None or at.year in YEARS for at in (getattr(event, name) for name in self._further_times)
@@ -117,6 +121,27 @@ class LineReader:
         if extra:
             row["extra"] = encode(extra).decode()
         return encode(row)
+
+
+def decoded(line: bytes) -> dict[str, Any]:
+    """The object in a line of another producer's; some begin with a mark. ValueError: there is none, and why."""
+    try:
+        return msgspec.json.decode(line.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
+    except msgspec.DecodeError:
+        if _HALF_A_CHARACTER.search(line):
+            raise ValueError("it holds half a character (one \\ud800 to \\udfff without the other)") from None
+        raise
+
+
+def fault(text: bytes) -> str:
+    """What keeps it from being an object."""
+    try:
+        decoded(text)
+    except ValueError as error:
+        return str(error)
+    except RecursionError:
+        return DEEP
+    return "it is spread over lines"
 
 
 def _digits(name: str, number: int | float) -> str:
@@ -160,8 +185,7 @@ def _origin(line: bytes) -> str:
 
 
 def _is_none(value: Any) -> bool:
-    """Absent, or what programs write that have none: it would be one id for all their events."""
-    return not value or (isinstance(value, str) and value.strip().lower() in NO_ID)
+    return not value or (isinstance(value, str) and names_nothing(value))
 
 
 def event_id_of(given: dict[str, Any], event_type: EventType, frame: Frame, number: int) -> tuple[str, str]:
@@ -221,7 +245,7 @@ def error_line(line: bytes, error: str, event_type: EventType, frame: Frame, num
     Where it tells no time: that of its frame, or UNKNOWN_TIME. Nothing here depends on when it is handled.
     """
     try:
-        given = msgspec.json.decode(line, type=dict[str, Any])
+        given = decoded(line)
     except (ValueError, RecursionError):  # of msgspec, and UnicodeDecodeError
         given = {}
     try:

@@ -26,7 +26,7 @@ from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, lines
+from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, fault, lines
 from gcc.pipelines.events.types import ERROR_EVENT, EventType
 from gcc.stores.clickhouse_errors import TooMuch
 from gcc.supervisor.lifecycle import one_line
@@ -141,6 +141,8 @@ class Sink:
             found = list(islice(lines(body), events + 1))
         if len(found) > events:
             why = f"not of type {self._type.name}: it has more lines than events ({events})"
+            if events == 1 and len(body) <= EVENT_BYTES_MAX:
+                why += f"; as one: {fault(body)}"
             refused.append((_Row(delivery, 0, body), why))
             return
         given = ((delivery, number, line) for number, line in found)
