@@ -41,6 +41,13 @@ KEYCAP_MARKS = "\ufe0e\ufe0f\u20e3"  # after # they make a key of it
         ("mail me at a#b or ทำ#b &#39; &#x27; &#128293;", []),
         ("https://x.example/#top https://x.example/a?b=#frag www.x.example/-#one#two x.example#y /#z", []),
         ("HTTPS://X.EXAMPLE/=#top https://x.example #after https://x.example、#タグ", ["after", "タグ"]),
+        ("Awww...#cute awww.#puppy so cute, ewww.#gross _www.#low", ["cute", "puppy", "gross", "low"]),
+        ("www.#bare www...#dots (www.x.example/-#one) WWW.x.example#two", ["bare", "dots"]),
+        ("(https://x.example)#a https://x.example,#b https://x.example.#c https://x.example!#d 'www.x.example'#e",
+         ["a", "b", "c", "d", "e"]),
+        ("https://x.example/a_(b)#one https://x.example/a_(b,c(d)#two (see https://x.example/a_(b)#three)#four",
+         ["four"]),
+        ("https://x.example/?#one https://x.example/a=#two https://x.example/~#three", []),
         ("(#one) [#two] \"#three\" #four-five 'n #six's @#seven", ["one", "two", "three", "four", "six", "seven"]),
         ("#one#two#one ##three", ["one", "two", "three"]),
         ("#tag│#next|#last", ["tag", "next", "last"]),
@@ -95,7 +102,28 @@ LONG = 1 << 17
 
 
 @pytest.mark.parametrize(
-    "piece", ["#", "#a", "x#", "#1", "#\ufe0f", "#་", "&#", "https://", "www.", "#ก้", "a་", "#🔥", "/#", "h", "#_"]
+    "piece",
+    [
+        "#",
+        "#a",
+        "x#",
+        "#1",
+        "#\ufe0f",
+        "#་",
+        "&#",
+        "https://",
+        "www.",
+        "#ก้",
+        "a་",
+        "#🔥",
+        "/#",
+        "h",
+        "#_",
+        "https://(",
+        "https://x(y)",
+        "https://x)#",
+        "w",
+    ],
 )
 def test_a_long_caption_takes_a_moment(piece: str) -> None:
     """Linear work: ten times as much takes about ten times as long, never a hundred."""

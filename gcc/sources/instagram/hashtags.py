@@ -2,6 +2,7 @@
 
 A hashtag is # (or the fullwidth ＃) and letters, marks and digits of any script, underscores, joiners and emoji;
 numbers alone are none. It begins where no word goes on, or where another one ends: #one#two are two, a#b is none.
+Its characters stay as they were typed, since Instagram's own rule is unknown: é as one code or as two makes two tags.
 """
 
 import re
@@ -36,8 +37,13 @@ _TSHEG = "\u0f0b\u0f0c"  # between the syllables of a Tibetan word
 _TAG = (
     rf"[#＃](?![{_PRESENTED}])(?:[{_WORD}{_PRESENTED}{_JOINERS}{_EMOJI}]|[{_TSHEG}](?=\w))+"  # #️⃣ is a key, no hashtag
 )
+_ENDS = r"(?<![!\"',.:;>\]}])"  # a link ends before # where one of these stands there: "see https://x.example,#tag"
+_LINK = (
+    rf"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Ww](?<![{_WORD}].)[Ww][Ww]\.(?=\w))"  # awww.#cute is none
+    rf"(?:[!-\"$-'*-~]|{_ENDS}#|\([!-'*-~]*\)#?|\()*+"  # nor is what closes a bracket before it a part of it
+)
 _FOUND = re.compile(
-    r"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Ww][Ww][Ww]\.)[!-~]*"  # first, so that its fragment is none
+    rf"{_LINK}"  # first, so that its fragment is none
     r"|(?=[#＃][^\s!-/:-@\[-^`{-~])"  # what nearly always fails is tried first
     rf"(?<![/&{_WORD}])(?P<tags>(?:{_TAG})+)"
 )
