@@ -109,9 +109,11 @@ def test_a_channel() -> None:
     }
 
 
-def test_hidden_subscribers_are_none_whatever_number_stands_there() -> None:
-    hidden = {"items": [{"id": "x", "statistics": {"hiddenSubscriberCount": True, "subscriberCount": "0"}}]}
+@pytest.mark.parametrize("flag", [True, "true", "yes", 1, [], {}])
+def test_hidden_subscribers_are_none_whatever_number_stands_there(flag: Any) -> None:
+    hidden = {"items": [{"id": "x", "statistics": {"hiddenSubscriberCount": flag, "subscriberCount": "0"}}]}
     profile, uploads = data_parse.channel(hidden, "@asked", AT)
+    assert len(profile.notes) == (flag is not True)
     assert set(profile.metrics.values()) == {None}
     assert (profile.handle, uploads) == ("asked", None)
 
@@ -152,13 +154,16 @@ def test_posts_come_in_the_playlists_order() -> None:
         ({"contentDetails": {"duration": "PT1M1S"}}, "video"),
         ({"contentDetails": {}}, "video"),
         ({"snippet": {"liveBroadcastContent": "upcoming"}, "contentDetails": {"duration": "P0D"}}, "live"),
+        ({"contentDetails": {"duration": "P0D"}}, None),
+        ({"contentDetails": {"duration": "PT0S"}}, None),
         ({"liveStreamingDetails": {"actualEndTime": "2026-10-01T05:30:00Z"}}, "live"),
     ],
 )
-def test_post_types(parts: dict[str, Any], post_type: str) -> None:
+def test_post_types(parts: dict[str, Any], post_type: str | None) -> None:
     profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
     (post,) = data_parse.posts({"items": [video("a", **parts)]}, ["a"], profile)
     assert post.dimensions["post_type"] == post_type
+    assert post.dimensions["duration_s"] != 0
 
 
 @given(st.integers(0, 2**31 - 1), st.booleans())

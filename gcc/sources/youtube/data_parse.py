@@ -46,8 +46,8 @@ def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot,
     item = items[0]
     snippet, statistics = item.object("snippet"), item.object("statistics")
     handle = (snippet.text("customUrl", chars_max=ID_CHARS_MAX) or "").removeprefix("@") or asked.removeprefix("@")
-    hidden = statistics.flag("hiddenSubscriberCount")
-    subscribers = None if hidden else statistics.count("subscriberCount")
+    shown = "hiddenSubscriberCount" not in statistics or statistics.flag("hiddenSubscriberCount") is False
+    subscribers = statistics.count("subscriberCount") if shown else None  # a hidden one is served as 0
     uploads, views = statistics.count("videoCount"), statistics.count("viewCount")
     title, country = snippet.text("title"), snippet.text("country")
     profile = ProfileSnapshot(
@@ -123,16 +123,18 @@ def _post(video: Fields, video_id: str, profile: ProfileSnapshot) -> PostSnapsho
             "tags": snippet.texts("tags"),
             "language": snippet.text("defaultAudioLanguage") or snippet.text("defaultLanguage"),
             "category_id": snippet.text("categoryId"),
-            "duration_s": duration_s,
+            "duration_s": duration_s or None,
             "thumbnail_url": _thumbnail(snippet),
         },
     )
 
 
-def _post_type(video: Fields, duration_s: int | None) -> str:
+def _post_type(video: Fields, duration_s: int | None) -> str | None:
     broadcast = video.object("snippet").text("liveBroadcastContent")
     if "liveStreamingDetails" in video or broadcast in ("live", "upcoming"):
         return "live"
+    if duration_s == 0:
+        return None  # P0D: nobody knows yet, it is being processed
     return "short" if duration_s is not None and duration_s <= SHORT_S_MAX else "video"
 
 
