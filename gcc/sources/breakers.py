@@ -2,8 +2,9 @@
 
 In: what became of each question. Out: leave to ask, or SourceClosed. FAILURES_MAX failures in a row (5xx,
 silence, a lost connection, garbage) open a source's breaker: nobody asks it for a second, longer with each opening
-up to a minute; then one question at a time goes through (half-open) until one is answered. Any answer closes it, a
-refusal (not found, rate limited, a dead token, a permission) too: whoever refuses is there.
+up to a minute, or for as long as the last failure's Retry-After says; then one question at a time goes through
+(half-open) until one is answered. Any answer closes it, a refusal (not found, rate limited, a dead token, a
+permission) too: whoever refuses is there.
 
 A failure that opens the breaker, or finds it open, is told as SourceClosed: it says something of the source and
 nothing of what was asked, so it costs the job no attempt. As FAILURES_MAX is no more than the failures that a job
@@ -83,7 +84,7 @@ class SourceBreaker:
     def failed(self, error: Transient) -> Transient:
         """The source did not answer. Returns what to raise instead of `error`: SourceClosed, or `error` itself."""
         self._actor.erred(error)
-        self._breaker.failed(trio.current_time(), self._rng)
+        self._breaker.failed(trio.current_time(), self._rng, error.retry_after_s or 0.0)
         self._show()
         if wait_s := self.closed_for_s():
             return SourceClosed(str(error), retry_after_s=wait_s)

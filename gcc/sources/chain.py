@@ -276,7 +276,7 @@ async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T
 
     What is not Transient (NotFound) ends it at once. When each is closed to us for now
     (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest known wait is raised.
-    Otherwise SourcesExhausted, listing the reasons.
+    Otherwise SourcesExhausted, listing the reasons, with the wait until the first of them wants to be asked again.
     """
     failures: list[tuple[str, Transient]] = []
     for name, attempt in chain:
@@ -288,7 +288,8 @@ async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T
     if refusals and len(refusals) == len(failures):
         raise min(refusals, key=_wait_s)
     reasons = "; ".join(f"{name}: {type(failure).__name__}: {failure}" for name, failure in failures)
-    raise SourcesExhausted(f"no source of the chain answered ({reasons})")
+    wait_s = min(failure.retry_after_s or 0.0 for _, failure in failures)
+    raise SourcesExhausted(f"no source of the chain answered ({reasons})", retry_after_s=wait_s or None)
 
 
 def _wait_s(failure: Transient) -> float:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gcc.sources.http import Answer, decode
+from gcc.sources.http import Answer, decode, retry_after_s
 from gcc.sources.times import instant
-from gcc.sources.verdicts import SourceFailed
+from gcc.sources.verdicts import SourceFailed, failed
 
 T = TypeVar("T")
 ID_CHARS_MAX = 200  # longer ones fit no index, and are none
@@ -170,16 +170,16 @@ class Fields:
         return SourceFailed(f"{self._source}: {self._path}.{key} should be {wanted}, got {_shown(value)}")
 
 
-def opened(answer: Answer, source: str) -> tuple[Any, Fields | None]:
+def opened(answer: Answer, source: str, now: dt.datetime) -> tuple[Any, Fields | None]:
     """The decoded JSON object of a good answer, and what it says of its error, if it is none.
 
     Raises SourceFailed where it is no JSON; a refusal for asking too much (429) needs none.
     """
     try:
         decoded = decode(answer, source)
-    except SourceFailed:
+    except SourceFailed as garbled:
         if answer.status != 429:
-            raise
+            raise failed(str(garbled), retry_after_s(answer, now)) from None
         decoded = {}
     if answer.status == 200 and (not isinstance(decoded, dict) or decoded.get("error") is None):
         Fields(decoded, source)  # refuses what is no object

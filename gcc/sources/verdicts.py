@@ -60,7 +60,10 @@ class QuestionFailed(Transient):
 
 
 class SourceFailed(Transient):
-    """The source cannot answer now: 5xx, unparsable bytes, an unexpected shape."""
+    """The source cannot answer now: 5xx, unparsable bytes, an unexpected shape.
+
+    `retry_after_s` is the wait that it named, AWAY_S_MAX at most: it may be back sooner than it said.
+    """
 
 
 class SourcesExhausted(Transient):
@@ -71,6 +74,7 @@ class SourcesExhausted(Transient):
 
 Verdict = Callable[[str, float | None], GccError]
 DAY_S = 86_400.0
+AWAY_S_MAX = 600.0
 
 
 def dead(told: str, wait_s: float | None) -> GccError:
@@ -110,4 +114,4 @@ def unanswerable(told: str, wait_s: float | None) -> GccError:
 
 
 def failed(told: str, wait_s: float | None) -> GccError:
-    return SourceFailed(told)
+    return SourceFailed(told, retry_after_s=None if wait_s is None else min(wait_s, AWAY_S_MAX))

@@ -31,19 +31,20 @@ class Breaker:
             return "closed"
         return "open" if now < self.retry_at else "half-open"
 
-    def failed(self, now: float, rng: random.Random) -> None:
-        """It did not answer. Told of an open one this changes nothing: the call had begun before."""
+    def failed(self, now: float, rng: random.Random, at_least_s: float = 0.0) -> None:
+        """It did not answer, and wants to be left alone `at_least_s`. Told of an open one this changes nothing: the
+        call had begun before."""
         state = self.state(now)
         if state == "open":
             return
         self._failures += 1
         if state == "half-open" or self._failures >= self._failures_max:
-            self.open(now, rng)
+            self.open(now, rng, at_least_s)
 
-    def open(self, now: float, rng: random.Random) -> None:
+    def open(self, now: float, rng: random.Random, at_least_s: float = 0.0) -> None:
         """Open at once, however few the failures: one that took too long is enough."""
         self._openings += 1
-        self.retry_at = now + self._backoff.delay_s(self._openings, rng)
+        self.retry_at = now + max(self._backoff.delay_s(self._openings, rng), at_least_s)
 
     def succeeded(self) -> None:
         """It answered: closed, and nothing is held against it any more."""

@@ -60,6 +60,17 @@ def test_when_it_lets_something_through_again() -> None:
     assert judged.retry_at is None
 
 
+@pytest.mark.parametrize(("at_least_s", "opened_for_s"), [(0.0, 1.0), (0.5, 1.0), (120.0, 120.0)])
+def test_it_stays_open_as_long_as_the_other_side_wants(at_least_s: float, opened_for_s: float) -> None:
+    judged = breaker(failures_max=2)
+    judged.failed(0.0, NoChance(), 500.0)
+    assert judged.retry_at is None
+    judged.failed(10.0, NoChance(), at_least_s)
+    assert judged.retry_at == 10.0 + opened_for_s
+    judged.failed(judged.retry_at, NoChance(), 300.0)
+    assert judged.retry_at == 10.0 + opened_for_s + 300.0
+
+
 def test_it_never_gives_up() -> None:
     judged, rng, now = breaker(), random.Random(1), 0.0
     for _ in range(10_000):

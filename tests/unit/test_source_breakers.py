@@ -19,7 +19,7 @@ from gcc.sources.chain import Outside, Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
-from gcc.sources.verdicts import NotFound, SourceFailed
+from gcc.sources.verdicts import AWAY_S_MAX, NotFound, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
 from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
 from gcc.supervisor.backoff import Backoff
@@ -211,6 +211,29 @@ def work_of(bench: Bench) -> FlowWork:
     settings = Scraper()
     retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
     return FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, retries, bench.clock.rng)
+
+
+@pytest.mark.parametrize(
+    ("body", "retry_after", "wait_s"),
+    [(b'{"error": {"code": 2, "message": "no"}}', "120", 120), (b"<html>", "120", 120), (b"", "86400", AWAY_S_MAX)],
+)
+async def test_the_wait_that_a_source_names_is_kept_by_jobs_and_breaker(
+    autojump_clock: trio.testing.MockClock, body: bytes, retry_after: str, wait_s: float
+) -> None:
+    bench = await Bench(Reply(503, body, {"Retry-After": retry_after})).ready()
+    work = work_of(bench)
+    for retries in range(FAILURES_MAX - 1):
+        failure = await work(job(retries))
+        assert isinstance(failure, Failure)
+        assert failure.retry_after_s == wait_s
+    result = await work(job(FAILURES_MAX - 1))
+    assert isinstance(result, Deferred)
+    assert wait_s <= result.after_s <= wait_s + 1
+    bench.reply = FOUND
+    await trio.sleep(wait_s - 1)
+    assert isinstance(await work(job(0)), Deferred)
+    await trio.sleep(1)
+    assert isinstance(await work(job(0)), Crawl)
 
 
 @pytest.mark.parametrize("reply", [Reply(500), Reply(delay_s=1e6)], ids=["500", "silence"])

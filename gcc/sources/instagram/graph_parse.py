@@ -20,7 +20,7 @@ _SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{1,64
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
     """The decoded JSON object, or the verdict that its error code, else its status, stands for."""
-    decoded, error = opened(answer, SOURCE)
+    decoded, error = opened(answer, SOURCE, now)
     if error is not None:
         raise refusal(answer, error, now)
     return decoded

@@ -26,7 +26,7 @@ _INT32_MAX = 2**31 - 1
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
     """The decoded JSON object, or the verdict that its error reasons, else its status, stand for."""
-    decoded, error = opened(answer, SOURCE)
+    decoded, error = opened(answer, SOURCE, now)
     if error is not None:
         raise refusal(answer, error, now)
     return decoded
