@@ -44,15 +44,15 @@ class Fields:
         return self._values.get(key) is not None
 
     def object(self, key: str, *, needed: bool = False) -> "Fields":
-        """The object at `key`; an empty one where it is absent, or odd and not `needed`."""
+        """The object at `key`; absent or odd it is refused where it is `needed`, else empty."""
         value = self._values.get(key)
         if not isinstance(value, dict | None) and not needed:
             self._odd(key, "an object", value)
             value = None
-        return Fields({} if value is None else value, self._source, f"{self._path}.{key}", self.notes)
+        return Fields({} if value is None and not needed else value, self._source, f"{self._path}.{key}", self.notes)
 
     def objects(self, key: str, *, needed: bool = False) -> list["Fields"]:
-        """The objects in the list at `key`; empty where it is absent, or odd and not `needed`."""
+        """The objects in the list at `key`; absent or odd it is refused where it is `needed`, else empty."""
         found = []
         for place, item in self._list(key, needed=needed):
             if isinstance(item, dict):
@@ -152,7 +152,7 @@ class Fields:
     def _list(self, key: str, *, needed: bool = False) -> list[tuple[str, Any]]:
         """(place, item) of the list at `key`."""
         value = self._values.get(key)
-        if value is None:
+        if value is None and not needed:
             return []
         if not isinstance(value, list):
             if needed:

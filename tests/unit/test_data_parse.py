@@ -118,11 +118,45 @@ def test_hidden_subscribers_are_none_whatever_number_stands_there(flag: Any) -> 
     assert (profile.handle, uploads) == ("asked", None)
 
 
-@pytest.mark.parametrize("nothing", [{}, {"items": []}, {"pageInfo": {"totalResults": 0}}])
+NO_CHANNELS = {"kind": "youtube#channelListResponse", "pageInfo": {"totalResults": 0, "resultsPerPage": 5}}
+NO_ITEMS = {"kind": "youtube#playlistItemListResponse", "items": [], "pageInfo": {"totalResults": 3}}
+NO_LISTS: list[dict[str, Any]] = [
+    {},
+    {"message": "You are not subscribed to this API."},
+    {"errors": [{"reason": "quotaExceeded"}]},
+    {"items": []},
+    {"items": None, "pageInfo": {"totalResults": 1}},
+    {"items": [], "pageInfo": {"totalResults": 1}},
+    {"items": [], "pageInfo": {"totalResults": 0}},
+    {"pageInfo": {"totalResults": 0}},
+    {"kind": "youtube#channel"},
+    {"kind": "youtube#channel", "items": []},
+    {"kind": ["youtube#channelListResponse"], "items": []},
+    {"kind": "youtube#channelListResponse", "items": []},
+    {**NO_CHANNELS, "items": [], "pageInfo": {"totalResults": 1}},
+    {**NO_CHANNELS, "pageInfo": {"totalResults": None}},
+    {**NO_CHANNELS, "pageInfo": []},
+    {**NO_ITEMS, "items": None},
+    {**NO_ITEMS, "items": {}},
+]
+
+
+@pytest.mark.parametrize("nothing", [NO_CHANNELS, {**NO_CHANNELS, "items": []}, {**NO_CHANNELS, "items": None}])
 def test_no_channel_is_not_found(nothing: Any) -> None:
     with pytest.raises(NotFound) as caught:
-        data_parse.channel(nothing, "nobody", AT)
+        data_parse.channel(data_parse.judge(answer(nothing, 200), AT), "nobody", AT)
     assert caught.value.code == "PROFILE_NOT_FOUND"
+
+
+@pytest.mark.parametrize("body", NO_LISTS)
+def test_what_is_no_list_tells_of_no_absence(body: Any) -> None:
+    with pytest.raises(SourceFailed, match=r"ytapi: \$\.(kind|items|pageInfo\.totalResults) should be "):
+        data_parse.judge(answer(body, 200), AT)
+
+
+def test_a_playlist_may_be_empty_whatever_total_it_tells() -> None:
+    """What was deleted is counted for a while."""
+    assert data_parse.video_ids(data_parse.judge(answer(NO_ITEMS, 200), AT)) == []
 
 
 def test_posts_come_in_the_playlists_order() -> None:

@@ -138,6 +138,8 @@ def test_shortcodes_from_permalinks(kind: str) -> None:
     ("wrong", "path"),
     [
         ([], r"\$ should be an object, got a list"),
+        ({}, r"\$\.business_discovery should be an object, got nothing"),
+        ({"business_discovery": None}, r"\$\.business_discovery should be an object, got nothing"),
         ({"business_discovery": "x"}, r"\$\.business_discovery should be an object, got a text"),
         ({"business_discovery": {}}, r"\$\.business_discovery\.id should be an id, got None"),
         ({"business_discovery": {"id": 7}}, r"\$\.business_discovery\.id should be an id, got 7"),
@@ -299,6 +301,8 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (answer(b"<html>Bad gateway</html>", 502), SourceFailed),
         (answer(b"", 200), SourceFailed),
         (answer([1], 200), SourceFailed),
+        (answer({}, 200), SourceFailed),
+        (answer({"business_discovery": None, "id": "17"}, 200), SourceFailed),
         (answer({}, 302), SourceFailed),
         (answer(b"slow down", 429), RateLimited),
     ],

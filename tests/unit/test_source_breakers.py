@@ -26,7 +26,7 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
-from tests.unit.test_chain import SRC, answers, build, fails
+from tests.unit.test_chain import SRC, answers, build, fails, youtube
 
 GOOD, DOWN = Reply(200, b'{"a": 1}'), Reply(503)
 FOUND = Reply(200, b'{"business_discovery": {"id": "1", "username": "made.up"}}')
@@ -236,7 +236,11 @@ async def test_the_wait_that_a_source_names_is_kept_by_jobs_and_breaker(
     assert isinstance(await work(job(0)), Crawl)
 
 
-@pytest.mark.parametrize("reply", [Reply(500), Reply(delay_s=1e6)], ids=["500", "silence"])
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(500), Reply(delay_s=1e6), Reply(200, b"{}"), Reply(200, b'{"business_discovery": null}')],
+    ids=["500", "silence", "nothing", "null"],
+)
 async def test_a_lone_job_outlives_an_hour_without_its_source(
     autojump_clock: trio.testing.MockClock, reply: Reply
 ) -> None:
@@ -275,6 +279,19 @@ async def test_a_store_of_ours_that_is_away_costs_no_attempt(autojump_clock: tri
     with pytest.raises(NoCredential, match="postgres is away"):
         await bench.ask()
     assert bench.line.breaker == "closed"
+
+
+@pytest.mark.parametrize("failing", ["channels", "playlistItems", "videos"])
+async def test_what_is_no_list_feeds_the_breaker(autojump_clock: trio.testing.MockClock, failing: str) -> None:
+    bench = Bench()
+    bench.fetcher = FakeFetcher(lambda asked: Reply(200, b"{}") if asked.url.endswith(failing) else youtube(asked))
+    bench.outside = Outside(
+        bench.fetcher, bench.limiter, bench.credentials, bench.clock, Metrics(), {}, bench.breakers
+    )  # fmt: skip
+    await bench.credentials.put("ytapi", "a", {"token": "tokenY"})
+    with pytest.raises(SourceFailed, match=r"\$\.items should be a list, got None"):
+        await DataApi(bench.outside, "http://x").profile("madeup", bench.visit)
+    assert bench.board.actor("sources/ytapi").failed == 1
 
 
 async def test_an_odd_shape_is_the_question_s_own_failure(autojump_clock: trio.testing.MockClock) -> None:

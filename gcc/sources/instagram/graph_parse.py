@@ -19,10 +19,14 @@ _SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{1,64
 
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
-    """The decoded JSON object, or the verdict that its error code, else its status, stands for."""
+    """The decoded JSON object, or the verdict that its error code, else its status, stands for.
+
+    One without what was asked for is SourceFailed, too: no answer, whatever its status.
+    """
     decoded, error = opened(answer, SOURCE, now)
     if error is not None:
         raise refusal(answer, error, now)
+    Fields(decoded, SOURCE).object("business_discovery", needed=True)
     return decoded
 
 

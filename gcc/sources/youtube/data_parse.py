@@ -25,20 +25,35 @@ _INT32_MAX = 2**31 - 1
 
 
 def judge(answer: Answer, now: dt.datetime) -> Any:
-    """The decoded JSON object, or the verdict that its error reasons, else its status, stand for."""
+    """The decoded JSON object, or the verdict that its error reasons, else its status, stand for.
+
+    One that is no list is SourceFailed, too: no answer, whatever its status. An empty one has to say what it is a list
+    of, and that of channels, which then may have no `items` at all, that there are none.
+    """
     decoded, error = opened(answer, SOURCE, now)
     if error is not None:
         raise refusal(answer, error, now)
+    root = Fields(decoded, SOURCE)
+    kind = root.text("kind") or ""
+    of_channels = kind == "youtube#channelListResponse"
+    if root.objects("items", needed=not of_channels):
+        return decoded
+    if not kind.endswith("ListResponse"):
+        raise SourceFailed(f"{SOURCE}: $.kind should be that of a list, got {root.shown('kind')}")
+    page = root.object("pageInfo")
+    if of_channels and page.count("totalResults") != 0:
+        total = page.shown("totalResults")
+        raise SourceFailed(f"{SOURCE}: $.pageInfo.totalResults should be 0 beside no items, got {total}")
     return decoded
 
 
 def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot, str | None]:
-    """The first channel of the list, without posts, and its uploads playlist, if it has one.
+    """The first channel of a list that `judge` let through, without posts, and its uploads playlist, if it has one.
 
     Raises NotFound where the list is empty.
     """
     root = Fields(decoded, SOURCE)
-    items = root.objects("items", needed=True)
+    items = root.objects("items")
     if not items and root.notes:
         raise SourceFailed(f"{SOURCE}: {root.notes[0]}")
     if not items:
