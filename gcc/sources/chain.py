@@ -29,10 +29,12 @@ from gcc.sources.verdicts import (
     CredentialDead,
     CredentialRefused,
     CredentialRests,
+    MaybeAway,
     QuestionFailed,
     RateLimited,
     Refused,
     SourcesExhausted,
+    failed,
 )
 from gcc.supervisor.lifecycle import Board, one_line
 
@@ -143,6 +145,8 @@ class Outside:
                 try:
                     request = build(credential)
                     decoded = await self._answer(source, request, credential, visit)
+                except MaybeAway as error:
+                    refusals.append(_Refusal(credential, error))
                 except CredentialRefused as error:
                     if doubts.refused(credential.id, safe_uri(request)):
                         await self._take_out(credential, error, DOUBTED_S)
@@ -159,13 +163,16 @@ class Outside:
                     return decoded
 
     async def _pick(self, source: str, tried: Sequence[uuid.UUID], refusals: Sequence[_Refusal]) -> Credential:
-        """One that was not tried yet. Where there is none but those that may not ask this, it is the question."""
+        """One that was not tried yet. Where none is left and all were refused, it is the question, or the source."""
         try:
             with _our_store(source):
                 return await self._credentials.pick(source, without=tried)
         except NoCredential as none:
             if refusals and none.retry_after_s is None:
-                raise QuestionFailed(f"no credential may ask this: {refusals[-1].error}") from none
+                last = refusals[-1].error
+                if all(isinstance(each.error, MaybeAway) for each in refusals):
+                    raise self._breakers.of(source).failed(failed(str(last), last.retry_after_s)) from none
+                raise QuestionFailed(f"no credential may ask this: {last}") from none
             self._breakers.of(source).told(none)
             raise
 
@@ -209,6 +216,8 @@ class Outside:
         try:
             answer = await self._fetch(request, visit)
             decoded = source.judge(_without_secrets(answer, credential), self._clock.now())
+        except MaybeAway:
+            raise  # the other credentials tell
         except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Refused):
             breaker.answered()
             raise

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gcc.sources.http import Answer, decode, retry_after_s
 from gcc.sources.times import instant
-from gcc.sources.verdicts import SourceFailed, failed
+from gcc.sources.verdicts import SourceFailed, failed, may_not_or_away
 
 T = TypeVar("T")
 ID_CHARS_MAX = 200  # longer ones fit no index, and are none
@@ -173,13 +173,15 @@ class Fields:
 def opened(answer: Answer, source: str, now: dt.datetime) -> tuple[Any, Fields | None]:
     """The decoded JSON object of a good answer, and what it says of its error, if it is none.
 
-    Raises SourceFailed where it is no JSON; a refusal for asking too much (429) needs none.
+    Raises SourceFailed where it is no JSON; a refusal for asking too much (429) needs none. Where it refuses the
+    credential (401, 403), or whatever stands before the API refuses us all, another credential tells which.
     """
     try:
         decoded = decode(answer, source)
     except SourceFailed as garbled:
         if answer.status != 429:
-            raise failed(str(garbled), retry_after_s(answer, now)) from None
+            verdict = may_not_or_away if answer.status in (401, 403) else failed
+            raise verdict(str(garbled), retry_after_s(answer, now)) from None
         decoded = {}
     if answer.status == 200 and (not isinstance(decoded, dict) or decoded.get("error") is None):
         Fields(decoded, source)  # refuses what is no object

@@ -50,9 +50,13 @@ class CredentialRefused(Transient):
     `agreed` is what it means for the question where they all say so.
     """
 
-    def __init__(self, message: str, *, agreed: Refused | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, agreed: Refused | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
         self.agreed = agreed
+
+
+class MaybeAway(CredentialRefused):
+    """It may be the credential; where all are told so, it is the source, or what stands before it (SourceFailed)."""
 
 
 class QuestionFailed(Transient):
@@ -101,6 +105,10 @@ def gone_or_may_not(told: str, wait_s: float | None) -> GccError:
     return CredentialRefused(told, agreed=NotFound("PROFILE_NOT_FOUND", told))
 
 
+def may_not_or_away(told: str, wait_s: float | None) -> GccError:
+    return MaybeAway(told, retry_after_s=wait_s)
+
+
 def no_profile(told: str, wait_s: float | None) -> GccError:
     return NotFound("PROFILE_NOT_FOUND", told)
 
@@ -113,5 +121,5 @@ def unanswerable(told: str, wait_s: float | None) -> GccError:
     return QuestionFailed(told)
 
 
-def failed(told: str, wait_s: float | None) -> GccError:
+def failed(told: str, wait_s: float | None) -> SourceFailed:
     return SourceFailed(told, retry_after_s=None if wait_s is None else min(wait_s, AWAY_S_MAX))

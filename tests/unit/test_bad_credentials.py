@@ -15,7 +15,7 @@ from gcc.config import Scraper
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis
-from gcc.sources.breakers import FAILURES_MAX, Breakers
+from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
 from gcc.sources.chain import DOUBTED_S, Outside, Visit
 from gcc.sources.credentials import NoCredential
 from gcc.sources.doubts import REFUSED_MAX
@@ -23,7 +23,7 @@ from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit
 from gcc.sources.snapshot import ProfileSnapshot
-from gcc.sources.verdicts import NotFound, QuestionFailed
+from gcc.sources.verdicts import NotFound, QuestionFailed, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
 from gcc.stores.jobs import Failure
 from gcc.supervisor.backoff import Backoff
@@ -116,6 +116,17 @@ class Bench:
         return str(caught.value)
 
 
+GARBLED = [
+    (403, b"<!DOCTYPE html><title>Error 403 (Forbidden)!!1</title>"),
+    (403, b"Forbidden"),
+    (401, b""),
+    (403, b""),
+]
+WITHOUT_CODE = [
+    "Error validating access token: Session has expired",
+    "Malformed access token",
+    "Invalid OAuth access token.",
+]
 BLOCKED = ("SERVICE", "IP_ADDRESS", "HTTP_REFERRER", "ANDROID_APP", "IOS_APP")
 OF_THE_CREDENTIAL = [
     *(("graphapi", graph_error(190, subcode)) for subcode in (None, 458, 459, 460, 463, 464, 467, 490, 492, 99)),
@@ -128,6 +139,10 @@ OF_THE_CREDENTIAL = [
     ("graphapi", graph_error(104, message="Requires valid signature")),
     ("graphapi", graph_error(2500, message="An active access token must be used to query information")),
     ("graphapi", graph_error(99999, status=403)),
+    *((source, Reply(*garbled)) for source in ("graphapi", "ytapi") for garbled in GARBLED),
+    *(("graphapi", refusal({"type": "OAuthException", "message": message})) for message in WITHOUT_CODE),
+    ("graphapi", Reply(400, json.dumps({"type": "OAuthException", "message": WITHOUT_CODE[0]}).encode())),
+    ("graphapi", graph_error(2500, message="Unknown path components: /17")),
     ("graphapi", graph_error(99999, status=401)),
     ("graphapi", refusal("Forbidden", 403)),
     ("graphapi", refusal({"message": "no", "code": "190"})),
@@ -169,7 +184,9 @@ async def test_of_two_credentials_one_is_bad_and_all_questions_pass(
     assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
 
 
-@pytest.mark.parametrize(("source", "reply"), OF_THE_CREDENTIAL[:1] + OF_THE_CREDENTIAL[-1:])
+@pytest.mark.parametrize(
+    ("source", "reply"), [*OF_THE_CREDENTIAL[:1], *OF_THE_CREDENTIAL[-1:], ("ytapi", Reply(403, b"Forbidden"))]
+)
 async def test_of_many_credentials_one_is_good(
     autojump_clock: trio.testing.MockClock, source: str, reply: Reply
 ) -> None:
@@ -177,6 +194,45 @@ async def test_of_many_credentials_one_is_good(
     for number in range(40):
         assert (await bench.ask(f"made.up{number}")).profile_id
     assert await bench.ready_handles() == {"good-0"}
+
+
+OF_ALL = [
+    *((source, Reply(*garbled)) for source in ("graphapi", "ytapi") for garbled in GARBLED),
+    ("graphapi", refusal({"type": "OAuthException", "message": WITHOUT_CODE[0]})),
+    ("graphapi", graph_error(2500, message="Unknown path components: /17")),
+    ("graphapi", graph_error(2500, message='Syntax error "Expected end of string" at character 5')),
+]
+
+
+@pytest.mark.parametrize(("source", "reply"), OF_ALL, ids=lambda each: getattr(each, "body", each))
+@pytest.mark.parametrize("good", [1, 3])
+async def test_where_all_are_told_so_it_is_the_source(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, good: int
+) -> None:
+    bench = await Bench(source, good=good).ready()
+    for number in range(10):
+        await bench.ask(f"made.up{number}")
+    bench.of_handle["lost"] = reply
+    for number in range(FAILURES_MAX - 1):
+        with pytest.raises(SourceFailed, match=f"{source}: HTTP"):
+            await bench.ask(f"lost{number}")
+    with pytest.raises(SourceClosed):
+        await bench.ask("lost")
+    assert (bench.line.breaker, bench.line.failed) == ("open", FAILURES_MAX)
+    assert len(await bench.ready_handles()) == good
+    await trio.sleep(1)
+    await bench.ask("seen")
+    assert bench.line.breaker == "closed"
+
+
+async def test_a_question_that_is_refused_to_all_in_two_ways_feeds_no_breaker(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bad = {"a": graph_error(10), "b": Reply(403, b"Forbidden")}
+    bench = await Bench("graphapi", bad, good=0).ready()
+    with pytest.raises(QuestionFailed, match="no credential may ask this"):
+        await bench.ask()
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
 
 
 async def test_side_by_side_it_is_told_once(autojump_clock: trio.testing.MockClock) -> None:

@@ -21,6 +21,7 @@ from gcc.sources.verdicts import (
     gone_or_may_not,
     limited,
     may_not,
+    may_not_or_away,
     no_post,
     no_profile,
     rests,
@@ -56,7 +57,8 @@ ROWS = (
     Row((36104,), (), "", unanswerable),  # media that is live
     # the token is dead, or its user must do something first, after which it lives again
     Row((), (459, 464, 490), "", rests_a_day),  # a checkpoint, an unconfirmed user
-    Row((102, 190, 2500), (), "", dead),
+    Row((102, 190), (), "", dead),
+    Row((2500,), (), "active access token must be used", dead),
     Row((), (458, 460, 463, 467, 492), "", dead),  # app removed, password changed, expired, invalid, session ended
     Row((101,), (), "", dead),  # its app does not exist
     # its app wants a secret's proof or a signature
@@ -77,6 +79,10 @@ ROWS = (
     Row((100,), (), "permission", may_not),
     # a parameter of this question
     Row((24, 100), (), "", unanswerable),
+    # an address that is wrong for this credential's account, or for all
+    Row((2500,), (), "", may_not_or_away),
+    # a token, without its code
+    Row((), (), "access token", may_not_or_away),
     # the API itself, for now: 1, 2, -1, -2, is_transient, and what nobody has heard of
 )
 
