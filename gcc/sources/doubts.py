@@ -5,6 +5,9 @@ the credential when another one gets an answer to the same question, or when it 
 questions with no answer in between. It tells against the question when AGREEING credentials that were answered before
 say the same. Until one of these is known it is only a doubt, which the next answer ends: so a bad question cannot take
 out one credential after the other.
+
+They can also lose a permission all at once. So AGREED_MAX different questions that they agree on, with no answer to any
+of them in between, tell against all: each rests at its next refusal, until one is answered again.
 """
 
 import uuid
@@ -12,6 +15,7 @@ from collections.abc import Collection
 
 REFUSED_MAX = 5
 AGREEING = 2
+AGREED_MAX = 30  # no list has so many profiles in a row that nobody may see
 
 
 class Doubts:
@@ -20,8 +24,10 @@ class Doubts:
     def __init__(self) -> None:
         self._answered: set[uuid.UUID] = set()
         self._refused: dict[uuid.UUID, set[str]] = {}
+        self._agreed: set[str] = set()  # since the last answer to any
 
     def answered(self, credential: uuid.UUID) -> None:
+        self._agreed.clear()
         self._answered.add(credential)
         self._refused.pop(credential, None)
 
@@ -30,7 +36,7 @@ class Doubts:
         questions = self._refused.setdefault(credential, set())
         if len(questions) < REFUSED_MAX:
             questions.add(question)
-        if len(questions) < REFUSED_MAX:
+        if len(questions) < REFUSED_MAX and len(self._agreed) < AGREED_MAX:
             return False
         self._answered.discard(credential)
         return True
@@ -39,6 +45,7 @@ class Doubts:
         """Whether it is the question, by the credentials that it was refused to: then it tells against none of them."""
         if len(self._answered.intersection(refused)) < AGREEING:
             return False
+        self._agreed.add(question)
         for credential in refused:
             self._refused.get(credential, set()).discard(question)
         return True

@@ -47,12 +47,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: header names in lower case, the body decompressed, seconds from asking to the last byte."""
+    """What came back: header names in lower case, the body decompressed, seconds from asking to the last byte.
+
+    `url` is what was asked, without parameters.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     elapsed_s: float
+    url: str = ""
 
 
 class Fetcher(Protocol):
@@ -93,7 +97,7 @@ class HttpFetcher:
         except UnicodeError as error:  # its text repeats what may be a secret
             why = getattr(error, "reason", None) or type(error).__name__
             raise Transient(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
-        return Answer(status, headers, body, trio.current_time() - begun)
+        return Answer(status, headers, body, trio.current_time() - begun, request.url)
 
     async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         body = bytearray()

@@ -111,6 +111,7 @@ async def test_an_answer_of_any_status_is_an_answer(fetcher: Fetcher, ask: Ask, 
     for name, value in REPLIES[path].headers.items():
         assert answer.headers[name.lower()] == value
     assert answer.elapsed_s >= 0
+    assert answer.url == ask(path).url
 
 
 async def test_no_answer_in_time_is_transient(fetcher: Fetcher, ask: Ask) -> None:

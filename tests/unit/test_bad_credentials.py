@@ -18,14 +18,14 @@ from gcc.pipelines.scraping.table import FLOWS, Apis
 from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
 from gcc.sources.chain import DOUBTED_S, Outside, Visit
 from gcc.sources.credentials import NoCredential
-from gcc.sources.doubts import REFUSED_MAX
+from gcc.sources.doubts import AGREED_MAX, REFUSED_MAX
 from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import NotFound, QuestionFailed, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
-from gcc.stores.jobs import Failure
+from gcc.stores.jobs import Crawl, Failure
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board
 from tests.fakes.credentials import FakeCredentials
@@ -116,6 +116,17 @@ class Bench:
         return str(caught.value)
 
 
+OWN_OBJECT = [
+    (
+        100,
+        33,
+        "Unsupported get request. Object with ID '17' does not exist, cannot be loaded due to missing permissions",
+    ),
+    (100, 33, "Unsupported get request"),
+    (100, None, "(#100) Object with ID '17' does not exist"),
+    (803, None, "(#803) Some of the aliases you requested do not exist: 17."),
+    (100, None, "(#100) Object does not exist, cannot be loaded due to missing permission or reviewable feature"),
+]
 GARBLED = [
     (403, b"<!DOCTYPE html><title>Error 403 (Forbidden)!!1</title>"),
     (403, b"Forbidden"),
@@ -130,6 +141,8 @@ WITHOUT_CODE = [
 BLOCKED = ("SERVICE", "IP_ADDRESS", "HTTP_REFERRER", "ANDROID_APP", "IOS_APP")
 OF_THE_CREDENTIAL = [
     *(("graphapi", graph_error(190, subcode)) for subcode in (None, 458, 459, 460, 463, 464, 467, 490, 492, 99)),
+    *(("graphapi", graph_error(code, subcode, said)) for code, subcode, said in OWN_OBJECT),
+    ("graphapi", graph_error(100, 33, message="Unsupported get request. Object with ID '99' does not exist")),
     *(("graphapi", graph_error(code)) for code in (102, 101, 3, 10, 200, 210, 230, 299, 368, 5, 803)),
     *(("graphapi", graph_error(code, status=403)) for code in (10, 200)),
     *(("graphapi", graph_error(*pair)) for pair in ((100, 33), (25, 2207050), (4, 2207051), (10, 2207003), (0, 467))),
@@ -304,9 +317,7 @@ async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
 ) -> None:
     bad = {"a": graph_error(190, 463, "Session has expired"), "b": graph_error(368, message="Temporarily blocked")}
     bench = await Bench("graphapi", bad, good=0).ready()
-    scraper = Scraper()
-    retries = Retries(scraper.attempts_max, Backoff(scraper.backoff_s, scraper.backoff_s_max))
-    work = FlowWork(FLOWS["refresh_profile_by_handle"], bench.apis, bench.clock, retries, bench.clock.rng)
+    work = refresh(bench)
     for _ in range(3):
         result = await work(job(0))
         assert isinstance(result, Deferred)
@@ -325,7 +336,8 @@ async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
 HIDDEN = [
     ("graphapi", graph_error(10, message="(#10) Application does not have permission for this action"), QuestionFailed),
     ("graphapi", graph_error(200), QuestionFailed),
-    ("graphapi", graph_error(100, 33), NotFound),
+    ("graphapi", graph_error(100, 33, "Unsupported get request. Object with ID '99' does not exist"), NotFound),
+    ("graphapi", graph_error(803, None, "(#803) Some of the aliases you requested do not exist: hidden"), NotFound),
     ("ytapi", google_error("channelForbidden"), QuestionFailed),
     ("ytapi", google_error("forbidden"), QuestionFailed),
 ]
@@ -376,6 +388,66 @@ async def test_nor_does_it_where_nothing_else_is_asked(
             await bench.ask("hidden")
     assert len(await bench.ready_handles()) == good
     await bench.ask("seen")
+
+
+def refresh(bench: Bench) -> FlowWork:
+    scraper = Scraper()
+    retries = Retries(scraper.attempts_max, Backoff(scraper.backoff_s, scraper.backoff_s_max))
+    return FlowWork(FLOWS["refresh_profile_by_handle"], bench.apis, bench.clock, retries, bench.clock.rng)
+
+
+@pytest.mark.parametrize(("code", "subcode", "said"), OWN_OBJECT)
+async def test_where_all_lose_their_account_at_once_they_rest_and_jobs_wait(
+    autojump_clock: trio.testing.MockClock, code: int, subcode: int | None, said: str
+) -> None:
+    bench = await Bench("graphapi", good=3).ready()
+    for number in range(20):
+        await bench.ask(f"made.up{number}")
+    asked, work = len(bench.fetcher.requests), refresh(bench)
+    bench.of_handle["made"] = graph_error(code, subcode, said)
+    with structlog.testing.capture_logs() as logs:
+        results = [await work(job(0)) for _ in range(20)]
+    assert all(isinstance(result, Deferred) for result in results)
+    assert len(bench.fetcher.requests) - asked == 3
+    assert [entry["event"] for entry in logs] == ["credential rests"] * 3
+    assert await bench.ready_handles() == set()
+    assert f"error {code}/{subcode}: {said[:40]}" in await bench.why()
+    bench.of_handle.clear()
+    await trio.sleep(3601)
+    assert isinstance(await work(job(0)), Crawl)
+
+
+@pytest.mark.parametrize(("source", "reply", "verdict"), HIDDEN)
+async def test_where_all_lose_a_permission_at_once_they_rest_after_a_while(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, verdict: type[Exception]
+) -> None:
+    bench = await Bench(source, good=3).ready()
+    for number in range(40):
+        await bench.ask(f"made.up{number}")
+    bench.of_handle[""] = reply
+    for number in (*[0] * AGREED_MAX, *range(AGREED_MAX)):  # the same question again tells nothing new
+        with pytest.raises(verdict):
+            await bench.ask(f"made.up{number}")
+    with structlog.testing.capture_logs() as logs, pytest.raises(NoCredential) as caught:
+        await bench.ask("another")
+    assert caught.value.retry_after_s == pytest.approx(DOUBTED_S)
+    assert [entry["event"] for entry in logs] == ["credential rests"] * 3
+    asked = len(bench.fetcher.requests)
+    for number in range(100):
+        with pytest.raises(NoCredential):
+            await bench.ask(f"waits{number}")
+    assert len(bench.fetcher.requests) == asked
+    await trio.sleep(DOUBTED_S)
+    with pytest.raises(NoCredential):
+        await bench.ask("another")
+    assert len(bench.fetcher.requests) == asked + 3, "one question tells that nothing is better yet"
+    bench.of_handle.clear()
+    await trio.sleep(DOUBTED_S)
+    await bench.ask("another")
+    bench.of_handle["hidden"] = reply
+    with pytest.raises((verdict, QuestionFailed)):
+        await bench.ask("hidden")
+    assert await bench.ready_handles() == {"good-0", "good-1", "good-2"}
 
 
 @pytest.mark.parametrize("bad", [1, 2])

@@ -69,7 +69,8 @@ PROFILE: dict[str, Any] = {
 
 def answer(body: Any, status: int = 400, **headers: str) -> Answer:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, 0.1)
+    shown = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, shown, raw, 0.1, "https://graph.example/v15.0/17")
 
 
 def error(**fields: Any) -> Answer:
@@ -283,7 +284,12 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (error(code=24, error_subcode=2207006), NotFound),
         (error(code=190, error_subcode=459), CredentialRests),
         (error(code=368), CredentialRests),
-        (error(code=100, error_subcode=33), CredentialRefused),
+        (error(code=100, error_subcode=33), CredentialRests),
+        (error(code=100, error_subcode=33, message="Object with ID '17' does not exist"), CredentialRests),
+        (error(code=100, error_subcode=33, message="Object with ID '99' does not exist"), CredentialRefused),
+        (error(code=803, message="(#803) Some of the aliases you requested do not exist: 17"), CredentialRests),
+        (error(code=803, message="(#803) Some of the aliases you requested do not exist: made.up"), CredentialRefused),
+        (error(code=803, message="(#803) Cannot query users by their username (made.up)"), CredentialRefused),
         (error(code=10), CredentialRefused),
         (error(code=200), CredentialRefused),
         (error(code=100, message="(#100) Invalid parameter"), QuestionFailed),
@@ -424,13 +430,13 @@ def test_recorded_errors() -> None:
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("instagram_graph_api/base/error_data.json", CredentialRefused),
+        ("instagram_graph_api/base/error_data.json", CredentialRests),
         ("instagram_graph_api/connector/media_insights_for_error_posted_before_business.json", QuestionFailed),
         (
             "instagram_graph_api/connector/media_insights_for_error_with_wrong_permissions_code_10.json",
             CredentialRefused,
         ),
-        ("instagram_graph_api/connector/user_insights_for_error_code_100_subcode_33.json", CredentialRefused),
+        ("instagram_graph_api/connector/user_insights_for_error_code_100_subcode_33.json", CredentialRests),
         ("instagram_graph_api/connector/user_insights_for_error_subcode_2108006.json", QuestionFailed),
     ],
 )

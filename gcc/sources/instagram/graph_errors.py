@@ -1,12 +1,15 @@
 """What the Graph API's refusals mean: a table of codes, read from the top; the first row that fits holds. Pure.
 
 Of a credential: it is dead where only a new token helps, and rests where the same one may work again. A permission may
-be wanting to the token, or the thing asked for be one that nobody sees: another token tells.
+be wanting to the token, or the thing asked for be one that nobody sees: another token tells. An object that is not
+there is the one in the path, the credential's own account: never the profile that is asked for, unless it is named.
 """
 
 import datetime as dt
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import msgspec
 
@@ -31,6 +34,7 @@ from gcc.sources.verdicts import (
 from gcc.supervisor.lifecycle import one_line
 
 SOURCE = "graphapi"
+_NAMED = re.compile(r"(?:with id '|not exist: |username \()([^\s'),]+)")  # in a message in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,13 @@ ROWS = (
     Row((5,), (), "", rests),  # from this address
     # it asked too much
     Row((4, 341, 17, 32, 613, *range(80000, 80015)), (), "", limited),  # app, user, page, custom; business use cases
-    # a permission, or the thing asked for
-    Row((3, 10, *range(200, 300)), (), "", may_not),
+    # an object: the credential's own account, unless another one is named
     Row((100,), (33,), "", gone_or_may_not),
     Row((803,), (), "", gone_or_may_not),
     Row((100,), (), "object does not exist", gone_or_may_not),
+    Row((100,), (), "object with id", gone_or_may_not),
+    # a permission, or the thing asked for
+    Row((3, 10, *range(200, 300)), (), "", may_not),
     Row((100,), (), "permission", may_not),
     # a parameter of this question
     Row((24, 100), (), "", unanswerable),
@@ -91,19 +97,25 @@ def refusal(answer: Answer, error: Fields, now: dt.datetime) -> GccError:
     """The verdict that the error's code, else the answer's status, stands for."""
     message = one_line(error.text("message") or "no message")[:200]
     told = f"{SOURCE}: HTTP {answer.status}, error {error.shown('code')}/{error.shown('error_subcode')}: {message}"
-    return _verdict(answer.status, error)(told, _wait_s(answer, now))
+    return _verdict(answer, error)(told, _wait_s(answer, now))
 
 
-def _verdict(status: int, error: Fields) -> Verdict:
-    if status == 429:
+def _verdict(answer: Answer, error: Fields) -> Verdict:
+    if answer.status == 429:
         return limited
     code, subcode = error.code("code"), error.code("error_subcode")
     said = " ".join(error.text(name) or "" for name in ("message", "error_user_title")).lower()
     for row in ROWS:
         fits = (not row.codes or code in row.codes) and (not row.subcodes or subcode in row.subcodes)
         if fits and row.says in said:
-            return row.verdict
-    return may_not if status in (401, 403) else failed
+            return rests if row.verdict is gone_or_may_not and not _names_another(said, answer.url) else row.verdict
+    return may_not if answer.status in (401, 403) else failed
+
+
+def _names_another(said: str, url: str) -> bool:
+    """Whether the message names an object that is not the one in the path."""
+    named = _NAMED.search(said)
+    return named is not None and named[1].rstrip(".") != unquote(url.rpartition("/")[2]).lower()
 
 
 def _wait_s(answer: Answer, now: dt.datetime) -> float | None:
