@@ -13,7 +13,7 @@ venv: .venv/installed
 	touch $@
 
 run: venv
-	$(PY) -m gcc.supervisor --config config/embedded.toml --data $(DATA)
+	$(PY) -m gcc.supervisor --config config/embedded.toml --data "$(DATA)"
 
 lint: venv
 	$(PY) -m ruff check .

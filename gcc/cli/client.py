@@ -22,6 +22,7 @@ LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cance
 ANSWER_BYTES_MAX = 64 << 20
 SENTENCE_CHARS_MAX = 1000
 EXCERPT_CHARS_MAX = 100
+START = "start it with: run, and the --config that it had"
 WRONG_USE = (400, 404, 409, 422)
 
 
@@ -100,7 +101,7 @@ class Running:
             ) as answer:  # fmt: skip
                 return answer.status_code, _whole(answer, time.monotonic() + answer_s)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotRunning(f"the platform at {self.url} does not answer ({error}); start it with: run") from None
+            raise NotRunning(f"the platform at {self.url} does not answer ({error}); {START}") from None
         except httpx.TimeoutException:
             told = f"the platform at {self.url} did not answer {path} within {answer_s:g} s; its log may tell why"
             raise Unanswered(told) from None
@@ -120,13 +121,13 @@ def find(arguments: argparse.Namespace) -> Running:
         running = Running(str(found["url"]), str(found["token"]))
         running.headers["Authorization"].encode("ascii")
     except FileNotFoundError:
-        raise NotRunning(f"no platform runs on {file.parent} (there is no {file.name}); start it with: run") from None
+        raise NotRunning(f"no platform runs on {file.parent} (there is no {file.name}); {START}") from None
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise GccError(f"{file} cannot be read: {sentence(str(error))}") from None
     try:
         running.answer("GET", "/live")
     except NotRunning:
-        told = f"no platform runs on {file.parent}: nobody answers at {running.url}; start it with: run"
+        told = f"no platform runs on {file.parent}: nobody answers at {running.url}; {START}"
         raise NotRunning(told) from None
     return running
 

@@ -180,7 +180,11 @@ async def _platform(settings: Settings, deadline_s: float) -> tuple[Beside | Non
         return Beside(pid, None), [Finding("platform", "fail", f"process {pid} at {url}: {why}", mend)]
     if status is None:  # nobody is there, or somebody else by now
         found = f"process {pid} is gone without a word; {file.name} is what it left"
-        return None, [Finding("platform", "warn", found, f"start it again, which tidies up: {VERB} run")]
+        return None, [
+            Finding(
+                "platform", "warn", found, f"start it again, with the --config that it had, which tidies up: {VERB} run"
+            )
+        ]
     found = f"{status['state']} for {status['uptime_s']:,.0f} s, process {pid} at {url}"
     if status["state"] == "ready":
         return Beside(pid, status), [Finding("platform", "ok", found), *_actors(status)]

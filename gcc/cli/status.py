@@ -42,6 +42,12 @@ async def _watch(running: Running, as_json: bool) -> None:
             async for message in live_messages:
                 print(json.dumps(message), flush=True)
             return
+        if not sys.stdout.isatty():  # one screen after the other
+            console = Console(width=PIPE_COLUMNS)
+            async for message in live_messages:
+                console.print(screen(message, running.page), "")
+                sys.stdout.flush()
+            return
         with Live(console=Console(), auto_refresh=False) as live:
             async for message in live_messages:
                 live.update(screen(message, running.page), refresh=True)
@@ -55,7 +61,7 @@ def screen(status: dict[str, Any], page: str) -> Group:
         f"  up {_duration(status['uptime_s'])}",
         f"  {_number(status['events_per_s'])} events/s",
         f"  lag {_number(status['stored_lag_s'])} s",
-        f"  in flight {status['in_flight']:,}",
+        f"  in flight {_number(status['in_flight'])}",
         f"  {page}",
     )
     parts: list[Any] = [head]

@@ -70,8 +70,8 @@ def _close(folder: Path, found: os.stat_result) -> None:
         if path.is_dir() and path.name not in (*_STORES, "lost+found") and not path.name.startswith("postgres.new-")
     )
     if more or found.st_mode & stat.S_ISVTX:
-        holds = f" and holds {more[0]!r}" if more else ""
-        raise ConfigError(f"data_dir {folder} is open to other users{holds}; {_ANOTHER}, or run chmod 700 {folder}")
+        holds = f" and holds {more[0]!r}, which is not ours" if more else ""
+        raise ConfigError(f"data_dir {folder} is open to other users{holds}; {_ANOTHER}, such as {folder / 'gcc'}")
     folder.chmod(0o700)
 
 

@@ -1,5 +1,12 @@
 """What `status` shows in a terminal: what works or is in trouble has a line, what is idle and well shares one."""
 
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
 from rich.console import Console
 
 from gcc.channels.exchange import QueueDepth
@@ -7,8 +14,9 @@ from gcc.cli.status import screen
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.supervisor.lifecycle import State
+from gcc.web.ops.registry import REGISTRY, write_registry
 from gcc.web.ops.snapshot import Composer
-from tests.integration.ops_platform import IDLE_QUEUES, WORKING, World
+from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, World, ops_port
 
 
 async def shown(world: World) -> list[str]:
@@ -40,4 +48,39 @@ async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
     assert any(line.startswith(f"events/{idle - 3} idle sinkers") for line in lines)
     for name in ("sinker order_log", "sinker asset_log", "sinker event", "order_log_events_q", "a_queue"):
         assert any(name in line for line in lines), name
+    world.close()
+
+
+@pytest.mark.parametrize(("options", "told"), [([], b"restarts"), (["--json"], b'"state"')])
+async def test_who_follows_through_a_pipe_sees_it_live_and_may_leave(
+    options: list[str], told: bytes, tmp_path: Path
+) -> None:
+    """It printed nothing before the end, and as JSON it ended with a traceback when `head` had enough."""
+    world = World()
+    command = [sys.executable, "-m", "gcc.supervisor", "status", "--watch", *options, "--data", str(tmp_path)]
+    with trio.fail_after(60):
+        async with ops_port(world) as port:
+            write_registry(tmp_path / REGISTRY, url=port.url, token=TOKEN)
+            async with trio.open_nursery() as nursery:
+                run = partial(trio.run_process, command, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                process: trio.Process = await nursery.start(run)
+                assert process.stdout is not None
+                assert process.stderr is not None
+                seen = b""
+                while told not in seen:
+                    part = await process.stdout.receive_some()
+                    assert part, await process.stderr.receive_some()
+                    seen += part
+                await process.stdout.aclose()
+                errors = b"".join([part async for part in process.stderr])
+    assert (process.returncode, errors) == (1, b"")
+    world.close()
+
+
+async def test_before_anything_was_counted_it_is_shown_all_the_same() -> None:
+    world = World()
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(screen(Composer(world.platform()).status(), "http://127.0.0.1:8010"))
+    assert "in flight -" in capture.get()
     world.close()

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ from gcc import cli
 from gcc.cli import client, live
 from gcc.web.ops.registry import REGISTRY
 
+ROOT = Path(__file__).parents[2]
 ID = "019a0000-0000-7000-8000-000000000000"
 WHY = ["--why", "a test"]
 VERBS = [
@@ -232,3 +235,20 @@ def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFi
         code, out, told = run(["import-history", "FILE"], url, tmp_path, capsys)
     assert code == 0
     assert told.startswith("warning: there is no row in ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_full_disk_behind_stdout_is_one_sentence(options: list[str]) -> None:
+    command = [sys.executable, "-m", "gcc.supervisor", "flows", *options]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, "gcc: the output cannot be written: No space left on device\n")
+
+
+def test_what_went_wrong_is_json_too_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["status", "--json", "--data", str(tmp_path)]) == 2
+    out, told = capsys.readouterr()
+    assert told == f"gcc: {json.loads(out)['error']}\n"

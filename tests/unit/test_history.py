@@ -461,6 +461,19 @@ def test_telling_an_encoding_is_bounded_work_a_line() -> None:
     assert "cp1252" in found.reasons[0]
 
 
+def test_a_metric_that_nobody_knows_is_kept_with_a_warning() -> None:
+    found = imported(f"{HEADER.replace('followers', 'folowers')}\n{line(1)}\n{line(2)}\n")
+    assert found.events[0]["metrics"] == {"folowers": 10}
+    (told,) = found.report.warnings
+    assert told.startswith("'folowers' is no metric that anything here reads")
+    assert imported(table(line(1))).report.warnings == []
+
+
+def test_nested_fields_of_json_are_told_how_to_be_written() -> None:
+    row = '{"platform":"INSTAGRAM","profile_id":1,"handle":"bug1","timestamp":"2026-11-01","dimensions":{"bio":"x"}}'
+    assert imported(row).reasons == ["an object is no number; write its fields as dimensions.NAME, or NAME"]
+
+
 def test_a_column_without_a_name_has_no_values() -> None:
     found = imported(f"{HEADER},,\n{line(1)},, \n{line(2)},,stray\n")
     assert (found.handles, found.refused) == (["bug1"], [(3, "column 8")])

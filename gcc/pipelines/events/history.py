@@ -20,7 +20,15 @@ from gcc.channels.message import frames
 from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.pipelines.events.history_rows import Record, Records, Rows
-from gcc.pipelines.events.history_snapshot import Malformed, Snapshot, snapshot
+from gcc.pipelines.events.history_snapshot import (
+    DIMENSION,
+    METRICS,
+    OWN_FIELDS,
+    Malformed,
+    Snapshot,
+    shown,
+    snapshot,
+)
 from gcc.pipelines.events.types import PROFILE_LOG
 from gcc.stores import outbox, statements
 from gcc.stores.postgres import Pool
@@ -36,6 +44,8 @@ SPREADSHEET_DIGITS = 15  # more it does not keep of a number
 AHEAD = dt.timedelta(days=1)  # somewhere it is tomorrow already, and a date alone is a midnight in UTC
 CHANCE_TIMES = 3.0
 IDS_LOOKED_AT_MAX = 10_000  # as many tell
+UNKNOWN_SHOWN_MAX = 10
+KNOWN = OWN_FIELDS | METRICS.keys()
 
 log = structlog.get_logger()
 
@@ -144,6 +154,7 @@ class Batch:
         self._bytes = 0
         self._lines: dict[str, bytes] = {}
         self._differing = 0
+        self._unknown: set[str] = set()
         self._bug_told = False
         self._rounded = RoundedIds()
 
@@ -154,7 +165,8 @@ class Batch:
     def read(self, number: int, record: Record) -> None:
         self.report.rows += 1
         try:
-            found = snapshot(self._rows.row(record), self._latest)
+            row = self._rows.row(record)
+            found = snapshot(row, self._latest)
         except Malformed as error:
             self.report.reject(number, error.field, error.reason)
         except Exception as error:  # a bug, which is this row's alone
@@ -164,6 +176,8 @@ class Batch:
             self.report.reject(number, "(row)", f"could not be read: {type(error).__name__}: {error}")
         else:
             self._snapshots.append(found)
+            if len(self._unknown) < UNKNOWN_SHOWN_MAX and (more := row.keys() - KNOWN):
+                self._unknown.update(name for name in sorted(more) if not name.startswith(DIMENSION))
             self._bytes += len(found.line)
             if self._lines.setdefault(found.event_id, found.line) != found.line:
                 self._differing += 1
@@ -177,6 +191,10 @@ class Batch:
         if self._differing:
             told = "tell of a profile and time what a row shortly before them tells otherwise: the first is kept"
             self.report.warnings.append(f"{self._differing:,} rows {told}")
+        if self._unknown:
+            names = ", ".join(map(shown, sorted(self._unknown)[:UNKNOWN_SHOWN_MAX]))
+            told = "is no metric that anything here reads: it is kept with the events; is it misspelt?"
+            self.report.warnings.append(f"{names} {told}")
 
     def taken(self) -> list[Snapshot]:
         snapshots, self._snapshots, self._bytes, self._lines = self._snapshots, [], 0, {}

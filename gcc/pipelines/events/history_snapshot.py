@@ -33,8 +33,8 @@ DIGITS_SAFE = 18  # are in 64 bits, whatever they are
 FLOAT_WHOLE_MAX = 2**53  # above, whole numbers are rounded
 SHOWN_CHARS_MAX = 60
 
-_OWN_FIELDS = frozenset({"platform", "profile_id", "handle", "timestamp", "source"})
-_DIMENSION = "dimensions."
+OWN_FIELDS = frozenset({"platform", "profile_id", "handle", "timestamp", "source"})
+DIMENSION = "dimensions."
 _DIGITS = re.compile(r"([0-9]{1,19})(?:\.0)?")  # some programs write every number of a column with empty cells as 12.0
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+]?[0-9]+")
@@ -194,10 +194,10 @@ def _figures(row: Mapping[str, Any]) -> tuple[dict[str, int | float | None], dic
     metrics: dict[str, int | float | None] = {}
     dimensions: dict[str, Any] = {}
     for name, value in row.items():
-        if value is None or value == "" or name in _OWN_FIELDS:
+        if value is None or value == "" or name in OWN_FIELDS:
             continue
-        if name.startswith(_DIMENSION):
-            dimensions[name[len(_DIMENSION) :]] = value if type(value) is str else _storable(name, value)
+        if name.startswith(DIMENSION):
+            dimensions[name[len(DIMENSION) :]] = value if type(value) is str else _storable(name, value)
         elif type(value) is int and 0 <= value <= INT64_MAX:  # to all readers the same, as are so many digits
             metrics[name] = value
         elif type(value) is str and len(value) <= DIGITS_SAFE and value.isdigit() and value.isascii():
@@ -206,7 +206,9 @@ def _figures(row: Mapping[str, Any]) -> tuple[dict[str, int | float | None], dic
             try:
                 metrics[name] = METRICS.get(name, number)(value)
             except ValueError as error:
-                raise Malformed(name, f"{shown(value)} {error}") from None
+                is_nested = type(value) is dict and name not in METRICS
+                why = f"is no number; write its fields as {name}.NAME, or NAME" if is_nested else error
+                raise Malformed(name, f"{shown(value)} {why}") from None
     return metrics, dimensions
 
 
