@@ -21,7 +21,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from gcc.errors import ConfigError
-from gcc.passwords import is_host, passwords
+from gcc.passwords import is_host, is_odd, odd, passwords
 
 Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
 ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
@@ -38,6 +38,8 @@ SECONDS_MAX = 100 * 366 * 86_400.0
 _SECRETS = {"access_key", "secret_key", "tokens", "dev_token"}
 _BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not repeated
 _KEY = re.compile(r"[\w-]+(\.[\w-]+)*")
+_REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
+_NAME = re.compile(r"[\w. -]*")
 
 
 class Section(pydantic.BaseModel):
@@ -65,6 +67,9 @@ def _is_http(url: str) -> bool:
 def _chdb_or_http(url: str) -> str:
     if url != "chdb" and not _is_http(url):
         raise ValueError("it is neither 'chdb' nor http[s]://host:port/database")
+    parts = urlsplit(url)
+    if is_odd(parts.hostname or "") or is_odd(parts.path) or "@" in parts.query + parts.fragment:
+        raise ValueError(f"it {odd('host, path or query')}")
     return url
 
 
@@ -171,7 +176,9 @@ class Objects(Section):
     def _reachable(self) -> Self:
         if self.url and not OBJECTS_URL.fullmatch(self.url):
             raise ValueError("url must be file:///path or s3://bucket/prefix, without user, port or query")
-        if self.endpoint_url and not re.fullmatch(r"https?://[^/@?#\s]+/?", self.endpoint_url):
+        if self.url.startswith("s3:") and passwords(self.url):
+            raise ValueError("url must be s3://bucket/prefix, without a password; that is what secret_key is for")
+        if self.endpoint_url and not re.fullmatch(r"https?://[^/@?#=;\s]+/?", self.endpoint_url):
             raise ValueError("endpoint_url must be http://host:port or https://host:port")
         if bool(self.access_key) != bool(self.secret_key):
             raise ValueError("access_key and secret_key belong together; set both or neither")
@@ -336,6 +343,7 @@ def load(
     Raises ConfigError naming the key, where it was set and what to do; never with a value that could be secret.
     """
     given = _Given(str(file) if file else "the defaults", _read(file) if file else {})
+    given.refuse_odd_names(given.values)
     _refuse_secrets(given.values, str(file))
     for name, text in sorted(environ.items()):
         if name.startswith("GCC_") and not name.startswith("GCC_TEST_"):  # those are told to the tests
@@ -346,6 +354,7 @@ def load(
             raise ConfigError("--set takes KEY.SUB=VALUE, such as --set ops.port=8010; what was given is not so")
         given.put(path := key.strip().split("."), value := _value(path, text), origin=f"--set {key.strip()}")
         _refuse_secrets(_nested(path, value), f"--set {key.strip()}")
+    given.refuse_odd_names(given.values)
     if data_dir is not None:
         given.put(["data_dir"], str(data_dir), origin="--data")
     try:
@@ -362,7 +371,9 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {file} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"config file {file} is not valid TOML: {error}") from None
+        why, at, where = str(error).rpartition(" (at ")
+        why = _REPEATED.sub("...", why)  # a name, which may be anything
+        raise ConfigError(f"config file {file} is not valid TOML: {why}{at}{where}") from None
     except RecursionError:
         raise ConfigError(f"config file {file} is nested too deeply") from None
 
@@ -384,6 +395,17 @@ class _Given:
                 raise ConfigError(f"{origin}: {part!r} is a value (set in {whose}), not a section; set one of the two")
         node[path[-1]] = value
         self._origins[tuple(path)] = origin
+
+    def refuse_odd_names(self, values: dict[str, Any], path: tuple[str, ...] = ()) -> None:
+        """An address in the place of a name would be repeated with its password."""
+        for name, value in values.items():
+            if not _NAME.fullmatch(name):
+                where = f"{'.'.join(path)} in {self._whose(path)[1]}" if path else self._file
+                raise ConfigError(
+                    f"{where}: a name holds more than letters, digits, '_', '-' and '.'; mend or remove it"
+                )
+            if isinstance(value, dict):
+                self.refuse_odd_names(value, (*path, name))
 
     def _whose(self, loc: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """(path, origin): who set what stands at `loc`, and as which path."""

@@ -1,17 +1,28 @@
-"""Finds what is secret in an address: in any URL, or in a connection string of keywords.
+"""What of an address may be shown: of any URL, or of a connection string of keywords.
 
-In: a setting's text, whoever wrote it, however wrong. Out: the secrets in it, as they stand there. It rather sees one
-too many: what it sees is refused in a file, and masked where people read.
+In: a setting's text, whoever wrote it, however wrong. Out: the secrets in it, as they stand there, and which of its
+parts people may see. It rather sees one too many: what it sees is refused in a file, and masked where people read.
+
+A password whose '/', '?', '#' or '@' is not percent-encoded ends up in the host, the database, the vhost or the path,
+and is told with them by us and by servers. So the adapters refuse such a part where it `is_odd` as written, show what
+is odd once it is decoded as HIDDEN, and mask it in what a server says.
 """
 
+import ipaddress
 import re
-from collections.abc import Iterator
-from urllib.parse import unquote_plus
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote, unquote_plus
 
-_USERINFO = re.compile(r"://[^/?#@]*:(.+)@", re.DOTALL)  # to the last @: a password may hold any character
-_PAIR = re.compile(r"([^\s?&;#=]+)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&;#]*)")  # of a query, or keyword = 'value'
-_SECRET_NAME = re.compile(r"passw|secret|token|credential|^pwd$|^(api|access|private)?[_-]?key$")
+HIDDEN = "***"
+
+_USERINFO = re.compile(r":/+[^:]*:(.+)@", re.DOTALL)  # to the last @: a password may hold any character
+_PAIR = re.compile(r"([^\s?&;#=,/'\"]+)\s*=\s*(?=('(?:[^'\\]|\\.)*'|[^\s&;#]*))")  # of a query, or keyword = 'value'
+_SECRET_NAME = re.compile(
+    r"passw|secret|token|credential|^(pass|pwd?|jwt|auth)$|^scram_\w+_key$|^(api|access|private)?[_-]?key$"
+)
 _ENCODED_TIMES_MAX = 3
+_ODD = re.compile(r"[@:=;]")
+_SEPARATOR = re.compile(r"[/?&#@:=;,\s]+")
 
 
 def passwords(text: str) -> set[str]:
@@ -19,6 +30,48 @@ def passwords(text: str) -> set[str]:
     found = {match[1] for match in _USERINFO.finditer(text)}
     found |= {value.strip("'") for name, value in _pairs(text) if _SECRET_NAME.search(_plain(name))}
     return found - {""}
+
+
+def is_odd(part: str) -> bool:
+    """Whether a host, database, vhost or path may be a piece of a password that was not percent-encoded."""
+    try:
+        ipaddress.ip_address(part.strip("[]"))
+    except ValueError:
+        return _ODD.search(part) is not None
+    return False
+
+
+def odd(part: str) -> str:
+    """What to say of a `part` ("host", ...) that is; it is not repeated."""
+    return (
+        f"has an '@', ':', '=' or ';' in its {part}, which may be a piece of a password: percent-encode it in a URL"
+        " (%40, %3A, %3D, %3B), and '/', '?', '#' in a user or password, too (%2F, %3F, %23)"
+    )
+
+
+def shown(part: str) -> str:
+    """A part of an address, as people may see it."""
+    return HIDDEN if is_odd(part) else part
+
+
+def encoded(address: str) -> set[str]:
+    """What is odd in an address once it is decoded: a server may tell it, and it may be the whole `user:password`."""
+    return {plain for piece in _SEPARATOR.split(address) if is_odd(plain := unquote(piece))}
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text without any of the secrets."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def is_host(name: str) -> bool:
+    """Whether a resolver can be asked for it: of `a..b`, or a label of 64 letters, Python makes a UnicodeError."""
+    try:
+        return bool(name.encode("idna").strip(b"."))
+    except UnicodeError:
+        return False
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
@@ -29,11 +82,3 @@ def _plain(name: str) -> str:
     for _ in range(_ENCODED_TIMES_MAX):
         name = unquote_plus(name)
     return name.strip().lower()
-
-
-def is_host(name: str) -> bool:
-    """Whether a resolver can be asked for it: of `a..b`, or a label of 64 letters, Python makes a UnicodeError."""
-    try:
-        return bool(name.encode("idna").strip(b"."))
-    except UnicodeError:
-        return False

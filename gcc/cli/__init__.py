@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from gcc.config import whole_path
 from gcc.errors import ConfigError, GccError
-from gcc.passwords import passwords
+from gcc.passwords import masked, passwords
 
 VERBS = {
     "run": "start the platform and stay until it has drained",
@@ -48,8 +48,7 @@ class Parser(argparse.ArgumentParser):
     """One sentence and exit code 2 for a wrong call."""
 
     def error(self, message: str) -> NoReturn:
-        for secret in passwords(message):  # a word that lacks its --set is an argument that nobody knows
-            message = message.replace(secret, "***")
+        message = masked(message, passwords(message))  # a word without its --set is an argument that nobody knows
         raise ConfigError(f"{_VALUE.sub('=...', message)}; see python -m gcc.supervisor --help")
 
 

@@ -30,6 +30,7 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
+from gcc.passwords import encoded
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES
@@ -322,7 +323,7 @@ async def postgres(
 
     async def connect() -> list[Finding]:
         nonlocal connection
-        with transient(place(parameters(conninfo))):
+        with transient(place(parameters(conninfo)), encoded(conninfo)):
             connection = await Connection.connect(conninfo, connect_s=deadline_s / 2)
         return []
 
@@ -374,7 +375,7 @@ class _Database:
 
     async def _vitals(self) -> list[Finding]:
         ((major, version, usable, used, ours),) = await self._rows(_VITALS)
-        found = f"version {version}, {place(parameters(self._connection.info.dsn))}"
+        found = f"version {version}, {place(self._connection.info.get_parameters())}"
         if major < POSTGRES_MIN:
             return [Finding("postgres", "fail", found, f"upgrade the server to version {POSTGRES_MIN} or later")]
         return [Finding("postgres", "ok", found), self._connections(usable, used, ours)]

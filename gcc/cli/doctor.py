@@ -32,7 +32,7 @@ from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
 from gcc.errors import ConfigError, GccError
 from gcc.parts import open_objects, rabbitmq_topology, refuse_what_is_not_here
-from gcc.passwords import passwords
+from gcc.passwords import encoded, masked, passwords
 from gcc.pipelines.events.pipeline import bindings
 from gcc.pipelines.scraping.table import limits
 from gcc.stores.embedded_postgres import EmbeddedPostgres
@@ -302,17 +302,14 @@ def _secrets(settings: Settings) -> set[str]:
     urls = [getattr(settings, part).url for part in ("postgres", "clickhouse", "exchange", "redis", "objects")]
     found = {settings.objects.access_key, settings.objects.secret_key, settings.web.dev_token} - {DEV_TOKEN}
     for url in [*urls, *(source.base_url for source in settings.sources.values())]:
-        found |= passwords(url)
+        found |= passwords(url) | encoded(url)
     for source in settings.sources.values():
         found |= {*source.tokens, *(token.rpartition(":")[2] for token in source.tokens)}
     return {secret for secret in (*found, *map(unquote, found)) if secret}
 
 
 def _without(secrets: set[str], finding: Finding) -> Finding:
-    found = finding.found
-    for secret in sorted(secrets, key=len, reverse=True):
-        found = found.replace(secret, "***")
-    return replace(finding, found=found)
+    return replace(finding, found=masked(finding.found, secrets))
 
 
 def screen(findings: list[Finding]) -> Group:

@@ -28,6 +28,7 @@ import trio
 from clickhouse_connect.driver.client import Client
 
 from gcc.errors import Transient
+from gcc.passwords import encoded
 from gcc.stores import clickhouse_clients, migrations, statements, threads
 from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, is_unreachable, translated
 from gcc.stores.clickhouse_room import LOOK_S, ROOM_BYTES, Room
@@ -184,7 +185,8 @@ class ClickHouse:
         (server away). Waits out its thread when cancelled: connecting is bounded by the clients' own timeouts.
         """
         self._room.require_to_start()
-        with translated("connecting", starting=True), threads.needed("ClickHouse"):
+        hidden = encoded(self._clients.url)
+        with translated("connecting", starting=True, hidden=hidden), threads.needed("ClickHouse"):
             clients = await trio.to_thread.run_sync(self._clients.open, self._sizes)
         self._lanes = {name: Lane(name, members) for name, members in clients.items()}
 

@@ -48,7 +48,7 @@ class Opener:
 
     def __init__(self, target: str | Path, *, query_s_max: float) -> None:
         server = isinstance(target, str) and target.startswith(("http://", "https://"))
-        self._url = str(target) if server else ""
+        self.url = str(target) if server else ""
         self.folder = None if server else Path(target).absolute()  # of the embedded engine
         self._query_s_max = query_s_max
 
@@ -77,14 +77,14 @@ class Opener:
         try:
             return self._connected(settings)
         except (TypeError, ProgrammingError):  # it holds its text, which holds what follows
-            if "?" not in self._url:
+            if "?" not in self.url:
                 raise
         raise ConfigError("clickhouse.url: what follows its '?' are no options of a connection; remove them")
 
     def _connected(self, settings: dict[str, Any]) -> Client:
         return clickhouse_connect.get_client(
-            interface=self._url.partition(":")[0],
-            dsn=self._url,
+            interface=self.url.partition(":")[0],
+            dsn=self.url,
             settings=settings,
             tz_mode="aware",
             connect_timeout=CONNECT_S,

@@ -9,7 +9,7 @@ is read-only. Where a code may speak of either (BAD_ARGUMENTS), it is listed if 
 would hold up its queue for ever.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
 
@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Not
 from urllib3.exceptions import HTTPError
 
 from gcc.errors import ConfigError, GccError, Permanent, Transient
+from gcc.passwords import masked
 
 MESSAGE_CHARS_MAX = 500
 
@@ -240,21 +241,27 @@ REFUSED = {
 
 
 @contextmanager
-def translated(what: str, *, starting: bool = False, inserting: bool = False) -> Iterator[None]:
+def translated(
+    what: str, *, starting: bool = False, inserting: bool = False, hidden: Collection[str] = ()
+) -> Iterator[None]:
     """Errors of the driver and its transport leave the block as ours, see `judged`."""
     try:
         yield
     except (ClickHouseError, HTTPError, OSError) as error:
-        raise judged(error, what, starting=starting, inserting=inserting) from error
+        raise judged(error, what, starting=starting, inserting=inserting, hidden=hidden) from error
 
 
-def judged(error: Exception, what: str, *, starting: bool = False, inserting: bool = False) -> GccError:
+def judged(
+    error: Exception, what: str, *, starting: bool = False, inserting: bool = False, hidden: Collection[str] = ()
+) -> GccError:
     """`starting` makes REFUSED a ConfigError; `inserting`, only OF_ROWS and TOO_MUCH are Permanent.
+
+    What is `hidden` is masked in what the server says.
 
     Errors without a code come from the transport, or from wrong use of the driver.
     """
     code = getattr(error, "code", None)
-    reason = str(error).partition("\n")[0].rpartition("DB::Exception: ")[2] or type(error).__name__
+    reason = masked(str(error).partition("\n")[0].rpartition("DB::Exception: ")[2], hidden) or type(error).__name__
     message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{reason}"[:MESSAGE_CHARS_MAX]
     if inserting and any(code == number and words in reason for number, words in TOO_MUCH):
         return TooMuch(message)

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 from gcc.errors import ConfigError, Transient
+from gcc.passwords import encoded, masked
 from gcc.stores import statements
 from gcc.stores.postgres import Connection, parameters, place, transient
 
@@ -85,9 +86,9 @@ async def migrate_postgres(database: str | Connection, folder: Path) -> int:
     migrations = read(folder)
     if isinstance(database, Connection):
         return await _migrate(database, migrations)
-    where = place(parameters(database))
+    where, hidden = place(parameters(database)), encoded(database)
     try:
-        with transient(f"migrations, {where}"):
+        with transient(f"migrations, {where}", hidden):
             async with await Connection.connect(database) as connection:
                 return await _migrate(connection, migrations)
     except (Transient, psycopg.errors.InsufficientPrivilege) as error:
@@ -95,7 +96,7 @@ async def migrate_postgres(database: str | Connection, folder: Path) -> int:
             raise
         reason = str(error).partition("\n")[0].rpartition("FATAL: ")[2].strip()
         raise ConfigError(
-            f"postgres.url: {where} refuses us: {reason}; mend GCC_POSTGRES__URL or the server"
+            f"postgres.url: {where} refuses us: {masked(reason, hidden)}; mend GCC_POSTGRES__URL or the server"
         ) from error
 
 

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from gcc.passwords import encoded
 from gcc.stores.postgres import Connection, parameters, place, transient
 
 Callback = Callable[[str], None]
@@ -23,7 +24,7 @@ class Notifications:
     def __init__(self, conninfo: str, channels: Sequence[str]) -> None:
         """Opens nothing yet. ConfigError: conninfo is malformed."""
         given = parameters(conninfo)
-        self._where = place(given)
+        self._where, self._hidden = place(given), encoded(conninfo)
         self._conninfo = make_conninfo("", **{"application_name": "gcc notifications", **given})
         self._callbacks: dict[str, list[Callback]] = {channel: [] for channel in channels}
         self._listened = False  # at least once, in this or an earlier run
@@ -42,7 +43,7 @@ class Notifications:
 
         For gcc/actors/connection.py, which lives one after the other.
         """
-        with transient(self._where):
+        with transient(self._where, self._hidden):
             async with await Connection.connect(self._conninfo) as connection:
                 for channel in self._callbacks:
                     await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))

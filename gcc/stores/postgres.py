@@ -13,7 +13,7 @@ import os
 import re
 import select
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Self, TypeVar
 
@@ -28,6 +28,7 @@ from psycopg.rows import TupleRow
 from psycopg.waiting import Ready, Wait
 
 from gcc.errors import ConfigError, Transient
+from gcc.passwords import HIDDEN, encoded, is_host, is_odd, masked, odd, passwords, shown
 from gcc.stores import threads
 
 PSYCOPG: Final = "3.3.9"
@@ -59,6 +60,25 @@ _Result = TypeVar("_Result")
 
 
 def parameters(conninfo: str) -> dict[str, Any]:
+    """The parts of a connection string of people's, as `_parameters`. ConfigError: one of them cannot be meant.
+
+    A password may stand where a host or the database should, see gcc/passwords.py.
+    """
+    found = _parameters(conninfo)
+    try:
+        written = conninfo_to_dict(conninfo.replace("%", "%25"))  # before decoding: what is encoded is meant
+    except psycopg.ProgrammingError:  # a name in its query is encoded, too
+        written = found
+    if any(_is_odd_host(host) for name in ("host", "hostaddr") for host in _several(written.get(name))):
+        raise ConfigError(f"postgres.url {odd('host')}")
+    if is_odd(str(written.get("dbname") or "")):
+        raise ConfigError(f"postgres.url {odd('database')}")
+    if not all(host.startswith(("/", "@")) or is_host(host) for host in _several(found.get("host"))):
+        raise ConfigError("postgres.url has no possible host; write postgresql://host:5432/database?option=value")
+    return found
+
+
+def _parameters(conninfo: str) -> dict[str, Any]:
     """The connection string's parts over our defaults. ConfigError (without its text: it holds a password).
 
     Of several hosts the one that takes writes is meant, if nothing else is said.
@@ -89,22 +109,34 @@ def _impossible(parameters: dict[str, Any]) -> str | None:
     return None
 
 
+def _several(hosts: Any) -> list[str]:
+    return [host for host in str(hosts or "").split(",") if host]
+
+
+def _is_odd_host(host: str) -> bool:
+    return bool(passwords(host)) if host.startswith("/") else is_odd(host)  # a socket's folder has any name
+
+
 def place(parameters: dict[str, Any]) -> str:
     """Where a connection leads, for people: no user, no password."""
-    host = parameters.get("host") or parameters.get("hostaddr") or "the local socket"
-    return f"postgres at {host}:{parameters.get('port') or 5432}/{parameters.get('dbname') or ''}"
+    hosts = _several(parameters.get("host") or parameters.get("hostaddr")) or ["the local socket"]
+    told = ",".join(HIDDEN if _is_odd_host(host) else host for host in hosts)
+    return f"postgres at {told}:{parameters.get('port') or 5432}/{shown(str(parameters.get('dbname') or ''))}"
 
 
 @contextmanager
-def transient(where: str) -> Iterator[None]:
-    """What passes by itself leaves the block as Transient, named by `where`; other errors of psycopg as they are."""
+def transient(where: str, hidden: Collection[str] = ()) -> Iterator[None]:
+    """What passes by itself leaves the block as Transient, named by `where`; other errors of psycopg as they are.
+
+    What is `hidden` is masked in what the server says.
+    """
     try:
         yield
     except psycopg.Error as error:
         if not passes(error):
             raise
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise Transient(f"{where}: {reason}") from error
+        raise Transient(f"{where}: {masked(reason, hidden)}") from error
 
 
 def passes(error: psycopg.Error) -> bool:
@@ -142,7 +174,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """
         # Resolving host names blocks, so a thread does it; it ends by itself when nobody waits any more.
         with threads.needed("postgres"):
-            attempts = await trio.to_thread.run_sync(conninfo_attempts, parameters(conninfo), abandon_on_cancel=True)
+            attempts = await trio.to_thread.run_sync(conninfo_attempts, _parameters(conninfo), abandon_on_cancel=True)
         last: psycopg.Error | None = None
         for attempt in attempts:
             try:
@@ -284,7 +316,7 @@ class Pool:
         """Opens nothing yet. `name` shows in pg_stat_activity and errors. ConfigError: conninfo is malformed."""
         given = parameters(conninfo)
         self.name, self.size = name, size
-        self._where = place(given)
+        self._where, self._hidden = place(given), encoded(conninfo)
         self._conninfo = make_conninfo("", **{"application_name": f"gcc {name}", **given})
         self._acquire_s = acquire_s
         self._free = trio.Semaphore(size, max_value=size)
@@ -313,7 +345,7 @@ class Pool:
             raise Transient(f"pool {self.name} exhausted: all {self.size} in use for {self._acquire_s:g} s")
         connection: Connection | None = None
         try:
-            with transient(self._where):
+            with transient(self._where, self._hidden):
                 connection = self._take_idle() or await self._connect()
                 yield connection
         except Transient as error:

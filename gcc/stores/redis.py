@@ -10,9 +10,10 @@ timeout, until `look` has found it well. So somebody must look again and again (
 Cancelled: the caller leaves at once; its thread ends by itself within the timeouts and gives its connection back.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 import trio
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gcc.errors import ConfigError, Transient
+from gcc.passwords import encoded, is_host, is_odd, masked, odd
 from gcc.stores import threads
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class Redis:
     """
 
     def __init__(self, url: str, *, connections: int = 16) -> None:
-        self.place = place(url)
+        self.place, self._hidden = place(url), encoded(url)
         self._client = open_client(url, connections=connections)
         self._threads = trio.CapacityLimiter(connections)
         self._scripts: dict[Script, Callable[..., Any]] = {}
@@ -98,7 +100,7 @@ class Redis:
             why = f"no answer within {CALL_S:g} s"
             cause = None
         except redis.RedisError as error:
-            why, cause = str(error).partition("\n")[0] or type(error).__name__, error
+            why, cause = masked(str(error).partition("\n")[0], self._hidden) or type(error).__name__, error
         if self._lost is None:
             self._found = trio.Event()
         self._lost = Transient(f"{self.place}: {why}", retry_after_s=LOST_S)
@@ -127,8 +129,11 @@ def place(url: str) -> str:
     """Where the URL leads, for people: no user, no password. ConfigError (without its text) when it leads nowhere."""
     try:
         parts = urlsplit(url)
-        if parts.scheme in SCHEMES and parts.hostname:
-            return f"redis at {parts.hostname}:{parts.port or 6379}{parts.path.rstrip('/')}"
+        host, path = parts.hostname or "", parts.path.rstrip("/")
+        if is_odd(host) or is_odd(path) or "@" in parts.query + parts.fragment:
+            raise ConfigError(f"redis.url {odd('host, path or query')}") from None
+        if parts.scheme in SCHEMES and is_host(unquote(host)) and re.fullmatch(r"(/[0-9]*)?", path):
+            return f"redis at {f'[{host}]' if ':' in host else host}:{parts.port or 6379}{path}"
     except ValueError:
         pass
     raise ConfigError("redis.url is no address of a Redis server; write redis[s]://host:port/database") from None

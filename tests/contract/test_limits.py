@@ -383,7 +383,9 @@ async def test_a_password_is_never_told(old_redis: str) -> None:
     ]
     assert "redis at 127.0.0.1" in told[0]
     assert not any(secret in text for text in told)
-    for url in (f"redis://:{secret}/x@h:1", f"http://:{secret}@h", f"redis://:{secret}@h?{secret}=1", secret):
+    odd = (f"redis://u:12/{secret}@h:6379/0", f"redis://h/0;password={secret}", f"redis://u:12/{secret}",
+           f"redis://u:1#{secret}@h", f"redis://h;{secret}/0", f"redis://{secret}..b/0")  # fmt: skip
+    for url in (*odd, f"redis://:{secret}/x@h:1", f"http://:{secret}@h", f"redis://:{secret}@h?{secret}=1", secret):
         with pytest.raises(ConfigError, match=r"redis\.url") as refused:
             Redis(url)
         assert secret not in str(refused.value)

@@ -12,8 +12,9 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gcc.errors import ConfigError, Transient
+from gcc.passwords import encoded
 from gcc.stores.notifications import Notifications
-from gcc.stores.postgres import Connection, Pool, parameters, passes
+from gcc.stores.postgres import Connection, Pool, parameters, passes, place, transient
 from tests.contract.test_notifications import kept
 
 PATIENCE_S = 20.0
@@ -343,6 +344,57 @@ def test_what_no_server_could_mend_is_refused_by_name_and_never_waited_for(conni
 
 
 @pytest.mark.parametrize(
+    ("conninfo", "part"),
+    [
+        ("postgresql://u:12/hush@h/d", "database"),
+        ("postgresql:///u:hush@h/d", "database"),
+        ("postgresql:////u:hush@h/d", "database"),
+        ("postgresql://h/d;password=hush", "database"),
+        ("dbname=postgresql://u:hush@h2/d", "database"),
+        ("host=h dbname=u:hush", "database"),
+        ("postgresql://h/d?dbname=u:hush", "database"),
+        ("postgresql://u:p@hush@h/d", "host"),
+        ("host=h,password=hush", "host"),
+        ("host=/run,password=hush", "host"),
+        ("host=/run/password=hush", "host"),
+        ("hostaddr=u:hush", "host"),
+        ("postgresql://h/d?host=u:hush&connect%5Ftimeout=1", "host"),
+    ],
+)
+def test_a_piece_of_a_password_is_no_host_and_no_database(conninfo: str, part: str) -> None:
+    for ask in (parameters, lambda given: Pool(given, 1, name="x"), lambda given: Notifications(given, [])):
+        with pytest.raises(ConfigError, match=rf"^postgres\.url has an '@'.* in its {part},.*%40") as refused:
+            ask(conninfo)
+        assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, ".a", "b,a..b"])
+def test_a_host_that_is_no_name_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"^postgres\.url has no possible host"):
+        parameters(f"host={host}")
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "told"),
+    [
+        ("postgresql://u:p@h:1/d", "postgres at h:1/d"),
+        ("postgresql:///hu%40sh?host=/run/x", "postgres at /run/x:5432/***"),
+        ("postgresql://%40hush:1,[::1]:2/d", "postgres at ***,::1:1,2/d"),
+    ],
+)
+def test_a_place_shows_no_part_that_may_be_of_a_password(conninfo: str, told: str) -> None:
+    assert place(parameters(conninfo)) == told
+
+
+async def test_what_a_server_repeats_of_an_address_is_masked() -> None:
+    conninfo = "postgresql://us%3Aer:pass@h/hu%40sh"
+    said = psycopg.OperationalError('database "hu@sh" does not exist for "us:er"')
+    with pytest.raises(Transient) as caught, transient("x", encoded(conninfo)):
+        raise said
+    assert str(caught.value) == 'x: database "***" does not exist for "***"'
+
+
+@pytest.mark.parametrize(
     "conninfo",
     [
         "host=a,b port=1,2",
@@ -350,6 +402,14 @@ def test_what_no_server_could_mend_is_refused_by_name_and_never_waited_for(conni
         "postgresql://[::1]:5432/x?connect_timeout=3",
         "postgresql://h/x?port=",
         "dbname=x",
+        "postgresql://h1:1,h2:2/d",
+        "postgresql://[::1]:1,[fe80::1%25eth0]:2/d",
+        "postgresql://%2Frun%2Fx/d",
+        "postgresql://u:p%40%2F%3A%3F@h/d?options=-csearch_path%3Da",
+        "host=/run/x=y:z options=-csearch_path=a",
+        "postgresql:///a%40b?host=/run/x",
+        "postgresql://u:p@%40abstract/d",
+        "hostaddr=::1",
     ],
 )
 def test_what_a_server_may_answer_is_not_refused(conninfo: str) -> None:

@@ -56,6 +56,12 @@ def test_the_parts_of_a_url(text: str, expected: tuple[str, str, str, int, str])
         "amqp://user:hush@::1",
         "amqp://user:hush%ff@host",
         "amqp://user:12/hush@host",
+        "amqp://host/v;password=hush",
+        "amqp://host/v=hush",
+        "amqp://user/x:hush",
+        "amqp://host;password=hush/v",
+        "amqp://user:hush@a..b",
+        "amqp://user:hush@" + "a" * 64,
         "amqp://user:12?hush=x@host",
         "amqp://user:hush@host?heartbeat=5",
         "amqp://user:hush@host?cacertfile=ca.pem",
@@ -79,6 +85,21 @@ def test_a_url_shows_neither_password_nor_user_to_people() -> None:
     assert "hush" not in repr(url) and "hush" not in str(url) and "someone" not in str(url)
     assert str(url) == "rabbitmq at host:1, vhost 'v'"
     assert str(parse_url("amqp://[::1]")) == "rabbitmq at [::1]:5672, vhost '/'"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("amqp://user:12/hush", "530 NOT_ALLOWED - vhost hush not found"),  # a password, or a vhost: nobody can tell
+        ("amqp://user:pass@host/hu%40sh", "530 NOT_ALLOWED - vhost hu@sh not found"),
+        ("amqp://user%3Ahush@host/v", "403 ACCESS_REFUSED - Login of user:hush was refused"),
+    ],
+)
+def test_what_may_be_a_password_is_shown_in_no_part(text: str, said: str) -> None:
+    url = parse_url(text)
+    for told in (str(url), url.masked(said)):
+        assert not any(word in told for word in ("hush", "hu@sh")), told
+    assert url.masked(said)[:3] == said[:3]
 
 
 def test_the_certificate_is_verified_unless_the_url_says_not_to() -> None:

@@ -182,6 +182,19 @@ FORMS = (
     "rediss://cache/0?password=hunter2",
     "https://api.example.com/v1?key=hunter2",
     "HTTPS://U:hunter2@API.EXAMPLE.COM",
+    "postgresql:///u:hunter2@h/d",
+    "postgresql://us/er:hunter2@h/d",
+    "postgresql://u:12/hunter2@h/d",
+    "postgresql://us@er:hunter2@h/d",
+    "postgresql:/u:hunter2@h/d",
+    "host=h,password=hunter2",
+    "host=h pass=hunter2",
+    "host=h pw=hunter2",
+    "host=h scram_client_key=hunter2",
+    "postgresql://h/d?scram_server_key=hunter2",
+    "host=h options='-c x.password=hunter2'",
+    "https://db:8123/x?jwt=hunter2",
+    "amqp://h/v;password=hunter2",
 )
 URLS = ("postgres.url", "clickhouse.url", "exchange.url", "redis.url", "objects.url", "objects.endpoint_url",
         "sources.graphapi.base_url", "world.recorded", "gateway.host")  # fmt: skip
@@ -212,6 +225,44 @@ def test_what_holds_no_password_may_stand_in_a_file(tmp_path: Path, url: str) ->
     file = tmp_path / "x.toml"
     file.write_text(f"[postgres]\nurl = {url!r}\n")
     assert load(file, environ={}).postgres.url == url
+
+
+ODD_NAMES = ("postgresql://u:hunter2@h", "a b=hunter2", "host=h,password=hunter2", "u:hunter2@h")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_address_in_the_place_of_a_name_is_not_repeated(name: str, tmp_path: Path) -> None:
+    tomls = ['{} = "x"', "[{}]", "[postgres]\n{} = 1", "[sinker.overrides.{}]\nbatch_rows = 1", "[[sources]]\n{} = 1",
+             "[{0}]\n[{0}]",
+             "{0} = 1\n{0} = 2", "[sources.{}]\ntokens = ['x']", "[scraper.concurrency]\n{} = 0"]  # fmt: skip
+    said = [refused(tmp_path, toml.format(json.dumps(name))) for toml in tomls]
+    for section in ("sources", "postgres", "retention"):
+        said.append(refused(tmp_path, overrides=(f"{section}={json.dumps({name: {}})}",)))
+        said.append(refused(tmp_path, **{f"GCC_{section.upper()}": json.dumps({name: {}})}))
+    assert not [sentence for sentence in said if "hunter2" in sentence]
+
+
+@pytest.mark.parametrize("url", ["http://u:12/hunter2@h:8123/d", "http://h/d;password=hunter2", "http://u:1#hunter2@h/d",
+                                 "http://h;hunter2/d", "http://u:1?hunter2@h/d"])  # fmt: skip
+def test_an_address_with_a_piece_of_a_password_is_refused(url: str, tmp_path: Path) -> None:
+    message = refused(tmp_path, GCC_CLICKHOUSE__URL=url)
+    assert "'clickhouse.url' in GCC_CLICKHOUSE__URL" in message and "%40" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8123/d", "https://u:p%40%2F%3A@h:8443/d?verify=false", "http://h/a%40b"])
+def test_an_address_of_clickhouse_that_is_whole_is_taken(url: str) -> None:
+    assert load(None, environ={"GCC_CLICKHOUSE__URL": url}).clickhouse.url == url
+
+
+@pytest.mark.parametrize(
+    "objects", [{"url": "s3://ak/u:hunter2@bucket"}, {"url": "s3://b", "endpoint_url": "http://h;p=hunter2"}]
+)
+def test_no_address_of_objects_holds_a_password(objects: dict[str, str], tmp_path: Path) -> None:
+    environ = {f"GCC_OBJECTS__{name.upper()}": value for name, value in objects.items()}
+    message = refused(tmp_path, **environ)
+    assert "'objects'" in message and "must be" in message
+    assert "hunter2" not in message
 
 
 def test_a_user_in_the_address_of_a_source_is_taken_for_a_key(tmp_path: Path) -> None:

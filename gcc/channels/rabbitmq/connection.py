@@ -299,9 +299,11 @@ async def _open(
         if isinstance(error, trio.TooSlowError):
             raise ConnectionClosed(None, f"{url}: no connection within {connect_s:g} s") from None
         if isinstance(error, ConnectionClosed):
-            raise ConnectionClosed(error.code, f"{url}: {error.text}{_hint(url, error)}") from None
+            raise ConnectionClosed(error.code, f"{url}: {url.masked(error.text)}{_hint(url, error)}") from None
         if isinstance(error, OSError | trio.BrokenResourceError):
             raise ConnectionClosed(None, f"{url}: {_reason(error)}") from error
+        if isinstance(error, UnicodeError):
+            raise ConnectionClosed(None, f"{url}: its host is no name that a resolver could be asked for") from None
         raise
 
 

@@ -10,6 +10,8 @@ import ssl
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, shown
+
 from .errors import UrlError
 
 _PARAMETERS = ("cacertfile", "certfile", "keyfile", "verify")
@@ -25,6 +27,8 @@ class Url:
     password: str = field(repr=False)
     vhost: str
     tls: bool
+    anonymous: bool = False
+    """No user stood in the URL: of amqp://user:12/word nobody can tell whether the word is a vhost or of a password."""
     parameters: dict[str, str] = field(default_factory=dict)
 
     def tls_context(self) -> ssl.SSLContext:
@@ -42,7 +46,17 @@ class Url:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"rabbitmq at {host}:{self.port}, vhost {self.vhost!r}"
+        vhost = HIDDEN if self._hides_vhost else shown(self.vhost)
+        return f"rabbitmq at {shown(host)}:{self.port}, vhost {vhost!r}"
+
+    @property
+    def _hides_vhost(self) -> bool:
+        return self.anonymous and self.vhost not in ("", "/")
+
+    def masked(self, text: str) -> str:
+        """What the broker says while it lets nobody in, without what `str()` does not show."""
+        hidden = {part for part in (self.user, self.host, self.vhost) if is_odd(part)}
+        return masked(text, hidden | ({self.vhost} if self._hides_vhost else set()))
 
 
 def parse_url(text: str) -> Url:
@@ -60,8 +74,9 @@ def parse_url(text: str) -> Url:
         vhost = _vhost(parts.path)
     except UnicodeDecodeError:
         raise UrlError("the URL's percent-encoding is not UTF-8") from None
-    tls = parts.scheme == "amqps"
-    return Url(host, port or (5671 if tls else 5672), user, password, vhost, tls, _parameters(parts.query, tls))
+    tls, anonymous = parts.scheme == "amqps", "@" not in parts.netloc
+    port = port or (5671 if tls else 5672)
+    return Url(host, port, user, password, vhost, tls, anonymous, _parameters(parts.query, tls))
 
 
 def _authority(text: str) -> tuple[str, str, str, int | None]:
@@ -70,12 +85,17 @@ def _authority(text: str) -> tuple[str, str, str, int | None]:
     host, _, port = place.rpartition(":") if not place.endswith("]") and ":" in place else (place, "", "")
     if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
         raise UrlError("the URL's host cannot be read; an IPv6 address stands in [brackets]")
+    if is_odd(host):
+        raise UrlError(f"the URL {odd('host')}")
     if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise UrlError("the URL's port is no number between 1 and 65535")
+    name = _decoded(host.strip("[]")) or "localhost"
+    if not is_host(name):
+        raise UrlError("the URL's host is no name that a resolver could be asked for")
     return (
         _decoded(user) if at else "guest",
         _decoded(password) if colon else "guest",
-        _decoded(host.strip("[]")) or "localhost",
+        name,
         int(port) if port else None,
     )
 
@@ -85,8 +105,8 @@ def _vhost(path: str) -> str:
         return "/"
     if "/" in path[1:]:
         raise UrlError("the URL's path has more than one part; write %2F for a '/' inside a vhost's name")
-    if "@" in path:
-        raise UrlError("the URL's path has an '@'; write %40 in a vhost's name, %2F for a '/' in a password")
+    if is_odd(path[1:]):
+        raise UrlError(f"the URL {odd('vhost')}")
     vhost = _decoded(path[1:])
     if len(vhost.encode()) > 127:
         raise UrlError("the URL's vhost is longer than 127 bytes")
