@@ -102,8 +102,17 @@ def whole_path(given: Any) -> Any:
 WholePath = Annotated[Path, BeforeValidator(whole_path)]
 
 
+def _host(name: str) -> str:
+    if name and not is_host(name):
+        raise ValueError("it is no host; give an address of this machine, or a name whose parts have 1 to 63 letters")
+    return name
+
+
+Host = Annotated[str, AfterValidator(_host)]
+
+
 class Bind(Section):
-    host: str = "127.0.0.1"  # anything but loopback opens the port to the network
+    host: Host = "127.0.0.1"  # anything but loopback opens the port to the network
     port: Port
     connections_max: int = Field(0, ge=0)  # more get 503; 0: 1000, or what few descriptors leave
 
@@ -125,7 +134,7 @@ class BeatApi(Bind):
 
 
 class Ingest(Section):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     http_port: Port = 8019
     grpc_port: Port = 8017
 
@@ -178,7 +187,8 @@ class Objects(Section):
             raise ValueError("url must be file:///path or s3://bucket/prefix, without user, port or query")
         if self.url.startswith("s3:") and passwords(self.url):
             raise ValueError("url must be s3://bucket/prefix, without a password; that is what secret_key is for")
-        if self.endpoint_url and not re.fullmatch(r"https?://[^/@?#=;\s]+/?", self.endpoint_url):
+        endpoint = self.endpoint_url
+        if endpoint and not (re.fullmatch(r"https?://[^/@?#=;\s]+/?", endpoint) and _is_http(endpoint)):
             raise ValueError("endpoint_url must be http://host:port or https://host:port")
         if bool(self.access_key) != bool(self.secret_key):
             raise ValueError("access_key and secret_key belong together; set both or neither")

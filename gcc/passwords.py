@@ -69,7 +69,7 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 def is_host(name: str) -> bool:
     """Whether a resolver can be asked for it: of `a..b`, or a label of 64 letters, Python makes a UnicodeError."""
     try:
-        return bool(name.encode("idna").strip(b"."))
+        return bool(name.encode("idna").strip(b".")) and "\0" not in name
     except UnicodeError:
         return False
 

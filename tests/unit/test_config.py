@@ -415,6 +415,9 @@ def test_a_number_has_an_end(path: tuple[str, ...], value: str, tmp_path: Path) 
 def test_a_host_that_is_no_name_is_refused(url: str, tmp_path: Path) -> None:
     assert "GCC_CLICKHOUSE__URL" in refused(tmp_path, GCC_CLICKHOUSE__URL=url)
     assert "sources.graphapi.base_url" in refused(tmp_path, overrides=(f"sources.graphapi.base_url={url}",))
+    assert "endpoint_url" in refused(tmp_path, GCC_OBJECTS__ENDPOINT_URL=url)
+    for section in ("gateway", "ops", "beat_api", "ingest"):
+        assert f"{section}.host" in refused(tmp_path, overrides=(f"{section}.host={url.split('/')[2]}",))
 
 
 @pytest.mark.parametrize(
