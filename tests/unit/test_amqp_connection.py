@@ -175,6 +175,12 @@ async def test_a_cancelled_handshake_leaves_nothing_open(far: Broker, autojump_c
     assert await far.stream.receive_some() == b""
 
 
+async def test_a_host_that_no_resolver_can_be_asked_for_is_a_closed_connection() -> None:
+    with pytest.raises(ConnectionClosed, match="its host is no name"):
+        async with connect("amqp://h\u0663x.invalid"):  # its signs may not stand beside each other
+            pass
+
+
 @pytest.mark.parametrize("cut_after", ["header", "start", "tune", "open"])
 async def test_a_broker_that_hangs_up_in_the_handshake_is_a_closed_connection(
     far: Broker, autojump_clock: MockClock, cut_after: str

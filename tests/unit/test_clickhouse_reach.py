@@ -82,3 +82,15 @@ async def test_options_that_are_none_are_refused_without_repeating_them(query: s
     with pytest.raises(ConfigError, match=r"clickhouse.url: .*'\?'") as caught:
         await store.open()
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_refusal_repeats_no_part_of_the_address_that_may_be_of_a_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise DatabaseError("Code: 81. DB::Exception: Database hu@sh does not exist", code=81)
+
+    monkeypatch.setattr("gcc.stores.clickhouse_clients.clickhouse_connect.get_client", refuse)
+    store = ClickHouse("http://127.0.0.1:1/hu%40sh", writers=1, readers=1, query_s_max=5, fsync=False)
+    with pytest.raises(ConfigError, match=r"clickhouse.url: .* Database \*\*\* does not exist"):
+        await store.open()
