@@ -28,15 +28,16 @@ from rich.text import Text
 from gcc.cli import USAGE, checkup, checkup_rabbitmq, checkup_redis
 from gcc.cli.checkup import VERB, Finding, within
 from gcc.cli.client import settings_of
+from gcc.cli.descriptors import allow_files
 from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
 from gcc.errors import ConfigError, GccError
-from gcc.parts import open_objects, rabbitmq_topology, refuse_what_is_not_here
+from gcc.parts import open_objects, rabbitmq_topology
 from gcc.passwords import encoded, masked, passwords
 from gcc.pipelines.events.pipeline import bindings
-from gcc.pipelines.scraping.table import limits
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL
+from gcc.tree import Tree
 from gcc.web.ops.registry import REGISTRY, read_registry
 
 DEADLINE_S = 10.0  # of each question
@@ -49,8 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
     code = 0
     try:
         settings = settings_of(arguments)
-        refuse_what_is_not_here(settings)
-        limits(settings)
+        allow_files(settings)
+        Tree(settings, SystemClock())  # opens nothing, and refuses what a start would
     except ConfigError as error:
         wrong = Finding("config", "fail", str(error), "mend that in the file, in the variable GCC_... or after --set")
         findings, code = [wrong, checkup.python(), checkup.libraries(SQL.parent)], USAGE

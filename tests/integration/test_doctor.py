@@ -506,6 +506,25 @@ def test_a_broken_configuration_is_a_finding_and_exits_2(tmp_path: Path, capsys:
         assert words in report["checks"][0]["found"]
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "analytics.schedules.nosuch=* * * * *",
+        "analytics.schedules.core_models=61 * * * *",
+        "retention.trace_logs_days=3",
+        "sources.nosuch.calls=1",
+        "scraper.concurrency.nosuch=1",
+    ],
+)
+def test_what_a_start_refuses_is_a_finding(override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = arguments(tmp_path)
+    asked.set.append(override)
+    assert doctor.main(asked) == 2
+    (wrong, *_) = json.loads(capsys.readouterr().out)["checks"]
+    assert (wrong["name"], wrong["state"]) == ("config", "fail")
+    assert "nosuch" in wrong["found"] or "61 * * * *" in wrong["found"] or "trace_logs_days" in wrong["found"]
+
+
 def test_the_page_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "objects").touch()
     assert doctor.main(arguments(tmp_path, as_json=False)) == 1
