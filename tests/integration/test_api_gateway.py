@@ -24,7 +24,14 @@ PAGE = "https://app.example.org"
 
 @pytest.fixture
 async def api(pool: Pool, clickhouse: ClickHouse) -> AsyncIterator[Api]:
-    async with serving_api(pool, clickhouse, cors_origins=(PAGE,), body_bytes_max=2048, deadline_s=0.4) as api:
+    async with serving_api(pool, clickhouse, cors_origins=(PAGE,), body_bytes_max=2048) as api:
+        yield api
+
+
+@pytest.fixture
+async def impatient(pool: Pool, clickhouse: ClickHouse) -> AsyncIterator[Api]:
+    """A busy machine may take longer for any answer, so only what waits for the deadline asks here."""
+    async with serving_api(pool, clickhouse, deadline_s=0.4) as api:
         yield api
 
 
@@ -208,10 +215,10 @@ async def waiting_queries(pool: Pool) -> int:
     return int(row[0])
 
 
-async def test_the_deadline_cancels_the_query_and_answers_504(api: Api, pool: Pool) -> None:
+async def test_the_deadline_cancels_the_query_and_answers_504(impatient: Api, api: Api, pool: Pool) -> None:
     async with pool.transaction() as holder:
         await holder.execute("lock table instagram_account")
-        assert (await api.refused("GET", KNOWN))[:2] == (504, "TIMEOUT")
+        assert (await impatient.refused("GET", KNOWN))[:2] == (504, "TIMEOUT")
         assert await waiting_queries(pool) == 0
     assert (await api.get(KNOWN)).status_code == 503  # nothing was scripted to be scraped; the query runs again
 
@@ -230,8 +237,8 @@ async def test_a_client_that_hangs_up_cancels_its_query(pool: Pool, clickhouse: 
                     await trio.lowlevel.checkpoint()
 
 
-async def test_a_body_that_never_ends_is_timed_out(api: Api) -> None:
-    host, port = api.client.base_url.host, api.client.base_url.port
+async def test_a_body_that_never_ends_is_timed_out(impatient: Api) -> None:
+    host, port = impatient.client.base_url.host, impatient.client.base_url.port
     with trio.fail_after(5):
         async with await trio.open_tcp_stream(host, port or 0) as stream:
             head = (
