@@ -120,6 +120,19 @@ async def test_a_snapshot_of_a_time_to_come_outranks_nobody(marts: Marts) -> Non
     assert {row["likes"] for row in (await marts.rows("mart_post_latest", "shortcode")).values()} == {2026}
 
 
+async def test_a_snapshot_whose_time_has_come_since_the_last_build_is_seen_by_the_next(
+    marts: Marts, clickhouse: ClickHouse
+) -> None:
+    await marts.store(Snapshot(IG, "a", "2026-03-01 00:00:00.000000", {"followers": 1}))
+    await marts.build()
+    [tomorrow] = await clickhouse.rows("select toString(now64(6, 'UTC') + interval 1 day) as at")
+    await marts.store(Snapshot(IG, "b", tomorrow["at"], {"followers": 2}))
+    age = "update insert_timestamp = insert_timestamp - interval 1 day where true settings mutations_sync = 1"
+    await clickhouse.command(f"alter table _e.profile_log_events {age}")
+    await marts.build()
+    assert {key[1] for key in await marts.time_series()} == {"a", "b"}
+
+
 async def test_the_day_s_last_known_value_counts_metric_by_metric(marts: Marts) -> None:
     await marts.store(
         Snapshot(YT, "a", "2026-03-01 08:00:00.000000", {"followers": 1, "views": 100, "engagement_rate": 2.5}),

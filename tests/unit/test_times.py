@@ -38,7 +38,7 @@ def test_a_time_is_the_same_in_files_answers_and_messages(text: str, meant: str)
     assert Fields({"at": text}, "source").time("at") == at
     row = {"platform": "INSTAGRAM", "profile_id": "1", "handle": "a", "timestamp": text, "followers": "1"}
     stored = at.strftime("%Y-%m-%d %H:%M:%S.%f")
-    assert json.loads(snapshot(row).line)["event_timestamp"] == stored
+    assert json.loads(snapshot(row, at).line)["event_timestamp"] == stored
     assert moment(text) == stored
 
 

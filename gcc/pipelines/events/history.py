@@ -177,7 +177,8 @@ class Batch:
         else:
             self._snapshots.append(found)
             if len(self._unknown) < UNKNOWN_SHOWN_MAX and (more := row.keys() - KNOWN):
-                self._unknown.update(name for name in sorted(more) if not name.startswith(DIMENSION))
+                has_value = (name for name in more if row[name] not in (None, ""))
+                self._unknown.update(name for name in has_value if not name.startswith(DIMENSION))
             self._bytes += len(found.line)
             if self._lines.setdefault(found.event_id, found.line) != found.line:
                 self._differing += 1

@@ -17,7 +17,6 @@ import csv
 import io
 import json
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -39,7 +38,10 @@ NEEDED = ("platform", "profile_id", "handle", "timestamp")
 DELIMITERS = ",;\t|"
 _EXCEL = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # Excel's own first line, of which the header tells more
 _WANTED = "one JSON object a line is wanted"
-_LINE_ENDS = re.compile(r"[\v\f\x1c-\x1e\x85\u2028\u2029]|\\[nr]")  # of other kinds, or told of
+_LINE_ENDS = re.compile(  # of other kinds, or written out before what begins the next row
+    rf"[\v\f\x1c-\x1e\x85\u2028\u2029]|\\[nr](?={'|'.join(PLATFORMS)})", re.IGNORECASE
+)
+_UNSEEN = " \t\r\n\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _NAME_AND_COLON = re.compile(r'"\s*:')
 _OVER_LINES = f"{_WANTED}; this looks like one pretty-printed over several lines"
 
@@ -271,9 +273,8 @@ class Splitter:
 
 @lru_cache(maxsize=256)  # rows have the same names
 def folded(name: str) -> str:
-    """A column's or field's name as it is looked up: what looks the same is the same."""
-    name = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
-    return ".".join("_".join(part.split()) for part in name.casefold().split("."))
+    """A column's or field's name as it is looked up."""
+    return ".".join("_".join(part.strip(_UNSEEN).split()) for part in name.casefold().split("."))
 
 
 def _dialect(delimiter: str) -> Any:
