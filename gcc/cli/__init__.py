@@ -39,8 +39,6 @@ VERBS = {
 }
 USAGE = 2
 INTERRUPTED = 130
-NO_WAY_OUT = (errno.EPIPE, errno.ENOSPC)
-"""What writing to stdout ends with; stores and files tell of theirs in sentences."""
 _VALUE = re.compile(r"=\S+")
 
 
@@ -136,34 +134,43 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
             yield error
 
 
-def _told(error: BaseException, *, as_json: bool) -> int:
+def _told(error: GccError | BaseExceptionGroup[BaseException], *, as_json: bool) -> int:
     """Expected trouble, out of its groups, as one sentence on stderr; the exit code. Raises what is unexpected."""
     found = list(leaves(error)) if isinstance(error, BaseExceptionGroup) else [error]
     if any(isinstance(each, KeyboardInterrupt) for each in found):
         return INTERRUPTED
-    for each in found:
-        if isinstance(each, SystemExit):  # of rich, where the reader of stdout left
-            raise each
-    if any(isinstance(each, OSError) and each.errno in NO_WAY_OUT for each in found):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or its flush at the exit fails, too
-        if not isinstance(found[0], BrokenPipeError):  # whose reader left
-            print(f"gcc: the output cannot be written: {os.strerror(errno.ENOSPC)}", file=sys.stderr)
-        return 1
+    if all(isinstance(each, OSError | SystemExit) for each in found):  # of stdout; rich exits where its reader left
+        raise found[0]
     if not all(isinstance(each, GccError) for each in found):
         raise error
     print(f"gcc: {found[0]}", file=sys.stderr)
     if as_json:
-        print(json.dumps({"error": str(found[0])}), flush=True)
+        print(json.dumps({"error": str(found[0])}))
     return USAGE if isinstance(found[0], ConfigError) else 1
+
+
+def _unwritten(error: OSError) -> int:
+    """The reader of stdout left, or its disk is full. Raises any other error."""
+    if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at the exit fails, too
+    if error.errno == errno.ENOSPC:
+        print(f"gcc: the output cannot be written: {error.strerror}", file=sys.stderr)
+    return 1
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one verb; returns the exit code. Expected trouble is one sentence on stderr."""
     try:
-        arguments = parse(argv)
-        verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
-        code = int(verb.main(arguments))
+        try:
+            arguments = parse(argv)
+            verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
+            code = int(verb.main(arguments))
+        except (GccError, BaseExceptionGroup) as error:
+            code = _told(error, as_json="--json" in argv)
         sys.stdout.flush()
         return code
-    except (GccError, OSError, KeyboardInterrupt, BaseExceptionGroup) as error:
-        return _told(error, as_json="--json" in argv)
+    except OSError as error:
+        return _unwritten(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
