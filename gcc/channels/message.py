@@ -17,8 +17,8 @@ EVENT_BYTES_MAX = 1 << 20
 """A longer event is refused unread: to decode one may take thirty times its bytes and a second, in which nothing else
 runs (a million empty lists)."""
 
-NOTHING = frozenset({"", "null", "none", "nil", "undefined", "unknown", "nan", "na", "objectobject"})
-_MARKS_AND_ZEROS = re.compile(r"[\s!-/:-@\[-`{-~0]+")  # of ASCII: an id may be any bytes
+NOTHING = frozenset({"null", "none", "nil", "undefined", "unknown", "nan", "na", "objectobject"})
+_MARKS = re.compile(r"[\s!-/:-@\[-`{-~]+")  # of ASCII: an id may be any bytes
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -76,7 +76,8 @@ class Delivery:
 
 def names_nothing(given_id: str) -> bool:
     """Whether an id is none, but zeros (the nil UUID) or what programs write that have none: one for all they send."""
-    return _MARKS_AND_ZEROS.sub("", given_id).lower() in NOTHING
+    plain = _MARKS.sub("", given_id).lower()
+    return plain in NOTHING or not plain.strip("0")
 
 
 def frames(route: Route, lines: Iterable[bytes], new_id: NewId) -> Iterator[Frame]:

@@ -337,6 +337,16 @@ def test_no_id_is_not_one_id_for_all(given: str | int | None) -> None:
     assert at(1) != at(2)
 
 
+@pytest.mark.parametrize("given", ["NA-0", "NA_000", "n0a", "none0", "unknown_0", "1", "10", "null-1", "nilsson"])
+def test_what_only_looks_like_none_is_an_id(given: str) -> None:
+    one, other = (
+        msgspec.json.decode(READER.read(msgspec.json.encode(THEIRS | {"event_id": given}), FRAME, number))
+        for number in (1, 2)
+    )
+    assert one == other
+    assert one["origin_id"] == given
+
+
 def test_a_nil_id_is_none_also_where_all_else_is_as_ours() -> None:
     line = encode(OURS).replace(OURS.event_id.encode(), str(uuid.UUID(int=0)).encode())
     assert msgspec.json.decode(READER.read(line, FRAME, 1))["event_id"] != str(uuid.UUID(int=0))

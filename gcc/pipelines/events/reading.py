@@ -2,8 +2,8 @@
 
 What we sent is checked and passed on byte for byte. Events of other producers are understood where their meaning is
 plain, and written again as ours: without event_id, `v` and `origin`; with other forms of time (RFC 3339, epoch in
-seconds, milliseconds or microseconds); with numbers where text is due and text where numbers are; with null for what
-may be absent; with fields that the schema does not know, which are kept in `extra`.
+seconds, or since 2000 in milliseconds or microseconds); with numbers where text is due and text where numbers are; with
+null for what may be absent; with fields that the schema does not know, which are kept in `extra`.
 Where such an event says that we emitted it, it is understood without that.
 An id that is missing is derived from the frame's, which the exchange keeps stable: the message redelivered is the
 same event.
@@ -39,6 +39,7 @@ WHOLE_FLOATS = 2.0**53
 _HALF_A_CHARACTER = re.compile(
     rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}", re.IGNORECASE
 )
+_TIMES = "write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time (in smaller units than seconds of 2000 or later)"
 _LINE = re.compile(rb"\S[^\n]*")
 _Naive = Annotated[dt.datetime, msgspec.Meta(tz=False)]
 _CHECKED: dict[Any, Any] = {Id: uuid.UUID, Time: _Naive, Time | None: _Naive | None}
@@ -212,7 +213,7 @@ def moment(value: Any) -> str:
     try:
         at = _instant(value)
     except (ValueError, OverflowError, TypeError):
-        raise ValueError(f"{_shown(value)} is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time") from None
+        raise ValueError(f"{_shown(value)} is no time; {_TIMES}") from None
     if at.year not in YEARS:
         raise ValueError(f"{_shown(value)} is not between {YEARS.start} and {YEARS.stop - 1}")
     return timestamp(at)
