@@ -9,6 +9,7 @@ use or configuration.
 import argparse
 import errno
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import NoReturn
 from gcc.config import whole_path
 from gcc.errors import ConfigError, GccError
 from gcc.passwords import masked, passwords
+from gcc.stores.statements import ROOT
 
 VERBS = {
     "run": "start the platform and stay until it has drained",
@@ -36,7 +38,10 @@ VERBS = {
     "doctor": "checks config, stores, versions, clock, disk, ports, migrations and bindings, and how to mend each",
     "import-history": "import past snapshots from CSV or NDJSON",
     "flows": "what is scraped, from which sources, under which limits",
+    "completions": "print what makes a shell complete this command (bash, zsh, fish)",
 }
+CONFIG = ROOT / "config"
+MODULE, COMMAND = "python -m gcc.supervisor", "gcc-platform"
 USAGE = 2
 INTERRUPTED = 130
 _VALUE = re.compile(r"=\S+")
@@ -47,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = masked(message, passwords(message))  # a word without its --set is an argument that nobody knows
-        raise ConfigError(f"{_VALUE.sub('=...', message)}; see python -m gcc.supervisor --help")
+        raise ConfigError(f"{_VALUE.sub('=...', message)}; see --help")
 
 
 def _path(text: str) -> Path:
@@ -57,24 +62,48 @@ def _path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The verb and its options. The options of every verb may stand before and after it."""
+def _config(text: str) -> Path:
+    """The file, or one that comes with us: by its name, or as its path in the repository."""
+    file = _path(text)
+    if not file.exists():
+        for shipped in (CONFIG / f"{text}.toml", CONFIG.parent / text):
+            if CONFIG in shipped.parents and shipped.is_file():
+                return shipped
+    return file
+
+
+def _everywhere() -> Parser:
+    """What may stand before and after every verb."""
     everywhere = Parser(add_help=False, allow_abbrev=False)
-    everywhere.add_argument("--config", type=_path, metavar="FILE", help="settings, TOML")
+    shipped = ", ".join(sorted(file.stem for file in CONFIG.glob("*.toml")))
+    configs = f"settings, TOML; or the name of one that comes with it ({shipped})"
+    everywhere.add_argument("--config", type=_config, metavar="FILE", help=configs)
     everywhere.add_argument("--data", type=_path, metavar="DIR", help="the folder of all state (settings: data_dir)")
     everywhere.add_argument("--set", action="append", default=[], metavar="KEY.SUB=VALUE", help="override one setting")
     everywhere.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
-    arguments, rest = everywhere.parse_known_args(argv)
+    return everywhere
+
+
+def whole(prog: str) -> Parser:
+    """The parser of all verbs and options, for one who calls us so."""
     top = Parser(
-        prog="python -m gcc.supervisor",
+        prog=prog,
         description="gcc: an open influencer-marketing data platform. Without a verb: run.",
-        parents=[everywhere],
+        parents=[_everywhere()],
         allow_abbrev=False,
     )
+    version = f"gcc-platform {importlib.metadata.version('gcc-platform')}"
+    top.add_argument("--version", action="version", version=version, help="show it and exit")
     _add_verbs(top)
-    if not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help")):
+    return top
+
+
+def parse(argv: Sequence[str], prog: str = MODULE) -> argparse.Namespace:
+    """The verb and its options. The options of every verb may stand before and after it."""
+    arguments, rest = _everywhere().parse_known_args(argv)
+    if not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--version")):
         rest = ["run", *rest]
-    return top.parse_args(rest, namespace=arguments)
+    return whole(prog).parse_args(rest, namespace=arguments)
 
 
 def _add_verbs(top: Parser) -> None:
@@ -96,6 +125,7 @@ def _add_verbs(top: Parser) -> None:
     for name in ("pause", "resume", "concurrency"):
         verb[name].add_argument("--why", required=True, metavar="WHY", help="for the action log")
     verb["actions"].add_argument("--limit", type=int, default=20, metavar="N", help="how many, the newest (20)")
+    verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
     _add_jobs(verb["jobs"])
     _add_letters(verb["dead-letters"], verb["replay"])
 
@@ -159,11 +189,11 @@ def _unwritten(error: OSError) -> int:
     return 1
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], prog: str = MODULE) -> int:
     """Run one verb; returns the exit code. Expected trouble is one sentence on stderr."""
     try:
         try:
-            arguments = parse(argv)
+            arguments = parse(argv, prog)
             verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
             code = int(verb.main(arguments))
         except (GccError, BaseExceptionGroup) as error:
@@ -174,3 +204,8 @@ def main(argv: Sequence[str]) -> int:
         return _unwritten(error)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def command() -> NoReturn:
+    """The installed command `gcc-platform`."""
+    sys.exit(main(sys.argv[1:], prog=COMMAND))

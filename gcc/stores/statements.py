@@ -16,8 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-SQL = Path(__file__).resolve().parents[2] / "sql"
-"""The repository's sql/ folder: the project is installed in place (editable)."""
+_PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = share if (share := _PACKAGE / "share").is_dir() else _PACKAGE.parent
+"""Where sql/, config/, pyproject.toml and constraints.txt are: in the repository, or what a wheel carries of it."""
+
+SQL = ROOT / "sql"
 
 QUERIES = SQL / "postgres" / "queries"
 

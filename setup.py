@@ -1,0 +1,25 @@
+"""A wheel carries what stands beside the package, as gcc/share: see ROOT in gcc/stores/statements.py."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+BESIDE = ("sql", "config", "pyproject.toml", "constraints.txt")
+
+
+class BuildWithShare(build_py):
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        share = Path(self.build_lib, "gcc", "share")
+        shutil.rmtree(share, ignore_errors=True)
+        share.mkdir(parents=True)
+        for name in BESIDE:
+            copy = shutil.copytree if Path(name).is_dir() else shutil.copy
+            copy(name, share / name)
+
+
+setup(cmdclass={"build_py": BuildWithShare})
