@@ -2,15 +2,14 @@
 
 One verb a file; without a verb it is `run`. Verbs are clients of the running platform, found through
 DATA/supervisor.json; only run, check, doctor and flows work without one. Reports go to stdout (with --json one
-object on the last line), logs to stderr. Exit codes: 0 done, 1 the thing asked about is not well, 2 wrong
-use or configuration.
+object on the last line), logs and what went wrong to stderr. Exit codes: 0 done, 1 the thing asked about is not
+well, 2 wrong use or configuration.
 """
 
 import argparse
 import errno
 import importlib
 import importlib.metadata
-import json
 import os
 import re
 import sys
@@ -80,7 +79,9 @@ def _everywhere() -> Parser:
     everywhere.add_argument("--config", type=_config, metavar="FILE", help=configs)
     everywhere.add_argument("--data", type=_path, metavar="DIR", help="the folder of all state (settings: data_dir)")
     everywhere.add_argument("--set", action="append", default=[], metavar="KEY.SUB=VALUE", help="override one setting")
-    everywhere.add_argument("--json", action="store_true", help="one JSON object on the last line of stdout")
+    everywhere.add_argument(
+        "--json", action="store_true", help="what it reports as one JSON object on the last line of stdout"
+    )
     return everywhere
 
 
@@ -164,7 +165,7 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
             yield error
 
 
-def _told(error: GccError | BaseExceptionGroup[BaseException], *, as_json: bool) -> int:
+def _told(error: GccError | BaseExceptionGroup[BaseException]) -> int:
     """Expected trouble, out of its groups, as one sentence on stderr; the exit code. Raises what is unexpected."""
     found = list(leaves(error)) if isinstance(error, BaseExceptionGroup) else [error]
     if any(isinstance(each, KeyboardInterrupt) for each in found):
@@ -174,8 +175,6 @@ def _told(error: GccError | BaseExceptionGroup[BaseException], *, as_json: bool)
     if not all(isinstance(each, GccError) for each in found):
         raise error
     print(f"gcc: {found[0]}", file=sys.stderr)
-    if as_json:
-        print(json.dumps({"error": str(found[0])}))
     return USAGE if isinstance(found[0], ConfigError) else 1
 
 
@@ -197,7 +196,7 @@ def main(argv: Sequence[str], prog: str = MODULE) -> int:
             verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
             code = int(verb.main(arguments))
         except (GccError, BaseExceptionGroup) as error:
-            code = _told(error, as_json="--json" in argv)
+            code = _told(error)
         sys.stdout.flush()
         return code
     except OSError as error:

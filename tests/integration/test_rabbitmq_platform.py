@@ -75,7 +75,7 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
     assert (code, report["jobs_complete"], report["queued"]) == (0, 2 * CREATORS, 0)
     rabbitmq_node.kill()
     code, report, told = await verb("check", data)
-    assert (code, told) == (1, f"gcc: {report['error']}\n") and "Connection refused" in told, told
+    assert (code, report, told.count("\n")) == (1, None, 1) and "Connection refused" in told, told
 
 
 async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_still(
@@ -88,7 +88,7 @@ async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_
         status: Status = {"actors": []}
         while line(status, BROKER).get("state") != "backoff":
             _, answer, _ = await verb("status", data)
-            status = answer if "actors" in answer else status  # no platform answers yet: {"error": ...}
+            status = answer or status
         assert status["state"] == "starting" and "Connection refused" in line(status, BROKER)["last_error"]
         paused, _, told = await verb(
             "pause", data, YOUTUBE, "--why", "the rest of the crawl is for the broker's return"

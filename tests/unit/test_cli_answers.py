@@ -238,14 +238,13 @@ def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
-@pytest.mark.parametrize("verb", [["flows"], ["flows", "--json"], ["status", "--json", "--data", "/nowhere/at/all"]])
+@pytest.mark.parametrize("verb", [["flows"], ["flows", "--json"]])
 def test_a_full_disk_behind_stdout_is_one_sentence(verb: list[str]) -> None:
     command = [sys.executable, "-m", "gcc.supervisor", *verb]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     told = "gcc: the output cannot be written: No space left on device"
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, told)
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stderr) == (1, told + "\n")
 
 
 def test_a_bug_is_not_hidden_by_a_reader_that_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,11 +254,3 @@ def test_a_bug_is_not_hidden_by_a_reader_that_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("gcc.cli.flows.main", both)
     with pytest.raises(BaseExceptionGroup, match="both"):
         cli.main(["flows"])
-
-
-def test_what_went_wrong_is_json_too_where_that_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["status", "--json", "--data", str(tmp_path)]) == 2
-    out, told = capsys.readouterr()
-    assert told == f"gcc: {json.loads(out)['error']}\n"
