@@ -271,6 +271,7 @@ class Tree:
             self.clock,
             request_drain=self.request_drain,
             resume_role=self.resume,
+            scheduler=self.analytics.scheduler if "analytics" in self.roles else None,
         )
         page = ops_app(composer, operations, token=self.ops_token, draining=ports.begun)
         app = Verbs(
@@ -312,6 +313,7 @@ class Tree:
             urls=self.urls,
             roles=self.roles,
             gates=self.gates,
+            schedules=self.analytics.overview if "analytics" in self.roles else list,
         )
 
     async def _counted(self) -> Counts:

@@ -152,7 +152,7 @@ class Scheduler:
                 "cron": schedule.cron,
                 "running": self._busy[schedule.name].locked(),
                 "next_run": _rfc3339(self._due.get(schedule.name) if self._reign else None),
-                "last_run": _line(self._last.get(schedule.name)),
+                "last_run": shown(self._last.get(schedule.name)),
             }
             for schedule in self._schedules.values()
         ]
@@ -285,7 +285,8 @@ def _rfc3339(at: dt.datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
-def _line(run: ScheduleRun | None) -> dict[str, Any] | None:
+def shown(run: ScheduleRun | None) -> dict[str, Any] | None:
+    """A run as people see it: status, started_at, ended_at (RFC 3339) and detail."""
     if run is None:
         return None
     status = run.status if run.ended_at else "RUNNING"

@@ -32,6 +32,7 @@ VERBS = {
     "jobs": "list, retry or cancel jobs",
     "dead-letters": "list the dead letters that wait, or show one",
     "replay": "send dead letters to their queues again, each once",
+    "schedules": "what runs when, or run one now",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
     "doctor": "checks config, stores, versions, clock, disk, ports, migrations and bindings, and how to mend each",
@@ -127,6 +128,9 @@ def _add_verbs(top: Parser) -> None:
         verb[name].add_argument("--why", required=True, metavar="WHY", help="for the action log")
     verb["actions"].add_argument("--limit", type=int, default=20, metavar="N", help="how many, the newest (20)")
     verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
+    verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run"))
+    verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
+    verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
     _add_jobs(verb["jobs"])
     _add_letters(verb["dead-letters"], verb["replay"])
 

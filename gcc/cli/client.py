@@ -17,7 +17,7 @@ from gcc.web.ops.registry import REGISTRY, read_registry
 
 ANSWER_S = 30.0
 LONG_ANSWER_S = 3600.0
-LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel", "/api/replay")
+LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel", "/api/replay", "/api/schedules/run")
 """These last as long as what they do; an import's begins when its file is sent."""
 ANSWER_BYTES_MAX = 64 << 20
 SENTENCE_CHARS_MAX = 1000

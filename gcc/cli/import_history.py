@@ -11,6 +11,10 @@ from gcc.cli.replay import printable
 from gcc.errors import ConfigError
 
 CHUNK_BYTES = 256 * 1024
+SHOWN = (
+    "they show in series and leaderboards after the next models and syncs (when: schedules), or now:"
+    " schedules run models_and_syncs --why WHY"
+)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -26,6 +30,8 @@ def main(arguments: argparse.Namespace) -> int:
         rejected = f", {report['rejected_total']:,} rejected" if report["rejected_total"] else ""
         imported = f"{report['imported']:,} imported, {report['duplicates']:,} were there already"
         print(f"{report['rows']:,} rows: {imported}{rejected}")
+        if report["imported"]:
+            print(SHOWN, file=sys.stderr)
         if not report["rows"]:
             print(printable(f"warning: there is no row in {arguments.file}"), file=sys.stderr)
         for told in report.get("warnings", []):

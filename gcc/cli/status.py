@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gcc.cli.client import Running, find
 from gcc.cli.live import messages
+from gcc.cli.schedules import next_run
 
 PIPE_COLUMNS = 160
 SINKER = "events/sinker "
@@ -75,6 +76,8 @@ def screen(status: dict[str, Any], page: str) -> Group:
         parts.append(bar)
     idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
     parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
+    if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
+        parts.append(Text.assemble(("next runs  ", "bold"), "  ".join(due)))
     if (letters := status.get("dead_letters")) and letters["letters"]:
         words = f"{letters['letters']:,} with {letters['events']:,} events wait; see: dead-letters"
         parts.append(Text.assemble(("dead letters  ", "bold"), (words, "yellow")))

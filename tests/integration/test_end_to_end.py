@@ -98,6 +98,26 @@ async def series_agree(running: PlatformProcess, platform_name: str) -> None:
         }
 
 
+async def scheduled(running: PlatformProcess, data: Path) -> None:
+    """What runs when is told, and one of it runs now."""
+    code, report, _ = await verb("schedules", data)
+    lines = {line["name"]: line for line in report["schedules"]}
+    assert (code, lines["models_and_syncs"]["last_run"]["status"]) == (0, "COMPLETE"), "the first start ran it"
+    assert lines["core_models"]["cron"] == "*/15 * * * *"
+    due = {line["name"]: line["next_run"] for line in (await running.status())["schedules"]}
+    assert due["core_models"] and due["models_and_syncs"] is None, "that one runs by hand"
+    code, ended, _ = await verb("schedules", data, "run", "sync_leaderboard", "--why", "a test")
+    assert (code, ended["name"], ended["status"]) == (0, "sync_leaderboard", "COMPLETE")
+    assert ended["detail"]["rows"] > 0
+    _, log, _ = await verb("actions", data)
+    newest = log["actions"][0]
+    assert (newest["verb"], newest["target"], newest["why"]) == ("run", "schedule sync_leaderboard", "a test")
+    code, _, told = await verb("schedules", data, "run", "nosuch", "--why", "a test")
+    assert code == 2 and "there are core_models, " in told
+    code, _, told = await verb("schedules", data, "run", "core_models")
+    assert code == 2 and "--why" in told
+
+
 async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with platform(data, *FAST) as running:
@@ -107,6 +127,7 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
             await series_agree(running, platform_name)
         views = await leaderboard(running, "INSTAGRAM", metric="views")
         assert views == [], "Instagram shows no views: no rank"
+        await scheduled(running, data)
         report = await well(data, *FAST)
         assert report["jobs_complete"] == 2 * CREATORS
         assert report["events_emitted"] >= 2 * CREATORS * (DAYS + 3)

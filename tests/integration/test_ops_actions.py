@@ -398,3 +398,11 @@ def test_options_of_every_verb_stand_anywhere() -> None:
     both = parse(["--set", "a=1", "run", "--set", "b=2"])
     assert (both.set, both.verb) == (["a=1", "b=2"], "run")
     assert parse([]).verb == "run" and parse(["--config", "x"]).verb == "run"
+
+
+async def test_a_process_without_analytics_has_no_schedules(world: World, port: Port) -> None:
+    assert await get(port, "schedules") == ([], {})
+    status, error = await post(port, "schedules/run", {"name": "core_models", "why": "a test"})
+    assert (status, error["code"]) == (409, "CANNOT")
+    assert "role analytics" in error["detail"]
+    assert actions(world) == []

@@ -96,6 +96,11 @@ class JobsBody(Body):
     dry_run: DryRun = False
 
 
+class ScheduleBody(Body):
+    name: Word
+    why: Why
+
+
 class DrainBody(Body):
     role: Any = None
     why: MaybeWhy = ""
@@ -171,6 +176,16 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
         wanted = read_query(FindQuery).as_filter()
         found, total = await operations.find(wanted)
         return done(msgspec.to_builtins(found), total=total)
+
+    @app.get("/api/schedules")
+    async def schedules() -> Response:
+        access.check_reader(request)
+        return done(operations.schedules())
+
+    @app.post("/api/schedules/run")
+    async def run() -> Response:
+        wanted = await read_action(access, ScheduleBody, "run")
+        return done(await operations.run_schedule(wanted.name, by(access, wanted.why)))
 
     @app.get("/api/actions")
     async def actions() -> Response:

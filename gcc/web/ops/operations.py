@@ -13,6 +13,7 @@ from typing import Any, Literal
 import trio
 
 from gcc.actors.gates import Gates
+from gcc.actors.scheduler import Scheduler, shown
 from gcc.channels.deadletters import Document
 from gcc.channels.replay import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
@@ -49,7 +50,10 @@ class By:
 
 
 class Operations:
-    """`request_drain(role, reason)` and `resume_role(role)` are the tree's; they raise Permanent."""
+    """`request_drain(role, reason)` and `resume_role(role)` are the tree's; they raise Permanent.
+
+    `scheduler`: None without the role analytics.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Operations:
         *,
         request_drain: Callable[[str | None, str], None],
         resume_role: Callable[[str], None],
+        scheduler: Scheduler | None = None,
     ) -> None:
         self._controls = controls
         self._jobs = jobs
@@ -69,6 +74,7 @@ class Operations:
         self._clock = clock
         self._request_drain = request_drain
         self._resume_role = resume_role
+        self._scheduler = scheduler
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
@@ -138,6 +144,20 @@ class Operations:
         counts = {"events": done.events, "unreadable": done.unreadable}
         await self._note(replace(action, things=done.letters, detail={**(action.detail or {}), **counts}))
         return done
+
+    def schedules(self) -> list[dict[str, Any]]:
+        """A line a schedule, see `Scheduler.overview`; none without the role analytics."""
+        return self._scheduler.overview() if self._scheduler else []
+
+    async def run_schedule(self, name: str, by: By) -> dict[str, Any]:
+        """Run a schedule now; the ended run. See `Scheduler.trigger`. Cancelled: the run goes on."""
+        names = [line["name"] for line in self.schedules()]
+        if self._scheduler is None:
+            raise Permanent("this process has no schedules: it lacks the role analytics")
+        if name not in names:
+            raise Permanent(f"there is no schedule {name!r}; there are {', '.join(names)}")
+        await self._controls.record(self._action("run", f"schedule {name}", by))
+        return {"name": name, **(shown(await self._scheduler.trigger(name)) or {})}
 
     async def actions(self, limit: int) -> list[Action]:
         """The action log, newest first."""

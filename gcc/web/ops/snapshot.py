@@ -65,6 +65,7 @@ class Platform:
     urls: MutableMapping[str, str]  # gateway, docs, ops, world; filled as they open
     roles: Mapping[str, Drain] = field(default_factory=dict)  # of this process, each with its own drain
     gates: Gates | None = None
+    schedules: Callable[[], list[dict[str, Any]]] = list  # see `Scheduler.overview`
     started_s: float = field(default_factory=trio.current_time)
 
 
@@ -136,6 +137,7 @@ class Composer:
             "roles": [_role(name, drain) for name, drain in platform.roles.items()],
             "paused": gates.paused() if gates else [],
             "concurrency": gates.levels() if gates else {},
+            "schedules": [_schedule(line) for line in platform.schedules()],
             "urls": dict(platform.urls),
             "counts_age_s": None if self._counts is None else round(now_s - self._counted_s, 1),
             "counts_error": self._counts_error,
@@ -162,6 +164,12 @@ def _actor(actor: Actor) -> dict[str, Any]:
         "stack": None if actor.last_stack is None else actor.last_stack[-STACK_CHARS_MAX:],
         "can_pause": actor.name in PAUSABLE,
     }
+
+
+def _schedule(line: dict[str, Any]) -> dict[str, Any]:
+    """Without the detail of its last run, which may be long."""
+    last = line["last_run"]
+    return line | {"last_run": last and {name: last[name] for name in ("status", "started_at", "ended_at")}}
 
 
 def _role(name: str, drain: Drain) -> dict[str, Any]:
