@@ -1,6 +1,7 @@
 # make run   the whole platform on this machine; make test   all tests; nothing else is needed but Python >= 3.11
 PYTHON ?= python3
 DATA ?= var
+ARGS ?=
 PY = .venv/bin/python
 
 .PHONY: venv run test lint services simulate simulate-day torture bench
@@ -13,7 +14,7 @@ venv: .venv/installed
 	touch $@
 
 run: venv
-	$(PY) -m gcc.supervisor --config config/embedded.toml --data "$(DATA)"
+	$(PY) -m gcc.supervisor --config config/embedded.toml --data "$(DATA)" $(ARGS)
 
 lint: venv
 	$(PY) -m ruff check .

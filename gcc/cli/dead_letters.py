@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gcc.cli.client import Running, find
-from gcc.cli.jobs import PIPE_COLUMNS
-from gcc.cli.replay import filter_of, print_groups, printable
+from gcc.cli.replay import PIPE_COLUMNS, filter_of, print_groups, printable
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError
 

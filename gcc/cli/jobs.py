@@ -5,16 +5,13 @@ import datetime as dt
 import json
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from gcc.cli.client import Running, find
+from gcc.cli.client import Running, find, sentence
 from gcc.clock import Clock, SystemClock
 from gcc.errors import ConfigError
 
-PIPE_COLUMNS = 160
 AGO = re.compile(r"(\d+)([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -61,22 +58,35 @@ def moment(word: str, clock: Clock) -> str:
 
 
 def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
-    if "ids" in wanted:
-        raise ConfigError("jobs list takes no --id; it is for retry and cancel")
-    query = {name: str(value) for name, value in wanted.items()}
+    query = {name: ",".join(value) if name == "ids" else str(value) for name, value in wanted.items()}
     answer = running.ask("GET", "/api/jobs", content=None, holds=list, **query)
     jobs, total = answer["data"], answer["meta"]["total"]
     if as_json:
         print(json.dumps({"jobs": jobs, "total": total}))
         return 0
-    table = Table(box=None, header_style="bold")
-    for title in ("id", "flow", "status", "retries", "created", "what", "last failure"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis", justify="right" if title == "retries" else "left")
     for job in jobs:
-        failure = f"{job['code']}: {job['reason']}" if job["code"] else ""
         what = " ".join(f"{name}={value}" for name, value in job["params"].items())
-        created = job["created_at"][:19]
-        table.add_row(job["id"], job["flow"], job["status"], str(job["retry_count"]), created, what, failure)
-    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
+        failure = f"{job['code']}: {job['reason']}" if job["code"] else ""
+        parts = [
+            job["id"],
+            job["status"],
+            job["created_at"][:19],
+            job["flow"],
+            what,
+            f"{job['retry_count']} retries",
+            failure,
+        ]
+        print(_on_screen(parts) if sys.stdout.isatty() else "\t".join(map(sentence, parts)))
     print(f"{len(jobs):,} of {total:,} jobs")
     return 0
+
+
+def _on_screen(parts: Sequence[str]) -> str:
+    """Three lines at most, which fit 80 columns but for a long reason."""
+    job_id, status, created, flow, what, retries, failure = map(sentence, parts)
+    lines = [
+        f"{job_id}  {status:<10}  {created}",
+        f"    {flow}  {what}  {retries}",
+        f"    {failure}" if failure else "",
+    ]
+    return "\n".join(filter(None, lines))

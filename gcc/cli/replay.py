@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gcc.cli.client import find
-from gcc.cli.jobs import PIPE_COLUMNS, moment
+from gcc.cli.jobs import moment
 from gcc.clock import Clock, SystemClock
 from gcc.errors import ConfigError
+
+PIPE_COLUMNS = 160
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -338,6 +338,11 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
     code, told, _ = await verb("jobs", "list", "--limit", "1", "--json")
     listed = json.loads(told)
     assert (len(listed["jobs"]), listed["total"]) == (1, 6)
+    lines = [line.split("\t") for line in (await verb("jobs", "list"))[1].splitlines()[:-1]]
+    assert {len(line) for line in lines} == {7}, "in a pipe a job is a line, whole"
+    assert {tuple(line[1:2] + line[4:5]) for line in lines} >= {("FAILED", "handle=f0"), ("PENDING", "handle=w2")}
+    code, told, _ = await verb("jobs", "list", "--id", lines[0][0], "--id", lines[1][0])
+    assert code == 0 and told.endswith("2 of 2 jobs") and lines[1][0] in told
     look = ("jobs", "retry", "--code", "SOURCE_FAILED")
     assert await verb(*look, "--dry-run") == (0, "2 jobs would be retried", "")
     assert await verb(*look, "--why", "back", "--json") == (0, json.dumps({"things": 2}), "")
@@ -357,7 +362,12 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
         (("jobs", "cancel", "--why", "x"), "cancel of all jobs is not meant"),
         (("jobs", "list", "--since", "soon"), "--since 'soon' is no time"),
         (("jobs", "list", "--status", "lost"), "status:"),
-        (("jobs", "list", "--id", "7"), "--id"),
+        (("jobs", "list", "--id", "7"), "ids.0: Input should be a valid UUID"),
+        (("jobs", "list", "--flow", "nosuch"), f"no flow 'nosuch', nor a job of it; there are {INSTAGRAM}, "),
+        (("jobs", "cancel", "--flow", "nosuch", "--why", "x"), "no flow 'nosuch', nor a job of it"),
+        (("jobs", "retry", "--flow", "nosuch", "--dry-run"), "no flow 'nosuch', nor a job of it"),
+        (("dead-letters", "--queue", "nosuch"), "no dead letter waits for a queue 'nosuch'"),
+        (("replay", "--queue", "nosuch", "--why", "x"), "no dead letter waits for a queue 'nosuch'"),
         (("jobs", "eat"), "invalid choice: 'eat'"),
         (("actions", "--watch"), "unrecognized arguments: --watch"),
         (("run", "about"), "unrecognized arguments: about"),

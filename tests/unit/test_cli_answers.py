@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gcc import cli
-from gcc.cli import client, live
+from gcc.cli import client, jobs, live
 from gcc.web.ops.registry import REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -258,3 +258,12 @@ def test_a_bug_is_not_hidden_by_a_reader_that_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("gcc.cli.flows.main", both)
     with pytest.raises(BaseExceptionGroup, match="both"):
         cli.main(["flows"])
+
+
+def test_a_job_on_a_screen_of_80_columns_is_whole() -> None:
+    job_id, flow = "019a0000-0000-7000-8000-000000000000", "refresh_profile_by_handle"
+    reason = "PROFILE_NOT_FOUND: there is none"
+    parts = [job_id, "PROCESSING", "2026-11-29T07:38:11", flow, "handle=somebody", "3 retries", reason]
+    screen = jobs._on_screen(parts)
+    assert max(map(len, screen.splitlines())) <= 80
+    assert all(part in screen for part in parts)

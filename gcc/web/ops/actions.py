@@ -17,6 +17,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -107,7 +108,7 @@ class DrainBody(Body):
 
 
 class FindQuery(FilterBody):
-    ids: None = None
+    ids: Annotated[list[UUID] | None, BeforeValidator(lambda given: given.split(","))] = None
     limit: Annotated[int, Field(ge=1, le=FOUND_MAX)] = 50
 
 

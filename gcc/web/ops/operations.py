@@ -14,7 +14,7 @@ import trio
 
 from gcc.actors.gates import Gates
 from gcc.actors.scheduler import Scheduler, shown
-from gcc.channels.deadletters import Document
+from gcc.channels.deadletters import UNROUTABLE, Document
 from gcc.channels.replay import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
 from gcc.config import ALL_ROLES
@@ -107,11 +107,13 @@ class Operations:
 
     async def would_move(self, verb: Literal["retry", "cancel"], wanted: JobFilter) -> int:
         """How many jobs match; a retry may move fewer, since it takes one job of each key."""
+        await self._refuse_unknown(wanted)
         return await self._jobs.count(wanted, _movable(verb, wanted))
 
     async def move(self, verb: Literal["retry", "cancel"], wanted: JobFilter, by: By) -> int:
         """Retry or cancel the jobs that match; how many. The action's row is there before, and counts them after."""
         _movable(verb, wanted)
+        await self._refuse_unknown(wanted)
         action = self._filtered(verb, "jobs", wanted, by)
         await self._controls.record(action)
         moved = await (self._jobs.retry(wanted) if verb == "retry" else self._jobs.cancel(wanted))
@@ -120,10 +122,23 @@ class Operations:
 
     async def find(self, wanted: JobFilter) -> tuple[list[FoundJob], int]:
         """The newest jobs that match, at most `wanted.limit`, and how many match in all."""
+        await self._refuse_unknown(wanted)
         return await self._jobs.find(wanted), await self._jobs.count(replace(wanted, limit=None))
+
+    async def _refuse_unknown(self, wanted: JobFilter) -> None:
+        """Of a flow that nobody knows here there may be jobs all the same: another version's."""
+        known = wanted.flow is None or wanted.flow in FLOWS
+        if not known and not await self._jobs.count(JobFilter(flow=wanted.flow, limit=1)):
+            raise Permanent(f"there is no flow {wanted.flow!r}, nor a job of it; there are {', '.join(FLOWS)}")
+
+    async def _refuse_unknown_queue(self, wanted: LetterFilter) -> None:
+        known = wanted.queue is None or wanted.queue in CONSUMERS or wanted.queue == UNROUTABLE
+        if not known and not (await self._letters.waiting(LetterFilter(queue=wanted.queue, limit=1))).letters:
+            raise Permanent(f"no dead letter waits for a queue {wanted.queue!r}, and there is none of that name")
 
     async def find_letters(self, wanted: LetterFilter) -> tuple[list[Letter], Waiting]:
         """The newest dead letters that match, at most `wanted.limit`, and how many match in all."""
+        await self._refuse_unknown_queue(wanted)
         return await self._letters.find(wanted), await self._letters.waiting(replace(wanted, limit=None))
 
     async def letter(self, letter_id: uuid.UUID) -> tuple[Letter, Document | None, str]:
@@ -133,11 +148,13 @@ class Operations:
     async def would_replay(self, wanted: LetterFilter) -> Waiting:
         """How many a replay would send again."""
         _meant(wanted)
+        await self._refuse_unknown_queue(wanted)
         return await self._letters.waiting(wanted)
 
     async def replay(self, wanted: LetterFilter, by: By) -> Replayed:
         """Send the letters that match to their queues again. Its row in the action log is as that of `move`."""
         _meant(wanted)
+        await self._refuse_unknown_queue(wanted)
         action = self._filtered("replay", "dead letters", wanted, by)
         await self._controls.record(action)
         done = await self._letters.replay(wanted, by.who)
