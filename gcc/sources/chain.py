@@ -275,9 +275,9 @@ def _without_secrets(answer: Answer, credential: Credential) -> Answer:
 
 
 def safe_uri(request: Request) -> str:
-    """The request's URL with its parameters, the secret ones as ***."""
+    """The request's URL with its parameters, the secret ones as ***, and without user and password."""
     shown = {name: "***" if name.lower() in _SECRET_PARAMS else value for name, value in request.params.items()}
-    return f"{request.url}?{urlencode(shown, safe='*(){},.:')}" if shown else request.url
+    return f"{request.shown_url}?{urlencode(shown, safe='*(){},.:')}" if shown else request.shown_url
 
 
 async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T:

@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import logging
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from gcc.sources.verdicts import SourceFailed
 from gcc.stores import threads
 
 BODY_BYTES_MAX = 8 << 20
+_USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)  # to the last @: a password may hold any character
 RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
 # At level INFO httpx logs whole URLs, and the outside APIs want their tokens in the URL.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -32,24 +34,29 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A question to `source`. Parameters and headers may hold secrets: the repr shows neither.
+    """A question to `source`. URL, parameters and headers may hold secrets: the repr shows none of them.
 
     `timeout_s` is for the whole exchange, from waiting for a connection to the last byte.
     """
 
     source: str
     method: str
-    url: str
+    url: str = field(repr=False)
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = 15.0
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as it may be told: without the user and password that a base_url may hold, in whatever form."""
+        return _USERINFO.sub("", self.url)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back: header names in lower case, the body decompressed, seconds from asking to the last byte.
 
-    `url` is what was asked, without parameters.
+    `url` is what was asked, as it may be told: without parameters, user and password.
     """
 
     status: int
@@ -91,13 +98,13 @@ class HttpFetcher:
                 status, headers, body = await self._exchange(request)
         except trio.TooSlowError:
             raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             # `from None`: the cause would carry the request with its secrets into tracebacks
             raise Transient(f"{request.source}: {type(error).__name__}: {error}") from None
-        except UnicodeError as error:  # its text repeats what may be a secret
+        except (UnicodeError, httpx.InvalidURL) as error:  # its text repeats what may be a secret
             why = getattr(error, "reason", None) or type(error).__name__
             raise Transient(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
-        return Answer(status, headers, body, trio.current_time() - begun, request.url)
+        return Answer(status, headers, body, trio.current_time() - begun, request.shown_url)
 
     async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         body = bytearray()

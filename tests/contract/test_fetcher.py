@@ -7,6 +7,7 @@ import gzip
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,12 @@ async def test_an_answer_of_any_status_is_an_answer(fetcher: Fetcher, ask: Ask, 
         assert answer.headers[name.lower()] == value
     assert answer.elapsed_s >= 0
     assert answer.url == ask(path).url
+
+
+async def test_an_answer_tells_no_password_of_its_address(fetcher: Fetcher, ask: Ask) -> None:
+    plain = ask("/ok")
+    answer = await fetcher.fetch(replace(plain, url=plain.url.replace("://", "://user:hunter2@")))
+    assert (answer.status, answer.url) == (200, plain.url)
 
 
 async def test_no_answer_in_time_is_transient(fetcher: Fetcher, ask: Ask) -> None:

@@ -38,4 +38,4 @@ class FakeFetcher:
         if len(reply.body) > BODY_BYTES_MAX:
             raise Transient(f"{request.source}: answer too large")
         headers = {name.lower(): value for name, value in reply.headers.items()}
-        return Answer(reply.status, headers, reply.body, reply.delay_s, request.url)
+        return Answer(reply.status, headers, reply.body, reply.delay_s, request.shown_url)

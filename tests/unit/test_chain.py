@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -264,6 +265,30 @@ async def test_the_graph_client_asks_once(autojump_clock: trio.testing.MockClock
     assert "media.limit(12){id,caption,like_count," in request.params["fields"]
     assert request.params["fields"].count("{") == request.params["fields"].count("}") == 2
     assert request.timeout_s == 3.0
+
+
+@pytest.mark.parametrize("userinfo", ["user:hunter2", "hunter2", "user:hun/ter2", "u:hunter2@x", "u:?hunter2"])
+async def test_an_address_is_told_without_user_and_password(
+    autojump_clock: trio.testing.MockClock, userinfo: str
+) -> None:
+    reply = Reply(503)
+    bench = Bench(lambda _: reply)
+    await bench.credentials.put("graphapi", "a", GRAPH_SECRET)
+    await bench.credentials.put("ytapi", "a", {"token": "tokenY"})
+    graph = GraphApi(bench.outside, f"http://{userinfo}@proxy/graph")
+    youtube_api = DataApi(bench.outside, f"http://{userinfo}@proxy/yt")
+    with structlog.testing.capture_logs() as logs:
+        for api in (graph, youtube_api):
+            with pytest.raises(SourceFailed) as caught:
+                await api.profile("madeup", bench.visit)
+            assert "ter2" not in repr(caught.value)
+    assert [trace.uri.partition("?")[0] for trace in bench.visit.traces] == [
+        "http://proxy/graph/v15.0/1784",
+        "http://proxy/yt/channels",
+    ]
+    for request in [*bench.fetcher.requests]:
+        assert f"{userinfo}@" in request.url, "it is sent"
+        assert "ter2" not in repr((request, await bench.fetcher.fetch(request), bench.visit.traces, logs))
 
 
 @pytest.mark.parametrize("handle", ["", "a" * 31, "a b", "a){id}", "a/b", "é", "a\n", "@made.up"])
