@@ -4,7 +4,7 @@ In: what became of each question. Out: leave to ask, or SourceClosed. FAILURES_M
 silence, a lost connection, garbage) open a source's breaker: nobody asks it for a second, longer with each opening
 up to a minute, or for as long as the last failure's Retry-After says; then one question at a time goes through
 (half-open) until one is answered. Any answer closes it, a refusal (not found, rate limited, a dead token, a
-permission) too: whoever refuses is there.
+permission) too: whoever refuses is there. A good answer without what was asked for is neither (see `doubts`).
 
 A failure that opens the breaker, or finds it open, is told as SourceClosed: it says something of the source and
 nothing of what was asked, so it costs the job no attempt. As FAILURES_MAX is no more than the failures that a job

@@ -1,8 +1,8 @@
 """Asking the outside: breaker -> limit -> credential -> fetch -> trace -> judge, and from one source to the next.
 
-`Outside.ask` asks one source, with one credential after the other while they are rate limited, dead, or may not ask
-this; whose fault the latter is, `doubts` tell. `first_of` goes down a flow's chain of sources. What ends a question for
-good (NotFound) ends it at once; everything else leaves as Transient, with the wait that is known.
+`Outside.ask` asks one source, with one credential after the other while they are rate limited, dead, get no answer, or
+may not ask this; whose fault it is, `doubts` tell. `first_of` goes down a flow's chain of sources. What ends a question
+for good (NotFound) ends it at once; everything else leaves as Transient, with the wait that is known.
 """
 
 import datetime as dt
@@ -30,6 +30,7 @@ from gcc.sources.verdicts import (
     CredentialRefused,
     CredentialRests,
     MaybeAway,
+    OddAnswer,
     QuestionFailed,
     RateLimited,
     Refused,
@@ -86,12 +87,14 @@ class Visit:
     traces: list[Trace] = field(default_factory=list)  # a few a crawl; committed with its end, failures too
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """A credential that may not ask a question, or nobody may."""
+@dataclass(slots=True)
+class _Asking:
+    """A question, and what it was told with each credential whose fault that may be, or not: another one tells."""
 
-    credential: Credential
-    error: CredentialRefused
+    question: str
+    tried: list[uuid.UUID] = field(default_factory=list)
+    refused: list[tuple[Credential, CredentialRefused]] = field(default_factory=list)
+    unanswered: list[tuple[Credential, MaybeAway]] = field(default_factory=list)
 
 
 class Outside:
@@ -126,77 +129,77 @@ class Outside:
     def timeout_s(self, source: str) -> float:
         return self._timeouts.get(source, 15.0)
 
-    async def ask(self, source: SourceApi, build: Callable[[Credential], Request], visit: Visit) -> Any:
+    async def ask(self, source: SourceApi, question: str, build: Callable[[Credential], Request], visit: Visit) -> Any:
         """The decoded JSON of one answer of `source` to the request that `build` makes of a credential.
 
-        Each credential is asked with once at most; a rate limited one rests, a dead one is retired, one that may not
-        ask this rests if another one may. Raises SourceClosed, LimitRefused (ours; nothing was asked), NoCredential,
-        QuestionFailed, SourceFailed or another Transient, NotFound. Cancelled: a call of the limit may be spent;
-        traces of whole answers stay in `visit`.
+        `question` tells what is asked, in the same words whichever credential asks. Each is asked with once at most; a
+        rate limited one rests, a dead one is retired, one that may not ask this rests if another one may. Raises
+        SourceClosed, LimitRefused (ours; nothing was asked), NoCredential, QuestionFailed, SourceFailed or another
+        Transient, NotFound. Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
         """
-        tried: list[uuid.UUID] = []
-        refusals: list[_Refusal] = []
-        doubts = self._doubts[source.name]
+        asking, doubts = _Asking(question), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
                 await self._limiter.take(source.name, priority=visit.priority, wait_s_max=visit.wait_s_max)
-                credential = await self._pick(source.name, tried, refusals)
-                tried.append(credential.id)
+                credential = await self._pick(source.name, asking)
+                asking.tried.append(credential.id)
                 try:
-                    request = build(credential)
-                    decoded = await self._answer(source, request, credential, visit)
+                    decoded = await self._answer(source, question, build(credential), credential, visit)
                 except MaybeAway as error:
-                    refusals.append(_Refusal(credential, error))
+                    asking.unanswered.append((credential, error))
                 except CredentialRefused as error:
-                    if doubts.refused(credential.id, safe_uri(request)):
+                    if doubts.refused(credential.id, question):
                         await self._take_out(credential, error, DOUBTED_S)
                     else:
-                        refusals.append(_Refusal(credential, error))
-                        self._end_if_agreed(doubts, refusals, safe_uri(request))
+                        asking.refused.append((credential, error))
+                        self._end_if_agreed(doubts, asking)
                 except (CredentialRests, CredentialDead) as error:
-                    await self._take_out(credential, error)
+                    await self._take_out(credential, error, error.retry_after_s or REST_S)
                 except Refused:
-                    await self._answered(credential, refusals)
+                    await self._answered(credential, asking)
                     raise
                 else:
-                    await self._answered(credential, refusals)
+                    await self._answered(credential, asking)
                     return decoded
 
-    async def _pick(self, source: str, tried: Sequence[uuid.UUID], refusals: Sequence[_Refusal]) -> Credential:
-        """One that was not tried yet. Where none is left and all were refused, it is the question, or the source."""
+    async def _pick(self, source: str, asking: _Asking) -> Credential:
+        """One that was not tried yet. Where none is left, that tells of the source, of the question, or of neither."""
         try:
             with _our_store(source):
-                return await self._credentials.pick(source, without=tried)
+                return await self._credentials.pick(source, without=asking.tried)
         except NoCredential as none:
-            if refusals and none.retry_after_s is None:
-                last = refusals[-1].error
-                if all(isinstance(each.error, MaybeAway) for each in refusals):
-                    raise self._breakers.of(source).failed(failed(str(last), last.retry_after_s)) from none
-                raise QuestionFailed(f"no credential may ask this: {last}") from none
+            if asking.unanswered and not asking.refused and not isinstance(none, _StoreAway):
+                _, last = asking.unanswered[-1]
+                raise self._breakers.of(source).failed(failed(str(last), last.retry_after_s)) from none
+            if asking.refused and none.retry_after_s is None:
+                raise QuestionFailed(f"no credential may ask this: {asking.refused[-1][1]}") from none
             self._breakers.of(source).told(none)
             raise
 
-    def _end_if_agreed(self, doubts: Doubts, refusals: Sequence[_Refusal], question: str) -> None:
+    def _end_if_agreed(self, doubts: Doubts, asking: _Asking) -> None:
         """Raise what the refusals mean once it is known that they tell of the question."""
-        if not doubts.agreed([each.credential.id for each in refusals], question):
+        if not doubts.agreed([credential.id for credential, _ in asking.refused], asking.question):
             return
-        last = refusals[-1].error
-        if last.agreed is not None and all(each.error.agreed is not None for each in refusals):
+        last = asking.refused[-1][1]
+        if last.agreed is not None and all(error.agreed is not None for _, error in asking.refused):
             raise last.agreed
         raise QuestionFailed(f"no credential may ask this: {last}")
 
-    async def _answered(self, credential: Credential, refusals: Sequence[_Refusal]) -> None:
-        """The credential got an answer: so it is theirs that those before it were refused one."""
-        self._doubts[credential.source].answered(credential.id)
-        for refusal in refusals:
-            try:
-                await self._take_out(refusal.credential, refusal.error)
-            except NoCredential:  # our store is away: the next question finds it out again, and this one is answered
-                return
+    async def _answered(self, credential: Credential, asking: _Asking) -> None:
+        """The credential got an answer: so it is theirs that those before it were refused one, or got none."""
+        doubts = self._doubts[credential.source]
+        doubts.answered(credential.id)
+        try:
+            for refused, refusal in asking.refused:
+                await self._take_out(refused, refusal, REST_S)
+            for unanswered, silence in asking.unanswered:  # once may be chance
+                if doubts.refused(unanswered.id, asking.question):
+                    await self._take_out(unanswered, silence, DOUBTED_S)
+        except NoCredential:  # our store is away: the next question finds it out again, and this one is answered
+            pass
 
-    async def _take_out(self, credential: Credential, error: Transient, default_s: float = REST_S) -> None:
+    async def _take_out(self, credential: Credential, error: Transient, rest_s: float) -> None:
         """Let it rest, or retire it; told once, to the log and, unless it only asked too much, to the board."""
-        rest_s = default_s if error.retry_after_s is None else error.retry_after_s
         dead, reason = isinstance(error, CredentialDead), one_line(str(error))
         with _our_store(credential.source):
             was_in = await self._credentials.disable(credential, rest_s=None if dead else rest_s, reason=reason)
@@ -210,7 +213,9 @@ class Outside:
         log.warning(f"credential {what}", rest_s=None if dead else rest_s, **told)
         self._breakers.of(credential.source).told(f"credential {credential.handle} {what}: {reason}")
 
-    async def _answer(self, source: SourceApi, request: Request, credential: Credential, visit: Visit) -> Any:
+    async def _answer(
+        self, source: SourceApi, question: str, request: Request, credential: Credential, visit: Visit
+    ) -> Any:
         """Ask once, and tell the source's breaker whether it was there."""
         breaker = self._breakers.of(source.name)
         try:
@@ -222,6 +227,8 @@ class Outside:
             breaker.answered()
             raise
         except Transient as error:
+            if isinstance(error, OddAnswer) and not self._doubts[source.name].odd(question):
+                raise QuestionFailed(str(error)) from error
             if (verdict := breaker.failed(error)) is error:
                 raise
             raise verdict from error
@@ -251,15 +258,19 @@ class Outside:
         )  # fmt: skip
 
 
+class _StoreAway(NoCredential):
+    """Nobody knows which credentials there are."""
+
+
 @contextmanager
 def _our_store(source: str) -> Iterator[None]:
-    """A lost store of ours says nothing about the question: it leaves as NoCredential, which costs no attempt."""
+    """A lost store of ours says nothing about the question: it leaves as a NoCredential, which costs no attempt."""
     try:
         yield
     except NoCredential:
         raise
     except Transient as lost:
-        raise NoCredential(f"{source}: the credentials are away: {lost}", retry_after_s=STORE_AWAY_S) from lost
+        raise _StoreAway(f"{source}: the credentials are away: {lost}", retry_after_s=STORE_AWAY_S) from lost
 
 
 def _without_secrets(answer: Answer, credential: Credential) -> Answer:

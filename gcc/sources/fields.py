@@ -1,7 +1,7 @@
 """Reading decoded JSON by field: absent (or null) is None, and so is what is of a wrong type, which is noted.
 
 So a parser says what it wants and never meets a KeyError; one odd field costs that field, and a changed API is told by
-its paths. What has no value without a part (an id, the list that was asked for) says so, and is refused: SourceFailed
+its paths. What has no value without a part (an id, the list that was asked for) says so, and is refused: OddAnswer
 naming the path. Texts come out as every store can hold them.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gcc.sources.http import Answer, decode, retry_after_s
 from gcc.sources.times import instant
-from gcc.sources.verdicts import SourceFailed, failed, may_not_or_away
+from gcc.sources.verdicts import OddAnswer, SourceFailed, failed, may_not_or_away
 
 T = TypeVar("T")
 ID_CHARS_MAX = 200  # longer ones fit no index, and are none
@@ -37,7 +37,7 @@ class Fields:
         self._path = path
         self.notes: list[str] = [] if notes is None else notes
         if not isinstance(value, dict):
-            raise SourceFailed(f"{source}: {path} should be an object, got {_kind(value)}")
+            raise OddAnswer(f"{source}: {path} should be an object, got {_kind(value)}")
         self._values: dict[str, Any] = value
 
     def __contains__(self, key: str) -> bool:
@@ -62,12 +62,12 @@ class Fields:
         return found
 
     def each(self, key: str, parse: Callable[["Fields"], T], *, needed: bool = False) -> list[T]:
-        """What `parse` makes of each of `objects`; one that it refuses (SourceFailed) is left out, and noted."""
+        """What `parse` makes of each of `objects`; one that it refuses (OddAnswer) is left out, and noted."""
         found = []
         for item in self.objects(key, needed=needed):
             try:
                 found.append(parse(item))
-            except SourceFailed as refusal:
+            except OddAnswer as refusal:
                 self._note(str(refusal))
         return found
 
@@ -166,15 +166,16 @@ class Fields:
     def _odd(self, key: str, wanted: str, value: Any) -> None:
         self._note(f"{self._path}.{key} should be {wanted}, got {_shown(value)}")
 
-    def _refusal(self, key: str, wanted: str, value: Any) -> SourceFailed:
-        return SourceFailed(f"{self._source}: {self._path}.{key} should be {wanted}, got {_shown(value)}")
+    def _refusal(self, key: str, wanted: str, value: Any) -> OddAnswer:
+        return OddAnswer(f"{self._source}: {self._path}.{key} should be {wanted}, got {_shown(value)}")
 
 
 def opened(answer: Answer, source: str, now: dt.datetime) -> tuple[Any, Fields | None]:
     """The decoded JSON object of a good answer, and what it says of its error, if it is none.
 
-    Raises SourceFailed where it is no JSON; a refusal for asking too much (429) needs none. Where it refuses the
-    credential (401, 403), or whatever stands before the API refuses us all, another credential tells which.
+    Raises SourceFailed where it is no JSON, OddAnswer where that is no object; a refusal for asking too much (429)
+    needs none. Where it refuses the credential (401, 403), or whatever stands before the API refuses us all, another
+    credential tells which.
     """
     try:
         decoded = decode(answer, source)

@@ -50,13 +50,16 @@ class CredentialRefused(Transient):
     `agreed` is what it means for the question where they all say so.
     """
 
-    def __init__(self, message: str, *, agreed: Refused | None = None, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+    def __init__(self, message: str, *, agreed: Refused | None = None) -> None:
+        super().__init__(message)
         self.agreed = agreed
 
 
-class MaybeAway(CredentialRefused):
-    """It may be the credential; where all are told so, it is the source, or what stands before it (SourceFailed)."""
+class MaybeAway(Transient):
+    """The source, or what stands before it, answers nothing to this credential, or to all: another one tells which.
+
+    Where none tells more, it is the source (SourceFailed, with `retry_after_s`).
+    """
 
 
 class QuestionFailed(Transient):
@@ -64,10 +67,14 @@ class QuestionFailed(Transient):
 
 
 class SourceFailed(Transient):
-    """The source cannot answer now: 5xx, unparsable bytes, an unexpected shape.
+    """The source cannot answer now: 5xx, unparsable bytes, nothing to any credential.
 
     `retry_after_s` is the wait that it named, AWAY_S_MAX at most: it may be back sooner than it said.
     """
+
+
+class OddAnswer(SourceFailed):
+    """A good answer without what was asked for: the question's failure (QuestionFailed), until many others get one."""
 
 
 class SourcesExhausted(Transient):

@@ -1,7 +1,10 @@
 """What is said about a credential takes that one out, and others answer; what is said of a question takes out none."""
 
 import json
-from collections.abc import Mapping
+import random
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +15,14 @@ import trio.testing
 from gcc.actors.scraper import Deferred, Retries
 from gcc.clock import VirtualClock
 from gcc.config import Scraper
+from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis
 from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
 from gcc.sources.chain import DOUBTED_S, Outside, Visit
-from gcc.sources.credentials import NoCredential
-from gcc.sources.doubts import AGREED_MAX, REFUSED_MAX
+from gcc.sources.credentials import Credential, NoCredential
+from gcc.sources.doubts import AGREED_MAX, ODD_MAX, REFUSED_MAX
 from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit
@@ -60,6 +64,9 @@ def google_error(reason: str, detail: str | None = None, message: str = "no", st
     )
 
 
+OWN = b"OWN"  # in a reply: the asking account
+
+
 class Bench:
     """Both real clients on fakes: what `bad` tokens are told, and what good ones are told of a handle."""
 
@@ -79,11 +86,16 @@ class Bench:
         self.visit = Visit()
 
     async def ready(self) -> "Bench":
-        for token in (*self.bad, *self.good):
-            await self.credentials.put(self.source, token.replace("-token", ""), {"token": token, "ig_user_id": "17"})
+        for number, token in enumerate((*self.bad, *self.good), start=17):  # each asks as an account of its own
+            secret = {"token": token, "ig_user_id": str(number)}
+            await self.credentials.put(self.source, token.replace("-token", ""), secret)
         return self
 
     def _answer(self, request: Request) -> Reply:
+        reply, account = self._reply(request), request.url.rpartition("/")[2]
+        return replace(reply, body=reply.body.replace(OWN, account.encode()))
+
+    def _reply(self, request: Request) -> Reply:
         token = request.params.get("access_token") or request.params["key"]
         if token in self.bad:
             return self.bad[token]
@@ -102,6 +114,11 @@ class Bench:
     def asked_with(self, token: str) -> int:
         return sum(token in request.params.values() for request in self.fetcher.requests)
 
+    def questions_with(self, token: str) -> int:
+        """How many different ones."""
+        asked = [request for request in self.fetcher.requests if token in request.params.values()]
+        return len({(request.url, *request.params.values()) for request in asked})
+
     async def ready_handles(self) -> set[str]:
         try:
             return {(await self.credentials.pick(self.source)).handle for _ in range(60)}
@@ -117,15 +134,23 @@ class Bench:
 
 
 OWN_OBJECT = [
-    (
-        100,
-        33,
-        "Unsupported get request. Object with ID '17' does not exist, cannot be loaded due to missing permissions",
-    ),
-    (100, 33, "Unsupported get request"),
-    (100, None, "(#100) Object with ID '17' does not exist"),
-    (803, None, "(#803) Some of the aliases you requested do not exist: 17."),
+    (100, 33, "Unsupported get request. Object with ID 'OWN' does not exist, or is not seen with missing permissions"),
+    (100, None, "(#100) Object with ID 'OWN' does not exist"),
+    (100, None, '(#100) Object with ID "OWN" does not exist'),
+    (803, None, "(#803) Some of the aliases you requested do not exist: OWN."),
+    (803, None, "(#803) Some of the aliases you requested do not exist: 'OWN'."),
+]
+NO_OBJECT = [
+    (100, 33, "Unsupported get request."),
+    (100, None, "(#100) Object does not exist"),
     (100, None, "(#100) Object does not exist, cannot be loaded due to missing permission or reviewable feature"),
+    (803, None, "(#803) Some of the aliases you requested do not exist"),
+]
+ANOTHER_OBJECT = [
+    (100, 33, "Unsupported get request. Object with ID '99' does not exist"),
+    (100, None, '(#100) Object with ID "foo" does not exist'),
+    (803, None, "(#803) Some of the aliases you requested do not exist: hidden"),
+    (803, None, "(#803) Cannot query users by their username (hidden)"),
 ]
 GARBLED = [
     (403, b"<!DOCTYPE html><title>Error 403 (Forbidden)!!1</title>"),
@@ -141,21 +166,15 @@ WITHOUT_CODE = [
 BLOCKED = ("SERVICE", "IP_ADDRESS", "HTTP_REFERRER", "ANDROID_APP", "IOS_APP")
 OF_THE_CREDENTIAL = [
     *(("graphapi", graph_error(190, subcode)) for subcode in (None, 458, 459, 460, 463, 464, 467, 490, 492, 99)),
-    *(("graphapi", graph_error(code, subcode, said)) for code, subcode, said in OWN_OBJECT),
-    ("graphapi", graph_error(100, 33, message="Unsupported get request. Object with ID '99' does not exist")),
+    *(("graphapi", graph_error(*row)) for row in (*OWN_OBJECT, *NO_OBJECT, *ANOTHER_OBJECT)),
     *(("graphapi", graph_error(code)) for code in (102, 101, 3, 10, 200, 210, 230, 299, 368, 5, 803)),
     *(("graphapi", graph_error(code, status=403)) for code in (10, 200)),
     *(("graphapi", graph_error(*pair)) for pair in ((100, 33), (25, 2207050), (4, 2207051), (10, 2207003), (0, 467))),
     ("graphapi", graph_error(100, message="(#100) Missing permissions")),
-    ("graphapi", graph_error(100, message="(#100) Object does not exist, cannot be loaded due to missing permission")),
     ("graphapi", graph_error(100, message="API calls from the server require an appsecret_proof argument")),
     ("graphapi", graph_error(104, message="Requires valid signature")),
     ("graphapi", graph_error(2500, message="An active access token must be used to query information")),
     ("graphapi", graph_error(99999, status=403)),
-    *((source, Reply(*garbled)) for source in ("graphapi", "ytapi") for garbled in GARBLED),
-    *(("graphapi", refusal({"type": "OAuthException", "message": message})) for message in WITHOUT_CODE),
-    ("graphapi", Reply(400, json.dumps({"type": "OAuthException", "message": WITHOUT_CODE[0]}).encode())),
-    ("graphapi", graph_error(2500, message="Unknown path components: /17")),
     ("graphapi", graph_error(99999, status=401)),
     ("graphapi", refusal("Forbidden", 403)),
     ("graphapi", refusal({"message": "no", "code": "190"})),
@@ -181,16 +200,27 @@ OF_THE_CREDENTIAL = [
     ("ytapi", refusal("access_denied", 403)),
     ("ytapi", refusal(None, 403)),
 ]  # fmt: skip
+OF_WHO_KNOWS = [
+    *((source, Reply(*garbled)) for source in ("graphapi", "ytapi") for garbled in GARBLED),
+    *(("graphapi", refusal({"type": "OAuthException", "message": message})) for message in WITHOUT_CODE),
+    ("graphapi", Reply(400, json.dumps({"type": "OAuthException", "message": WITHOUT_CODE[0]}).encode())),
+    ("graphapi", graph_error(2500, message="Unknown path components: /OWN")),
+    ("graphapi", graph_error(2500, message='Syntax error "Expected end of string" at character 5')),
+]
 
 
-@pytest.mark.parametrize(("source", "reply"), OF_THE_CREDENTIAL, ids=lambda each: getattr(each, "body", each))
+@pytest.mark.parametrize(
+    ("source", "reply", "questions"),
+    [*((*row, 1) for row in OF_THE_CREDENTIAL), *((*row, REFUSED_MAX) for row in OF_WHO_KNOWS)],
+    ids=lambda each: getattr(each, "body", each),
+)
 async def test_of_two_credentials_one_is_bad_and_all_questions_pass(
-    autojump_clock: trio.testing.MockClock, source: str, reply: Reply
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply, questions: int
 ) -> None:
     bench = await Bench(source, {"key": reply}).ready()
     for number in range(40):
         assert (await bench.ask(f"made.up{number}")).profile_id
-    assert bench.asked_with("bad-token-key") == 1, "it is taken out by its first refusal"
+    assert bench.questions_with("bad-token-key") == questions, "it is taken out by its first refusals"
     assert await bench.ready_handles() == {"good-0"}
     assert f"{source}: HTTP" in await bench.why()
     assert "bad-token" not in await bench.why()
@@ -209,15 +239,67 @@ async def test_of_many_credentials_one_is_good(
     assert await bench.ready_handles() == {"good-0"}
 
 
-OF_ALL = [
-    *((source, Reply(*garbled)) for source in ("graphapi", "ytapi") for garbled in GARBLED),
-    ("graphapi", refusal({"type": "OAuthException", "message": WITHOUT_CODE[0]})),
-    ("graphapi", graph_error(2500, message="Unknown path components: /17")),
-    ("graphapi", graph_error(2500, message='Syntax error "Expected end of string" at character 5')),
-]
+async def test_what_stands_before_the_source_takes_out_none_by_chance(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await Bench("graphapi", good=5).ready()
+    healthy, rng = bench._reply, random.Random(7)
+    away = [True] * 4 + [rng.random() < 0.1 for _ in range(600)]
+    bench._reply = lambda request: Reply(403, b"<html>") if away.pop(0) else healthy(request)  # type: ignore[method-assign]
+    for number in range(400):
+        await bench.ask(f"made.up{number}")
+    assert len(await bench.ready_handles()) == 5
 
 
-@pytest.mark.parametrize(("source", "reply"), OF_ALL, ids=lambda each: getattr(each, "body", each))
+async def test_a_credential_that_gets_no_answer_rests_for_a_short_time(autojump_clock: trio.testing.MockClock) -> None:
+    """However long the proxy says."""
+    bench = await Bench("graphapi", {"key": Reply(403, b"<html>", {"Retry-After": "86400"})}).ready()
+    for _ in range(40):
+        await bench.ask("made.up")
+    assert await bench.ready_handles() == {"good-0", "bad-key"}
+    for number in range(40):
+        await bench.ask(f"made.up{number}")
+    assert await bench.ready_handles() == {"good-0"}
+    await trio.sleep(DOUBTED_S)
+    assert await bench.ready_handles() == {"good-0", "bad-key"}
+    bench.bad.clear()
+    for number in range(40):
+        await bench.ask(f"made.up{number}")
+    assert await bench.ready_handles() == {"good-0", "bad-key"}
+
+
+async def test_a_credential_that_rests_hides_no_source_that_is_away(autojump_clock: trio.testing.MockClock) -> None:
+    bad = {"a": Reply(429, headers={"Retry-After": "3600"}), "b": Reply(403, b"<html>")}
+    bench = await Bench("graphapi", bad, good=0).ready()
+    work, results = refresh(bench), []
+    for _ in range(2 * FAILURES_MAX):
+        results.append(await work(job(0)))
+        if bench.line.breaker == "open":
+            break
+    assert bench.line.breaker == "open"
+    assert isinstance(results[-1], Deferred)
+    assert results[-1].after_s < 3
+    assert await bench.ready_handles() == {"bad-b"}
+
+
+async def test_where_nobody_knows_which_credentials_there_are_it_is_not_the_source(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await Bench("graphapi", {"key": Reply(403, b"<html>")}, good=0).ready()
+    pick = bench.credentials.pick
+
+    async def once(source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
+        if without:
+            raise Transient("postgres is away")
+        return await pick(source)
+
+    bench.credentials.pick = once  # type: ignore[method-assign]
+    with pytest.raises(NoCredential, match="postgres is away"):
+        await bench.ask()
+    assert bench.line.failed == 0
+
+
+@pytest.mark.parametrize(("source", "reply"), OF_WHO_KNOWS, ids=lambda each: getattr(each, "body", each))
 @pytest.mark.parametrize("good", [1, 3])
 async def test_where_all_are_told_so_it_is_the_source(
     autojump_clock: trio.testing.MockClock, source: str, reply: Reply, good: int
@@ -336,8 +418,8 @@ async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
 HIDDEN = [
     ("graphapi", graph_error(10, message="(#10) Application does not have permission for this action"), QuestionFailed),
     ("graphapi", graph_error(200), QuestionFailed),
-    ("graphapi", graph_error(100, 33, "Unsupported get request. Object with ID '99' does not exist"), NotFound),
-    ("graphapi", graph_error(803, None, "(#803) Some of the aliases you requested do not exist: hidden"), NotFound),
+    *(("graphapi", graph_error(*row), QuestionFailed) for row in NO_OBJECT),
+    *(("graphapi", graph_error(*row), NotFound) for row in ANOTHER_OBJECT),
     ("ytapi", google_error("channelForbidden"), QuestionFailed),
     ("ytapi", google_error("forbidden"), QuestionFailed),
 ]
@@ -411,7 +493,7 @@ async def test_where_all_lose_their_account_at_once_they_rest_and_jobs_wait(
     assert len(bench.fetcher.requests) - asked == 3
     assert [entry["event"] for entry in logs] == ["credential rests"] * 3
     assert await bench.ready_handles() == set()
-    assert f"error {code}/{subcode}: {said[:40]}" in await bench.why()
+    assert f"error {code}/{subcode}: {said[:20]}" in await bench.why()
     bench.of_handle.clear()
     await trio.sleep(3601)
     assert isinstance(await work(job(0)), Crawl)
@@ -448,6 +530,93 @@ async def test_where_all_lose_a_permission_at_once_they_rest_after_a_while(
     with pytest.raises((verdict, QuestionFailed)):
         await bench.ask("hidden")
     assert await bench.ready_handles() == {"good-0", "good-1", "good-2"}
+
+
+async def test_what_one_question_is_refused_to_many_is_one_refusal(autojump_clock: trio.testing.MockClock) -> None:
+    """However many accounts ask it: a few odd profiles, asked again and again, take out no credential."""
+    bench = await Bench("graphapi", good=10).ready()
+    for number in range(60):
+        await bench.ask(f"made.up{number}")
+    for number in range(6):
+        bench.of_handle[f"odd{number}"] = graph_error(10)
+    for number in range(10 * REFUSED_MAX):
+        with pytest.raises(QuestionFailed):
+            await bench.ask(f"odd{number % 6}")
+    assert len(await bench.ready_handles()) == 10
+
+
+async def test_a_proxy_s_refusal_agrees_with_none(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench("graphapi", good=3).ready()
+    for number in range(40):
+        await bench.ask(f"made.up{number}")
+    told = iter([Reply(403, b"<html>"), graph_error(10)])
+    healthy = bench._reply
+    bench._reply = lambda request: next(told, None) or healthy(request)  # type: ignore[method-assign]
+    assert await bench.ask("seen")
+
+
+ODD = [
+    ("graphapi", Reply(200, b'{"id": "OWN"}')),
+    ("graphapi", Reply(200, b'{"business_discovery": null}')),
+    ("graphapi", Reply(200, b"[]")),
+    ("ytapi", Reply(200, b'{"kind": "youtube#channelListResponse", "pageInfo": {"totalResults": 1}}')),
+    ("ytapi", Reply(200, b"{}")),
+]
+
+
+@pytest.mark.parametrize(("source", "reply"), ODD)
+async def test_an_odd_answer_is_its_question_s_failure(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply
+) -> None:
+    bench = await Bench(source, good=2).ready()
+    bench.of_handle["odd"] = reply
+    for _ in range(2 * ODD_MAX):
+        with pytest.raises(QuestionFailed, match="should be"):
+            await bench.ask("odd")
+    for number in range(2 * ODD_MAX):
+        with pytest.raises(QuestionFailed, match="should be"):
+            await bench.ask(f"odd{number}")
+        assert await bench.ask("seen")
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
+    assert len(await bench.ready_handles()) == 2
+
+
+@pytest.mark.parametrize(("source", "reply"), ODD)
+async def test_odd_answers_to_many_questions_in_a_row_are_the_source_s_failures(
+    autojump_clock: trio.testing.MockClock, source: str, reply: Reply
+) -> None:
+    bench = await Bench(source, good=2).ready()
+    bench.of_handle["odd"] = reply
+    for number in range(ODD_MAX - 1):
+        with pytest.raises(QuestionFailed):
+            await bench.ask(f"odd{number}")
+    assert bench.line.failed == 0
+    for _ in range(FAILURES_MAX - 1):
+        with pytest.raises(SourceFailed, match="should be"):
+            await bench.ask("odd")
+    with pytest.raises(SourceClosed):
+        await bench.ask("odd")
+    await trio.sleep(1)
+    await bench.ask("seen")
+    with pytest.raises(QuestionFailed):
+        await bench.ask("odd")
+    assert bench.line.breaker == "closed"
+
+
+async def test_an_odd_answer_neither_feeds_nor_closes_the_breaker(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench("graphapi").ready()
+    bench.of_handle.update({"down": Reply(503), "odd": ODD[0][1]})
+    for number in range(FAILURES_MAX - 1):
+        with pytest.raises(SourceFailed):
+            await bench.ask(f"down{number}")
+        with pytest.raises(QuestionFailed):
+            await bench.ask("odd")
+    with pytest.raises(SourceClosed):
+        await bench.ask("down")
+    await trio.sleep(1)
+    with pytest.raises(QuestionFailed):
+        await bench.ask("odd")
+    assert bench.line.breaker == "half-open"
 
 
 @pytest.mark.parametrize("bad", [1, 2])

@@ -72,7 +72,7 @@ class Bench:
         self.visit = Visit()
 
     async def ask(self) -> Any:
-        return await self.outside.ask(SRC, build, self.visit)
+        return await self.outside.ask(SRC, "thing", build, self.visit)
 
     @property
     def tokens_asked(self) -> list[str]:

@@ -19,6 +19,7 @@ from gcc.sources.verdicts import (
     CredentialRests,
     MaybeAway,
     NotFound,
+    OddAnswer,
     QuestionFailed,
     RateLimited,
     SourceFailed,
@@ -27,7 +28,7 @@ from gcc.sources.youtube import data_parse
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable
 
-VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, NotFound, QuestionFailed, SourceFailed)
+VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, QuestionFailed, SourceFailed)
 AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 CHANNEL_ID = "UCaaaaaaaaaaaaaaaaaaaaaa"
@@ -151,7 +152,7 @@ def test_no_channel_is_not_found(nothing: Any) -> None:
 
 @pytest.mark.parametrize("body", NO_LISTS)
 def test_what_is_no_list_tells_of_no_absence(body: Any) -> None:
-    with pytest.raises(SourceFailed, match=r"ytapi: \$\.(kind|items|pageInfo\.totalResults) should be "):
+    with pytest.raises(OddAnswer, match=r"ytapi: \$\.(kind|items|pageInfo\.totalResults) should be "):
         data_parse.judge(answer(body, 200), AT)
 
 

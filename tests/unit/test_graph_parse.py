@@ -20,6 +20,7 @@ from gcc.sources.verdicts import (
     CredentialRests,
     MaybeAway,
     NotFound,
+    OddAnswer,
     QuestionFailed,
     RateLimited,
     SourceFailed,
@@ -27,7 +28,7 @@ from gcc.sources.verdicts import (
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable
 
-VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, NotFound, QuestionFailed, SourceFailed)
+VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, QuestionFailed, SourceFailed)
 AT = dt.datetime(2026, 10, 30, 12, 0, 5, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -284,7 +285,11 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (error(code=24, error_subcode=2207006), NotFound),
         (error(code=190, error_subcode=459), CredentialRests),
         (error(code=368), CredentialRests),
-        (error(code=100, error_subcode=33), CredentialRests),
+        (error(code=100, error_subcode=33), CredentialRefused),
+        (error(code=100, error_subcode=33, message="Unsupported get request."), CredentialRefused),
+        (error(code=100, message="(#100) Object does not exist"), CredentialRefused),
+        (error(code=100, message='Object with ID "17" does not exist'), CredentialRests),
+        (error(code=100, message='Object with ID "foo" does not exist'), CredentialRefused),
         (error(code=100, error_subcode=33, message="Object with ID '17' does not exist"), CredentialRests),
         (error(code=100, error_subcode=33, message="Object with ID '99' does not exist"), CredentialRefused),
         (error(code=803, message="(#803) Some of the aliases you requested do not exist: 17"), CredentialRests),
@@ -315,9 +320,9 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (answer({"error": "a text"}, 400), SourceFailed),
         (answer(b"<html>Bad gateway</html>", 502), SourceFailed),
         (answer(b"", 200), SourceFailed),
-        (answer([1], 200), SourceFailed),
-        (answer({}, 200), SourceFailed),
-        (answer({"business_discovery": None, "id": "17"}, 200), SourceFailed),
+        (answer([1], 200), OddAnswer),
+        (answer({}, 200), OddAnswer),
+        (answer({"business_discovery": None, "id": "17"}, 200), OddAnswer),
         (answer({}, 302), SourceFailed),
         (answer(b"slow down", 429), RateLimited),
     ],
@@ -430,13 +435,13 @@ def test_recorded_errors() -> None:
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("instagram_graph_api/base/error_data.json", CredentialRests),
+        ("instagram_graph_api/base/error_data.json", CredentialRefused),
         ("instagram_graph_api/connector/media_insights_for_error_posted_before_business.json", QuestionFailed),
         (
             "instagram_graph_api/connector/media_insights_for_error_with_wrong_permissions_code_10.json",
             CredentialRefused,
         ),
-        ("instagram_graph_api/connector/user_insights_for_error_code_100_subcode_33.json", CredentialRests),
+        ("instagram_graph_api/connector/user_insights_for_error_code_100_subcode_33.json", CredentialRefused),
         ("instagram_graph_api/connector/user_insights_for_error_subcode_2108006.json", QuestionFailed),
     ],
 )

@@ -17,9 +17,10 @@ from gcc.pipelines.scraping.table import FLOWS, Apis
 from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
 from gcc.sources.chain import Outside, Visit, first_of
 from gcc.sources.credentials import NoCredential
+from gcc.sources.doubts import ODD_MAX
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
-from gcc.sources.verdicts import AWAY_S_MAX, NotFound, SourceFailed
+from gcc.sources.verdicts import AWAY_S_MAX, NotFound, QuestionFailed, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
 from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
 from gcc.supervisor.backoff import Backoff
@@ -66,7 +67,7 @@ class Bench:
         return self
 
     async def ask(self) -> object:
-        return await self.outside.ask(SRC, build, self.visit)
+        return await self.outside.ask(SRC, "thing", build, self.visit)
 
     async def opened(self) -> "Bench":
         for _ in range(FAILURES_MAX):
@@ -198,10 +199,10 @@ async def test_work_for_a_closed_source_is_waited_for(autojump_clock: trio.testi
     assert trio.current_time() - began == pytest.approx(opened_for_s + 0.3)
 
 
-def job(retry_count: int) -> Job:
+def job(retry_count: int, handle: str = "made.up") -> Job:
     clock = VirtualClock(seed=2)
     return Job(
-        uuid.UUID(int=1), "refresh_profile_by_handle", "INSTAGRAM", {"handle": "made.up"}, 0, 1, retry_count, 1,
+        uuid.UUID(int=1), "refresh_profile_by_handle", "INSTAGRAM", {"handle": handle}, 0, 1, retry_count, 1,
         JobStatus.PROCESSING, clock.now(), clock.now(), clock.now(),
     )  # fmt: skip
 
@@ -237,9 +238,7 @@ async def test_the_wait_that_a_source_names_is_kept_by_jobs_and_breaker(
 
 
 @pytest.mark.parametrize(
-    "reply",
-    [Reply(500), Reply(delay_s=1e6), Reply(200, b"{}"), Reply(200, b'{"business_discovery": null}')],
-    ids=["500", "silence", "nothing", "null"],
+    "reply", [Reply(500), Reply(delay_s=1e6), Reply(200, b"<html>")], ids=["500", "silence", "html"]
 )
 async def test_a_lone_job_outlives_an_hour_without_its_source(
     autojump_clock: trio.testing.MockClock, reply: Reply
@@ -266,6 +265,32 @@ async def test_a_lone_job_outlives_an_hour_without_its_source(
     assert deferrals > 60
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"business_discovery": null}', b"[]"])
+async def test_jobs_outlive_an_hour_of_answers_without_what_was_asked_for(
+    autojump_clock: trio.testing.MockClock, body: bytes
+) -> None:
+    """One such answer is its question's failure: so many jobs as there are doubts can tell it from an odd profile."""
+    bench = await Bench(Reply(200, body)).ready()
+    work, retries = work_of(bench), [0] * ODD_MAX
+
+    async def outlive(number: int) -> None:
+        while not isinstance(result := await work(job(retries[number], f"made.up{number}")), Crawl):
+            if isinstance(result, Failure):
+                assert result.retry_after_s is not None, f"FAILED at {trio.current_time()} s: {result.reason}"
+                retries[number] += 1
+                await trio.sleep(result.retry_after_s)
+            else:
+                await trio.sleep(result.after_s)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(ODD_MAX):
+            nursery.start_soon(outlive, number)
+        await trio.sleep(3600)
+        bench.reply = FOUND
+    assert sum(retries) == ODD_MAX - 1 + FAILURES_MAX - 1
+    assert trio.current_time() < 3600 + 120
+
+
 async def test_a_store_of_ours_that_is_away_costs_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
     bench = await Bench(Reply(429, headers={"Retry-After": "7"})).ready()
 
@@ -282,16 +307,16 @@ async def test_a_store_of_ours_that_is_away_costs_no_attempt(autojump_clock: tri
 
 
 @pytest.mark.parametrize("failing", ["channels", "playlistItems", "videos"])
-async def test_what_is_no_list_feeds_the_breaker(autojump_clock: trio.testing.MockClock, failing: str) -> None:
+async def test_what_is_no_list_is_no_answer(autojump_clock: trio.testing.MockClock, failing: str) -> None:
     bench = Bench()
     bench.fetcher = FakeFetcher(lambda asked: Reply(200, b"{}") if asked.url.endswith(failing) else youtube(asked))
     bench.outside = Outside(
         bench.fetcher, bench.limiter, bench.credentials, bench.clock, Metrics(), {}, bench.breakers
     )  # fmt: skip
     await bench.credentials.put("ytapi", "a", {"token": "tokenY"})
-    with pytest.raises(SourceFailed, match=r"\$\.items should be a list, got None"):
+    with pytest.raises(QuestionFailed, match=r"\$\.items should be a list, got None"):
         await DataApi(bench.outside, "http://x").profile("madeup", bench.visit)
-    assert bench.board.actor("sources/ytapi").failed == 1
+    assert bench.board.actor("sources/ytapi").failed == 0
 
 
 async def test_an_odd_shape_is_the_question_s_own_failure(autojump_clock: trio.testing.MockClock) -> None:

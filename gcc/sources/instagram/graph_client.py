@@ -39,7 +39,7 @@ class GraphApi:
         if not is_handle("INSTAGRAM", handle):  # it goes into a field expression: anything else could ask for more
             raise InvalidHandle(f"{handle[:60]!r} is no Instagram handle: 1 to 30 of A-Z a-z 0-9 . _")
         fields = f"business_discovery.username({handle}){{{_PROFILE},media.limit({POSTS_MAX}){{{_MEDIA}}}}}"
-        decoded = await self._outside.ask(GRAPH, lambda credential: self._request(credential, fields), visit)
+        decoded = await self._outside.ask(GRAPH, fields, lambda credential: self._request(credential, fields), visit)
         return graph_parse.profile(decoded, handle, self._outside.clock.now())
 
     def _request(self, credential: Credential, fields: str) -> Request:

@@ -1,8 +1,9 @@
 """What the Graph API's refusals mean: a table of codes, read from the top; the first row that fits holds. Pure.
 
 Of a credential: it is dead where only a new token helps, and rests where the same one may work again. A permission may
-be wanting to the token, or the thing asked for be one that nobody sees: another token tells. An object that is not
-there is the one in the path, the credential's own account: never the profile that is asked for, unless it is named.
+be wanting to the token, or the thing asked for be one that nobody sees: another token tells. So it does of an object
+that is not there, unless the message names the one in the path: the credential's own account. And only where it names
+another one may that be the profile that is asked for.
 """
 
 import datetime as dt
@@ -34,17 +35,20 @@ from gcc.sources.verdicts import (
 from gcc.supervisor.lifecycle import one_line
 
 SOURCE = "graphapi"
-_NAMED = re.compile(r"(?:with id '|not exist: |username \()([^\s'),]+)")  # in a message in lower case
+_NAMED = re.compile(r"""(?:with id ['"]|not exist: ['"]?|username \(['"]?)([^\s'"),]+)""")  # in a message in lower case
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A refusal: its code, subcode and a part of its message, in lower case; empty: any."""
+    """A refusal: its code, subcode and a part of its message, in lower case; empty: any.
+
+    `verdict` None: that of an object that is not there, see `_of_object`.
+    """
 
     codes: Collection[int]
     subcodes: Collection[int]
     says: str
-    verdict: Verdict
+    verdict: Verdict | None
 
 
 ROWS = (
@@ -75,11 +79,11 @@ ROWS = (
     Row((5,), (), "", rests),  # from this address
     # it asked too much
     Row((4, 341, 17, 32, 613, *range(80000, 80015)), (), "", limited),  # app, user, page, custom; business use cases
-    # an object: the credential's own account, unless another one is named
-    Row((100,), (33,), "", gone_or_may_not),
-    Row((803,), (), "", gone_or_may_not),
-    Row((100,), (), "object does not exist", gone_or_may_not),
-    Row((100,), (), "object with id", gone_or_may_not),
+    # an object, by its name
+    Row((100,), (33,), "", None),
+    Row((803,), (), "", None),
+    Row((100,), (), "object does not exist", None),
+    Row((100,), (), "object with id", None),
     # a permission, or the thing asked for
     Row((3, 10, *range(200, 300)), (), "", may_not),
     Row((100,), (), "permission", may_not),
@@ -108,14 +112,16 @@ def _verdict(answer: Answer, error: Fields) -> Verdict:
     for row in ROWS:
         fits = (not row.codes or code in row.codes) and (not row.subcodes or subcode in row.subcodes)
         if fits and row.says in said:
-            return rests if row.verdict is gone_or_may_not and not _names_another(said, answer.url) else row.verdict
+            return row.verdict or _of_object(said, answer.url)
     return may_not if answer.status in (401, 403) else failed
 
 
-def _names_another(said: str, url: str) -> bool:
-    """Whether the message names an object that is not the one in the path."""
+def _of_object(said: str, url: str) -> Verdict:
+    """What it means that the object is not there which the message names, or does not."""
     named = _NAMED.search(said)
-    return named is not None and named[1].rstrip(".") != unquote(url.rpartition("/")[2]).lower()
+    if named is None:
+        return may_not
+    return rests if named[1].rstrip(".") == unquote(url.rpartition("/")[2]).lower() else gone_or_may_not
 
 
 def _wait_s(answer: Answer, now: dt.datetime) -> float | None:

@@ -1,7 +1,7 @@
 """Answers of the Instagram Graph API (business discovery) as snapshots and verdicts. Pure.
 
 Fields that the API leaves out are None (like_count of a post that hides its likes), and so is a field of a wrong
-type, which the snapshot's notes tell. An answer without a profile or its id is SourceFailed naming the path, a post
+type, which the snapshot's notes tell. An answer without a profile or its id is OddAnswer naming the path, a post
 without its id is left out.
 """
 
@@ -21,7 +21,7 @@ _SHORTCODE = re.compile(r"instagram\.com/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{1,64
 def judge(answer: Answer, now: dt.datetime) -> Any:
     """The decoded JSON object, or the verdict that its error code, else its status, stands for.
 
-    One without what was asked for is SourceFailed, too: no answer, whatever its status.
+    One without what was asked for is OddAnswer: none, whatever its status.
     """
     decoded, error = opened(answer, SOURCE, now)
     if error is not None:

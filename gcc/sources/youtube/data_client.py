@@ -7,6 +7,7 @@ half-read profile is stored. A credential's secret is {"token": API key}.
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from gcc.sources.chain import Outside, SourceApi, Visit
 from gcc.sources.credentials import Credential
@@ -67,4 +68,4 @@ class DataApi:
                 timeout_s=self._outside.timeout_s(DATA.name),
             )
 
-        return await self._outside.ask(DATA, build, visit)
+        return await self._outside.ask(DATA, f"{collection}?{urlencode(params)}", build, visit)

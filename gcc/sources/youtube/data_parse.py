@@ -2,7 +2,7 @@
 
 Counts come as texts; a hidden or switched off one is left out by the API and is None here, and so is a field of a
 wrong type, which the snapshot's notes tell. An answer without its list of items, or a channel without its id, is
-SourceFailed naming the path; a video without its id is left out.
+OddAnswer naming the path; a video without its id is left out.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ from typing import Any
 from gcc.sources.fields import ID_CHARS_MAX, Fields, opened
 from gcc.sources.http import Answer
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
-from gcc.sources.verdicts import NotFound, SourceFailed
+from gcc.sources.verdicts import NotFound, OddAnswer, SourceFailed
 from gcc.sources.youtube.data_errors import SOURCE, refusal
 
 SHORT_S_MAX = 60
@@ -27,8 +27,8 @@ _INT32_MAX = 2**31 - 1
 def judge(answer: Answer, now: dt.datetime) -> Any:
     """The decoded JSON object, or the verdict that its error reasons, else its status, stand for.
 
-    One that is no list is SourceFailed, too: no answer, whatever its status. An empty one has to say what it is a list
-    of, and that of channels, which then may have no `items` at all, that there are none.
+    One that is no list is OddAnswer: none, whatever its status. An empty one has to say what it is a list of, and that
+    of channels, which then may have no `items` at all, that there are none.
     """
     decoded, error = opened(answer, SOURCE, now)
     if error is not None:
@@ -39,11 +39,11 @@ def judge(answer: Answer, now: dt.datetime) -> Any:
     if root.objects("items", needed=not of_channels):
         return decoded
     if not kind.endswith("ListResponse"):
-        raise SourceFailed(f"{SOURCE}: $.kind should be that of a list, got {root.shown('kind')}")
+        raise OddAnswer(f"{SOURCE}: $.kind should be that of a list, got {root.shown('kind')}")
     page = root.object("pageInfo")
     if of_channels and page.count("totalResults") != 0:
         total = page.shown("totalResults")
-        raise SourceFailed(f"{SOURCE}: $.pageInfo.totalResults should be 0 beside no items, got {total}")
+        raise OddAnswer(f"{SOURCE}: $.pageInfo.totalResults should be 0 beside no items, got {total}")
     return decoded
 
 
@@ -55,7 +55,7 @@ def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot,
     root = Fields(decoded, SOURCE)
     items = root.objects("items")
     if not items and root.notes:
-        raise SourceFailed(f"{SOURCE}: {root.notes[0]}")
+        raise OddAnswer(f"{SOURCE}: {root.notes[0]}")
     if not items:
         raise NotFound("PROFILE_NOT_FOUND", f"{SOURCE}: there is no channel {asked!r}")
     item = items[0]
