@@ -194,7 +194,7 @@ async def _platform(settings: Settings, deadline_s: float) -> tuple[Beside | Non
 
 
 def _actors(status: dict[str, Any]) -> list[Finding]:
-    """What its actors tell of themselves: those in trouble, and those that people paused."""
+    """What its actors tell of themselves: those in trouble, and what people paused or drained."""
     trouble = [f"{actor['name']} {what}" for actor in status["actors"] if (what := _trouble(actor))]
     paused = [actor["name"] for actor in status["actors"] if actor["state"] == "paused"]
     if status["counts_error"]:
@@ -207,6 +207,9 @@ def _actors(status: dict[str, Any]) -> list[Finding]:
     if paused:
         mend = f"let it go on: {VERB} resume WHAT --why WHY; who paused it, and why: {VERB} actions"
         findings.append(Finding("paused", "warn", ", ".join(paused), mend))
+    if drained := [f"{role['name']} is {role['state']}" for role in status["roles"] if role["state"] != "running"]:
+        mend = f"let it work again: {VERB} resume ROLE --why WHY"
+        findings.append(Finding("roles", "warn", ", ".join(drained), mend))
     return findings
 
 

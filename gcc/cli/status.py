@@ -74,6 +74,9 @@ def screen(status: dict[str, Any], page: str) -> Group:
             f"{crawl['done']:,} of {crawl['total']:,}",
         )  # fmt: skip
         parts.append(bar)
+    if drained := [role for role in status["roles"] if role["state"] != "running"]:
+        told = ", ".join(f"{role['name']} is {role['state']}" for role in drained)
+        parts.append(Text.assemble(("roles  ", "bold"), (told, "yellow"), "; resume ROLE lets one work again"))
     idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
     parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
     if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
