@@ -40,6 +40,7 @@ _BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not
 _KEY = re.compile(r"[\w-]+(\.[\w-]+)*")
 _REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
 _NAME = re.compile(r"[\w. -]*")
+_ADDRESS = re.compile(r"[@=]|//")
 
 
 class Section(pydantic.BaseModel):
@@ -353,18 +354,18 @@ def load(
     Raises ConfigError naming the key, where it was set and what to do; never with a value that could be secret.
     """
     given = _Given(str(file) if file else "the defaults", _read(file) if file else {})
-    given.refuse_odd_names(given.values)
+    _refuse_odd_names(given.values, str(file))
     _refuse_secrets(given.values, str(file))
     for name, text in sorted(environ.items()):
         if name.startswith("GCC_") and not name.startswith("GCC_TEST_"):  # those are told to the tests
-            given.put(path := name[4:].lower().split("__"), _value(path, text), origin=name)
+            origin = "a variable GCC_..." if _ADDRESS.search(name) else name
+            given.put(path := name[4:].lower().split("__"), _value(path, text), origin=origin)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not _KEY.fullmatch(key.strip()):  # not repeated: who knows what it holds
             raise ConfigError("--set takes KEY.SUB=VALUE, such as --set ops.port=8010; what was given is not so")
         given.put(path := key.strip().split("."), value := _value(path, text), origin=f"--set {key.strip()}")
         _refuse_secrets(_nested(path, value), f"--set {key.strip()}")
-    given.refuse_odd_names(given.values)
     if data_dir is not None:
         given.put(["data_dir"], str(data_dir), origin="--data")
     try:
@@ -396,6 +397,7 @@ class _Given:
         self._file = file
         self._origins: dict[tuple[str, ...], str] = {}
 
+        _refuse_odd_names(_nested(path, value), origin)
     def put(self, path: list[str], value: Any, *, origin: str) -> None:
         node = self.values
         for number, part in enumerate(path[:-1], start=1):
@@ -405,17 +407,6 @@ class _Given:
                 raise ConfigError(f"{origin}: {part!r} is a value (set in {whose}), not a section; set one of the two")
         node[path[-1]] = value
         self._origins[tuple(path)] = origin
-
-    def refuse_odd_names(self, values: dict[str, Any], path: tuple[str, ...] = ()) -> None:
-        """An address in the place of a name would be repeated with its password."""
-        for name, value in values.items():
-            if not _NAME.fullmatch(name):
-                where = f"{'.'.join(path)} in {self._whose(path)[1]}" if path else self._file
-                raise ConfigError(
-                    f"{where}: a name holds more than letters, digits, '_', '-' and '.'; mend or remove it"
-                )
-            if isinstance(value, dict):
-                self.refuse_odd_names(value, (*path, name))
 
     def _whose(self, loc: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """(path, origin): who set what stands at `loc`, and as which path."""
@@ -453,14 +444,12 @@ def _example(section: tuple[str, ...]) -> str:
 
 
 def _value(path: Sequence[str], text: str) -> Any:
-    """The text itself for a setting that is text (1e10 is a secret, too); else JSON, where it is JSON."""
-    if {str, Path} & _kinds(path):
-        return text
+    """What JSON makes of it; the text itself where it is none, or no string for a setting that is text (as 1e10)."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return text if value is None else value
+    return text if value is None or ({str, Path} & _kinds(path) and not isinstance(value, str)) else value
 
 
 def _kinds(path: Sequence[str]) -> set[Any]:
@@ -492,6 +481,16 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     for part in reversed(path):
         value = {part: value}
     return dict(value)
+
+def _refuse_odd_names(values: dict[str, Any], origin: str, section: str = "") -> None:
+    """An address in the place of a name would be repeated with its password."""
+    for name, value in values.items():
+        if not _NAME.fullmatch(name):
+            where = f"{section} in {origin}" if section else origin
+            raise ConfigError(f"{where}: a name holds more than letters, digits, '_', '-' and '.'; mend or remove it")
+        if isinstance(value, dict):
+            _refuse_odd_names(value, origin, f"{section}.{name}".strip("."))
+
 
 
 def _refuse_secrets(values: dict[str, Any], origin: str) -> None:

@@ -242,6 +242,19 @@ def test_an_address_in_the_place_of_a_name_is_not_repeated(name: str, tmp_path: 
     assert not [sentence for sentence in said if "hunter2" in sentence]
 
 
+def test_a_variable_whose_name_is_none_is_the_one_that_is_told(tmp_path: Path) -> None:
+    assert refused(tmp_path, "grace_s = 1", **{"GCC_A:B": "hunter2"}).startswith("GCC_A:B: a name holds more than")
+    others = {"GCC_SINKER__BATCH_ROWS": "5", "GCC_SINKER__X:Y": "hunter2", "GCC_SINKER__ZZ": "1"}
+    message = refused(tmp_path, **others)
+    assert message.startswith("sinker in GCC_SINKER__X:Y: a name holds more than") and "hunter2" not in message
+    message = refused(tmp_path, GCC_A="1", GCC_SINKER='{"hun:ter": 1}')
+    assert message.startswith("sinker in GCC_SINKER: a name holds more than") and "hun:ter" not in message
+    for name in ODD_NAMES:
+        for variable in (f"GCC_{name}", f"GCC_SINKER__{name}", f"GCC_{name}__A"):
+            message = refused(tmp_path, **{variable.upper(): "1", variable.upper() + "__X": "2"})
+            assert "a variable GCC_...: a name holds" in message and "hunter2" not in message.lower()
+
+
 @pytest.mark.parametrize("url", ["http://u:12/hunter2@h:8123/d", "http://h/d;password=hunter2", "http://u:1#hunter2@h/d",
                                  "http://h;hunter2/d", "http://u:1?hunter2@h/d"])  # fmt: skip
 def test_an_address_with_a_piece_of_a_password_is_refused(url: str, tmp_path: Path) -> None:
@@ -372,7 +385,8 @@ def test_the_keys_of_objects_come_from_the_environment_both_or_neither(tmp_path:
     assert "hunter2" not in message
 
 
-LOOK_LIKE_OTHERS = ("1e10", "0e12345", "0.10", "NaN", "-0", "123456", "007", "true", "null", "[1]", '{"a": 1}', '"q"')
+LOOK_LIKE_OTHERS = ("1e10", "0e12345", "0.10", "NaN", "-0", "123456", "007", "true", "null", "[1]", '{"a": 1}', '"',
+                    'a"b"', '"a" "b"')  # fmt: skip
 
 
 @pytest.mark.parametrize("text", LOOK_LIKE_OTHERS)
@@ -405,6 +419,14 @@ def test_a_number_has_an_end(path: tuple[str, ...], value: str, tmp_path: Path) 
     key = ".".join(path)
     assert f"'{key}'" in refused(tmp_path, overrides=(f"{key}={value}",))
     assert f"'{key}'" in refused(tmp_path, **{"GCC_" + "__".join(path).upper(): value})
+def test_quotes_that_a_text_setting_brings_along_are_not_of_it(tmp_path: Path) -> None:
+    """An --env-file of Docker keeps them."""
+    told = load(None, environ={"GCC_DATA_DIR": '"/srv/gcc"', "GCC_WEB__DEV_TOKEN": r'"a\"b"'},
+                overrides=['objects.region="x"', 'analytics.schedules.x="* * * * *"'])  # fmt: skip
+    assert (told.data_dir, told.web.dev_token) == (Path("/srv/gcc"), 'a"b')
+    assert (told.objects.region, told.analytics.schedules) == ("x", {"x": "* * * * *"})
+
+
     if path[-1].endswith(("_s", "_s_max")) and path[-1] != "calls_per_s":
         assert f"'{key}'" in refused(tmp_path, overrides=(f"{key}=1e20",))
 
