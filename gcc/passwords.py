@@ -11,25 +11,45 @@ is odd once it is decoded as HIDDEN, and mask it in what a server says.
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import SplitResult, unquote, unquote_plus
 
 HIDDEN = "***"
 
-_USERINFO = re.compile(r":/+[^:]*:(.+)@", re.DOTALL)  # to the last @: a password may hold any character
-_PAIR = re.compile(r"([^\s?&;#=,/'\"]+)\s*=\s*(?=('(?:[^'\\]|\\.)*'|[^\s&;#]*))")  # of a query, or keyword = 'value'
+# Each looks at a character a few times at most: a text of any length may come from a command line.
+_USER = re.compile(r":/[^:]*:")  # then a password to the last @, since it may hold any character
+_NAME = re.compile(r"(?<![^\s?&;#=,/'\"])[^\s?&;#=,/'\"]++\s*+=\s*+")  # of a query, or a keyword
+_VALUE = re.compile(r"'(?:[^'\\]|\\.)*+'|[^\s&;#]*+")
 _SECRET_NAME = re.compile(
     r"passw|secret|token|credential|^(pass|pwd?|jwt|auth)$|^scram_\w+_key$|^(api|access|private)?[_-]?key$"
 )
 _ENCODED_TIMES_MAX = 3
+_SECRETS_MAX = 100  # a text with more is no address: it is secret as a whole
 _ODD = re.compile(r"[@:=;]")
 _SEPARATOR = re.compile(r"[/?&#@:=;,\s]+")
 
 
 def passwords(text: str) -> set[str]:
     """The secrets in `text`; empty where it may be shown to everybody."""
-    found = {match[1] for match in _USERINFO.finditer(text)}
-    found |= {value.strip("'") for name, value in _pairs(text) if _SECRET_NAME.search(_plain(name))}
-    return found - {""}
+    found = set(_values(text.partition("?")[2] if text.startswith("s3://") else text))  # a key may be token=1
+    if user := _USER.search(text):
+        found.add(text[user.end() : max(user.end(), text.rfind("@"))])
+    return found - {""} if len(found) <= _SECRETS_MAX else {text}
+
+
+def _values(text: str) -> Iterator[str]:
+    """Of what has a secret name; a secret's value is one, whatever stands in it."""
+    place = 0
+    while name := _NAME.search(text, place):
+        place = name.end()
+        if _SECRET_NAME.search(_plain(name[0])) and (value := _VALUE.match(text, place)):
+            place = value.end()
+            yield value[0].strip("'")
+
+
+def _plain(name: str) -> str:
+    for _ in range(_ENCODED_TIMES_MAX):
+        name = unquote_plus(name)
+    return name.strip(" \t\r\n=").lower()
 
 
 def is_odd(part: str) -> bool:
@@ -39,6 +59,13 @@ def is_odd(part: str) -> bool:
     except ValueError:
         return _ODD.search(part) is not None
     return False
+
+
+def is_torn(url: SplitResult) -> bool:
+    """Whether some part of a URL, as written, may be a piece of a password. Options of its query may hold an '@'."""
+    options = re.split("[&;]", url.query)
+    rest = [url.fragment, *(option for option in options if "=" not in option)]
+    return is_odd(url.hostname or "") or is_odd(url.path) or any("@" in part for part in rest)
 
 
 def odd(part: str) -> str:
@@ -59,10 +86,12 @@ def encoded(address: str) -> set[str]:
     return {plain for piece in _SEPARATOR.split(address) if is_odd(plain := unquote(piece))}
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets."""
+def masked(text: str, secrets: Iterable[str], *, words: Iterable[str] = ()) -> str:
+    """The text without any of the secrets, and without those `words` where they stand alone."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    for word in sorted(filter(None, words), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", HIDDEN, text)
     return text
 
 
@@ -72,13 +101,3 @@ def is_host(name: str) -> bool:
         return bool(name.encode("idna").strip(b".")) and "\0" not in name
     except UnicodeError:
         return False
-
-
-def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    return ((match[1], match[2]) for match in _PAIR.finditer(text))
-
-
-def _plain(name: str) -> str:
-    for _ in range(_ENCODED_TIMES_MAX):
-        name = unquote_plus(name)
-    return name.strip().lower()

@@ -102,6 +102,19 @@ def test_what_may_be_a_password_is_shown_in_no_part(text: str, said: str) -> Non
     assert url.masked(said)[:3] == said[:3]
 
 
+@pytest.mark.parametrize(
+    ("vhost", "told"),
+    [
+        ("a", "Login was refused using authentication mechanism PLAIN: vhost '***', ***"),
+        ("hu.sh", "Login was refused using authentication mechanism PLAIN: vhost 'a', a"),
+    ],
+)
+def test_a_short_vhost_is_masked_as_a_word_alone(vhost: str, told: str) -> None:
+    said = "Login was refused using authentication mechanism PLAIN: vhost 'a', a"
+    assert parse_url(f"amqp://h/{vhost}").masked(said) == told
+    assert parse_url(f"amqp://h/{vhost}").masked(f"vhost '{vhost}' not found") == "vhost '***' not found"
+
+
 def test_the_certificate_is_verified_unless_the_url_says_not_to() -> None:
     strict = parse_url("amqps://host").tls_context()
     assert strict.verify_mode is ssl.CERT_REQUIRED and strict.check_hostname

@@ -56,7 +56,7 @@ class Url:
     def masked(self, text: str) -> str:
         """What the broker says while it lets nobody in, without what `str()` does not show."""
         hidden = {part for part in (self.user, self.host, self.vhost) if is_odd(part)}
-        return masked(text, hidden | ({self.vhost} if self._hides_vhost else set()))
+        return masked(text, hidden, words={self.vhost} if self._hides_vhost else ())
 
 
 def parse_url(text: str) -> Url:
