@@ -21,7 +21,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from gcc.errors import ConfigError
-from gcc.passwords import is_host, is_odd, odd, passwords
+from gcc.passwords import is_host, is_torn, odd, passwords
 
 Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
 ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
@@ -68,8 +68,7 @@ def _is_http(url: str) -> bool:
 def _chdb_or_http(url: str) -> str:
     if url != "chdb" and not _is_http(url):
         raise ValueError("it is neither 'chdb' nor http[s]://host:port/database")
-    parts = urlsplit(url)
-    if is_odd(parts.hostname or "") or is_odd(parts.path) or "@" in parts.query + parts.fragment:
+    if is_torn(urlsplit(url)):
         raise ValueError(f"it {odd('host, path or query')}")
     return url
 
@@ -397,8 +396,8 @@ class _Given:
         self._file = file
         self._origins: dict[tuple[str, ...], str] = {}
 
-        _refuse_odd_names(_nested(path, value), origin)
     def put(self, path: list[str], value: Any, *, origin: str) -> None:
+        _refuse_odd_names(_nested(path, value), origin)
         node = self.values
         for number, part in enumerate(path[:-1], start=1):
             node = node.setdefault(part, {})
@@ -482,6 +481,7 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
         value = {part: value}
     return dict(value)
 
+
 def _refuse_odd_names(values: dict[str, Any], origin: str, section: str = "") -> None:
     """An address in the place of a name would be repeated with its password."""
     for name, value in values.items():
@@ -490,7 +490,6 @@ def _refuse_odd_names(values: dict[str, Any], origin: str, section: str = "") ->
             raise ConfigError(f"{where}: a name holds more than letters, digits, '_', '-' and '.'; mend or remove it")
         if isinstance(value, dict):
             _refuse_odd_names(value, origin, f"{section}.{name}".strip("."))
-
 
 
 def _refuse_secrets(values: dict[str, Any], origin: str) -> None:

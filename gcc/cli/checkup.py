@@ -30,7 +30,6 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
-from gcc.passwords import encoded
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES
@@ -38,7 +37,7 @@ from gcc.stores import data_folder, migrations, statements
 from gcc.stores.clickhouse_clients import Opener
 from gcc.stores.clickhouse_errors import translated
 from gcc.stores.objects import Objects
-from gcc.stores.postgres import Connection, parameters, place, transient
+from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
 
 VERB = "python -m gcc.supervisor"
 PYTHON_MIN = (3, 11)
@@ -323,7 +322,8 @@ async def postgres(
 
     async def connect() -> list[Finding]:
         nonlocal connection
-        with transient(place(parameters(conninfo)), encoded(conninfo)):
+        given = parameters(conninfo)
+        with transient(place(given), odd_parts(given)):
             connection = await Connection.connect(conninfo, connect_s=deadline_s / 2)
         return []
 

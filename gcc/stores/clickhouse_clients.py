@@ -2,20 +2,25 @@
 
 In: a folder of the embedded engine, or a server's URL. Out: clients of clickhouse-connect, which is the
 same interface to both. A folder that is in use, not writable or otherwise refused is a ConfigError that
-names it; errors of a server pass unchanged. When one client cannot be opened, those before it are closed.
+names it; errors of a server pass unchanged, the driver's own without what the URL holds. When one client cannot be
+opened, those before it are closed.
 """
 
 import fcntl
 import os
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ProgrammingError
+from clickhouse_connect.driver.httpclient import HttpClient
 
 from gcc.errors import ConfigError
+from gcc.passwords import encoded, masked
 
 CONNECT_S = 5
 _MB = 1 << 20
@@ -41,6 +46,13 @@ _READ = {
     "date_time_output_format": "iso",  # of text formats: streams carry times with their zone
     "max_block_size": 8192,  # rows: bounds what a stream holds
 }
+
+_NO_OPTIONS = {
+    "interface", "host", "port", "username", "password", "database", "settings",  # stand elsewhere
+    "token_provider", "pool_mgr", "headers",  # no text
+    "dedicated_pool", "tz_mode", "rename_response_column",  # ours
+}  # fmt: skip
+_OPTIONS = frozenset({*signature(HttpClient).parameters, "user", "user_name", "compression"} - _NO_OPTIONS)
 
 
 class Opener:
@@ -74,25 +86,33 @@ class Opener:
         }
         if self.folder:
             return _embedded(self.folder, {**settings, **_EMBEDDED_QUERY})
+        values = _values(self.url)
         try:
-            return self._connected(settings)
-        except (TypeError, ProgrammingError):  # it holds its text, which holds what follows
-            if "?" not in self.url:
-                raise
-        raise ConfigError("clickhouse.url: what follows its '?' are no options of a connection; remove them")
+            return clickhouse_connect.get_client(
+                interface=self.url.partition(":")[0],
+                dsn=self.url,
+                settings=settings,
+                tz_mode="aware",
+                connect_timeout=CONNECT_S,
+                send_receive_timeout=int(self._query_s_max) + CONNECT_S,
+                query_retries=0,  # retrying is the caller's business
+                autogenerate_session_id=False,  # a session would pin one server of a cluster
+                dedicated_pool=True,
+            )
+        except ProgrammingError as error:  # of a value that it cannot use, or a setting that the server keeps
+            reason = masked(str(error), encoded(self.url), words=values)
+        raise ProgrammingError(reason)  # without the other, which holds what is masked
 
-    def _connected(self, settings: dict[str, Any]) -> Client:
-        return clickhouse_connect.get_client(
-            interface=self.url.partition(":")[0],
-            dsn=self.url,
-            settings=settings,
-            tz_mode="aware",
-            connect_timeout=CONNECT_S,
-            send_receive_timeout=int(self._query_s_max) + CONNECT_S,
-            query_retries=0,  # retrying is the caller's business
-            autogenerate_session_id=False,  # a session would pin one server of a cluster
-            dedicated_pool=True,
-        )
+
+def _values(url: str) -> set[str]:
+    """The values of the options in a URL. ConfigError: one of them is none."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    users = {"user", "user_name"}.intersection(options)
+    doubled = len(users) + (parts.username is not None) > 1 or {"compress", "compression"} <= {*options}
+    if doubled or not _OPTIONS.issuperset(options):  # unnamed: they may be of a password with a '?'
+        raise ConfigError("clickhouse.url: what follows its '?' are no options of a connection; remove them")
+    return set(options.values())
 
 
 def _embedded(folder: Path, settings: dict[str, Any]) -> Client:

@@ -254,7 +254,9 @@ def translated(
 def judged(
     error: Exception, what: str, *, starting: bool = False, inserting: bool = False, hidden: Collection[str] = ()
 ) -> GccError:
-    """`starting` makes REFUSED a ConfigError; `inserting`, only OF_ROWS and TOO_MUCH are Permanent.
+    """`starting` makes REFUSED, and what the driver cannot use, a ConfigError.
+
+    `inserting`, only OF_ROWS and TOO_MUCH are Permanent.
 
     What is `hidden` is masked in what the server says.
 
@@ -265,7 +267,7 @@ def judged(
     message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{reason}"[:MESSAGE_CHARS_MAX]
     if inserting and any(code == number and words in reason for number, words in TOO_MUCH):
         return TooMuch(message)
-    if starting and code in REFUSED:
+    if starting and (code in REFUSED or (not code and isinstance(error, ProgrammingError))):
         return ConfigError(f"clickhouse.url: {message}")
     if code:
         permanent = code in OF_ROWS or (code in OF_STATEMENTS and not inserting)

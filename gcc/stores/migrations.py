@@ -16,9 +16,9 @@ from pathlib import Path
 import psycopg
 
 from gcc.errors import ConfigError, Transient
-from gcc.passwords import encoded, masked
+from gcc.passwords import masked
 from gcc.stores import statements
-from gcc.stores.postgres import Connection, parameters, place, transient
+from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
 
 _REFUSALS = (
     "authentication failed for user",
@@ -86,9 +86,10 @@ async def migrate_postgres(database: str | Connection, folder: Path) -> int:
     migrations = read(folder)
     if isinstance(database, Connection):
         return await _migrate(database, migrations)
-    where, hidden = place(parameters(database)), encoded(database)
+    given = parameters(database)
+    where, secrets = place(given), odd_parts(given)
     try:
-        with transient(f"migrations, {where}", hidden):
+        with transient(f"migrations, {where}", secrets):
             async with await Connection.connect(database) as connection:
                 return await _migrate(connection, migrations)
     except (Transient, psycopg.errors.InsufficientPrivilege) as error:
@@ -96,7 +97,7 @@ async def migrate_postgres(database: str | Connection, folder: Path) -> int:
             raise
         reason = str(error).partition("\n")[0].rpartition("FATAL: ")[2].strip()
         raise ConfigError(
-            f"postgres.url: {where} refuses us: {masked(reason, hidden)}; mend GCC_POSTGRES__URL or the server"
+            f"postgres.url: {where} refuses us: {masked(reason, secrets)}; mend GCC_POSTGRES__URL or the server"
         ) from error
 
 

@@ -12,8 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gcc.passwords import encoded
-from gcc.stores.postgres import Connection, parameters, place, transient
+from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
 
 Callback = Callable[[str], None]
 
@@ -24,7 +23,7 @@ class Notifications:
     def __init__(self, conninfo: str, channels: Sequence[str]) -> None:
         """Opens nothing yet. ConfigError: conninfo is malformed."""
         given = parameters(conninfo)
-        self._where, self._hidden = place(given), encoded(conninfo)
+        self._where, self._hidden = place(given), odd_parts(given)
         self._conninfo = make_conninfo("", **{"application_name": "gcc notifications", **given})
         self._callbacks: dict[str, list[Callback]] = {channel: [] for channel in channels}
         self._listened = False  # at least once, in this or an earlier run

@@ -28,7 +28,7 @@ from psycopg.rows import TupleRow
 from psycopg.waiting import Ready, Wait
 
 from gcc.errors import ConfigError, Transient
-from gcc.passwords import HIDDEN, encoded, is_host, is_odd, masked, odd, passwords, shown
+from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
 from gcc.stores import threads
 
 PSYCOPG: Final = "3.3.9"
@@ -54,6 +54,7 @@ TOO_LARGE = "54"
 """The class of the server's fixed limits (a row that no index takes): psycopg files it with what passes."""
 
 _IMPOSSIBLE = re.compile(rb'invalid (?:integer value .* for connection option "(?P<option>\w+)"|(?P<name>\w+))')
+_URL = ("postgresql://", "postgres://")
 _WHOLE = frozenset({"connect_timeout", "keepalives", *_TCP})
 
 _Result = TypeVar("_Result")
@@ -62,20 +63,26 @@ _Result = TypeVar("_Result")
 def parameters(conninfo: str) -> dict[str, Any]:
     """The parts of a connection string of people's, as `_parameters`. ConfigError: one of them cannot be meant.
 
-    A password may stand where a host or the database should, see gcc/passwords.py.
+    A password may stand where a host or the database should, see gcc/passwords.py. Of keywords, where nothing is
+    percent-encoded, only what looks like one is refused: host=h,password=...
     """
-    found = _parameters(conninfo)
-    try:
-        written = conninfo_to_dict(conninfo.replace("%", "%25"))  # before decoding: what is encoded is meant
-    except psycopg.ProgrammingError:  # a name in its query is encoded, too
-        written = found
-    if any(_is_odd_host(host) for name in ("host", "hostaddr") for host in _several(written.get(name))):
-        raise ConfigError(f"postgres.url {odd('host')}")
-    if is_odd(str(written.get("dbname") or "")):
-        raise ConfigError(f"postgres.url {odd('database')}")
+    found = written = _parameters(conninfo)
+    is_url = conninfo.startswith(_URL)
+    if is_url:  # as it stands before decoding: what is encoded is meant
+        with suppress(psycopg.ProgrammingError):  # a name in its query is encoded, too
+            written = conninfo_to_dict(conninfo.replace("%", "%25"))
+    for name, part in (("host", "host"), ("hostaddr", "host"), ("dbname", "database")):
+        for piece in _several(written.get(name)):
+            if passwords(piece) or (is_url and (_is_odd_host if part == "host" else is_odd)(piece)):
+                raise ConfigError(f"postgres.url {odd(part)}")
     if not all(host.startswith(("/", "@")) or is_host(host) for host in _several(found.get("host"))):
         raise ConfigError("postgres.url has no possible host; write postgresql://host:5432/database?option=value")
     return found
+
+
+def odd_parts(parameters: dict[str, Any]) -> set[str]:
+    """What people may not see of them, nor of what a server repeats."""
+    return {piece for value in parameters.values() for piece in (str(value), *_several(value)) if is_odd(piece)}
 
 
 def _parameters(conninfo: str) -> dict[str, Any]:
@@ -316,7 +323,7 @@ class Pool:
         """Opens nothing yet. `name` shows in pg_stat_activity and errors. ConfigError: conninfo is malformed."""
         given = parameters(conninfo)
         self.name, self.size = name, size
-        self._where, self._hidden = place(given), encoded(conninfo)
+        self._where, self._hidden = place(given), odd_parts(given)
         self._conninfo = make_conninfo("", **{"application_name": f"gcc {name}", **given})
         self._acquire_s = acquire_s
         self._free = trio.Semaphore(size, max_value=size)

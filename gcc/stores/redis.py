@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gcc.errors import ConfigError, Transient
-from gcc.passwords import encoded, is_host, is_odd, masked, odd
+from gcc.passwords import encoded, is_host, is_torn, masked, odd
 from gcc.stores import threads
 
 T = TypeVar("T")
@@ -130,7 +130,7 @@ def place(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path.rstrip("/")
-        if is_odd(host) or is_odd(path) or "@" in parts.query + parts.fragment:
+        if is_torn(parts):
             raise ConfigError(f"redis.url {odd('host, path or query')}") from None
         if parts.scheme in SCHEMES and is_host(unquote(host)) and re.fullmatch(r"(/[0-9]*)?", path):
             return f"redis at {f'[{host}]' if ':' in host else host}:{parts.port or 6379}{path}"

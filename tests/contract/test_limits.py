@@ -369,6 +369,13 @@ async def test_a_full_or_read_only_server_is_found_out(old_redis: str) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("query", ["client_name=a@b", "username=a&password=b@c", "client_name=a%40b"])
+def test_an_option_of_redis_may_hold_an_at(query: str) -> None:
+    store = Redis(f"redis://h/0?{query}")
+    assert store.place == "redis at h:6379/0"
+    store.close()
+
+
 async def test_a_password_is_never_told(old_redis: str) -> None:
     secret = str(uuid.uuid4())
     store = Redis(old_redis.replace("//", f"//somebody:{secret}@"))
@@ -384,7 +391,8 @@ async def test_a_password_is_never_told(old_redis: str) -> None:
     assert "redis at 127.0.0.1" in told[0]
     assert not any(secret in text for text in told)
     odd = (f"redis://u:12/{secret}@h:6379/0", f"redis://h/0;password={secret}", f"redis://u:12/{secret}",
-           f"redis://u:1#{secret}@h", f"redis://h;{secret}/0", f"redis://{secret}..b/0")  # fmt: skip
+           f"redis://u:1#{secret}@h", f"redis://h;{secret}/0", f"redis://{secret}..b/0", f"redis://u:1?{secret}@h",
+           f"redis://u:1?client_name=x&{secret}@h", f"redis://u:1#a={secret}@h")  # fmt: skip
     for url in (*odd, f"redis://:{secret}/x@h:1", f"http://:{secret}@h", f"redis://:{secret}@h?{secret}=1", secret):
         with pytest.raises(ConfigError, match=r"redis\.url") as refused:
             Redis(url)

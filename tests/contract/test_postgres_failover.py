@@ -12,9 +12,8 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gcc.errors import ConfigError, Transient
-from gcc.passwords import encoded
 from gcc.stores.notifications import Notifications
-from gcc.stores.postgres import Connection, Pool, parameters, passes, place, transient
+from gcc.stores.postgres import Connection, Pool, odd_parts, parameters, passes, place, transient
 from tests.contract.test_notifications import kept
 
 PATIENCE_S = 20.0
@@ -351,13 +350,13 @@ def test_what_no_server_could_mend_is_refused_by_name_and_never_waited_for(conni
         ("postgresql:////u:hush@h/d", "database"),
         ("postgresql://h/d;password=hush", "database"),
         ("dbname=postgresql://u:hush@h2/d", "database"),
-        ("host=h dbname=u:hush", "database"),
+        ("host=h dbname=d;password=hush", "database"),
+        ("host=h;password=hush", "host"),
         ("postgresql://h/d?dbname=u:hush", "database"),
         ("postgresql://u:p@hush@h/d", "host"),
         ("host=h,password=hush", "host"),
         ("host=/run,password=hush", "host"),
         ("host=/run/password=hush", "host"),
-        ("hostaddr=u:hush", "host"),
         ("postgresql://h/d?host=u:hush&connect%5Ftimeout=1", "host"),
     ],
 )
@@ -380,16 +379,17 @@ def test_a_host_that_is_no_name_is_refused(host: str) -> None:
         ("postgresql://u:p@h:1/d", "postgres at h:1/d"),
         ("postgresql:///hu%40sh?host=/run/x", "postgres at /run/x:5432/***"),
         ("postgresql://%40hush:1,[::1]:2/d", "postgres at ***,::1:1,2/d"),
+        ("host=@hush dbname='u:hush@h'", "postgres at ***:5432/***"),
     ],
 )
 def test_a_place_shows_no_part_that_may_be_of_a_password(conninfo: str, told: str) -> None:
     assert place(parameters(conninfo)) == told
 
 
-async def test_what_a_server_repeats_of_an_address_is_masked() -> None:
-    conninfo = "postgresql://us%3Aer:pass@h/hu%40sh"
+@pytest.mark.parametrize("conninfo", ["postgresql://us%3Aer:pass@h/hu%40sh", "host=h,a:b user=us:er dbname=hu@sh"])
+async def test_what_a_server_repeats_of_an_address_is_masked(conninfo: str) -> None:
     said = psycopg.OperationalError('database "hu@sh" does not exist for "us:er"')
-    with pytest.raises(Transient) as caught, transient("x", encoded(conninfo)):
+    with pytest.raises(Transient) as caught, transient("x", odd_parts(parameters(conninfo))):
         raise said
     assert str(caught.value) == 'x: database "***" does not exist for "***"'
 
@@ -410,6 +410,10 @@ async def test_what_a_server_repeats_of_an_address_is_masked() -> None:
         "postgresql:///a%40b?host=/run/x",
         "postgresql://u:p@%40abstract/d",
         "hostaddr=::1",
+        "host=@abstract dbname=x",
+        "host=h dbname='a=b'",
+        "host=h dbname='my;db'",
+        "host=h dbname='100%'",
     ],
 )
 def test_what_a_server_may_answer_is_not_refused(conninfo: str) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import structlog.testing
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError, ProgrammingError
 from urllib3.exceptions import HTTPError
 
-from gcc.errors import ConfigError, GccError
+from gcc.errors import ConfigError, GccError, Transient
 from gcc.stores import clickhouse
 from gcc.stores.clickhouse import ClickHouse, Lane
 
@@ -75,13 +75,61 @@ async def test_one_that_comes_and_goes_fills_no_log(
     assert len(await asked(store, client, REFUSED)) == 1
 
 
-@pytest.mark.parametrize("query", ["foo=1", "password=hunter2", "interface=hunter2", "connect_timeout=hunter2",
-                                   "compress=hunter2", "settings=hunter2"])  # fmt: skip
+@pytest.mark.parametrize(
+    "query",
+    [
+        "foo=1", "hunter2=1", "password=hunter2", "interface=hunter2", "settings=hunter2", "username=hunter2",
+        "token_provider=hunter2", "rename_response_column=hunter2", "user=a&user_name=hunter2",
+        "compress=1&compression=hunter2",
+    ],
+)  # fmt: skip
 async def test_options_that_are_none_are_refused_without_repeating_them(query: str) -> None:
     store = ClickHouse(f"http://127.0.0.1:1/d?{query}", writers=1, readers=1, query_s_max=5, fsync=False)
     with pytest.raises(ConfigError, match=r"clickhouse.url: .*'\?'") as caught:
         await store.open()
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("connect_timeout=hunter2", "connecting: Invalid value '***' for option connect_timeout"),
+        ("compress=hunter2", "connecting: Unsupported compression method ***"),
+        ("tz_source=hunter2", 'connecting: tz_source must be "auto", "server", or "local", got "***"'),
+    ],
+)
+async def test_the_driver_says_what_it_cannot_use(query: str, told: str) -> None:
+    store = ClickHouse(f"http://127.0.0.1:1/d?{query}", writers=1, readers=1, query_s_max=5, fsync=False)
+    with pytest.raises(ConfigError) as caught:
+        await store.open()
+    assert str(caught.value) == f"clickhouse.url: ClickHouse, {told}"
+    error: BaseException | None = caught.value
+    while error:
+        assert "hunter2" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("query", ["compress=1", "user=x@y", "user_name=x", "compression=lz4", "client_name=a@b",
+                                   "verify=false&session_id=1", "access_token=x", ""])  # fmt: skip
+async def test_options_of_the_driver_are_taken(query: str) -> None:
+    store = ClickHouse(f"http://127.0.0.1:1/d?{query}", writers=1, readers=1, query_s_max=5, fsync=False)
+    with pytest.raises(Transient, match="ClickHouse, connecting: "):  # nobody is there
+        await store.open()
+
+
+async def test_a_setting_that_the_server_keeps_is_told_whatever_the_address_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ProgrammingError("Setting max_execution_time is unknown or readonly")
+
+    monkeypatch.setattr("gcc.stores.clickhouse_clients.clickhouse_connect.get_client", refuse)
+    store = ClickHouse("http://127.0.0.1:1/d?compress=1", writers=1, readers=1, query_s_max=5, fsync=False)
+    with pytest.raises(
+        ConfigError,
+        match=r"^clickhouse\.url: ClickHouse, connecting: Setting max_execution_time is unknown or readonly",
+    ):
+        await store.open()
 
 
 async def test_a_refusal_repeats_no_part_of_the_address_that_may_be_of_a_password(

@@ -256,14 +256,16 @@ def test_a_variable_whose_name_is_none_is_the_one_that_is_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("url", ["http://u:12/hunter2@h:8123/d", "http://h/d;password=hunter2", "http://u:1#hunter2@h/d",
-                                 "http://h;hunter2/d", "http://u:1?hunter2@h/d"])  # fmt: skip
+                                 "http://h;hunter2/d", "http://u:1?hunter2@h/d", "http://u:1?a=b&hunter2@h/d",
+                                 "http://u:1#a=hunter2@h/d"])  # fmt: skip
 def test_an_address_with_a_piece_of_a_password_is_refused(url: str, tmp_path: Path) -> None:
     message = refused(tmp_path, GCC_CLICKHOUSE__URL=url)
     assert "'clickhouse.url' in GCC_CLICKHOUSE__URL" in message and "%40" in message
     assert "hunter2" not in message
 
 
-@pytest.mark.parametrize("url", ["http://[::1]:8123/d", "https://u:p%40%2F%3A@h:8443/d?verify=false", "http://h/a%40b"])
+@pytest.mark.parametrize("url", ["http://[::1]:8123/d", "https://u:p%40%2F%3A@h:8443/d?verify=false", "http://h/a%40b",
+                                 "http://h/db?client_name=a@b"])  # fmt: skip
 def test_an_address_of_clickhouse_that_is_whole_is_taken(url: str) -> None:
     assert load(None, environ={"GCC_CLICKHOUSE__URL": url}).clickhouse.url == url
 
@@ -276,6 +278,21 @@ def test_no_address_of_objects_holds_a_password(objects: dict[str, str], tmp_pat
     message = refused(tmp_path, **environ)
     assert "'objects'" in message and "must be" in message
     assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("url", ["s3://lake/env=prod/key=5", "s3://lake/raw/token=1", "s3://lake/year=2026/a@b"])
+def test_the_prefix_of_objects_may_be_of_partitions(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(f"[objects]\nurl = '{url}'\n")
+    assert load(file, environ={}).objects.url == url
+    assert load(None, environ={"GCC_OBJECTS__URL": url}).objects.url == url
+
+
+@pytest.mark.parametrize("url", ["s3://ak:hunter2@bucket/x", "s3://b/x?secret_key=hunter2", "s3://b/u:hunter2@x"])
+def test_an_address_of_objects_holds_no_user_and_no_query(url: str, tmp_path: Path) -> None:
+    for message in (refused(tmp_path, f"[objects]\nurl = '{url}'"), refused(tmp_path, GCC_OBJECTS__URL=url)):
+        assert "GCC_OBJECTS__URL" in message or "url must be s3://" in message or "url must be file://" in message
+        assert "hunter2" not in message
 
 
 def test_a_user_in_the_address_of_a_source_is_taken_for_a_key(tmp_path: Path) -> None:
@@ -402,6 +419,14 @@ def test_a_text_setting_is_its_text_whatever_it_looks_like(text: str, tmp_path: 
     assert (told.data_dir, told.objects.region, told.analytics.schedules) == (Path(text), text, {"x": text})
 
 
+def test_quotes_that_a_text_setting_brings_along_are_not_of_it(tmp_path: Path) -> None:
+    """An --env-file of Docker keeps them."""
+    told = load(None, environ={"GCC_DATA_DIR": '"/srv/gcc"', "GCC_WEB__DEV_TOKEN": r'"a\"b"'},
+                overrides=['objects.region="x"', 'analytics.schedules.x="* * * * *"'])  # fmt: skip
+    assert (told.data_dir, told.web.dev_token) == (Path("/srv/gcc"), 'a"b')
+    assert (told.objects.region, told.analytics.schedules) == ("x", {"x": "* * * * *"})
+
+
 def numbers(model: type[pydantic.BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every setting that is a number with a point."""
     known = {("sources",): (Source, "graphapi"), ("sinker", "overrides"): (SinkerOverride, "post_log")}
@@ -419,14 +444,6 @@ def test_a_number_has_an_end(path: tuple[str, ...], value: str, tmp_path: Path) 
     key = ".".join(path)
     assert f"'{key}'" in refused(tmp_path, overrides=(f"{key}={value}",))
     assert f"'{key}'" in refused(tmp_path, **{"GCC_" + "__".join(path).upper(): value})
-def test_quotes_that_a_text_setting_brings_along_are_not_of_it(tmp_path: Path) -> None:
-    """An --env-file of Docker keeps them."""
-    told = load(None, environ={"GCC_DATA_DIR": '"/srv/gcc"', "GCC_WEB__DEV_TOKEN": r'"a\"b"'},
-                overrides=['objects.region="x"', 'analytics.schedules.x="* * * * *"'])  # fmt: skip
-    assert (told.data_dir, told.web.dev_token) == (Path("/srv/gcc"), 'a"b')
-    assert (told.objects.region, told.analytics.schedules) == ("x", {"x": "* * * * *"})
-
-
     if path[-1].endswith(("_s", "_s_max")) and path[-1] != "calls_per_s":
         assert f"'{key}'" in refused(tmp_path, overrides=(f"{key}=1e20",))
 
