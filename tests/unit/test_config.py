@@ -483,3 +483,11 @@ def test_wrong_overrides_and_missing_files_are_named(tmp_path: Path) -> None:
     assert "'grace_s' is a value" in refused(tmp_path, "grace_s = 1", overrides=("grace_s.x=1",))
     with pytest.raises(ConfigError, match="does not exist"):
         load(tmp_path / "none.toml", environ={})
+
+
+def test_the_config_for_the_real_apis_asks_no_more_than_one_token_may() -> None:
+    settings = load(EMBEDDED.with_name("real.toml"), environ={})
+    assert not settings.world.enabled
+    asked_a_day = {name: (source.calls or 0) * 86_400 / source.per_s for name, source in settings.sources.items()}
+    assert asked_a_day["graphapi"] < 200 * 24
+    assert asked_a_day["ytapi"] < 10_000
