@@ -292,6 +292,9 @@ class Logging(Section):
 class Settings(Section):
     """Everything a process is told. Frozen; passed down explicitly."""
 
+    _told_by: str = "the defaults"
+    _start: tuple[Path | None, tuple[str, ...]] = (None, ())
+
     data_dir: WholePath = Path("var")
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ALL_ROLES
     grace_s: Seconds = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
@@ -329,6 +332,16 @@ class Settings(Section):
         if len(ports) != len(set(ports)):
             raise ValueError(f"gateway.port, ops.port and world.port must differ, got {ports}")
         return self
+
+    @property
+    def told_by(self) -> str:
+        """Where they come from: the file, and the names of the variables and options that changed it."""
+        return self._told_by
+
+    @property
+    def start(self) -> tuple[Path | None, tuple[str, ...]]:
+        """The file and the overrides with which `load` makes them again, in the same environment. Nothing is secret."""
+        return self._start
 
 
 def is_loopback(host: str) -> bool:
@@ -368,9 +381,11 @@ def load(
     if data_dir is not None:
         given.put(["data_dir"], str(data_dir), origin="--data")
     try:
-        return Settings.model_validate(given.values)
+        settings = Settings.model_validate(given.values)
     except pydantic.ValidationError as error:
         raise ConfigError(given.sentence(error)) from None
+    settings._told_by, settings._start = given.told_by, (file and file.resolve(), tuple(overrides))
+    return settings
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -406,6 +421,11 @@ class _Given:
                 raise ConfigError(f"{origin}: {part!r} is a value (set in {whose}), not a section; set one of the two")
         node[path[-1]] = value
         self._origins[tuple(path)] = origin
+
+    @property
+    def told_by(self) -> str:
+        """The file and who else set something, by name."""
+        return ", ".join([self._file, *sorted({*self._origins.values()} - {"--data"})])
 
     def _whose(self, loc: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """(path, origin): who set what stands at `loc`, and as which path."""

@@ -34,6 +34,7 @@ from gcc.pipelines.scraping.outside import apis
 from gcc.pipelines.scraping.pipeline import ScrapingPipeline
 from gcc.pipelines.scraping.producers import OnDemand, enqueue_first_crawl
 from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
+from gcc.pipelines.scraping.table import overview
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
@@ -286,7 +287,8 @@ class Tree:
 
         def opened(url: str) -> None:
             self.urls["ops"] = url
-            write_registry(registry, url=url, token=self.ops_token)
+            config, overrides = self.settings.start
+            write_registry(registry, url=url, token=self.ops_token, config=config, overrides=overrides)
             task_status.started()
 
         async with trio.open_nursery() as nursery:
@@ -314,6 +316,8 @@ class Tree:
             roles=self.roles,
             gates=self.gates,
             schedules=self.analytics.overview if "analytics" in self.roles else list,
+            flows=lambda: overview(self.settings),
+            told_by=self.settings.told_by,
         )
 
     async def _counted(self) -> Counts:

@@ -10,7 +10,7 @@ from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.rabbitmq_exchange import RabbitMQExchange
 from gcc.cli import leaves
-from gcc.cli.client import NotRunning, find, settings_of
+from gcc.cli.client import NotRunning, find, settings_as_run
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         report: dict[str, Any] = find(arguments).ask("POST", "/api/check")["data"]
     except NotRunning:
-        report = _alone(settings_of(arguments)).as_dict()
+        report = _alone(settings_as_run(arguments)).as_dict()
     if arguments.json:
         print(json.dumps(report))
     else:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
@@ -47,6 +48,19 @@ class Told(dict[str, Any]):
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     return load(arguments.config, overrides=arguments.set, data_dir=arguments.data)
+
+
+def settings_as_run(arguments: argparse.Namespace) -> Settings:
+    """Those of the platform that runs on the data folder, or was killed on it, unless others are asked for."""
+    settings = settings_of(arguments)
+    if arguments.config is not None or arguments.set:
+        return settings
+    try:
+        found = json.loads(read_registry(settings.data_dir / REGISTRY))
+        config, overrides = found["config"], [str(each) for each in found["set"]]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, ConfigError):
+        return settings
+    return load(Path(config) if config else None, overrides=overrides, data_dir=settings.data_dir)
 
 
 @dataclass(frozen=True, slots=True)

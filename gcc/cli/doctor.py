@@ -27,7 +27,7 @@ from rich.text import Text
 
 from gcc.cli import USAGE, checkup, checkup_rabbitmq, checkup_redis
 from gcc.cli.checkup import VERB, Finding, within
-from gcc.cli.client import settings_of
+from gcc.cli.client import settings_as_run
 from gcc.cli.descriptors import allow_files
 from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
@@ -49,15 +49,15 @@ SIGNS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold 
 def main(arguments: argparse.Namespace) -> int:
     code = 0
     try:
-        settings = settings_of(arguments)
+        settings = settings_as_run(arguments)
         allow_files(settings)
         Tree(settings, SystemClock())  # opens nothing, and refuses what a start would
     except ConfigError as error:
         wrong = Finding("config", "fail", str(error), "mend that in the file, in the variable GCC_... or after --set")
         findings, code = [wrong, checkup.python(), checkup.libraries(SQL.parent)], USAGE
     else:
-        file = arguments.config or "no file, defaults"
-        told = Finding("config", "ok", f"{file}; roles {', '.join(settings.roles)}; data_dir {settings.data_dir}")
+        found = f"{settings.told_by}; roles {', '.join(settings.roles)}; data_dir {settings.data_dir}"
+        told = Finding("config", "ok", found)
         findings = [told, *trio.run(partial(examine, settings, clock=SystemClock()))]
     well = all(finding.state != "fail" for finding in findings)
     if arguments.json:

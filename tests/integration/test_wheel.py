@@ -48,6 +48,25 @@ async def said(installed: Path, folder: Path, *words: str) -> tuple[int, str, st
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
+async def speaks_of_what_runs(installed: Path, folder: Path) -> None:
+    """Verbs that are told the folder alone know the config and the overrides of who runs there."""
+    flow = "refresh_yt_profiles"
+    assert (await said(installed, folder, "concurrency", flow, "30", "--why", "a test", "--data", "var"))[0] == 0
+    code, out, told = await said(installed, folder, "flows", "--data", "var")
+    first, *lines = out.splitlines()
+    assert code == 0, told
+    assert first.startswith("as it runs, by ") and first.endswith(
+        "embedded.toml, " + ", ".join(sorted(f"--set {setting.partition('=')[0]}" for setting in SMALL))
+    )
+    assert f"{flow}  YOUTUBE  30 at once" in lines
+    assert "    sources  ytapi (9 per 0.1 s)" in lines
+    _, out, told = await said(installed, folder, "doctor", "--json", "--data", "var")
+    found = {check["name"]: check["found"] for check in json.loads(out)["checks"]}
+    assert "embedded.toml, --set gateway.port" in found["config"], told
+    code, out, _ = await said(installed, folder, "flows", "--data", "elsewhere")
+    assert out.startswith("nothing runs on elsewhere; as a start would, by the defaults\n")
+
+
 async def test_it_runs_from_any_folder_and_checks_well(installed: Path, tmp_path: Path) -> None:
     overrides = [word for setting in SMALL for word in ("--set", setting)]
     options = ["--config", "embedded", "--data", "var", *overrides]
@@ -62,10 +81,15 @@ async def test_it_runs_from_any_folder_and_checks_well(installed: Path, tmp_path
                 return status["jobs"].get("COMPLETE") == 2 * 3
 
             await platform.until(crawled, "the first crawl")
+            await speaks_of_what_runs(installed, tmp_path)
             assert await platform.stop(signal.SIGTERM) == 0
     finally:
         if process.returncode is None:
             process.kill()
+        with trio.CancelScope(shield=True), trio.move_on_after(30):
+            await process.wait()
+        assert process.stdout is not None
+        await process.stdout.aclose()
     code, out, told = await said(installed, tmp_path, "check", "--json", *options)
     assert (code, json.loads(out.splitlines()[-1])["missing"]) == (0, 0), told
     assert not (tmp_path / "sql").exists()

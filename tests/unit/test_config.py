@@ -485,6 +485,16 @@ def test_wrong_overrides_and_missing_files_are_named(tmp_path: Path) -> None:
         load(tmp_path / "none.toml", environ={})
 
 
+def test_settings_tell_where_they_come_from_and_how_to_make_them_again(tmp_path: Path) -> None:
+    environ = {"GCC_WEB__DEV_TOKEN": "hush"}
+    overrides = ["gateway.deadline_s=3", "gateway.port=0"]
+    settings = load(EMBEDDED, overrides=overrides, data_dir=tmp_path, environ=environ)
+    assert settings.told_by == f"{EMBEDDED}, --set gateway.deadline_s, --set gateway.port, GCC_WEB__DEV_TOKEN"
+    file, again = settings.start
+    assert load(file, overrides=again, data_dir=tmp_path, environ=environ) == settings
+    assert load(None, environ={}).told_by == "the defaults"
+
+
 def test_the_config_for_the_real_apis_asks_no_more_than_one_token_may() -> None:
     settings = load(EMBEDDED.with_name("real.toml"), environ={})
     assert not settings.world.enabled

@@ -178,6 +178,13 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
         found, total = await operations.find(wanted)
         return done(msgspec.to_builtins(found), total=total)
 
+    @app.get("/api/flows")
+    async def flows() -> Response:
+        access.check_reader(request)
+        levels = platform.gates.levels() if platform.gates else {}
+        now = {name: {"concurrency": level["now"]} for name, level in levels.items()}
+        return done([flow | now.get(flow["name"], {}) for flow in platform.flows()], settings=platform.told_by)
+
     @app.get("/api/schedules")
     async def schedules() -> Response:
         access.check_reader(request)

@@ -1,7 +1,11 @@
-"""DATA/supervisor.json: how the other verbs find the process that runs on a data folder (pid, URL, token)."""
+"""DATA/supervisor.json: how the other verbs find the process that runs on a data folder, and how it was started.
+
+It holds pid, URL and token, and config and set: the file and the overrides of its settings.
+"""
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from gcc.stores import data_folder
@@ -9,9 +13,12 @@ from gcc.stores import data_folder
 REGISTRY = "supervisor.json"
 
 
-def write_registry(file: Path, *, url: str, token: str) -> None:
+def write_registry(
+    file: Path, *, url: str, token: str, config: Path | None = None, overrides: Sequence[str] = ()
+) -> None:
     """Readable by its owner alone; it is there whole or not at all. ConfigError: it cannot be written."""
-    text = json.dumps({"pid": os.getpid(), "url": url, "token": token})
+    start = {"config": config and str(config), "set": list(overrides)}
+    text = json.dumps({"pid": os.getpid(), "url": url, "token": token, **start})
     new = file.with_suffix(".new")
     try:
         new.unlink(missing_ok=True)

@@ -66,6 +66,8 @@ class Platform:
     roles: Mapping[str, Drain] = field(default_factory=dict)  # of this process, each with its own drain
     gates: Gates | None = None
     schedules: Callable[[], list[dict[str, Any]]] = list  # see `Scheduler.overview`
+    flows: Callable[[], list[dict[str, Any]]] = list  # as configured; see `overview` of the flow table
+    told_by: str = "the defaults"  # where its settings come from
     started_s: float = field(default_factory=trio.current_time)
 
 
@@ -128,6 +130,7 @@ class Composer:
         platform, now_s = self.platform, trio.current_time()
         gates = platform.gates
         return {
+            "settings": platform.told_by,
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
             "state": platform.state(),
             "uptime_s": round(now_s - platform.started_s, 1),
