@@ -273,8 +273,9 @@ class Connection:
                 self._guest.busy()
         elif isinstance(event, Closed) and not self._over:
             self._over = True
-            with suppress(OSError):
-                self._stream.socket.shutdown(socket.SHUT_WR)
+            async with self._sending:  # an answer that is on its way goes first
+                with suppress(OSError):
+                    self._stream.socket.shutdown(socket.SHUT_WR)
             self._guest.idle()  # it may be closed for another
             self._reading.deadline = self._patience_ends_s()
             await self._protocol.handle(Closed())

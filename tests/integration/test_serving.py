@@ -653,6 +653,27 @@ async def test_a_body_that_nobody_reads_holds_up_nothing() -> None:
         assert descriptors() <= before + 1
 
 
+async def at_once(_scope: Any, _receive: Any, send: Any) -> None:
+    await hello(_scope, _receive, send)
+
+
+async def after_a_turn(_scope: Any, _receive: Any, send: Any) -> None:
+    await trio.lowlevel.checkpoint()
+    await hello(_scope, _receive, send)
+
+
+@pytest.mark.parametrize("app", [at_once, after_a_turn], ids=["at once", "after a turn"])
+@pytest.mark.parametrize("broken", [b"2\r\n{}XX0\r\n\r\n", b"2\r\n{}\r\n-1\r\n\r\n", b"1;" + b"x" * 200_000])
+async def test_a_body_that_breaks_while_the_app_answers_costs_no_answer(app: Handler, broken: bytes) -> None:
+    """The refusal closed the connection between the app's answer and its sending: nothing came at all."""
+    async with served(app) as server:
+        for _ in range(20):
+            async with await server.connect() as stream:
+                with suppress(trio.BrokenResourceError):
+                    await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + broken)
+                assert (await until_closed(stream)).partition(b"\r\n")[0].split()[1] in (b"200", b"400", b"431")
+
+
 async def test_a_client_that_neither_reads_nor_is_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pieces fill the queue, the answer the kernel's buffers: nobody is left who could be told."""
     monkeypatch.setattr(serving, "SEND_S", 0.2)

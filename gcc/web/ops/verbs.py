@@ -93,6 +93,9 @@ class Verbs:
 
     async def _import(self, scope: Scope, receive: Receive) -> ImportReport:
         query = parse_qs(scope["query_string"].decode("latin-1"))
+        for key, given in query.items():
+            if key not in ("name", "encoding") or len(given) > 1:
+                raise Permanent(f"{key[:40]!r} is one too many: it takes name and encoding, each once")
         name, encoding = query.get("name", ["upload"])[0], query.get("encoding", [None])[0]
         storable = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:NAME_CHARS_MAX])
         async with aclosing(_body(receive)) as chunks:
