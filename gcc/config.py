@@ -446,7 +446,12 @@ class _Given:
         if first["type"] == "extra_forbidden":
             return f"unknown {named}; remove it or mend its name{more}"
         if first["type"] in ("model_type", "dict_type"):
-            return f"{named} is a section, not a value; set what is in it, such as {_example(path)}{more}"
+            example = _example(path) if of_environment else f"[{'.'.join(path)}] and below it NAME = VALUE"
+            return f"{named} is a section, not a value; set what is in it, such as {example}{more}"
+        if first["type"] == "tuple_type":
+            return f"""{named} is a list; write '["ONE", "ANOTHER"]' there, with one or more{more}"""
+        if first["type"] == "too_short":
+            return f"{named} is empty, and takes one or more{more}"
         message = first["msg"].removeprefix("Value error, ")
         hidden = not key or of_environment or _BEARS_SECRETS.search(key) or isinstance(first["input"], dict)
         got = "" if hidden else f", got {first['input']!r}"
@@ -459,6 +464,8 @@ def _example(section: tuple[str, ...]) -> str:
     if name == "sources":
         return "__".join(["GCC_SOURCES", (rest or ["graphapi"])[0].upper(), "TOKENS"])
     fields = getattr(Settings.model_fields[name].annotation, "model_fields", {"NAME": None})
+    if rest:
+        return f"GCC_{'__'.join(section).upper()}__NAME"
     return f"GCC_{name.upper()}__{next((field for field in fields if field == 'url'), next(iter(fields))).upper()}"
 
 

@@ -501,3 +501,24 @@ def test_the_config_for_the_real_apis_asks_no_more_than_one_token_may() -> None:
     asked_a_day = {name: (source.calls or 0) * 86_400 / source.per_s for name, source in settings.sources.items()}
     assert asked_a_day["graphapi"] < 200 * 24
     assert asked_a_day["ytapi"] < 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "overrides", "told"),
+    [
+        ("", {"GCC_ROLES": "web,scraper"}, [], """'roles' in GCC_ROLES is a list; write '["ONE", "ANOTHER"]' there"""),
+        ("", {}, ["roles=web"], """'roles' in --set roles is a list; write '["ONE", "ANOTHER"]' there"""),
+        ("roles = []", {}, [], "'roles' in {file} is empty, and takes one or more"),
+        ("[scraper]\nconcurrency = 'many'", {}, [], "in {file} is a section, not a value; set what is in it, such as "
+         "[scraper.concurrency] and below it NAME = VALUE"),
+        ("", {"GCC_SCRAPER__CONCURRENCY": "5"}, [], "such as GCC_SCRAPER__CONCURRENCY__NAME"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_the_wrong_shape_is_shown_the_right_one(
+    text: str, environ: dict[str, str], overrides: list[str], told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ=environ, overrides=overrides)
+    assert told.format(file=file) in str(caught.value)
