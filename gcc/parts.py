@@ -152,8 +152,8 @@ class Stores:
         )
 
     def servers(self) -> list[Child]:
-        """What must stand before anything else: the database and its schema."""
-        servers = [Child(EMBEDDED, self.embedded.run)] if self.embedded else []
+        """What must stand before anything else: the database and its schema. The caller owns the data folder."""
+        servers = [Child(EMBEDDED, self.embedded.serve)] if self.embedded else []
         return [*servers, Child(SCHEMA, self._schema, restart=Restart.TRANSIENT)]
 
     @property

@@ -68,7 +68,6 @@ ORDER = ("stores", "controls", "world", "first start", "scraping", "sources", "e
 PORTS_S = 3.0  # how long a request in hand may last when its port closes
 BROKER = "stores/rabbitmq"
 NEEDS = {
-    "web/ops": (EMBEDDED,),  # whose lock says that the folder is ours
     SCHEMA: (EMBEDDED,),
     "stores/notifications": (SCHEMA,),
     "controls": (SCHEMA,),
@@ -234,13 +233,8 @@ class Tree:
             await self._run(task_status)
 
     def _folder(self) -> AbstractAsyncContextManager[None]:
-        """The data folder, ours before anything is written; the embedded PostgreSQL owns it by itself."""
-        if self.stores is None:
-            return nullcontext()
-        if self.stores.embedded is None:
-            return data_folder.owned(self.settings.data_dir)
-        data_folder.make(self.settings.data_dir)
-        return nullcontext()
+        """The data folder, ours before any store opens, and until all have closed."""
+        return nullcontext() if self.stores is None else data_folder.owned(self.settings.data_dir)
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         children = list(self.children())

