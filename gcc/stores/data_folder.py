@@ -52,7 +52,7 @@ def make(folder: Path) -> None:
 
 
 def _refuse_planted(path: Path) -> None:
-    """A link or folder of somebody else's. A link may lead to another disk: ours or root's is followed."""
+    """What is no folder, or somebody else's. A link may lead to another disk: ours or root's is followed."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -60,6 +60,8 @@ def _refuse_planted(path: Path) -> None:
     servers = path.name == "postgres" and stat.S_ISDIR(found.st_mode)  # who is asked for its owner at its start
     if found.st_uid not in (os.geteuid(), 0) and not servers:
         raise _planted(path, f"belongs to {name_of(found.st_uid)}")
+    if not path.is_dir():
+        raise _planted(path, "is no folder, nor a link to one")
 
 
 def _close(folder: Path, found: os.stat_result) -> None:

@@ -82,8 +82,11 @@ class EmbeddedPostgres:
         Transient when the server does not start or ends by itself (with its last words).
         """
         programs = _programs()
-        if not (self._folder / "PG_VERSION").exists():
+        if self._due():
             await self._create(programs)
+        # What killed starts left; their programs, which died with them, have stopped writing by now.
+        for leftover in self._data_dir.glob("postgres.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         deadline = trio.current_time() + START_S
         while True:
             await self._outlive_predecessor()
@@ -101,6 +104,20 @@ class EmbeddedPostgres:
                 raise Transient(f"embedded postgres did not start: {words}")
             await trio.sleep(POLL_S)  # a server nobody owns came first; now it has a pid file to find it by
 
+    def _due(self) -> bool:
+        """Whether the database is yet to be made. ConfigError: something else is in its place."""
+        try:
+            if (self._folder / "PG_VERSION").is_file():
+                return False
+            if not self._folder.is_symlink() and (not self._folder.exists() or not os.listdir(self._folder)):
+                return True
+        except OSError as error:
+            raise ConfigError(f"folder {self._folder} cannot be read: {error.strerror}; mend its rights") from error
+        raise ConfigError(
+            f"folder {self._folder} holds no database (it has no file PG_VERSION), and none can be made in its place;"
+            " look at it and remove it, or choose another with --data"
+        )
+
     async def _create(self, programs: Path) -> None:
         """initdb beside the real place, renamed when it is whole: a kill in between leaves nothing half."""
         user = os.geteuid(), os.getegid()
@@ -109,20 +126,20 @@ class EmbeddedPostgres:
             user = nobody.pw_uid, nobody.pw_gid
         # Not SIGINT: while initdb waits for a program of its own, it ignores that.
         prefix = _as_user(user, programs, death=signal.SIGKILL, alone=False)
-        new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._data_dir))  # mode 0700
-        _give(new, user)
         command = [str(programs / "initdb"), "--pgdata", _HERE, "--username=postgres", "--auth=trust"]
         command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         command += ["--no-instructions", *([] if self._fsync else ["--no-sync"])]
-        async with _child([*prefix, *command], new, self._log) as initdb:
-            with trio.move_on_after(START_S):
-                if await initdb.ended() == 0:
-                    _user_of(new)
-                    os.rename(new, self._folder)
-                    # What an earlier one left; its programs, which died with it, have stopped writing by now.
-                    for leftover in self._data_dir.glob("postgres.new-*"):
-                        shutil.rmtree(leftover, ignore_errors=True)
-                    return
+        new = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._data_dir))  # mode 0700
+        try:
+            _give(new, user)
+            async with _child([*prefix, *command], new, self._log) as initdb:
+                with trio.move_on_after(START_S):
+                    if await initdb.ended() == 0:
+                        _user_of(new)
+                        os.rename(new, self._folder)
+                        return
+        finally:
+            shutil.rmtree(new, ignore_errors=True)  # nothing is there where it was renamed
         raise ConfigError(f"no database could be made in {self._folder}: {initdb.last_words()}")
 
     def _command(self, programs: Path) -> list[str]:

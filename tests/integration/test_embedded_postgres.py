@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -112,6 +112,11 @@ async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
             yield line.decode()
             if line == b"ready":
                 return
+
+
+def within(folder: Path) -> list[str]:
+    """All that is in it, however deep."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 def postmaster(data_dir: Path) -> int:
@@ -271,6 +276,53 @@ async def test_kill_9_while_the_folder_is_being_made_leaves_nothing_half(open_fo
     async with serving(data_dir) as server:
         assert await execute(server, "select 1") == [(1,)]
     assert not list(data_dir.glob("postgres.new-*"))
+
+
+def _something(place: Path) -> None:
+    place.mkdir()
+    (place / "notes").touch()
+
+
+def _a_folder_for_its_version(place: Path) -> None:
+    (place / "PG_VERSION").mkdir(parents=True)
+
+
+def _a_link_to_an_empty_folder(place: Path) -> None:
+    place.parent.chmod(0o700)
+    place.with_name("elsewhere").mkdir()
+    place.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("plant", [_something, _a_folder_for_its_version, _a_link_to_an_empty_folder])
+async def test_what_is_no_database_is_refused_and_stays(open_folder: Path, plant: Callable[[Path], None]) -> None:
+    plant(open_folder / "postgres")
+    before = within(open_folder)
+    with pytest.raises(ConfigError, match=rf"{open_folder}/postgres holds no database .*; look at it and remove it"):
+        await EmbeddedPostgres(open_folder, fsync=False).run()
+    assert set(within(open_folder)) == {*before, "postgres.lock"}
+
+
+async def test_an_empty_folder_becomes_the_database(open_folder: Path) -> None:
+    (open_folder / "postgres").mkdir()
+    async with serving(open_folder) as server:
+        assert await execute(server, "select 1") == [(1,)]
+
+
+async def test_a_database_that_cannot_be_made_leaves_nothing(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "START_S", 0.0)  # its time is over at once
+    with pytest.raises(ConfigError, match="no database could be made"):
+        await EmbeddedPostgres(open_folder, fsync=False).run()
+    assert within(open_folder) == ["postgres.lock", "postgres.log"]
+
+
+async def test_what_a_killed_start_left_beside_a_database_is_removed(data_dir: Path) -> None:
+    (data_dir / "postgres.new-abc").mkdir()
+    (data_dir / "postgres.new-abc" / "PG_VERSION").touch()
+    async with serving(data_dir) as server:
+        assert await execute(server, "select 1") == [(1,)]
+    assert not [name for name in within(data_dir) if name.startswith("postgres.new")]
 
 
 async def test_a_server_that_dies_is_an_error_and_a_restart_loses_nothing(data_dir: Path) -> None:

@@ -82,24 +82,16 @@ def test_a_store_that_another_user_planted_is_refused(tmp_path: Path, store: str
         data_folder.make(data)
 
 
-@only_root
-def test_a_link_that_another_user_planted_for_the_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "ours").mkdir()
-    (tmp_path / "data").symlink_to(tmp_path / "ours")
-    data_folder.make(tmp_path / "data")
-    (tmp_path / "ours").chmod(0o755)
-    os.chown(tmp_path / "data", STRANGER, STRANGER, follow_symlinks=False)
-    with pytest.raises(ConfigError, match=rf"{tmp_path}/data belongs to user {STRANGER}: somebody may have planted it"):
-        data_folder.make(tmp_path / "data")
-    assert mode(tmp_path / "ours") == 0o755
-
-
 def link(file: Path, target: Path) -> None:
     file.symlink_to(target)
 
 
 def dangling(file: Path, target: Path) -> None:
     file.symlink_to(target.with_name("nothing"))
+
+
+def looped(file: Path, target: Path) -> None:
+    file.symlink_to(file)
 
 
 def hard(file: Path, target: Path) -> None:
@@ -122,6 +114,30 @@ def bound(file: Path, target: Path) -> None:
 def foreign(file: Path, target: Path) -> None:
     file.write_text("theirs")
     os.chown(file, STRANGER, STRANGER)
+
+
+@pytest.mark.parametrize("store", ["clickhouse", "objects", "postgres"])
+@pytest.mark.parametrize("plant", [link, dangling, looped, hard, pipe, bound])
+def test_a_store_that_is_no_folder_is_refused(tmp_path: Path, store: str, plant: Callable[[Path, Path], None]) -> None:
+    data, target = tmp_path / "data", tmp_path / "target"
+    data.mkdir(mode=0o700)
+    target.write_text("mine")
+    plant(data / store, target)
+    with pytest.raises(ConfigError, match=rf"{data}/{store} is no folder, nor a link to one.*; look at it and remove"):
+        data_folder.make(data)
+    assert target.read_text() == "mine"
+
+
+@only_root
+def test_a_link_that_another_user_planted_for_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "ours")
+    data_folder.make(tmp_path / "data")
+    (tmp_path / "ours").chmod(0o755)
+    os.chown(tmp_path / "data", STRANGER, STRANGER, follow_symlinks=False)
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/data belongs to user {STRANGER}: somebody may have planted it"):
+        data_folder.make(tmp_path / "data")
+    assert mode(tmp_path / "ours") == 0o755
 
 
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND | os.O_CREAT])
