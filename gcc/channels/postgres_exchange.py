@@ -60,8 +60,9 @@ class PostgresExchange:
 
     def woken(self, queue: str) -> None:
         """Frames arrived in `queue` (NOTIFY gcc_queue); '' means in any."""
-        for signal in [self._wakeups[queue]] if queue else list(self._wakeups.values()):
-            signal.set()
+        for known, signal in self._wakeups.items():  # a NOTIFY may name anything: what nobody waits for is not kept
+            if queue in ("", known):
+                signal.set()
 
     async def declare(self, bindings: Sequence[Binding]) -> None:
         ordered = sorted(bindings, key=lambda binding: (binding.route.exchange, binding.route.key, binding.queue))
@@ -129,6 +130,7 @@ class PostgresExchange:
         await self._outbox_written.wait(OUTBOX_POLL_S)
 
     async def take(self, queue: str, *, frames_max: int) -> list[Delivery]:
+        self._wakeups[queue]  # known from here on
         bytes_max = min(frames_max * FRAME_BYTES_MAX, self._room())
         if bytes_max < FRAME_BYTES_MAX:
             self._without_room[queue] = None
@@ -217,5 +219,7 @@ def pattern(key: str) -> str | None:
 
 def _delivery(queue: str, row: tuple[Any, ...]) -> Delivery:
     message_id, frame_id, exchange, key, events, body, counted, deliveries, age_s = row
-    frame = Frame(frame_id, Route(exchange, key), events, bytes(body), counted=counted)
+    # counts of nothing, and below, are another's: they would be taken from what is counted
+    counted = None if counted is None else max(counted, 0)
+    frame = Frame(frame_id, Route(exchange, key), max(events, 1), bytes(body), counted=counted)
     return Delivery(queue, message_id, frame, deliveries, age_s)

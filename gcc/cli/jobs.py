@@ -65,7 +65,9 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
         print(json.dumps({"jobs": jobs, "total": total}))
         return 0
     for job in jobs:
-        what = " ".join(f"{name}={value}" for name, value in job["params"].items())
+        params = job["params"]  # any JSON: somebody else may have written the row
+        named = isinstance(params, dict)
+        what = " ".join(f"{name}={value}" for name, value in params.items()) if named else json.dumps(params)
         failure = f"{job['code']}: {job['reason']}" if job["code"] else ""
         parts = [
             job["id"],

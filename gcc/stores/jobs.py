@@ -64,7 +64,7 @@ class Job:
     id: uuid.UUID
     flow: str
     platform: str
-    params: Mapping[str, Any]
+    params: Any  # of our own jobs an object; a row may hold any JSON
     priority: int
     attempt: int
     retry_count: int
@@ -128,7 +128,7 @@ class FoundJob:
     id: uuid.UUID
     flow: str
     platform: str
-    params: Mapping[str, Any]
+    params: Any
     key: str | None
     status: JobStatus
     priority: int

@@ -29,7 +29,7 @@ from psycopg.waiting import Ready, Wait
 
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
-from gcc.stores import threads
+from gcc.stores import odd_values, threads
 
 PSYCOPG: Final = "3.3.9"
 """The version whose private names `Connection` was checked against; a test compares it."""
@@ -167,6 +167,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lock = trio.Lock()  # type: ignore[assignment]
+        odd_values.register(self.adapters)
         self.interrupted = False
         """A task was cancelled in the middle of a query here: a pool does not keep such a connection."""
         self.era = 0

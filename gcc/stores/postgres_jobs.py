@@ -5,11 +5,13 @@ Leases are decided by the database's clock. Every transaction locks rows in key 
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
+import psycopg
+import structlog
 from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
@@ -33,17 +35,23 @@ from gcc.stores.jobs import (
     StatusEvent,
 )
 from gcc.stores.postgres import Connection, Pool
+from gcc.supervisor.lifecycle import one_line
 
 SQL = statements.load("jobs")
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
 BATCH = 500  # jobs that one transaction of a person's change may move
 TRIES_MAX = 5
+OF_A_ROW = frozenset({"22", "23", "54", "P0"})
+"""Classes of SQLSTATE: values, constraints, the server's fixed limits, what triggers raise."""
+
+log = structlog.get_logger()
 
 
 class PostgresJobs:
     """See `gcc.stores.jobs.Jobs`. `outbox_written` wakes this process's relay after each commit.
 
+    A row that no statement of many takes is given up alone (FAILED, code BUG), with its id in the log once.
     `leases_pool`: for the heartbeat, which must come in time however many wait for a connection of `pool`.
     """
 
@@ -66,11 +74,13 @@ class PostgresJobs:
         self._lost_max = lost_max
         self._outbox_written = outbox_written
         self._wakeups: dict[str, Signal] = defaultdict(Signal)
+        self._given_up: set[uuid.UUID] = set()  # told of
 
     def woken(self, flow: str) -> None:
         """Somebody enqueued jobs of `flow` (NOTIFY gcc_jobs); '' means of any."""
-        for signal in [self._wakeups[flow]] if flow else list(self._wakeups.values()):
-            signal.set()
+        for known, signal in self._wakeups.items():  # a NOTIFY may name anything: what nobody waits for is not kept
+            if flow in ("", known):
+                signal.set()
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         if not jobs:
@@ -101,12 +111,9 @@ class PostgresJobs:
         return [by_key[key] for key in keys]
 
     async def claim(self, flow: str, limit: int) -> list[Job]:
-        async with self._pool.transaction() as conn:
-            statement = SQL["claim"].replace("{limit}", str(int(limit)))
-            rows = await _rows(conn, statement, {"flow": flow, "lease_s": self._lease_s})
-            jobs = [_job(row) for row in rows]
-            jobs.sort(key=lambda job: (-job.priority, job.created_at, job.id))
-            await outbox.put(conn, self._status_frames(jobs))
+        self._wakeups[flow]  # known from here on
+        arguments = {"flow": flow, "lease_s": self._lease_s}
+        jobs = await self._move_picked("claim", "due", arguments, int(limit))
         if jobs:
             self._outbox_written.set()
         return jobs
@@ -152,7 +159,11 @@ class PostgresJobs:
 
     async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
         if jobs:
-            await self._move("release", {**_held(jobs), "after_s": after_s}, reason="given back", traces=frames)
+            async with self._pool.transaction() as conn:
+                released = [_job(row) for row in await _rows(conn, SQL["release"], {**_held(jobs), "after_s": after_s})]
+                await outbox.put(conn, frames if released else ())
+                await self._tell_of(conn, released, "given back")
+            self._wake(released)
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         async with self._leases_pool.connection() as conn:
@@ -160,10 +171,14 @@ class PostgresJobs:
         return {row["id"] for row in rows}
 
     async def rescue(self) -> int:
-        return await self._move("rescue", {"lost_max": self._lost_max}, reason="lease ended")
+        jobs = await self._move_picked("rescue", "lapsed", {"lost_max": self._lost_max}, BATCH, "lease ended")
+        self._wake(jobs)
+        return len(jobs)
 
     async def expire(self) -> int:
-        return await self._move("expire", {}, reason="expired")
+        jobs = await self._move_picked("expire", "overdue", {}, BATCH, "expired")
+        self._wake(jobs)
+        return len(jobs)
 
     async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
         statement = _matching_sql("count", wanted.limit)
@@ -198,16 +213,28 @@ class PostgresJobs:
         self, statement: str, arguments: Mapping[str, Any], size: int, reason: str
     ) -> tuple[list[uuid.UUID], list[Job]]:
         """What was picked, in order of id, and what of it was moved."""
+        picked: list[uuid.UUID] = []
+
+        async def move(only: uuid.UUID | None) -> list[Job]:
+            wanted = arguments if only is None else {**arguments, "ids": [only]}
+            async with self._pool.transaction() as conn:
+                ids = [row["id"] for row in await _rows(conn, _matching_sql("pick", size), wanted)]
+                if only is None:
+                    picked[:] = ids
+                jobs = [_job(row) for row in await _rows(conn, SQL[statement], {"ids": ids})]
+                await self._tell_of(conn, jobs, reason)
+            return jobs
+
+        async def what_was_picked() -> list[uuid.UUID]:
+            return list(picked)
+
         for _ in range(TRIES_MAX):
             try:
-                async with self._pool.transaction() as conn:
-                    ids = [row["id"] for row in await _rows(conn, _matching_sql("pick", size), arguments)]
-                    jobs = [_job(row) for row in await _rows(conn, SQL[statement], {"ids": ids})]
-                    await self._tell_of(conn, jobs, reason)
+                jobs = await self._or_one_by_one(move, what_was_picked)
             except UniqueViolation:  # a key was enqueued meanwhile; looking again sees that job
                 continue
             self._wake(jobs)
-            return ids, jobs
+            return picked, jobs
         raise Transient(f"jobs with the same keys were enqueued {TRIES_MAX} times while they were {reason}; try again")
 
     async def end_leases(self) -> None:
@@ -215,20 +242,65 @@ class PostgresJobs:
         async with self._pool.connection() as conn:
             await conn.execute(SQL["end_leases"])
 
-    async def _move(
-        self, statement: str, arguments: Mapping[str, Any], *, reason: str, traces: Sequence[Frame] = ()
-    ) -> int:
-        """A change of status of many jobs at once, with their status events."""
-        async with self._pool.transaction() as conn:
-            jobs = [_job(row) for row in await _rows(conn, SQL[statement], arguments)]
-            await self._tell_of(conn, jobs, reason, traces)
-        self._wake(jobs)
-        return len(jobs)
+    async def _move_picked(
+        self, statement: str, pick: str, arguments: Mapping[str, Any], limit: int, reason: str | None = None
+    ) -> list[Job]:
+        """A change of status of the jobs that `pick` finds, with their status events; most urgent first."""
 
-    async def _tell_of(self, conn: Connection, jobs: Sequence[Job], reason: str, traces: Sequence[Frame] = ()) -> None:
-        await outbox.put(conn, [*(traces if jobs else ()), *self._status_frames(jobs, reason)])
+        def picking(only: uuid.UUID | None) -> str:
+            return SQL[pick].replace("{limit}", str(limit)).replace("{only}", "id = %(only)s" if only else "true")
+
+        async def move(only: uuid.UUID | None) -> list[Job]:
+            filled = SQL[statement].replace("{picked}", picking(only))
+            async with self._pool.transaction() as conn:
+                jobs = [_job(row) for row in await _rows(conn, filled, {**arguments, "only": only})]
+                jobs.sort(key=lambda job: (-job.priority, job.created_at, job.id))
+                await self._tell_of(conn, jobs, reason)
+            return jobs
+
+        async def ids() -> list[uuid.UUID]:
+            async with self._pool.connection() as conn:
+                return [row["id"] for row in await _rows(conn, picking(None), arguments)]
+
+        return await self._or_one_by_one(move, ids)
+
+    async def _or_one_by_one(
+        self,
+        move: Callable[[uuid.UUID | None], Awaitable[list[Job]]],
+        ids: Callable[[], Awaitable[list[uuid.UUID]]],
+    ) -> list[Job]:
+        """Move all at once; where one row does not let them, each alone, and that one is given up."""
+        try:
+            return await move(None)
+        except Exception as error:
+            if not _is_of_a_row(error):
+                raise
+        moved: list[Job] = []
+        for job_id in await ids():
+            try:
+                moved += await move(job_id)
+            except Exception as error:
+                if not _is_of_a_row(error):
+                    raise
+                await self._give_up(job_id, error)
+        return moved
+
+    async def _give_up(self, job_id: uuid.UUID, error: Exception) -> None:
+        if job_id not in self._given_up:
+            self._given_up.add(job_id)
+            log.error("a job that cannot be moved is given up", job=str(job_id), exc_info=error)
+        failure = Failure("BUG", one_line(f"it cannot be moved: {error}"), None)
+        try:
+            async with self._pool.connection() as conn:
+                await conn.execute(SQL["give_up"], {"id": job_id, "data": Jsonb(failure.as_data())})
+        except Exception as refused:  # then it stays as it is, and is met again
+            if not _is_of_a_row(refused):
+                raise
+
+    async def _tell_of(self, conn: Connection, jobs: Sequence[Job], reason: str | None) -> None:
+        await outbox.put(conn, self._status_frames(jobs, reason))
         for job in jobs:
-            await _tell_waiters(conn, job, awaited=job.awaited)
+            await _tell_waiters(conn, job, awaited=job.awaited and job.status is not JobStatus.PROCESSING)
 
     def _wake(self, jobs: Collection[Job]) -> None:
         for flow in {job.flow for job in jobs}:
@@ -248,6 +320,13 @@ class PostgresJobs:
             route, line = self._status_event(job, reason)
             by_route[route].append(line)
         return [frame for route, lines in by_route.items() for frame in frames(route, lines, self._clock.new_id)]
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """Whether one row may be to blame, not the statement, the schema or the server."""
+    if isinstance(error, psycopg.Error):
+        return error.sqlstate is None or (error.sqlstate[:2] in OF_A_ROW and not isinstance(error, UniqueViolation))
+    return isinstance(error, ArithmeticError | RecursionError | TypeError | ValueError)
 
 
 async def _rows(conn: Connection, statement: str, arguments: Mapping[str, Any]) -> list[DictRow]:

@@ -92,7 +92,7 @@ class StatusEvents:
                 seq=job.seq,
                 flow=job.flow,
                 platform=job.platform,
-                params=dict(job.params),
+                params=job.params if isinstance(job.params, dict) else {},  # a row's may be any JSON
                 status=job.status.value,
                 priority=job.priority,
                 retry_count=job.retry_count,

@@ -130,7 +130,7 @@ class OnDemand:
             while True:
                 status, data, _ = (await _rows(self._pool, JOBS["status"], {"id": job_id}))[0]
                 if status in FINAL:
-                    return _answer(JobStatus(status), data or {})
+                    return _answer(JobStatus(status), data if isinstance(data, dict) else {})
                 await signal.wait(POLL_S)
         finally:
             self._waiting[job_id].remove(signal)

@@ -1,7 +1,8 @@
 -- The PostgreSQL exchange: outbox rows become queue rows, are leased, and are deleted when acknowledged.
 -- `route` (a view) is the bindings, and exchange '' to each bound queue by its name. `outbox_route` (a view) is what the
 -- outbox has rows of: each route's first rows are read for themselves, so that no backlog of another is walked. The
--- bounds of all three columns, and their order, leave the planner no other index.
+-- bounds of all three columns, and their order, leave the planner no other index. Ages end at 31 years, whatever a row
+-- says of its time.
 
 -- name: declare
 insert into binding (exchange, routing_key, queue, pattern)
@@ -46,7 +47,7 @@ with routes as materialized (
     order by o.id
     returning queue
 ), told as (
-    select pg_notify('gcc_queue', queue) from (select distinct queue from delivered) as queues
+    select pg_notify('gcc_queue', left(queue, 1000)) from (select distinct queue from delivered) as queues
 )
 select (select count(*) from moved), (select array_agg(distinct queue) from delivered), (select count(*) from told);
 
@@ -123,11 +124,11 @@ with ready as materialized (
     where bytes <= {bytes_max} or bytes = size
 )
 update queue_message as message
-set lease_until = now() + make_interval(secs => %(lease_s)s), deliveries = deliveries + 1
+set lease_until = now() + make_interval(secs => %(lease_s)s), deliveries = least(deliveries, 2147483646) + 1
 from picked
 where message.id = picked.id
 returning message.id, frame_id, exchange, routing_key, events, body, counted, deliveries,
-          extract(epoch from now() - created_at)::float8;
+          greatest(least(extract(epoch from now()) - extract(epoch from created_at), 1e9), 0)::float8;
 
 -- name: acknowledge
 delete from queue_message as message
@@ -144,7 +145,7 @@ where message.id = held.id and message.deliveries = held.deliveries;
 select queue,
        coalesce(sum(events), 0)::bigint,
        coalesce(sum(events) filter (where lease_until > now()), 0)::bigint,
-       coalesce(extract(epoch from now() - min(created_at)), 0)::float8
+       greatest(least(coalesce(extract(epoch from now()) - extract(epoch from min(created_at)), 0), 1e9), 0)::float8
 from (select distinct queue from binding) as bound left join queue_message using (queue)
 group by queue
 order by queue;

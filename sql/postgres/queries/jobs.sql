@@ -1,5 +1,6 @@
 -- One statement for each change of a job's status; `seq` and `events` grow with every one of them,
--- because every one writes a status event into the outbox in the same transaction.
+-- because every one writes a status event into the outbox in the same transaction. No counter goes over its column's
+-- bound: one such row would refuse the statement for all.
 
 -- name: enqueue
 -- A job that is waiting under the same key is not added again: it only gets more urgent.
@@ -18,18 +19,23 @@ do update set priority = greatest(scrape_request_log.priority, excluded.priority
 returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at, expires_at,
           awaited, xmax = 0 as inserted, idempotency_key;
 
+-- name: due
+-- What `claim` moves. {limit} is a literal: as a parameter it costs a generic plan (40 times slower). {only} is true, or
+-- picks one job.
+select id from scrape_request_log
+where flow = %(flow)s and status = 'PENDING' and due_at <= now() and expires_at > now() and {only}
+order by priority desc, created_at, id
+limit {limit}
+for update skip locked;
+
 -- name: claim
--- SKIP LOCKED inside the CTE fences the update from touching more rows than the limit. {limit} is a
--- literal: as a parameter it costs a generic plan (40 times slower).
+-- SKIP LOCKED inside the CTE fences the update from touching more rows than the limit.
 with picked as materialized (
-    select id from scrape_request_log
-    where flow = %(flow)s and status = 'PENDING' and due_at <= now() and expires_at > now()
-    order by priority desc, created_at, id
-    limit {limit}
-    for update skip locked
+    {picked}
 )
 update scrape_request_log as job
-set status = 'PROCESSING', attempt = attempt + 1, seq = seq + 1, events = events + 1,
+set status = 'PROCESSING', attempt = least(attempt, 2147483646) + 1,
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
     picked_at = now(), lease_until = now() + make_interval(secs => %(lease_s)s)
 from picked
 where job.id = picked.id
@@ -38,30 +44,35 @@ returning job.id, flow, platform, params, priority, attempt, retry_count, seq, s
 
 -- name: complete
 update scrape_request_log
-set status = 'COMPLETE', seq = seq + 1, events = events + %(events)s, lease_until = null, scraped_at = now(),
+set status = 'COMPLETE',
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - %(events)s) + %(events)s,
+    lease_until = null, scraped_at = now(),
     source = %(source)s, data = %(data)s
 where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
 -- name: fail
 update scrape_request_log
-set status = 'FAILED', seq = seq + 1, events = events + 1, lease_until = null, scraped_at = now(),
-    retry_count = retry_count + 1, data = %(data)s
+set status = 'FAILED',
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
+    lease_until = null, scraped_at = now(),
+    retry_count = least(retry_count, 2147483646) + 1, data = %(data)s
 where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
 -- name: retry
 -- After a failure: back to PENDING, later.
 update scrape_request_log
-set status = 'PENDING', seq = seq + 1, events = events + 1, lease_until = null,
-    retry_count = retry_count + 1, data = %(data)s, due_at = now() + make_interval(secs => %(after_s)s)
+set status = 'PENDING', seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1, lease_until = null,
+    retry_count = least(retry_count, 2147483646) + 1, data = %(data)s,
+    due_at = now() + make_interval(secs => %(after_s)s)
 where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
 -- name: release
 -- Given back unbegun, or refused by a limit: costs no retry.
 update scrape_request_log as job
-set status = 'PENDING', seq = seq + 1, events = events + 1, lease_until = null,
+set status = 'PENDING', seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1, lease_until = null,
     due_at = now() + make_interval(secs => %(after_s)s)
 from unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.status = 'PROCESSING'
@@ -76,41 +87,51 @@ from unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.status = 'PROCESSING'
 returning job.id;
 
+-- name: lapsed
+-- What `rescue` moves.
+select id from scrape_request_log
+where status = 'PROCESSING' and lease_until < now() and {only}
+order by id
+limit {limit}
+for update skip locked;
+
 -- name: rescue
 -- Expired leases are found and moved in one statement, the ids in a CTE as in `claim`. A job that keeps killing its
 -- worker ends FAILED.
-with lapsed as materialized (
-    select id from scrape_request_log
-    where status = 'PROCESSING' and lease_until < now()
-    order by id
-    limit 500
-    for update skip locked
+with picked as materialized (
+    {picked}
 )
 update scrape_request_log as job
 set status = case when lost + 1 >= %(lost_max)s then 'FAILED' else 'PENDING' end,
     scraped_at = case when lost + 1 >= %(lost_max)s then now() end,
     data = case when lost + 1 >= %(lost_max)s
                 then jsonb_build_object('code', 'WORKER_LOST', 'reason', format('lost its worker %%s times', lost + 1)) end,
-    lost = lost + 1, due_at = now(), seq = seq + 1, events = events + 1, lease_until = null
-from lapsed
-where job.id = lapsed.id
+    lost = least(lost, 32766) + 1, due_at = now(),
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
+    lease_until = null
+from picked
+where job.id = picked.id
 returning job.id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
 
+-- name: overdue
+-- What `expire` moves.
+select id from scrape_request_log
+where status = 'PENDING' and expires_at < now() and {only}
+order by id
+limit {limit}
+for update skip locked;
+
 -- name: expire
 -- The ids in a CTE, as in `claim`.
-with overdue as materialized (
-    select id from scrape_request_log
-    where status = 'PENDING' and expires_at < now()
-    order by id
-    limit 500
-    for update skip locked
+with picked as materialized (
+    {picked}
 )
 update scrape_request_log as job
-set status = 'EXPIRED', scraped_at = now(), seq = seq + 1, events = events + 1,
+set status = 'EXPIRED', scraped_at = now(), seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
     data = jsonb_build_object('code', 'EXPIRED', 'reason', 'was not claimed before its expiry')
-from overdue
-where job.id = overdue.id
+from picked
+where job.id = picked.id
 returning job.id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
 
@@ -145,9 +166,14 @@ for update;
 -- name: begin_anew
 -- Picked jobs back to PENDING by hand, one of each key, and none of a key that an unfinished job has. It counts
 -- as created now: the time to live is kept that way, and the id still tells when it came.
+-- A life from or to a time beyond all calendars is cut to one that can be added to now.
 update scrape_request_log as job
-set status = 'PENDING', seq = seq + 1, events = events + 1, retry_count = 0, lost = 0, source = null, data = null,
-    scraped_at = null, due_at = now(), created_at = now(), expires_at = now() + (expires_at - created_at)
+set status = 'PENDING',
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
+    retry_count = 0, lost = 0, source = null, data = null,
+    scraped_at = null, due_at = now(), created_at = now(),
+    expires_at = now() + (least(greatest(expires_at, '1500-01-01'), '3500-01-01')
+                          - least(greatest(created_at, '1500-01-01'), '3500-01-01'))
 where id in (select distinct on (coalesce(idempotency_key, id::text)) id
              from scrape_request_log
              where id = any(%(ids)s)
@@ -160,11 +186,19 @@ returning id, flow, platform, params, priority, attempt, retry_count, seq, statu
 -- name: cancel
 -- Picked jobs end by hand; the attempt of one that is PROCESSING has lost its lease.
 update scrape_request_log
-set status = 'CANCELLED', seq = seq + 1, events = events + 1, lease_until = null, scraped_at = now(),
+set status = 'CANCELLED',
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
+    lease_until = null, scraped_at = now(),
     data = jsonb_build_object('code', 'CANCELLED', 'reason', 'cancelled by hand')
 where id = any(%(ids)s)
 returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at, expires_at,
           awaited;
+
+-- name: give_up
+-- A job that cannot be moved ends, without an event: what would tell of it may be what cannot be written.
+update scrape_request_log
+set status = 'FAILED', lease_until = null, scraped_at = now(), data = %(data)s
+where id = %(id)s and status in ('PENDING', 'PROCESSING');
 
 -- name: status
 select status, data, extract(epoch from due_at - now())::float8 from scrape_request_log where id = %(id)s;

@@ -1,0 +1,84 @@
+"""What PostgreSQL can hold and Python cannot, read as the nearest value: a row that cannot be read would stop its
+neighbours.
+
+In: a column of a row, as the server sends it. Out: moments within FIRST and LAST, where infinity and all years of other
+calendars end; of JSON None, as if nothing were known, where Python cannot hold it. Nothing is raised.
+"""
+
+import datetime as dt
+import re
+from itertools import accumulate
+from typing import Any, Final
+
+import psycopg
+from psycopg.abc import AdaptContext, Buffer, Loader
+from psycopg.adapt import AdaptersMap
+from psycopg.adapt import Loader as BaseLoader
+from psycopg.pq import Format
+
+FIRST: Final = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
+LAST: Final = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
+"""A day within Python's bounds: each has its wall time in every time zone."""
+LEVELS_MAX: Final = 100
+"""Deeper JSON than that cannot safely be written again, far down in a task."""
+
+_TIMESTAMPTZ, _DATE, _JSON, _JSONB = (
+    psycopg.adapters.types[name].oid for name in ("timestamptz", "date", "json", "jsonb")
+)
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def register(adapters: AdaptersMap) -> None:
+    """Let a connection read so."""
+    for oid, loader in ((_TIMESTAMPTZ, _Moment), (_DATE, _Day), (_JSON, _Json), (_JSONB, _Json)):
+        for base in (loader, type(f"{loader.__name__}Binary", (loader,), {"format": Format.BINARY})):
+            adapters.register_loader(oid, base)
+
+
+class _Tolerant(BaseLoader):
+    """psycopg's own loader of the type, and what stands for a value that it does not take."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        known = psycopg.adapters.get_loader(oid, self.format)
+        assert known is not None  # psycopg has one of every type above
+        self._known: Loader = known(oid, context)
+
+
+class _Moment(_Tolerant):
+    def load(self, data: Buffer) -> dt.datetime:
+        try:
+            read: dt.datetime = self._known.load(data)
+            return min(max(read, FIRST), LAST)
+        except (psycopg.DataError, ArithmeticError, ValueError):
+            return FIRST if _is_past(bytes(data), self.format) else LAST
+
+
+class _Day(_Tolerant):
+    def load(self, data: Buffer) -> dt.date:
+        try:
+            read: dt.date = self._known.load(data)
+            return min(max(read, FIRST.date()), LAST.date())
+        except (psycopg.DataError, ArithmeticError, ValueError):
+            return (FIRST if _is_past(bytes(data), self.format) else LAST).date()
+
+
+def _is_past(data: bytes, form: Format) -> bool:
+    """Whether what is beyond Python's years is before them: -infinity, and years of BC; in binary the sign tells."""
+    return data[0] >= 0x80 if form == Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
+
+
+class _Json(_Tolerant):
+    def load(self, data: Buffer) -> Any:
+        try:
+            return None if _levels(bytes(data)) > LEVELS_MAX else self._known.load(data)
+        except (ValueError, RecursionError):  # a number of thousands of digits
+            return None
+
+
+def _levels(data: bytes) -> int:
+    if data.count(b"[") + data.count(b"{") <= LEVELS_MAX:
+        return 0
+    brackets = _BRACKETS.findall(_TEXTS.sub(b"", data))
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
