@@ -1,9 +1,12 @@
 """Where jobs come from, on a real database: the first crawl, stale profiles, and requests that wait."""
 
 import datetime as dt
+import random
+import string
 from collections.abc import Sequence
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -76,6 +79,31 @@ async def test_channels_are_asked_for_by_their_ids(pool: Pool, jobs: PostgresJob
     assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
     assert await StaleProfiles(pool, jobs, stale_s=86_400)() == {"stale": 2, "enqueued": 2}
     assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
+
+
+ODD = {
+    "another platform": ("TIKTOK", "id", "a"),
+    "a platform in small letters": ("instagram", "id", "a"),
+    "no platform": ("", "id", "a"),
+    "a long id": ("INSTAGRAM", "".join(random.Random(0).choices(string.ascii_letters, k=2600)), "a"),
+    "a long handle": ("INSTAGRAM", "id", "a" * 20_000),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+async def test_who_cannot_be_asked_for_is_passed_over_and_told(
+    pool: Pool, jobs: PostgresJobs, odd: tuple[str, str, str]
+) -> None:
+    async with pool.connection() as conn:
+        await conn.execute("insert into tracked_profile (platform, profile_id, handle) values (%s, %s, %s)", odd)
+    await follow(pool, "b")
+    with structlog.testing.capture_logs() as told:
+        assert await enqueue_first_crawl(pool, jobs) == 1
+    assert [(line["platform"], line["profiles"]) for line in told] == [(odd[0], 1)]
+    assert handles(await jobs.claim(FLOW, 10)) == ["b"]
+    with structlog.testing.capture_logs() as told:
+        assert await StaleProfiles(pool, jobs, stale_s=86_400)() == {"stale": 1, "enqueued": 1}
+    assert len(told) == 1
 
 
 class Request:

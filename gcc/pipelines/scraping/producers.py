@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from typing import Any
 
+import structlog
 import trio
 
 from gcc.channels.memory import Signal
@@ -18,6 +19,7 @@ from gcc.stores import statements
 from gcc.stores.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, take_until
+from gcc.supervisor.lifecycle import one_line
 
 HISTORY = statements.load("history")
 JOBS = statements.load("jobs")
@@ -28,11 +30,14 @@ ON_DEMAND_PRIORITY = 100
 ON_DEMAND_TTL_S = 60.0  # nobody waits longer for an answer
 POLL_S = 0.5  # fallback when the NOTIFY of a job's end was missed
 
+log = structlog.get_logger()
+
 
 async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
     """A job for every followed profile that never had one; again after a crash adds only what lacks."""
     enqueued = 0
-    while rows := await _rows(pool, HISTORY["never_crawled"].replace("{limit}", str(BATCH)), {}):
+    await _tell_of_others(pool)
+    while rows := await _followed(pool, "never_crawled", BATCH):
         await jobs.enqueue(
             [
                 NewJob(
@@ -47,6 +52,23 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
         )
         enqueued += len(rows)
     return enqueued
+
+
+async def _tell_of_others(pool: Pool) -> None:
+    """Somebody else may have written any platform or name into the list: once a run, it is told what is passed over."""
+    for platform, profiles, first in await _followed(pool, "not_ours", BATCH):
+        log.warning(
+            "followed profiles are passed over: remove them from tracked_profile",
+            why="the platform is none of " + ", ".join(REFRESH_FLOW) + ", or a name has more than 1000 bytes",
+            platform=one_line(platform),
+            profiles=profiles,
+            first=one_line(first),
+        )
+
+
+async def _followed(pool: Pool, statement: str, limit: int, **arguments: float) -> list[tuple[Any, ...]]:
+    filled = HISTORY[statement].replace("{ours}", HISTORY["ours"]).replace("{limit}", str(limit))
+    return await _rows(pool, filled, {"platforms": list(REFRESH_FLOW), **arguments})
 
 
 def _asked(platform: str, profile_id: str, handle: str) -> str:
@@ -64,8 +86,8 @@ class StaleProfiles:
         self._per_run_max = per_run_max
 
     async def __call__(self) -> dict[str, Any]:
-        statement = HISTORY["stale_profiles"].replace("{limit}", str(self._per_run_max))
-        rows = await _rows(self._pool, statement, {"stale_s": self._stale_s})
+        await _tell_of_others(self._pool)
+        rows = await _followed(self._pool, "stale_profiles", self._per_run_max, stale_s=self._stale_s)
         inserted = 0
         for begin in range(0, len(rows), BATCH):
             asked = ((platform, _asked(platform, *whom)) for platform, *whom in rows[begin : begin + BATCH])

@@ -24,11 +24,25 @@ select detail from milestone where name = %(name)s;
 -- name: reach
 insert into milestone (name, detail) values (%(name)s, %(detail)s) on conflict (name) do nothing;
 
+-- name: ours
+-- The condition {ours} of the statements below: jobs can be made of it. A longer name has no place in an index with the
+-- rest of the job's key.
+t.platform = any(%(platforms)s) and octet_length(t.profile_id) <= 1000 and octet_length(t.handle) <= 1000;
+
+-- name: not_ours
+-- Followed profiles of which no job can be made, by platform.
+select t.platform, count(*), min(t.profile_id)
+from tracked_profile t
+where not ({ours})
+group by t.platform
+order by t.platform
+limit 10;
+
 -- name: never_crawled
 -- Followed profiles without a job of the first crawl yet.
 select t.platform, t.profile_id, t.handle
 from tracked_profile t
-where not exists (select 1 from scrape_request_log j where j.idempotency_key = 'first:' || t.platform || ':' || t.profile_id)
+where {ours} and not exists (select 1 from scrape_request_log j where j.idempotency_key = 'first:' || t.platform || ':' || t.profile_id)
 order by t.platform, t.profile_id
 limit {limit};
 
@@ -43,7 +57,7 @@ select t.platform, t.profile_id, t.handle
 from tracked_profile t
 left join instagram_account i on t.platform = 'INSTAGRAM' and i.profile_id = t.profile_id
 left join youtube_account y on t.platform = 'YOUTUBE' and y.channel_id = t.profile_id
-where coalesce(i.scraped_at, y.scraped_at, '-infinity') < now() - make_interval(secs => %(stale_s)s)
+where {ours} and coalesce(i.scraped_at, y.scraped_at, '-infinity') < now() - make_interval(secs => %(stale_s)s)
 order by coalesce(i.scraped_at, y.scraped_at, '-infinity'), t.platform, t.profile_id
 limit {limit};
 
