@@ -74,7 +74,7 @@ class Letter:
         What no queue was bound to goes the way it was meant to go.
         """
         route = Route(self.exchange, self.routing_key) if self.queue == UNROUTABLE else Route("", self.queue)
-        return Frame(uuid.uuid5(self.id, "replay"), route, self.events, body)
+        return Frame(uuid.uuid5(self.id, "replay"), route, max(self.events, 1), body)  # a row may say anything
 
 
 @dataclass(frozen=True, slots=True)

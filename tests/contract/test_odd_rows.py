@@ -12,9 +12,11 @@ import trio
 from psycopg.errors import UndefinedColumn
 
 from gcc.actors.scraper import Retries
-from gcc.channels.deadletters import StoredDeadLetters
+from gcc.channels.deadletters import Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
+from gcc.channels.message import Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
+from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
@@ -24,6 +26,8 @@ from gcc.stores.odd_values import FIRST, LAST
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
+from gcc.web.ops.counts import PlatformCounts
+from gcc.web.ops.shown_letters import shown_letter, shown_waiting
 from tests.contract.test_jobs import FLOW, crawl, snapshot
 from tests.fakes.objects import MemoryObjects
 
@@ -311,3 +315,45 @@ async def test_params_that_are_no_object_fail_their_job(pool: Pool, params: str)
     assert (failure.code, failure.retry_after_s) == ("INVALID_PARAMS", None)
     await jobs.fail(job, failure)
     assert await status_of(pool, str(job.id)) == ("FAILED", "INVALID_PARAMS")
+
+
+async def a_letter(pool: Pool, **columns: Any) -> None:
+    usual = {"id": SystemClock().new_id(), "queue": "q", "exchange": "e", "routing_key": "k", "events": 1}
+    usual |= {"frame_id": SystemClock().new_id(), "reason": "r", "object_key": "o"}
+    await insert(pool, "dead_letter", **usual | columns)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [*({"created_at": moment} for moment in ODD_TIMES), *({"events": value} for value in (INT_MAX, INT_MIN))],
+    ids=named,
+)
+async def test_everything_is_counted_beside_an_odd_letter(pool: Pool, odd: dict[str, Any]) -> None:
+    await a_letter(pool, **odd)
+    await a_letter(pool)
+    await a_job(pool)
+    letters = PostgresLetters(pool, MemoryObjects(), Signal())
+    counts = await PlatformCounts(pool, None, letters).read()
+    assert counts.jobs_by_flow == {FLOW: {"PENDING": 1}}
+    assert counts.dead_letters is not None and shown_waiting(counts.dead_letters)["letters"] == 2
+    assert len([shown_letter(letter) for letter in await letters.find(LetterFilter())]) == 2
+
+
+async def test_a_bug_with_the_letters_leaves_the_other_counts(pool: Pool) -> None:
+    await a_job(pool)
+    letters: Any = None  # has no method at all
+    counts = await PlatformCounts(pool, None, letters).read()
+    assert counts.jobs_by_flow == {FLOW: {"PENDING": 1}}
+    assert counts.dead_letters is None and isinstance(counts.bug, AttributeError)
+
+
+@pytest.mark.parametrize("events", [0, -1, INT_MIN])
+async def test_a_letter_of_no_events_is_replayed_beside_a_good_one(pool: Pool, events: int) -> None:
+    objects, clock = MemoryObjects(), SystemClock()
+    burials = [Burial("q", Frame(clock.new_id(), Route("e", "k"), 1, body), body, 1, "r") for body in (b"{}", b"[]")]
+    await StoredDeadLetters(pool, objects, clock).bury(burials)
+    async with pool.connection() as conn:
+        statement = "update dead_letter set events = %s where id = (select min(id::text)::uuid from dead_letter)"
+        await conn.execute(statement, (events,))
+    replayed = await PostgresLetters(pool, objects, Signal()).replay(LetterFilter(), "somebody")
+    assert (replayed.letters, replayed.unreadable) == (2, 0)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -120,6 +121,24 @@ async def test_a_count_that_raises_something_unexpected_is_told_and_takes_no_pag
         assert status["counts_error"] == "ValueError: a row that nobody can read: ?\ufffd"
         (line,) = [actor for actor in (await message(ws))["actors"] if actor["name"] == "web/ops"]
     assert line["bugs"] >= 1 and "nobody can read" in line["stack"]
+
+
+async def test_a_bug_that_every_count_meets_is_told_once_and_the_other_counts_go_on(world: World) -> None:
+    counted = 0
+
+    async def partly() -> Counts:
+        nonlocal counted
+        counted += 1
+        return replace(world.counts, dead_letters=None, bug=ValueError("a letter that nobody can read"))
+
+    world.count = partly  # type: ignore[method-assign]
+    async with ops_port(world) as port, open_websocket_url(ws_url(port), extra_headers=BEARER) as ws:
+        while (status := await message(ws))["counts_age_s"] is None or counted < 3:
+            pass
+    assert status["jobs_by_flow"] == world.counts.jobs_by_flow
+    assert (status["dead_letters"], status["counts_error"]) == (None, "ValueError: a letter that nobody can read")
+    (line,) = [actor for actor in status["actors"] if actor["name"] == "web/ops"]
+    assert line["bugs"] == 1
 
 
 async def test_a_lost_exchange_leaves_the_queues_and_the_lag_unknown_and_the_rest_counted(world: World) -> None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from gcc.channels.exchange import Exchange, QueueDepth
-from gcc.channels.replay import Letters
+from gcc.channels.replay import Letters, Waiting
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores import statements
@@ -26,7 +26,8 @@ class PlatformCounts:
         self.crawled = False  # the first crawl has ended: its counts move no more
 
     async def read(self) -> Counts:
-        """One look at everything. Transient: the database is away; without the exchange all else is counted."""
+        """One look at everything. Transient: the database is away; without the exchange all else is counted, and where
+        the letters meet a bug."""
         async with self._pool.connection() as conn:
             by_flow: dict[str, dict[str, int]] = defaultdict(dict)
             for flow, status, count in await (await conn.execute(SQL["jobs"])).fetchall():
@@ -45,4 +46,12 @@ class PlatformCounts:
                 lag_s = max([float(outbox_s), *(queue.oldest_s for queue in queues if queue.queue in STORED)])
         except Transient as error:
             why = str(error)
-        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, await self._letters.recent(), why)
+        letters: Waiting | None = None
+        bug: Exception | None = None
+        try:
+            letters = await self._letters.recent()
+        except Transient:
+            raise
+        except Exception as error:
+            bug = error
+        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, letters, why, bug)

@@ -24,7 +24,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import ERROR_QUEUES
 from gcc.pipelines.events.routes import ERROR
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Actor, Board
+from gcc.supervisor.lifecycle import Actor, Board, one_line
 from gcc.web.ops.hub import Hub
 from gcc.web.ops.operations import CONSUMERS, PAUSABLE
 from gcc.web.ops.series import Series
@@ -47,8 +47,9 @@ class Counts:
     first_crawl: tuple[int, int] | None
     failures_last_hour: int
     stored_lag_s: float | None  # age of the oldest event that is not stored yet; 0 when all are
-    dead_letters: Waiting = field(default_factory=Waiting)  # of the newest RECENT_LETTERS
+    dead_letters: Waiting | None = field(default_factory=Waiting)  # of the newest RECENT_LETTERS; None: not known
     queues_error: str | None = None  # why the queues could not be counted; then the lag is not known either
+    bug: Exception | None = None  # why something else is not known: nobody expects it
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Composer:
         self._counts: Counts | None = None
         self._counted_s = 0.0
         self._counts_error: str | None = None
+        self._bug = ""  # the last one that was told
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Actor: TICKS_PER_S messages a second until cancelled."""
@@ -106,10 +108,19 @@ class Composer:
             except trio.TooSlowError:
                 self._counts_error = f"no answer within {COUNTS_DEADLINE_S:g} s"
             except Exception as error:  # a row that cannot be read must not take the page away
-                self._counts_error = bugs.told(self.platform.board.actor("web/ops"), error)
+                self._counts_error = self._told(error)
             else:
-                self._counted_s, self._counts_error = trio.current_time(), self._counts.queues_error
+                self._counted_s, bug = trio.current_time(), self._counts.bug
+                self._counts_error = self._counts.queues_error if bug is None else self._told(bug)
+                if bug is None:
+                    self._bug = ""
             await trio.sleep(COUNTS_EVERY_S)
+
+    def _told(self, error: Exception) -> str:
+        """Tell of a bug once, however often the count meets it; answers it in one line."""
+        if (line := one_line(error)) != self._bug:
+            self._bug = bugs.told(self.platform.board.actor("web/ops"), error)
+        return line
 
     def encoded(self) -> str:
         """The websocket message, as it is now."""
@@ -251,7 +262,9 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
     }
 
 
-def _dead_letters(waiting: Waiting) -> dict[str, Any]:
+def _dead_letters(waiting: Waiting | None) -> dict[str, Any] | None:
     """The groups with the newest letters, few: this is sent twice a second. `more`: there are older letters too."""
+    if waiting is None:
+        return None
     few = replace(waiting, groups=waiting.groups[:LETTER_GROUPS])
     return {**shown_waiting(few), "more": waiting.letters >= RECENT_LETTERS}
