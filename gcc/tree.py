@@ -47,7 +47,7 @@ from gcc.web.gateway.app import gateway_app
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.operations import Operations
-from gcc.web.ops.registry import REGISTRY, write_registry
+from gcc.web.ops.registry import REGISTRY, remove_registry, write_registry
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.verbs import Verbs
 from gcc.web.serving import serve
@@ -294,7 +294,7 @@ class Tree:
                         task_status=Told(opened),
                     )  # fmt: skip
             finally:
-                registry.unlink(missing_ok=True)
+                remove_registry(registry)
             nursery.cancel_scope.cancel()
 
     def _platform(self) -> Platform:

@@ -59,9 +59,9 @@ def _refuse_planted(path: Path) -> None:
         return
     servers = path.name == "postgres" and stat.S_ISDIR(found.st_mode)  # who is asked for its owner at its start
     if found.st_uid not in (os.geteuid(), 0) and not servers:
-        raise _planted(path, f"belongs to {name_of(found.st_uid)}")
+        raise planted(path, f"belongs to {name_of(found.st_uid)}")
     if not path.is_dir():
-        raise _planted(path, "is no folder, nor a link to one")
+        raise planted(path, "is no folder, nor a link to one")
 
 
 def _close(folder: Path, found: os.stat_result) -> None:
@@ -87,7 +87,7 @@ def opened(file: Path, flags: int) -> int:
         fd = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno in _REFUSED:
-            raise _planted(file, _REFUSED[error.errno]) from None
+            raise planted(file, _REFUSED[error.errno]) from None
         raise
     found = os.fstat(fd)
     wrong = None
@@ -99,7 +99,7 @@ def opened(file: Path, flags: int) -> int:
         wrong = "has a second name (a hard link)"
     if wrong:
         os.close(fd)
-        raise _planted(file, wrong)
+        raise planted(file, wrong)
     return fd
 
 
@@ -140,7 +140,7 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _planted(file: Path, wrong: str) -> ConfigError:
+def planted(file: Path, wrong: str) -> ConfigError:
     return ConfigError(f"{file} {wrong}: somebody may have planted it; look at it and remove it, or {_ANOTHER}")
 
 

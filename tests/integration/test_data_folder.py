@@ -85,6 +85,20 @@ async def test_of_three_starts_at_once_one_wins(tmp_path: Path) -> None:
         assert await running.stop() == 0
 
 
+@pytest.mark.parametrize("name", ["supervisor.json", "supervisor.new", "objects", "postgres", "clickhouse"])
+async def test_what_is_in_the_place_of_ours_is_one_sentence(tmp_path: Path, name: str) -> None:
+    """A folder for a file, a file for a folder."""
+    of_file = name.startswith("supervisor")
+    (tmp_path / name).mkdir() if of_file else (tmp_path / name).touch()
+    code, _, stderr = await verb("run", tmp_path, settings=SMALL)
+    wrong = "is a folder" if of_file else "is no folder, nor a link to one"
+    refusal = f"gcc: {tmp_path / name} {wrong}: somebody may have planted it; look at it and remove it, or choose"
+    assert (code, stderr.splitlines()[-1]) == (2, refusal + " another with --data")
+    assert "Traceback" not in stderr
+    assert (tmp_path / name).exists()
+    assert not [left for left in os.listdir(tmp_path) if ".new" in left and left != name]
+
+
 @pytest.mark.parametrize("name", ["doctor", "check"])
 async def test_what_opens_the_files_of_a_stopped_platform_holds_its_lock(tmp_path: Path, name: str) -> None:
     (tmp_path / "clickhouse").mkdir()

@@ -6,6 +6,7 @@ It holds pid, URL and token, and config and set: the file and the overrides of i
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gcc.stores import data_folder
@@ -26,7 +27,17 @@ def write_registry(
             out.write(text)
         new.replace(file)
     except OSError as error:
+        with suppress(OSError):
+            new.unlink()
+        if isinstance(error, IsADirectoryError):
+            raise data_folder.planted(Path(error.filename2 or error.filename), "is a folder") from error
         raise data_folder.unwritable(file.parent, error) from error
+
+
+def remove_registry(file: Path) -> None:
+    """At the end, as far as it can be: who finds it left is told that nobody answers there."""
+    with suppress(OSError):
+        file.unlink()
 
 
 def read_registry(file: Path) -> str:
