@@ -118,15 +118,22 @@ class Launch:
 
 @asynccontextmanager
 async def launched(
-    data: Path, *settings: str, environ: Mapping[str, str] = MappingProxyType({}), log: Path | None = None
+    data: Path,
+    *settings: str,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    log: Path | None = None,
+    streams: str = "",
 ) -> AsyncIterator[Launch]:
-    """A platform on `data` that has just been started; killed at the end if it still runs."""
+    """A platform on `data` that has just been started; killed at the end if it still runs.
+
+    `streams`: redirections as a shell has them, such as ">&-".
+    """
     data.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a moment
     log = log or data / "test.log"
     with log.open("ab") as stderr:
         process = await trio.lowlevel.open_process(
-            command("run", data, settings=settings), stdout=subprocess.PIPE, stderr=stderr,
-            env={**os.environ, **environ},
+            ["sh", "-c", f'exec "$@" {streams}', "sh", *command("run", data, settings=settings)],
+            stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, **environ},
         )  # fmt: skip
     assert process.stdout is not None
     try:

@@ -182,11 +182,29 @@ def _told(error: GccError | BaseExceptionGroup[BaseException]) -> int:
     return USAGE if isinstance(found[0], ConfigError) else 1
 
 
+def lose_output() -> None:
+    """Let what stdout still holds, and all that comes, be lost: it has no reader or no room, and each flush fails."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def _open_standard_streams() -> None:
+    """/dev/null for those that the caller closed: what is opened next would get their numbers, and what they print."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - to the end
+
+
 def _unwritten(error: OSError) -> int:
     """The reader of stdout left, or its disk is full. Raises any other error."""
     if error.errno not in (errno.EPIPE, errno.ENOSPC):
         raise error
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at the exit fails, too
+    lose_output()
     if error.errno == errno.ENOSPC:
         print(f"gcc: the output cannot be written: {error.strerror}", file=sys.stderr)
     return 1
@@ -194,6 +212,7 @@ def _unwritten(error: OSError) -> int:
 
 def main(argv: Sequence[str], prog: str = MODULE) -> int:
     """Run one verb; returns the exit code. Expected trouble is one sentence on stderr."""
+    _open_standard_streams()
     try:
         try:
             arguments = parse(argv, prog)

@@ -13,7 +13,7 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gcc.cli import USAGE, leaves, logs
+from gcc.cli import USAGE, leaves, logs, lose_output
 from gcc.cli.client import settings_of
 from gcc.cli.descriptors import allow_files
 from gcc.clock import SystemClock
@@ -82,7 +82,10 @@ async def run(settings: Settings) -> int:
 async def _accompany(tree: Tree) -> None:
     """Say when it is ready and where, then show the first crawl's progress."""
     await tree.ready.wait()
-    print(f"ready {tree.urls['ops']}/?token={tree.ops_token}", flush=True)
+    try:
+        print(f"ready {tree.urls['ops']}/?token={tree.ops_token}", flush=True)
+    except OSError:
+        lose_output()  # which is no reason to end; the log and supervisor.json tell the address, too
     for name, url in sorted(tree.urls.items()):
         log.info("open", name=name, url=url)
     if sys.stderr.isatty():
