@@ -27,7 +27,7 @@ from rich.text import Text
 
 from gcc.cli import USAGE, checkup, checkup_rabbitmq, checkup_redis
 from gcc.cli.checkup import VERB, Finding, within
-from gcc.cli.client import settings_as_run
+from gcc.cli.client import Told, decoded, settings_as_run
 from gcc.cli.descriptors import allow_files
 from gcc.clock import Clock, SystemClock
 from gcc.config import DEV_TOKEN, Bind, Settings
@@ -172,18 +172,21 @@ async def _platform(settings: Settings, deadline_s: float) -> tuple[Beside | Non
     """Who has the data folder, as far as its registry tells."""
     file = settings.data_dir / REGISTRY
     try:
-        registered = json.loads(read_registry(file))
-        pid, url, token = registered["pid"], registered["url"], registered["token"]
+        match json.loads(read_registry(file)):
+            case {"pid": int(pid), "url": str(url), "token": str(token)}:
+                pass
+            case _:
+                raise ValueError("it is not what a platform writes there")
     except (FileNotFoundError, NotADirectoryError):
         return None, [Finding("platform", "ok", "none runs here")]
-    except (ConfigError, OSError, ValueError, KeyError, TypeError) as error:
+    except (ConfigError, OSError, ValueError, RecursionError) as error:
         mend = f"run doctor as the user of the platform; if none runs, remove {file}"
         return Beside(None, None), [Finding("platform", "fail", f"{file} cannot be read: {error}", mend)]
     try:
         with trio.fail_after(deadline_s):
             async with httpx.AsyncClient(trust_env=False, timeout=None) as client:
                 answer = await client.get(url + "/api/status", headers={"Authorization": f"Bearer {token}"})
-        status = None if answer.is_client_error else answer.raise_for_status().json()
+        status = None if answer.is_client_error else decoded(answer.raise_for_status().content) or Told()
     except httpx.ConnectError:
         status = None
     except (trio.TooSlowError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
@@ -197,11 +200,17 @@ async def _platform(settings: Settings, deadline_s: float) -> tuple[Beside | Non
                 "platform", "warn", found, f"start it again, with the --config that it had, which tidies up: {VERB} run"
             )
         ]
-    found = f"{status['state']} for {status['uptime_s']:,.0f} s, process {pid} at {url}"
-    if status["state"] == "ready":
-        return Beside(pid, status), [Finding("platform", "ok", found), *_actors(status)]
-    mend = f"wait until it is ready or gone: {VERB} status --watch"
-    return Beside(pid, status), [Finding("platform", "warn", found, mend), *_actors(status)]
+    try:
+        found = f"{status['state']} for {status['uptime_s']:,.0f} s, process {pid} at {url}"
+        platform = Finding("platform", "ok", found)
+        if status["state"] != "ready":
+            platform = Finding("platform", "warn", found, f"wait until it is ready or gone: {VERB} status --watch")
+        return Beside(pid, status), [platform, *_actors(status)]
+    except (GccError, LookupError, TypeError, ValueError, AttributeError):
+        mend = "see what listens there; use the doctor of the release that runs"
+        return Beside(pid, None), [
+            Finding("platform", "fail", f"what answers at {url} is no platform of this version", mend)
+        ]
 
 
 def _actors(status: dict[str, Any]) -> list[Finding]:

@@ -419,7 +419,7 @@ async def test_a_question_has_a_deadline(autojump_clock: trio.testing.MockClock)
 
 
 @asynccontextmanager
-async def stand_in(data: Path, status: int, body: dict[str, Any]) -> AsyncIterator[None]:
+async def stand_in(data: Path, status: int, body: Any) -> AsyncIterator[None]:
     """Something that answers at the address in the folder's registry."""
     answer = json.dumps(body).encode()
     head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(answer)}\r\nconnection: close\r\n\r\n".encode()
@@ -474,9 +474,35 @@ async def test_what_a_killed_platform_left(tmp_path: Path) -> None:
     async with stand_in(tmp_path, 401, {}):  # somebody else has its port by now
         found = await examined(tmp_path, deadline_s=20)
     assert unwell(found) == {"platform": "warn"}
-    (tmp_path / "supervisor.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "5",
+        "",
+        '{"pid": "x", "url": 5, "token": null}',
+        '{"pid": Infinity, "url": "http://127.0.0.1:1", "token": "t"}',
+        '{"pid": 1, "url": "http://[", "token": "t"}',
+        '{"pid": 1, "url": "http://127.0.0.1:1", "token": "\\ud83d"}',
+        '{"pid": %s}' % ("9" * 5000),
+        "[" * 5000,
+    ],
+)
+async def test_an_odd_registry_is_a_finding(tmp_path: Path, text: str) -> None:
+    (tmp_path / "supervisor.json").write_text(text)
     found = await examined(tmp_path)
+    assert found["platform"].state != "ok"
+
+
+@pytest.mark.parametrize("body", [[], {}, {"state": "ready", "uptime_s": "long"}, {"state": "ready", "uptime_s": 1}])
+async def test_what_answers_as_no_platform_does_is_a_finding(tmp_path: Path, database: str, body: Any) -> None:
+    async with stand_in(tmp_path, 200, body):
+        found = await examined(tmp_path, settings={"postgres": {"url": database}}, deadline_s=20)
     assert found["platform"].state == "fail"
+    assert "no platform of this version" in found["platform"].found
 
 
 def test_libraries_against_what_is_required_and_tested(tmp_path: Path) -> None:
