@@ -4,6 +4,7 @@ A crawl picks thousands of times, so a source's are kept for a second; disabling
 drop them at once in this process, others see it a second later. A lost store is Transient.
 """
 
+import math
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -54,6 +55,8 @@ class PostgresCredentials:
             now_s = trio.current_time()
             standings = [
                 Standing(Credential(id, source, handle, secret), now_s + out_s, reason)
+                if isinstance(secret, dict)
+                else Standing(Credential(id, source, handle, {}), math.inf, "its credentials are no JSON object")
                 for id, handle, secret, reason, out_s in rows
             ]
             self._kept[source] = (now_s + KEPT_S, standings)

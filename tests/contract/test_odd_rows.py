@@ -21,6 +21,7 @@ from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS
+from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.jobs import Failure, JobFilter, JobStatus
 from gcc.stores.odd_values import FIRST, LAST
 from gcc.stores.postgres import Pool
@@ -357,3 +358,21 @@ async def test_a_letter_of_no_events_is_replayed_beside_a_good_one(pool: Pool, e
         await conn.execute(statement, (events,))
     replayed = await PostgresLetters(pool, objects, Signal()).replay(LetterFilter(), "somebody")
     assert (replayed.letters, replayed.unreadable) == (2, 0)
+
+
+ODD_CREDENTIALS: list[dict[str, Any]] = [
+    *({"credentials": secret} for secret in ("[1]", '"x"', "null", "5", "9" * 6000, DEEP)),
+    *({"disabled_till": moment} for moment in ODD_TIMES),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_CREDENTIALS, ids=named)
+async def test_a_good_credential_is_picked_beside_an_odd_one(pool: Pool, odd: dict[str, Any]) -> None:
+    usual = {"source": "graphapi", "credentials": '{"token": "t"}'}
+    for handle, columns in (("odd", usual | odd), ("good", usual)):
+        await insert(pool, "credential", id=SystemClock().new_id(), handle=handle, **columns)
+    credentials = PostgresCredentials(pool, SystemClock())
+    for _ in range(20):
+        picked = await credentials.pick("graphapi")
+        assert picked.secret == {"token": "t"}
+        assert picked.handle == "good" or "disabled_till" in odd

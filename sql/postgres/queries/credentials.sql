@@ -1,7 +1,7 @@
 -- name: standing_credentials
 -- Those of a source, and for how long each is out: 0 or less if it is not, infinite until a new token comes.
 select id, handle, credentials, reason,
-       case when enabled and not data_access_expired then coalesce(extract(epoch from disabled_till - now()), 0)::float8
+       case when enabled and not data_access_expired then coalesce(extract(epoch from disabled_till) - extract(epoch from now()), 0)::float8
             else 'infinity' end
 from credential
 where source = %(source)s
