@@ -15,6 +15,7 @@ from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
+from gcc.web.api import shapes
 from tests.integration.api_serving import (
     NOW,
     Api,
@@ -447,6 +448,48 @@ async def test_posts_page_through_exactly_once_newest_first_undated_last(api: Ap
     content = (await api.get(f"{PROFILE}/INSTAGRAM/poster/posts")).json()
     assert content["meta"]["total"] == 10 and content["meta"]["source"] == "postgres"
     assert content["data"][0]["hashtags"] == ["a", "b"] and content["data"][0]["platform"] == "INSTAGRAM"
+
+
+MOMENTS = ["infinity", "-infinity", "12000-01-01", "0044-03-15 BC"]
+UNREADABLE = ["9" * 6000, "[" * 3000 + "]" * 3000]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_posts_of_any_time_page_through_exactly_once(api: Api, pool: Pool, limit: int) -> None:
+    await add_instagram(pool, "poster")
+    odd: list[Any] = [*MOMENTS, NOW, None, *MOMENTS, NOW - DAY, None]
+    await add_posts(pool, "ig-poster", odd)
+    found = await pages(api, f"{PROFILE}/INSTAGRAM/poster/posts", limit)
+    order = [post["likes"] for page in found for post in page]
+    assert order == [8, 6, 2, 0, 4, 10, 11, 9, 7, 5, 3, 1]
+    recent = (await api.get(f"{PROFILE}/INSTAGRAM/poster")).json()["data"]["recent_posts"]
+    assert len(recent) == 10
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        *({name: at} for name in ("scraped_at", "updated_at") for at in MOMENTS),
+        *({f"audience_{name}": data} for name in ("gender", "age", "location") for data in UNREADABLE),
+    ],
+    ids=lambda columns: str(columns)[:40],
+)
+async def test_a_profile_of_any_row_is_answered(api: Api, pool: Pool, columns: dict[str, Any]) -> None:
+    await add_instagram(pool, "odd", **columns)
+    await add_youtube(pool, CHANNEL, "odd", **{name: columns[name] for name in columns if name.endswith("_at")})
+    for platform in shapes.PLATFORMS:
+        for tail in ("", "/posts", "/timeseries?metric=followers"):
+            assert (await api.get(f"{PROFILE}/{platform}/odd{tail}")).status_code == 200
+
+
+@pytest.mark.parametrize("as_of", MOMENTS)
+async def test_a_sync_of_any_time_is_answered(api: Api, pool: Pool, as_of: Any) -> None:
+    await add_instagram(pool, "synced")
+    await mark_synced(pool, "social_profile_time_series", as_of=as_of)
+    await mark_synced(pool, "leaderboard", as_of=as_of)
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/synced/timeseries?metric=followers")).status_code == 200
+    board = "/leaderboard-service/api/leaderboard/platform/INSTAGRAM"
+    assert (await api.call("POST", board, json={"metric": "followers"})).status_code == 200
 
 
 async def test_videos_are_listed_too(api: Api, pool: Pool) -> None:

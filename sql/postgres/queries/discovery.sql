@@ -66,15 +66,16 @@ select exists (
       and scraped_at > now() - make_interval(secs => %(within_s)s));
 
 -- name: posts_instagram
--- Newest first, undated ones last. The keys of the page before: null for the first page.
+-- Newest first, undated ones last. The keys of the page before: null for the first page. A post of no year of Python's
+-- stands at its bounds, as it is read (gcc/stores/odd_values.py): its cursor would bring it again, page after page.
 select post_id, shortcode, profile_id, post_type, caption, hashtags, likes, comments, plays, reach, impressions,
        shares, saved, thumbnail_url, publish_time, source, scraped_at
 from instagram_post
 where profile_id = %(profile_id)s
   and (%(post_id)s::text is null
-       or (coalesce(publish_time, '-infinity'), post_id)
-          < (coalesce(%(publish_time)s::timestamptz, '-infinity'), %(post_id)s::text))
-order by coalesce(publish_time, '-infinity') desc, post_id desc
+       or (least(greatest(publish_time, '0001-01-02 00:00+00'), '9999-12-30 00:00+00'), post_id)
+          < (coalesce(%(publish_time)s::timestamptz, '0001-01-02 00:00+00'), %(post_id)s::text))
+order by least(greatest(publish_time, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') desc, post_id desc
 limit %(limit)s;
 
 -- name: posts_youtube
@@ -83,9 +84,9 @@ select video_id, channel_id, title, description, post_type, views, likes, commen
 from youtube_post
 where channel_id = %(profile_id)s
   and (%(post_id)s::text is null
-       or (coalesce(publish_time, '-infinity'), video_id)
-          < (coalesce(%(publish_time)s::timestamptz, '-infinity'), %(post_id)s::text))
-order by coalesce(publish_time, '-infinity') desc, video_id desc
+       or (least(greatest(publish_time, '0001-01-02 00:00+00'), '9999-12-30 00:00+00'), video_id)
+          < (coalesce(%(publish_time)s::timestamptz, '0001-01-02 00:00+00'), %(post_id)s::text))
+order by least(greatest(publish_time, '0001-01-02 00:00+00'), '9999-12-30 00:00+00') desc, video_id desc
 limit %(limit)s;
 
 -- name: count_instagram_posts
