@@ -35,9 +35,15 @@ POSTGRES_AGE_S_MAX = 15.0
 SECONDS_MAX = 100 * 366 * 86_400.0
 """The longest time that every clock, database and timeout can still add to now."""
 
+NESTED_MAX = 10
+"""More than any setting is; what walks through settings recurses."""
+NUMBER_BITS_MAX = 1000
+"""More than any setting has; of some 14,000 on, Python refuses to print it."""
+ORIGIN_CHARS_MAX = 200
+
 _SECRETS = {"access_key", "secret_key", "tokens", "dev_token"}
 _BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not repeated
-_KEY = re.compile(r"[\w-]+(\.[\w-]+)*")
+_KEY = re.compile(rf"[\w-]+(\.[\w-]+){{,{NESTED_MAX}}}")
 _REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
 _NAME = re.compile(r"[\w. -]*")
 _ADDRESS = re.compile(r"[@=]|//")
@@ -366,6 +372,7 @@ def load(
     Raises ConfigError naming the key, where it was set and what to do; never with a value that could be secret.
     """
     given = _Given(str(file) if file else "the defaults", _read(file) if file else {})
+    _refuse_extremes(given.values, f"config file {file}")
     _refuse_odd_names(given.values, str(file))
     _refuse_secrets(given.values, str(file))
     for name, text in sorted(environ.items()):
@@ -399,6 +406,8 @@ def _read(file: Path) -> dict[str, Any]:
         why, at, where = str(error).rpartition(" (at ")
         why = _REPEATED.sub("...", why)  # a name, which may be anything
         raise ConfigError(f"config file {file} is not valid TOML: {why}{at}{where}") from None
+    except ValueError:
+        raise ConfigError(f"config file {file} holds a number of too many digits; mend or remove it") from None
     except RecursionError:
         raise ConfigError(f"config file {file} is nested too deeply") from None
 
@@ -412,7 +421,9 @@ class _Given:
         self._origins: dict[tuple[str, ...], str] = {}
 
     def put(self, path: list[str], value: Any, *, origin: str) -> None:
-        _refuse_odd_names(_nested(path, value), origin)
+        nested = _nested(path, value)
+        _refuse_extremes(nested, origin)
+        _refuse_odd_names(nested, origin)
         node = self.values
         for number, part in enumerate(path[:-1], start=1):
             node = node.setdefault(part, {})
@@ -507,6 +518,22 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     for part in reversed(path):
         value = {part: value}
     return dict(value)
+
+
+def _refuse_extremes(values: dict[str, Any], origin: str) -> None:
+    """What Python can read and not walk through, or not print again. `origin` may be as long as a variable's name."""
+    level: list[Any] = [values]
+    for _ in range(NESTED_MAX):
+        level = [
+            below
+            for value in level
+            if isinstance(value, dict | list)
+            for below in (value.values() if isinstance(value, dict) else value)
+        ]
+        if any(isinstance(value, int) and value.bit_length() > NUMBER_BITS_MAX for value in level):
+            raise ConfigError(f"{origin[:ORIGIN_CHARS_MAX]} holds a number of too many digits; mend or remove it")
+    if level:
+        raise ConfigError(f"{origin[:ORIGIN_CHARS_MAX]} is nested too deeply, as no setting is; mend or remove it")
 
 
 def _refuse_odd_names(values: dict[str, Any], origin: str, section: str = "") -> None:

@@ -134,6 +134,33 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, toml: str,
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("depth", [11, 100, 400, 900, 5000])
+def test_what_is_nested_too_deeply_is_one_sentence(tmp_path: Path, depth: int) -> None:
+    name, tables = ".".join("a" * depth), "".join("{a=" for _ in range(depth))
+    said = [
+        refused(tmp_path, f"{name} = 1"),
+        refused(tmp_path, f"[{name}]"),
+        refused(tmp_path, f"roles = {'[' * depth}{']' * depth}"),
+        refused(tmp_path, f"a = {tables}1{'}' * depth}"),
+        refused(tmp_path, overrides=(f"{name}=1",)),
+        refused(tmp_path, overrides=(f"roles={'[' * depth}{']' * depth}",)),
+        refused(tmp_path, **{"GCC_" + "__".join("A" * depth): "1"}),
+        refused(tmp_path, GCC_OPS='{"a":' * depth + "1" + "}" * depth),
+    ]
+    assert all("\n" not in sentence and len(sentence) < 500 for sentence in said), said
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "9" * 4000])
+def test_a_number_of_too_many_digits_is_one_sentence(tmp_path: Path, number: str) -> None:
+    said = [
+        refused(tmp_path, f"[ops]\nport = {number}"),
+        refused(tmp_path, f"roles = [{number}]"),
+        refused(tmp_path, f"[postgres]\nurl = {number}"),
+    ]
+    assert all("too many digits" in sentence and len(sentence) < 500 for sentence in said), said
+    assert "ops.port" in refused(tmp_path, overrides=(f"ops.port={number}",)).replace("--set ", "")
+
+
 def test_a_batch_waits_for_no_more_single_events_than_the_broker_hands_out(tmp_path: Path) -> None:
     settings = load(None, environ={}, overrides=[f"sinker.batch_rows={PREFETCH}"])
     assert settings.sinker.batch_rows == PREFETCH
