@@ -45,12 +45,18 @@ MODULE, COMMAND = "python -m gcc.supervisor", "gcc-platform"
 USAGE = 2
 INTERRUPTED = 130
 _VALUE = re.compile(r"=\S+")
+_STRANGE = re.compile(
+    r"(invalid choice: |ignored explicit argument )(?!'[a-z-]+'(?: \(choose|$)).*?( \(choose from .*)?$", re.S
+)
+"""A word in the place of another, unless it is a plain one: a secret may have been put there."""
+_OPTION = re.compile(r"--[\w-]+|-\w")
 
 
 class Parser(argparse.ArgumentParser):
     """One sentence and exit code 2 for a wrong call."""
 
     def error(self, message: str) -> NoReturn:
+        message = _STRANGE.sub(r"\1'...'\2", message)
         message = masked(message, passwords(message))  # a word without its --set is an argument that nobody knows
         raise ConfigError(f"{_VALUE.sub('=...', message)}; see --help")
 
@@ -105,7 +111,19 @@ def parse(argv: Sequence[str], prog: str = MODULE) -> argparse.Namespace:
     arguments, rest = _everywhere().parse_known_args(argv)
     if not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--version")):
         rest = ["run", *rest]
-    return whole(prog).parse_args(rest, namespace=arguments)
+    top = whole(prog)
+    arguments, unknown = top.parse_known_args(rest, namespace=arguments)
+    if unknown:
+        top.error(f"unrecognized arguments: {' '.join(_named(unknown))}")
+    return arguments
+
+
+def _named(unknown: Sequence[str]) -> Iterator[str]:
+    """The options among them by their names; other words may be a secret that one of these was given."""
+    options = [found[0] for word in unknown if (found := _OPTION.match(word))]
+    yield from options
+    if others := len(unknown) - len(options):
+        yield f"{'and ' if options else ''}{others} {'word' if others == 1 else 'words'}, not repeated here"
 
 
 def _add_verbs(top: Parser) -> None:

@@ -370,7 +370,7 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
         (("replay", "--queue", "nosuch", "--why", "x"), "no dead letter waits for a queue 'nosuch'"),
         (("jobs", "eat"), "invalid choice: 'eat'"),
         (("actions", "--watch"), "unrecognized arguments: --watch"),
-        (("run", "about"), "unrecognized arguments: about"),
+        (("run", "about"), "unrecognized arguments: 1 word, not repeated here; see --help"),
         (("--why", "x"), "unrecognized arguments: --why"),
         (("sleep",), "invalid choice: 'sleep'"),
     ],

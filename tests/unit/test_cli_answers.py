@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gcc import cli
-from gcc.cli import client, jobs, live
+from gcc.cli import client, jobs, live, parse
+from gcc.errors import ConfigError
 from gcc.web.ops.registry import REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -267,3 +268,25 @@ def test_a_job_on_a_screen_of_80_columns_is_whole() -> None:
     screen = jobs._on_screen(parts)
     assert max(map(len, screen.splitlines())) <= 80
     assert all(part in screen for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["run", "--password", "S3CR3T"], "unrecognized arguments: --password and 1 word, not"),
+        (["run", "--password=S3CR3T", "-pS3CR3T"], "unrecognized arguments: --password -p;"),
+        (["--password", "S3CR3T"], "unrecognized arguments: --password and 1 word, not"),
+        (["status", "S3CR3T", "\nS3CR3T"], "unrecognized arguments: 2 words, not repeated here"),
+        (["S3CR3T"], "invalid choice: '...' (choose from "),
+        (["S3CR3T's (choose from here)"], "invalid choice: '...' (choose from "),
+        (["postgresql://u:S3CR3T@h/x"], "invalid choice: '...' (choose from "),
+        (["jobs", "S3CR3T"], "invalid choice: '...' (choose from "),
+        (["status", "--json=S3CR3T"], "ignored explicit argument '...'"),
+        (["stauts"], "invalid choice: 'stauts' (choose from "),
+    ],
+)
+def test_a_word_that_nobody_knows_is_not_repeated(words: list[str], named: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(words)
+    assert named in str(refused.value)
+    assert "S3CR3T" not in str(refused.value) and "\n" not in str(refused.value)
