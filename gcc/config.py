@@ -22,30 +22,19 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gcc.errors import ConfigError
 from gcc.passwords import is_host, is_torn, odd, passwords
+from gcc.refusals import NESTED_MAX, refuse_extremes, refuse_odd_names, refuse_secrets
 
 Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
 ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
-DEV_TOKEN = "gcc-dev"
-"""The token of the embedded config. It may stand in a file because it opens only loopback."""
-
-
 POSTGRES_AGE_S_MAX = 15.0
 """The oldest batch that fits into a lease of the PostgreSQL exchange (60 s) while the one before it is stored."""
 
 SECONDS_MAX = 100 * 366 * 86_400.0
 """The longest time that every clock, database and timeout can still add to now."""
 
-NESTED_MAX = 10
-"""More than any setting is; what walks through settings recurses."""
-NUMBER_BITS_MAX = 1000
-"""More than any setting has; of some 14,000 on, Python refuses to print it."""
-ORIGIN_CHARS_MAX = 200
-
-_SECRETS = {"access_key", "secret_key", "tokens", "dev_token"}
 _BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not repeated
 _KEY = re.compile(rf"[\w-]+(\.[\w-]+){{,{NESTED_MAX}}}")
 _REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
-_NAME = re.compile(r"[\w. -]*")
 _ADDRESS = re.compile(r"[@=]|//")
 
 
@@ -372,9 +361,9 @@ def load(
     Raises ConfigError naming the key, where it was set and what to do; never with a value that could be secret.
     """
     given = _Given(str(file) if file else "the defaults", _read(file) if file else {})
-    _refuse_extremes(given.values, f"config file {file}")
-    _refuse_odd_names(given.values, str(file))
-    _refuse_secrets(given.values, str(file))
+    refuse_extremes(given.values, f"config file {file}")
+    refuse_odd_names(given.values, str(file))
+    refuse_secrets(given.values, str(file))
     for name, text in sorted(environ.items()):
         if name.startswith("GCC_") and not name.startswith("GCC_TEST_"):  # those are told to the tests
             origin = "a variable GCC_..." if _ADDRESS.search(name) else name
@@ -384,7 +373,7 @@ def load(
         if not equals or not _KEY.fullmatch(key.strip()):  # not repeated: who knows what it holds
             raise ConfigError("--set takes KEY.SUB=VALUE, such as --set ops.port=8010; what was given is not so")
         given.put(path := key.strip().split("."), value := _value(path, text), origin=f"--set {key.strip()}")
-        _refuse_secrets(_nested(path, value), f"--set {key.strip()}")
+        refuse_secrets(_nested(path, value), f"--set {key.strip()}")
     if data_dir is not None:
         given.put(["data_dir"], str(data_dir), origin="--data")
     try:
@@ -422,8 +411,8 @@ class _Given:
 
     def put(self, path: list[str], value: Any, *, origin: str) -> None:
         nested = _nested(path, value)
-        _refuse_extremes(nested, origin)
-        _refuse_odd_names(nested, origin)
+        refuse_extremes(nested, origin)
+        refuse_odd_names(nested, origin)
         node = self.values
         for number, part in enumerate(path[:-1], start=1):
             node = node.setdefault(part, {})
@@ -518,55 +507,3 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     for part in reversed(path):
         value = {part: value}
     return dict(value)
-
-
-def _refuse_extremes(values: dict[str, Any], origin: str) -> None:
-    """What Python can read and not walk through, or not print again. `origin` may be as long as a variable's name."""
-    level: list[Any] = [values]
-    for _ in range(NESTED_MAX):
-        level = [
-            below
-            for value in level
-            if isinstance(value, dict | list)
-            for below in (value.values() if isinstance(value, dict) else value)
-        ]
-        if any(isinstance(value, int) and value.bit_length() > NUMBER_BITS_MAX for value in level):
-            raise ConfigError(f"{origin[:ORIGIN_CHARS_MAX]} holds a number of too many digits; mend or remove it")
-    if level:
-        raise ConfigError(f"{origin[:ORIGIN_CHARS_MAX]} is nested too deeply, as no setting is; mend or remove it")
-
-
-def _refuse_odd_names(values: dict[str, Any], origin: str, section: str = "") -> None:
-    """An address in the place of a name would be repeated with its password."""
-    for name, value in values.items():
-        if not _NAME.fullmatch(name):
-            where = f"{section} in {origin}" if section else origin
-            raise ConfigError(f"{where}: a name holds more than letters, digits, '_', '-' and '.'; mend or remove it")
-        if isinstance(value, dict):
-            _refuse_odd_names(value, origin, f"{section}.{name}".strip("."))
-
-
-def _refuse_secrets(values: dict[str, Any], origin: str) -> None:
-    """Secrets stand in the environment only, the loopback dev token apart."""
-    for path, value in _leaves(values):
-        key = ".".join(path)
-        if passwords(value) or (path[-1] == "base_url" and "@" in value):
-            raise ConfigError(f"{origin}: {key} holds a password; put the whole of it into {_variable(path)} instead")
-        if {*path} & _SECRETS and value and (key, value) != ("web.dev_token", DEV_TOKEN):
-            raise ConfigError(f"{origin}: {key} is secret; put it into {_variable(path)} instead")
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(path, text) of every value in a tree of settings; the members of a list stand at its own."""
-    if isinstance(value, dict):
-        for key, member in value.items():
-            yield from _leaves(member, (*path, str(key)))
-    elif isinstance(value, list):
-        for member in value:
-            yield from _leaves(member, path)
-    elif path:
-        yield path, str(value)
-
-
-def _variable(path: Sequence[str]) -> str:
-    return "GCC_" + "__".join(path).upper()

@@ -30,11 +30,12 @@ from gcc.cli.checkup import VERB, Finding, within
 from gcc.cli.client import Told, decoded, settings_as_run
 from gcc.cli.descriptors import allow_files
 from gcc.clock import Clock, SystemClock
-from gcc.config import DEV_TOKEN, Bind, Settings
+from gcc.config import Bind, Settings
 from gcc.errors import ConfigError, GccError
 from gcc.parts import open_objects, rabbitmq_topology
 from gcc.passwords import encoded, masked, passwords
 from gcc.pipelines.events.pipeline import bindings
+from gcc.refusals import DEV_TOKEN
 from gcc.stores import data_folder
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.statements import SQL

@@ -11,10 +11,11 @@ from gcc.channels.rabbitmq_exchange import PREFETCH
 from gcc.cli import parse
 from gcc.cli.client import settings_of
 from gcc.clock import SystemClock
-from gcc.config import DEV_TOKEN, Settings, SinkerOverride, Source, load
+from gcc.config import Settings, SinkerOverride, Source, load
 from gcc.errors import ConfigError
 from gcc.parts import Stores, open_objects, refuse_what_is_not_here
 from gcc.pipelines.scraping.table import limits
+from gcc.refusals import DEV_TOKEN
 from gcc.stores.objects import FolderObjects
 from gcc.stores.s3_objects import S3Objects
 

@@ -29,7 +29,7 @@ ROWS = (
     ("gcc.actors",),
     ("gcc.sources", "gcc.stores", "gcc.channels"),
     ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor"),
-    ("gcc.errors", "gcc.passwords"),
+    ("gcc.refusals", "gcc.errors", "gcc.passwords"),
 )
 DRIVERS = ("psycopg", "clickhouse_connect", "chdb", "httpx", "redis", "quart", "hypercorn", "pamqp", "botocore")
 ACTORS_WITHOUT_DRIVERS = ("gcc.actors", "gcc.supervisor")
