@@ -208,7 +208,7 @@ class Scheduler:
     def _first_due(self, schedule: Schedule) -> dt.datetime | None:
         now, last = self._clock.now(), self._last.get(schedule.name)
         if schedule.catch_up == "one" and last is not None:
-            missed = schedule.next_after(last.started_at)
+            missed = schedule.next_after(min(last.started_at, now))  # a row may tell of any time, and calendars end
             if last.status == "CANCELLED" or (missed is not None and missed <= now):
                 return now
         return schedule.next_after(now)

@@ -16,6 +16,7 @@ from gcc.clock import VirtualClock
 from gcc.config import load
 from gcc.errors import ConfigError, LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.declarations import overridden
+from gcc.stores.odd_values import FIRST, LAST
 from gcc.stores.schedule_runs import ScheduleRun
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
@@ -331,6 +332,19 @@ async def test_catching_up(
         run = ScheduleRun(VirtualClock(99).new_id(), "models", last[0], started_at, started_at, {})
         world.runs.rows[run.id] = run
     await world.start(Schedule("models", "*/15 * * * *", work, catch_up=catch_up))
+    await trio.sleep(5 * MINUTE)
+    assert work.began == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(FIRST, [0]), (LAST, [])])
+async def test_a_last_run_of_any_time_stops_no_schedule(
+    autojump_clock: MockClock, world: World, at: dt.datetime, expected: list[float]
+) -> None:
+    """As infinity is read: there is no first of the month after the last one."""
+    run = ScheduleRun(VirtualClock(99).new_id(), "models", "COMPLETE", at, at, {})
+    world.runs.rows[run.id] = run
+    work = Work()
+    await world.start(Schedule("models", "0 4 1 * *", work, catch_up="one"))
     await trio.sleep(5 * MINUTE)
     assert work.began == expected
 
