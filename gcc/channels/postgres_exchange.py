@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import trio
+from psycopg.errors import InvalidRegularExpression
 
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import QueueDepth
@@ -30,6 +31,7 @@ HELD_BYTES_MAX = 256 << 20
 BURIED_BYTES_MAX = 16 << 20  # read at once
 BURIALS_REST_S = 15.0  # after one that failed
 OUTBOX_POLL_S = 1.0  # producers of other processes wake nobody
+KEY_CHARS_MAX = 255  # of a routing key in AMQP; a longer one's pattern may be more than the server compiles
 QUEUE_POLL_S = 5.0  # fallback when a wake-up was missed, for each of many queues
 
 
@@ -82,13 +84,23 @@ class PostgresExchange:
 
     async def _move(self) -> int:
         """What has queues, into them; answers how many frames."""
-        async with self._pool.connection() as conn:
-            row = await (await conn.execute(SQL["relay"])).fetchone()
+        try:
+            async with self._pool.connection() as conn:
+                row = await (await conn.execute(SQL["relay"])).fetchone()
+        except InvalidRegularExpression as error:
+            await self._mend_patterns()
+            raise Transient(f"a binding's pattern is none, so all were written again: {error}") from error
         assert row is not None  # an aggregate always answers
         moved, queues, _ = row
         for queue in queues or ():
             self.woken(queue)
         return int(moved)
+
+    async def _mend_patterns(self) -> None:
+        async with self._pool.connection() as conn:
+            keys = [key for (key,) in await (await conn.execute(SQL["routing_keys"])).fetchall()]
+            patterns = [pattern(key) if len(key) <= KEY_CHARS_MAX else "^$" for key in keys]
+            await conn.execute(SQL["mend_patterns"], {"keys": keys, "patterns": patterns})
 
     async def _bury_unroutable(self) -> int:
         """What has no queue, into the object store, which may be slow or away: what has queues goes on meanwhile."""

@@ -14,10 +14,11 @@ from psycopg.errors import UndefinedColumn
 from gcc.actors.scraper import Retries
 from gcc.channels.deadletters import Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
-from gcc.channels.message import Frame, Route
+from gcc.channels.message import Binding, Frame, Route
 from gcc.channels.postgres_exchange import PostgresExchange
 from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
+from gcc.errors import Transient
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS
@@ -376,3 +377,20 @@ async def test_a_good_credential_is_picked_beside_an_odd_one(pool: Pool, odd: di
         picked = await credentials.pick("graphapi")
         assert picked.secret == {"token": "t"}
         assert picked.handle == "good" or "disabled_till" in odd
+
+
+@pytest.mark.parametrize(
+    ("key", "odd"),
+    [("k", "("), ("k.*", "(((("), ("#", "[z-a]"), (".".join("*" * 30_000), "*a"), ("x" * 5000, "a{5,1}")],
+    ids=["plain", "words", "all", "30,000 words", "long"],
+)
+async def test_a_binding_whose_pattern_is_none_stops_no_relay(pool: Pool, key: str, odd: str) -> None:
+    exchange = PostgresExchange(pool, StoredDeadLetters(pool, MemoryObjects(), SystemClock()), Signal())
+    await exchange.declare([Binding(Route("e", "k.#"), "good")])
+    await insert(pool, "binding", exchange="e", routing_key=key, queue="odd", pattern=odd)
+    row = {"exchange": "e", "routing_key": "k.l", "events": 1, "body": b"{}"}
+    await insert(pool, "outbox", frame_id=SystemClock().new_id(), **row)
+    with pytest.raises(Transient, match="pattern is none"):
+        await exchange.relay()
+    assert await exchange.relay() == 1
+    assert len(await exchange.take("good", frames_max=1)) == 1

@@ -9,6 +9,15 @@ insert into binding (exchange, routing_key, queue, pattern)
 select * from unnest(%(exchanges)s::text[], %(keys)s::text[], %(queues)s::text[], %(patterns)s::text[])
 on conflict do nothing;
 
+-- name: routing_keys
+select distinct routing_key from binding where pattern is not null or routing_key ~ '[*#]';
+
+-- name: mend_patterns
+-- As `declare` writes them, whatever somebody has made of them.
+update binding set pattern = meant.pattern
+from unnest(%(keys)s::text[], %(patterns)s::text[]) as meant (key, pattern)
+where binding.routing_key = meant.key and binding.pattern is distinct from meant.pattern;
+
 -- name: relay
 -- Relaying is one statement: a frame is in the outbox or in every bound queue, never in neither. The limited ids
 -- are locked in a CTE of their own: a subquery may be run again for each row, and lock the next ones every time.
