@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import trio
@@ -36,6 +37,9 @@ START_S = 60.0
 """From start to answering; most of it is for recovery after a kill -9, which replays at most max_wal_size."""
 PREDECESSOR_S = 15.0
 POLL_S = 0.02
+LOOK_S = 2.0
+LOST_S = 10.0
+"""A server that lives and cannot be reached for so long is started again; looked at every LOOK_S."""
 STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """Fast shutdown, immediate shutdown, the end; each with the seconds it gets."""
 LOG_BYTES_MAX = 16 << 20
@@ -79,7 +83,8 @@ class EmbeddedPostgres:
         """Run the server until cancelled, in a data folder that the caller owns; started() when the database answers.
 
         Cancelled: stops the server, shielded, bounded by STOP. Raises ConfigError when the folder cannot be used,
-        Transient when the server does not start or ends by itself (with its last words).
+        Transient when the server does not start or ends by itself (with its last words), or when nobody can reach it,
+        whose socket somebody removed: it is stopped, and makes another one at its next start.
         """
         programs = _programs()
         if self._due():
@@ -97,8 +102,7 @@ class EmbeddedPostgres:
             async with _child([*prefix, *self._command(programs)], self._folder, self._log) as server:
                 if await self._answers(server, deadline):
                     task_status.started()
-                    code = await server.ended()
-                    raise Transient(f"embedded postgres ended by itself with code {code}: {server.last_words()}")
+                    await self._watch(server)
             words = server.last_words()
             if "already exists" not in words or trio.current_time() > deadline:
                 raise Transient(f"embedded postgres did not start: {words}")
@@ -175,6 +179,23 @@ class EmbeddedPostgres:
                     raise Transient(f"embedded postgres does not answer after {START_S:g} s: {error}") from error
                 await trio.sleep(POLL_S)
         return False
+
+    async def _watch(self, server: "_Child") -> NoReturn:
+        """Transient: it has ended, or has been out of reach for LOST_S."""
+        place = self._sockets / f".s.PGSQL.{_PORT}"
+        reached_at = trio.current_time()
+        while trio.current_time() - reached_at < LOST_S:
+            with trio.move_on_after(LOOK_S):
+                code = await server.ended()
+                raise Transient(f"embedded postgres ended by itself with code {code}: {server.last_words()}")
+            try:
+                await (await trio.open_unix_socket(place)).aclose()  # the kernel answers, however busy the server is
+            except (FileNotFoundError, ConnectionRefusedError):
+                continue
+            except OSError:
+                pass  # no descriptor is left, or its queue is full: that tells nothing of the socket
+            reached_at = trio.current_time()
+        raise Transient(f"embedded postgres lives, but nobody could reach {place} for {LOST_S:g} s; it starts again")
 
     async def _make_application(self) -> None:
         """The role and the database that it owns, with all that is in it.

@@ -154,6 +154,12 @@ def passes(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and code[:2] != TOO_LARGE
 
 
+def is_unreachable(error: Transient) -> bool:
+    """Whether the server is away: not where a pool is exhausted, or one transaction was in another's way."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "08")[:2] in AWAY
+
+
 class Connection(psycopg.AsyncConnection[TupleRow]):
     """psycopg's AsyncConnection on Trio, always in autocommit mode.
 

@@ -337,6 +337,38 @@ async def test_a_server_that_dies_is_an_error_and_a_restart_loses_nothing(data_d
         assert await execute(server, "select id from kept") == [(1,)]
 
 
+async def test_a_server_that_nobody_can_reach_is_stopped_and_the_next_start_is_reached(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "LOOK_S", 0.01)
+    monkeypatch.setattr(embedded_postgres, "LOST_S", 0.1)
+    server = EmbeddedPostgres(data_dir, fsync=False)
+    with (
+        pytest.RaisesGroup(pytest.RaisesExc(Transient, match=r"nobody could reach .*/\.s\.PGSQL\.5432 for 0.1 s")),
+        trio.fail_after(PATIENCE_S),
+    ):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            await execute(server, "create table kept as select 1 as id")
+            pidfd = os.pidfd_open(postmaster(data_dir))
+            (data_dir / "postgres" / ".s.PGSQL.5432").unlink()
+            await trio.sleep_forever()
+    await gone(pidfd)
+    async with serving(data_dir) as server:
+        assert await execute(server, "select id from kept") == [(1,)]
+
+
+async def test_looking_at_a_server_again_and_again_leaves_no_words(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "LOOK_S", 0.001)
+    async with serving(data_dir) as server:
+        before = (data_dir / "postgres.log").read_text()
+        for _ in range(100):
+            assert await execute(server, "select 1") == [(1,)]
+        assert (data_dir / "postgres.log").read_text() == before
+
+
 async def test_a_second_owner_is_refused_and_the_first_goes_on(data_dir: Path) -> None:
     async with serving(data_dir) as server:
         with pytest.raises(ConfigError, match=rf"data folder {data_dir} is in use by process {os.getpid()}"):

@@ -84,6 +84,25 @@ async def test_postgres_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> No
         await all_done(running, restarted={"stores/postgres"})
 
 
+async def test_the_socket_of_postgres_is_removed(tmp_path: Path) -> None:
+    async with platform(tmp_path, "world.enabled=false", 'roles=["relay"]') as running:
+
+        async def ready(status: Status) -> bool:
+            return (await running.client.get(running.running.url + "/ready")).status_code == 200
+
+        async def not_ready(status: Status) -> bool:
+            return not await ready(status)
+
+        await running.until(ready, "that it is ready")
+        async with await Connection.connect(EmbeddedPostgres(tmp_path, fsync=False).superuser_conninfo) as admin:
+            (tmp_path / "postgres" / ".s.PGSQL.5432").unlink()
+            await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'gcc'")
+        await running.until(not_ready, "that it is not ready")
+        await running.until(ready, "that it is ready again")
+        assert line(await running.status(), "stores/postgres")["restarts"] == 1
+        assert await running.stop() == 0
+
+
 async def server_settings(data: Path, **values: str | None) -> None:
     """Change how the server treats every session, those that live included; None is its default again."""
     async with await Connection.connect(EmbeddedPostgres(data, fsync=False).superuser_conninfo) as admin:

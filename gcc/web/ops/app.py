@@ -200,8 +200,10 @@ def _probes(app: QuartTrio, composer: Composer) -> None:
 
     @app.get("/ready")
     async def ready() -> Response:
-        state = platform.state()
-        return _json({"state": state}, 200 if state == "ready" else 503)
+        state, away = platform.state(), composer.away is not None  # why is for those with the token: it names places
+        return _json(
+            {"state": state, **({"database": "away"} if away else {})}, 503 if away or state != "ready" else 200
+        )
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -19,10 +19,11 @@ from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import ChannelUse
 from gcc.channels.replay import RECENT_LETTERS, Waiting
 from gcc.clock import Clock
-from gcc.errors import GccError
+from gcc.errors import GccError, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import ERROR_QUEUES
 from gcc.pipelines.events.routes import ERROR
+from gcc.stores.postgres import is_unreachable
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, one_line
 from gcc.web.ops.hub import Hub
@@ -82,6 +83,7 @@ class Composer:
         self._counts: Counts | None = None
         self._counted_s = 0.0
         self._counts_error: str | None = None
+        self.away: str | None = None  # why the database could not be reached when it was asked last
         self._bug = ""  # the last one that was told
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -105,11 +107,13 @@ class Composer:
                     self._counts = await self.platform.counts()
             except GccError as error:
                 self._counts_error = str(error)
+                self.away = self._counts_error if isinstance(error, Transient) and is_unreachable(error) else None
             except trio.TooSlowError:
                 self._counts_error = f"no answer within {COUNTS_DEADLINE_S:g} s"
             except Exception as error:  # a row that cannot be read must not take the page away
                 self._counts_error = self._told(error)
             else:
+                self.away = None
                 self._counted_s, bug = trio.current_time(), self._counts.bug
                 self._counts_error = self._counts.queues_error if bug is None else self._told(bug)
                 if bug is None:
