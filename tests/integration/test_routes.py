@@ -417,7 +417,8 @@ async def test_what_is_no_json_or_another_type_is_buried_with_its_reason(way: Wa
     assert await way.sink(event_type) == 0
     reasons = [reason for _, _, reason in await way.buried()]
     assert [reason.removeprefix("not of type order_log: ") for reason in reasons] == [
-        "'yesterday' is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time",
+        "'yesterday' is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or a Unix time "
+        "(in smaller units than seconds of 2000 or later)",
         "Expected `object`, got `array`",
         "JSON is malformed: invalid character (byte 0)",
         "Object missing required field `event_timestamp`",
