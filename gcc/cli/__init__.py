@@ -13,6 +13,7 @@ import importlib.metadata
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -218,6 +219,12 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - to the end
 
 
+def _refuse_odd_zone() -> None:
+    """A TZ more than a day away: whoever asks for the local time, as a driver does when it is loaded, fails."""
+    if max(abs(time.timezone), abs(time.altzone)) >= 86_400:
+        raise ConfigError("the variable TZ is no time zone; set it to a name such as UTC, or remove it")
+
+
 def _unwritten(error: OSError) -> int:
     """The reader of stdout left, or its disk is full. Raises any other error."""
     if error.errno not in (errno.EPIPE, errno.ENOSPC):
@@ -234,6 +241,7 @@ def main(argv: Sequence[str], prog: str = MODULE) -> int:
     try:
         try:
             arguments = parse(argv, prog)
+            _refuse_odd_zone()
             verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
             code = int(verb.main(arguments))
         except (GccError, BaseExceptionGroup) as error:

@@ -6,7 +6,6 @@ from one object that is put and deleted again; PostgreSQL is told to refuse writ
 """
 
 import datetime as dt
-import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -34,7 +33,7 @@ from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES
 from gcc.stores import data_folder, migrations, statements
-from gcc.stores.clickhouse_clients import Opener
+from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
 from gcc.stores.objects import Objects
 from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
@@ -231,7 +230,7 @@ async def server_programs() -> list[Finding]:
 
 async def engine() -> list[Finding]:
     """What a first start of the embedded ClickHouse needs."""
-    await trio.to_thread.run_sync(importlib.import_module, "chdb")
+    await trio.to_thread.run_sync(require_engine)
     return [Finding("clickhouse", "ok", f"chdb {_version('chdb')}; its folder is made at the first start")]
 
 

@@ -7,7 +7,9 @@ opened, those before it are closed.
 """
 
 import fcntl
+import importlib
 import os
+import resource
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
@@ -23,6 +25,8 @@ from gcc.errors import ConfigError
 from gcc.passwords import encoded, masked
 
 CONNECT_S = 5
+ADDRESS_BYTES_MIN = 2 << 30
+"""With fewer no start of the embedded engine, on two processors, came to its end."""
 _MB = 1 << 20
 
 # The engine shares a process (below 1 GB) with everything else: it starts at 300 MB, may allocate this much
@@ -36,6 +40,7 @@ _ENGINE = {
     "compiled_expression_cache_size": 8 * _MB,
     "background_pool_size": 2,
 }
+
 _EMBEDDED_QUERY = {
     "max_threads": 2,
     "max_memory_usage": 300 * _MB,
@@ -124,12 +129,38 @@ def _embedded(folder: Path, settings: dict[str, Any]) -> Client:
         raise ConfigError(f"ClickHouse folder {folder} cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"ClickHouse folder {folder} is not writable")
+    require_engine()
     try:
         return clickhouse_connect.get_client(
             interface="chdb", path=str(folder), chdb_options=_ENGINE, settings=settings, tz_mode="aware"
         )
-    except ProgrammingError as error:
+    except (ProgrammingError, RuntimeError, ValueError, MemoryError) as error:
         raise ConfigError(_reason(folder, str(error))) from error
+
+
+def require_engine() -> None:
+    """Load the embedded engine, which starts for a moment as it is loaded. ConfigError: it cannot here.
+
+    chdb says of whatever goes wrong that it is not installed: the cause is in what it met before. Where it has too few
+    addresses, it or a library beside it ends the process.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_BYTES_MIN:
+        raise ConfigError(
+            f"the embedded ClickHouse (chdb) does not start here: a process may have {limit >> 20} MiB of addresses,"
+            f" and it takes more than {ADDRESS_BYTES_MIN >> 20}; raise that (ulimit -v), or set clickhouse.url"
+        )
+    try:
+        importlib.import_module("chdb")
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        why = str(cause).partition("\n")[0][:300] or type(cause).__name__
+        raise ConfigError(
+            f"the embedded ClickHouse (chdb) does not start here: {why}; if it speaks of no other cause, set the"
+            " variable TZ to a name such as UTC, raise the limits of memory and threads, or set clickhouse.url"
+        ) from error
 
 
 def _reason(folder: Path, error: str) -> str:

@@ -1,6 +1,7 @@
 """What a process needs for its roles and does not find at the start: it is waited for, or tells why it refuses."""
 
 import json
+import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Connection
 from tests.integration.test_lost_dependencies import clickhouse, free_port, line
 from tests.integration.test_secrets import AWAY, SECRET
-from tests.process import Launch, PlatformProcess, Status, launched, platform
+from tests.process import Launch, PlatformProcess, Status, command, launched, platform
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.redis import RedisNode
 
@@ -206,6 +207,37 @@ async def test_a_postgres_that_refuses_us_is_told_at_once(tmp_path: Path) -> Non
             sentence = await refused(tmp_path, "GCC_POSTGRES__URL", make_conninfo(server.conninfo, **changed))
             assert "postgres.url: " in sentence
             assert says in sentence
+
+
+@pytest.mark.parametrize(
+    ("zone", "says"),
+    [
+        (
+            "Nowhere/None",
+            "(chdb) does not start here: Cannot load time zone Nowhere/None; ",
+        ),
+        (":/etc/passwd", "(chdb) does not start here: "),
+        ("XXX+99:99", "the variable TZ is no time zone"),
+    ],
+)
+async def test_a_time_zone_that_is_none_is_told_at_once(tmp_path: Path, zone: str, says: str) -> None:
+    assert says in await refused(tmp_path, "TZ", zone)
+    done = await trio.run_process(
+        command("doctor", tmp_path / "new"), env={**os.environ, "TZ": zone}, capture_stdout=True, capture_stderr=True,
+        check=False,
+    )  # fmt: skip
+    told = (done.stdout + done.stderr).decode()
+    assert done.returncode in (1, 2) and "Traceback" not in told
+    assert " ".join(says.split()[:4]) in told
+
+
+async def test_an_engine_without_room_is_told_at_once(tmp_path: Path) -> None:
+    words = ["prlimit", "--as=1000000000", *command("run", tmp_path / "data", settings=SMALL)]
+    with trio.fail_after(60):
+        done = await trio.run_process(words, capture_stdout=True, capture_stderr=True, check=False)
+    log = done.stderr.decode()
+    assert (done.returncode, "Traceback" in log) == (2, False), log
+    assert "gcc: the embedded ClickHouse (chdb) does not start here: a process may have 953 MiB of addresses" in log
 
 
 async def test_a_redis_that_refuses_us_is_told_at_once(tmp_path: Path, redis: str, redis_node: RedisNode) -> None:
