@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from gcc.config import whole_path
 from gcc.errors import ConfigError, GccError
@@ -197,15 +197,23 @@ def _told(error: GccError | BaseExceptionGroup[BaseException]) -> int:
         raise found[0]
     if not all(isinstance(each, GccError) for each in found):
         raise error
-    print(f"gcc: {found[0]}", file=sys.stderr)
+    complain(found[0])
     return USAGE if isinstance(found[0], ConfigError) else 1
 
 
-def lose_output() -> None:
-    """Let what stdout still holds, and all that comes, be lost: it has no reader or no room, and each flush fails."""
+def lose(stream: TextIO) -> None:
+    """Let what it still holds, and all that comes, be lost: it has no reader or no room, and each flush fails."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, stream.fileno())
     os.close(null)
+
+
+def complain(what: object) -> None:
+    """A sentence on stderr. Where that has no room it is lost, and the exit code still tells."""
+    try:
+        print(f"gcc: {what}", file=sys.stderr, flush=True)
+    except OSError:
+        lose(sys.stderr)
 
 
 def _open_standard_streams() -> None:
@@ -229,9 +237,9 @@ def _unwritten(error: OSError) -> int:
     """The reader of stdout left, or its disk is full. Raises any other error."""
     if error.errno not in (errno.EPIPE, errno.ENOSPC):
         raise error
-    lose_output()
+    lose(sys.stdout)
     if error.errno == errno.ENOSPC:
-        print(f"gcc: the output cannot be written: {error.strerror}", file=sys.stderr)
+        complain(f"the output cannot be written: {error.strerror}")
     return 1
 
 

@@ -13,7 +13,7 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gcc.cli import USAGE, leaves, logs, lose_output
+from gcc.cli import USAGE, complain, leaves, logs, lose
 from gcc.cli.client import settings_of
 from gcc.cli.descriptors import allow_files
 from gcc.clock import SystemClock
@@ -38,11 +38,11 @@ def main(arguments: argparse.Namespace) -> int:
         code = trio.run(run, settings)
     except* ConfigError as refused:
         for error in leaves(refused):
-            print(f"gcc: {error}", file=sys.stderr)
+            complain(error)
         code = USAGE
     except* RestartsExceeded as gave_up:
         for error in leaves(gave_up):
-            print(f"gcc: {error}", file=sys.stderr)
+            complain(error)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # all is done: a late one must not change how this process ends
     return code
@@ -85,7 +85,7 @@ async def _accompany(tree: Tree) -> None:
     try:
         print(f"ready {tree.urls['ops']}/?token={tree.ops_token}", flush=True)
     except OSError:
-        lose_output()  # which is no reason to end; the log and supervisor.json tell the address, too
+        lose(sys.stdout)  # which is no reason to end; the log and supervisor.json tell the address, too
     for name, url in sorted(tree.urls.items()):
         log.info("open", name=name, url=url)
     if sys.stderr.isatty():
