@@ -5,6 +5,7 @@
 servers to keep alive, schemas to migrate, connections for the web, history to import.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.channels.replay import PostgresLetters
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
+from gcc.errors import ConfigError
 from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
@@ -208,6 +210,12 @@ class Stores:
 def refuse_what_is_not_here(settings: Settings) -> None:
     """Settings that name what there is not refuse to start, rather than being passed over."""
     refuse_unknown_types(settings)
+    place = OBJECTS_URL.fullmatch(settings.objects.url)
+    if place and place["folder"]:
+        folder = Path(place["folder"])
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not os.path.isdir(there):
+            raise ConfigError(f"objects.url names {folder}, but {there} is no folder; name another, or remove that")
 
 
 def open_clickhouse(settings: Settings) -> ClickHouse:

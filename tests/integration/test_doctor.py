@@ -542,6 +542,7 @@ def test_a_broken_configuration_is_a_finding_and_exits_2(tmp_path: Path, capsys:
         "retention.trace_logs_days=3",
         "sources.nosuch.calls=1",
         "scraper.concurrency.nosuch=1",
+        "objects.url=file:///dev/null/nosuch",
     ],
 )
 def test_what_a_start_refuses_is_a_finding(override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
