@@ -35,6 +35,7 @@ OVERDUE, LAPSED, WAITING = (
     {"status": "PROCESSING", "left_s": 60},
     {"status": "PENDING", "left_s": 60},
 )
+PICKED_BY = {"claim": "due", "rescue": "lapsed", "expire": "overdue"}
 MOVED = [
     # file, statement, its arguments, what fills the table, how many it moves
     ("jobs", "rescue", {"lost_max": 9}, (JOBS, LAPSED), "select count(*) from scrape_request_log where lost > 0", 500),
@@ -66,7 +67,9 @@ async def test_no_plan_moves_more_than_the_limit(
     moved: str,
     limit: int,
 ) -> None:
-    statement = statements.load(file)[name].replace("{limit}", str(limit)).replace("{bytes_max}", "99999")
+    known = statements.load(file)
+    statement = known[name].replace("{picked}", known.get(PICKED_BY.get(name, ""), "")).replace("{only}", "true")
+    statement = statement.replace("{limit}", str(limit)).replace("{bytes_max}", "99999")
     async with steered.connection() as one, steered.connection() as other:
         await one.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
         await one.execute(filled[0], filled[1])
