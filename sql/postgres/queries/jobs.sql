@@ -45,7 +45,7 @@ returning job.id, flow, platform, params, priority, attempt, retry_count, seq, s
 -- name: complete
 update scrape_request_log
 set status = 'COMPLETE',
-    seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - %(events)s) + %(events)s,
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - %(events)s::integer) + %(events)s::integer,
     lease_until = null, scraped_at = now(),
     source = %(source)s, data = %(data)s
 where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
