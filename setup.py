@@ -1,4 +1,4 @@
-"""A wheel carries what stands beside the package, as gcc/share: see ROOT in gcc/stores/statements.py."""
+"""A wheel carries what stands beside the package, as gcc/share: see ROOT in gcc/statements.py."""
 
 import shutil
 from pathlib import Path

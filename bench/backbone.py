@@ -11,20 +11,20 @@ from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.message import Route
-from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.pipelines.events.routes import EXCHANGES
+from gcc.statements import SQL
 from gcc.stores import outbox
 from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.migrations import migrate_postgres
-from gcc.stores.objects import FolderObjects
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
-from gcc.stores.statements import SQL
+from gcc.stores.postgres_exchange import PostgresExchange
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import Topology
 
 LEADER = "relay"
 COMMITTED_AT_ONCE = 10  # frames in a transaction of the producer

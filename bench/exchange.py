@@ -24,8 +24,8 @@ from bench.backbone import backbone
 from bench.load import FRAMED, KINDS, PUBLISHED_AT_ONCE, SINGLE, Events, fill
 from bench.peers import PEERS, AioPika, Pika
 from bench.rounds import OURS, Figures, broker, medians, party, rounded, rounds_for, table
-from gcc.channels import rabbitmq
 from gcc.pipelines.events.types import PROFILE_LOG
+from gcc.stores import rabbitmq
 from tests.services.rabbitmq import RabbitMQNode
 
 PREFETCH = 4000
@@ -46,7 +46,7 @@ MEASURED = [
 
 
 class Ours:
-    """gcc.channels.rabbitmq; one connection for publishing and one for consuming."""
+    """gcc.stores.rabbitmq; one connection for publishing and one for consuming."""
 
     def __init__(self, url: str) -> None:
         self._url = url

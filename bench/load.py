@@ -10,12 +10,12 @@ import uuid
 
 import trio
 
-from gcc.channels import rabbitmq
 from gcc.channels.message import FRAME_EVENTS_MAX, Frame, Route
-from gcc.channels.rabbitmq import Message
-from gcc.channels.rabbitmq_messages import PERSISTENT, packed
 from gcc.pipelines.events.schemas import ProfileLog
 from gcc.pipelines.events.types import encode, timestamp
+from gcc.stores import rabbitmq
+from gcc.stores.rabbitmq import Message
+from gcc.stores.rabbitmq_messages import PERSISTENT, packed
 
 SINGLE, FRAMED = "single", "framed"
 KINDS = {SINGLE: 1, FRAMED: FRAME_EVENTS_MAX}

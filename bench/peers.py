@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.load import PUBLISHED_AT_ONCE, Events
 from bench.rounds import give_up
-from gcc.channels.rabbitmq import Message
+from gcc.stores.rabbitmq import Message
 
 try:
     import aio_pika

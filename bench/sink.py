@@ -38,8 +38,8 @@ from gcc.config import Settings
 from gcc.metrics import Metrics
 from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import PROFILE_LOG
+from gcc.statements import SQL
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.statements import SQL
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board
 from tests.services.rabbitmq import RabbitMQNode

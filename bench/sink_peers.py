@@ -14,9 +14,9 @@ from pathlib import Path
 import trio
 
 from bench.rounds import Figures, give_up
+from gcc.statements import SQL
 from gcc.stores import clickhouse_clients
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.statements import SQL
 
 try:
     import aio_pika

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gcc.statements import SQL
 from gcc.stores import clickhouse_clients
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.statements import SQL
 
 QUERY_S_MAX = 20.0
 

@@ -22,10 +22,10 @@ import pytest
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from gcc.statements import SQL
 from gcc.stores.embedded_postgres import ROLE, EmbeddedPostgres
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.postgres import Pool
-from gcc.stores.statements import SQL
 
 URL = "GCC_TEST_POSTGRES_URL"
 TEMPLATE = f"gcc_template_{os.getpid()}"

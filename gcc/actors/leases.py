@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import trio
 
+from gcc.channels.jobs import Job, Jobs
 from gcc.errors import Transient
-from gcc.stores.jobs import Job, Jobs
 from gcc.supervisor.lifecycle import Actor, State
 
 

@@ -19,12 +19,12 @@ from gcc.actors import bugs
 from gcc.actors.gates import ALWAYS_OPEN, Gate, Level
 from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
+from gcc.channels.jobs import Crawl, Failure, Job, Jobs
 from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame
 from gcc.errors import LeaseLost, Transient
 from gcc.metrics import Metrics
 from gcc.stores.controls import CONCURRENCY_MAX
-from gcc.stores.jobs import Crawl, Failure, Job, Jobs
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State

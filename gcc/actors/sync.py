@@ -17,12 +17,12 @@ from typing import cast
 
 import trio
 
+from gcc import statements
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores import statements
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.objects import Objects
+from gcc.stores.folder_objects import Objects
 from gcc.stores.synced_tables import Snapshot, SyncedTables
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, State, one_line

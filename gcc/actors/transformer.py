@@ -21,10 +21,10 @@ from typing import Literal
 
 import trio
 
+from gcc import statements
 from gcc.actors import bugs
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores import statements
 from gcc.stores.clickhouse import ClickHouse
 from gcc.supervisor.lifecycle import Actor, State, one_line
 

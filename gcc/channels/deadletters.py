@@ -2,7 +2,7 @@
 
 In: what is refused, many at a time. Out: objects of up to LETTERS_MAX letters, each followed by its rows in one
 insert; a row says where in its object its letter stands, so each can be read alone. How letters come back is in
-replay.py.
+letters.py.
 
 Idempotent: the same events of the same frame get the same id, and what has its row is left alone, so a burial that
 was cut short is done again without a second row. The object is written first; a row always has its object. An
@@ -22,12 +22,12 @@ from typing import Any, Literal, Protocol
 import msgspec
 import trio
 
+from gcc import statements
 from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
-from gcc.stores import statements
+from gcc.stores.folder_objects import Objects
 from gcc.stores.leadership import hold
-from gcc.stores.objects import Objects
 from gcc.stores.outbox import OutboxRow
 from gcc.stores.postgres import Pool
 from gcc.supervisor.lifecycle import storable

@@ -21,7 +21,7 @@ from typing import NoReturn, TextIO
 from gcc.config import whole_path
 from gcc.errors import ConfigError, GccError
 from gcc.passwords import masked, passwords
-from gcc.stores.statements import ROOT
+from gcc.statements import ROOT
 
 VERBS = {
     "run": "start the platform and stay until it has drained",

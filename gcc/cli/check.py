@@ -9,7 +9,6 @@ import trio
 
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
 from gcc.cli import leaves
 from gcc.cli.client import NotRunning, find, settings_as_run
 from gcc.clock import SystemClock
@@ -23,6 +22,7 @@ from gcc.stores import data_folder
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 
 LABELS = {
     "jobs_complete": "jobs complete",

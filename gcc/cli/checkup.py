@@ -26,16 +26,17 @@ import psycopg
 import trio
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
+from gcc import statements
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
 from gcc.pipelines.scraping.table import SOURCES
-from gcc.stores import data_folder, migrations, statements
+from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
-from gcc.stores.objects import Objects
+from gcc.stores.folder_objects import Objects
 from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
 
 VERB = "python -m gcc.supervisor"

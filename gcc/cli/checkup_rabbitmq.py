@@ -16,14 +16,14 @@ from urllib.parse import quote
 import httpx
 import trio
 
-from gcc.channels import rabbitmq
 from gcc.channels.message import Binding
-from gcc.channels.rabbitmq import Channel, ChannelClosed, Connection, Message, QueueInfo
-from gcc.channels.rabbitmq_exchange import ACCESS_REFUSED, NOT_ALLOWED
-from gcc.channels.rabbitmq_topology import NOT_FOUND, Topology
 from gcc.cli.checkup import VERB, Finding, first_line, within
 from gcc.errors import Transient
 from gcc.pipelines.events.routes import KEPT
+from gcc.stores import rabbitmq
+from gcc.stores.rabbitmq import Channel, ChannelClosed, Connection, Message, QueueInfo
+from gcc.stores.rabbitmq_exchange import ACCESS_REFUSED, NOT_ALLOWED
+from gcc.stores.rabbitmq_topology import NOT_FOUND, Topology
 
 BLOCKED_S = 2.0  # a broker that takes messages confirms one in milliseconds
 NAMES_SHOWN_MAX = 10

@@ -36,9 +36,9 @@ from gcc.parts import open_objects, rabbitmq_topology
 from gcc.passwords import encoded, masked, passwords
 from gcc.pipelines.events.pipeline import bindings
 from gcc.refusals import DEV_TOKEN
+from gcc.statements import SQL
 from gcc.stores import data_folder
 from gcc.stores.embedded_postgres import EmbeddedPostgres
-from gcc.stores.statements import SQL
 from gcc.tree import Tree
 from gcc.web.ops.registry import REGISTRY, read_registry
 

@@ -21,9 +21,9 @@ import httpx
 import msgspec
 import trio
 
+from gcc import threads
 from gcc.errors import Transient
 from gcc.sources.verdicts import SourceFailed
-from gcc.stores import threads
 
 BODY_BYTES_MAX = 8 << 20
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)  # to the last @: a password may hold any character

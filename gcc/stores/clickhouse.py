@@ -27,9 +27,10 @@ import structlog
 import trio
 from clickhouse_connect.driver.client import Client
 
+from gcc import statements, threads
 from gcc.errors import Transient
 from gcc.passwords import encoded
-from gcc.stores import clickhouse_clients, migrations, statements, threads
+from gcc.stores import clickhouse_clients, migrations
 from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, is_unreachable, translated
 from gcc.stores.clickhouse_room import LOOK_S, ROOM_BYTES, Room
 from gcc.supervisor.lifecycle import one_line

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from gcc.stores import statements
+from gcc import statements
 from gcc.stores.postgres import Connection, Pool
 
 SQL = statements.load("controls")

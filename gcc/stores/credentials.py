@@ -13,9 +13,9 @@ from typing import Any
 import trio
 from psycopg.types.json import Jsonb
 
+from gcc import statements
 from gcc.clock import Clock
 from gcc.sources.credentials import Credential, Standing, choose
-from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("credentials")

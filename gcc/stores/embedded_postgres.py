@@ -27,8 +27,9 @@ import psycopg
 import trio
 from psycopg.conninfo import make_conninfo
 
+from gcc import statements
 from gcc.errors import ConfigError, Transient
-from gcc.stores import data_folder, statements
+from gcc.stores import data_folder
 from gcc.stores.postgres import Connection
 
 DATABASE = ROLE = "gcc"

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gcc import statements
 from gcc.channels.exchange import Held
-from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("holdings")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from psycopg.rows import dict_row
 
-from gcc.stores import statements
+from gcc import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("leaderboard")

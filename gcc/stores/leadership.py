@@ -5,8 +5,8 @@ In: campaigns of candidates. Out: a term (it grows with every new leader) or Non
 Raises Transient when the database is away: then nobody knows, and the caller's trust runs out.
 """
 
+from gcc import statements
 from gcc.errors import LeaseLost
-from gcc.stores import statements
 from gcc.stores.postgres import Connection, Pool
 
 _SQL = statements.load("leadership")

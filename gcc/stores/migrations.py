@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psycopg
 
+from gcc import statements
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import masked
-from gcc.stores import statements
 from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
 
 _REFUSALS = (

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gcc import statements
 from gcc.channels.message import Frame, Route
-from gcc.stores import statements
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 

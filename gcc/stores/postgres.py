@@ -27,9 +27,10 @@ from psycopg.pq import PGconn, TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.waiting import Ready, Wait
 
+from gcc import threads
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
-from gcc.stores import odd_values, threads
+from gcc.stores import odd_values
 
 PSYCOPG: Final = "3.3.9"
 """The version whose private names `Connection` was checked against; a test compares it."""

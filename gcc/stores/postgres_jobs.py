@@ -16,12 +16,8 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
-from gcc.channels.memory import Signal
-from gcc.channels.message import Frame, Route, frames
-from gcc.clock import Clock
-from gcc.errors import LeaseLost, Transient
-from gcc.stores import outbox, profiles, statements
-from gcc.stores.jobs import (
+from gcc import statements
+from gcc.channels.jobs import (
     CANCELLABLE,
     RETRYABLE,
     Crawl,
@@ -34,6 +30,11 @@ from gcc.stores.jobs import (
     NewJob,
     StatusEvent,
 )
+from gcc.channels.memory import Signal
+from gcc.channels.message import Frame, Route, frames
+from gcc.clock import Clock
+from gcc.errors import LeaseLost, Transient
+from gcc.stores import outbox, profiles
 from gcc.stores.postgres import Connection, Pool
 from gcc.supervisor.lifecycle import one_line
 
@@ -49,7 +50,7 @@ log = structlog.get_logger()
 
 
 class PostgresJobs:
-    """See `gcc.stores.jobs.Jobs`. `outbox_written` wakes this process's relay after each commit.
+    """See `gcc.channels.jobs.Jobs`. `outbox_written` wakes this process's relay after each commit.
 
     A row that no statement of many takes is given up alone (FAILED, code BUG), with its id in the log once.
     `leases_pool`: for the heartbeat, which must come in time however many wait for a connection of `pool`.

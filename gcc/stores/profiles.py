@@ -6,9 +6,9 @@ the source does not know keeps the value it had.
 
 from typing import Any
 
+from gcc import statements
 from gcc.clock import Clock
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
-from gcc.stores import statements
 from gcc.stores.postgres import Connection
 
 SQL = statements.load("profiles")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from psycopg.rows import dict_row
 
-from gcc.stores import statements
+from gcc import statements
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant

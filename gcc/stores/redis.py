@@ -20,9 +20,9 @@ import trio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from gcc import threads
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import encoded, is_host, is_torn, masked, odd
-from gcc.stores import threads
 
 T = TypeVar("T")
 CONNECT_S = 2.0

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import psycopg
 
+from gcc import statements
 from gcc.errors import Transient
-from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("referrals")

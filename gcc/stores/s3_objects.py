@@ -26,9 +26,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from gcc import threads
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores import threads
-from gcc.stores.objects import CHUNK_BYTES, CLEANUP_S, allowed, checked, missing, pieces
+from gcc.stores.folder_objects import CHUNK_BYTES, CLEANUP_S, allowed, checked, missing, pieces
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from gcc import statements
 from gcc.errors import LeaseLost
-from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 Status = Literal["RUNNING", "COMPLETE", "FAILED", "CANCELLED"]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from gcc import statements
 from gcc.errors import Permanent
-from gcc.stores import statements
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 

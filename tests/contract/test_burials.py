@@ -11,10 +11,10 @@ import trio
 from gcc.channels.deadletters import LETTERS_MAX, Burial, Packed, StoredDeadLetters, document
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
-from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
-from gcc.stores.objects import checked
+from gcc.stores.folder_objects import checked
+from gcc.stores.letters import LetterFilter, PostgresLetters
 from gcc.stores.postgres import Pool
 from tests.fakes.objects import MemoryObjects
 
@@ -174,7 +174,7 @@ async def test_a_replay_reads_together_what_stands_together(pool: Pool, monkeypa
     some = [letter.id for letter in (await letters.find(ALL))[::3]]
     assert (await letters.replay(LetterFilter(ids=some), "ann")).letters == len(some)
     assert len(store.read_bytes) == 1, "a page of letters"
-    monkeypatch.setattr("gcc.channels.replay.BATCH_BYTES", 10_000)
+    monkeypatch.setattr("gcc.stores.letters.BATCH_BYTES", 10_000)
     done = await letters.replay(ALL, "ann")
     assert (done.letters, done.unreadable) == (250 - len(some), 0)
     assert 3 < len(store.read_bytes) < 20 and max(store.read_bytes[1:]) <= 10_000
@@ -184,7 +184,7 @@ async def test_a_replay_reads_together_what_stands_together(pool: Pool, monkeypa
 async def test_a_letter_that_is_larger_than_a_read_or_damaged_harms_no_neighbour(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gcc.channels.replay.BATCH_BYTES", 2000)
+    monkeypatch.setattr("gcc.stores.letters.BATCH_BYTES", 2000)
     store = Store()
     large = Frame(uuid.uuid4(), ROUTE, 1, b"x" * 5000)
     refused = [*burials(40), Burial("q", large, large.body, 1, "too large")]

@@ -16,21 +16,20 @@ import trio
 import trio.testing
 from pamqp import commands
 
-from gcc.channels import rabbitmq
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
-from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_messages import FOREIGN
-from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.clock import SystemClock
 from gcc.errors import Transient
-from gcc.stores import outbox
+from gcc.stores import outbox, rabbitmq
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_exchange import PostgresExchange
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_messages import FOREIGN
+from gcc.stores.rabbitmq_topology import QUORUM, Topology
 from tests.fakes.broker import BENT_TIMES, FakeBroker, bent
 from tests.fakes.database import Connection, Database
 from tests.fakes.exchange import FakeExchange

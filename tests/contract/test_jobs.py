@@ -10,6 +10,7 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
+from gcc.channels.jobs import CANCELLABLE, RETRYABLE, Crawl, Failure, JobFilter, Jobs, JobStatus, NewJob
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import Clock, SystemClock
@@ -17,7 +18,6 @@ from gcc.errors import LeaseLost, Transient
 from gcc.pipelines.events.emit import StatusEvents, crawl_frames
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.stores import postgres_jobs
-from gcc.stores.jobs import CANCELLABLE, RETRYABLE, Crawl, Failure, JobFilter, Jobs, JobStatus, NewJob
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, PostgresJobs

@@ -13,12 +13,12 @@ from gcc.channels.deadletters import UNROUTABLE, Burial, DeadLetters, StoredDead
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
-from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.replay import Letter, LetterFilter, Letters, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
-from gcc.stores.objects import FolderObjects
+from gcc.stores.folder_objects import FolderObjects
+from gcc.stores.letters import Letter, LetterFilter, Letters, PostgresLetters
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_exchange import PostgresExchange
 from tests.fakes.database import Connection, Database
 from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.exchange import FakeExchange

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from gcc.stores import statements
+from gcc import statements
 from gcc.stores.postgres import Pool
 
 STEERED = ("enable_hashjoin", "enable_mergejoin", "enable_hashagg", "enable_sort", "enable_material")

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from gcc.errors import Permanent, Transient
-from gcc.stores import objects as objects_module
-from gcc.stores.objects import CHUNK_BYTES, FolderObjects, Objects
+from gcc.stores import folder_objects as objects_module
+from gcc.stores.folder_objects import CHUNK_BYTES, FolderObjects, Objects
 from tests.fakes.objects import MemoryObjects
 
 

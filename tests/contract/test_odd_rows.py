@@ -13,19 +13,19 @@ from psycopg.errors import UndefinedColumn
 
 from gcc.actors.scraper import Retries
 from gcc.channels.deadletters import Burial, StoredDeadLetters
+from gcc.channels.jobs import Failure, JobFilter, JobStatus
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
-from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS
 from gcc.stores.credentials import PostgresCredentials
-from gcc.stores.jobs import Failure, JobFilter, JobStatus
+from gcc.stores.letters import LetterFilter, PostgresLetters
 from gcc.stores.odd_values import FIRST, LAST
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_exchange import PostgresExchange
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
 from gcc.web.ops.counts import PlatformCounts

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gcc.statements import SQL
 from gcc.stores.clickhouse import ONE_MACHINE, ClickHouse
-from gcc.stores.statements import SQL
 
 LOG = "_e.scrape_request_log_events"
 MIGRATION = SQL / "clickhouse" / "0007_request_log_by_month.sql"

@@ -1,4 +1,4 @@
-"""A RabbitMQ in memory: the part of `gcc.channels.rabbitmq` that the exchange uses, and a broker behind it.
+"""A RabbitMQ in memory: the part of `gcc.stores.rabbitmq` that the exchange uses, and a broker behind it.
 
 The broker outlives the processes that connect to it, as the real one does. The exchange that runs on it is the real
 one; tests/contract/test_exchange.py holds this to the real broker. Faults: connections drop before or after a
@@ -15,8 +15,8 @@ from typing import Any
 
 import trio
 
-from gcc.channels import rabbitmq
-from gcc.channels.rabbitmq.message import short_string
+from gcc.stores import rabbitmq
+from gcc.stores.rabbitmq.message import short_string
 from tests.fakes.database import matches
 
 NO_ROUTE = 312

@@ -15,7 +15,7 @@ from gcc.channels.deadletters import Burial, Packed, StoredDeadLetters
 from gcc.channels.message import Frame, Route
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.stores.clickhouse_errors import translated
-from gcc.stores.objects import Objects
+from gcc.stores.folder_objects import Objects
 from tests.fakes.database import Connection, Watcher, steady
 from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects

@@ -7,11 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gcc.channels.memory import Signal
-from gcc.channels.message import Frame, Route
-from gcc.channels.message import frames as packed
-from gcc.errors import LeaseLost
-from gcc.stores.jobs import (
+from gcc.channels.jobs import (
     CANCELLABLE,
     MOVES,
     RETRYABLE,
@@ -25,6 +21,10 @@ from gcc.stores.jobs import (
     NewJob,
     StatusEvent,
 )
+from gcc.channels.memory import Signal
+from gcc.channels.message import Frame, Route
+from gcc.channels.message import frames as packed
+from gcc.errors import LeaseLost
 from tests.fakes.database import Connection, JobRow
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from gcc.channels.deadletters import Document, document
 from gcc.channels.memory import Signal
-from gcc.channels.replay import RECENT_LETTERS, Letter, LetterFilter, LetterGroup, Replayed, Waiting
 from gcc.errors import Permanent
+from gcc.stores.letters import RECENT_LETTERS, Letter, LetterFilter, LetterGroup, Replayed, Waiting
 from tests.fakes.database import Connection
 
 

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from gcc.errors import Permanent, Transient
-from gcc.stores.statements import SQL
+from gcc.statements import SQL
 
 LIST = re.compile(r"create table if not exists `_e`\.(\w+) \{on_cluster\} \((.*?)\n\)", re.DOTALL)
 COLUMN = re.compile(r"^    (\w+) (.+?)(?: (default|codec|materialized)\b.*)?,?(?:\s*--.*)?$", re.MULTILINE)

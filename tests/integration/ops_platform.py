@@ -13,7 +13,6 @@ from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
-from gcc.channels.replay import Letter
 from gcc.clock import SystemClock
 from gcc.config import Bind
 from gcc.errors import Transient
@@ -29,6 +28,7 @@ from gcc.pipelines.events.types import (
     SCRAPE_REQUEST_LOG,
     TRACE_LOG,
 )
+from gcc.stores.letters import Letter
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.web import serving

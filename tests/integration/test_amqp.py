@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from gcc.channels.rabbitmq import (
+from gcc.stores.rabbitmq import (
     Channel,
     ChannelClosed,
     Connection,

@@ -9,8 +9,6 @@ import msgspec
 from gcc.channels.deadletters import Burial, StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, frames
-from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import check
@@ -20,7 +18,9 @@ from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import BINDINGS, PROFILE_LOG, TRACE_LOG, encode
 from gcc.stores import outbox
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.letters import LetterFilter, PostgresLetters
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_exchange import PostgresExchange
 from tests.fakes.objects import MemoryObjects
 
 CSV = "platform,profile_id,handle,timestamp,followers\n" + "".join(

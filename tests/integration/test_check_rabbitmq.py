@@ -11,14 +11,10 @@ from typing import Any
 import pytest
 import trio
 
-from gcc.channels import rabbitmq as amqp
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Held, QueueLook
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
-from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.cli import check as verb
 from gcc.clock import SystemClock
 from gcc.errors import Transient
@@ -32,11 +28,15 @@ from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.stillness import Stillness, Telling
 from gcc.pipelines.events.types import PROFILE_LOG, encode
 from gcc.stores import holdings
+from gcc.stores import rabbitmq as amqp
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.holdings import tell
 from gcc.stores.leadership import PostgresLeadership
+from gcc.stores.letters import LetterFilter, PostgresLetters
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import Topology
 from tests.fakes.objects import MemoryObjects
 from tests.integration.test_check import CSV, emitted_without_rows
 

@@ -27,11 +27,11 @@ from gcc.cli.checkup import Finding
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import Transient
+from gcc.statements import SQL
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
-from gcc.stores.statements import SQL
 from tests.fakes.objects import MemoryObjects
 from tests.process import CONFIG, command, platform
 from tests.services.s3 import S3Node

@@ -5,12 +5,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gcc.channels import rabbitmq as amqp
 from gcc.channels.message import Binding, Route
-from gcc.channels.rabbitmq import Connection, Message
-from gcc.channels.rabbitmq_topology import Topology
 from gcc.cli import checkup_rabbitmq
 from gcc.pipelines.events.pipeline import bindings
+from gcc.stores import rabbitmq as amqp
+from gcc.stores.rabbitmq import Connection, Message
+from gcc.stores.rabbitmq_topology import Topology
 from tests.integration.test_doctor import Findings, by_name, examined, unwell
 from tests.services.rabbitmq import RabbitMQNode
 

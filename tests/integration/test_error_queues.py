@@ -6,14 +6,10 @@ import pytest
 import trio
 
 from gcc.actors.consumer import Consumer
-from gcc.channels import rabbitmq as amqp
 from gcc.channels.batch import BatchLimits
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import Delivery
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
-from gcc.channels.replay import LetterFilter, PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
@@ -21,8 +17,12 @@ from gcc.pipelines.events.error_queues import Burials, ManyQueues
 from gcc.pipelines.events.pipeline import bindings
 from gcc.pipelines.events.routes import ERROR, EXCHANGES
 from gcc.pipelines.events.types import BINDINGS, ERROR_BINDINGS
+from gcc.stores import rabbitmq as amqp
+from gcc.stores.letters import LetterFilter, PostgresLetters
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import Topology
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board
 from tests.fakes.objects import MemoryObjects

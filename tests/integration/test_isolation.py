@@ -13,6 +13,7 @@ import trio
 from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.scraper import Retries, Scraper
+from gcc.channels.jobs import Crawl, Failure, Job, JobFilter, JobStatus, NewJob
 from gcc.channels.memory import Channels, Signal
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
@@ -20,7 +21,6 @@ from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.producers import OnDemand
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.stores.controls import PostgresControls
-from gcc.stores.jobs import Crawl, Failure, Job, JobFilter, JobStatus, NewJob
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff

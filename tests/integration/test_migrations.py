@@ -9,10 +9,10 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from gcc.errors import ConfigError, Transient
+from gcc.statements import SQL
 from gcc.stores import migrations
 from gcc.stores.migrations import migrate_postgres, read
 from gcc.stores.postgres import Connection
-from gcc.stores.statements import SQL
 
 PATIENCE_S = 20.0
 

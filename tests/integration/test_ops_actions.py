@@ -9,11 +9,11 @@ import pytest
 import trio
 import trio.testing
 
+from gcc.channels.jobs import Failure, JobStatus, NewJob
 from gcc.cli import main, parse
 from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
-from gcc.stores.jobs import Failure, JobStatus, NewJob
 from gcc.web.ops.operations import PAUSABLE
 from gcc.web.ops.registry import REGISTRY, write_registry
 from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port

@@ -10,20 +10,20 @@ import structlog.testing
 import trio
 
 from gcc.actors.gates import Gates
-from gcc.channels import rabbitmq as amqp
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Channels, Signal
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import SinkPipeline
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.types import APP_EVENT, ERROR_EVENT, POST_LOG, PROFILE_LOG, EventType
+from gcc.stores import rabbitmq as amqp
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import Topology
 from gcc.stores.referrals import PostgresReferrals
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State

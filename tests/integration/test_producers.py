@@ -10,6 +10,7 @@ import structlog.testing
 import trio
 import trio.testing
 
+from gcc.channels.jobs import Crawl, Enqueued, Failure, Job, NewJob
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import StatusEvents, crawl_frames
@@ -17,7 +18,6 @@ from gcc.pipelines.scraping.producers import OnDemand, StaleProfiles, enqueue_fi
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.stores import profiles
-from gcc.stores.jobs import Crawl, Enqueued, Failure, Job, NewJob
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.drain import Stage

@@ -10,18 +10,18 @@ import httpx
 import pytest
 import trio
 
-from gcc.channels import rabbitmq as amqp
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import QUORUM, Topology
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.stores import outbox
+from gcc.stores import rabbitmq as amqp
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import QUORUM, Topology
 from tests.fakes.objects import MemoryObjects
 from tests.services.rabbitmq import RabbitMQNode
 

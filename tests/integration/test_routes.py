@@ -15,8 +15,6 @@ import pytest
 from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery, Frame, Route
-from gcc.channels.postgres_exchange import PostgresExchange
-from gcc.channels.replay import PostgresLetters
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
@@ -27,7 +25,9 @@ from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import BINDINGS, EVENT_TYPES, EventType
 from gcc.stores import outbox
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_exchange import PostgresExchange
 from gcc.stores.referrals import PostgresReferrals
 from gcc.web.ops.counts import PlatformCounts
 from tests.fakes.objects import MemoryObjects

@@ -16,8 +16,8 @@ from gcc.config import load
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.pipeline import LEADER, AnalyticsPipeline
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
-from gcc.stores.objects import FolderObjects
 from gcc.stores.postgres import Pool
 from gcc.stores.synced_tables import SyncedTables
 from gcc.supervisor.drain import Drain

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from gcc.actors.leases import Leases
+from gcc.channels.jobs import Crawl, NewJob
 from gcc.clock import SystemClock
 from gcc.config import load
-from gcc.stores.jobs import Crawl, NewJob
 from gcc.stores.postgres import Pool
 from gcc.supervisor.lifecycle import Actor
 from gcc.tree import Tree

@@ -22,12 +22,12 @@ import msgspec
 import trio
 
 from gcc.channels.deadletters import Burial
+from gcc.channels.jobs import Crawl, Failure, Job, JobStatus
 from gcc.channels.memory import Channels
 from gcc.channels.message import Frame
 from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.types import ERROR_TABLE
 from gcc.sources.limits import Limit
-from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
 from tests.fakes.database import Database, QueueRow
 from tests.fakes.event_store import Insert
 from tests.simulation.poison import Foreign

@@ -12,10 +12,7 @@ from typing import Any
 
 import trio
 
-from gcc.channels import rabbitmq
 from gcc.channels.memory import Signal
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import VirtualClock
 from gcc.config import Role, Settings
 from gcc.errors import Transient
@@ -27,6 +24,9 @@ from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.scraping.table import limits
 from gcc.sources.http import Request
 from gcc.sources.limits import InProcessLimiter
+from gcc.stores import rabbitmq
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import Topology
 from gcc.supervisor.supervisor import Child
 from gcc.tree import Tree
 from tests.fakes.broker import FakeBroker, FakeConnection

@@ -21,17 +21,16 @@ from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.actors.scraper import Scraper
-from gcc.channels import rabbitmq, rabbitmq_relay
 from gcc.channels.deadletters import Burial, StoredDeadLetters, document, packed
+from gcc.channels.jobs import Crawl, Job, JobStatus
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery, Frame
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_relay import Publisher, Relaying, Sent
 from gcc.errors import GccError, Permanent, Transient
 from gcc.pipelines.events.sinks import Sink
 from gcc.sources.limits import Limit, _Lane
-from gcc.stores import clickhouse_errors, postgres
-from gcc.stores.jobs import Crawl, Job, JobStatus
+from gcc.stores import clickhouse_errors, postgres, rabbitmq, rabbitmq_relay
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_relay import Publisher, Relaying, Sent
 from gcc.supervisor.breaker import Breaker
 from gcc.supervisor.drain import intake_open
 from tests.fakes import database

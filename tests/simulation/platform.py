@@ -15,18 +15,18 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from gcc.channels import rabbitmq
 from gcc.channels.deadletters import UNROUTABLE
+from gcc.channels.jobs import FINAL, JobFilter, JobStatus, NewJob
 from gcc.channels.message import Frame, Route
-from gcc.channels.rabbitmq_messages import EVENTS, FRAME
 from gcc.clock import VirtualClock
 from gcc.config import Settings
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import COUNTED
 from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
 from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
+from gcc.stores import rabbitmq
 from gcc.stores.controls import CONCURRENCY, PAUSE, Action
-from gcc.stores.jobs import FINAL, JobFilter, JobStatus, NewJob
+from gcc.stores.rabbitmq_messages import EVENTS, FRAME
 from gcc.supervisor.lifecycle import State
 from tests.fakes.broker import FakeBroker
 from tests.fakes.broker import Faults as BrokerFaults

@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gcc.channels import rabbitmq
 from gcc.channels.message import Frame, Route
-from gcc.channels.rabbitmq_messages import packed, unpacked
 from gcc.clock import Clock
 from gcc.pipelines.events.reading import blank, event_id_of
 from gcc.pipelines.events.types import (
@@ -28,6 +26,8 @@ from gcc.pipelines.events.types import (
     EventType,
     encode,
 )
+from gcc.stores import rabbitmq
+from gcc.stores.rabbitmq_messages import packed, unpacked
 from tests.fakes.broker import BENT_TIMES, bent
 from tests.fakes.event_store import REFUSED
 from tests.simulation.world import BUGS

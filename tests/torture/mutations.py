@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gcc.channels import rabbitmq
+from gcc.stores import rabbitmq
 
 Json = msgspec.json.encode
 

@@ -13,13 +13,13 @@ from gcc.actors.consumer import Consumer
 from gcc.actors.leases import Leases
 from gcc.actors.scraper import Deferred, Retries, Scraper, Work
 from gcc.channels.batch import BatchLimits
+from gcc.channels.jobs import Crawl, Failure, Job, JobStatus, NewJob
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
-from gcc.stores.jobs import Crawl, Failure, Job, JobStatus, NewJob
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import body, commands, frame, header, heartbeat
 
-from gcc.channels.rabbitmq import Delivery, Message, Properties, ProtocolError, codec
-from gcc.channels.rabbitmq.codec import Confirm, Event, Parser, ReturnedMessage
+from gcc.stores.rabbitmq import Delivery, Message, Properties, ProtocolError, codec
+from gcc.stores.rabbitmq.codec import Confirm, Event, Parser, ReturnedMessage
 
 FRAME_MAX = 4096
 

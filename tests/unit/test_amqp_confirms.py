@@ -2,9 +2,9 @@
 
 import pytest
 
-from gcc.channels.rabbitmq import ConnectionClosed, Message, Outcome, Properties, ProtocolError, Returned
-from gcc.channels.rabbitmq.codec import Confirm, ReturnedMessage
-from gcc.channels.rabbitmq.confirms import Batch, Confirms
+from gcc.stores.rabbitmq import ConnectionClosed, Message, Outcome, Properties, ProtocolError, Returned
+from gcc.stores.rabbitmq.codec import Confirm, ReturnedMessage
+from gcc.stores.rabbitmq.confirms import Batch, Confirms
 
 
 def some(*bodies: bytes) -> list[Message]:

@@ -10,7 +10,7 @@ import trio.testing
 from pamqp import base, body, commands, frame, header, heartbeat
 from trio.testing import MockClock
 
-from gcc.channels.rabbitmq import (
+from gcc.stores.rabbitmq import (
     Channel,
     ChannelClosed,
     Connection,
@@ -21,9 +21,9 @@ from gcc.channels.rabbitmq import (
     ProtocolError,
     connect,
 )
-from gcc.channels.rabbitmq.channel import RPC_S
-from gcc.channels.rabbitmq.connection import FAREWELL_S
-from gcc.channels.rabbitmq.message import DELIVERY_BYTES
+from gcc.stores.rabbitmq.channel import RPC_S
+from gcc.stores.rabbitmq.connection import FAREWELL_S
+from gcc.stores.rabbitmq.message import DELIVERY_BYTES
 
 Method = TypeVar("Method", bound=base.Frame)
 TUNE = commands.Connection.Tune(2047, 131072, 60)

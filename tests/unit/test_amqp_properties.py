@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pamqp import decode
 
 from gcc.channels.message import Frame, Route
-from gcc.channels.rabbitmq import Delivery, Properties
-from gcc.channels.rabbitmq_messages import packed, unpacked
+from gcc.stores.rabbitmq import Delivery, Properties
+from gcc.stores.rabbitmq_messages import packed, unpacked
 from tests.unit.test_amqp_codec import properties
 
 NOW = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

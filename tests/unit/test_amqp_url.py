@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gcc.channels.rabbitmq import AmqpError, UrlError, parse_url
+from gcc.stores.rabbitmq import AmqpError, UrlError, parse_url
 
 GUEST = ("guest", "guest")
 

@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from gcc.actors.scraper import Deferred, Retries
+from gcc.channels.jobs import Crawl, Failure
 from gcc.clock import VirtualClock
 from gcc.config import Scraper
 from gcc.errors import Transient
@@ -29,7 +30,6 @@ from gcc.sources.limits import InProcessLimiter, Limit
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import NotFound, QuestionFailed, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
-from gcc.stores.jobs import Crawl, Failure
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board
 from tests.fakes.credentials import FakeCredentials

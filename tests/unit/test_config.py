@@ -7,7 +7,6 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from gcc.channels.rabbitmq_exchange import PREFETCH
 from gcc.cli import parse
 from gcc.cli.client import settings_of
 from gcc.clock import SystemClock
@@ -16,7 +15,8 @@ from gcc.errors import ConfigError
 from gcc.parts import Stores, open_objects, refuse_what_is_not_here
 from gcc.pipelines.scraping.table import limits
 from gcc.refusals import DEV_TOKEN
-from gcc.stores.objects import FolderObjects
+from gcc.stores.folder_objects import FolderObjects
+from gcc.stores.rabbitmq_exchange import PREFETCH
 from gcc.stores.s3_objects import S3Objects
 
 EMBEDDED = Path(__file__).parents[2] / "config" / "embedded.toml"

@@ -11,11 +11,11 @@ import trio.testing
 
 from gcc.channels.deadletters import Burial
 from gcc.channels.exchange import QueueDepth
+from gcc.channels.jobs import FINAL, Crawl, Failure, Job, JobStatus, NewJob
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.clock import VirtualClock
 from gcc.errors import LeaseLost, Transient
-from gcc.stores.jobs import FINAL, Crawl, Failure, Job, JobStatus, NewJob
 from tests.fakes.database import Connection, Database, JobRow
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 from tests.fakes.exchange import LEASE_S, FakeExchange, Faults

@@ -13,12 +13,12 @@ from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.relay import Relay
 from gcc.actors.scraper import Scraper
+from gcc.channels.jobs import Crawl, Job, JobStatus
 from gcc.channels.message import Binding, Frame
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.stores.controls import Action
-from gcc.stores.jobs import Crawl, Job, JobStatus
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board, State, Stuck
 from gcc.supervisor.watchdog import Watchdog

@@ -13,11 +13,11 @@ from trio.testing import MockClock
 
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_relay import POLL_S, RELAY_BYTES_MAX, RELAY_FRAMES_MAX, SETTLE_S, TOGETHER_S, TOLD_S
-from gcc.channels.rabbitmq_topology import Topology
 from gcc.errors import Transient
 from gcc.stores.outbox import OutboxRow
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_relay import POLL_S, RELAY_BYTES_MAX, RELAY_FRAMES_MAX, SETTLE_S, TOGETHER_S, TOLD_S
+from gcc.stores.rabbitmq_topology import Topology
 from tests.fakes.broker import FakeBroker, FakeChannel, FakeConsumer, Faults
 from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.leadership import FakeLeadership

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from gcc.actors.scraper import Deferred, Retries
+from gcc.channels.jobs import Crawl, Failure, Job, JobStatus
 from gcc.clock import VirtualClock
 from gcc.config import Scraper
 from gcc.errors import Transient
@@ -22,7 +23,6 @@ from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
 from gcc.sources.verdicts import AWAY_S_MAX, NotFound, QuestionFailed, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
-from gcc.stores.jobs import Crawl, Failure, Job, JobStatus
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
 from tests.fakes.credentials import FakeCredentials

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gcc.stores import migrations, statements
+from gcc import statements
+from gcc.stores import migrations
 
 
 def written(folder: Path, text: str) -> Path:

@@ -12,16 +12,16 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from gcc import threads
 from gcc.channels.memory import Signal
-from gcc.channels.rabbitmq_exchange import RabbitMQExchange
-from gcc.channels.rabbitmq_topology import Topology
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.sources.http import HttpFetcher, Request
-from gcc.stores import threads
 from gcc.stores.clickhouse import ClickHouse, Lane
-from gcc.stores.objects import FolderObjects
+from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.postgres import Connection
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.rabbitmq_topology import Topology
 from gcc.stores.redis import Redis
 from gcc.stores.s3_objects import S3Objects
 from tests.fakes.threads import refused

@@ -28,7 +28,7 @@ ROWS = (
     ("gcc.pipelines",),
     ("gcc.actors",),
     ("gcc.sources", "gcc.stores", "gcc.channels"),
-    ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor"),
+    ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor", "gcc.statements", "gcc.threads"),
     ("gcc.refusals", "gcc.errors", "gcc.passwords"),
 )
 DRIVERS = ("psycopg", "clickhouse_connect", "chdb", "httpx", "redis", "quart", "hypercorn", "pamqp", "botocore")

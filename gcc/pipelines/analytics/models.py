@@ -25,9 +25,9 @@ from typing import Any, Literal, cast
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
+from gcc import statements
 from gcc.actors.transformer import Model
 from gcc.errors import ConfigError
-from gcc.stores import statements
 
 MODELS = statements.SQL / "models"
 DATABASE = "dbt"

@@ -22,8 +22,8 @@ from gcc.errors import Transient
 from gcc.pipelines.analytics import declarations, models
 from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.folder_objects import Objects
 from gcc.stores.leadership import PostgresLeadership
-from gcc.stores.objects import Objects
 from gcc.stores.postgres import Pool
 from gcc.stores.schedule_runs import PostgresScheduleRuns, ScheduleRun
 from gcc.stores.synced_tables import SyncedTables

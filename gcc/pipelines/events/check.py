@@ -22,11 +22,11 @@ import msgspec
 import trio
 from psycopg.rows import dict_row
 
+from gcc import statements
 from gcc.channels.message import Route
 from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.stillness import Broker, Stillness
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
-from gcc.stores import statements
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("check")

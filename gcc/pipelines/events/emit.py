@@ -4,13 +4,13 @@ import socket
 import uuid
 from collections.abc import Iterable
 
+from gcc.channels.jobs import Job
 from gcc.channels.message import Frame, NewId, Route, frames
 from gcc.clock import Clock
 from gcc.pipelines.events.schemas import PostLog, ProfileLog, ScrapeRequestLog, TraceLog
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, encode, timestamp
 from gcc.sources.chain import Trace
 from gcc.sources.snapshot import ProfileSnapshot
-from gcc.stores.jobs import Job
 
 HOST = socket.gethostname()
 
@@ -77,7 +77,7 @@ def trace_frames(traces: Iterable[Trace], new_id: NewId) -> list[Frame]:
 
 
 class StatusEvents:
-    """Encodes a job's new status; see `gcc.stores.jobs.StatusEvent`."""
+    """Encodes a job's new status; see `gcc.channels.jobs.StatusEvent`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 import trio
 
+from gcc import statements
 from gcc.channels.memory import Signal
 from gcc.channels.message import frames
 from gcc.clock import Clock
@@ -30,7 +31,7 @@ from gcc.pipelines.events.history_snapshot import (
     snapshot,
 )
 from gcc.pipelines.events.types import PROFILE_LOG
-from gcc.stores import outbox, statements
+from gcc.stores import outbox
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("history")

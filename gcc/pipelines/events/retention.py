@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import trio
 
+from gcc import statements
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.config import Settings
@@ -27,7 +28,6 @@ from gcc.errors import ConfigError, LeaseLost, Transient
 from gcc.pipelines.events.check import ASIDE, Reading, set_aside
 from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
-from gcc.stores import statements
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 

@@ -13,6 +13,7 @@ import pydantic
 import structlog
 
 from gcc.actors.scraper import Deferred, Retries
+from gcc.channels.jobs import Crawl, Failure, Job
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import crawl_frames, trace_frames
@@ -24,7 +25,6 @@ from gcc.sources.limits import LimitRefused
 from gcc.sources.snapshot import ProfileSnapshot, derive
 from gcc.sources.verdicts import RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
-from gcc.stores.jobs import Crawl, Failure, Job
 from gcc.supervisor.lifecycle import one_line
 
 NO_CREDENTIAL_WAIT_S = 30.0

@@ -12,13 +12,13 @@ from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Retries, Scraper
+from gcc.channels.jobs import Jobs
 from gcc.channels.memory import Channels
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis, Flow, concurrency
-from gcc.stores.jobs import Jobs
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain, Stage
 from gcc.supervisor.lifecycle import Board

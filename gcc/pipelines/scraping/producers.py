@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 import trio
 
+from gcc import statements
+from gcc.channels.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.channels.memory import Signal
 from gcc.errors import ConfigError
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
 from gcc.sources.handles import is_id
-from gcc.stores import statements
-from gcc.stores.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import one_line

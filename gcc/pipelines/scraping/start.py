@@ -14,15 +14,15 @@ import structlog
 import trio
 from psycopg.types.json import Jsonb
 
+from gcc import statements
 from gcc.actors import bugs
 from gcc.actors.patience import Patience
 from gcc.actors.scheduler import Schedule
+from gcc.channels.jobs import Jobs
 from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
-from gcc.stores import statements
-from gcc.stores.jobs import Jobs
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, intake_open
 from gcc.supervisor.lifecycle import Actor, State

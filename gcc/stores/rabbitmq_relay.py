@@ -17,15 +17,15 @@ from functools import partial
 import structlog
 import trio
 
-from gcc.channels import rabbitmq
 from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Route
-from gcc.channels.rabbitmq_messages import packed
-from gcc.channels.rabbitmq_topology import NOT_FOUND, PRECONDITION_FAILED, Declarer
 from gcc.clock import Clock
 from gcc.errors import LeaseLost, Transient
+from gcc.stores import rabbitmq
 from gcc.stores.outbox import Outbox, OutboxRow
+from gcc.stores.rabbitmq_messages import packed
+from gcc.stores.rabbitmq_topology import NOT_FOUND, PRECONDITION_FAILED, Declarer
 from gcc.supervisor.backoff import Backoff
 
 RELAY_FRAMES_MAX = 250  # read and published at once ...

@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from gcc.channels import rabbitmq
 from gcc.channels.message import EVENT_BYTES_MAX, FRAME_EVENTS_MAX, Delivery, Frame, Route, names_nothing
+from gcc.stores import rabbitmq
 
 APP = "gcc"
 CONTENT_TYPE = "application/x-ndjson"

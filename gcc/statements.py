@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
 ROOT = share if (share := _PACKAGE / "share").is_dir() else _PACKAGE.parent
 """Where sql/, config/, pyproject.toml and constraints.txt are: in the repository, or what a wheel carries of it."""
 

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from psycopg.rows import class_row
 
+from gcc import statements
 from gcc.channels.deadletters import UNROUTABLE, Document, decoded
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.errors import Permanent, Transient
-from gcc.stores import statements
-from gcc.stores.objects import Objects
+from gcc.stores.folder_objects import Objects
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("deadletters")

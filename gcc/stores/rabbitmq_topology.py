@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 import trio
 
-from gcc.channels import rabbitmq
 from gcc.channels.message import Binding
+from gcc.stores import rabbitmq
 
 NOT_FOUND, PRECONDITION_FAILED = 404, 406
 QUORUM: Mapping[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}

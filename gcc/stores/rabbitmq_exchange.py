@@ -19,18 +19,18 @@ from dataclasses import dataclass, field
 
 import trio
 
-from gcc.channels import rabbitmq
+from gcc import threads
 from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.exchange import Held, QueueDepth, QueueLook
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery
-from gcc.channels.rabbitmq_messages import unpacked
-from gcc.channels.rabbitmq_relay import POLL_S, Publisher, Relaying, blocks
-from gcc.channels.rabbitmq_topology import NOT_FOUND, Declarer, Topology
 from gcc.clock import Clock
 from gcc.errors import ConfigError, Transient
-from gcc.stores import threads
+from gcc.stores import rabbitmq
 from gcc.stores.outbox import Outbox
+from gcc.stores.rabbitmq_messages import unpacked
+from gcc.stores.rabbitmq_relay import POLL_S, Publisher, Relaying, blocks
+from gcc.stores.rabbitmq_topology import NOT_FOUND, Declarer, Topology
 
 PREFETCH = 10_000  # messages unacknowledged at once, for each queue: two good batches of single events
 ACCESS_REFUSED, NOT_ALLOWED = 403, 530

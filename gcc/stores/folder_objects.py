@@ -16,8 +16,8 @@ from typing import IO, ParamSpec, Protocol, TypeVar
 
 import trio
 
+from gcc import threads
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores import threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
