@@ -6,6 +6,8 @@ Labels never hold a handle, a partner or a job. Built in tree.py and passed down
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_ANSWER_SECONDS = (0.005, 0.025, 0.1, 0.25, 1, 2.5, 10)
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _EVENTS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000)
 
 
@@ -37,5 +39,10 @@ class Metrics:
             "gcc_web_requests_total", "Answered requests", ["method", "route", "status"], registry=registry
         )
         self.request_seconds = Histogram(
-            "gcc_web_request_seconds", "Time of one answer", ["route"], buckets=_SECONDS, registry=registry
+            "gcc_web_request_seconds", "Time of one answer", ["route"], buckets=_ANSWER_SECONDS, registry=registry
         )
+
+    def request(self, method: str, route: str, status: int, took_s: float) -> None:
+        """Count an answer of the gateway's or the ops port. `route`: the pattern, never the path that was asked for."""
+        self.requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        self.request_seconds.labels(route).observe(took_s)

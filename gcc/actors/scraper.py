@@ -235,7 +235,7 @@ class Scraper:
                 self._ended("COMPLETE")
             case Failure():
                 await self._jobs.fail(job, result)
-                self._actor.erred(f"{result.code}: {result.reason}")
+                self._actor.erred(f"{job.subject}: {result.code}: {result.reason}", job=str(job.id))
                 self._ended("FAILED" if result.retry_after_s is None else "RETRY")
             case Deferred():
                 await self._jobs.release([job], after_s=result.after_s, frames=result.frames)

@@ -75,6 +75,12 @@ class Job:
     expires_at: dt.datetime
     awaited: bool = False
 
+    @property
+    def subject(self) -> str:
+        """What people call the thing that it is about: the handle, where its params have one; else its own id."""
+        handle = self.params.get("handle") if isinstance(self.params, dict) else None
+        return handle if isinstance(handle, str) and handle else str(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Crawl:

@@ -11,6 +11,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"actions": actions}))
         return 0
+    if not actions:
+        print(
+            "nobody has done anything yet: no pause, no change of concurrency, no retry, cancellation, replay or drain"
+        )
     for action in actions:
         things = "" if action["things"] is None else f" ({action['things']:,})"
         done = f"{action['verb']} {action['target']}{things}"

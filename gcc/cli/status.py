@@ -18,7 +18,14 @@ from gcc.cli.schedules import next_run
 
 PIPE_COLUMNS = 160
 SINKER = "events/sinker "
-COLOURS = {"ready": "green", "running": "green", "starting": "yellow", "draining": "yellow", "failed": "red"}
+COLOURS = {
+    "ready": "green",
+    "running": "green",
+    "starting": "yellow",
+    "draining": "yellow",
+    "unready": "red",
+    "failed": "red",
+}
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -166,12 +166,12 @@ class Actor:
         oldest = int(now) - RATE_S
         return sum(n for second, n in self._done_by_second if second >= oldest) / (now - oldest)
 
-    def erred(self, error: BaseException | str) -> None:
-        """Count a failure that the actor deals with itself, and show it."""
+    def erred(self, error: BaseException | str, *, job: str = "") -> None:
+        """Count a failure that the actor deals with itself, and show it. `job`: the id of the one that it befell."""
         self.beat()
         self.failed += 1
         self.last_error = one_line(error)
-        self._board.note(self.name, self.last_error)
+        self._board.note(self.name, self.last_error, job)
 
     def bug(self, error: Exception) -> None:
         """Count an unexpected exception that cost one piece of work, not the actor; keep where it came from."""
@@ -198,7 +198,9 @@ class Board:
     """
 
     def __init__(self, now: Callable[[], datetime], order: Sequence[str] = ()) -> None:
-        self.errors: deque[dict[str, str]] = deque(maxlen=ERRORS_KEPT)  # {"at": RFC 3339, "actor", "error"}
+        self.errors: deque[dict[str, str]] = deque(
+            maxlen=ERRORS_KEPT
+        )  # {"at": RFC 3339, "actor", "error"}, some a "job"
         self._now = now
         self._actors: dict[str, Actor] = {}
         self._rank = {part: rank for rank, part in enumerate(order)}
@@ -214,6 +216,7 @@ class Board:
         last = len(self._rank)
         return sorted(self._actors.values(), key=lambda actor: self._rank.get(actor.name.partition("/")[0], last))
 
-    def note(self, actor: str, error: str) -> None:
-        """Add to the last errors; the oldest goes."""
-        self.errors.append({"at": self._now().isoformat(timespec="milliseconds"), "actor": actor, "error": error})
+    def note(self, actor: str, error: str, job: str = "") -> None:
+        """Add to the last errors; the oldest goes. `job` is the id of the one that it befell."""
+        at = self._now().isoformat(timespec="milliseconds")
+        self.errors.append({"at": at, "actor": actor, "error": error, **({"job": job} if job else {})})

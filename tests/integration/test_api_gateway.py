@@ -98,6 +98,12 @@ async def test_heartbeat_is_open_and_follows_the_state(api: Api) -> None:
         assert (await api.refused("GET", "/heartbeat"))[:2] == (503, code)
 
 
+async def test_a_heartbeat_is_refused_while_the_database_is_away(api: Api) -> None:
+    """It said ready, and load balancers sent requests that nobody could answer."""
+    api.app.pool = Pool("postgresql://127.0.0.1:1/gcc", 1, name="away")
+    assert (await api.refused("GET", "/heartbeat"))[:2] == (503, "STORE_UNAVAILABLE")
+
+
 async def test_while_draining_writes_are_refused_and_reads_answered(api: Api, pool: Pool) -> None:
     await add_instagram(pool, "known")
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
+import psycopg
 import pytest
 import trio
 import trio.testing
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url, wrap_client_stream
 
 from gcc.channels.exchange import QueueDepth
+from gcc.stores.postgres import transient
 from gcc.web.ops import app as ops
 from gcc.web.ops.snapshot import Counts
 from tests.integration.ops_platform import ACTORS, STAGES, TOKEN, Port, World, client, ops_port
@@ -106,6 +108,41 @@ async def test_a_dead_database_makes_the_counts_older_and_stops_nothing_else(por
             pass
     assert old["jobs"] == fresh["jobs"]
     assert (old["actors"][-1]["name"], old["actors"][-1]["in_flight"]) == ("late", 7)
+
+
+async def test_the_state_is_unready_while_the_database_cannot_be_reached(world: World) -> None:
+    """It said ready beside counts that stood still."""
+
+    known, is_away = world.count, True
+
+    async def count() -> Counts:
+        with transient("actors"):
+            if is_away:
+                raise psycopg.OperationalError("connection refused")
+        return await known()
+
+    world.count = count  # type: ignore[method-assign]
+    async with ops_port(world) as port, open_websocket_url(ws_url(port), extra_headers=BEARER) as ws:
+        while (await message(ws))["state"] != "unready":
+            pass
+        is_away = False
+        while (await message(ws))["state"] != "ready":
+            pass
+
+
+async def test_requests_are_counted_by_the_pattern_of_their_route(port: Port) -> None:
+    async with client(port) as http:
+        for path in ("/api/flows", "/static/app.js", "/static/no-such-file", "/no/such/path"):
+            await http.get(path)
+        lines = (await http.get("/metrics")).text.splitlines()
+    counted = {line for line in lines if line.startswith("gcc_web_requests_total")}
+    assert counted == {
+        'gcc_web_requests_total{method="GET",route="/api/flows",status="200"} 1.0',
+        'gcc_web_requests_total{method="GET",route="/static/<path:name>",status="200"} 1.0',
+        'gcc_web_requests_total{method="GET",route="/static/<path:name>",status="404"} 1.0',
+        'gcc_web_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+    }
+    assert 'gcc_web_request_seconds_count{route="/api/flows"} 1.0' in lines
 
 
 async def test_a_count_that_raises_something_unexpected_is_told_and_takes_no_page_away(world: World) -> None:

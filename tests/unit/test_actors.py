@@ -83,6 +83,23 @@ def done() -> Crawl:
     return Crawl("source", None, [], 0)
 
 
+async def test_the_last_errors_name_the_job_and_whom_it_is_about(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+
+    async def work(job: Job) -> Failure:
+        return Failure("NOT_FOUND", "there is no such profile", None)
+
+    new = [NewJob(FLOW, "INSTAGRAM", {"handle": "somebody"}), NewJob(FLOW, "INSTAGRAM", {"n": 1})]
+    known, unnamed = (enqueued.id for enqueued in await bench.jobs.enqueue(new))
+    async with bench.scraping(work, concurrency=1):
+        await trio.sleep(10)
+    told = {error["job"]: error["error"] for error in bench.board.errors}
+    assert told == {
+        str(known): "somebody: NOT_FOUND: there is no such profile",
+        str(unnamed): f"{unnamed}: NOT_FOUND: there is no such profile",
+    }
+
+
 async def test_drain_finishes_what_has_begun_and_gives_back_the_rest(autojump_clock: trio.testing.MockClock) -> None:
     bench = Bench()
 

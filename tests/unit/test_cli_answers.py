@@ -179,6 +179,13 @@ def test_a_platform_that_drips_is_given_up(
     assert (code, is_one_sentence(told)) == (1, True), told
 
 
+def test_an_empty_action_log_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = answer("200 OK", b'{"status": "SUCCESS", "data": [], "meta": {}}')
+    with stub(lambda connection: connection.sendall(nothing)) as url:
+        code, told, _ = run(["actions"], url, tmp_path, capsys)
+    assert (code, told.startswith("nobody has done anything yet")) == (0, True), told
+
+
 def test_an_endless_answer_is_not_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,8 +36,8 @@ from gcc.web.gateway.auth import authenticate
 from gcc.web.gateway.cors import Cors
 
 REQUEST_ID = "x-bb-requestid"
+PING_S = 2.0  # how long the database may take to answer a heartbeat
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_COUNTED_METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ def gateway_app(
 
     While draining, methods that write get 503; what only reads is answered until the server ends.
     """
-    gateway = Gateway(settings, clock=clock, metrics=metrics, state=state)
+    gateway = Gateway(settings, pool=pool, clock=clock, metrics=metrics, state=state)
     docs = Docs(gcc.__version__)
     discovery = Discovery(settings, pool=pool, clickhouse=clickhouse, refresher=refresher, clock=clock, state=state)
     for routes in (discovery.routes(), Leaderboard(pool).routes(), gateway.routes(), docs.routes()):
@@ -69,7 +69,9 @@ def gateway_app(
 class Gateway(QuartTrio):
     """Quart with the gateway's layers in place of its own request handling."""
 
-    def __init__(self, settings: Settings, *, clock: Clock, metrics: Metrics, state: Callable[[], str]) -> None:
+    def __init__(
+        self, settings: Settings, *, pool: Pool, clock: Clock, metrics: Metrics, state: Callable[[], str]
+    ) -> None:
         super().__init__("gcc.web.gateway", static_folder=None)
         self.config["MAX_CONTENT_LENGTH"] = settings.gateway.body_bytes_max
         self.config["BODY_TIMEOUT"] = None  # the deadline holds for the body too
@@ -77,6 +79,7 @@ class Gateway(QuartTrio):
         self.deadline_s = settings.gateway.deadline_s
         self.dev_token = settings.web.dev_token
         self.cors = Cors(settings.gateway.cors_origins)
+        self.pool = pool
         self.clock = clock
         self.metrics = metrics
         self.state = state
@@ -100,6 +103,11 @@ class Gateway(QuartTrio):
     async def heartbeat(self, tenant: None, request: Request) -> Answer:
         state = self.state()
         if state == "ready":
+            with trio.move_on_after(PING_S) as patience:
+                async with self.pool.connection() as connection:
+                    await connection.execute("select")
+            if patience.cancelled_caught:
+                raise ApiError(Code.STORE_UNAVAILABLE, f"the database does not answer within {PING_S:g} s")
             return Answer({"state": state}, "process", as_of=self.clock.now())
         raise ApiError(Code.DRAINING if state == "draining" else Code.STARTING, f"the platform is {state}")
 
@@ -160,13 +168,11 @@ class Gateway(QuartTrio):
 
     def _record(self, request: Request, response: Response, request_id: str, took_s: float) -> None:
         route = self.routed[request.url_rule.endpoint].path if request.url_rule is not None else "unmatched"
-        method = request.method if request.method in _COUNTED_METHODS else "other"
-        self.metrics.requests.labels(method, route, str(response.status_code)).inc()
-        self.metrics.request_seconds.labels(route).observe(took_s)
+        self.metrics.request(request.method, route, response.status_code, took_s)
         log.debug(
             "request",
             request_id=request_id,
-            method=method,
+            method=request.method,
             route=route,
             path=request.path,
             status=response.status_code,

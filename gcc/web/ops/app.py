@@ -113,8 +113,11 @@ async def _feed(client: Client, draining: trio.Event, composer: Composer) -> Non
 def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
     """Host check before, error envelopes and security headers after every answer."""
 
+    metrics = composer.platform.metrics
+
     @app.before_request
     async def before_request() -> None:
+        g.began_s = trio.current_time()
         g.request_id = str(composer.platform.clock.new_id())
         access.check_host(request)
 
@@ -152,6 +155,9 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
     async def after(response: Response) -> Response:
         response.headers.update(HEADERS)
         response.headers["x-bb-requestid"] = g.request_id
+        if "began_s" in g:  # not of a websocket
+            route = request.url_rule.rule if request.url_rule else "unmatched"
+            metrics.request(request.method, route, response.status_code, trio.current_time() - g.began_s)
         return response
 
     @app.after_websocket

@@ -120,6 +120,11 @@ class Composer:
                     self._bug = ""
             await trio.sleep(COUNTS_EVERY_S)
 
+    def state(self) -> str:
+        """starting, ready, draining, or unready: the database is away."""
+        state = self.platform.state()
+        return "unready" if state == "ready" and self.away is not None else state
+
     def _told(self, error: Exception) -> str:
         """Tell of a bug once, however often the count meets it; answers it in one line."""
         if (line := one_line(error)) != self._bug:
@@ -147,7 +152,7 @@ class Composer:
         return {
             "settings": platform.told_by,
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
-            "state": platform.state(),
+            "state": self.state(),
             "uptime_s": round(now_s - platform.started_s, 1),
             "actors": [_actor(actor) for actor in platform.board.actors()],
             "events_per_s": self.series.events_per_s_now,

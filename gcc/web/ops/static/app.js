@@ -73,7 +73,6 @@ function App() {
 
 const LINKS = [
   ["docs", "API docs"],
-  ["gateway", "Gateway"],
   ["world", "World"],
 ]
 

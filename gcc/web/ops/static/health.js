@@ -56,6 +56,7 @@ export function troubles(status) {
     for (const role of status.roles) if (role.state !== "running") found.push(["paused", `role ${role.name} is ${role.state}`])
   found.sort(([a], [b]) => RANKS.indexOf(a) - RANKS.indexOf(b))
   const sentences = found.map(([, sentence]) => sentence)
+  if (status.state === "unready") return [`the database is away: ${status.counts_error}`, ...sentences]
   return status.counts_error ? [`the counts are missing: ${status.counts_error}`, ...sentences] : sentences
 }
 

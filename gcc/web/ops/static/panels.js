@@ -15,6 +15,7 @@ const STATES = {
   starting: ["up", "accent", "Starting"],
   ready: ["check", "ok", "Ready"],
   draining: ["down", "accent", "Draining"],
+  unready: ["warn", "warn", "Not ready"],
 }
 
 export function Verdict({ status, link }) {
