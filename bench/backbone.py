@@ -7,7 +7,6 @@ from pathlib import Path
 import trio
 
 from bench.load import Events
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.message import Route
@@ -16,6 +15,7 @@ from gcc.config import Settings
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.statements import SQL
 from gcc.stores import outbox
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership

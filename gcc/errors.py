@@ -25,6 +25,10 @@ class Permanent(GccError):
     """Trying again changes nothing: fail the job, dead-letter the message."""
 
 
+class TooMuch(Permanent):
+    """The rows of one insert are of more partitions, or take more memory, than one insert may: send them in parts."""
+
+
 class LeaseLost(GccError):
     """Somebody else owns this work now: drop what you hold, silently."""
 

@@ -14,11 +14,15 @@ from pathlib import Path
 import trio
 
 from gcc.actors.connection import Connect, Connection, Troubled
+from gcc.actors.controls import Controls
 from gcc.actors.leader import Leadership
-from gcc.channels.deadletters import DeadLetters, OutboxDeadLetters, StoredDeadLetters
+from gcc.channels.deadletters import DeadLetters, OutboxDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.jobs import Jobs
 from gcc.channels.memory import Signal
+from gcc.channels.objects import Objects
+from gcc.channels.outbox import Outbox
+from gcc.channels.referrals import Referrals
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
 from gcc.errors import ConfigError
@@ -36,23 +40,24 @@ from gcc.sources.http import Fetcher, HttpFetcher
 from gcc.sources.limits import InProcessLimiter, Limiter
 from gcc.statements import SQL as SQL_FOLDER
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.controls import CONTROLS_CHANNEL, Controls, PostgresControls
+from gcc.stores.controls import CONTROLS_CHANNEL, PostgresControls
 from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
-from gcc.stores.folder_objects import FolderObjects, Objects
+from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.letters import PostgresLetters
 from gcc.stores.limits import RedisLimiter
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.notifications import Notifications
-from gcc.stores.outbox import Outbox, PostgresOutbox
+from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.stores.rabbitmq_topology import QUORUM, Topology
 from gcc.stores.redis import Redis
-from gcc.stores.referrals import PostgresReferrals, Referrals
+from gcc.stores.referrals import PostgresReferrals
 from gcc.stores.s3_objects import S3Objects
 from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart

@@ -1,6 +1,6 @@
 """Gates and levels: how people's live overrides reach the actors of this process.
 
-In: the overrides that PostgreSQL holds (stores/controls.py). Out: a `Gate` for each actor, which it passes
+In: the overrides that PostgreSQL holds (controls.py). Out: a `Gate` for each actor, which it passes
 before it takes new work (a closed one is a pause; work in hand goes on), and a `Level` for each flow's
 concurrency. A store that is away changes nothing: the last known overrides hold until it answers; so do they where a
 row that somebody wrote by hand cannot be read.
@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import trio
 
 from gcc.actors import bugs
+from gcc.actors.controls import CONCURRENCY, CONCURRENCY_MAX, PAUSE, Action, Controls
 from gcc.actors.patience import Patience
 from gcc.channels.memory import Signal
 from gcc.clock import Clock
 from gcc.errors import Transient
-from gcc.stores.controls import CONCURRENCY, CONCURRENCY_MAX, PAUSE, Action, Controls
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State
 

@@ -12,6 +12,7 @@ CANCELLED by the next one.
 """
 
 import datetime as dt
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -24,7 +25,6 @@ from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
-from gcc.stores.schedule_runs import ScheduleRun
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, intake_open
 from gcc.supervisor.lifecycle import Actor, State, one_line
@@ -32,6 +32,8 @@ from gcc.supervisor.lifecycle import Actor, State, one_line
 WALL_CLOCK_S = 30.0
 """A long wait for a due time looks at the clock this often: the system may have slept, or been set."""
 RECORD_S = 5.0
+
+RunStatus = Literal["RUNNING", "COMPLETE", "FAILED", "CANCELLED"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,18 @@ class Schedule:
     def next_after(self, at: dt.datetime) -> dt.datetime | None:
         """The first due time later than `at` (aware), in UTC; None without a cron line."""
         return next(CronSim(self.cron, at.astimezone(dt.UTC))) if self.cron else None
+
+
+@dataclass
+class ScheduleRun:
+    """One run. `detail` is what the schedule answered, or {"error": why it did not}."""
+
+    id: uuid.UUID
+    schedule: str
+    status: RunStatus
+    started_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    detail: Mapping[str, Any] | None = None
 
 
 class ScheduleRuns(Protocol):

@@ -16,6 +16,7 @@ from functools import partial
 import trio
 
 from gcc.actors import bugs
+from gcc.actors.controls import CONCURRENCY_MAX
 from gcc.actors.gates import ALWAYS_OPEN, Gate, Level
 from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
@@ -24,7 +25,6 @@ from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame
 from gcc.errors import LeaseLost, Transient
 from gcc.metrics import Metrics
-from gcc.stores.controls import CONCURRENCY_MAX
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import Actor, State

@@ -9,21 +9,21 @@ table as it was; what was prepared is dropped by the next run, and so is the rep
 queries may still read. Cleaning up is nobody's failure: what it cannot remove is told, and left.
 """
 
+import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import trio
 
 from gcc import statements
 from gcc.actors.leader import Leader
+from gcc.actors.warehouse import Warehouse
+from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.folder_objects import Objects
-from gcc.stores.synced_tables import Snapshot, SyncedTables
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, State, one_line
 
@@ -55,14 +55,51 @@ class SyncResult:
     snapshot_id: uuid.UUID
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """One run of a sync: what `sync_snapshot` says of the live table. `as_of` is when the export began."""
+
+    table: str
+    id: uuid.UUID
+    rows: int
+    as_of: dt.datetime
+
+
+class Tables(Protocol):
+    """The tables that are replaced whole: a fresh one is filled beside the live one, checked, then swapped in.
+
+    Permanent: the rows do not fit (types, checks, doubled keys). Transient: the database is away, or a lock was not
+    given within 2 s. The live table is then as it was, also where it is cancelled.
+    """
+
+    async def columns(self, table: str) -> list[str]:
+        """The live table's columns. Permanent when there is no such table."""
+
+    async def clear(self, table: str) -> None:
+        """Drop the table that the last run replaced. Transient: somebody reads it still; the next swap drops it."""
+
+    async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
+        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet."""
+
+    async def counts(self, table: str) -> tuple[int, int]:
+        """Rows of the fresh table, and of the live one."""
+
+    async def swap(self, snapshot: Snapshot, term: int) -> None:
+        """Put the fresh table in the live one's place and record the snapshot, in one transaction.
+
+        Raises LeaseLost when the term is over, Transient as above: then nothing has happened, or all of it;
+        calling it again is safe.
+        """
+
+
 class Sync:
     """One run a table at a time; a second caller waits."""
 
     def __init__(
         self,
-        clickhouse: ClickHouse,
+        warehouse: Warehouse,
         objects: Objects,
-        tables: SyncedTables,
+        tables: Tables,
         declarations: Sequence[SyncedTable],
         leader: Leader,
         actor: Actor,
@@ -70,7 +107,7 @@ class Sync:
         *,
         backoff: Backoff = Backoff(0.2, 2.0),  # noqa: B008 (frozen)
     ) -> None:
-        self._clickhouse = clickhouse
+        self._warehouse = warehouse
         self._objects = objects
         self._tables = tables
         self._declared = {declared.table: declared for declared in declarations}
@@ -143,14 +180,14 @@ class Sync:
     async def _export(self, declared: SyncedTable, key: str) -> int:
         """Write the mart's rows to `key`; returns how many they are."""
         wanted = await self._tables.columns(declared.table)
-        found = await self._clickhouse.rows(_SQL["mart_columns"], {"mart": declared.mart})
+        found = await self._warehouse.rows(_SQL["mart_columns"], {"mart": declared.mart})
         types = {row["name"]: row["type"] for row in found}
         if missing := [name for name in wanted if name not in types]:
             raise Permanent(f"dbt.{declared.mart} has no {', '.join(missing)}, which {declared.table} needs")
         columns = ", ".join(_exported(name, types[name]) for name in wanted)
         rows = _RowCount()
         select = _SQL["export"].format(columns=columns, mart=declared.mart)
-        async with aclosing(self._clickhouse.stream(select)) as stream:
+        async with aclosing(self._warehouse.stream(select)) as stream:
             await self._objects.put(key, rows.counted(stream))
         return rows.count
 

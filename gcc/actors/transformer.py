@@ -23,9 +23,9 @@ import trio
 
 from gcc import statements
 from gcc.actors import bugs
+from gcc.actors.warehouse import Warehouse
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores.clickhouse import ClickHouse
 from gcc.supervisor.lifecycle import Actor, State, one_line
 
 _SQL = statements.load("models", statements.SQL / "clickhouse" / "queries")
@@ -76,9 +76,9 @@ class Transformer:
     """Runs one selection at a time; a second caller waits for the first."""
 
     def __init__(
-        self, clickhouse: ClickHouse, models: Sequence[Model], actor: Actor, clock: Clock, *, threads: int = 2
+        self, warehouse: Warehouse, models: Sequence[Model], actor: Actor, clock: Clock, *, threads: int = 2
     ) -> None:
-        self._clickhouse = clickhouse
+        self._warehouse = warehouse
         self._models = models
         self._actor = actor
         self._clock = clock
@@ -109,11 +109,11 @@ class Transformer:
         return [run.results[model.name] for model in models]
 
     async def _begin(self, models: Sequence[Model]) -> _Run:
-        await self._clickhouse.command(_SQL["create_database"])
-        await self._clickhouse.command(_SQL["create_model_run"])
-        [now] = await self._clickhouse.rows(_SQL["server_time"])
-        built = await self._clickhouse.rows(_SQL["built"])
-        watermarks = await self._clickhouse.rows(_SQL["watermarks"])
+        await self._warehouse.command(_SQL["create_database"])
+        await self._warehouse.command(_SQL["create_model_run"])
+        [now] = await self._warehouse.rows(_SQL["server_time"])
+        built = await self._warehouse.rows(_SQL["built"])
+        watermarks = await self._warehouse.rows(_SQL["watermarks"])
         return _Run(
             self._clock.new_id(),
             now["now"],
@@ -173,12 +173,12 @@ class Transformer:
             await self._do("drop_spare", model)
             await self._do("create_table", model, select=model.select(None), engine=engine)
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
-        [row] = await self._clickhouse.rows(_SQL["count_rows"], {"name": model.name})
+        [row] = await self._warehouse.rows(_SQL["count_rows"], {"name": model.name})
         return int(row["rows"])
 
     async def _do(self, statement: str, model: Model, *, select: str = "", engine: str = "") -> None:
         key = ", ".join(model.unique_key)
-        await self._clickhouse.command(
+        await self._warehouse.command(
             _SQL[statement].format(
                 name=model.name, select=select, engine=engine, unique_key=key, fingerprint=model.fingerprint
             )
@@ -195,7 +195,7 @@ class Transformer:
             "error": result.error or "",
         }
         body = json.dumps(row).encode()
-        await self._clickhouse.insert_ndjson("dbt.model_run", body, token=f"{run.id}/{model.name}/{result.ok}")
+        await self._warehouse.insert_ndjson("dbt.model_run", body, token=f"{run.id}/{model.name}/{result.ok}")
 
     async def _record_failure(self, run: _Run, model: Model, result: ModelRun) -> None:
         """Best effort: the store that failed the model may be the one that should note it."""

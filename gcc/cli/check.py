@@ -7,7 +7,6 @@ from typing import Any
 
 import trio
 
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.cli import leaves
 from gcc.cli.client import NotRunning, find, settings_as_run
@@ -19,6 +18,7 @@ from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.pipeline import RELAY_LEADER
 from gcc.pipelines.events.types import BINDINGS
 from gcc.stores import data_folder
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool

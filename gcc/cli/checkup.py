@@ -27,6 +27,7 @@ import trio
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from gcc import statements
+from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
@@ -36,7 +37,6 @@ from gcc.pipelines.scraping.table import SOURCES
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
-from gcc.stores.folder_objects import Objects
 from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
 
 VERB = "python -m gcc.supervisor"

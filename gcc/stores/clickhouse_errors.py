@@ -16,15 +16,10 @@ from typing import TypeGuard
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, NotSupportedError, ProgrammingError
 from urllib3.exceptions import HTTPError
 
-from gcc.errors import ConfigError, GccError, Permanent, Transient
+from gcc.errors import ConfigError, GccError, Permanent, TooMuch, Transient
 from gcc.passwords import masked
 
 MESSAGE_CHARS_MAX = 500
-
-
-class TooMuch(Permanent):
-    """The rows of one insert are of more partitions, or take more memory, than one insert may: send them in parts."""
-
 
 TOO_MUCH = {
     (252, "partitions for single INSERT block"),  # the code also says that merges lag behind, which passes

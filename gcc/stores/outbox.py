@@ -1,17 +1,15 @@
-"""The outbox: frames committed together with the state they describe; a relay carries them on.
+"""The outbox in PostgreSQL: `put` writes frames inside a transaction that the caller owns.
 
-`put` writes them inside a transaction that the caller owns. `Outbox` is what a relay needs that hands frames to
-somebody else's broker: read, publish, remove. The PostgreSQL exchange needs none of it: there relaying is one
-statement.
+`PostgresOutbox` is for a relay that hands frames to somebody else's broker. The PostgreSQL exchange needs none of it:
+there relaying is one statement.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from gcc import statements
 from gcc.channels.message import Frame, Route
+from gcc.channels.outbox import OutboxRow
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 
@@ -35,13 +33,6 @@ async def put(conn: Connection, frames: Sequence[Frame]) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    id: int
-    frame: Frame
-    created_at: dt.datetime
-
-
 def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:
     """As statements select them, in their order."""
     return [
@@ -50,20 +41,8 @@ def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:
     ]
 
 
-class Outbox(Protocol):
-    @property
-    def leader(self) -> str:
-        """Whose terms the relay's are."""
-
-    async def oldest(self, frames_max: int, bytes_max: int, *, without: Sequence[Route]) -> list[OutboxRow]:
-        """Committed rows by id, none of these routes, as many as fit both bounds, or one. They stay where they are."""
-
-    async def remove(self, ids: Sequence[int], *, term: int) -> None:
-        """Remove rows that have been handed on. LeaseLost: the relay's term is over, and they stay."""
-
-
 class PostgresOutbox:
-    """See `Outbox`. `leader` is the name of the term that fences the removal, and burials."""
+    """See `gcc.channels.outbox.Outbox`. `leader` is the name of the term that fences the removal, and burials."""
 
     def __init__(self, pool: Pool, leader: str) -> None:
         self._pool = pool

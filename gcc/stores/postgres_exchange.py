@@ -16,11 +16,11 @@ import trio
 from psycopg.errors import InvalidRegularExpression
 
 from gcc import statements
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.errors import Transient
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.outbox import outbox_rows
 from gcc.stores.postgres import Pool
 

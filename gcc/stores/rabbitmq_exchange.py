@@ -24,10 +24,10 @@ from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.exchange import Held, QueueDepth, QueueLook
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery
+from gcc.channels.outbox import Outbox
 from gcc.clock import Clock
 from gcc.errors import ConfigError, Transient
 from gcc.stores import rabbitmq
-from gcc.stores.outbox import Outbox
 from gcc.stores.rabbitmq_messages import unpacked
 from gcc.stores.rabbitmq_relay import POLL_S, Publisher, Relaying, blocks
 from gcc.stores.rabbitmq_topology import NOT_FOUND, Declarer, Topology

@@ -20,10 +20,10 @@ import trio
 from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Route
+from gcc.channels.outbox import Outbox, OutboxRow
 from gcc.clock import Clock
 from gcc.errors import LeaseLost, Transient
 from gcc.stores import rabbitmq
-from gcc.stores.outbox import Outbox, OutboxRow
 from gcc.stores.rabbitmq_messages import packed
 from gcc.stores.rabbitmq_topology import NOT_FOUND, PRECONDITION_FAILED, Declarer
 from gcc.supervisor.backoff import Backoff

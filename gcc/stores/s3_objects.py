@@ -27,8 +27,9 @@ from botocore.exceptions import (
 )
 
 from gcc import threads
+from gcc.channels.objects import CHUNK_BYTES, allowed, checked, missing, pieces
 from gcc.errors import GccError, Permanent, Transient
-from gcc.stores.folder_objects import CHUNK_BYTES, CLEANUP_S, allowed, checked, missing, pieces
+from gcc.stores.folder_objects import CLEANUP_S
 
 T = TypeVar("T")
 

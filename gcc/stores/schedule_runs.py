@@ -4,33 +4,18 @@ Writes that begin something are fenced by the leader's term. Raises Transient wh
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from gcc import statements
+from gcc.actors.scheduler import ScheduleRun
 from gcc.errors import LeaseLost
 from gcc.stores.postgres import Pool
 
-Status = Literal["RUNNING", "COMPLETE", "FAILED", "CANCELLED"]
-
 _SQL = statements.load("schedules")
-
-
-@dataclass
-class ScheduleRun:
-    """One run. `detail` is what the schedule answered, or {"error": why it did not}."""
-
-    id: uuid.UUID
-    schedule: str
-    status: Status
-    started_at: dt.datetime
-    ended_at: dt.datetime | None = None
-    detail: Mapping[str, Any] | None = field(default=None)
 
 
 class PostgresScheduleRuns:

@@ -8,17 +8,15 @@ Raises Permanent where the rows do not fit (types, checks, doubled keys), Transi
 away or a lock was not given within 2 s; the live table is then as it was. Cancelled: the same.
 """
 
-import datetime as dt
 import re
-import uuid
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from gcc import statements
+from gcc.actors.sync import Snapshot
 from gcc.errors import Permanent
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
@@ -29,24 +27,15 @@ _KINDS = {"p": "primary key", "u": "unique"}
 _NAME_BYTES_MAX = 63
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """One run of a sync: what `sync_snapshot` says of the live table. `as_of` is when the export began."""
-
-    table: str
-    id: uuid.UUID
-    rows: int
-    as_of: dt.datetime
-
-
 class SyncedTables:
+    """See `gcc.actors.sync.Tables`."""
+
     def __init__(self, pool: Pool, *, leader: str) -> None:
         """`leader` is the name whose term fences a swap."""
         self._pool = pool
         self._leader = leader
 
     async def columns(self, table: str) -> list[str]:
-        """The live table's columns. Permanent when there is no such table."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_SQL["columns"], {"table": table})
             names = [name for (name,) in await cursor.fetchall()]
@@ -55,16 +44,12 @@ class SyncedTables:
         return names
 
     async def clear(self, table: str) -> None:
-        """Drop the table that the last run replaced. Transient: somebody reads it still; the next swap drops it."""
         async with self._pool.transaction() as connection:
             await connection.execute(_SQL["lock_timeout"])
             await _drop_old(connection, table)
 
     async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
-        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet.
-
-        The transaction waits for `lines`; it locks the fresh table alone.
-        """
+        """The transaction waits for `lines`; it locks the fresh table alone."""
         new = _spare(table, "new")
         async with self._pool.transaction() as connection:
             with _refused(table):
@@ -82,7 +67,6 @@ class SyncedTables:
             await connection.execute(_statement("analyze", new=new))
 
     async def counts(self, table: str) -> tuple[int, int]:
-        """Rows of the fresh table, and of the live one."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_statement("counts", new=_spare(table, "new"), live=table))
             row = await cursor.fetchone()
@@ -90,11 +74,6 @@ class SyncedTables:
         return int(row[0]), int(row[1])
 
     async def swap(self, snapshot: Snapshot, term: int) -> None:
-        """Put the fresh table in the live one's place and record the snapshot, in one transaction.
-
-        Raises LeaseLost when the term is over, Transient as above: then nothing has happened, or all of it;
-        calling it again is safe.
-        """
         table = snapshot.table
         async with self._pool.transaction() as connection:
             done = await connection.execute(_SQL["swapped"], {"table": table, "snapshot_id": snapshot.id})

@@ -8,13 +8,15 @@ import msgspec
 import pytest
 import trio
 
-from gcc.channels.deadletters import LETTERS_MAX, Burial, Packed, StoredDeadLetters, document
+from gcc.channels.deadletters import LETTERS_MAX, Burial, Packed, document
+from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
+from gcc.channels.objects import checked
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
-from gcc.stores.folder_objects import checked
-from gcc.stores.letters import LetterFilter, PostgresLetters
+from gcc.stores.deadletters import StoredDeadLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
 from tests.fakes.objects import MemoryObjects
 

@@ -14,12 +14,12 @@ import trio
 from clickhouse_connect.driver.exceptions import DatabaseError
 from trio.testing import wait_all_tasks_blocked
 
-from gcc.errors import ConfigError, Permanent, Transient
+from gcc.errors import ConfigError, Permanent, TooMuch, Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.statements import SQL
 from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
-from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, TooMuch, judged
+from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, judged
 
 PROFILES = "_e.profile_log_events"
 ENDLESS = "select count() from system.numbers where sin(number) > 2"

@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import trio
 
+from gcc.actors.controls import Action, Controls
 from gcc.clock import SystemClock
-from gcc.stores.controls import CONTROLS_CHANNEL, Action, Controls, PostgresControls
+from gcc.stores.controls import CONTROLS_CHANNEL, PostgresControls
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from tests.contract.test_notifications import kept

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gcc.channels.deadletters import Burial, DeadLetters, StoredDeadLetters, decoded
+from gcc.channels.deadletters import Burial, DeadLetters, decoded
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
@@ -14,6 +14,7 @@ from gcc.pipelines.events.schemas import ProfileLog
 from gcc.pipelines.events.sinks import NO_FIELD, EventStore
 from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, encode
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.postgres import Pool
 from tests.fakes.database import Connection, Database
 from tests.fakes.event_store import REFUSED, FakeDeadLetters, FakeEventStore

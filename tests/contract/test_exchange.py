@@ -16,13 +16,13 @@ import trio
 import trio.testing
 from pamqp import commands
 
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.memory import Signal
 from gcc.channels.message import FRAME_BYTES_MAX, Binding, Delivery, Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.stores import outbox, rabbitmq
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool

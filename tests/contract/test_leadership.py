@@ -9,12 +9,12 @@ import trio
 from trio.testing import MockClock
 
 from gcc.actors.leader import Leader, Leadership
-from gcc.actors.scheduler import ScheduleRuns
+from gcc.actors.scheduler import ScheduleRun, ScheduleRuns
 from gcc.clock import SystemClock, VirtualClock
 from gcc.errors import LeaseLost
 from gcc.stores.leadership import PostgresLeadership, hold
 from gcc.stores.postgres import Pool
-from gcc.stores.schedule_runs import PostgresScheduleRuns, ScheduleRun
+from gcc.stores.schedule_runs import PostgresScheduleRuns
 from gcc.supervisor.lifecycle import Board, State
 from tests.fakes.leadership import FakeLeadership, FakeScheduleRuns
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 import trio
 
-from gcc.channels.deadletters import UNROUTABLE, Burial, DeadLetters, StoredDeadLetters
+from gcc.channels.deadletters import UNROUTABLE, Burial, DeadLetters
 from gcc.channels.exchange import Exchange
+from gcc.channels.letters import Letter, LetterFilter, Letters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.folder_objects import FolderObjects
-from gcc.stores.letters import Letter, LetterFilter, Letters, PostgresLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import PostgresExchange
 from tests.fakes.database import Connection, Database

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from gcc.channels.objects import CHUNK_BYTES, Objects
 from gcc.errors import Permanent, Transient
 from gcc.stores import folder_objects as objects_module
-from gcc.stores.folder_objects import CHUNK_BYTES, FolderObjects, Objects
+from gcc.stores.folder_objects import FolderObjects
 from tests.fakes.objects import MemoryObjects
 
 

@@ -12,8 +12,9 @@ import trio
 from psycopg.errors import UndefinedColumn
 
 from gcc.actors.scraper import Retries
-from gcc.channels.deadletters import Burial, StoredDeadLetters
+from gcc.channels.deadletters import Burial
 from gcc.channels.jobs import Failure, JobFilter, JobStatus
+from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
 from gcc.clock import SystemClock
@@ -22,7 +23,8 @@ from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS
 from gcc.stores.credentials import PostgresCredentials
-from gcc.stores.letters import LetterFilter, PostgresLetters
+from gcc.stores.deadletters import StoredDeadLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.odd_values import FIRST, LAST
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import PostgresExchange

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gcc.channels.referrals import Referral, Referrals
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.stores.postgres import Pool
-from gcc.stores.referrals import PostgresReferrals, Referral, Referrals
+from gcc.stores.referrals import PostgresReferrals
 from tests.fakes.database import Connection, Database
 from tests.fakes.referrals import FakeReferrals
 

@@ -5,15 +5,17 @@ import uuid
 import pytest
 import trio
 
-from gcc.channels.deadletters import UNROUTABLE, Burial, StoredDeadLetters
+from gcc.channels.deadletters import UNROUTABLE, Burial
+from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
+from gcc.channels.objects import checked
 from gcc.clock import SystemClock
 from gcc.errors import LeaseLost, Transient
 from gcc.stores import outbox
-from gcc.stores.folder_objects import checked
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.leadership import PostgresLeadership
-from gcc.stores.letters import LetterFilter, PostgresLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import BURIED_BYTES_MAX, OUTBOX_POLL_S, PostgresExchange
 from tests.fakes.objects import MemoryObjects

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gcc.stores.controls import Action
+from gcc.actors.controls import Action
 from gcc.stores.postgres import transient
 from tests.fakes.database import PLACE, steady
 

@@ -45,13 +45,13 @@ from psycopg.errors import ReadOnlySqlTransaction
 
 from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.jobs import FINAL, Job, JobStatus
+from gcc.channels.letters import Letter
 from gcc.channels.message import Frame, Route
+from gcc.channels.referrals import Referral
 from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.sources.snapshot import ProfileSnapshot
-from gcc.stores.letters import Letter
 from gcc.stores.postgres import transient
-from gcc.stores.referrals import Referral
 from tests.fakes.pile import Pile
 
 T = TypeVar("T")

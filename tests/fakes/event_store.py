@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from gcc.channels.deadletters import Burial, Packed, StoredDeadLetters
+from gcc.channels.deadletters import Burial, Packed
 from gcc.channels.message import Frame, Route
+from gcc.channels.objects import Objects
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.stores.clickhouse_errors import translated
-from gcc.stores.folder_objects import Objects
+from gcc.stores.deadletters import StoredDeadLetters
 from tests.fakes.database import Connection, Watcher, steady
 from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects

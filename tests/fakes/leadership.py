@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import trio
 
+from gcc.actors.scheduler import ScheduleRun
 from gcc.errors import LeaseLost, Transient
-from gcc.stores.schedule_runs import ScheduleRun
 
 
 @dataclass

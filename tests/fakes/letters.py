@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gcc.channels.deadletters import Document, document
+from gcc.channels.letters import RECENT_LETTERS, Letter, LetterFilter, LetterGroup, Replayed, Waiting
 from gcc.channels.memory import Signal
 from gcc.errors import Permanent
-from gcc.stores.letters import RECENT_LETTERS, Letter, LetterFilter, LetterGroup, Replayed, Waiting
 from tests.fakes.database import Connection
 
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from gcc.stores.folder_objects import CHUNK_BYTES, checked, missing
+from gcc.channels.objects import CHUNK_BYTES, checked, missing
 
 
 class MemoryObjects:

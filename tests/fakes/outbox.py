@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from gcc.channels.message import Route
+from gcc.channels.outbox import OutboxRow
 from gcc.errors import LeaseLost
-from gcc.stores.outbox import OutboxRow
 from tests.fakes.database import Connection
 from tests.fakes.leadership import FakeLeadership
 

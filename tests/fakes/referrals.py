@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gcc.stores.referrals import Referral
+from gcc.channels.referrals import Referral
 from tests.fakes.database import Connection
 
 

@@ -11,6 +11,7 @@ import trio
 from gcc.actors.gates import Gates
 from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.exchange import QueueDepth
+from gcc.channels.letters import Letter
 from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
@@ -28,7 +29,6 @@ from gcc.pipelines.events.types import (
     SCRAPE_REQUEST_LOG,
     TRACE_LOG,
 )
-from gcc.stores.letters import Letter
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.web import serving

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from gcc.channels.deadletters import Burial, StoredDeadLetters
+from gcc.channels.deadletters import Burial
+from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, frames
 from gcc.clock import SystemClock
@@ -18,7 +19,8 @@ from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import BINDINGS, PROFILE_LOG, TRACE_LOG, encode
 from gcc.stores import outbox
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.letters import LetterFilter, PostgresLetters
+from gcc.stores.deadletters import StoredDeadLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import PostgresExchange
 from tests.fakes.objects import MemoryObjects

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import trio
 
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.exchange import Held, QueueLook
+from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery
 from gcc.cli import check as verb
@@ -30,9 +30,10 @@ from gcc.pipelines.events.types import PROFILE_LOG, encode
 from gcc.stores import holdings
 from gcc.stores import rabbitmq as amqp
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.holdings import tell
 from gcc.stores.leadership import PostgresLeadership
-from gcc.stores.letters import LetterFilter, PostgresLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange

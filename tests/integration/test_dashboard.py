@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
+from gcc.actors.controls import PAUSE, Action
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.jobs import Failure, JobStatus, NewJob
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
-from gcc.stores.controls import PAUSE, Action
 from gcc.supervisor.lifecycle import State
 from gcc.supervisor.watchdog import Watchdog
 from tests.chromium import Page, chromium, skip_without_chromium

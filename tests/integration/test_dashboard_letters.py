@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gcc.stores.letters import LetterFilter
+from gcc.channels.letters import LetterFilter
 from tests.chromium import Page, chromium, skip_without_chromium
 from tests.integration.ops_platform import World, ops_port
 from tests.integration.test_dashboard import ACTIVE, opened, shoot, text

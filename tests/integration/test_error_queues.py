@@ -7,7 +7,7 @@ import trio
 
 from gcc.actors.consumer import Consumer
 from gcc.channels.batch import BatchLimits
-from gcc.channels.deadletters import StoredDeadLetters
+from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.message import Delivery
 from gcc.clock import SystemClock
@@ -18,7 +18,8 @@ from gcc.pipelines.events.pipeline import bindings
 from gcc.pipelines.events.routes import ERROR, EXCHANGES
 from gcc.pipelines.events.types import BINDINGS, ERROR_BINDINGS
 from gcc.stores import rabbitmq as amqp
-from gcc.stores.letters import LetterFilter, PostgresLetters
+from gcc.stores.deadletters import StoredDeadLetters
+from gcc.stores.letters import PostgresLetters
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from gcc.channels.deadletters import Burial, StoredDeadLetters, document
+from gcc.channels.deadletters import Burial, document
+from gcc.channels.referrals import Referral
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.postgres import Pool
-from gcc.stores.referrals import PostgresReferrals, Referral
+from gcc.stores.referrals import PostgresReferrals
 from tests.fakes.objects import MemoryObjects
 from tests.fakes.strict_tables import TEXTS, StrictTables
 from tests.torture.fuzz import Desk, StrictLetters, StrictReferrals, drawn

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trio
 
+from gcc.channels.letters import LetterFilter
 from gcc.cli import main
 from gcc.errors import Transient
-from gcc.stores.letters import LetterFilter
 from gcc.web.ops.registry import REGISTRY, write_registry
 from tests.integration.ops_platform import TOKEN, Port, World, client, ops_port
 

@@ -10,7 +10,6 @@ import structlog.testing
 import trio
 
 from gcc.actors.gates import Gates
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Channels, Signal
 from gcc.clock import SystemClock
 from gcc.config import Settings
@@ -20,6 +19,7 @@ from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.types import APP_EVENT, ERROR_EVENT, POST_LOG, PROFILE_LOG, EventType
 from gcc.stores import rabbitmq as amqp
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange

@@ -10,13 +10,13 @@ import httpx
 import pytest
 import trio
 
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.stores import outbox
 from gcc.stores import rabbitmq as amqp
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool

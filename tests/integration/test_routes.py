@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from gcc.channels.deadletters import StoredDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery, Frame, Route
 from gcc.clock import SystemClock
@@ -25,6 +24,7 @@ from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import BINDINGS, EVENT_TYPES, EventType
 from gcc.stores import outbox
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import PostgresExchange

@@ -21,7 +21,7 @@ from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
 from gcc.actors.relay import Relay
 from gcc.actors.scraper import Scraper
-from gcc.channels.deadletters import Burial, StoredDeadLetters, document, packed
+from gcc.channels.deadletters import Burial, document, packed
 from gcc.channels.jobs import Crawl, Job, JobStatus
 from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery, Frame
@@ -29,6 +29,7 @@ from gcc.errors import GccError, Permanent, Transient
 from gcc.pipelines.events.sinks import Sink
 from gcc.sources.limits import Limit, _Lane
 from gcc.stores import clickhouse_errors, postgres, rabbitmq, rabbitmq_relay
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.stores.rabbitmq_relay import Publisher, Relaying, Sent
 from gcc.supervisor.breaker import Breaker

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
+from gcc.actors.controls import CONCURRENCY, PAUSE, Action
 from gcc.channels.deadletters import UNROUTABLE
 from gcc.channels.jobs import FINAL, JobFilter, JobStatus, NewJob
 from gcc.channels.message import Frame, Route
@@ -25,7 +26,6 @@ from gcc.pipelines.events.check import COUNTED
 from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
 from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
 from gcc.stores import rabbitmq
-from gcc.stores.controls import CONCURRENCY, PAUSE, Action
 from gcc.stores.rabbitmq_messages import EVENTS, FRAME
 from gcc.supervisor.lifecycle import State
 from tests.fakes.broker import FakeBroker

@@ -29,6 +29,7 @@ from gcc.channels.batch import BatchLimits
 from gcc.channels.deadletters import Burial, DeadLetters, document
 from gcc.channels.memory import Channels
 from gcc.channels.message import Delivery, Frame
+from gcc.channels.referrals import Referral, Referrals
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.referrals import also_referrals
@@ -36,7 +37,6 @@ from gcc.pipelines.events.sinks import EventStore, Sink
 from gcc.pipelines.events.types import ERROR_TABLE, EVENT_TYPES, LAUNCH_REFER_EVENT, EventType
 from gcc.stores.rabbitmq import codec
 from gcc.stores.rabbitmq_messages import unpacked
-from gcc.stores.referrals import Referral, Referrals
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board, State
 from tests.fakes.strict_tables import StrictTables

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gcc.actors.controls import Action
 from gcc.actors.gates import READ_EVERY_S, Gate, Gates, Level
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
@@ -18,7 +19,6 @@ from gcc.channels.message import Binding, Frame
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
-from gcc.stores.controls import Action
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board, State, Stuck
 from gcc.supervisor.watchdog import Watchdog

@@ -13,8 +13,8 @@ from trio.testing import MockClock
 
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
+from gcc.channels.outbox import OutboxRow
 from gcc.errors import Transient
-from gcc.stores.outbox import OutboxRow
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.stores.rabbitmq_relay import POLL_S, RELAY_BYTES_MAX, RELAY_FRAMES_MAX, SETTLE_S, TOGETHER_S, TOLD_S
 from gcc.stores.rabbitmq_topology import Topology

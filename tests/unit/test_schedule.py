@@ -11,13 +11,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gcc.actors.gates import Gate
 from gcc.actors.leader import Leader
-from gcc.actors.scheduler import Schedule, Scheduler
+from gcc.actors.scheduler import Schedule, Scheduler, ScheduleRun
 from gcc.clock import VirtualClock
 from gcc.config import load
 from gcc.errors import ConfigError, LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.declarations import overridden
 from gcc.stores.odd_values import FIRST, LAST
-from gcc.stores.schedule_runs import ScheduleRun
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
 from tests.fakes.leadership import FakeLeadership, FakeScheduleRuns

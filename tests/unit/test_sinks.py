@@ -13,12 +13,11 @@ import trio
 
 from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame, Route
 from gcc.clock import SystemClock
-from gcc.errors import Permanent, Transient
+from gcc.errors import Permanent, TooMuch, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.schemas import ProfileLog
 from gcc.pipelines.events.sinks import YIELD_BYTES, Also, Sink
 from gcc.pipelines.events.types import APP_EVENT, ERROR_TABLE, PROFILE_LOG, EventType, encode
-from gcc.stores.clickhouse_errors import TooMuch
 from tests.fakes.database import Connection, Database, steady
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 

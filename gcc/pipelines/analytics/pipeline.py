@@ -13,19 +13,19 @@ import trio
 
 from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.leader import Leader
-from gcc.actors.scheduler import Schedule, Scheduler
+from gcc.actors.scheduler import Schedule, Scheduler, ScheduleRun
 from gcc.actors.sync import Sync
 from gcc.actors.transformer import Transformer
+from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.analytics import declarations, models
 from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.folder_objects import Objects
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.postgres import Pool
-from gcc.stores.schedule_runs import PostgresScheduleRuns, ScheduleRun
+from gcc.stores.schedule_runs import PostgresScheduleRuns
 from gcc.stores.synced_tables import SyncedTables
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board

@@ -22,6 +22,7 @@ from gcc.channels.deadletters import LETTERS_MAX, DeadLetters
 from gcc.channels.exchange import Exchange, Queues
 from gcc.channels.memory import Channels
 from gcc.channels.message import Binding
+from gcc.channels.referrals import Referrals
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, Transient
@@ -37,7 +38,6 @@ from gcc.pipelines.events.types import (
     LAUNCH_REFER_EVENT,
     EventType,
 )
-from gcc.stores.referrals import Referrals
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from gcc.channels.referrals import Referral, Referrals
 from gcc.pipelines.events.sinks import Also
-from gcc.stores.referrals import Referral, Referrals
 
 TEXT_CHARS_MAX = 500
 """PostgreSQL's indexes hold no texts of more than 2,700 bytes."""

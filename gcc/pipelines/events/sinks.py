@@ -24,11 +24,10 @@ import trio
 from gcc.channels.batch import BYTES_MAX
 from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame
-from gcc.errors import Permanent, Transient
+from gcc.errors import Permanent, TooMuch, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, fault, lines
 from gcc.pipelines.events.types import ERROR_EVENT, EventType
-from gcc.stores.clickhouse_errors import TooMuch
 from gcc.supervisor.lifecycle import one_line
 
 OUTCOMES_MAX = 20_000  # rows: no fewer than the largest batch has

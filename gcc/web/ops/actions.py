@@ -27,9 +27,9 @@ from pydantic import (
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from gcc.actors.controls import CONCURRENCY_MAX
 from gcc.channels.jobs import JobFilter, JobStatus
 from gcc.config import ALL_ROLES
-from gcc.stores.controls import CONCURRENCY_MAX
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.operations import By, Operations
 from gcc.web.ops.snapshot import Platform

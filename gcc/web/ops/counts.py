@@ -4,9 +4,9 @@ from collections import defaultdict
 
 from gcc import statements
 from gcc.channels.exchange import Exchange, QueueDepth
+from gcc.channels.letters import Letters, Waiting
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
-from gcc.stores.letters import Letters, Waiting
 from gcc.stores.postgres import Pool
 from gcc.web.ops.snapshot import Counts
 

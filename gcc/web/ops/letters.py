@@ -10,8 +10,8 @@ from pydantic import Field
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from gcc.channels.letters import LetterFilter
 from gcc.errors import Permanent
-from gcc.stores.letters import LetterFilter
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import (
     FOUND_MAX,

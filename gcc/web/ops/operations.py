@@ -12,18 +12,18 @@ from typing import Any, Literal
 
 import trio
 
+from gcc.actors.controls import CONCURRENCY, PAUSE, Action, Controls
 from gcc.actors.gates import Gates
 from gcc.actors.scheduler import Scheduler, shown
 from gcc.channels.deadletters import UNROUTABLE, Document
 from gcc.channels.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobFilter, Jobs, JobStatus
+from gcc.channels.letters import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
 from gcc.config import ALL_ROLES
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.pipeline import ERROR_QUEUES, UNDERTAKER
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.pipelines.scraping.table import FLOWS
-from gcc.stores.controls import CONCURRENCY, PAUSE, Action, Controls
-from gcc.stores.letters import Letter, LetterFilter, Letters, Replayed, Waiting
 
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
 

@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from gcc.channels.deadletters import Document
+from gcc.channels.letters import Letter, Replayed, Waiting
 from gcc.errors import Permanent
-from gcc.stores.letters import Letter, Replayed, Waiting
 from gcc.web.ops.masking import masked_body, masked_headers, masked_text
 
 BODY_CHARS_MAX = 100_000

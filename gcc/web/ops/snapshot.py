@@ -16,13 +16,13 @@ import trio
 from gcc.actors import bugs
 from gcc.actors.gates import Gates
 from gcc.channels.exchange import QueueDepth
+from gcc.channels.letters import RECENT_LETTERS, Waiting
 from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
 from gcc.errors import GccError, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import ERROR_QUEUES
 from gcc.pipelines.events.routes import ERROR
-from gcc.stores.letters import RECENT_LETTERS, Waiting
 from gcc.stores.postgres import is_unreachable
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, one_line
