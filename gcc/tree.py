@@ -19,6 +19,7 @@ import trio
 
 from gcc.actors.connection import Connection
 from gcc.actors.gates import Gates
+from gcc.actors.maintenance import Maintenance
 from gcc.channels.memory import Channels, ChannelUse
 from gcc.clock import Clock
 from gcc.config import Role, Settings
@@ -34,11 +35,12 @@ from gcc.pipelines.scraping.outside import apis
 from gcc.pipelines.scraping.pipeline import ScrapingPipeline
 from gcc.pipelines.scraping.producers import OnDemand, enqueue_first_crawl
 from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
-from gcc.pipelines.scraping.table import overview
+from gcc.pipelines.scraping.table import limits, overview
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL
+from gcc.stores.processes import BEAT_S, Processes
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Intensity, Restart
@@ -64,13 +66,25 @@ ROLE_STAGES: dict[Role, tuple[str, ...]] = {
     "analytics": ("intake",),
     "web": ("ports",),
 }
-ORDER = ("stores", "controls", "world", "first start", "scraping", "sources", "events", "analytics", "web")  # as shown
+ORDER = (
+    "stores",
+    "controls",
+    "processes",
+    "world",
+    "first start",
+    "scraping",
+    "sources",
+    "events",
+    "analytics",
+    "web",
+)  # as shown
 PORTS_S = 3.0  # how long a request in hand may last when its port closes
 BROKER = "stores/rabbitmq"
 NEEDS = {
     SCHEMA: (EMBEDDED,),
     "stores/notifications": (SCHEMA,),
     "controls": (SCHEMA,),
+    "processes": (SCHEMA,),
     "scraping": ("controls", "world"),  # controls first: a pause outlives restarts
     "events/relay": ("controls",),
     "events/sinkers": ("controls", CLICKHOUSE),
@@ -97,6 +111,7 @@ class Tree:
     # only on real stores
     on_demand: OnDemand
     counts: PlatformCounts
+    processes: Processes
     analytics: AnalyticsPipeline
 
     def __init__(self, settings: Settings, clock: Clock, parts: Parts | None = None) -> None:
@@ -130,6 +145,10 @@ class Tree:
         """Marts, and what answers people."""
         self.on_demand = OnDemand(stores.web_pool, stores.jobs, self._drain_of("web").stage("ports"))
         self.counts = PlatformCounts(stores.pool, stores.exchange if self._knows_queues else None, stores.letters)
+        self.processes = Processes(
+            stores.terms_pool, self.clock, state=self.state, roles=self.roles, limits=limits(self.settings),
+            settings=self.settings.told_by,
+        )  # fmt: skip
         stores.notifications.on(DONE_CHANNEL, self.on_demand.job_done)
         stores.notifications.on(CONTROLS_CHANNEL, self.gates.woken)
         if "analytics" in self.roles:
@@ -208,6 +227,9 @@ class Tree:
         if self.parts.broker and self._knows_queues:
             yield Child(BROKER, self._broker), None
         yield Child("controls", self.gates.run), None
+        if stores:
+            beating = Maintenance([self.processes.beat], self.board.actor("processes"), self.clock.rng, every_s=BEAT_S)
+            yield Child("processes", beating.run), None
         if self.settings.world.enabled:
             yield Child("world", self._world), None
         if "scraper" in roles:
@@ -312,6 +334,7 @@ class Tree:
             schedules=self.analytics.overview if "analytics" in self.roles else list,
             flows=lambda: overview(self.settings),
             told_by=self.settings.told_by,
+            processes=self.processes.known,
         )
 
     async def _counted(self) -> Counts:

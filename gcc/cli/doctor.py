@@ -231,6 +231,8 @@ def _actors(status: dict[str, Any]) -> list[Finding]:
     if drained := [f"{role['name']} is {role['state']}" for role in status["roles"] if role["state"] != "running"]:
         mend = f"let it work again: {VERB} resume ROLE --why WHY"
         findings.append(Finding("roles", "warn", ", ".join(drained), mend))
+    mend = "give every process the same sources.NAME.calls and per_s, and start it again"
+    findings += [Finding("limits", "warn", told, mend) for told in status["differing_limits"]]
     return findings
 
 

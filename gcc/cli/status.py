@@ -86,6 +86,9 @@ def screen(status: dict[str, Any], page: str) -> Group:
         parts.append(Text.assemble(("roles  ", "bold"), (told, "yellow"), "; resume ROLE lets one work again"))
     idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
     parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
+    if len(processes := status["processes"]) > 1:
+        parts.append(_processes(processes))
+    parts += [Text.assemble(("limits differ  ", "bold"), (told, "yellow")) for told in status["differing_limits"]]
     if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
         parts.append(Text.assemble(("next runs  ", "bold"), "  ".join(due)))
     if (letters := status.get("dead_letters")) and letters["letters"]:
@@ -138,6 +141,18 @@ def _channels(channels: list[dict[str, Any]], idle: set[str]) -> Table:
             table.add_row(channel["name"], _number(channel["used"]), _number(channel["size"]))
     if folded:
         table.add_row(Text(f"{folded} idle channels and queues", "dim"), "0")
+    return table
+
+
+def _processes(processes: list[dict[str, Any]]) -> Table:
+    table = Table("process", "state", "version", "roles", box=None, header_style="bold")
+    for process in processes:
+        state = Text(process["state"], COLOURS.get(process["state"], "default"))
+        if process["silent"]:
+            state = Text(f"silent for {_duration(process['seen_s'])}", "yellow")
+        drained = f", drained: {' '.join(process['drained'])}" if process["drained"] else ""
+        name = f"{process['host']}:{process['pid']}"
+        table.add_row(name, state, process["version"], f"{' '.join(process['roles'])}{drained}")
     return table
 
 

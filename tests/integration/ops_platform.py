@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import trio
@@ -29,6 +30,7 @@ from gcc.pipelines.events.types import (
     SCRAPE_REQUEST_LOG,
     TRACE_LOG,
 )
+from gcc.stores.processes import Process
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.web import serving
@@ -86,6 +88,15 @@ ACTORS = {
 }
 
 
+def process(host: str, pid: int, *, calls: int = 50, **changes: Any) -> Process:
+    limits = {name: {"calls": calls, "per_s": 1.0} for name in ("graphapi", "ytapi")}
+    known = Process(
+        SystemClock().new_id(), host, pid, "0.2.0", "ready", list(ROLE_STAGES), [], limits, "config/services.toml",
+        SystemClock().now(),
+    )  # fmt: skip
+    return replace(known, **changes)
+
+
 @dataclass
 class World:
     """What the tests turn: everything that the port reports has its handle here."""
@@ -102,6 +113,7 @@ class World:
     imported: list[tuple[str, bytes]] = field(default_factory=list)
     stuck: bool = False
     """The stores answer neither a check nor an import."""
+    processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     urls: dict[str, str] = field(default_factory=lambda: {"gateway": "http://127.0.0.1:8009"})
     counts: Counts = field(
         default_factory=lambda: Counts(
@@ -252,6 +264,7 @@ class World:
             urls=self.urls,
             roles=self.roles,
             gates=self.gates,
+            processes=lambda: self.processes,
         )
 
     def set_counts(self, **changes: object) -> None:

@@ -16,7 +16,7 @@ from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.supervisor.lifecycle import State
 from gcc.web.ops.registry import REGISTRY, write_registry
 from gcc.web.ops.snapshot import Composer
-from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, World, ops_port
+from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, World, ops_port, process
 
 
 async def shown(world: World) -> list[str]:
@@ -48,6 +48,25 @@ async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
     assert any(line.startswith(f"events/{idle - 3} idle sinkers") for line in lines)
     for name in ("sinker order_log", "sinker asset_log", "sinker event", "order_log_events_q", "a_queue"):
         assert any(name in line for line in lines), name
+    world.close()
+
+
+async def test_several_processes_have_a_line_each_and_differing_limits_are_told() -> None:
+    world = World()
+    assert not any(line.startswith(("process", "alpha:", "limits differ")) for line in await shown(world)), "one alone"
+    world.processes += [
+        process("beta", 7, calls=20, drained=["sinker"]),
+        process("gamma", 8, roles=["web"], seen_s=75.0),
+    ]
+    lines = await shown(world)
+    roles = "scraper relay sinker analytics web"
+    assert next(line for line in lines if line.startswith("alpha:4211")).split() == [
+        "alpha:4211", "ready", "0.2.0", *roles.split(),
+    ]  # fmt: skip
+    assert next(line for line in lines if line.startswith("beta:7")).endswith(f"{roles}, drained: sinker")
+    assert "silent for 0:01:15" in next(line for line in lines if line.startswith("gamma:8"))
+    told = "limits differ  ytapi: 50 calls per 1 s in alpha:4211, but 20 calls per 1 s in beta:7"
+    assert told in lines
     world.close()
 
 

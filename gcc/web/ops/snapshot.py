@@ -24,6 +24,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import ERROR_QUEUES
 from gcc.pipelines.events.routes import ERROR
 from gcc.stores.postgres import is_unreachable
+from gcc.stores.processes import Process, differing
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, one_line
 from gcc.web.ops.hub import Hub
@@ -69,6 +70,7 @@ class Platform:
     gates: Gates | None = None
     schedules: Callable[[], list[dict[str, Any]]] = list  # see `Scheduler.overview`
     flows: Callable[[], list[dict[str, Any]]] = list  # as configured; see `overview` of the flow table
+    processes: Callable[[], list[Process]] = list
     told_by: str = "the defaults"  # where its settings come from
     started_s: float = field(default_factory=trio.current_time)
 
@@ -148,9 +150,11 @@ class Composer:
     def status(self) -> dict[str, Any]:
         """The status object as it is now. None stands for "not known", never for zero."""
         platform, now_s = self.platform, trio.current_time()
-        gates = platform.gates
+        gates, processes = platform.gates, platform.processes()
         return {
             "settings": platform.told_by,
+            "processes": [process.as_dict() for process in processes],
+            "differing_limits": differing(processes),
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
             "state": self.state(),
             "uptime_s": round(now_s - platform.started_s, 1),

@@ -1,0 +1,121 @@
+"""Who is there: every process of the platform tells the others every few seconds that it lives, and what it does.
+
+In: what this process is and does. Out: a row of the table process; what the others told, as of the last beat. A row
+that was not renewed for SILENT_S is of a process that stands still or is gone; after FORGET_S it is forgotten. A
+database that is away makes what is known older (`seen_s` grows), nothing else.
+"""
+
+import datetime as dt
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import trio
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+import gcc
+from gcc import statements
+from gcc.clock import Clock
+from gcc.stores.postgres import Pool
+from gcc.supervisor.drain import Drain
+
+SQL = statements.load("processes")
+BEAT_S = 5.0
+SILENT_S = 20.0
+FORGET_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One life of a process. `limits`: source -> {"calls", "per_s"}; `seen_s`: how long ago it told of itself."""
+
+    id: uuid.UUID
+    host: str
+    pid: int
+    version: str
+    state: str
+    roles: list[str]
+    drained: list[str]
+    limits: Any  # of our own a mapping; a row may hold any JSON
+    settings: str
+    started_at: dt.datetime
+    seen_s: float = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        return self.seen_s > SILENT_S
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        at = self.started_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        shown = {"id": str(self.id), "started_at": at, "seen_s": round(self.seen_s, 1), "silent": self.is_silent}
+        return {**asdict(self), **shown}
+
+
+class Processes:
+    """This process among the others. `state()`: starting, ready or draining; `roles`: those of this process."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        *,
+        state: Callable[[], str],
+        roles: Mapping[str, Drain],
+        limits: Mapping[str, Any],
+        settings: str,
+    ) -> None:
+        self._pool = pool
+        self._state = state
+        self._roles = roles
+        self._own = Process(
+            clock.new_id(), socket.gethostname(), os.getpid(), gcc.__version__, "starting", list(roles), [],
+            {name: asdict(limit) for name, limit in limits.items()}, settings, clock.now(),
+        )  # fmt: skip
+        self._others: list[Process] = []
+        self._read_at = 0.0
+
+    async def beat(self) -> int:
+        """Tell that this process lives, and learn who else does: one statement. Transient: the database is away."""
+        own = self._as_now()
+        values = {**asdict(own), "limits": Jsonb(own.limits), "forget_s": FORGET_S}
+        async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(Process)) as cursor:
+            await cursor.execute(SQL["beat"], values)
+            self._others = await cursor.fetchall()
+        self._read_at = trio.current_time()
+        return 1
+
+    def known(self) -> list[Process]:
+        """This process first, then the others in the order of their starts, silent ones too."""
+        since_s = trio.current_time() - self._read_at
+        others = [replace(other, seen_s=other.seen_s + since_s) for other in self._others]
+        return [self._as_now(), *(other for other in others if other.seen_s < FORGET_S)]
+
+    def _as_now(self) -> Process:
+        drained = [name for name, drain in self._roles.items() if drain.state != "running"]
+        return replace(self._own, state=self._state(), drained=drained)
+
+
+def differing(processes: Iterable[Process]) -> list[str]:
+    """The limits on which processes that scrape do not agree, a sentence a source. What is silent has no say."""
+    said: dict[str, dict[str, list[str]]] = {}
+    for process in processes:
+        if "scraper" in process.roles and not process.is_silent and isinstance(process.limits, dict):
+            for source, limit in process.limits.items():
+                said.setdefault(source, {}).setdefault(_words(limit), []).append(f"{process.host}:{process.pid}")
+    return [
+        f"{source}: " + ", but ".join(f"{words} in {', '.join(who)}" for words, who in by_words.items())
+        for source, by_words in sorted(said.items())
+        if len(by_words) > 1
+    ]
+
+
+def _words(limit: Any) -> str:
+    match limit:
+        case {"calls": int(calls), "per_s": int(per_s) | float(per_s)}:
+            return f"{calls:,} calls per {per_s:g} s"
+    return f"{limit!s:.60}"
