@@ -22,9 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import psycopg
 import trio
-from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from gcc import statements
 from gcc.channels.objects import Objects
@@ -37,7 +35,7 @@ from gcc.pipelines.scraping.table import SOURCES
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
-from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
+from gcc.stores.postgres import NOT_MIGRATED, Connection, DatabaseError, odd_parts, parameters, place, transient
 
 VERB = "python -m gcc.supervisor"
 PYTHON_MIN = (3, 11)
@@ -97,9 +95,9 @@ async def within(deadline_s: float, name: str, look: Callable[[], Awaitable[list
     except trio.TooSlowError:
         mend = "see whether it is stopped, overloaded, or behind a firewall that swallows packets"
         return [Finding(name, "fail", f"no answer within {deadline_s:g} s", mend)]
-    except (UndefinedTable, UndefinedColumn) as error:
+    except NOT_MIGRATED as error:
         return [Finding(name, "warn", f"not known: {first_line(error)}", f"apply the pending migrations: {VERB} run")]
-    except (GccError, psycopg.Error, OSError, ImportError) as error:
+    except (GccError, DatabaseError, OSError, ImportError) as error:
         return [Finding(name, "fail", first_line(error), f"mend what it names, then ask again: {VERB} doctor")]
 
 

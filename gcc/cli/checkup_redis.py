@@ -4,20 +4,17 @@ In: settings. Out: findings, as in gcc/cli/checkup.py. Nothing is written. A thr
 with its timeouts.
 """
 
-import datetime as dt
 from functools import partial
 from typing import Any
 
-import redis
 import trio
 
 from gcc.cli.checkup import Finding, skew, within
 from gcc.clock import Clock
 from gcc.config import Settings
-from gcc.errors import Transient
 from gcc.pipelines.scraping.table import limits
 from gcc.stores.limits import FORGOTTEN_S
-from gcc.stores.redis import open_client, place
+from gcc.stores.redis import asked, place
 
 
 async def examine(settings: Settings, clock: Clock, deadline_s: float) -> list[Finding]:
@@ -26,7 +23,7 @@ async def examine(settings: Settings, clock: Clock, deadline_s: float) -> list[F
         return []
 
     async def look() -> list[Finding]:
-        ask = partial(_asked, settings.redis.url, clock)
+        ask = partial(asked, settings.redis.url, clock)
         info, times = await trio.to_thread.run_sync(ask, abandon_on_cancel=True)
         return [
             Finding("redis", "ok", f"version {info['redis_version']}, {place(settings.redis.url)}"),
@@ -36,20 +33,6 @@ async def examine(settings: Settings, clock: Clock, deadline_s: float) -> list[F
         ]
 
     return await within(deadline_s, "redis", look)
-
-
-def _asked(url: str, clock: Clock) -> tuple[dict[str, Any], tuple[dt.datetime, dt.datetime, dt.datetime]]:
-    """(what the server tells of itself, (our clock, theirs, ours again)). Runs in a thread."""
-    client = open_client(url, connections=1)
-    try:
-        info: Any = client.info()
-        before = clock.now()
-        seconds, micros = client.time()
-        return info, (before, dt.datetime.fromtimestamp(seconds + micros / 1e6, dt.UTC), clock.now())
-    except redis.RedisError as error:
-        raise Transient(f"{place(url)}: {error}") from error
-    finally:
-        client.close()
 
 
 def _memory(info: dict[str, Any]) -> Finding:

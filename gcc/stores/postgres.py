@@ -13,7 +13,7 @@ import os
 import re
 import select
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Self, TypeVar
 
@@ -22,9 +22,9 @@ import trio
 from psycopg import AsyncTransaction
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
-from psycopg.errors import CancellationTimeout, ConnectionTimeout, _WaitTimeout
+from psycopg.errors import CancellationTimeout, ConnectionTimeout, UndefinedColumn, UndefinedTable, _WaitTimeout
 from psycopg.pq import PGconn, TransactionStatus
-from psycopg.rows import TupleRow
+from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg.waiting import Ready, Wait
 
 from gcc import threads
@@ -53,6 +53,11 @@ PASSING = frozenset({READ_ONLY, "25P03", "25P04", "40001", "40P01", "55P03"})
 other's way, locks that were not given."""
 TOO_LARGE = "54"
 """The class of the server's fixed limits (a row that no index takes): psycopg files it with what passes."""
+
+DatabaseError = psycopg.Error
+"""What leaves a connection or a pool unchanged, for those who do not import the driver."""
+NOT_MIGRATED = (UndefinedTable, UndefinedColumn)
+"""Said of a statement that needs what a pending migration brings."""
 
 _IMPOSSIBLE = re.compile(rb'invalid (?:integer value .* for connection option "(?P<option>\w+)"|(?P<name>\w+))')
 _URL = ("postgresql://", "postgres://")
@@ -316,6 +321,13 @@ async def _drive_connecting(gen: PQGenConn[_Result]) -> _Result:
         return end.value  # type: ignore[no-any-return]
     except OSError as error:
         raise psycopg.OperationalError("the connection's socket was closed") from error
+
+
+async def named_rows(connection: Connection, statement: str, arguments: Mapping[str, Any]) -> list[DictRow]:
+    """What the statement answers: each row by the names of its columns."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement, arguments)
+        return await cursor.fetchall()
 
 
 class Pool:

@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 import structlog
 from psycopg.errors import UniqueViolation
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from gcc import statements
@@ -35,7 +35,7 @@ from gcc.channels.message import Frame, Route, frames
 from gcc.clock import Clock
 from gcc.errors import LeaseLost, Transient
 from gcc.stores import outbox, profiles
-from gcc.stores.postgres import Connection, Pool
+from gcc.stores.postgres import Connection, Pool, named_rows
 from gcc.supervisor.lifecycle import one_line
 
 SQL = statements.load("jobs")
@@ -101,7 +101,7 @@ class PostgresJobs:
             "awaited": [job.awaited for job in jobs],
         }
         async with self._pool.transaction() as conn:
-            rows = await _rows(conn, SQL["enqueue"], arguments)
+            rows = await named_rows(conn, SQL["enqueue"], arguments)
             await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]]))
             for flow in sorted({job.flow for job in jobs}):
                 await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
@@ -161,14 +161,16 @@ class PostgresJobs:
     async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
         if jobs:
             async with self._pool.transaction() as conn:
-                released = [_job(row) for row in await _rows(conn, SQL["release"], {**_held(jobs), "after_s": after_s})]
+                released = [
+                    _job(row) for row in await named_rows(conn, SQL["release"], {**_held(jobs), "after_s": after_s})
+                ]
                 await outbox.put(conn, frames if released else ())
                 await self._tell_of(conn, released, "given back")
             self._wake(released)
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         async with self._leases_pool.connection() as conn:
-            rows = await _rows(conn, SQL["extend"], {**_held(jobs), "lease_s": self._lease_s})
+            rows = await named_rows(conn, SQL["extend"], {**_held(jobs), "lease_s": self._lease_s})
         return {row["id"] for row in rows}
 
     async def rescue(self) -> int:
@@ -190,7 +192,7 @@ class PostgresJobs:
     async def find(self, wanted: JobFilter) -> list[FoundJob]:
         statement = _matching_sql("find", wanted.limit)
         async with self._pool.connection() as conn:
-            rows = await _rows(conn, statement, _matching(wanted, tuple(JobStatus)))
+            rows = await named_rows(conn, statement, _matching(wanted, tuple(JobStatus)))
         return [FoundJob(**{**row, "status": JobStatus(row["status"])}) for row in rows]
 
     async def retry(self, wanted: JobFilter) -> int:
@@ -219,10 +221,10 @@ class PostgresJobs:
         async def move(only: uuid.UUID | None) -> list[Job]:
             wanted = arguments if only is None else {**arguments, "ids": [only]}
             async with self._pool.transaction() as conn:
-                ids = [row["id"] for row in await _rows(conn, _matching_sql("pick", size), wanted)]
+                ids = [row["id"] for row in await named_rows(conn, _matching_sql("pick", size), wanted)]
                 if only is None:
                     picked[:] = ids
-                jobs = [_job(row) for row in await _rows(conn, SQL[statement], {"ids": ids})]
+                jobs = [_job(row) for row in await named_rows(conn, SQL[statement], {"ids": ids})]
                 await self._tell_of(conn, jobs, reason)
             return jobs
 
@@ -254,14 +256,14 @@ class PostgresJobs:
         async def move(only: uuid.UUID | None) -> list[Job]:
             filled = SQL[statement].replace("{picked}", picking(only))
             async with self._pool.transaction() as conn:
-                jobs = [_job(row) for row in await _rows(conn, filled, {**arguments, "only": only})]
+                jobs = [_job(row) for row in await named_rows(conn, filled, {**arguments, "only": only})]
                 jobs.sort(key=lambda job: (-job.priority, job.created_at, job.id))
                 await self._tell_of(conn, jobs, reason)
             return jobs
 
         async def ids() -> list[uuid.UUID]:
             async with self._pool.connection() as conn:
-                return [row["id"] for row in await _rows(conn, picking(None), arguments)]
+                return [row["id"] for row in await named_rows(conn, picking(None), arguments)]
 
         return await self._or_one_by_one(move, ids)
 
@@ -310,7 +312,7 @@ class PostgresJobs:
             self._outbox_written.set()
 
     async def _end(self, conn: Connection, statement: str, job: Job, arguments: Mapping[str, Any]) -> DictRow:
-        rows = await _rows(conn, SQL[statement], {**arguments, "id": job.id, "attempt": job.attempt})
+        rows = await named_rows(conn, SQL[statement], {**arguments, "id": job.id, "attempt": job.attempt})
         if not rows:
             raise LeaseLost(f"job {job.id} attempt {job.attempt} is over: {statement} wrote nothing")
         return rows[0]
@@ -328,12 +330,6 @@ def _is_of_a_row(error: Exception) -> bool:
     if isinstance(error, psycopg.Error):
         return error.sqlstate is None or (error.sqlstate[:2] in OF_A_ROW and not isinstance(error, UniqueViolation))
     return isinstance(error, ArithmeticError | RecursionError | TypeError | ValueError)
-
-
-async def _rows(conn: Connection, statement: str, arguments: Mapping[str, Any]) -> list[DictRow]:
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement, arguments)
-        return await cursor.fetchall()
 
 
 async def _tell_waiters(conn: Connection, job: Job, *, awaited: bool) -> None:

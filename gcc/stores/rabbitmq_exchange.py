@@ -1,6 +1,6 @@
 """The exchange on RabbitMQ: outbox rows are published with confirms, queues are consumed with acknowledgement.
 
-In: rows of the outbox (`gcc.stores.outbox.Outbox`), messages of any producer. Out: frames under the broker's own
+In: rows of the outbox (`gcc.channels.outbox.Outbox`), messages of any producer. Out: frames under the broker's own
 lease: unacknowledged, they come back when their channel ends. Three connections: a broker that blocks publishers does
 not hold up acknowledgements, a consumer that is slow no confirms, and neither of them what is declared and counted.
 

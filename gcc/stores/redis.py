@@ -10,6 +10,7 @@ timeout, until `look` has found it well. So somebody must look again and again (
 Cancelled: the caller leaves at once; its thread ends by itself within the timeouts and gives its connection back.
 """
 
+import datetime as dt
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gcc import threads
+from gcc.clock import Clock
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import encoded, is_host, is_torn, masked, odd
 
@@ -105,6 +107,20 @@ class Redis:
             self._found = trio.Event()
         self._lost = Transient(f"{self.place}: {why}", retry_after_s=LOST_S)
         raise self._lost from cause
+
+
+def asked(url: str, clock: Clock) -> tuple[dict[str, Any], tuple[dt.datetime, dt.datetime, dt.datetime]]:
+    """(what the server tells of itself, (our clock, theirs, ours again)). For a thread; writes nothing. Transient."""
+    client = open_client(url, connections=1)
+    try:
+        info: Any = client.info()
+        before = clock.now()
+        seconds, micros = client.time()
+        return info, (before, dt.datetime.fromtimestamp(seconds + micros / 1e6, dt.UTC), clock.now())
+    except redis.RedisError as error:
+        raise Transient(f"{place(url)}: {error}") from error
+    finally:
+        client.close()
 
 
 def open_client(url: str, *, connections: int) -> redis.Redis:

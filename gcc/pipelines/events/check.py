@@ -20,14 +20,13 @@ from typing import Any, Protocol
 
 import msgspec
 import trio
-from psycopg.rows import dict_row
 
 from gcc import statements
 from gcc.channels.message import Route
 from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.stillness import Broker, Stillness
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
-from gcc.stores.postgres import Pool
+from gcc.stores.postgres import Pool, named_rows
 
 SQL = statements.load("check")
 _CLICKHOUSE = statements.load("check", statements.SQL / "clickhouse" / "queries")
@@ -146,10 +145,8 @@ async def set_aside(clickhouse: Reading) -> list[tuple[str, str, int]]:
 async def _ledger(pool: Pool) -> dict[str, Any]:
     """Counts, and `dropping`: the tables of which what is set aside is counted already."""
     arguments = {"tables": [event_type.table for event_type in COUNTED]} | _PLACES
-    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(SQL["ledger"], arguments)
-        row = await cursor.fetchone()
-    assert row is not None
+    async with pool.connection() as conn:
+        (row,) = await named_rows(conn, SQL["ledger"], arguments)
     return row
 
 

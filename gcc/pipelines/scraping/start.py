@@ -5,6 +5,7 @@ Each step is remembered as a milestone and can be cut anywhere: the next start g
 something unexpected is told, and tried again with growing pauses: all else runs without it.
 """
 
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -12,7 +13,6 @@ from typing import Any
 
 import structlog
 import trio
-from psycopg.types.json import Jsonb
 
 from gcc import statements
 from gcc.actors import bugs
@@ -121,7 +121,7 @@ class FirstStart:
 
     async def _reach(self, milestone: str, detail: dict[str, Any]) -> None:
         async with self._pool.connection() as conn:
-            await conn.execute(SQL["reach"], {"name": milestone, "detail": Jsonb(detail)})
+            await conn.execute(SQL["reach"], {"name": milestone, "detail": json.dumps(detail)})
 
 
 def stale_profiles_schedule(settings: Settings, pool: Pool, jobs: Jobs) -> Schedule:
