@@ -14,6 +14,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
 import trio
 
@@ -30,10 +31,11 @@ from gcc.parts import CLICKHOUSE, EMBEDDED, SCHEMA, Parts, Stores, refuse_what_i
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.history import ImportReport
+from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.events.pipeline import RelayPipeline, SinkPipeline
 from gcc.pipelines.scraping.outside import apis
 from gcc.pipelines.scraping.pipeline import ScrapingPipeline
-from gcc.pipelines.scraping.producers import OnDemand, enqueue_first_crawl
+from gcc.pipelines.scraping.producers import OnDemand, enqueue_by_handle, enqueue_first_crawl
 from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
 from gcc.pipelines.scraping.table import limits, overview
 from gcc.stores import data_folder
@@ -208,9 +210,12 @@ class Tree:
             raise Permanent(f"check reads {missing}, which {with_roles} has not open; ask one with the role sinker")
         return await check(self.real.pool, self.real.clickhouse, self.real.rabbitmq)
 
-    async def import_history(self, name: str, chunks: AsyncIterable[bytes], encoding: str | None) -> ImportReport:
+    async def import_history(self, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool) -> ImportReport:
         """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
-        report = await self.real.history.run(name, chunks, encoding=encoding)
+        follow = partial(enqueue_by_handle, self.real.jobs)
+        report = await self.real.history.run(name, chunks, form, follow=follow, dry_run=dry_run)
+        if dry_run:
+            return report
         try:
             await enqueue_first_crawl(self.real.pool, self.real.jobs)
         except Transient as error:
@@ -289,6 +294,7 @@ class Tree:
             request_drain=self.request_drain,
             resume_role=self.resume,
             scheduler=self.analytics.scheduler if "analytics" in self.roles else None,
+            import_history=self.import_history,
         )
         page = ops_app(composer, operations, token=self.ops_token, draining=ports.begun)
         app = Verbs(
@@ -297,7 +303,7 @@ class Tree:
             host=self.settings.ops.host,
             check=self.check,
             check_s=self.settings.ops.check_s,
-            import_history=self.import_history,
+            import_history=operations.import_history,
         )
         registry = self.settings.data_dir / REGISTRY
 

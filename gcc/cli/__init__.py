@@ -133,9 +133,7 @@ def _add_verbs(top: Parser) -> None:
         name: added.add_parser(name, help=says, description=says, allow_abbrev=False) for name, says in VERBS.items()
     }
     verb["status"].add_argument("--watch", action="store_true", help="stay and follow")
-    verb["import-history"].add_argument("file", nargs="?", type=Path, help="CSV or NDJSON")
-    encoding = "of the file, such as cp1252 (without: UTF-8, or what the file tells)"
-    verb["import-history"].add_argument("--encoding", metavar="NAME", help=encoding)
+    _add_import(verb["import-history"])
     verb["drain"].add_argument("--wait", action="store_true", help="return when it is done")
     verb["drain"].add_argument("--role", metavar="ROLE", help="only this role; resume ROLE lets it work again")
     verb["drain"].add_argument("--why", default="", metavar="WHY", help="for the action log")
@@ -152,6 +150,18 @@ def _add_verbs(top: Parser) -> None:
     verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
     _add_jobs(verb["jobs"])
     _add_letters(verb["dead-letters"], verb["replay"])
+
+
+def _add_import(history: argparse.ArgumentParser) -> None:
+    history.add_argument("file", nargs="?", type=Path, help="CSV or NDJSON")
+    encoding = "of the file, such as cp1252 (without: UTF-8, or what the file tells)"
+    history.add_argument("--encoding", metavar="NAME", help=encoding)
+    dates = "of its times, such as %%d/%%m/%%Y or '%%d.%%m.%%Y %%H:%%M' (without: 2026-12-31 and RFC 3339)"
+    history.add_argument("--date-format", metavar="FORMAT", help=dates)
+    thousands = "what parts the thousands of its numbers: , or . or ' or a space (without: nothing)"
+    history.add_argument("--thousands", metavar="MARK", help=thousands)
+    history.add_argument("--dry-run", action="store_true", help="only tell what it would be")
+    history.add_argument("--why", default="", metavar="WHY", help="for the action log")
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:

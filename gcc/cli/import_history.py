@@ -1,46 +1,86 @@
-"""`import-history FILE [--encoding NAME]`: past snapshots into a running platform; safe to run again."""
+"""`import-history FILE [--encoding NAME] [--date-format FORMAT] [--thousands MARK] [--dry-run]`: past snapshots into a
+running platform; safe to run again."""
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from gcc.cli.client import find
+from gcc.cli.client import Running, find
 from gcc.cli.replay import printable
-from gcc.errors import ConfigError
+from gcc.cli.schedules import next_run
+from gcc.errors import ConfigError, GccError
 
 CHUNK_BYTES = 256 * 1024
-SHOWN = (
-    "they show in series and leaderboards after the next models and syncs (when: schedules), or now:"
-    " schedules run models_and_syncs --why WHY"
-)
+SHOWN_MAX = 20  # lines of rejected rows
+MODELS, ALL = "core_models", "models_and_syncs"
+SHOWS = {"sync_time_series": "series", "sync_leaderboard": "leaderboards"}
+"""The schedules between an imported snapshot and an answer of the API."""
 
 
 def main(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         raise ConfigError("import-history needs a file: import-history FILE")
-    query = {"name": arguments.file.name.encode(errors="replace").decode()}
-    if arguments.encoding is not None:
-        query["encoding"] = arguments.encoding.encode(errors="replace").decode()
-    report = find(arguments).ask("POST", "/api/import-history", content=_chunks(arguments.file), **query)["data"]
+    query = {"name": arguments.file.name}
+    given = vars(arguments)
+    query |= {key: given[key] for key in ("encoding", "date_format", "thousands", "why") if given[key] is not None}
+    if arguments.dry_run:
+        query["dry_run"] = "true"
+    query = {key: value.encode(errors="replace").decode() for key, value in query.items()}
+    running = find(arguments)
+    report = running.ask("POST", "/api/import-history", content=_chunks(arguments.file), **query)["data"]
     if arguments.json:
         print(json.dumps(report))
     else:
-        rejected = f", {report['rejected_total']:,} rejected" if report["rejected_total"] else ""
-        imported = f"{report['imported']:,} imported, {report['duplicates']:,} were there already"
-        print(f"{report['rows']:,} rows: {imported}{rejected}")
-        if report["imported"]:
-            print(SHOWN, file=sys.stderr)
+        print(_counts(report, dry_run=arguments.dry_run))
+        if report["imported"] and not arguments.dry_run:
+            _tell(_shown_when(running))
         if not report["rows"]:
-            print(printable(f"warning: there is no row in {arguments.file}"), file=sys.stderr)
+            _tell(f"warning: there is no row in {arguments.file}")
         for told in report.get("warnings", []):
-            print(printable(f"warning: {told}"), file=sys.stderr)
-        for entry in report["rejected"][:20]:
-            print(printable(f"line {entry['line']}: {entry['field']}: {entry['reason']}"), file=sys.stderr)
-        if report["rejected_total"] > 20:
-            print(f"... {report['rejected_total']:,} rows were rejected; --json lists more", file=sys.stderr)
+            _tell(f"warning: {told}")
+        _tell_rejected(report)
     return 1 if report["rejected_total"] else 0
+
+
+def _counts(report: dict[str, Any], *, dry_run: bool) -> str:
+    would, were = ("would be imported", "are") if dry_run else ("imported", "were")
+    parts = [f"{report['imported']:,} {would}", f"{report['duplicates']:,} {were} there already"]
+    if followed := report.get("followed"):
+        parts.append(f"{followed:,} {'would only be followed' if dry_run else 'only followed'}, by handle")
+    if report["rejected_total"]:
+        parts.append(f"{report['rejected_total']:,} rejected")
+    return f"{report['rows']:,} rows: {', '.join(parts)}"
+
+
+def _shown_when(running: Running) -> str:
+    """When series and leaderboards will have what was imported, and how they have it now."""
+    now = f"or all of it now: schedules run {ALL} --why WHY"
+    try:
+        schedules = running.ask("GET", "/api/schedules", holds=list)["data"]
+        due = {schedule["name"]: f"{schedule['name']} (next {next_run(schedule)})" for schedule in schedules}
+        shows = " and ".join(f"{due[name]} in {where}" for name, where in SHOWS.items())
+        return f"{due[MODELS]} models them, then they are shown by {shows}; {now}"
+    except (GccError, LookupError, TypeError):  # another process has them, or they cannot be asked for now
+        return f"they show in series and leaderboards after the next models and syncs (when: schedules), {now}"
+
+
+def _tell_rejected(report: dict[str, Any]) -> None:
+    lines = [
+        f"line {entry['line']}: {fault['field']}: {fault['reason']}"
+        for entry in report["rejected"][:SHOWN_MAX]
+        for fault in (entry, *entry.get("also", ()))
+    ]
+    for line in lines[:SHOWN_MAX]:
+        _tell(line)
+    if report["rejected_total"] > SHOWN_MAX or len(lines) > SHOWN_MAX:
+        _tell(f"... {report['rejected_total']:,} rows were rejected; --json lists more")
+
+
+def _tell(line: str) -> None:
+    print(printable(line), file=sys.stderr)
 
 
 def _chunks(file: Path) -> Iterator[bytes]:

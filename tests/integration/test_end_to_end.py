@@ -253,13 +253,18 @@ async def test_import_history_reports_bad_rows_and_never_imports_twice(tmp_path:
         "INSTAGRAM,2,dhoni,2026-01-01,many,\n"
     )
     async with platform(data, *FAST, "world.history_days=0") as running:
-        code, report, _ = await verb("import-history", data, str(file))
+        _, dry, _ = await verb("import-history", data, str(file), "--dry-run")
+        code, report, _ = await verb("import-history", data, str(file), "--why", "a list")
+        assert dry == report
         assert (code, report["rows"], report["imported"], report["duplicates"]) == (1, 5, 2, 0)
         assert [(entry["line"], entry["field"]) for entry in report["rejected"]] == [
             (4, "platform"), (5, "timestamp"), (6, "followers"),
         ]  # fmt: skip
         code, again, _ = await verb("import-history", data, str(file))
         assert (again["imported"], again["duplicates"]) == (0, 2)
+        _, done, _ = await verb("actions", data)
+        noted = [(each["verb"], each["target"], each["why"], each["things"]) for each in done["actions"]]
+        assert noted == [("import", "history past.csv", "", 0), ("import", "history past.csv", "a list", 2)]
 
         async def failed(status: Status) -> bool:
             return bool(status["jobs"].get("FAILED") == 1 and status["stored_lag_s"] == 0)

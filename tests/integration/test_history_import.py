@@ -11,8 +11,14 @@ from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events import history
-from gcc.pipelines.events.history import HistoryImport, ImportReport
+from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.events.history import Handles, HistoryImport, ImportReport
+from gcc.pipelines.events.history_form import AS_IT_TELLS, Form
+from gcc.pipelines.scraping.producers import enqueue_by_handle
+from gcc.sources.snapshot import ProfileSnapshot
+from gcc.stores import profiles
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_jobs import PostgresJobs
 
 HEADER = "platform,profile_id,handle,timestamp,followers,dimensions.bio\n"
 
@@ -81,9 +87,9 @@ async def test_of_rows_that_contradict_each_other_the_first_is_kept(imports: His
 async def test_an_encoding_is_taken_or_refused(imports: HistoryImport, pool: Pool) -> None:
     content = (HEADER + row(1, "Zürich")).encode("cp1252")
     assert counts(await imports.run("a", chunks(content))) == (1, 0, 0, 1)
-    assert counts(await imports.run("a", chunks(content), encoding="cp1252")) == (1, 1, 0, 0)
+    assert counts(await imports.run("a", chunks(content), Form("cp1252"))) == (1, 1, 0, 0)
     with pytest.raises(Permanent, match="base64"):
-        await imports.run("a", chunks(content), encoding="base64")
+        await imports.run("a", chunks(content), Form("base64"))
 
 
 async def test_a_full_disk_keeps_what_is_in_and_tells_how_much(
@@ -155,3 +161,56 @@ async def test_others_run_every_few_milliseconds(imports: HistoryImport, content
     assert report.rows == report.imported + report.duplicates + report.rejected_total
     assert len(report.rejected) <= history.REJECTED_SHOWN_MAX
     assert sorted(steps)[-3] < 0.05, sorted(steps)[-5:]  # but for a collection of garbage or two
+
+
+async def crawled(pool: Pool, platform: str, profile_id: str, handle: str) -> None:
+    snapshot = ProfileSnapshot(platform, profile_id, handle, "api", SystemClock().now(), {"followers": 1}, {}, [])
+    async with pool.transaction() as conn:
+        await profiles.upsert(conn, snapshot, SystemClock())
+
+
+async def test_a_row_without_an_id_is_followed_until_a_crawl_has_found_it(imports: HistoryImport, pool: Pool) -> None:
+    clock = SystemClock()
+    jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, lost_max=9, outbox_written=Signal())
+    asked: list[Handles] = []
+
+    async def follow(handles: Handles) -> None:
+        asked.append(handles)
+        await enqueue_by_handle(jobs, handles)
+
+    content = (
+        "platform,handle,timestamp,followers\n", "INSTAGRAM,Known,2026-11-01,10\n", "INSTAGRAM,new,2026-11-01,11\n",
+        "INSTAGRAM,new,2026-11-02,12\n", "YOUTUBE,listed,,\n",
+    )  # fmt: skip
+    await crawled(pool, "INSTAGRAM", "7", "known")
+    report = await imports.run("a.csv", chunks(*content), follow=follow)
+    assert (counts(report), report.followed) == ((4, 1, 0, 0), 3)
+    assert report.warnings == [
+        "2 rows have figures, and a handle of which no id is known yet: they are not imported. Their profiles are"
+        " crawled now; import the file again after that"
+    ]
+    assert asked == [[("INSTAGRAM", "new"), ("YOUTUBE", "listed")]]
+    assert [job.params for job in await jobs.claim("refresh_profile_by_handle", 9)] == [{"handle": "new"}]
+    assert [job.params for job in await jobs.claim("refresh_yt_profiles", 9)] == [{"handle": "listed"}]
+    assert await stored(pool) == (1, 1 + 4, 1), "and the events of jobs that were made and picked"
+
+    await crawled(pool, "INSTAGRAM", "8", "new")
+    report = await imports.run("a.csv", chunks(*content), follow=follow)
+    assert (counts(report), report.followed, report.warnings) == ((4, 2, 1, 0), 1, [])
+
+
+@pytest.mark.parametrize("form", [AS_IT_TELLS, Form(thousands=",")])
+async def test_a_dry_run_tells_what_would_be_done_and_does_nothing(
+    imports: HistoryImport, pool: Pool, form: Form
+) -> None:
+    async def follow(handles: Handles) -> None:
+        raise AssertionError("nobody is followed")
+
+    await imports.run("a.csv", chunks(HEADER, row(1)))
+    content = (HEADER, row(1), row(2), row(2), row(3).replace(",10,", ',"1,000",'), row(4).replace(",4,", ",,"))
+    before = await stored(pool), await followed(pool)
+    report = await imports.run("a.csv", chunks(*content), form, follow=follow, dry_run=True)
+    assert (await stored(pool), await followed(pool)) == before
+    done = await imports.run("a.csv", chunks(*content), form)
+    assert counts(report) == counts(done) == ((5, 1, 2, 1) if form is AS_IT_TELLS else (5, 2, 2, 0))
+    assert report.followed == done.followed == 1

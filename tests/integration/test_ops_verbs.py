@@ -14,8 +14,10 @@ from gcc.config import Bind
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
+from gcc.pipelines.events.history_form import Form
 from gcc.stores.postgres import transient
 from gcc.web import serving
+from gcc.web.ops.operations import By
 from gcc.web.ops.verbs import Verbs
 
 TOKEN = "a-token-of-the-tests"
@@ -31,9 +33,12 @@ async def no_check() -> CheckReport:
 
 
 @asynccontextmanager
-async def port(run: Import) -> AsyncIterator[httpx.AsyncClient]:
-    async def import_history(name: str, chunks: Any, encoding: str | None) -> ImportReport:
-        return await run(name, chunks, encoding)
+async def port(run: Import, asked: list[tuple[Form, bool, By]] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    asked = [] if asked is None else asked
+
+    async def import_history(name: str, chunks: Any, form: Form, dry_run: bool, by: By) -> ImportReport:
+        asked.append((form, dry_run, by))
+        return await run(name, chunks, form.encoding)
 
     app = Verbs(no_page, token=TOKEN, host="127.0.0.1", check=no_check, check_s=5, import_history=import_history)
     async with trio.open_nursery() as nursery:
@@ -96,12 +101,31 @@ async def test_an_import_that_fails_in_the_middle_is_answered_while_its_body_sti
     assert told in found["error"]["detail"]
 
 
-@pytest.mark.parametrize("query", ["encoding=cp1252&encoding=x", "name=a&name=b", "encodng=cp1252"])
+@pytest.mark.parametrize(
+    "query", ["encoding=cp1252&encoding=x", "name=a&name=b", "encodng=cp1252", "dry_run=true&dry_run=false"]
+)
 async def test_a_parameter_that_would_be_passed_over_is_refused(query: str) -> None:
     async with port(whole) as client:
         answer = await client.post(f"/api/import-history?{query}", content=b"x")
     assert answer.status_code == 422
-    assert "it takes name and encoding, each once" in answer.json()["error"]["detail"]
+    assert (
+        "it takes name, encoding, date_format, thousands, dry_run, why, each once" in answer.json()["error"]["detail"]
+    )
+
+
+async def test_how_a_file_is_written_and_who_imports_it_are_told() -> None:
+    asked: list[tuple[Form, bool, By]] = []
+    query = {"date_format": "%d/%m/%Y", "thousands": ",", "dry_run": "true", "why": "a list\0 of theirs"}
+    async with port(whole, asked) as client:
+        assert (await client.post("/api/import-history", content=b"x")).status_code == 200
+        answer = await client.post("/api/import-history", params=query, content=b"x", headers={"x-gcc-who": "ann@host"})
+        assert answer.status_code == 200
+        odd = await client.post("/api/import-history", params={"dry_run": "perhaps"}, content=b"x")
+    assert asked == [
+        (Form(), False, By("API", "")),
+        (Form(date_format="%d/%m/%Y", thousands=","), True, By("ann@host", "a list\ufffd of theirs")),
+    ]
+    assert (odd.status_code, odd.json()["error"]["detail"]) == (422, "dry_run is true or false, not 'perhaps'")
 
 
 async def test_an_import_that_ends_early_is_answered() -> None:

@@ -9,6 +9,8 @@ import pytest
 from gcc.errors import Transient
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
+from gcc.pipelines.events.history_form import Form
+from gcc.web.ops.operations import By
 from gcc.web.ops.verbs import Verbs
 
 TOKEN = {"authorization": "Bearer t"}
@@ -27,7 +29,9 @@ async def test_whatever_a_verb_raises_is_an_answer(verb: str, error: Exception, 
     async def check() -> CheckReport:
         raise error
 
-    async def import_history(name: str, chunks: AsyncIterable[bytes], encoding: str | None) -> ImportReport:
+    async def import_history(
+        name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool, by: By
+    ) -> ImportReport:
         raise error
 
     async def page(scope: Any, receive: Any, send: Any) -> None:

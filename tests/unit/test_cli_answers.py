@@ -41,6 +41,7 @@ VERBS = [
     ["check"],
     ["import-history", "FILE"],
     ["import-history", "FILE", "--encoding", "cp1252"],
+    ["import-history", "FILE", "--date-format", "%d/%m/%Y", "--thousands", ",", "--dry-run", *WHY],
 ]
 
 
@@ -233,7 +234,8 @@ def test_what_the_platform_tells_is_told_whole(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rejected = [{"line": 3, "field": "a\x1b", "reason": "is odd"}]
+    also = [{"field": "b", "reason": "too"}]
+    rejected = [{"line": 3, "field": "a\x1b", "reason": "is odd", "also": also}]
     report = {"rows": 3, "imported": 1, "duplicates": 1, "rejected": rejected, "rejected_total": 1}
     report["warnings"] = ["ids look rounded"]
     with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:
@@ -241,7 +243,12 @@ def test_reports_of_imports_are_printed(tmp_path: Path, capsys: pytest.CaptureFi
     assert (code, out) == (1, "3 rows: 1 imported, 1 were there already, 1 rejected\n")
     shown, *told_else = told.splitlines()
     assert shown.startswith("they show in series and leaderboards after the next models and syncs")
-    assert told_else == ["warning: ids look rounded", "line 3: a\ufffd: is odd"]
+    assert told_else == ["warning: ids look rounded", "line 3: a\ufffd: is odd", "line 3: b: too"]
+    report |= {"followed": 1, "rejected": [], "rejected_total": 0}
+    with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:
+        code, out, _ = run(["import-history", "FILE", "--dry-run"], url, tmp_path, capsys)
+    told = "3 rows: 1 would be imported, 1 are there already, 1 would only be followed, by handle\n"
+    assert (code, out) == (0, told)
     report = {"rows": 0, "imported": 0, "duplicates": 0, "rejected": [], "rejected_total": 0}
     with stub(lambda connection: connection.sendall(error("200 OK", {"data": report}))) as url:
         code, out, told = run(["import-history", "FILE"], url, tmp_path, capsys)

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from gcc.errors import Permanent
 from gcc.pipelines.events import history_rows
-from gcc.pipelines.events.history import Batch, ImportReport
+from gcc.pipelines.events.history import UNKNOWN_SHOWN_MAX, Batch, ImportReport
+from gcc.pipelines.events.history_form import AS_IT_TELLS, Form
 from gcc.pipelines.events.history_rows import QUOTED_LINES_MAX, ROW_CHARS_MAX, Rows
+from gcc.pipelines.events.history_snapshot import ByHandle
 
 HEADER = "platform,profile_id,handle,timestamp,followers,dimensions.bio"
 LATEST = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
@@ -33,6 +35,7 @@ CHANNEL = "UCq-Fj5jknLsUf-MWSy4_brA"
 class Imported:
     report: ImportReport
     events: list[dict[str, Any]] = field(default_factory=list)
+    by_handle: list[ByHandle] = field(default_factory=list)
 
     @property
     def handles(self) -> list[str]:
@@ -51,11 +54,13 @@ def chunks(content: bytes, size: int) -> Iterable[bytes]:
     return (content[start : start + size] for start in range(0, len(content), size))
 
 
-def imported(content: str | bytes, *, chunk: int = 7, encoding: str | None = None) -> Imported:
+def imported(
+    content: str | bytes, *, chunk: int = 7, encoding: str | None = None, form: Form = AS_IT_TELLS
+) -> Imported:
     """What the import makes of a file, apart from storing it."""
     content = content.encode() if isinstance(content, str) else content
     rows, report = Rows(encoding), ImportReport()
-    batch = Batch(rows, report, LATEST)
+    batch = Batch(rows, report, LATEST, form)
     for piece in chunks(content, chunk):
         for records in rows.feed(piece):
             for number, record in records:
@@ -64,8 +69,9 @@ def imported(content: str | bytes, *, chunk: int = 7, encoding: str | None = Non
         for number, record in records:
             batch.read(number, record)
     batch.warn()
-    found = Imported(report, [msgspec.json.decode(row.line) for row in batch.taken()])
-    assert report.rows == len(found.events) + report.rejected_total
+    snapshots, by_handle = batch.taken()
+    found = Imported(report, [msgspec.json.decode(row.line) for row in snapshots], by_handle)
+    assert report.rows == len(found.events) + len(by_handle) + report.rejected_total
     return found
 
 
@@ -375,7 +381,8 @@ def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("header", "name", "told"),
     [
-        ("platform,handle", "profile_id", "not in the CSV header"),
+        ("platform,profile_id", "handle", "not in the CSV header"),
+        ("platform,handle,Followers", "timestamp", "not in the CSV header"),
         (HEADER + ",views,followers", "followers", "column 5 ('followers') and column 8"),
         (HEADER + ",Followers ", "Followers", "column 5 ('followers') and column 7 ('Followers')"),
         (HEADER.upper() + ",handle", "handle", "column 3 ('HANDLE') and column 7 ('handle')"),
@@ -383,7 +390,7 @@ def test_a_fault_of_ours_is_the_failure_of_its_row(monkeypatch: pytest.MonkeyPat
         (HEADER + ",dimensions. bio", "dimensions. bio", "column 6 ('dimensions.bio') and column 7"),
         (HEADER + ",DIMENSIONS.BIO", "DIMENSIONS.BIO", "column 6 ('dimensions.bio') and column 7"),
         ("platform:profile_id:handle", "platform", "not in the CSV header, which begins with 'platform:profile_id:"),
-        ("platform;profile_id;handle", "timestamp", "header, which begins with 'platform', 'profile_id', 'handle'"),
+        ("platform;profile_id;bio", "handle", "header, which begins with 'platform', 'profile_id', 'bio'"),
         ("Network,ID", "platform", "not in the CSV header, which begins with 'Network', 'ID'"),
         ("[", "(file)", "one object a line"),
         ('[{"platform": 1}]', "(file)", "one object a line"),
@@ -469,9 +476,62 @@ def test_a_metric_that_nobody_knows_is_kept_with_a_warning() -> None:
     found = imported(f"{HEADER.replace('followers', 'folowers')}\n{line(1)}\n{line(2)}\n")
     assert found.events[0]["metrics"] == {"folowers": 10}
     (told,) = found.report.warnings
-    assert told.startswith("'folowers' is no metric that anything here reads")
+    assert told.startswith("'folowers' is no column that anything here reads: it is kept with the events, as a metric")
     assert imported(table(line(1))).report.warnings == []
     assert imported(f"{HEADER},notes\n{line(1)},\n").report.warnings == [], "nothing is kept of it"
+
+
+def test_text_in_a_column_that_nobody_knows_is_a_dimension() -> None:
+    found = imported(f"{HEADER},Campaign,rank,City\n{line(1)},Diwali 26,7,Pune\n{line(2)},2027,8,411001\n")
+    assert [(event["metrics"]["rank"], event["dimensions"]) for event in found.events] == [
+        (7, {"bio": "x", "handle": "bug1", "campaign": "Diwali 26", "city": "Pune"}),
+        (8, {"bio": "x", "handle": "bug2", "campaign": "2027", "city": "411001"}),
+    ]
+    campaign, rank = found.report.warnings
+    assert "'campaign' is no column that anything here reads" in campaign
+    assert "as text (line 2 has 'Diwali 26')" in campaign
+    assert "'rank'" in rank
+
+
+def test_the_first_value_of_a_column_that_nobody_knows_tells_what_it_is() -> None:
+    header = f"{HEADER},growth"
+    found = imported(f"{header}\n{line(1)},\n{line(2)},0.5\n{line(3)},4%\n{line(4)},1\n")
+    assert (found.handles, found.refused) == (["bug1", "bug2", "bug4"], [(4, "growth")])
+    found = imported(f"{header}\n{line(1)},4%\n{line(2)},0.5\n")
+    assert [event["dimensions"]["growth"] for event in found.events] == ["4%", "0.5"]
+    assert found.events[1]["metrics"] == {"followers": 10}
+
+
+def test_fields_that_nobody_knows_are_bounded() -> None:
+    row = '{"platform":"INSTAGRAM","profile_id":1,"handle":"bug1","timestamp":"2026-11-01","followers":1,"x%d":"a"}'
+    found = imported("\n".join(row % number for number in range(1500)), chunk=9999)
+    assert (len(found.events), len(found.refused)) == (1000, 500)
+    assert len(found.report.warnings) == 1 + UNKNOWN_SHOWN_MAX
+
+
+def test_a_column_of_text_stands_once() -> None:
+    assert imported(f"{HEADER},bio\n{line(1)},y\n").refused == [(2, "bio")]
+
+
+def test_all_faults_of_a_row_are_told() -> None:
+    found = imported(table("INSTAGRAM,1.78E+16,bug 1,11/12/2026,1.2M,x", line(2)))
+    assert found.handles == ["bug2"]
+    (rejected,) = found.report.rejected
+    assert (rejected["line"], rejected["field"]) == (2, "profile_id")
+    assert [other["field"] for other in rejected["also"]] == ["handle", "followers", "timestamp"]
+    assert "say which" in rejected["also"][2]["reason"]
+
+
+def test_files_as_agencies_write_them() -> None:
+    rows = "Instagram;@bug1;24/11/2026;3.937.106;Diwali\r\nInstagram;bug2;25/11/2026;9;\r\n"
+    content = ("Platform;Handle;Timestamp;Followers;Campaign\r\n" + rows).encode("utf-16")
+    found = imported(content, form=Form(date_format="%d/%m/%Y", thousands="."))
+    assert found.refused == []
+    assert [row.handle for row in found.by_handle] == ["bug1", "bug2"]
+    assert found.by_handle[0].snapshot is not None
+    event = msgspec.json.decode(found.by_handle[0].snapshot("7").line)
+    assert (event["event_timestamp"], event["metrics"]) == ("2026-11-24 00:00:00.000000", {"followers": 3_937_106})
+    assert imported("platform,handle\nINSTAGRAM,bug1\n").by_handle == [ByHandle("INSTAGRAM", "bug1", None)]
 
 
 @pytest.mark.parametrize("names", ["x²,x2", "views\\reach,a", "dimensions.path\\name,dimensions.ﬁ"])

@@ -11,12 +11,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.pipelines.events.history_snapshot import METRICS, NAMESPACE, Malformed, count, derived_id, rate
-from gcc.pipelines.events.history_snapshot import snapshot as snapshot_until
+from gcc.errors import Permanent
+from gcc.pipelines.events import history_snapshot
+from gcc.pipelines.events.history_form import Form
+from gcc.pipelines.events.history_snapshot import (
+    METRICS,
+    NAMESPACE,
+    ByHandle,
+    Malformed,
+    Snapshot,
+    count,
+    derived_id,
+    rate,
+)
 
 ROW = {"platform": "instagram", "profile_id": "1", "handle": "@Virat", "timestamp": "2026-01-01", "followers": "10"}
-snapshot = partial(snapshot_until, latest=dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
+read = partial(history_snapshot.snapshot, latest=dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
 CHANNEL = "UCq-Fj5jknLsUf-MWSy4_brA"
+
+
+def snapshot(row: dict[str, Any], **how: Any) -> Snapshot:
+    """What a row is that has an id."""
+    found = read(row, **how)
+    assert isinstance(found, Snapshot)
+    return found
 
 
 def metrics(**change: object) -> dict[str, object]:
@@ -137,7 +155,6 @@ def test_the_columns_of_the_spec_are_in_the_table() -> None:
         ({"platform": ""}, "platform"),
         ({"platform": "ınstagram"}, "platform"),
         ({"platform": ["INSTAGRAM"]}, "platform"),
-        ({"profile_id": None}, "profile_id"),
         ({"profile_id": "1.78414E+16"}, "profile_id"),
         ({"profile_id": 1.78414e16}, "profile_id"),
         ({"profile_id": "17841400000000000.0"}, "profile_id"),
@@ -205,6 +222,140 @@ values |= st.recursive(values, lambda inner: st.lists(inner) | st.dictionaries(s
 def test_any_row_is_a_snapshot_or_malformed(change: dict[str, Any]) -> None:
     for row in (change, {**ROW, **change}):
         try:
-            assert msgspec.json.decode(snapshot(row).line)["event_id"]
+            found = read(row)
         except Malformed as error:
-            assert error.field and error.reason
+            assert all(map(all, error.faults))
+        else:
+            if isinstance(found, ByHandle):
+                assert found.handle
+                found = found.snapshot("1") if found.snapshot else None
+            assert found is None or msgspec.json.decode(found.line)["event_id"] == found.event_id
+
+
+# Without an id
+
+
+def test_a_row_without_an_id_is_a_snapshot_once_that_is_known() -> None:
+    for nothing in (None, ""):
+        found = read({**ROW, "profile_id": nothing})
+        assert isinstance(found, ByHandle)
+        assert (found.platform, found.handle) == ("INSTAGRAM", "Virat")
+        assert found.snapshot is not None
+        assert found.snapshot("1") == snapshot(ROW)
+
+
+@pytest.mark.parametrize(
+    ("row", "asked"),
+    [
+        ({"platform": "instagram", "handle": "instagram.com/virat/"}, "virat"),
+        ({"platform": "instagram", "handle": "virat", "profile_id": "1", "city": "Delhi"}, "virat"),
+        ({"platform": "youtube", "handle": "@virat", "profile_id": CHANNEL}, CHANNEL),
+        ({"platform": "youtube", "handle": f"youtube.com/channel/{CHANNEL}"}, CHANNEL),
+    ],
+)
+def test_a_row_with_a_name_alone_is_somebody_to_follow(row: dict[str, object], asked: str) -> None:
+    assert read(row) == ByHandle(str(row["platform"]).upper(), asked, None)
+
+
+def test_the_id_of_a_channel_may_stand_in_the_place_of_its_handle() -> None:
+    row = {**ROW, "platform": "YOUTUBE", "profile_id": "", "handle": f"https://www.youtube.com/channel/{CHANNEL}"}
+    assert (snapshot(row).profile_id, snapshot(row).handle) == (CHANNEL, CHANNEL)
+    with pytest.raises(Malformed, match="does not tell the handle, and there is no profile_id"):
+        read({**row, "handle": "https://www.youtube.com/c/virat"})
+
+
+def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
+    row = {"platform": "INSTAGRAM", "profile_id": "1.78E+16", "timestamp": "2062-01-05", "followers": "1.2M", "x": "-"}
+    with pytest.raises(Malformed) as caught:
+        read(row)
+    assert [name for name, _ in caught.value.faults] == ["handle", "profile_id", "followers", "x", "timestamp"]
+    with pytest.raises(Malformed) as caught:
+        read({**ROW, **{f"x{number}": "-" for number in range(1000)}})
+    assert len(caught.value.faults) == history_snapshot.FAULTS_TOLD_MAX
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    ("date_format", "text", "at"),
+    [
+        ("%d/%m/%Y", "03/04/2026", "2026-04-03 00:00:00.000000"),
+        ("%m/%d/%Y", "03/04/2026", "2026-03-04 00:00:00.000000"),
+        ("%d.%m.%y %H:%M", "3.4.26 18:30", "2026-04-03 18:30:00.000000"),
+        ("%d %b %Y %I:%M %p %z", "3 Apr 2026 06:30 PM +0530", "2026-04-03 13:00:00.000000"),
+    ],
+)
+def test_dates_are_read_as_their_format_says(date_format: str, text: str, at: str) -> None:
+    form = Form(date_format=date_format)
+    form.check()
+    event = msgspec.json.decode(snapshot({**ROW, "timestamp": text}, form=form).line)
+    assert event["event_timestamp"] == at
+    with pytest.raises(Malformed, match="is not written as"):
+        read({**ROW, "timestamp": "2026-04-03"}, form=form)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("03/04/2026", "say which, by --date-format '%d/%m/%Y' or --date-format '%m/%d/%Y'"),
+        ("3.4.26 18:30", "say which, by --date-format '%d.%m.%y %H:%M' or --date-format '%m.%d.%y %H:%M'"),
+        ("13/04/2026", "(2026-12-31); import with --date-format '%d/%m/%Y'"),
+        ("04/13/2026 18:30:00", "(2026-12-31); import with --date-format '%m/%d/%Y %H:%M:%S'"),
+        ("2026/04/13", "(2026-12-31); import with --date-format '%Y/%m/%d'"),
+        ("13/13/2026", "nor a date (2026-12-31)"),
+    ],
+)
+def test_a_date_that_has_several_readings_is_asked_for(text: str, told: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        read({**ROW, "timestamp": text})
+    assert caught.value.reason.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("thousands", "text", "number"),
+    [
+        (",", "3,937,106", 3_937_106),
+        (",", "12", 12),
+        (".", "3.937.106", 3_937_106),
+        (" ", "3\u00a0937 106", 3_937_106),
+        ("'", "3\u2019937'106", 3_937_106),
+    ],
+)
+def test_thousands_are_parted_as_the_form_says(thousands: str, text: str, number: int) -> None:
+    form = Form(thousands=thousands)
+    form.check()
+    decimals = f"{text}{',5' if thousands == '.' else '.5'}"
+    event = msgspec.json.decode(snapshot({**ROW, "followers": text, "avg_likes": decimals}, form=form).line)
+    assert event["metrics"] == {"followers": number, "avg_likes": number + 0.5}
+    if text != "12":
+        with pytest.raises(Malformed, match="--thousands"):
+            read({**ROW, "followers": text.replace("\u00a0", " ")})
+
+
+@pytest.mark.parametrize(
+    ("thousands", "text"),
+    [(",", "1.234.567"), (",", "12,34"), (".", "0.045"), (".", "1.5"), (" ", "1 23"), (",", "1,")],
+)
+def test_marks_of_thousands_in_other_places_are_refused(thousands: str, text: str) -> None:
+    for name in ("followers", "avg_likes"):
+        with pytest.raises(Malformed) as caught:
+            read({**ROW, name: text}, form=Form(thousands=thousands))
+        assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (Form(date_format="%d/%m"), "does not tell a day"),
+        (Form(date_format="%I %d/%m/%Y"), "does not tell a day"),
+        (Form(date_format="\ud800%"), "does not tell a day"),
+        (Form(date_format=""), "does not tell a day"),
+        (Form(thousands=";"), "parted by one of ',', '.', ' ', \"'\", not by ';'"),
+        (Form(encoding="base64"), "base64"),
+    ],
+)
+def test_a_form_that_nothing_can_be_read_in_is_refused(form: Form, told: str) -> None:
+    with pytest.raises(Permanent) as caught:
+        form.check()
+    assert told in str(caught.value)

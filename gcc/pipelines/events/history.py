@@ -2,14 +2,17 @@
 
 In: the bytes of a CSV or NDJSON file. Out: profile_log events with past timestamps, through the outbox like any other.
 Ids are derived, so a second import of the same rows adds nothing. A row that is none is reported with its line, field
-and reason, whatever is wrong with it, and the others are imported: rows = imported + duplicates + rejected. Current
-state is never touched. A batch is one transaction; what was imported before a failure stays, and running again goes on
+and reason, whatever is wrong with it, and the others are imported: rows = imported + duplicates + followed + rejected.
+A row without an id is that of the profile which was crawled under its handle; where none was, that handle is `followed`
+(crawled, which finds the id), and the row is imported once the file is imported again. Current state is never
+touched. A batch is one transaction; what was imported before a failure stays, and running again goes on
 from there. Memory is bounded whatever the file, and other tasks run every few milliseconds.
 """
 
 import datetime as dt
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,13 +23,17 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import frames
 from gcc.clock import Clock
 from gcc.errors import Transient
+from gcc.pipelines.events.history_form import AS_IT_TELLS, Form
 from gcc.pipelines.events.history_rows import Record, Records, Rows
 from gcc.pipelines.events.history_snapshot import (
     DIMENSION,
+    DIMENSIONS,
     METRICS,
     OWN_FIELDS,
+    ByHandle,
     Malformed,
     Snapshot,
+    is_text,
     shown,
     snapshot,
 )
@@ -46,14 +53,19 @@ AHEAD = dt.timedelta(days=1)  # somewhere it is tomorrow already, and a date alo
 CHANCE_TIMES = 3.0
 IDS_LOOKED_AT_MAX = 10_000  # as many tell
 UNKNOWN_SHOWN_MAX = 10
-KNOWN = OWN_FIELDS | METRICS.keys()
+UNKNOWN_MAX = 1000
+"""Fields that nobody knows, of a file; of more, text is refused."""
+KNOWN = OWN_FIELDS | METRICS.keys() | DIMENSIONS
+
+Handles = Collection[tuple[str, str]]
+"""(platform, handle)"""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """`rejected` holds at most REJECTED_SHOWN_MAX entries; `rejected_total` counts them all.
+    """Counts of rows. `rejected` holds at most REJECTED_SHOWN_MAX of them, each with its first fault, others `also`.
 
     `warnings`: what is odd about the rows that were imported.
     """
@@ -61,15 +73,21 @@ class ImportReport:
     rows: int = 0
     imported: int = 0
     duplicates: int = 0
+    followed: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejected_total: int = 0
     warnings: list[str] = field(default_factory=list)
 
-    def reject(self, line: int, name: str, reason: str) -> None:
+    def reject(self, line: int, name: str, reason: str, others: Sequence[tuple[str, str]] = ()) -> None:
+        """A row, and what is wrong with it: a field and the reason, and what else there is."""
         self.rejected_total += 1
-        if len(self.rejected) < REJECTED_SHOWN_MAX:
-            entry = {"line": line, "field": name[:FIELD_CHARS_MAX], "reason": reason[:REASON_CHARS_MAX]}
-            self.rejected.append(entry)
+        if len(self.rejected) == REJECTED_SHOWN_MAX:
+            return
+        first, *also = (
+            {"field": name[:FIELD_CHARS_MAX], "reason": reason[:REASON_CHARS_MAX]}
+            for name, reason in ((name, reason), *others)
+        )
+        self.rejected.append({"line": line, **first, **({"also": also} if also else {})})
 
 
 class HistoryImport:
@@ -78,54 +96,93 @@ class HistoryImport:
         self._clock = clock
         self._outbox_written = outbox_written
 
-    async def run(self, name: str, chunks: AsyncIterable[bytes], *, encoding: str | None = None) -> ImportReport:
-        """Import a file's bytes. Permanent: nothing can be read in this `encoding`.
+    async def run(
+        self,
+        name: str,
+        chunks: AsyncIterable[bytes],
+        form: Form = AS_IT_TELLS,
+        *,
+        follow: Callable[[Handles], Awaitable[None]] | None = None,
+        dry_run: bool = False,
+    ) -> ImportReport:
+        """Import a file's bytes. Permanent: nothing can be read in this `form`.
 
+        `follow` has profiles crawled of which nothing but the handle is known. `dry_run`: only tell what would be done;
+        a snapshot that the file has twice, more than a batch apart, counts as two new ones then.
         Cancelled or failed (Transient, which tells how far it came): whole batches are in, the rest is not.
         """
-        rows = Rows(encoding)
+        form.check()
+        rows = Rows(form.encoding)
         report = ImportReport()
-        batch = Batch(rows, report, self._clock.now() + AHEAD)
+        batch = Batch(rows, report, self._clock.now() + AHEAD, form)
+        commit = partial(self._commit, name, batch, None if dry_run else follow, dry_run=dry_run)
         try:
             async for chunk in chunks:
                 for records in rows.feed(chunk):
-                    await self._take(name, records, batch)
+                    await self._take(records, batch, commit)
                 if rows.given_up:
                     break
             for records in rows.end():
-                await self._take(name, records, batch)
-            await self._commit(name, batch.taken(), report)
+                await self._take(records, batch, commit)
+            await commit()
             batch.warn()
         except Transient as error:
             told = f"{error}; {report.imported + report.duplicates:,} snapshots are in, run it again to go on"
             raise Transient(told, retry_after_s=error.retry_after_s) from error
         return report
 
-    async def _take(self, name: str, records: Records, batch: "Batch") -> None:
+    async def _take(self, records: Records, batch: "Batch", commit: Callable[[], Awaitable[None]]) -> None:
         for number, record in records:
             batch.read(number, record)
             if batch.is_full:
-                await self._commit(name, batch.taken(), batch.report)
+                await commit()
         await trio.lowlevel.checkpoint()
 
-    async def _commit(self, name: str, batch: list[Snapshot], report: ImportReport) -> None:
-        unique = sorted({row.event_id: row for row in reversed(batch)}.values())  # the first of each
-        if not unique:
+    async def _commit(
+        self, name: str, batch: "Batch", follow: Callable[[Handles], Awaitable[None]] | None, *, dry_run: bool
+    ) -> None:
+        snapshots, by_handle = batch.taken()
+        if not (snapshots or by_handle):
             return
         with trio.move_on_after(COMMIT_S) as patience:
-            new = await self._store(name, batch, unique)
+            handles = await self._identify(by_handle, batch, snapshots) if by_handle else []
+            unique = sorted({row.event_id: row for row in reversed(snapshots)}.values())  # the first of each
+            new = await (self._known(unique) if dry_run else self._store(name, snapshots, unique)) if unique else set()
+            if handles and follow is not None:
+                await follow(handles)
         if patience.cancelled_caught:
             raise Transient(f"a batch was not committed within {COMMIT_S:g} s")
-        self._outbox_written.set()
-        report.imported += len(new)
-        report.duplicates += len(batch) - len(new)
+        batch.report.imported += len(new)
+        batch.report.duplicates += len(snapshots) - len(new)
+
+    async def _identify(self, rows: list[ByHandle], batch: "Batch", snapshots: list[Snapshot]) -> Handles:
+        """Add the snapshots of those whose ids are known; the handles of the others."""
+        asked = sorted({(row.platform, row.handle) for row in rows})
+        async with self._pool.connection() as conn:
+            cursor = await conn.execute(
+                SQL["ids_of_handles"],
+                {"platforms": [platform for platform, _ in asked], "handles": [handle for _, handle in asked]},
+            )
+            ids = {(platform, handle): profile_id for platform, handle, profile_id in await cursor.fetchall()}
+        for row in rows:
+            profile_id = ids.get((row.platform, row.handle))
+            if profile_id is not None and row.snapshot is not None:
+                snapshots.append(row.snapshot(profile_id))
+            else:
+                batch.report.followed += 1
+                batch.waiting += row.snapshot is not None
+        return [each for each in asked if each not in ids]
+
+    async def _known(self, unique: list[Snapshot]) -> set[str]:
+        """The ids that would be new."""
+        async with self._pool.connection() as conn:
+            cursor = await conn.execute(SQL["new_snapshots"], {"ids": _ids(unique)})
+            return {event_id for (event_id,) in await cursor.fetchall()}
 
     async def _store(self, name: str, batch: list[Snapshot], unique: list[Snapshot]) -> set[str]:
         """Commit a batch; the ids that were new."""
         async with self._pool.transaction() as conn:
-            # A literal: psycopg would dump the ids one by one, which costs more than the insert.
-            ids = "{" + ",".join(row.event_id for row in unique) + "}"
-            cursor = await conn.execute(SQL["remember_snapshots"], {"ids": ids})
+            cursor = await conn.execute(SQL["remember_snapshots"], {"ids": _ids(unique)})
             new = {event_id for (event_id,) in await cursor.fetchall()}
             packed = frames(PROFILE_LOG.route, _new_lines(batch, new), self._clock.new_id)
             await outbox.put(conn, list(packed))
@@ -140,51 +197,73 @@ class HistoryImport:
                     "handles": [row.handle for row in unique],
                 },
             )
+        self._outbox_written.set()
         return new
 
 
 class Batch:
     """Snapshots that wait for their commit; what is none is rejected in the report."""
 
-    def __init__(self, rows: Rows, report: ImportReport, latest: dt.datetime) -> None:
+    def __init__(self, rows: Rows, report: ImportReport, latest: dt.datetime, form: Form = AS_IT_TELLS) -> None:
         """`latest`: see `snapshot`."""
         self.report = report
+        self.waiting = 0  # rows with figures whose profile's id nobody knows yet
         self._latest = latest
+        self._form = form
         self._rows = rows
         self._snapshots: list[Snapshot] = []
+        self._by_handle: list[ByHandle] = []
         self._bytes = 0
         self._lines: dict[str, bytes] = {}
         self._differing = 0
-        self._unknown: set[str] = set()
+        self._unknown: dict[str, str] = {}  # fields that nobody knows, and what is kept of them
+        self._texts: set[str] = set()
         self._bug_told = False
         self._rounded = RoundedIds()
 
     @property
     def is_full(self) -> bool:
-        return len(self._snapshots) >= BATCH_ROWS or self._bytes >= BATCH_BYTES
+        return len(self._snapshots) + len(self._by_handle) >= BATCH_ROWS or self._bytes >= BATCH_BYTES
 
     def read(self, number: int, record: Record) -> None:
         self.report.rows += 1
         try:
             row = self._rows.row(record)
-            found = snapshot(row, self._latest)
+            if more := row.keys() - KNOWN - self._unknown.keys():
+                self._meet(number, row, more)
+            found = snapshot(row, self._latest, self._form, self._texts)
         except Malformed as error:
-            self.report.reject(number, error.field, error.reason)
+            self.report.reject(number, error.field, error.reason, error.faults[1:])
         except Exception as error:  # a bug, which is this row's alone
             if not self._bug_told:
                 log.exception("import row", line=number)
             self._bug_told = True
             self.report.reject(number, "(row)", f"could not be read: {type(error).__name__}: {error}")
         else:
-            self._snapshots.append(found)
-            if len(self._unknown) < UNKNOWN_SHOWN_MAX and (more := row.keys() - KNOWN):
-                has_value = (name for name in more if row[name] not in (None, ""))
-                self._unknown.update(name for name in has_value if not name.startswith(DIMENSION))
-            self._bytes += len(found.line)
-            if self._lines.setdefault(found.event_id, found.line) != found.line:
-                self._differing += 1
-            if len(found.profile_id) > SPREADSHEET_DIGITS and found.platform == "INSTAGRAM":
-                self._rounded.look(number, found.profile_id)
+            if isinstance(found, ByHandle):
+                self._by_handle.append(found)
+                self._bytes += found.bytes
+            else:
+                self._take(number, found)
+
+    def _take(self, number: int, found: Snapshot) -> None:
+        self._snapshots.append(found)
+        self._bytes += len(found.line)
+        if self._lines.setdefault(found.event_id, found.line) != found.line:
+            self._differing += 1
+        if len(found.profile_id) > SPREADSHEET_DIGITS and found.platform == "INSTAGRAM":
+            self._rounded.look(number, found.profile_id)
+
+    def _meet(self, number: int, row: Mapping[str, Any], names: Collection[str]) -> None:
+        """Fields that nobody knows: the first value of each decides whether they are of numbers or of text."""
+        for name in names:
+            value = row[name]
+            if value in (None, "") or name.startswith(DIMENSION) or len(self._unknown) == UNKNOWN_MAX:
+                continue
+            self._unknown[name] = "as a metric"
+            if is_text(value, self._form):
+                self._texts.add(name)
+                self._unknown[name] = f"as text (line {number:,} has {shown(value)})"
 
     def warn(self) -> None:
         """Tell in the report what only all rows together show."""
@@ -193,14 +272,20 @@ class Batch:
         if self._differing:
             told = "tell of a profile and time what a row shortly before them tells otherwise: the first is kept"
             self.report.warnings.append(f"{self._differing:,} rows {told}")
-        if self._unknown:
-            names = ", ".join(map(shown, sorted(self._unknown)[:UNKNOWN_SHOWN_MAX]))
-            told = "is no metric that anything here reads: it is kept with the events; is it misspelt?"
-            self.report.warnings.append(f"{names} {told}")
+        for name, kept in sorted(self._unknown.items())[:UNKNOWN_SHOWN_MAX]:
+            told = f"is no column that anything here reads: it is kept with the events, {kept}; is it misspelt?"
+            self.report.warnings.append(f"{shown(name)} {told}")
+        if self.waiting:
+            told = (
+                "rows have figures, and a handle of which no id is known yet: they are not imported. Their profiles are"
+            )
+            self.report.warnings.append(f"{self.waiting:,} {told} crawled now; import the file again after that")
 
-    def taken(self) -> list[Snapshot]:
-        snapshots, self._snapshots, self._bytes, self._lines = self._snapshots, [], 0, {}
-        return snapshots
+    def taken(self) -> tuple[list[Snapshot], list[ByHandle]]:
+        """Both are the caller's from now on."""
+        snapshots, by_handle = self._snapshots, self._by_handle
+        self._snapshots, self._by_handle, self._bytes, self._lines = [], [], 0, {}
+        return snapshots, by_handle
 
 
 class RoundedIds:
@@ -235,6 +320,11 @@ class RoundedIds:
             f" digits (the first: {self._first}): they look rounded by a spreadsheet, which can make two creators one;"
             " compare them with the original, and export ids as text"
         )
+
+
+def _ids(rows: list[Snapshot]) -> str:
+    """A literal: psycopg would dump the ids one by one, which costs more than the insert."""
+    return "{" + ",".join(row.event_id for row in rows) + "}"
 
 
 def _new_lines(batch: list[Snapshot], new: set[str]) -> list[bytes]:

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from gcc.pipelines.events import history_text
-from gcc.pipelines.events.history_snapshot import PLATFORMS, Malformed, shown
+from gcc.pipelines.events.history_snapshot import METRICS, PLATFORMS, Malformed, shown
 from gcc.sources.handles import is_id
 
 PIECE_BYTES = 16 * 1024
@@ -34,7 +34,8 @@ PIECE_RECORDS = 200
 """Read without a pause: some milliseconds' work, whatever is in it."""
 ROW_CHARS_MAX = 128 * 1024  # csv.field_size_limit is the same
 QUOTED_LINES_MAX = 1000
-NEEDED = ("platform", "profile_id", "handle", "timestamp")
+NAMES = ("platform", "profile_id", "handle", "timestamp")
+NEEDED = ("platform", "handle")  # and a time, where there is something to tell of it
 DELIMITERS = ",;\t|"
 _EXCEL = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # Excel's own first line, of which the header tells more
 _WANTED = "one JSON object a line is wanted"
@@ -150,7 +151,7 @@ class Rows:
         if opening[0] in "{[" or len(line) > ROW_CHARS_MAX:
             record: Record | None = _no_json_lines(opening) or self._fault(line)
         else:
-            self._delimiter = max(DELIMITERS, key=lambda each: sum(map(NEEDED.__contains__, _names(line, each))))
+            self._delimiter = max(DELIMITERS, key=lambda each: sum(map(NAMES.__contains__, _names(line, each))))
             self._dialect = _dialect(self._delimiter)
             record, taken = self._row(last=last)
         return (None if record is None else self._begin(record)), taken
@@ -204,9 +205,10 @@ class Rows:
         """Whether a line inside quotes looks like a row, so that the quote before it was none."""
         if self._header is None or line.count(self._delimiter) < len(self._header) - 1:
             return False
-        cells = line.split(self._delimiter)
-        platform, profile_id = (cells[self._header.index(name)].strip(' "\r\n') for name in NEEDED[:2])
-        return platform.upper() in PLATFORMS and is_id(platform.upper(), profile_id)
+        cells = [cell.strip(' "\r\n') for cell in line.split(self._delimiter)]
+        platform = cells[self._header.index("platform")].upper()
+        profile_id = cells[self._header.index("profile_id")] if "profile_id" in self._header else None
+        return platform in PLATFORMS and (profile_id is None or is_id(platform, profile_id))
 
     def _fault(self, text: str) -> Malformed | None:
         """What makes the text of a row unusable before it is looked into."""
@@ -304,7 +306,8 @@ def _header_fault(names: list[str]) -> Malformed | None:
             return Malformed(
                 "(file)", f"has a name in its header with another line end than LF, CRLF and CR: {shown(name)}"
             )
-    missing = next((name for name in NEEDED if name not in columns), None)
+    needed = (*NEEDED, "timestamp") if METRICS.keys() & columns.keys() else NEEDED
+    missing = next((name for name in needed if name not in columns), None)
     begins = ", ".join(map(shown, names[:3]))
     return Malformed(missing, f"is not in the CSV header, which begins with {begins}") if missing else None
 

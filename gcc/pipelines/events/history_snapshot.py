@@ -1,24 +1,26 @@
 """A row of a history file as a profile_log event, or why it is none. Pure.
 
 Own fields: platform, profile_id, handle (or the URL of the profile), timestamp, source. `dimensions.*` are kept as they
-are. Every other field is a metric, read by the table METRICS, exactly or not at all: what a spreadsheet rounded, cut
-or dressed up ("1.234", 1_000, 1.78E+16, 10^23) is refused, since nobody can know what it was. An empty field is
-absent. Ids are derived from (source, platform, profile_id, timestamp, kind), so the same snapshot is the same event.
+are, and so is what stands in one of DIMENSIONS or of the file's fields of text. Every other field is a metric, read by
+the table METRICS, exactly or not at all: what a spreadsheet rounded, cut or dressed up ("1.234", 1_000, 1.78E+16,
+10^23) is refused, since nobody can know what it was, but for what the file's Form tells. An empty field is absent.
+Ids are derived from (source, platform, profile_id, timestamp, kind), so the same snapshot is the same event. A row
+without an id tells of whoever has its handle: its snapshot waits for the id (`ByHandle`).
 """
 
 import datetime as dt
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache, partial
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from gcc.pipelines.events.history_form import AS_IT_TELLS, Form, hint
 from gcc.pipelines.events.schemas import IMPORTED, ProfileLog
 from gcc.pipelines.events.types import encode, timestamp
 from gcc.sources.handles import CHANNEL_ID, ID_RULES, handle_in, is_id
-from gcc.sources.times import instant
 
 NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
 _NAMESPACE = NAMESPACE.bytes
@@ -33,8 +35,18 @@ DIGITS_SAFE = 18  # are in 64 bits, whatever they are
 FLOAT_WHOLE_MAX = 2**53  # above, whole numbers are rounded
 SHOWN_CHARS_MAX = 60
 
+FAULTS_TOLD_MAX = 20
+"""Of one row: more tell no more."""
+
 OWN_FIELDS = frozenset({"platform", "profile_id", "handle", "timestamp", "source"})
 DIMENSION = "dimensions."
+DIMENSIONS = frozenset(
+    {
+        "full_name", "title", "bio", "description", "category", "language", "country", "city", "profile_type",
+        "is_verified", "is_business", "profile_pic_url",
+    }
+)  # fmt: skip
+"""What crawls tell of a profile, beside its metrics."""
 _DIGITS = re.compile(r"([0-9]{1,19})(?:\.0)?")  # some programs write every number of a column with empty cells as 12.0
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+]?[0-9]+")
@@ -42,12 +54,13 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 
 
 class Malformed(Exception):
-    """A row that is not a snapshot: which field, and why."""
+    """A row that is not a snapshot: which field, and why; `faults` are all that were found, this first."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, others: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(f"{name}: {reason}")
         self.field = name
         self.reason = reason
+        self.faults = [(name, reason), *others]
 
 
 class Snapshot(NamedTuple):
@@ -56,6 +69,15 @@ class Snapshot(NamedTuple):
     profile_id: str
     handle: str
     line: bytes
+
+
+class ByHandle(NamedTuple):
+    """A row that tells of a profile by its handle alone: `snapshot(profile_id)`, or None if it tells nothing more."""
+
+    platform: str
+    handle: str
+    snapshot: Callable[[str], Snapshot] | None
+    bytes: int = 0
 
 
 def count(value: Any) -> int:
@@ -105,20 +127,64 @@ METRICS: Mapping[str, _Read] = {
 """How the columns of the spec are read; any other metric is a `number`."""
 
 
-def snapshot(row: Mapping[str, Any], latest: dt.datetime) -> Snapshot:
-    """A row as an event, or Malformed: among others if it tells of a time after `latest`, which nobody can know."""
-    platform, profile_id, handle = _whose(_text(row, "platform"), _text(row, "profile_id"), _text(row, "handle"))
-    at, at_text = _time(_text(row, "timestamp"), latest)
-    metrics, dimensions = _figures(row)
-    if not metrics:
-        raise Malformed("metrics", "no metric column has a value")
+def snapshot(
+    row: Mapping[str, Any], latest: dt.datetime, form: Form = AS_IT_TELLS, texts: Collection[str] = ()
+) -> Snapshot | ByHandle:
+    """A row as an event, or Malformed: among others if it tells of a time after `latest`, which nobody can know.
+
+    `texts`: fields that nobody knows and that hold text, see `is_text`."""
+    faults: list[Malformed] = []
+    whose = _or_fault(faults, _whose_row, row)
+    metrics, dimensions = _figures(row, form, texts, faults)
+    if whose and not (faults or metrics or row.get("timestamp")):  # somebody to follow
+        platform, profile_id, handle = whose
+        return ByHandle(platform, profile_id if is_id("YOUTUBE", profile_id) else handle, None)
+    at = _or_fault(faults, _time_of, row, latest, form)
+    if not metrics and all(fault.field in OWN_FIELDS for fault in faults):
+        faults.append(Malformed("metrics", "no metric column has a value"))
+    source = _or_fault(faults, _source, row)
+    if faults or whose is None or at is None or source is None:
+        raise _together(faults)
+    platform, profile_id, handle = whose
     dimensions["handle"] = handle
-    source = _source(row)
-    event_id = derived_id("\x1f".join((source, platform, profile_id, at, "profile_log")))
+    event = partial(
+        _event, platform=platform, handle=handle, at=at, source=source, metrics=metrics, dimensions=dimensions
+    )
+    found = event(profile_id)
+    return found if profile_id else ByHandle(platform, handle, event, len(found.line))
+
+
+_T = TypeVar("_T")
+
+
+def _or_fault(faults: list[Malformed], read: Callable[..., _T], *given: Any) -> _T | None:
+    try:
+        return read(*given)
+    except Malformed as fault:
+        faults.append(fault)
+        return None
+
+
+def _together(faults: list[Malformed]) -> Malformed:
+    (name, reason), *others = [told for fault in faults for told in fault.faults][:FAULTS_TOLD_MAX]
+    return Malformed(name, reason, others)
+
+
+def _event(
+    profile_id: str,
+    *,
+    platform: str,
+    handle: str,
+    at: tuple[str, str],
+    source: str,
+    metrics: dict[str, int | float | None],
+    dimensions: dict[str, Any],
+) -> Snapshot:
+    event_id = derived_id("\x1f".join((source, platform, profile_id, at[0], "profile_log")))
     line = encode(
         ProfileLog(
             event_id=event_id,
-            event_timestamp=at_text,
+            event_timestamp=at[1],
             origin=IMPORTED,
             source=source,
             platform=platform,
@@ -149,22 +215,41 @@ def shown(value: Any) -> str:
     return repr(value)
 
 
+def _whose_row(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    platform = _text(row, "platform")
+    faults: list[Malformed] = []
+    has_id = row.get("profile_id") not in (None, "")
+    profile_id = _or_fault(faults, _text, row, "profile_id") if has_id else None
+    handle = _or_fault(faults, _text, row, "handle")
+    whose = _or_fault(faults, _whose, platform, profile_id or "", handle or "")
+    if faults or whose is None:
+        raise _together(faults)
+    return whose
+
+
 @lru_cache(maxsize=4096)  # a profile has many snapshots
 def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
-    """What these three texts mean."""
+    """What these three texts mean, '' for what is missing; of a channel the handle may tell the id."""
     known = platform.upper()
     if known not in PLATFORMS or not platform.isascii():
         raise Malformed("platform", f"{shown(platform)} is not one of {', '.join(PLATFORMS)}")
-    if not is_id(known, profile_id):
+    faults: list[Malformed] = []
+    if profile_id and not is_id(known, profile_id):
         why = "a spreadsheet rounded it; export ids as text" if _ROUNDED.fullmatch(profile_id) else ID_RULES[known]
-        raise Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {why}")
+        faults.append(Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {why}"))
+    named = handle
     try:
-        handle = handle_in(known, handle) or profile_id  # which a channel is found by, too
+        if handle and not (named := handle_in(known, handle) or profile_id):  # a channel is found by that, too
+            raise ValueError(f"{shown(handle)} does not tell the handle, and there is no profile_id")
+        if known == "YOUTUBE" and CHANNEL_ID.fullmatch(named):
+            profile_id = profile_id or named
+            if named != profile_id:
+                raise ValueError(f"{named} is another channel than profile_id tells")
     except ValueError as error:
-        raise Malformed("handle", str(error)) from None
-    if handle != profile_id and known == "YOUTUBE" and CHANNEL_ID.fullmatch(handle):
-        raise Malformed("handle", f"{handle} is another channel than profile_id tells")
-    return known, profile_id, handle
+        faults.append(Malformed("handle", str(error)))
+    if faults:
+        raise _together(faults)
+    return known, profile_id, named
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
@@ -189,27 +274,49 @@ def _source(row: Mapping[str, Any]) -> str:
     return source.strip() or SOURCE
 
 
-def _figures(row: Mapping[str, Any]) -> tuple[dict[str, int | float | None], dict[str, Any]]:
-    """Metrics and dimensions."""
+def is_text(value: Any, form: Form) -> bool:
+    """Whether a field that nobody knows is one of text, by the first value in it: it is no number, nor nested."""
+    if type(value) is not str:
+        return type(value) is bool
+    try:
+        number(form.plain(value.strip()))
+    except ValueError:
+        return True
+    return False
+
+
+def _figures(
+    row: Mapping[str, Any], form: Form, texts: Collection[str], faults: list[Malformed]
+) -> tuple[dict[str, int | float | None], dict[str, Any]]:
+    """Metrics and dimensions; what is neither becomes a fault."""
     metrics: dict[str, int | float | None] = {}
     dimensions: dict[str, Any] = {}
     for name, value in row.items():
         if value is None or value == "" or name in OWN_FIELDS:
             continue
-        if name.startswith(DIMENSION):
-            dimensions[name[len(DIMENSION) :]] = value if type(value) is str else _storable(name, value)
-        elif type(value) is int and 0 <= value <= INT64_MAX:  # to all readers the same, as are so many digits
-            metrics[name] = value
-        elif type(value) is str and len(value) <= DIGITS_SAFE and value.isdigit() and value.isascii():
-            metrics[name] = int(value)
-        elif type(value) is not str or (value := value.strip()):
-            try:
-                metrics[name] = METRICS.get(name, number)(value)
-            except ValueError as error:
-                is_nested = type(value) is dict and name not in METRICS
-                why = f"is no number; write its fields as {name}.NAME, or NAME" if is_nested else error
-                raise Malformed(name, f"{shown(value)} {why}") from None
+        try:
+            if name.startswith(DIMENSION) or name in DIMENSIONS or name in texts:
+                if (bare := name.removeprefix(DIMENSION)) in dimensions:
+                    raise Malformed(name, f"stands twice, as {shown(bare)} and as {shown(DIMENSION + bare)}")
+                dimensions[bare] = value if type(value) is str else _storable(name, value)
+            elif type(value) is int and 0 <= value <= INT64_MAX:  # to all readers the same, as are so many digits
+                metrics[name] = value
+            elif type(value) is str and len(value) <= DIGITS_SAFE and value.isdigit() and value.isascii():
+                metrics[name] = int(value)
+            elif type(value) is not str or (value := value.strip()):
+                metrics[name] = _metric(name, value, form)
+        except Malformed as fault:
+            faults.append(fault)
     return metrics, dimensions
+
+
+def _metric(name: str, value: Any, form: Form) -> int | float:
+    try:
+        return METRICS.get(name, number)(form.plain(value) if type(value) is str else value)
+    except ValueError as error:
+        is_nested = type(value) is dict and name not in METRICS
+        why = f"is no number; write its fields as {name}.NAME, or NAME" if is_nested else error
+        raise Malformed(name, f"{shown(value)} {why}{hint(value) if type(value) is str else ''}") from None
 
 
 def _storable(name: str, value: Any, levels: int = LEVELS_MAX) -> Any:
@@ -224,14 +331,17 @@ def _storable(name: str, value: Any, levels: int = LEVELS_MAX) -> Any:
     return value
 
 
+def _time_of(row: Mapping[str, Any], latest: dt.datetime, form: Form) -> tuple[str, str]:
+    return _time(_text(row, "timestamp"), latest, form)
+
+
 @lru_cache(maxsize=256)  # a day's snapshots share their time
-def _time(text: str, latest: dt.datetime) -> tuple[str, str]:
+def _time(text: str, latest: dt.datetime, form: Form) -> tuple[str, str]:
     """The time in UTC as ids are derived from it, and as events carry it."""
     try:
-        at = instant(text)
-    except ValueError:
-        told = "is neither RFC 3339 (2026-12-31T18:30:00Z) nor a date (2026-12-31)"
-        raise Malformed("timestamp", f"{shown(text)} {told}") from None
+        at = form.time(text)
+    except ValueError as error:
+        raise Malformed("timestamp", f"{shown(text)} {error}") from None
     at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
     try:
         at = at.astimezone(dt.UTC)

@@ -5,6 +5,7 @@ All enqueue ordinary jobs; they differ in key and priority.
 
 import uuid
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -52,6 +53,17 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
         )
         enqueued += len(rows)
     return enqueued
+
+
+async def enqueue_by_handle(jobs: Jobs, handles: Collection[tuple[str, str]]) -> None:
+    """A job for each (platform, handle) of whom nothing else is known: its crawl has them followed."""
+    wanted = {refresh_key(*whom): whom for whom in handles}
+    new = [
+        NewJob(REFRESH_FLOW[platform], platform, {"handle": handle}, key=key, priority=FIRST_CRAWL_PRIORITY)
+        for key, (platform, handle) in wanted.items()
+    ]
+    for begin in range(0, len(new), BATCH):
+        await jobs.enqueue(new[begin : begin + BATCH])
 
 
 async def _tell_of_others(pool: Pool) -> None:

@@ -36,6 +36,7 @@ from gcc.web.ops.snapshot import Platform
 
 WHO_HEADER = "x-gcc-who"
 WHO_CHARS_MAX = 100
+WHY_CHARS_MAX = 500
 FOUND_MAX = 1000
 THINGS_MAX = 10**9  # of a limit
 
@@ -53,8 +54,8 @@ def _in_our_times(moment: dt.datetime) -> dt.datetime:
 
 
 STORABLE = AfterValidator(_storable)
-Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), STORABLE]
-MaybeWhy = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), STORABLE]
+Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=WHY_CHARS_MAX), STORABLE]
+MaybeWhy = Annotated[str, StringConstraints(strip_whitespace=True, max_length=WHY_CHARS_MAX), STORABLE]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=300), STORABLE]
 Since = Annotated[AwareDatetime, AfterValidator(_in_our_times)]
 Limit = Annotated[int, Field(strict=True, ge=1, le=THINGS_MAX)]
@@ -216,7 +217,12 @@ def _who(access: Access) -> str:
     """As the command line says; a page has no name of its own. Nothing here is proof: the token is shared."""
     if access.has_cookie(request):
         return "dashboard"
-    given = "".join(letter for letter in request.headers.get(WHO_HEADER, "") if letter.isprintable()).strip()
+    return named(request.headers.get(WHO_HEADER, ""))
+
+
+def named(who: str) -> str:
+    """Whoever calls itself so."""
+    given = "".join(letter for letter in who if letter.isprintable()).strip()
     return given[:WHO_CHARS_MAX] or "API"
 
 

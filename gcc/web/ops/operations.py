@@ -6,7 +6,7 @@ what does. Transient: the database is away; what needs it was not done, or (retr
 """
 
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ from gcc.channels.letters import Letter, LetterFilter, Letters, Replayed, Waitin
 from gcc.clock import Clock
 from gcc.config import ALL_ROLES
 from gcc.errors import Permanent, Transient
+from gcc.pipelines.events.history import ImportReport
+from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.events.pipeline import ERROR_QUEUES, UNDERTAKER
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.pipelines.scraping.table import FLOWS
@@ -52,7 +54,7 @@ class By:
 class Operations:
     """`request_drain(role, reason)` and `resume_role(role)` are the tree's; they raise Permanent.
 
-    `scheduler`: None without the role analytics.
+    `scheduler`: None without the role analytics. `import_history(name, chunks, form, dry_run)`.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Operations:
         request_drain: Callable[[str | None, str], None],
         resume_role: Callable[[str], None],
         scheduler: Scheduler | None = None,
+        import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
     ) -> None:
         self._controls = controls
         self._jobs = jobs
@@ -75,6 +78,7 @@ class Operations:
         self._request_drain = request_drain
         self._resume_role = resume_role
         self._scheduler = scheduler
+        self._import_history = import_history
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
@@ -175,6 +179,22 @@ class Operations:
             raise Permanent(f"there is no schedule {name!r}; there are {', '.join(names)}")
         await self._controls.record(self._action("run", f"schedule {name}", by))
         return {"name": name, **(shown(await self._scheduler.trigger(name)) or {})}
+
+    async def import_history(
+        self, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool, by: By
+    ) -> ImportReport:
+        """Import a file of past snapshots; see `HistoryImport.run`. Its row in the action log is as that of `move`."""
+        if self._import_history is None:
+            raise Permanent("this process imports nothing")
+        if dry_run:
+            return await self._import_history(name, chunks, form, dry_run)
+        given = {key: value for key, value in asdict(form).items() if value is not None}
+        action = self._action("import", f"history {name}", by, detail=given)
+        await self._controls.record(action)
+        report = await self._import_history(name, chunks, form, dry_run)
+        counts = {"rows": report.rows, "followed": report.followed, "rejected": report.rejected_total}
+        await self._note(replace(action, things=report.imported, detail=given | counts))
+        return report
 
     async def actions(self, limit: int) -> list[Action]:
         """The action log, newest first."""

@@ -19,9 +19,12 @@ from gcc.clock import SystemClock
 from gcc.errors import GccError, Permanent
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
+from gcc.pipelines.events.history_form import Form
 from gcc.supervisor.lifecycle import one_line
 from gcc.web import access
 from gcc.web.api.errors import ApiError
+from gcc.web.ops.actions import WHO_HEADER, WHY_CHARS_MAX, named
+from gcc.web.ops.operations import By
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,14 +38,19 @@ log = structlog.get_logger()
 _ids = SystemClock()
 
 
+ImportHistory = Callable[[str, AsyncIterable[bytes], Form, bool, By], Awaitable[ImportReport]]
+IMPORT_PARAMETERS = ("name", "encoding", "date_format", "thousands", "dry_run", "why")
+BOOLEANS = {"": False, "false": False, "true": True}
+
+
 class Left(Exception):
     """The caller hung up."""
 
 
 class Verbs:
-    """POST /api/check and POST /api/import-history?name=FILE[&encoding=NAME]; all else goes to `app`.
+    """POST /api/check and POST /api/import-history?name=FILE (and the other IMPORT_PARAMETERS); all else goes to `app`.
 
-    `host`: where we listen. `import_history(name, chunks, encoding)`.
+    `host`: where we listen. `import_history`: see `Operations.import_history`.
     """
 
     def __init__(
@@ -53,7 +61,7 @@ class Verbs:
         host: str,
         check: Callable[[], Awaitable[CheckReport]],
         check_s: float,
-        import_history: Callable[[str, AsyncIterable[bytes], str | None], Awaitable[ImportReport]],
+        import_history: ImportHistory,
     ) -> None:
         self._app = app
         self._token = token.encode()
@@ -94,12 +102,19 @@ class Verbs:
     async def _import(self, scope: Scope, receive: Receive) -> ImportReport:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         for key, given in query.items():
-            if key not in ("name", "encoding") or len(given) > 1:
-                raise Permanent(f"{key[:40]!r} is one too many: it takes name and encoding, each once")
-        name, encoding = query.get("name", ["upload"])[0], query.get("encoding", [None])[0]
-        storable = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:NAME_CHARS_MAX])
+            if key not in IMPORT_PARAMETERS or len(given) > 1:
+                takes = ", ".join(IMPORT_PARAMETERS)
+                raise Permanent(f"{key[:40]!r} is one too many: it takes {takes}, each once")
+        asked = {key: given[0] for key, given in query.items()}
+        dry_run = BOOLEANS.get(asked.get("dry_run", ""))
+        if dry_run is None:
+            raise Permanent(f"dry_run is true or false, not {asked['dry_run'][:40]!r}")
+        form = Form(asked.get("encoding"), asked.get("date_format"), asked.get("thousands"))
+        who = dict(scope["headers"]).get(WHO_HEADER.encode(), b"").decode("latin-1")
+        by = By(named(who), _storable(asked.get("why", ""))[:WHY_CHARS_MAX])
+        name = _storable(asked.get("name", "upload"))[:NAME_CHARS_MAX]
         async with aclosing(_body(receive)) as chunks:
-            return await self._import_history(storable, chunks, encoding)
+            return await self._import_history(name, chunks, form, dry_run, by)
 
     async def _checked(self, receive: Receive) -> CheckReport:
         """TooSlowError after check_s; Left when the caller hangs up, who needs no answer then."""
@@ -120,6 +135,10 @@ class Verbs:
         given = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, token = given.partition(b" ")
         return bool(scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token))
+
+
+def _storable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:

@@ -7,6 +7,26 @@ select unnest(%(ids)s::uuid[])
 on conflict do nothing
 returning event_id::text;
 
+-- name: new_snapshots
+-- As remember_snapshots, without doing it.
+select asked.event_id::text
+from unnest(%(ids)s::uuid[]) as asked (event_id)
+where not exists (select from imported_snapshot i where i.event_id = asked.event_id);
+
+-- name: ids_of_handles
+-- Of profiles that were crawled under these handles; of several who had one, the one whose crawl was the last.
+select asked.platform, asked.handle, known.profile_id
+from unnest(%(platforms)s::text[], %(handles)s::text[]) as asked (platform, handle)
+cross join lateral (
+    select profile_id, scraped_at from instagram_account
+    where asked.platform = 'INSTAGRAM' and lower(handle) = lower(asked.handle)
+    union all
+    select channel_id, scraped_at from youtube_account
+    where asked.platform = 'YOUTUBE' and (channel_id = asked.handle or lower(handle) = lower(asked.handle))
+    order by scraped_at desc
+    limit 1
+) as known;
+
 -- name: ledger
 insert into import_ledger (id, name, events) values (%(id)s, %(name)s, %(events)s);
 
