@@ -40,6 +40,7 @@ from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
 from gcc.pipelines.scraping.table import limits, overview
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
+from gcc.stores.job_history import JobHistory
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL
 from gcc.stores.processes import BEAT_S, Processes
@@ -53,6 +54,7 @@ from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import REGISTRY, remove_registry, write_registry
 from gcc.web.ops.snapshot import Composer, Counts, Platform
+from gcc.web.ops.sources import Sources
 from gcc.web.ops.verbs import Verbs
 from gcc.web.serving import serve
 from gcc.world.graph import TOKENS as GRAPH_TOKENS
@@ -296,7 +298,14 @@ class Tree:
             scheduler=self.analytics.scheduler if "analytics" in self.roles else None,
             import_history=self.import_history,
         )
-        page = ops_app(composer, operations, token=self.ops_token, draining=ports.begun)
+        page = ops_app(
+            composer,
+            operations,
+            history=JobHistory(self.real.clickhouse if self.real.has_clickhouse else None),
+            sources=Sources(self.parts.limiter, self.real.credentials.listed),
+            token=self.ops_token,
+            draining=ports.begun,
+        )
         app = Verbs(
             page,
             token=self.ops_token,

@@ -5,14 +5,17 @@ for whoever asks what became of the thing. Its neighbours go on. Bugs of a stage
 the supervisor.
 """
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
 
-from gcc.supervisor.lifecycle import Actor, one_line
+from gcc.masking import masked_text
+from gcc.supervisor.lifecycle import Actor, one_line, storable
 
 CODE = "BUG"
+TRACEBACK_CHARS_MAX = 8192
 
 log = structlog.get_logger()
 
@@ -22,6 +25,12 @@ def told(actor: Actor, error: Exception, **of: object) -> str:
     actor.bug(error)
     log.error("bug", actor=actor.name, **of, exc_info=error)
     return one_line(error)
+
+
+def traceback_of(error: Exception) -> str:
+    """Where it came from, in text that any store takes: the last TRACEBACK_CHARS_MAX characters, secrets masked."""
+    text = masked_text(storable("".join(traceback.format_exception(error))))
+    return text[-TRACEBACK_CHARS_MAX:]
 
 
 @contextmanager

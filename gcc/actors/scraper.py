@@ -211,7 +211,8 @@ class Scraper:
             await self._settle(job, await self._work(job))
         except Exception as error:
             reason = bugs.told(self._actor, error, flow=self._flow, job=str(job.id))
-            await self._settle(job, Failure(bugs.CODE, reason, self._retries.after_s(job, self._rng)))
+            after_s = self._retries.after_s(job, self._rng)
+            await self._settle(job, Failure(bugs.CODE, reason, after_s, traceback=bugs.traceback_of(error)))
 
     async def _settle(self, job: Job, result: Crawl | Failure | Deferred) -> None:
         """Commit what came of it; a store that is away is waited for with the answer in hand."""

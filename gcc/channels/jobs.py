@@ -95,15 +95,20 @@ class Crawl:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed: `code` for programs, `reason` for people; `retry_after_s` None ends the job."""
+    """Why an attempt failed: `code` for programs, `reason` for people; `retry_after_s` None ends the job.
+
+    `traceback`: of a bug, without secrets.
+    """
 
     code: str
     reason: str
     retry_after_s: float | None
     frames: Sequence[Frame] = ()  # traces of the failed attempt
+    traceback: str | None = None
 
     def as_data(self) -> dict[str, Any]:
-        return {"code": self.code, "reason": self.reason}
+        told = {"code": self.code, "reason": self.reason}
+        return told if self.traceback is None else {**told, "traceback": self.traceback}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +128,9 @@ class JobFilter:
     limit: int | None = None
 
     def statuses(self, among: Collection[JobStatus] = tuple(JobStatus)) -> list[JobStatus]:
-        """Those of `among` that the filter lets through."""
-        return [status for status in among if self.status in (None, status)]
+        """Those of `among` that the filter lets through. A job that is COMPLETE has no last failure any more."""
+        ended_well = frozenset() if self.code is None else frozenset({JobStatus.COMPLETE})
+        return [status for status in among if self.status in (None, status) and status not in ended_well]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,22 @@ class FoundJob:
     code: str | None
     reason: str | None
 
+
+@dataclass(frozen=True, slots=True)
+class JobDetail(FoundJob):
+    """All that a row tells: `data` is its result or its last failure, `events` what was committed with it."""
+
+    picked_at: dt.datetime | None
+    lease_until: dt.datetime | None
+    source: str | None
+    seq: int
+    lost: int
+    events: int
+    awaited: bool
+    data: Any
+
+
+LOOKED_MAX = 10_000
 
 StatusEvent = Callable[[Job, str | None], tuple[Route, bytes]]
 """Encodes the event of a job's new status (and its reason). Given by pipelines/events."""
@@ -189,8 +211,19 @@ class Jobs(Protocol):
     async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
         """How many jobs match and have one of these statuses; at most `wanted.limit`."""
 
-    async def find(self, wanted: JobFilter) -> list[FoundJob]:
-        """The jobs that match, newest first."""
+    async def find(self, wanted: JobFilter, *, before: uuid.UUID | None = None) -> list[FoundJob]:
+        """The jobs that match, newest first: those with ids below `before`, to read on."""
+
+    async def search(
+        self, wanted: JobFilter, text: str, *, before: uuid.UUID | None = None
+    ) -> tuple[list[FoundJob], uuid.UUID | None]:
+        """As `find`, of the newest LOOKED_MAX that match those with `text` in their params or key, in any case.
+
+        Also the id below which nobody has looked; None: there is no job below it.
+        """
+
+    async def look(self, job_id: uuid.UUID) -> JobDetail | None:
+        """One job; None: there is none."""
 
     async def retry(self, wanted: JobFilter) -> int:
         """RETRYABLE jobs begin anew: PENDING, due now, without failures, to expire as long from now as at first.

@@ -30,7 +30,7 @@ VERBS = {
     "pause": "let a flow, a queue's consumers or an actor take no new work",
     "resume": "end a pause, or let a drained role work again",
     "concurrency": "change how many jobs of a flow run at once",
-    "jobs": "list, retry or cancel jobs",
+    "jobs": "list, show, retry or cancel jobs",
     "dead-letters": "list the dead letters that wait, or show one",
     "replay": "send dead letters to their queues again, each once",
     "schedules": "what runs when, or run one now",
@@ -165,7 +165,8 @@ def _add_import(history: argparse.ArgumentParser) -> None:
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
-    jobs.add_argument("action", choices=("list", "retry", "cancel"))
+    jobs.add_argument("action", choices=("list", "show", "retry", "cancel"))
+    jobs.add_argument("job", nargs="?", metavar="ID", help="of the one to show")
     jobs.add_argument("--flow", metavar="FLOW")
     jobs.add_argument("--status", metavar="STATUS", help="PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED")
     jobs.add_argument("--code", metavar="CODE", help="of the last failure")

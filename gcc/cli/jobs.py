@@ -1,4 +1,5 @@
-"""`jobs list|retry|cancel [filters]`: looks at jobs, or lets those that match begin anew or end."""
+"""`jobs list|retry|cancel [filters]`: looks at jobs, or lets those that match begin anew or end. `jobs show ID`: tells
+all of one."""
 
 import argparse
 import datetime as dt
@@ -7,16 +8,25 @@ import re
 import sys
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from gcc.cli.client import Running, find, sentence
 from gcc.clock import Clock, SystemClock
 from gcc.errors import ConfigError
 
 AGO = re.compile(r"(\d+)([smhd])")
+SHOWN = (
+    "id", "flow", "platform", "params", "key", "status", "code", "reason", "source", "priority", "attempt",
+    "retry_count", "lost", "created_at", "due_at", "picked_at", "lease_until", "ended_at", "expires_at", "events",
+)  # fmt: skip
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if (arguments.action == "show") != (arguments.job is not None):
+        raise ConfigError("jobs show needs the ID of one: jobs show ID; list, retry and cancel take --id ID")
+    if arguments.action == "show":
+        return _show(find(arguments), arguments.job, as_json=arguments.json)
     wanted = filter_of(arguments, SystemClock())
     if arguments.action == "list":
         return _list(find(arguments), wanted, as_json=arguments.json)
@@ -61,6 +71,7 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
     query = {name: ",".join(value) if name == "ids" else str(value) for name, value in wanted.items()}
     answer = running.ask("GET", "/api/jobs", content=None, holds=list, **query)
     jobs, total = answer["data"], answer["meta"]["total"]
+    more = " or more" if total >= answer["meta"]["counted_max"] else ""
     if as_json:
         print(json.dumps({"jobs": jobs, "total": total}))
         return 0
@@ -79,8 +90,42 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
             failure,
         ]
         print(_on_screen(parts) if sys.stdout.isatty() else "\t".join(map(sentence, parts)))
-    print(f"{len(jobs):,} of {total:,} jobs")
+    print(f"{len(jobs):,} of {total:,}{more} jobs")
     return 0
+
+
+def _show(running: Running, job_id: str, *, as_json: bool) -> int:
+    job = running.ask("GET", f"/api/jobs/{quote(job_id, safe='')}")["data"]
+    if as_json:
+        print(json.dumps(job))
+        return 0
+    for name in SHOWN:
+        if job[name] is not None:
+            shown = job[name] if isinstance(job[name], str) else json.dumps(job[name])
+            print(f"{name:<12} {sentence(shown)}")
+    for title, text in (("data", job["data"]), ("traceback", job["traceback"])):
+        if text:
+            print(f"\n{title}")
+            print("\n".join(f"    {_line(line)}" for line in text.splitlines()))
+    if job["history_error"]:
+        print(f"\nwhat became of it, and what was asked for it, is not known: {sentence(job['history_error'])}")
+        return 0
+    print("\nwhat became of it, as far as it is stored")
+    for told in job["statuses"]:
+        print(f"    {told['at'][:19]}  {told['status']:<10}  {sentence(told['reason'] or '')}".rstrip())
+    print("\nwhat was asked for it")
+    for asked in job["requests"]:
+        answered = asked["status"] or "no answer"
+        took = f"{asked['took_s'] * 1000:,.0f} ms"
+        print(
+            f"    {asked['at'][:19]}  {asked['source']}  {asked['method']} {sentence(asked['uri'])}  {answered}  {took}"
+        )
+    return 0
+
+
+def _line(text: str) -> str:
+    """One line of a text, its indentation kept, without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _on_screen(parts: Sequence[str]) -> str:

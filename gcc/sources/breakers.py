@@ -97,6 +97,7 @@ class SourceBreaker:
     def _show(self) -> None:
         before, now = self._actor.breaker, self._breaker.state(trio.current_time())
         self._actor.breaker = now
+        self._actor.retry_at = self._breaker.retry_at if now == "open" else None
         self._actor.state = State.BACKOFF if now == "open" else State.RUNNING
         if before != now:
             self._changed()

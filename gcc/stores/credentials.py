@@ -4,13 +4,16 @@ A crawl picks thousands of times, so a source's are kept for a second; disabling
 drop them at once in this process, others see it a second later. A lost store is Transient.
 """
 
+import datetime as dt
 import math
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import trio
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from gcc import statements
@@ -20,6 +23,21 @@ from gcc.stores.postgres import Pool
 
 SQL = statements.load("credentials")
 KEPT_S = 1.0
+LISTED_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A credential as people see it. `out_s`: 0 when it is ready, infinite until a new token comes. `total` and
+    `ready` count those of its source."""
+
+    source: str
+    handle: str
+    out_s: float
+    reason: str | None
+    updated_at: dt.datetime
+    total: int
+    ready: int
 
 
 class PostgresCredentials:
@@ -42,6 +60,12 @@ class PostgresCredentials:
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
         values = {"id": self._clock.new_id(), "source": source, "handle": handle, "secret": Jsonb(dict(secret))}
         return await self._write(source, SQL["put_credential"], values) is not None
+
+    async def listed(self) -> list[Listed]:
+        """All credentials without their secrets: of each source at most LISTED_MAX, those that are out first."""
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Listed)) as cursor:
+            await cursor.execute(SQL["listed_credentials"], {"listed_max": LISTED_MAX})
+            return await cursor.fetchall()
 
     async def _standings(self, source: str) -> list[Standing]:
         if (kept := self._fresh(source)) is not None:

@@ -6,7 +6,7 @@ Leases are decided by the database's clock. Every transaction locks rows in key 
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
@@ -19,12 +19,14 @@ from psycopg.types.json import Jsonb
 from gcc import statements
 from gcc.channels.jobs import (
     CANCELLABLE,
+    LOOKED_MAX,
     RETRYABLE,
     Crawl,
     Enqueued,
     Failure,
     FoundJob,
     Job,
+    JobDetail,
     JobFilter,
     JobStatus,
     NewJob,
@@ -189,11 +191,28 @@ class PostgresJobs:
             ((found,),) = await (await conn.execute(statement, _matching(wanted, among))).fetchall()
         return int(found)
 
-    async def find(self, wanted: JobFilter) -> list[FoundJob]:
-        statement = _matching_sql("find", wanted.limit)
+    async def find(self, wanted: JobFilter, *, before: uuid.UUID | None = None) -> list[FoundJob]:
+        values = _matching(wanted, tuple(JobStatus)) | {"before": before}
         async with self._pool.connection() as conn:
-            rows = await named_rows(conn, statement, _matching(wanted, tuple(JobStatus)))
-        return [FoundJob(**{**row, "status": JobStatus(row["status"])}) for row in rows]
+            rows = await named_rows(conn, _matching_sql("find", wanted.limit), values)
+        return [_found(row) for row in rows]
+
+    async def search(
+        self, wanted: JobFilter, text: str, *, before: uuid.UUID | None = None
+    ) -> tuple[list[FoundJob], uuid.UUID | None]:
+        values = _matching(wanted, tuple(JobStatus)) | {"before": before, "text": text}
+        statement = _matching_sql("search", wanted.limit).replace("{looked_max}", str(LOOKED_MAX))
+        async with self._pool.connection() as conn:
+            rows = await named_rows(conn, statement, values)
+        jobs = [_found(row) for row in rows if row["fits"]]
+        if wanted.limit is not None and len(jobs) == wanted.limit:
+            return jobs, jobs[-1].id
+        return jobs, next((row["id"] for row in rows if row["looked"] == LOOKED_MAX), None)
+
+    async def look(self, job_id: uuid.UUID) -> JobDetail | None:
+        async with self._pool.connection() as conn:
+            rows = await named_rows(conn, SQL["look"], {"id": job_id})
+        return next((JobDetail(**{**row, "status": JobStatus(row["status"])}) for row in rows), None)
 
     async def retry(self, wanted: JobFilter) -> int:
         return await self._in_batches("begin_anew", wanted, RETRYABLE, reason="retried by hand")
@@ -358,6 +377,11 @@ def _matching(wanted: JobFilter, among: Iterable[JobStatus]) -> dict[str, Any]:
 def _held(jobs: Sequence[Job]) -> dict[str, Any]:
     ordered = sorted(jobs, key=lambda job: job.id)
     return {"ids": [job.id for job in ordered], "attempts": [job.attempt for job in ordered]}
+
+
+def _found(row: DictRow) -> FoundJob:
+    columns = {column.name: row[column.name] for column in fields(FoundJob)}
+    return FoundJob(**{**columns, "status": JobStatus(row["status"])})
 
 
 def _job(row: DictRow) -> Job:

@@ -82,7 +82,8 @@ class Actor:
     """One line of the board.
 
     `last_stack` is where the last crash or bug came from or where the tasks of a stuck actor stood; bounded.
-    `breaker` is "closed", "open" or "half-open" where the actor has one; the actor sets it.
+    `breaker` is "closed", "open" or "half-open" where the actor has one; the actor sets it. `retry_at`, on Trio's
+    clock: when one that is open lets something through.
     """
 
     def __init__(self, name: str, board: "Board") -> None:
@@ -92,6 +93,7 @@ class Actor:
         self.last_error: str | None = None
         self.last_stack: str | None = None
         self.breaker: str | None = None
+        self.retry_at: float | None = None
         self.in_flight = 0
         self.lag_s: float | None = None
         self.done = 0

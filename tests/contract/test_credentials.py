@@ -1,6 +1,7 @@
 """The credentials port: the fake and PostgreSQL pass the same tests."""
 
 import datetime as dt
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -290,3 +291,18 @@ async def test_a_lost_store_is_transient(clock: HandClock) -> None:
     with pytest.raises(Transient) as caught:
         await PostgresCredentials(pool, clock).pick("graphapi")
     assert not isinstance(caught.value, NoCredential)
+
+
+async def test_all_are_listed_without_secrets_those_that_are_out_first(pool: Pool, clock: HandClock) -> None:
+    credentials = PostgresCredentials(pool, clock)
+    for source, handle in (("ytapi", "c"), ("graphapi", "z"), ("ytapi", "a"), ("ytapi", "b")):
+        await credentials.put(source, handle, {"token": f"secret of {handle}"})
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="expired")
+    async with pool.connection() as conn:
+        await conn.execute("update credential set disabled_till = now() + interval '1 hour' where handle = 'c'")
+    listed = await credentials.listed()
+    assert [(each.source, each.handle, each.total, each.ready) for each in listed] == [
+        ("graphapi", "z", 1, 0), ("ytapi", "c", 3, 2), ("ytapi", "a", 3, 2), ("ytapi", "b", 3, 2),
+    ]  # fmt: skip
+    assert [each.out_s for each in listed] == [math.inf, pytest.approx(3600, abs=60), 0, 0]
+    assert listed[0].reason == "expired" and "secret of" not in str(listed)

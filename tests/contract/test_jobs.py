@@ -1,6 +1,7 @@
 """The unit-of-work port: one suite for PostgreSQL and for the fake that simulations use."""
 
 import datetime as dt
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, PostgresJobs
 from tests.contract.test_notifications import kept
+from tests.fakes import jobs as fake_jobs
 from tests.fakes.database import Connection, Database
 from tests.fakes.jobs import FakeJobs
 
@@ -373,6 +375,51 @@ async def test_jobs_are_found_by_all_that_is_asked(store: Store) -> None:
     assert (found.status, found.flow, found.platform, found.key) == (JobStatus.FAILED, FLOW, "INSTAGRAM", "k:c")
     assert (found.code, found.reason) == ("PROFILE_NOT_FOUND", "PROFILE_NOT_FOUND of c")
     assert (found.attempt, found.retry_count, found.priority) == (1, 1, 99)
+
+
+async def test_what_is_found_is_read_on_from_where_it_ended(store: Store) -> None:
+    await store.jobs.enqueue([new(handle) for handle in "abcde"])
+    first = await store.jobs.find(JobFilter(limit=2))
+    then = await store.jobs.find(JobFilter(limit=2), before=first[-1].id)
+    rest = await store.jobs.find(JobFilter(limit=2), before=then[-1].id)
+    assert ["".join(str(job.params["handle"]) for job in page) for page in (first, then, rest)] == ["ed", "cb", "a"]
+
+
+async def test_a_text_is_looked_for_in_params_and_keys_of_so_many_jobs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (postgres_jobs, fake_jobs):
+        monkeypatch.setattr(module, "LOOKED_MAX", 3)
+    names = ["Asha 100%", "asha_b", "Bina", "ravi", "ASHA", "zoya"]
+    await store.jobs.enqueue([new(name, key=f"K:{number}") for number, name in enumerate(names)])
+
+    async def search(text: str, limit: int, before: object = None, **wanted: object) -> tuple[list[str], object]:
+        found, older = await store.jobs.search(JobFilter(limit=limit, **wanted), text, before=before)  # type: ignore[arg-type]
+        return [str(job.params["handle"]) for job in found], older
+
+    found, older = await search("asha", 9)
+    assert found == ["ASHA"], "of the newest three"
+    found, oldest = await search("asha", 9, older)
+    assert found == ["asha_b", "Asha 100%"]
+    assert await search("asha", 9, oldest) == ([], None), "there is nothing below"
+    found, after_it = await search("asha", 1)
+    assert (found, (await search("asha", 1, after_it))[0]) == (["ASHA"], ["asha_b"])
+    assert [(await search("0%", 9, before))[0] for before in (None, older)] == [[], ["Asha 100%"]], "no pattern"
+    assert (await search("k:5", 9))[0] == ["zoya"], "in the key"
+    assert await search("asha", 9, flow="other") == ([], None)
+
+
+async def test_one_job_is_looked_at_whole(store: Store) -> None:
+    assert await store.jobs.look(uuid.uuid4()) is None
+    (enqueued,) = await store.jobs.enqueue([new("a")])
+    (job,) = await store.jobs.claim(FLOW, 1)
+    held = await store.jobs.look(enqueued.id)
+    assert held is not None and held.lease_until is not None and held.picked_at is not None
+    assert (held.status, held.attempt, held.seq, held.events, held.data) == (JobStatus.PROCESSING, 1, 2, 2, None)
+    await store.jobs.fail(job, Failure("BUG", "KeyError: 'x'", None, traceback="in work\nKeyError: 'x'"))
+    ended = await store.jobs.look(enqueued.id)
+    assert ended is not None and (ended.code, ended.reason, ended.lease_until) == ("BUG", "KeyError: 'x'", None)
+    assert ended.data == {"code": "BUG", "reason": "KeyError: 'x'", "traceback": "in work\nKeyError: 'x'"}
 
 
 async def test_since_means_when_a_job_ended_or_since_when_it_waits(pool: Pool) -> None:

@@ -1,14 +1,16 @@
 """The unit of work in memory; passes tests/contract/test_jobs.py like the real one."""
 
 import datetime as dt
+import json
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from gcc.channels.jobs import (
     CANCELLABLE,
+    LOOKED_MAX,
     MOVES,
     RETRYABLE,
     Crawl,
@@ -16,6 +18,7 @@ from gcc.channels.jobs import (
     Failure,
     FoundJob,
     Job,
+    JobDetail,
     JobFilter,
     JobStatus,
     NewJob,
@@ -249,9 +252,34 @@ class FakeJobs:
     async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
         return len(await self._connection.read(lambda: self._matching(wanted, among)[: wanted.limit]))
 
-    async def find(self, wanted: JobFilter) -> list[FoundJob]:
-        rows = await self._connection.read(lambda: self._matching(wanted, tuple(JobStatus)))
-        return [_found(row) for row in rows[::-1][: wanted.limit]]
+    async def find(self, wanted: JobFilter, *, before: uuid.UUID | None = None) -> list[FoundJob]:
+        rows = await self._connection.read(lambda: self._newest(wanted, before))
+        return [_found(row) for row in rows[: wanted.limit]]
+
+    async def search(
+        self, wanted: JobFilter, text: str, *, before: uuid.UUID | None = None
+    ) -> tuple[list[FoundJob], uuid.UUID | None]:
+        rows = (await self._connection.read(lambda: self._newest(wanted, before)))[:LOOKED_MAX]
+        fitting = [row for row in rows if text.lower() in f"{json.dumps(row.job.params)} {row.key}".lower()]
+        jobs = [_found(row) for row in fitting[: wanted.limit]]
+        if len(jobs) == wanted.limit:
+            return jobs, jobs[-1].id
+        return jobs, rows[-1].job.id if len(rows) == LOOKED_MAX else None
+
+    async def look(self, job_id: uuid.UUID) -> JobDetail | None:
+        row = await self._connection.read(lambda: self._database.jobs.get(job_id))
+        if row is None:
+            return None
+        job = row.job
+        shown = {field.name: getattr(_found(row), field.name) for field in fields(FoundJob)}
+        return JobDetail(
+            **shown, picked_at=job.picked_at, lease_until=row.lease_until, source=None, seq=job.seq, lost=row.lost,
+            events=row.events, awaited=job.awaited, data=row.data,
+        )  # fmt: skip
+
+    def _newest(self, wanted: JobFilter, before: uuid.UUID | None) -> list[JobRow]:
+        rows = self._matching(wanted, tuple(JobStatus))[::-1]
+        return [row for row in rows if before is None or row.job.id < before]
 
     async def retry(self, wanted: JobFilter) -> int:
         def change() -> list[Job]:

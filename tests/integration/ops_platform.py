@@ -12,6 +12,7 @@ import trio
 from gcc.actors.gates import Gates
 from gcc.channels.deadletters import Burial, letter_id
 from gcc.channels.exchange import QueueDepth
+from gcc.channels.jobs import JobDetail
 from gcc.channels.letters import Letter
 from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
@@ -30,6 +31,10 @@ from gcc.pipelines.events.types import (
     SCRAPE_REQUEST_LOG,
     TRACE_LOG,
 )
+from gcc.pipelines.scraping.table import SOURCES
+from gcc.sources.limits import InProcessLimiter
+from gcc.stores.credentials import Listed
+from gcc.stores.job_history import History, JobHistory
 from gcc.stores.processes import Process
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, State
@@ -38,6 +43,7 @@ from gcc.web.ops.app import ops_app
 from gcc.web.ops.operations import PAUSABLE, Operations
 from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
+from gcc.web.ops.sources import Sources
 from gcc.web.ops.verbs import Verbs
 from tests.fakes.controls import FakeControls
 from tests.fakes.database import Connection, Database
@@ -97,6 +103,18 @@ def process(host: str, pid: int, *, calls: int = 50, **changes: Any) -> Process:
     return replace(known, **changes)
 
 
+class ToldHistory(JobHistory):
+    """What a test tells of every job."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.told: History | None = None
+
+    async def of(self, job: JobDetail) -> History:
+        await trio.lowlevel.checkpoint()
+        return self.told or await super().of(job)
+
+
 @dataclass
 class World:
     """What the tests turn: everything that the port reports has its handle here."""
@@ -114,6 +132,8 @@ class World:
     stuck: bool = False
     """The stores answer neither a check nor an import."""
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
+    history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
+    credentials: list[Listed] = field(default_factory=list)
     urls: dict[str, str] = field(default_factory=lambda: {"gateway": "http://127.0.0.1:8009"})
     counts: Counts = field(
         default_factory=lambda: Counts(
@@ -137,6 +157,7 @@ class World:
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.connection = Connection(Database(clock))
+        self.limiter = InProcessLimiter({name: row.limit for name, row in SOURCES.items()})
         self.letters = FakeLetters(self.connection, Signal())
         self.jobs = FakeJobs(self.connection, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
         self.gates = Gates(self.controls, Board(clock.now).actor("controls"), clock)
@@ -224,6 +245,12 @@ class World:
         self.imported.append((name, b"".join([chunk async for chunk in chunks])))
         return ImportReport()
 
+    async def listed(self) -> list[Listed]:
+        await trio.lowlevel.checkpoint()
+        if self.counts_down:
+            raise Transient("PostgreSQL does not answer: connection refused")
+        return self.credentials
+
     async def count(self) -> Counts:
         await trio.lowlevel.checkpoint()
         if self.counts_down:
@@ -298,7 +325,10 @@ async def ops_port(
     composer = Composer(world.platform())
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
-    page = ops_app(composer, world.operations(), token=token, draining=draining)
+    page = ops_app(
+        composer, world.operations(), history=world.history, sources=Sources(world.limiter, world.listed),
+        token=token, draining=draining,
+    )  # fmt: skip
     app = Verbs(
         page, token=token, host="127.0.0.1", check=world.check, check_s=check_s, import_history=world.import_history
     )  # fmt: skip

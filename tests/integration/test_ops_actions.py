@@ -1,6 +1,8 @@
 """What people do to a running platform, over real HTTP and by the command line; each action leaves its row."""
 
+import datetime as dt
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ from gcc.cli import main, parse
 from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
+from gcc.stores.credentials import Listed
+from gcc.stores.job_history import History
 from gcc.web.ops.operations import PAUSABLE
 from gcc.web.ops.registry import REGISTRY, write_registry
 from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port
 
+NOW = dt.datetime(2026, 10, 30, 12, tzinfo=dt.UTC)
 SCRAPER = f"scraping/scraper {YOUTUBE}"
 
 
@@ -165,10 +170,64 @@ async def test_who_is_printable_and_bounded(port: Port, world: World) -> None:
 async def test_jobs_are_listed(port: Port, world: World) -> None:
     await some_jobs(world)
     found, meta = await get(port, "jobs", flow=YOUTUBE, limit="2")
-    assert (len(found), meta) == (2, {"total": 5})
+    assert (len(found), meta) == (2, {"total": 5, "counted_max": 10_000, "older": found[-1]["id"]})
+    older, meta = await get(port, "jobs", flow=YOUTUBE, limit="9", before=found[-1]["id"])
+    assert (len(older), meta["older"]) == (3, None)
+    assert {job["id"] for job in older}.isdisjoint(job["id"] for job in found)
+    named, meta = await get(port, "jobs", text='"F1"')
+    assert ([job["params"] for job in named], meta["total"]) == ([{"handle": "f1"}], None)
     (job,), _ = await get(port, "jobs", status="FAILED", limit="1")
     assert (job["status"], job["code"], job["reason"]) == ("FAILED", "SOURCE_FAILED", "it answered 500")
     assert {"id", "flow", "params", "created_at", "expires_at", "retry_count"} <= set(job)
+
+
+async def test_one_job_is_shown_with_its_traceback_and_its_history(port: Port, world: World) -> None:
+    await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": "asha"}, key="k")])
+    (job,) = await world.jobs.claim(YOUTUBE, 1)
+    trace = "in work\n    ask(access_token='EAAB123')\nKeyError: 'x'"
+    await world.jobs.fail(job, Failure("BUG", "KeyError: 'x'", None, traceback=trace))
+    shown, _ = await get(port, f"jobs/{job.id}")
+    assert (shown["status"], shown["params"], shown["key"]) == ("FAILED", {"handle": "asha"}, "k")
+    assert (shown["code"], shown["reason"], shown["data"]) == ("BUG", "KeyError: 'x'", None)
+    assert "in work" in shown["traceback"] and "EAAB123" not in shown["traceback"]
+    assert (shown["statuses"], shown["requests"]) == (None, None)
+    assert shown["history_error"].startswith("no role of this process opens ClickHouse")
+
+    world.history.told = History(
+        [{"seq": 2, "status": "PROCESSING", "reason": None, "retry_count": 0, "at": NOW}],
+        [{"source": "ytapi", "method": "GET", "uri": "/channels?key=AIza123&id=1", "status": 200, "bytes": 9,
+          "took_s": 0.2, "host": "h", "at": NOW}],
+    )  # fmt: skip
+    shown, _ = await get(port, f"jobs/{job.id}")
+    assert shown["history_error"] is None
+    assert [told["status"] for told in shown["statuses"]] == ["PROCESSING"]
+    assert shown["requests"][0]["uri"] == "/channels?key=•••&id=1"
+
+
+async def test_a_job_that_is_not_there_and_an_id_that_is_none(port: Port) -> None:
+    async with client(port) as http:
+        answers = [await http.get(f"/api/jobs/{word}") for word in ("019a0000-0000-7000-8000-000000000000", "7", "%00")]
+    told = [(answer.status_code, answer.json()["error"]["code"]) for answer in answers]
+    assert told == [(404, "JOB_NOT_FOUND"), (422, "REQUEST_INVALID"), (422, "REQUEST_INVALID")]
+
+
+async def test_sources_tell_limits_and_credentials_without_secrets(port: Port, world: World) -> None:
+    await world.limiter.take("ytapi", wait_s_max=0)
+    world.credentials = [
+        Listed("ytapi", "ytapi-1", math.inf, "refused with access_token=AIza123", NOW, 2, 1),
+        Listed("ytapi", "ytapi-2", 0.0, None, NOW, 2, 1),
+    ]
+    (graph, youtube), meta = await get(port, "sources")
+    assert (graph["name"], graph["flows"], graph["credentials"]["total"]) == ("graphapi", [INSTAGRAM], 0)
+    assert youtube["limit"] == {"name": "ytapi", "used": 1, "calls": 50, "per_s": 1.0, "waiting": 0}
+    assert (youtube["credentials"]["total"], youtube["credentials"]["ready"]) == (2, 1)
+    first, second = youtube["credentials"]["listed"]
+    assert (first["state"], first["back_in_s"]) == ("waits for a new token", None)
+    assert first["reason"] == "refused with access_token=•••"
+    assert (second["state"], second["back_in_s"]) == ("ready", 0.0)
+    world.counts_down = True
+    (graph, _), meta = await get(port, "sources")
+    assert graph["credentials"] is None and meta["credentials_error"].startswith("PostgreSQL does not answer")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "status=LOST", "ids=7", "colour=red"])
@@ -343,6 +402,16 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
     assert {tuple(line[1:2] + line[4:5]) for line in lines} >= {("FAILED", "handle=f0"), ("PENDING", "handle=w2")}
     code, told, _ = await verb("jobs", "list", "--id", lines[0][0], "--id", lines[1][0])
     assert code == 0 and told.endswith("2 of 2 jobs") and lines[1][0] in told
+    failed = next(line[0] for line in lines if line[1] == "FAILED")
+    code, told, _ = await verb("jobs", "show", failed)
+    shown = dict(line.split(maxsplit=1) for line in told.splitlines() if " " in line)
+    assert (code, shown["id"], shown["status"], shown["code"]) == (0, failed, "FAILED", "SOURCE_FAILED")
+    assert "is not known: no role of this process opens ClickHouse" in told
+    request = {"source": "ytapi", "method": "GET", "uri": "/x?id=1", "status": 0, "bytes": 0, "took_s": 0.25, "at": NOW}
+    world.history.told = History([{"seq": 1, "status": "PENDING", "reason": "it came", "at": NOW}], [request])
+    code, told, _ = await verb("jobs", "show", failed)
+    assert "2026-10-30T12:00:00  PENDING     it came" in told and "GET /x?id=1  no answer  250 ms" in told
+    assert json.loads((await verb("jobs", "show", failed, "--json"))[1])["id"] == failed
     look = ("jobs", "retry", "--code", "SOURCE_FAILED")
     assert await verb(*look, "--dry-run") == (0, "2 jobs would be retried", "")
     assert await verb(*look, "--why", "back", "--json") == (0, json.dumps({"things": 2}), "")
@@ -358,6 +427,9 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
         (("pause", "the moon", "--why", "x"), "there is no 'the moon' to pause; there are"),
         (("concurrency", YOUTUBE, "many", "--why", "x"), "'many' is no number"),
         (("concurrency", YOUTUBE, "0", "--why", "x"), "value:"),
+        (("jobs", "show"), "jobs show needs the ID of one"),
+        (("jobs", "list", "019a"), "jobs show needs the ID of one"),
+        (("jobs", "show", "019a0000-0000-7000-8000-000000000000"), "there is no job 019a0000"),
         (("jobs", "retry", "--flow", YOUTUBE), "jobs retry needs --why"),
         (("jobs", "cancel", "--why", "x"), "cancel of all jobs is not meant"),
         (("jobs", "list", "--since", "soon"), "--since 'soon' is no time"),

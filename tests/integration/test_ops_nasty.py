@@ -227,7 +227,15 @@ ODD_HEADERS: list[dict[str, str | bytes]] = [
     {"Authorization": "Basic " + TOKEN}, {"Authorization": b"\xff"},
 ]  # fmt: skip
 POSTS = [f"/api/{path}" for path in BODIES] + ["/api/check", "/api/import-history?name=x"]
-GETS = ["/api/status", "/api/jobs", "/api/actions", "/api/dead-letters", "/api/dead-letters/7"]
+GETS = [
+    "/api/status",
+    "/api/jobs",
+    "/api/actions",
+    "/api/dead-letters",
+    "/api/dead-letters/7",
+    "/api/jobs/7",
+    "/api/sources",
+]
 
 
 @pytest.mark.parametrize(("method", "path"), [*itertools.product(["POST"], POSTS), *itertools.product(["GET"], GETS)])

@@ -287,7 +287,9 @@ async def test_a_job_that_always_raises_fails_alone_and_all_others_go_on(
             await trio.sleep(3600)
     failed, *others = bench.database.jobs.values()
     assert (failed.job.status, failed.job.retry_count) == (JobStatus.FAILED, RETRIES.attempts_max)
+    where = (failed.data or {}).pop("traceback")
     assert failed.data == {"code": "BUG", "reason": "Unforeseen: of job\ufffd 0 ?"}, "a text that any store takes"
+    assert "in work" in where and where.endswith("Unforeseen: of job\ufffd 0 ?\n")
     assert {row.job.status for row in others} == {JobStatus.COMPLETE}
     assert all(row.lost == 0 for row in bench.database.jobs.values())
     told = [log for log in logs if log["event"] == "bug"]

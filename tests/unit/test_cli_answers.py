@@ -29,6 +29,7 @@ VERBS = [
     ["resume", "a flow", *WHY],
     ["concurrency", "a flow", "3", *WHY],
     ["jobs", "list"],
+    ["jobs", "show", ID],
     ["jobs", "retry", *WHY],
     ["jobs", "cancel", "--dry-run"],
     ["dead-letters"],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.web.ops.masking import MASK, is_secret, masked_body, masked_headers, masked_text
+from gcc.masking import MASK, is_secret, masked_body, masked_headers, masked_text
 
 S = "s3cr3t-Value_9"
 

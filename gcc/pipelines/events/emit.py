@@ -52,13 +52,14 @@ def crawl_frames(profile: ProfileSnapshot, new_id: NewId) -> tuple[list[Frame], 
     return packed, 1 + len(post_lines)
 
 
-def trace_frames(traces: Iterable[Trace], new_id: NewId) -> list[Frame]:
-    """A trace_log for each request of one attempt."""
+def trace_frames(traces: Iterable[Trace], new_id: NewId, *, job: uuid.UUID) -> list[Frame]:
+    """A trace_log for each request of one attempt; the job that they were made for is their origin_id."""
     lines = (
         encode(
             TraceLog(
                 event_id=str(trace.id),
                 event_timestamp=timestamp(trace.at),
+                origin_id=str(job),
                 id=str(trace.id),
                 host_name=HOST,
                 service_name=trace.source,

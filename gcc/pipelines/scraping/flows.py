@@ -14,6 +14,7 @@ import structlog
 
 from gcc.actors.scraper import Deferred, Retries
 from gcc.channels.jobs import Crawl, Failure, Job
+from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import crawl_frames, trace_frames
@@ -58,13 +59,13 @@ class FlowWork:
             wait_s = NO_CREDENTIAL_WAIT_S if error.retry_after_s is None else error.retry_after_s
             # Those refused together are told the same time: spread out when they come back.
             wait_s = min(wait_s, DEFER_S_MAX) + self._rng.uniform(0.0, 1.0)
-            return Deferred(wait_s, trace_frames(visit.traces, self._clock.new_id))
+            return Deferred(wait_s, self._traces(job, visit))
         except RefusedOutside as error:
-            return self._failure(error.code, error, None, visit)
+            return self._failure(job, error.code, error, None, visit)
         except Permanent as error:
-            return self._failure("REFUSED", error, None, visit)
+            return self._failure(job, "REFUSED", error, None, visit)
         except Transient as error:
-            return self._failure("SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
+            return self._failure(job, "SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
         frames, events = crawl_frames(derived := derive(profile), self._clock.new_id)
         data = {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)}
         if derived.notes:
@@ -73,7 +74,7 @@ class FlowWork:
         return Crawl(
             source=derived.source,
             profile=derived,
-            frames=[*frames, *trace_frames(visit.traces, self._clock.new_id)],
+            frames=[*frames, *self._traces(job, visit)],
             events=events,
             data=data,
         )
@@ -95,5 +96,8 @@ class FlowWork:
         after_s = self._retries.after_s(job, self._rng)
         return None if after_s is None else max(after_s, error.retry_after_s or 0.0)
 
-    def _failure(self, code: str, error: Exception, retry_after_s: float | None, visit: Visit) -> Failure:
-        return Failure(code, one_line(str(error)), retry_after_s, trace_frames(visit.traces, self._clock.new_id))
+    def _failure(self, job: Job, code: str, error: Exception, retry_after_s: float | None, visit: Visit) -> Failure:
+        return Failure(code, one_line(str(error)), retry_after_s, self._traces(job, visit))
+
+    def _traces(self, job: Job, visit: Visit) -> list[Frame]:
+        return trace_frames(visit.traces, self._clock.new_id, job=job.id)

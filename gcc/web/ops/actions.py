@@ -1,6 +1,6 @@
-"""The ops port's actions over HTTP: pause, resume, concurrency, jobs, the action log, and the drain.
+"""The ops port's actions over HTTP: pause, resume, concurrency, schedules, the action log, and the drain.
 
-Dead letters have a file of their own, letters.py.
+Jobs and dead letters have files of their own, jobs.py and letters.py.
 
 A thin skin: access and bodies are checked here, what is meant is decided in operations.py. POSTs need the token
 and, from a page, its own header naming the action (the last part of the path). Every action has a `why`, of 1 to
@@ -9,15 +9,12 @@ and, from a page, its own header naming the action (the last part of the path). 
 
 import datetime as dt
 import json
-from typing import Annotated, Any, Literal, TypeVar
-from uuid import UUID
+from typing import Annotated, Any, TypeVar
 
-import msgspec
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -28,7 +25,6 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gcc.actors.controls import CONCURRENCY_MAX
-from gcc.channels.jobs import JobFilter, JobStatus
 from gcc.config import ALL_ROLES
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.operations import By, Operations
@@ -77,27 +73,6 @@ class ConcurrencyBody(Body):
     why: Why
 
 
-class FilterBody(Body):
-    """See `JobFilter`."""
-
-    flow: Word | None = None
-    status: JobStatus | None = None
-    code: Word | None = None
-    since: Since | None = None
-    key: Word | None = None
-    ids: list[UUID] | None = None
-    limit: Limit | None = None
-
-    def as_filter(self) -> JobFilter:
-        return JobFilter(**dict(self))
-
-
-class JobsBody(Body):
-    filter: FilterBody
-    why: MaybeWhy = ""
-    dry_run: DryRun = False
-
-
 class ScheduleBody(Body):
     name: Word
     why: Why
@@ -106,11 +81,6 @@ class ScheduleBody(Body):
 class DrainBody(Body):
     role: Any = None
     why: MaybeWhy = ""
-
-
-class FindQuery(FilterBody):
-    ids: Annotated[list[UUID] | None, BeforeValidator(lambda given: given.split(","))] = None
-    limit: Annotated[int, Field(ge=1, le=FOUND_MAX)] = 50
 
 
 class LimitQuery(Body):
@@ -154,30 +124,6 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
         wanted = await read_action(access, ConcurrencyBody, "concurrency")
         await operations.concurrency(wanted.flow, wanted.value, by(access, wanted.why))
         return done({"flow": wanted.flow, "value": wanted.value})
-
-    @app.post("/api/jobs/retry")
-    async def retry() -> Response:
-        return await move("retry")
-
-    @app.post("/api/jobs/cancel")
-    async def cancel() -> Response:
-        return await move("cancel")
-
-    async def move(verb: Literal["retry", "cancel"]) -> Response:
-        wanted = await read_action(access, JobsBody, verb)
-        jobs = wanted.filter.as_filter()
-        if wanted.dry_run:
-            return done({"things": await operations.would_move(verb, jobs)})
-        if not wanted.why:
-            raise why_is_needed()
-        return done({"things": await operations.move(verb, jobs, by(access, wanted.why))})
-
-    @app.get("/api/jobs")
-    async def jobs() -> Response:
-        access.check_reader(request)
-        wanted = read_query(FindQuery).as_filter()
-        found, total = await operations.find(wanted)
-        return done(msgspec.to_builtins(found), total=total)
 
     @app.get("/api/flows")
     async def flows() -> Response:

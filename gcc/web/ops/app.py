@@ -18,14 +18,17 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from gcc.errors import Permanent, Transient
+from gcc.stores.job_history import JobHistory
 from gcc.web.api.errors import ApiError
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import add_actions
 from gcc.web.ops.exposed import ExposedStatus
 from gcc.web.ops.hub import Client, HubFull
+from gcc.web.ops.jobs import add_jobs
 from gcc.web.ops.letters import add_letters
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.snapshot import Composer
+from gcc.web.ops.sources import Sources, add_sources
 
 STATIC = Path(__file__).parent / "static"
 BODY_BYTES_MAX = 16 * 1024
@@ -42,7 +45,15 @@ HEADERS = {
 }
 
 
-def ops_app(composer: Composer, operations: Operations, *, token: str, draining: trio.Event) -> QuartTrio:
+def ops_app(
+    composer: Composer,
+    operations: Operations,
+    *,
+    history: JobHistory,
+    sources: Sources,
+    token: str,
+    draining: trio.Event,
+) -> QuartTrio:
     """The app, for gcc.web.serving. Whoever runs the tree runs `composer.run` beside it."""
     platform = composer.platform
     app = QuartTrio("gcc.web.ops", static_folder=None)
@@ -53,7 +64,9 @@ def ops_app(composer: Composer, operations: Operations, *, token: str, draining:
     _page(app, access)
     _probes(app, composer)
     add_actions(app, access, operations, platform)
+    add_jobs(app, access, operations, history)
     add_letters(app, access, operations)
+    add_sources(app, access, sources)
 
     @app.get("/api/status")
     async def status() -> Response:

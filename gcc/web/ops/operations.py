@@ -16,7 +16,7 @@ from gcc.actors.controls import CONCURRENCY, PAUSE, Action, Controls
 from gcc.actors.gates import Gates
 from gcc.actors.scheduler import Scheduler, shown
 from gcc.channels.deadletters import UNROUTABLE, Document
-from gcc.channels.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobFilter, Jobs, JobStatus
+from gcc.channels.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobDetail, JobFilter, Jobs, JobStatus
 from gcc.channels.letters import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
 from gcc.config import ALL_ROLES
@@ -27,6 +27,7 @@ from gcc.pipelines.events.pipeline import ERROR_QUEUES, UNDERTAKER
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.pipelines.scraping.table import FLOWS
 
+COUNTED_MAX = 10_000  # of jobs that match: to count all costs the more the longer we run
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
 
 SCRAPERS = {flow: f"scraping/scraper {flow}" for flow in FLOWS}
@@ -124,10 +125,27 @@ class Operations:
         await self._note(replace(action, things=moved))
         return moved
 
-    async def find(self, wanted: JobFilter) -> tuple[list[FoundJob], int]:
-        """The newest jobs that match, at most `wanted.limit`, and how many match in all."""
+    async def find(
+        self, wanted: JobFilter, *, text: str | None = None, before: uuid.UUID | None = None
+    ) -> tuple[list[FoundJob], dict[str, Any]]:
+        """The newest jobs that match, at most `wanted.limit`, below the id `before`; and what there is beside them.
+
+        `older`: read on below that id, if there may be more. `total`: how many match in all, COUNTED_MAX at most (there
+        are more then); None with a text, which is looked for in a part of them.
+        """
         await self._refuse_unknown(wanted)
-        return await self._jobs.find(wanted), await self._jobs.count(replace(wanted, limit=None))
+        if text is not None:
+            found, older = await self._jobs.search(wanted, text, before=before)
+            return found, {"older": older, "total": None}
+        found = await self._jobs.find(wanted, before=before)
+        total = await self._jobs.count(replace(wanted, limit=COUNTED_MAX))
+        return found, {"older": found[-1].id if len(found) == wanted.limit else None, "total": total}
+
+    async def look(self, job_id: uuid.UUID) -> JobDetail:
+        """One job, whole. Permanent: there is none of this id."""
+        if (job := await self._jobs.look(job_id)) is None:
+            raise Permanent(f"there is no job {job_id}")
+        return job
 
     async def _refuse_unknown(self, wanted: JobFilter) -> None:
         """Of a flow that nobody knows here there may be jobs all the same: another version's."""

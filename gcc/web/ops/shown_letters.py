@@ -6,7 +6,7 @@ from typing import Any
 from gcc.channels.deadletters import Document
 from gcc.channels.letters import Letter, Replayed, Waiting
 from gcc.errors import Permanent
-from gcc.web.ops.masking import masked_body, masked_headers, masked_text
+from gcc.masking import masked_body, masked_headers, masked_text
 
 BODY_CHARS_MAX = 100_000
 LISTED_CHARS_MAX = 300  # of a reason in a list

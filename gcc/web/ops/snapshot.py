@@ -188,6 +188,7 @@ def _actor(actor: Actor) -> dict[str, Any]:
         "stuck": actor.stuck,
         "storm": actor.storm,
         "breaker": actor.breaker,
+        "retry_in_s": None if actor.retry_at is None else round(max(0.0, actor.retry_at - trio.current_time()), 1),
         "stack": None if actor.last_stack is None else actor.last_stack[-STACK_CHARS_MAX:],
         "can_pause": actor.name in PAUSABLE,
     }

@@ -7,6 +7,25 @@ from credential
 where source = %(source)s
 order by id;
 
+-- name: listed_credentials
+-- What people may know of all of them: never the secret. Of each source those that are out come first, LISTED_MAX at most.
+select source, handle, out_s, reason, updated_at, total, ready
+from (
+    select source, handle, out_s, reason, updated_at,
+           count(*) over of_source as total, count(*) filter (where out_s <= 0) over of_source as ready,
+           row_number() over (partition by source order by out_s desc, handle) as place
+    from (
+        select source, handle, reason, updated_at,
+               case when jsonb_typeof(credentials) = 'object' and enabled and not data_access_expired
+                    then greatest(coalesce(extract(epoch from disabled_till) - extract(epoch from now()), 0), 0)::float8
+                    else 'infinity' end as out_s
+        from credential
+    ) as standing
+    window of_source as (partition by source)
+) as placed
+where place <= %(listed_max)s
+order by source, place;
+
 -- name: rest_credential
 -- Out for so long, never shorter than it was; answers whether it was in. Fenced by the secret: a new token is not touched.
 with before as materialized (

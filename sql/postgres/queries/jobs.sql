@@ -151,9 +151,38 @@ select count(*) from (select from scrape_request_log where {matching} limit {lim
 select id, flow, platform, params, idempotency_key as key, status, priority, attempt, retry_count, created_at, due_at,
        scraped_at as ended_at, expires_at, data ->> 'code' as code, data ->> 'reason' as reason
 from scrape_request_log
-where {matching}
+where {matching} and (%(before)s::uuid is null or id < %(before)s)
 order by id desc
 limit {limit};
+
+-- name: search
+-- As `find`, with a text: looked for in the newest {looked_max} that match, however many there are. Also the last of
+-- those, fitting or not: where a further search goes on.
+with looked as materialized (
+    select id, strpos(lower(concat(params, ' ', idempotency_key)), lower(%(text)s)) > 0 as fits,
+           row_number() over (order by id desc) as looked
+    from scrape_request_log
+    where {matching} and (%(before)s::uuid is null or id < %(before)s)
+    order by id desc
+    limit {looked_max}
+), picked as (
+    (select id, looked, true as fits from looked where fits order by id desc limit {limit})
+    union all
+    select id, looked, false from looked where looked = {looked_max}
+)
+select job.id, flow, platform, params, idempotency_key as key, status, priority, attempt, retry_count, created_at, due_at,
+       scraped_at as ended_at, expires_at, data ->> 'code' as code, data ->> 'reason' as reason, looked, fits
+from picked
+join scrape_request_log as job using (id)
+order by job.id desc;
+
+-- name: look
+-- One job, whole.
+select id, flow, platform, params, idempotency_key as key, status, priority, attempt, retry_count, created_at, due_at,
+       scraped_at as ended_at, expires_at, data ->> 'code' as code, data ->> 'reason' as reason,
+       picked_at, lease_until, source, seq, lost, events, awaited, data
+from scrape_request_log
+where id = %(id)s;
 
 -- name: pick
 -- The next jobs, in order of id, that a person's change may move; they are locked for it.

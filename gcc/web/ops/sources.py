@@ -1,0 +1,77 @@
+"""The outside APIs over HTTP: their limits and how full they are, who asks them, and their credentials without secrets.
+
+What each source's breaker does is on the board, and so in the status object. A database that is away leaves the
+credentials unknown, with the reason, and the rest as it is.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from gcc.errors import Transient
+from gcc.masking import masked_text
+from gcc.pipelines.scraping.table import FLOWS, SOURCES
+from gcc.sources.limits import Limiter
+from gcc.stores.credentials import Listed
+from gcc.web.ops.access import Access
+from gcc.web.ops.actions import done
+
+
+class Sources:
+    """`listed()`: see `PostgresCredentials.listed`."""
+
+    def __init__(self, limiter: Limiter, listed: Callable[[], Awaitable[Sequence[Listed]]]) -> None:
+        self._limiter = limiter
+        self._listed = listed
+
+    async def overview(self) -> tuple[list[dict[str, Any]], str | None]:
+        """A line a source, in their order, and why the credentials are not known."""
+        uses = {use.name: use for use in self._limiter.usage()}
+        trouble: str | None = None
+        by_source: dict[str, dict[str, Any]] = {}
+        try:
+            listed = await self._listed()
+        except Transient as error:
+            trouble = str(error)
+        else:
+            by_source = {source: _credentials(list(held)) for source, held in groupby(listed, lambda each: each.source)}
+        none: dict[str, Any] | None = None if trouble else {"total": 0, "ready": 0, "listed": []}
+        lines = [
+            {
+                "name": name,
+                "flows": [flow.name for flow in FLOWS.values() if name in flow.chain],
+                "limit": asdict(uses[name]),
+                "credentials": by_source.get(name, none),
+            }
+            for name in SOURCES
+        ]
+        return lines, trouble
+
+
+def _credentials(listed: list[Listed]) -> dict[str, Any]:
+    shown = [
+        {
+            "handle": each.handle,
+            "state": "ready" if each.out_s <= 0 else "rests" if math.isfinite(each.out_s) else "waits for a new token",
+            "back_in_s": round(each.out_s, 1) if math.isfinite(each.out_s) else None,
+            "reason": None if each.reason is None else masked_text(each.reason),
+            "updated_at": each.updated_at,
+        }
+        for each in listed
+    ]
+    return {"total": listed[0].total, "ready": listed[0].ready, "listed": shown}
+
+
+def add_sources(app: QuartTrio, access: Access, sources: Sources) -> None:
+    """Give `app` the route of the sources."""
+
+    @app.get("/api/sources")
+    async def overview() -> Response:
+        access.check_reader(request)
+        lines, trouble = await sources.overview()
+        return done(lines, credentials_error=trouble)
