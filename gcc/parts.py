@@ -34,6 +34,7 @@ from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.sinks import EventStore
 from gcc.pipelines.events.stillness import Telling
 from gcc.pipelines.scraping.outside import seed_credentials
+from gcc.pipelines.scraping.start import keep_apart
 from gcc.pipelines.scraping.table import limits
 from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher, HttpFetcher
@@ -185,8 +186,10 @@ class Stores:
         return RedisLimiter(self.redis, chosen) if self.redis else InProcessLimiter(chosen)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Migrations, credentials, and, where the database is ours alone, the leases and terms of our predecessor."""
+        """Migrations, whom we ask, credentials; where the database is ours alone, leases and terms of the last life."""
         await migrate_postgres(self.conninfo, SQL_FOLDER / "postgres")
+        if "scraper" in self._settings.roles:
+            await keep_apart(self.pool, world=self._settings.world.enabled, mix=self._settings.world.mix)
         await seed_credentials(self._settings, self.credentials, self._tokens)
         if self.embedded:
             await self.jobs.end_leases()

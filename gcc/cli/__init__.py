@@ -18,8 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from gcc import interrupt
 from gcc.config import whole_path
 from gcc.errors import ConfigError, GccError
+from gcc.interrupt import INTERRUPTED
 from gcc.passwords import masked, passwords
 from gcc.statements import ROOT
 
@@ -44,7 +46,6 @@ VERBS = {
 CONFIG = ROOT / "config"
 MODULE, COMMAND = "python -m gcc.supervisor", "gcc-platform"
 USAGE = 2
-INTERRUPTED = 130
 _VALUE = re.compile(r"=\S+")
 _STRANGE = re.compile(
     r"(invalid choice: |ignored explicit argument )(?!'[a-z-]+'(?: \(choose|$)).*?( \(choose from .*)?$", re.S
@@ -262,6 +263,7 @@ def main(argv: Sequence[str], prog: str = MODULE) -> int:
             arguments = parse(argv, prog)
             _refuse_odd_zone()
             verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
+            interrupt.imported()
             code = int(verb.main(arguments))
         except (GccError, BaseExceptionGroup) as error:
             code = _told(error)

@@ -14,8 +14,10 @@ import redis as redis_py
 import trio
 from psycopg.conninfo import make_conninfo
 
+from gcc.errors import ConfigError
+from gcc.pipelines.scraping.start import keep_apart
 from gcc.stores.embedded_postgres import EmbeddedPostgres
-from gcc.stores.postgres import Connection
+from gcc.stores.postgres import Connection, Pool
 from tests.integration.test_lost_dependencies import clickhouse, free_port, line
 from tests.integration.test_secrets import AWAY, SECRET
 from tests.process import Launch, PlatformProcess, Status, command, launched, platform
@@ -267,3 +269,37 @@ async def test_a_broker_that_refuses_us_is_told_at_once(tmp_path: Path, rabbitmq
     wrong = f"amqp://{user}:{SECRET}@{rest.partition('@')[2]}"
     for url in (wrong, rabbitmq.rpartition("/")[0] + "/nowhere"):
         assert "exchange.url: " in await refused(tmp_path, "GCC_EXCHANGE__URL", url)
+
+
+async def test_made_up_creators_are_not_put_among_real_ones(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with platform(data, *SMALL, 'roles=["scraper","relay"]') as running:
+        assert await running.stop() == 0
+    async with launched(data, "world.enabled=false", 'roles=["scraper"]') as launch:
+        exit_code, log = await launch.ended()
+    (sentence,) = [text for text in log.splitlines() if text.startswith("gcc: ")]
+    assert (exit_code, "Traceback" in log) == (2, False)
+    assert "was filled from the stand-in world" in sentence
+    assert "--set world.mix=true" in sentence
+    for allowed in ("world.mix=true", 'roles=["relay"]'):  # which asks nobody
+        async with platform(data, "world.enabled=false", allowed) as running:
+            assert await running.stop() == 0
+
+
+@pytest.mark.parametrize(("imported", "is_world"), [(None, False), (0, False), (7, True)])
+async def test_who_filled_a_database_of_an_earlier_version_is_found_out(
+    pool: Pool, imported: int | None, is_world: bool
+) -> None:
+    if imported is not None:
+        async with pool.connection() as conn:
+            detail = json.dumps({"imported": imported})
+            await conn.execute("insert into milestone (name, detail) values ('history_imported', %s)", (detail,))
+    if is_world:
+        with pytest.raises(ConfigError, match="filled from the stand-in world"):
+            await keep_apart(pool, world=False, mix=False)
+        await keep_apart(pool, world=True, mix=False)
+    else:
+        await keep_apart(pool, world=False, mix=False)
+        with pytest.raises(ConfigError, match="filled from the real APIs"):
+            await keep_apart(pool, world=True, mix=False)
+    await keep_apart(pool, world=not is_world, mix=True)

@@ -32,7 +32,7 @@ ROWS = (
     ("gcc.sources",),
     ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor", "gcc.statements", "gcc.threads"),
     ("gcc.refusals",),
-    ("gcc.errors", "gcc.passwords", "gcc.masking"),
+    ("gcc.errors", "gcc.passwords", "gcc.masking", "gcc.interrupt"),
 )
 # Drivers, and the rooms that may import them. What actors and pipelines speak stands below the stores.
 DRIVERS = (

@@ -20,7 +20,7 @@ from gcc.actors.patience import Patience
 from gcc.actors.scheduler import Schedule
 from gcc.channels.jobs import Jobs
 from gcc.config import Settings
-from gcc.errors import Transient
+from gcc.errors import ConfigError, Transient
 from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
 from gcc.stores.postgres import Pool
@@ -122,6 +122,21 @@ class FirstStart:
     async def _reach(self, milestone: str, detail: dict[str, Any]) -> None:
         async with self._pool.connection() as conn:
             await conn.execute(SQL["reach"], {"name": milestone, "detail": json.dumps(detail)})
+
+
+async def keep_apart(pool: Pool, *, world: bool, mix: bool) -> None:
+    """Remember whether the world or the real APIs fill this database. ConfigError: the other one did, and not `mix`."""
+    async with pool.connection() as conn:
+        await conn.execute(SQL["fill"], {"world": world})
+        ((filled,),) = await (await conn.execute(SQL["milestone"], {"name": "filled_by"})).fetchall()
+    if mix or (isinstance(filled, dict) and filled.get("world") is world):
+        return
+    by, asked = ("the real APIs", "the stand-in world") if world else ("the stand-in world", "the real APIs")
+    raise ConfigError(
+        f"the database was filled from {by}, and this start would ask {asked} (world.enabled = {str(world).lower()}):"
+        " made-up creators would stand among real ones; name another data folder (--data) or database,"
+        " or mean it: --set world.mix=true"
+    )
 
 
 def stale_profiles_schedule(settings: Settings, pool: Pool, jobs: Jobs) -> Schedule:

@@ -44,6 +44,15 @@ select detail from milestone where name = %(name)s;
 -- name: reach
 insert into milestone (name, detail) values (%(name)s, %(detail)s) on conflict (name) do nothing;
 
+-- name: fill
+-- Remember who fills this database, once: the stand-in world, or the real APIs. Only the world brings a history at the
+-- first start, which tells of folders of earlier versions.
+insert into milestone (name, detail)
+select 'filled_by', jsonb_build_object('world', %(world)s::boolean or exists (
+    select from milestone where name = 'history_imported' and coalesce(detail ->> 'imported', '0') <> '0'
+))
+on conflict (name) do nothing;
+
 -- name: ours
 -- The condition {ours} of the statements below: jobs can be made of it. A longer name has no place in an index with the
 -- rest of the job's key.
