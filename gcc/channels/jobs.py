@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from gcc.channels.message import Frame, Route
-from gcc.sources.snapshot import ProfileSnapshot
+from gcc.tables import Upsert
 
 
 class JobStatus(StrEnum):
@@ -87,9 +87,9 @@ class Crawl:
     """What a successful attempt commits: current state, and frames of which `events` are counted (traces are not)."""
 
     source: str
-    profile: ProfileSnapshot | None
-    frames: Sequence[Frame]
-    events: int
+    writes: Sequence[Upsert] = ()
+    frames: Sequence[Frame] = ()
+    events: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""The unit of work on PostgreSQL: `scrape_request_log`, the account and post tables, and the outbox.
+"""The unit of work on PostgreSQL: `scrape_request_log`, the tables that crawls write, and the outbox.
 
 Leases are decided by the database's clock. Every transaction locks rows in key order.
 """
@@ -36,7 +36,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route, frames
 from gcc.clock import Clock
 from gcc.errors import LeaseLost, Transient
-from gcc.stores import outbox, profiles
+from gcc.stores import outbox, upserts
 from gcc.stores.postgres import Connection, Pool, named_rows
 from gcc.supervisor.lifecycle import one_line
 
@@ -136,8 +136,7 @@ class PostgresJobs:
                     "data": Jsonb(dict(crawl.data)),
                 },
             )
-            if crawl.profile is not None:
-                await profiles.upsert(conn, crawl.profile, self._clock)
+            await upserts.write(conn, crawl.writes)
             ended = replace(job, status=JobStatus.COMPLETE, seq=row["seq"])
             await outbox.put(conn, [*crawl.frames, *self._status_frames([ended])])
             await _tell_waiters(conn, ended, awaited=row["awaited"])

@@ -11,18 +11,19 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from gcc.channels.jobs import CANCELLABLE, RETRYABLE, Crawl, Failure, JobFilter, Jobs, JobStatus, NewJob
+from gcc.channels.jobs import CANCELLABLE, RETRYABLE, Failure, JobFilter, Jobs, JobStatus, NewJob
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import Clock, SystemClock
 from gcc.errors import LeaseLost, Transient
-from gcc.pipelines.events.emit import StatusEvents, crawl_frames
+from gcc.pipelines.events.emit import StatusEvents
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.stores import postgres_jobs
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import DONE_CHANNEL, PostgresJobs
 from tests.contract.test_notifications import kept
+from tests.crawls import crawl_of
 from tests.fakes import jobs as fake_jobs
 from tests.fakes.database import Connection, Database
 from tests.fakes.jobs import FakeJobs
@@ -66,8 +67,8 @@ def fake(clock: Clock, connection: Connection | None = None) -> Store:
         return database.events
 
     async def handle_of(profile_id: str) -> str | None:
-        found = database.profiles.get(("INSTAGRAM", profile_id))
-        return found.handle if found else None
+        found = database.tables["instagram_account"].get((profile_id,))
+        return found["handle"] if found else None
 
     return Store(jobs, outbox, jobs.end_leases, events, handle_of)
 
@@ -119,11 +120,6 @@ def snapshot(handle: str, *, profile_id: str = "17841", at: dt.datetime | None =
     )
 
 
-def crawl(profile: ProfileSnapshot) -> Crawl:
-    packed, events = crawl_frames(profile, SystemClock().new_id)
-    return Crawl("graphapi", profile, packed, events)
-
-
 async def statuses(store: Store) -> list[str]:
     """The statuses told of in status events, in order."""
     lines = [line for frame in await store.outbox() for line in frame.body.split(b"\n")]
@@ -135,7 +131,7 @@ async def test_a_job_runs_from_pending_to_complete_and_every_change_is_an_event(
     await store.jobs.enqueue([new("a")])
     (job,) = await store.jobs.claim(FLOW, 10)
     assert (job.attempt, job.params, job.retry_count) == (1, {"handle": "a"}, 0)
-    await store.jobs.complete(job, crawl(snapshot("a")))
+    await store.jobs.complete(job, crawl_of(snapshot("a")))
     assert await statuses(store) == ["PENDING", "PROCESSING", "COMPLETE"]
     emitted = sum(frame.events for frame in await store.outbox())
     assert await store.events() == emitted == 5  # three changes, a profile, a post
@@ -157,7 +153,7 @@ async def test_an_unfinished_key_is_not_enqueued_again_but_gets_more_urgent(stor
     assert (again.id, before.inserted, again.inserted) == (before.id, True, False)
     (job,) = await store.jobs.claim(FLOW, 10)
     assert job.priority == 7
-    await store.jobs.complete(job, crawl(snapshot("a")))
+    await store.jobs.complete(job, crawl_of(snapshot("a")))
     (later,) = await store.jobs.enqueue([new("a")])
     assert later.inserted, "a finished job's key is free again"
 
@@ -229,7 +225,7 @@ async def test_an_attempt_that_is_over_writes_nothing(store: Store) -> None:
     (current,) = await store.jobs.claim(FLOW, 1)
     before = (await store.events(), len(await store.outbox()))
     for write in (
-        lambda: store.jobs.complete(old, crawl(snapshot("stale"))),
+        lambda: store.jobs.complete(old, crawl_of(snapshot("stale"))),
         lambda: store.jobs.fail(old, Failure("X", "x", None)),
     ):
         with pytest.raises(LeaseLost):
@@ -238,7 +234,7 @@ async def test_an_attempt_that_is_over_writes_nothing(store: Store) -> None:
     assert await store.jobs.extend([old]) == set()
     assert (await store.events(), len(await store.outbox())) == before
     assert await store.handle_of("17841") is None
-    await store.jobs.complete(current, crawl(snapshot("fresh")))
+    await store.jobs.complete(current, crawl_of(snapshot("fresh")))
     assert await store.handle_of("17841") == "fresh"
 
 
@@ -275,7 +271,7 @@ async def test_giving_back_again_emits_nothing_more(store: Store) -> None:
     """The answer to a commit was lost, so it is made again: its traces must not be told of twice."""
     await store.jobs.enqueue([new("a"), new("b")])
     jobs = await store.jobs.claim(FLOW, 2)
-    await store.jobs.complete(jobs[0], crawl(snapshot("a")))
+    await store.jobs.complete(jobs[0], crawl_of(snapshot("a")))
     before = len(await store.outbox())
     traces = [Frame(SystemClock().new_id(), Route("log", "trace"), 1, b"{}")]
     await store.jobs.release(jobs, frames=traces)  # one of the two is still ours
@@ -288,7 +284,7 @@ async def test_giving_back_again_emits_nothing_more(store: Store) -> None:
 async def test_a_heartbeat_keeps_only_leases_that_are_ours(store: Store) -> None:
     await store.jobs.enqueue([new("a"), new("b")])
     a, b = await store.jobs.claim(FLOW, 2)
-    await store.jobs.complete(a, crawl(snapshot("a")))
+    await store.jobs.complete(a, crawl_of(snapshot("a")))
     assert await store.jobs.extend([a, b]) == {b.id}
     assert await store.jobs.rescue() == 0
 
@@ -326,7 +322,7 @@ async def test_state_is_never_overwritten_by_an_older_snapshot(store: Store) -> 
     for handle, at in (("newer", now), ("older", now - dt.timedelta(hours=1))):
         await store.jobs.enqueue([new(handle)])
         (job,) = await store.jobs.claim(FLOW, 1)
-        await store.jobs.complete(job, crawl(snapshot(handle, at=at)))
+        await store.jobs.complete(job, crawl_of(snapshot(handle, at=at)))
     assert await store.handle_of("17841") == "newer"
 
 
@@ -448,7 +444,7 @@ async def test_a_retried_job_begins_anew(store: Store) -> None:
     assert (job.params["handle"], job.attempt, job.retry_count, job.seq) == ("a", 2, 0, 5)
     assert job.expires_at - job.created_at == dt.timedelta(hours=1)
     assert job.picked_at is not None and job.created_at <= job.picked_at
-    await store.jobs.complete(job, crawl(snapshot("a")))
+    await store.jobs.complete(job, crawl_of(snapshot("a")))
     assert await store.jobs.retry(JobFilter()) == 1, "COMPLETE is not for retrying; only b is left"
 
 
@@ -489,7 +485,7 @@ async def test_an_attempt_under_way_loses_its_lease_to_a_cancellation(store: Sto
     events = await store.events()
     assert await store.jobs.extend([job]) == set()
     with pytest.raises(LeaseLost):
-        await store.jobs.complete(job, crawl(snapshot("a")))
+        await store.jobs.complete(job, crawl_of(snapshot("a")))
     await store.jobs.release([job])
     assert (await store.events(), await store.jobs.rescue(), await store.handle_of("17841")) == (events, 0, None)
 

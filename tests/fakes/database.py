@@ -50,8 +50,8 @@ from gcc.channels.message import Frame, Route
 from gcc.channels.referrals import Referral
 from gcc.clock import Clock
 from gcc.errors import Transient
-from gcc.sources.snapshot import ProfileSnapshot
 from gcc.stores.postgres import transient
+from gcc.tables import Row
 from tests.fakes.pile import Pile
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Database:
     watchers: list[Watcher] = field(default_factory=list)
     jobs: dict[uuid.UUID, JobRow] = field(default_factory=dict)
     events: int = 0  # the sum of `events` of all jobs
-    profiles: dict[tuple[str, str], ProfileSnapshot] = field(default_factory=dict)
+    tables: defaultdict[str, dict[tuple[Any, ...], Row]] = field(default_factory=lambda: defaultdict(dict))
     outbox: deque[OutboxRow] = field(default_factory=deque)
     routes: dict[Route, list[str]] = field(default_factory=dict)  # the queues bound to it, ordered
     queues: dict[int, QueueRow] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.channels.message import frames as packed
 from gcc.errors import LeaseLost
+from gcc.tables import ordered
 from tests.fakes.database import Connection, JobRow
 
 
@@ -109,11 +110,11 @@ class FakeJobs:
     async def complete(self, job: Job, crawl: Crawl) -> None:
         def change() -> None:
             row = self._held(job)
-            if crawl.profile is not None:
-                key = (crawl.profile.platform, crawl.profile.profile_id)
-                old = self._database.profiles.get(key)
-                if old is None or crawl.profile.at >= old.at:
-                    self._database.profiles[key] = crawl.profile
+            for table, new_rows in ordered(crawl.writes):
+                rows = self._database.tables[table.name]
+                for new in new_rows:
+                    key = table.key_of(new)
+                    rows[key] = table.merged(rows.get(key), new)
             row.data = dict(crawl.data)
             ended = self._move(row, JobStatus.COMPLETE, crawled_events=crawl.events)
             self._database.tell("completed", (ended, crawl))

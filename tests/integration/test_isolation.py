@@ -3,7 +3,7 @@
 import datetime as dt
 import math
 import random
-from dataclasses import replace
+import uuid
 from typing import Any
 
 import pytest
@@ -19,27 +19,33 @@ from gcc.clock import SystemClock
 from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.producers import OnDemand
-from gcc.sources.snapshot import ProfileSnapshot
+from gcc.platforms import INSTAGRAM
 from gcc.stores.controls import PostgresControls
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain, Stage
 from gcc.supervisor.lifecycle import Board
+from gcc.tables import Upsert
 
 FLOW = "flow"
-PROFILE = ProfileSnapshot(
-    "INSTAGRAM", "1", "asha", "graphapi", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), {"followers": 1}, {}, []
-)
 LONG = random.Random(1).randbytes(5000).hex()
+
+
+def account(**columns: Any) -> Crawl:
+    row = {"profile_id": "1", "handle": "asha", "scraped_at": dt.datetime(2026, 3, 1, tzinfo=dt.UTC), **columns}
+    return Crawl("graphapi", [Upsert(INSTAGRAM.account, [{"id": uuid.UUID(int=1), "source": "graphapi", **row}])])
+
+
 UNSTORABLE: list[Crawl | Failure] = [
-    Crawl("graphapi", replace(PROFILE, handle="as\0ha"), [], 0),
-    Crawl("graphapi", replace(PROFILE, handle="as\ud83dha"), [], 0),
-    Crawl("graphapi", replace(PROFILE, handle=LONG), [], 0),  # more than an index takes
-    Crawl("graphapi", replace(PROFILE, metrics={"followers": 2**200}), [], 0),
-    Crawl("graphapi", replace(PROFILE, metrics={"followers": math.nan}), [], 0),
-    Crawl("graphapi", None, [], 0, {"handle": "a\0"}),
-    Crawl("graphapi", None, [], 2**70),
+    account(handle="as\0ha"),
+    account(handle="as\ud83dha"),
+    account(handle=LONG),  # more than an index takes
+    account(followers=2**200),
+    account(followers=math.nan),
+    account(source=None),
+    Crawl("graphapi", (), [], 0, {"handle": "a\0"}),
+    Crawl("graphapi", (), [], 2**70),
     Failure("X", "a\0b", None),
     Failure("X", "half \ud83d", 1.0),
     Failure("X", "late", math.inf),
@@ -54,7 +60,7 @@ async def test_what_postgresql_refuses_is_its_job_s_failure_and_all_others_compl
 
     async def work(job: Job) -> Crawl | Failure:
         bad: Any = job.params.get("bad")
-        return Crawl("graphapi", None, [], 0) if bad is None else UNSTORABLE[bad]
+        return Crawl("graphapi", (), [], 0) if bad is None else UNSTORABLE[bad]
 
     bad = [NewJob(FLOW, "INSTAGRAM", {"bad": number}) for number in range(len(UNSTORABLE))]
     await jobs.enqueue([*bad, *(NewJob(FLOW, "INSTAGRAM", {}) for _ in range(10))])
@@ -76,6 +82,8 @@ async def test_what_postgresql_refuses_is_its_job_s_failure_and_all_others_compl
     failed = [job for job in ended if job.params]
     assert {(job.status, job.code, job.retry_count) for job in failed} == {(JobStatus.FAILED, "BUG", 2)}
     assert all(job.reason for job in failed)
+    (nul,) = [job.reason for job in failed if job.params == {"bad": 0}]
+    assert nul == r"ValueError: table instagram_account: handle cannot be 'as\x00ha': PostgreSQL keeps no NUL character"
     assert board.actor("scraper").bugs == 2 * len(UNSTORABLE)
     assert len([log for log in logs if log["event"] == "bug"]) == 2 * len(UNSTORABLE)
 

@@ -9,13 +9,13 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 
-from gcc.clock import SystemClock
 from gcc.errors import GccError
 from gcc.sources.instagram import graph_parse
-from gcc.sources.snapshot import ProfileSnapshot, derive
+from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.youtube import data_parse
-from gcc.stores import profiles
+from gcc.stores import upserts
 from gcc.stores.postgres import Connection
+from tests.crawls import crawl_of
 from tests.unit.mutated_json import LONG, mutated
 from tests.unit.test_data_parse import CHANNELS, PLAYLIST, VIDEOS
 from tests.unit.test_graph_parse import PROFILE, answer
@@ -27,7 +27,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(H
 def stored(database: str, profile: ProfileSnapshot) -> None:
     async def store() -> None:
         async with await Connection.connect(database) as connection:
-            await profiles.upsert(connection, derive(profile), SystemClock())
+            await upserts.write(connection, crawl_of(profile).writes)
 
     trio.run(store)
 

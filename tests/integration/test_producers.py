@@ -10,17 +10,20 @@ import structlog.testing
 import trio
 import trio.testing
 
-from gcc.channels.jobs import Crawl, Enqueued, Failure, Job, NewJob
+from gcc.channels.jobs import Enqueued, Failure, Job, NewJob
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
-from gcc.pipelines.events.emit import StatusEvents, crawl_frames
+from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.producers import OnDemand, StaleProfiles, enqueue_first_crawl
 from gcc.pipelines.scraping.refresh import Refreshed
+from gcc.pipelines.scraping.yields import TRACKED_PROFILE
 from gcc.sources.snapshot import ProfileSnapshot
-from gcc.stores import profiles
+from gcc.stores import upserts
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.drain import Stage
+from gcc.tables import Upsert
+from tests.crawls import crawl_of
 
 FLOW = "refresh_profile_by_handle"
 NOW = SystemClock().now()
@@ -36,14 +39,18 @@ def snapshot(handle: str, profile_id: str, at: dt.datetime = NOW) -> ProfileSnap
     return ProfileSnapshot("INSTAGRAM", profile_id, handle, "graphapi", at, {"followers": 1}, {}, [])
 
 
+def tracked(platform: str, profile_id: str, handle: str) -> Upsert:
+    return Upsert(TRACKED_PROFILE, [{"platform": platform, "profile_id": profile_id, "handle": handle}])
+
+
 async def follow(pool: Pool, *handles: str) -> None:
     async with pool.transaction() as conn:
-        await profiles.track(conn, [("INSTAGRAM", f"id-{handle}", handle) for handle in handles])
+        await upserts.write(conn, [tracked("INSTAGRAM", f"id-{handle}", handle) for handle in handles])
 
 
 async def crawled(pool: Pool, handle: str, at: dt.datetime) -> None:
     async with pool.transaction() as conn:
-        await profiles.upsert(conn, snapshot(handle, f"id-{handle}", at), SystemClock())
+        await upserts.write(conn, crawl_of(snapshot(handle, f"id-{handle}", at)).writes)
 
 
 def handles(claimed: list[Job]) -> list[str]:
@@ -74,7 +81,7 @@ async def test_channels_are_asked_for_by_their_ids(pool: Pool, jobs: PostgresJob
     """A list's name of a channel may be somebody else's handle."""
     channel = "UCq-Fj5jknLsUf-MWSy4_brA"
     async with pool.transaction() as conn:
-        await profiles.track(conn, [("YOUTUBE", channel, "tseries"), ("YOUTUBE", "odd", "named")])
+        await upserts.write(conn, [tracked("YOUTUBE", channel, "tseries"), tracked("YOUTUBE", "odd", "named")])
     assert await enqueue_first_crawl(pool, jobs) == 2
     assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
     assert await StaleProfiles(pool, jobs, stale_s=86_400)() == {"stale": 2, "enqueued": 2}
@@ -131,8 +138,7 @@ async def test_a_request_is_answered_when_its_job_ends(pool: Pool, jobs: Postgre
             nursery.start_soon(request.ask)
             job = await request.job()
             assert (job.priority, job.awaited) == (100, True)
-            packed, events = crawl_frames(snapshot("a", "1"), SystemClock().new_id)
-            await jobs.complete(job, Crawl("graphapi", snapshot("a", "1"), packed, events))
+            await jobs.complete(job, crawl_of(snapshot("a", "1")))
     assert request.answer is not None
     assert request.answer.outcome == "COMPLETE"
 

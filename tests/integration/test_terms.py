@@ -66,7 +66,7 @@ async def test_a_leader_and_its_leases_outlast_an_actors_pool_that_is_exhausted_
                     renewing.start_soon(beats, heartbeat, 5)
                 assert leader.term == term
             assert await jobs.rescue() == 0
-            await jobs.complete(job, Crawl("graphapi", None, [], 0))
+            await jobs.complete(job, Crawl("graphapi"))
         assert not attempt.cancel_called
         assert (heartbeat.failed, tree.board.actor("analytics/leader").failed) == (0, 0)
         nursery.cancel_scope.cancel()

@@ -189,7 +189,7 @@ def events_in_a_second_transaction(patch: Patch) -> None:
     complete = FakeJobs.complete
 
     async def twice(self: FakeJobs, job: Job, crawl: Crawl) -> None:
-        await complete(self, job, Crawl(crawl.source, crawl.profile, (), crawl.events, crawl.data))
+        await complete(self, job, Crawl(crawl.source, crawl.writes, (), crawl.events, crawl.data))
         await self._connection.commit(lambda: self._database.emit(crawl.frames))
 
     patch.setattr(FakeJobs, "complete", twice)

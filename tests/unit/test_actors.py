@@ -80,7 +80,7 @@ class Bench:
 
 
 def done() -> Crawl:
-    return Crawl("source", None, [], 0)
+    return Crawl("source")
 
 
 async def test_the_last_errors_name_the_job_and_whom_it_is_about(autojump_clock: trio.testing.MockClock) -> None:

@@ -131,7 +131,7 @@ async def test_every_call_on_jobs_answers_what_a_look_at_all_rows_would(
     async def end(job: Job) -> None:
         match rng.randrange(3):
             case 0:
-                await bench.jobs.complete(job, Crawl("s", None, [], 2))
+                await bench.jobs.complete(job, Crawl("s", (), [], 2))
             case 1:
                 await bench.jobs.fail(job, Failure("X", "x", rng.choice([None, 10.0])))
             case 2:
@@ -203,7 +203,7 @@ async def test_watchers_are_told_of_each_step_while_it_is_made() -> None:
     await bench.exchange.declare([Binding(ROUTE, "q")])
     await bench.jobs.enqueue([NewJob("f", "P", {}), NewJob("f", "P", {})])
     done, again = await bench.jobs.claim("f", 9)
-    await bench.jobs.complete(done, Crawl("s", None, [Frame(uuid.UUID(int=1), Route("x", "unbound"), 1, b"")], 1))
+    await bench.jobs.complete(done, Crawl("s", (), [Frame(uuid.UUID(int=1), Route("x", "unbound"), 1, b"")], 1))
     await bench.jobs.fail(again, Failure("X", "x", None))
     await bench.exchange.relay()
     taken = await bench.take()

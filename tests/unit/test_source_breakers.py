@@ -343,6 +343,7 @@ async def test_an_odd_field_is_told_with_the_job_and_once_in_the_log(autojump_cl
     for crawl in crawls:
         assert isinstance(crawl, Crawl)
         assert crawl.data["odd"] == notes
-        assert crawl.profile.metrics["followers"] is None
-        assert crawl.profile.dimensions["bio"] == "tea \ufffd"
+        (row,) = crawl.writes[0].rows
+        assert row["followers"] is None
+        assert row["bio"] == "tea \ufffd"
     assert [entry["odd"] for entry in logs] == [notes]

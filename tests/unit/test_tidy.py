@@ -31,8 +31,9 @@ ROWS = (
     ("gcc.channels",),
     ("gcc.sources",),
     ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor", "gcc.statements", "gcc.threads"),
+    ("gcc.platforms",),
     ("gcc.refusals",),
-    ("gcc.errors", "gcc.passwords", "gcc.masking", "gcc.interrupt"),
+    ("gcc.errors", "gcc.passwords", "gcc.tables", "gcc.masking", "gcc.interrupt"),
 )
 # Drivers, and the rooms that may import them. What actors and pipelines speak stands below the stores.
 DRIVERS = (

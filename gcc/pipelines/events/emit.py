@@ -15,8 +15,8 @@ from gcc.sources.snapshot import ProfileSnapshot
 HOST = socket.gethostname()
 
 
-def crawl_frames(profile: ProfileSnapshot, new_id: NewId) -> tuple[list[Frame], int]:
-    """One profile_log and a post_log for each post; also how many events these are."""
+def crawl_frames(profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
+    """One profile_log and a post_log for each post."""
     profile_line = encode(
         ProfileLog(
             event_id=str(new_id()),
@@ -48,8 +48,7 @@ def crawl_frames(profile: ProfileSnapshot, new_id: NewId) -> tuple[list[Frame], 
         )
         for post in profile.posts
     ]
-    packed = [*frames(PROFILE_LOG.route, [profile_line], new_id), *frames(POST_LOG.route, post_lines, new_id)]
-    return packed, 1 + len(post_lines)
+    return [*frames(PROFILE_LOG.route, [profile_line], new_id), *frames(POST_LOG.route, post_lines, new_id)]
 
 
 def trace_frames(traces: Iterable[Trace], new_id: NewId, *, job: uuid.UUID) -> list[Frame]:

@@ -1,4 +1,4 @@
-"""One attempt of a flow: retrieve through the chain, parse, derive, and turn it all into a value.
+"""One attempt of a flow: retrieve through the chain, parse, and turn it all into a value.
 
 In: a claimed job. Out: a Crawl (state and events to commit), a Failure (with what was tried), or a
 Deferred (a source that is away, a limit or the want of a credential stood in the way; it costs the job nothing).
@@ -6,8 +6,9 @@ Deferred (a source that is away, a limit or the want of a credential stood in th
 
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pydantic
 import structlog
@@ -17,13 +18,12 @@ from gcc.channels.jobs import Crawl, Failure, Job
 from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
-from gcc.pipelines.events.emit import crawl_frames, trace_frames
-from gcc.pipelines.scraping.table import Apis, Flow
+from gcc.pipelines.events.emit import trace_frames
+from gcc.pipelines.scraping.table import Apis, Flow, Retrieve
 from gcc.sources.breakers import SourceClosed
 from gcc.sources.chain import Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.limits import LimitRefused
-from gcc.sources.snapshot import ProfileSnapshot, derive
 from gcc.sources.verdicts import RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
 from gcc.supervisor.lifecycle import one_line
@@ -54,7 +54,7 @@ class FlowWork:
             reason = f"params of flow {self._flow.name}: {error.errors()[0]['msg']}"
             return Failure("INVALID_PARAMS", one_line(reason), None)
         try:
-            profile = await first_of(self._chain(params, visit))
+            source, retrieved = await first_of(self._chain(params, visit))
         except NO_COST as error:
             wait_s = NO_CREDENTIAL_WAIT_S if error.retry_after_s is None else error.retry_after_s
             # Those refused together are told the same time: spread out when they come back.
@@ -66,30 +66,33 @@ class FlowWork:
             return self._failure(job, "REFUSED", error, None, visit)
         except Transient as error:
             return self._failure(job, "SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
-        frames, events = crawl_frames(derived := derive(profile), self._clock.new_id)
-        data = {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)}
-        if derived.notes:
-            data["odd"] = list(derived.notes)
-            self._tell(derived)
+        found = self._flow.yields(retrieved, self._clock.new_id)
+        data = dict(found.data)
+        if found.notes:
+            data["odd"] = list(found.notes)
+            self._tell(source, job, found.notes)
         return Crawl(
-            source=derived.source,
-            profile=derived,
-            frames=[*frames, *self._traces(job, visit)],
-            events=events,
+            source=source,
+            writes=found.writes,
+            frames=[*found.frames, *self._traces(job, visit)],
+            events=sum(frame.events for frame in found.frames),
             data=data,
         )
 
-    def _tell(self, profile: ProfileSnapshot) -> None:
+    def _tell(self, source: str, job: Job, notes: Sequence[str]) -> None:
         """Log what was odd in an answer: each kind once, as an API that changes is odd in all of them."""
-        kinds = {re.sub(r"\[\d+\]", "[]", note.partition(", got ")[0]) for note in profile.notes}
+        kinds = {re.sub(r"\[\d+\]", "[]", note.partition(", got ")[0]) for note in notes}
         if new := kinds - self._told:
             self._told |= new
-            log.warning("odd answer", source=profile.source, handle=profile.handle, odd=list(profile.notes))
+            log.warning("odd answer", source=source, flow=self._flow.name, params=job.params, odd=list(notes))
 
     def _chain(
         self, params: pydantic.BaseModel, visit: Visit
-    ) -> list[tuple[str, Callable[[], Awaitable[ProfileSnapshot]]]]:
-        return [(source, partial(ask, self._apis, params, visit)) for source, ask in self._flow.chain.items()]
+    ) -> list[tuple[str, Callable[[], Awaitable[tuple[str, Any]]]]]:
+        async def asked(source: str, retrieve: Retrieve) -> tuple[str, Any]:
+            return source, await retrieve(self._apis, params, visit)
+
+        return [(source, partial(asked, source, retrieve)) for source, retrieve in self._flow.chain.items()]
 
     def _retry_after_s(self, job: Job, error: Transient) -> float | None:
         """As the flow's failures are tried again, and not before the source wants to be asked."""

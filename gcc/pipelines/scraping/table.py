@@ -1,11 +1,12 @@
 """What is scraped, declared: sources with their limits, and flows with their parameters, chain and yield.
 
-A flow is a row; a later flow is one more row and its retrieve functions. The chain is tried in order,
-each source with its own credentials and limit.
+A flow is a row; a later flow is one more row, its retrieve functions, and the function that turns what they retrieve
+into rows and events (see yields.py). The chain is tried in order, each source with its own credentials and limit.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import pydantic
@@ -14,12 +15,15 @@ from pydantic import StringConstraints
 from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
+from gcc.pipelines.scraping.yields import Yields, of_profile
+from gcc.platforms import INSTAGRAM, YOUTUBE
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Visit
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import Limit, Limiter
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.youtube.data_client import DataApi
+from gcc.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,25 @@ class HandleParams(Params):
     handle: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
-Retrieve = Callable[[Apis, Any, Visit], Awaitable[ProfileSnapshot]]
+Retrieve = Callable[[Apis, Any, Visit], Awaitable[Any]]
+"""Asks one source for what the params name. It answers what the flow's `yields` takes, whichever source it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`workers` x `concurrency` jobs run at once; `chain` maps each source, in order, to how it is asked."""
+    """`workers` x `concurrency` jobs run at once; `chain` maps each source, in order, to how it is asked.
+
+    `events` and `tables` tell what `yields` makes of an answer.
+    """
 
     name: str
     platform: str
     params: type[Params]
     chain: Mapping[str, Retrieve]
+    yields: Yields
     workers: int
     events: tuple[EventType, ...]
-    tables: tuple[str, ...]
+    tables: tuple[Table, ...]
     concurrency: int = 5
 
 
@@ -99,21 +108,23 @@ FLOWS: Mapping[str, Flow] = {
     for flow in (
         Flow(
             "refresh_profile_by_handle",
-            "INSTAGRAM",
+            INSTAGRAM.name,
             HandleParams,
             {"graphapi": _graph_profile},
+            partial(of_profile, INSTAGRAM),
             workers=10,
             events=_CRAWL_EVENTS,
-            tables=("instagram_account", "instagram_post"),
+            tables=(INSTAGRAM.account, INSTAGRAM.post),
         ),
         Flow(
             "refresh_yt_profiles",
-            "YOUTUBE",
+            YOUTUBE.name,
             HandleParams,
             {"ytapi": _youtube_profile},
+            partial(of_profile, YOUTUBE),
             workers=10,
             events=_CRAWL_EVENTS,
-            tables=("youtube_account", "youtube_post"),
+            tables=(YOUTUBE.account, YOUTUBE.post),
         ),
     )
 }
@@ -169,7 +180,7 @@ def overview(settings: Settings) -> list[dict[str, Any]]:
             "concurrency": concurrency(settings, flow),
             "limits": {name: {"calls": current[name].calls, "per_s": current[name].per_s} for name in flow.chain},
             "events": [event.name for event in flow.events],
-            "tables": list(flow.tables),
+            "tables": [table.name for table in flow.tables],
         }
         for flow in FLOWS.values()
     ]
