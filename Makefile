@@ -1,19 +1,29 @@
 # make run   the whole platform on this machine; make test   all tests; nothing else is needed but Python >= 3.11
+# make run DATA="a folder" ARGS='--set gateway.port=9000'
 PYTHON ?= python3
 DATA ?= var
 ARGS ?=
 PY = .venv/bin/python
 
-.PHONY: venv run test lint services simulate simulate-day torture bench
+.PHONY: platform venv run test lint services simulate simulate-day torture bench
 
+PIP = $(PY) -m pip install --disable-pip-version-check -c constraints.txt
+
+platform: .venv/platform
 venv: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/platform: pyproject.toml constraints.txt
+	@echo 'Installing the platform into .venv: once, 300 MB of downloads (1.1 GB of disk), a minute or two.'
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
-	touch $@
+	$(PIP) -e .
+	@touch $@
 
-run: venv
+.venv/installed: .venv/platform
+	@echo 'Installing what tests and benchmarks need beside the platform.'
+	$(PIP) --quiet -e '.[test,bench]'
+	@touch $@
+
+run: platform
 	$(PY) -m gcc.supervisor --config config/embedded.toml --data "$(DATA)" $(ARGS)
 
 lint: venv

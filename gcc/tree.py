@@ -12,7 +12,7 @@ A role of the process drains by the stages that are its own, and may be resumed.
 
 import secrets
 import sys
-from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 
@@ -24,18 +24,16 @@ from gcc.actors.maintenance import Maintenance
 from gcc.channels.memory import Channels, ChannelUse
 from gcc.clock import Clock
 from gcc.config import Role, Settings
-from gcc.errors import Permanent, Transient
+from gcc.errors import Permanent
 from gcc.keeping import Keeping, Rules, Told
 from gcc.metrics import Metrics
 from gcc.parts import CLICKHOUSE, EMBEDDED, SCHEMA, Parts, Stores, refuse_what_is_not_here
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
 from gcc.pipelines.events.check import CheckReport, check
-from gcc.pipelines.events.history import ImportReport
-from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.events.pipeline import RelayPipeline, SinkPipeline
 from gcc.pipelines.scraping.outside import apis
 from gcc.pipelines.scraping.pipeline import ScrapingPipeline
-from gcc.pipelines.scraping.producers import OnDemand, enqueue_by_handle, enqueue_first_crawl
+from gcc.pipelines.scraping.producers import OnDemand, import_and_crawl
 from gcc.pipelines.scraping.start import FirstStart, stale_profiles_schedule
 from gcc.pipelines.scraping.table import limits, overview
 from gcc.stores import data_folder
@@ -212,18 +210,6 @@ class Tree:
             raise Permanent(f"check reads {missing}, which {with_roles} has not open; ask one with the role sinker")
         return await check(self.real.pool, self.real.clickhouse, self.real.rabbitmq)
 
-    async def import_history(self, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool) -> ImportReport:
-        """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
-        follow = partial(enqueue_by_handle, self.real.jobs)
-        report = await self.real.history.run(name, chunks, form, follow=follow, dry_run=dry_run)
-        if dry_run:
-            return report
-        try:
-            await enqueue_first_crawl(self.real.pool, self.real.jobs)
-        except Transient as error:
-            raise Transient(f"{error}; the file is in, run it again to have its profiles crawled") from error
-        return report
-
     def children(self) -> Iterator[tuple[Child, Role | None]]:
         """Everything that runs, in the order of the picture (stores, ports, then the way of the data), by role."""
         stores, roles = self.stores, self.roles
@@ -296,7 +282,7 @@ class Tree:
             request_drain=self.request_drain,
             resume_role=self.resume,
             scheduler=self.analytics.scheduler if "analytics" in self.roles else None,
-            import_history=self.import_history,
+            import_history=partial(import_and_crawl, self.real.history, self.real.pool, self.real.jobs),
         )
         page = ops_app(
             composer,
@@ -366,6 +352,7 @@ class Tree:
             clock=self.clock,
             metrics=self.metrics,
             state=self.state,
+            due=self.analytics.due if "analytics" in self.roles else lambda schedule: None,
         )
         ports = self.roles["web"].stage("ports")
 

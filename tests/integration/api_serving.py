@@ -139,6 +139,7 @@ async def serving_api(
         clock=StillClock(),
         metrics=metrics,
         state=lambda: states[0].state,
+        due={"sync_leaderboard": "2026-10-16T20:15:00Z"}.get,
     )
     assert isinstance(app, Gateway)
     async with served(app, settings) as url:

@@ -367,9 +367,13 @@ async def test_a_series_covers_the_last_thirty_local_days_by_default(api: Api, p
 
 async def test_before_the_first_sync_a_series_is_empty_and_says_so(api: Api, pool: Pool) -> None:
     await insert(pool, "tracked_profile", [{"platform": "INSTAGRAM", "profile_id": "ig-1", "handle": "OnlyFollowed"}])
-    for tail in ("/timeseries", "/posts"):
+    for tail, note in (("/timeseries", "no series has been made yet"), ("/posts", "it was not crawled yet")):
         content = (await api.get(f"{PROFILE}/INSTAGRAM/onlyfollowed{tail}")).json()
         assert content["data"] == [] and content["meta"]["as_of"] is None
+        assert content["meta"]["note"].startswith(note)
+    await mark_synced(pool, "social_profile_time_series")
+    meta = (await api.get(f"{PROFILE}/INSTAGRAM/onlyfollowed/timeseries")).json()["meta"]
+    assert meta["note"] == "nothing is known of its followers from 2026-09-17 to 2026-10-16"
 
 
 async def add_events(clickhouse: ClickHouse, profile_id: str, likes: dict[str, int | None]) -> None:

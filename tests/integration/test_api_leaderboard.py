@@ -107,6 +107,7 @@ async def test_categories_and_languages_have_their_own_ranks(api: Api, pool: Poo
     for tail in ("/category/unheard-of", f"/language/{quote('कविता')}", "/category/x'%20or%201=1--"):
         content = await ask(api, f"/INSTAGRAM{tail}")
         assert content["data"] == [] and content["meta"]["total"] == 0 and content["meta"]["as_of"]
+        assert content["meta"]["note"].startswith("nobody is ranked by followers in this ")
 
 
 async def test_a_month_and_a_metric(api: Api, pool: Pool) -> None:
@@ -121,7 +122,11 @@ async def test_a_month_and_a_metric(api: Api, pool: Pool) -> None:
 async def test_before_the_first_sync_there_is_nothing(api: Api) -> None:
     content = await ask(api)
     assert content["data"] == []
-    assert content["meta"] == {"cursor": None, "total": 0, "as_of": None, "source": "postgres"}
+    note = (
+        "no leaderboard has been made yet: the first one follows when the first crawl is stored;"
+        " the next is due at 2026-10-16T20:15:00Z"
+    )
+    assert content["meta"] == {"cursor": None, "total": 0, "as_of": None, "source": "postgres", "note": note}
 
 
 async def test_a_cursor_does_not_outlive_its_snapshot(api: Api, pool: Pool) -> None:

@@ -95,3 +95,7 @@ class AnalyticsPipeline:
     def overview(self) -> list[dict[str, Any]]:
         """A line a schedule, with its last and next run; see Scheduler.overview."""
         return self.scheduler.overview()
+
+    def due(self, schedule: str) -> str | None:
+        """When it runs next (RFC 3339); None: by hand, or another process leads."""
+        return next((line["next_run"] for line in self.overview() if line["name"] == schedule), None)

@@ -5,7 +5,8 @@ All enqueue ordinary jobs; they differ in key and priority.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import AsyncIterable, Collection
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,7 +15,9 @@ import trio
 from gcc import statements
 from gcc.channels.jobs import FINAL, Jobs, JobStatus, NewJob
 from gcc.channels.memory import Signal
-from gcc.errors import ConfigError
+from gcc.errors import ConfigError, Transient
+from gcc.pipelines.events.history import HistoryImport, ImportReport
+from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
 from gcc.sources.handles import is_id
@@ -64,6 +67,19 @@ async def enqueue_by_handle(jobs: Jobs, handles: Collection[tuple[str, str]]) ->
     ]
     for begin in range(0, len(new), BATCH):
         await jobs.enqueue(new[begin : begin + BATCH])
+
+
+async def import_and_crawl(
+    history: HistoryImport, pool: Pool, jobs: Jobs, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool
+) -> ImportReport:
+    """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
+    report = await history.run(name, chunks, form, follow=partial(enqueue_by_handle, jobs), dry_run=dry_run)
+    if not dry_run:
+        try:
+            await enqueue_first_crawl(pool, jobs)
+        except Transient as error:
+            raise Transient(f"{error}; the file is in, run it again to have its profiles crawled") from error
+    return report
 
 
 async def _tell_of_others(pool: Pool) -> None:

@@ -113,7 +113,9 @@ class FirstStart:
         assert self._then is not None
         began = trio.current_time()
         await self._then()
-        return {"seconds": round(trio.current_time() - began, 1)}
+        seconds = round(trio.current_time() - began, 1)
+        log.info("series and leaderboards are ready", seconds=seconds)
+        return {"seconds": seconds}
 
     async def _rows(self, statement: str, **arguments: Any) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as conn:

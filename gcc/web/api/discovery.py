@@ -29,7 +29,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.profiles_read import SYNCED_METRICS, Known, Row
 from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse, shapes
-from gcc.web.api.envelope import Answer
+from gcc.web.api.envelope import Answer, Due, not_yet
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.route import Route
 from gcc.web.api.tenant_limits import TenantLimits
@@ -61,6 +61,7 @@ class Discovery:
         refresher: Refresher,
         clock: Clock,
         state: Callable[[], str],
+        due: Due,
     ) -> None:
         self.stale_after = dt.timedelta(seconds=settings.web.stale_after_s)
         self.wait_s = min(settings.web.scrape_wait_s, WAIT_SHARE * settings.gateway.deadline_s)
@@ -73,6 +74,7 @@ class Discovery:
         self.refresher = refresher
         self.clock = clock
         self.state = state
+        self.due = due
 
     def routes(self) -> list[Route]:
         return [
@@ -120,11 +122,13 @@ class Discovery:
         query = parse.query(shapes.SeriesQuery, request)
         first, last = query.span(self.clock.now().astimezone(self.zone).date())
         known = await self._known(platform, handle)
+        nothing = f"nothing is known of its {query.metric} from {first} to {last}"
         if query.metric in SYNCED_METRICS:
             points, as_of = await profiles_read.synced_series(
                 self.pool, platform, known.profile_id, query.metric, first, last, query.granularity
             )
-            return Answer(points, "postgres", as_of=as_of)
+            note = None if points else not_yet("series", self.due("sync_time_series")) if as_of is None else nothing
+            return Answer(points, "postgres", as_of=as_of, note=note)
         span = self._midnight(first), self._midnight(last + dt.timedelta(days=1))
         try:
             points, as_of = await profiles_read.event_series(
@@ -136,7 +140,7 @@ class Discovery:
                 f"{query.metric} is read from the analytics database, which does not answer; try again",
                 retry_after_s=error.retry_after_s,
             ) from error
-        return Answer(points, "clickhouse", as_of=as_of)
+        return Answer(points, "clickhouse", as_of=as_of, note=None if points else nothing)
 
     async def posts(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
         platform, handle = _named(platform, handle)
@@ -152,7 +156,10 @@ class Discovery:
         )
         page = rows[: query.limit]
         more = cursor.encode(cursor.LIVE, scope, _post_key(page[-1])) if len(rows) > query.limit else None
-        return Answer(page, "postgres", as_of=known.scraped_at, cursor=more, total=total)
+        note = (
+            None if total else "it was not crawled yet" if known.scraped_at is None else "its source told of no posts"
+        )
+        return Answer(page, "postgres", as_of=known.scraped_at, cursor=more, total=total, note=note)
 
     async def _known(self, platform: str, handle: str) -> Known:
         known = await profiles_read.identify(self.pool, platform, handle)

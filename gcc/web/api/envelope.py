@@ -4,6 +4,7 @@ In: what a handler found, or what went wrong. Out: the JSON bytes. Times are RFC
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,13 +18,27 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler returns. `as_of` is the time the data is true of, `source` the store it came from."""
+    """What a handler returns. `as_of` is the time the data is true of, `source` the store it came from.
+
+    `note`: why there is nothing in it.
+    """
 
     data: Any
     source: Literal["postgres", "clickhouse", "scrape", "process"]
     as_of: dt.datetime | None = None
     cursor: str | None = None
     total: int | None = None
+    note: str | None = None
+
+
+Due = Callable[[str], str | None]
+"""When a schedule runs next (RFC 3339); None where this process does not know."""
+
+
+def not_yet(what: str, next_run: str | None) -> str:
+    """Why nobody has ever made it."""
+    due = "" if next_run is None else f"; the next is due at {next_run}"
+    return f"no {what} has been made yet: the first one follows when the first crawl is stored{due}"
 
 
 def success(answer: Answer) -> bytes:
@@ -33,6 +48,8 @@ def success(answer: Answer) -> bytes:
         "as_of": None if answer.as_of is None else answer.as_of.astimezone(dt.UTC),
         "source": answer.source,
     }
+    if answer.note is not None:
+        meta["note"] = answer.note
     return _encode({"status": "SUCCESS", "data": answer.data, "meta": meta})
 
 

@@ -16,7 +16,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse, shapes
 from gcc.web.api.discovery import platform_named
-from gcc.web.api.envelope import Answer
+from gcc.web.api.envelope import Answer, Due, not_yet
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.route import Route
 
@@ -32,8 +32,9 @@ _START = _Key(0, "")
 
 
 class Leaderboard:
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, due: Due) -> None:
         self.pool = pool
+        self.due = due
 
     def routes(self) -> list[Route]:
         platform = {"platform": "INSTAGRAM or YOUTUBE, in any case."}
@@ -87,4 +88,9 @@ class Leaderboard:
         more = None
         if len(page.rows) > body.limit:
             more = cursor.encode(str(page.snapshot_id), query, _Key(rows[-1]["rank"], rows[-1]["profile_id"]))
-        return Answer(rows, "postgres", as_of=page.as_of, cursor=more, total=page.total)
+        note = None
+        if page.as_of is None:
+            note = not_yet("leaderboard", self.due("sync_leaderboard"))
+        elif not page.total:
+            note = f"nobody is ranked by {body.metric} in this {scope}, in {body.month or 'the latest month there is'}"
+        return Answer(rows, "postgres", as_of=page.as_of, cursor=more, total=page.total, note=note)

@@ -160,7 +160,8 @@ def _error_response(status: int, codes: list[Code], envelope: Any) -> dict[str, 
 def _introduction() -> str:
     rows = "\n".join(f"| `{code.name}` | {code.status} | {code.title} |" for code in Code)
     return (
-        'Success: `{"status": "SUCCESS", "data": ..., "meta": {cursor, total, as_of, source}}`. '
+        'Success: `{"status": "SUCCESS", "data": ..., "meta": {cursor, total, as_of, source}}`, and in `meta` a '
+        "`note` that tells why where there is nothing. "
         'Error: `{"status": "ERROR", "data": null, "error": {code, title, detail, errors, request_id}}`. '
         "Every answer carries `x-bb-requestid`; a UUID sent in that header is kept. Times are UTC.\n\n"
         f"| code | status | meaning |\n| --- | --- | --- |\n{rows}\n"

@@ -276,6 +276,7 @@ class Meta(Row):
     total: int | None
     as_of: dt.datetime | None = Field(description="The time that the data is true of; null: nothing was synced yet.")
     source: Literal["postgres", "clickhouse", "scrape", "process"]
+    note: str = Field("", description="Why there is nothing; absent where there is something.")
 
 
 class FaultShown(Row):

@@ -27,7 +27,7 @@ from gcc.web import access
 from gcc.web.api import envelope, shapes
 from gcc.web.api.discovery import Discovery
 from gcc.web.api.docs import Docs
-from gcc.web.api.envelope import Answer
+from gcc.web.api.envelope import Answer, Due
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.leaderboard import Leaderboard
 from gcc.web.api.route import Route
@@ -51,15 +51,18 @@ def gateway_app(
     clock: Clock,
     metrics: Metrics,
     state: Callable[[], str],
+    due: Due = lambda schedule: None,
 ) -> QuartTrio:
-    """The ASGI app of the gateway port. `state` tells starting, ready or draining, whenever asked.
+    """The ASGI app of the gateway port. `state` tells starting, ready or draining, whenever asked; `due` see `Due`.
 
     While draining, methods that write get 503; what only reads is answered until the server ends.
     """
     gateway = Gateway(settings, pool=pool, clock=clock, metrics=metrics, state=state)
     docs = Docs(gcc.__version__)
-    discovery = Discovery(settings, pool=pool, clickhouse=clickhouse, refresher=refresher, clock=clock, state=state)
-    for routes in (discovery.routes(), Leaderboard(pool).routes(), gateway.routes(), docs.routes()):
+    discovery = Discovery(
+        settings, pool=pool, clickhouse=clickhouse, refresher=refresher, clock=clock, state=state, due=due
+    )
+    for routes in (discovery.routes(), Leaderboard(pool, due).routes(), gateway.routes(), docs.routes()):
         for route in routes:
             gateway.add(route)
     docs.describe(gateway.routed.values())
