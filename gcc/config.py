@@ -24,8 +24,6 @@ from gcc.errors import ConfigError
 from gcc.passwords import is_host, is_torn, odd, passwords
 from gcc.refusals import NESTED_MAX, refuse_extremes, refuse_odd_names, refuse_secrets
 
-Role = Literal["scraper", "relay", "sinker", "analytics", "web"]
-ALL_ROLES: tuple[Role, ...] = ("scraper", "relay", "sinker", "analytics", "web")
 POSTGRES_AGE_S_MAX = 15.0
 """The oldest batch that fits into a lease of the PostgreSQL exchange (60 s) while the one before it is stored."""
 
@@ -292,7 +290,7 @@ class Settings(Section):
     _start: tuple[Path | None, tuple[str, ...]] = (None, ())
 
     data_dir: WholePath = Path("var")
-    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ALL_ROLES
+    roles: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # None: all that there are
     grace_s: Seconds = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
     gateway: Gateway = Gateway()
     ops: Ops = Ops()
@@ -312,6 +310,9 @@ class Settings(Section):
     analytics: Analytics = Analytics()
     reports: Reports = Reports()
     logging: Logging = Logging()
+
+    def has_role(self, role: str) -> bool:
+        return self.roles is None or role in self.roles
 
     @pydantic.model_validator(mode="after")
     def _safe_together(self) -> Self:

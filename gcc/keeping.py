@@ -1,33 +1,34 @@
 """Keeps what the tree consists of: each child under a supervisor of its own, begun as soon as what it needs stands.
 
-In: children in order, what each of them needs, the drains of the process and of its roles. Out: one root supervisor,
+In: children in order, what each of them needs, the roles of the process with their drains. Out: one root supervisor,
 which stops them in reverse order. A child whose first start fails stops everything, with its error; if that passes
 (Transient: a server is away), it is tried again for as long as it takes, in view, and what does not need it runs. One
 that keeps failing later asks for the drain: what can finish does, and the error comes out at the end.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import structlog
 import trio
 
 from gcc.actors.patience import Patience
 from gcc.errors import Transient
+from gcc.pipelines.declared import Run
+from gcc.pipelines.roles import Roles
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain, StageReport, intake_open
 from gcc.supervisor.lifecycle import Board, State, one_line
 from gcc.supervisor.policy import Intensity
 from gcc.supervisor.supervisor import Child, Supervisor
+from gcc.supervisor.told import Told
 from gcc.supervisor.watchdog import Watchdog
 
 INTENSITY = Intensity(max_restarts=5, window_s=60.0)
 AWAY = Backoff(first_s=0.1, max_s=5.0)  # how often what could not start is tried again
 
 log = structlog.get_logger()
-Run = Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,17 @@ class Keeping:
         children: Sequence[tuple[Child, str | None]],
         rules: Rules,
         *,
-        drain: Drain,
-        roles: Mapping[str, Drain],
+        roles: Roles,
         board: Board,
         rng: random.Random,
     ) -> None:
-        """`children` stand with their role, one of `roles`, if they have one."""
+        """`children` stand with their role, one of `roles.here`, if they have one."""
         self._children = children
         self._rules = rules
-        self._drain = drain
         self._roles = roles
         self._board = board
         self._rng = rng
         self._stood = {child.name: trio.Event() for child, _ in children}  # started once
-        self._reopened = {role: trio.Event() for role in roles}  # after the drain that is the next one, or under way
         self._everything = trio.CancelScope()
         self._failure: Exception | None = None
 
@@ -76,12 +74,12 @@ class Keeping:
             [Child(child.name, self._kept(child, role), child.restart) for child, role in self._children],
             board=self._board,
             rng=self._rng,
-            stopping=lambda: self._drain.draining,
+            stopping=lambda: self._roles.whole.draining,
         )
         async with trio.open_nursery() as nursery:
             self._everything = nursery.cancel_scope
             await nursery.start(Watchdog(self._board).run)
-            for role, drain in self._roles.items():
+            for role, drain in self._roles.here.items():
                 nursery.start_soon(self._shifts, role, drain)
             nursery.start_soon(self._finish)
             await nursery.start(root.run)
@@ -95,27 +93,21 @@ class Keeping:
         """Return when this child has been started, at least once."""
         await self._stood[name].wait()
 
-    def reopen(self, role: str) -> None:
-        """Let a role that has drained begin again."""
-        self._roles[role].reopen()
-        self._reopened[role].set()
-        self._reopened[role] = trio.Event()
-
     async def _finish(self) -> None:
         """The drain, then the end of the stores: by cancelling, in reverse order."""
-        _tell(await self._drain.run())
+        _tell(await self._roles.whole.run())
         self._everything.cancel()
 
     async def _shifts(self, role: str, drain: Drain) -> None:
         """A role's drains, one after the other, each until it is resumed."""
         while True:
-            reopened = self._reopened[role]
+            resumed = self._roles.resumed(role)
             _tell(await drain.run(), role=role)
-            await reopened.wait()
+            await resumed.wait()
 
     def _kept(self, child: Child, role: str | None) -> Run:
         """What the root supervisor runs. Of a role: it ends when that has drained, and begins again when resumed."""
-        drain = self._roles[role] if role else self._drain
+        drain = self._roles.drain_of(role)
         stood = self._stood[child.name]
 
         async def keep() -> None:
@@ -131,20 +123,20 @@ class Keeping:
                     self._everything.cancel()
                     return
                 log.error("gave up", part=child.name, error=one_line(error))
-                self._drain.request(f"{child.name} keeps failing")
+                self._roles.whole.request(f"{child.name} keeps failing")
 
         async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             task_status.started()  # at once: who needs it waits by himself, the others need not
             self._board.actor(child.name).state = State.STARTING
             while True:
-                reopened = self._reopened[role] if role else None
+                resumed = self._roles.resumed(role) if role else None
                 await keep()
-                if reopened is None or self._drain.draining:
+                if resumed is None or self._roles.whole.draining:
                     return
-                if not drain.requested.is_set() and not reopened.is_set():  # set: resumed before it had ended
+                if not drain.requested.is_set() and not resumed.is_set():  # set: resumed before it had ended
                     return
                 stood.set()  # drained as it started: those that need it need not wait until it is resumed
-                await reopened.wait()
+                await resumed.wait()
 
         return run
 
@@ -189,16 +181,6 @@ class Keeping:
                     await patience.wait_after(error)
 
         return run
-
-
-class Told:
-    """A task status that hands the value to a callback: who waits gets no value, who starts gets told."""
-
-    def __init__(self, callback: Callable[[Any], None]) -> None:
-        self._callback = callback
-
-    def started(self, value: Any = None) -> None:
-        self._callback(value)
 
 
 def _tell(reports: Sequence[StageReport], **of: str) -> None:

@@ -1,43 +1,33 @@
-"""What the tree stands on: the ports that its pipelines speak, and the real stores behind them.
+"""What the tree stands on: the real stores of one process, opened from its settings, behind its pipelines' ports.
 
-`Parts` is all that the pipelines know of the outside, so a simulation runs the whole tree on fakes.
-`Stores` are the real parts of one process, opened from its settings, with what only the real ones have:
-servers to keep alive, schemas to migrate, connections for the web, history to import.
+Here are servers to keep alive, schemas to migrate, connections to keep. `Stores.parts` is all that a pipeline knows.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import trio
 
 from gcc.actors.connection import Connect, Connection, Troubled
-from gcc.actors.controls import Controls
-from gcc.actors.leader import Leadership
-from gcc.channels.deadletters import DeadLetters, OutboxDeadLetters
-from gcc.channels.exchange import Exchange
-from gcc.channels.jobs import Jobs
+from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.objects import Objects
 from gcc.channels.outbox import Outbox
-from gcc.channels.referrals import Referrals
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
 from gcc.errors import ConfigError
+from gcc.pipelines.declared import CLICKHOUSE, REDIS, SCHEMA, Parts, Real
 from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_types
 from gcc.pipelines.events.routes import EXCHANGES
-from gcc.pipelines.events.sinks import EventStore
 from gcc.pipelines.events.stillness import Telling
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.start import keep_apart
-from gcc.pipelines.scraping.table import limits
-from gcc.sources.credentials import Credentials
-from gcc.sources.http import Fetcher, HttpFetcher
+from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.sources.http import HttpFetcher
 from gcc.sources.limits import InProcessLimiter, Limiter
 from gcc.statements import SQL as SQL_FOLDER
 from gcc.stores.clickhouse import ClickHouse
@@ -64,43 +54,22 @@ from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
 
-EMBEDDED, SCHEMA, CLICKHOUSE = "stores/postgres", "stores/schema", "stores/clickhouse"
+EMBEDDED, NOTIFICATIONS = "stores/postgres", "stores/notifications"
 TERMS_POOL = 3  # what must come in time, whoever crowds the other pools: leaders' campaigns, the leases' heartbeat
 REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The ports of the scraping and events pipelines. `fetcher()` opens the way to the outside.
-
-    `broker` keeps the exchange connected where it is not the database (see gcc/actors/connection.py), and
-    `leadership` lets one process at a time relay to it; `telling` tells `check` what this process holds of it.
-
-    The limiter outlives a pipeline that restarts: the calls of its last life still count.
-    """
-
-    jobs: Jobs
-    exchange: Exchange
-    events: EventStore
-    dead_letters: DeadLetters
-    referrals: Referrals
-    credentials: Credentials
-    controls: Controls
-    limiter: Limiter
-    fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
-    broker: Connect | None = None
-    leadership: Leadership | None = None
-    telling: Telling | None = None
-
-
 class Stores:
-    """The real parts. Construction opens nothing; `children()` do, in order.
+    """Construction opens nothing; the children do, in order.
 
     `tokens` (source -> "USER:TOKEN" or "TOKEN") are put beside those of the environment.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, tokens: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, catalogue: Catalogue, tokens: Mapping[str, Sequence[str]]
+    ) -> None:
         self._settings = settings
+        self._catalogue = catalogue
         self._tokens = tokens
         self.embedded = (
             EmbeddedPostgres(settings.data_dir, fsync=settings.postgres.fsync)
@@ -113,7 +82,9 @@ class Stores:
         self.terms_pool = Pool(self.conninfo, TERMS_POOL, name="terms")
         self.clickhouse = open_clickhouse(settings)
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
-        self.objects = open_objects(settings)
+        self.queues: PostgresExchange | None = None
+        self.credentials = PostgresCredentials(self.pool, clock)
+        self.notifications = Notifications(self.conninfo, [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL])
         self._clock = clock
         outbox_written = Signal()
         self.jobs = PostgresJobs(
@@ -125,38 +96,47 @@ class Stores:
             outbox_written=outbox_written,
             leases_pool=self.terms_pool,
         )
-        dead_letters = StoredDeadLetters(self.pool, self.objects, clock)
-        queues = PostgresExchange(
-            self.pool, dead_letters, outbox_written, held_bytes_max=settings.exchange.held_bytes_max
-        )
-        rabbitmq = (
-            None
-            if settings.exchange.url == "postgres"
-            else open_rabbitmq(settings, PostgresOutbox(self.pool, RELAY_LEADER), dead_letters, clock, outbox_written)
-        )
-        self.rabbitmq = rabbitmq
-        self.queues = queues if rabbitmq is None else None
-        self.exchange: Exchange = rabbitmq or queues
-        self.letters = PostgresLetters(self.web_pool, self.objects, outbox_written)
-        self.history = HistoryImport(self.pool, clock, outbox_written)
-        self.controls = PostgresControls(self.pool)
-        self.credentials = PostgresCredentials(self.pool, clock)
-        self.notifications = Notifications(self.conninfo, [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL])
         self.notifications.on(JOBS_CHANNEL, self.jobs.woken)
-        self.notifications.on(QUEUE_CHANNEL, queues.woken)
-        self.parts = Parts(
+        self.parts = self._parts(open_objects(settings), outbox_written)
+
+    def _parts(self, objects: Objects, outbox_written: Signal) -> Parts:
+        settings, clock = self._settings, self._clock
+        dead_letters = StoredDeadLetters(self.pool, objects, clock)
+        rabbitmq = None
+        if settings.exchange.url == "postgres":
+            held_bytes_max = settings.exchange.held_bytes_max
+            self.queues = PostgresExchange(self.pool, dead_letters, outbox_written, held_bytes_max=held_bytes_max)
+            self.notifications.on(QUEUE_CHANNEL, self.queues.woken)
+        else:
+            outbox = PostgresOutbox(self.pool, RELAY_LEADER)
+            rabbitmq = open_rabbitmq(settings, outbox, dead_letters, clock, outbox_written)
+        exchange = rabbitmq or self.queues
+        assert exchange is not None, "one of both"
+        return Parts(
             jobs=self.jobs,
-            exchange=self.exchange,
+            exchange=exchange,
             events=self.clickhouse,
             dead_letters=dead_letters,
             referrals=PostgresReferrals(self.pool),
             credentials=self.credentials,
-            controls=self.controls,
+            controls=PostgresControls(self.pool),
             limiter=self._limiter(),
             fetcher=HttpFetcher,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=PostgresLeadership(self.terms_pool) if rabbitmq else None,
             telling=Telling(self.terms_pool, rabbitmq, clock, sorted(QUEUES)) if rabbitmq else None,
+            real=Real(
+                self.pool,
+                self.web_pool,
+                self.terms_pool,
+                self.clickhouse,
+                objects,
+                PostgresLetters(self.web_pool, objects, outbox_written),
+                HistoryImport(self.pool, clock, outbox_written),
+                self.notifications,
+                self.credentials,
+                rabbitmq,
+            ),
         )
 
     def servers(self) -> list[Child]:
@@ -164,33 +144,28 @@ class Stores:
         servers = [Child(EMBEDDED, self.embedded.serve)] if self.embedded else []
         return [*servers, Child(SCHEMA, self._schema, restart=Restart.TRANSIENT)]
 
-    @property
-    def has_clickhouse(self) -> bool:
-        """Whether any role of this process reads or writes events."""
-        return not {"sinker", "analytics", "web"}.isdisjoint(self._settings.roles)
-
-    def clients(self, board: Board) -> list[Child]:
-        """What keeps listening to the database, and for the roles that ask them the event store and Redis."""
-        clients = [self._kept_connected("stores/notifications", self.notifications.connected, board)]
-        if self.has_clickhouse:
+    def clients(self, board: Board, opened: Collection[str]) -> list[Child]:
+        """What keeps listening to the database, and of the others those in `opened`."""
+        clients = [self._kept_connected(NOTIFICATIONS, self.notifications.connected, board)]
+        if CLICKHOUSE in opened:
             clients.append(Child(CLICKHOUSE, self._clickhouse))
-        if self.redis and "scraper" in self._settings.roles:
-            clients.append(self._kept_connected("stores/redis", self._redis, board))
+        if self.redis and REDIS in opened:
+            clients.append(self._kept_connected(REDIS, self._redis, board))
         return clients
 
     def _kept_connected(self, name: str, connect: Connect, board: Board) -> Child:
         return Child(name, Connection(connect, board.actor(name), self._clock.rng).run)
 
     def _limiter(self) -> Limiter:
-        chosen = limits(self._settings)
+        chosen = limits(self._settings, self._catalogue)
         return RedisLimiter(self.redis, chosen) if self.redis else InProcessLimiter(chosen)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Migrations, whom we ask, credentials; where the database is ours alone, leases and terms of the last life."""
         await migrate_postgres(self.conninfo, SQL_FOLDER / "postgres")
-        if "scraper" in self._settings.roles:
+        if self._settings.has_role("scraper"):
             await keep_apart(self.pool, world=self._settings.world.enabled, mix=self._settings.world.mix)
-        await seed_credentials(self._settings, self.credentials, self._tokens)
+        await seed_credentials(self._settings, self._catalogue.sources, self.credentials, self._tokens)
         if self.embedded:
             await self.jobs.end_leases()
             await PostgresLeadership(self.terms_pool).end_terms()

@@ -36,7 +36,7 @@ def needed(settings: Settings) -> Mapping[str, int]:
         "ClickHouse": ENGINE if chosen.url == "chdb" else chosen.writers + chosen.readers + 1,
         "RabbitMQ": 0 if settings.exchange.url == "postgres" else 3,
         "Redis": settings.redis.connections if settings.redis.url else 0,
-        "calls": OUTSIDE if "scraper" in settings.roles else 0,
-        "ports": PORT * (1 + ("web" in settings.roles) + settings.world.enabled),
+        "calls": OUTSIDE if settings.has_role("scraper") else 0,
+        "ports": PORT * (1 + settings.has_role("web") + settings.world.enabled),
     }
     return {part: count for part, count in parts.items() if count}

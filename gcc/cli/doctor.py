@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
         wrong = Finding("config", "fail", str(error), "mend that in the file, in the variable GCC_... or after --set")
         findings, code = [wrong, checkup.python(), checkup.libraries(SQL.parent)], USAGE
     else:
-        found = f"{settings.told_by}; roles {', '.join(settings.roles)}; data_dir {settings.data_dir}"
+        found = f"{settings.told_by}; roles {', '.join(settings.roles or ['all'])}; data_dir {settings.data_dir}"
         told = Finding("config", "ok", found)
         findings = [told, *trio.run(partial(examine, settings, clock=SystemClock()))]
     well = all(finding.state != "fail" for finding in findings)
@@ -263,7 +263,7 @@ def _held_clickhouse(beside: Beside) -> Finding:
 
 async def _ports(settings: Settings, beside: Beside | None, deadline_s: float) -> list[Finding]:
     binds: dict[str, Bind] = {"ops": settings.ops}
-    if "web" in settings.roles:
+    if settings.has_role("web"):
         binds["gateway"] = settings.gateway
     if settings.world.enabled:
         binds["world"] = Bind(port=settings.world.port)

@@ -68,7 +68,7 @@ async def run(settings: Settings) -> int:
 
             nursery.start_soon(listen)
             nursery.start_soon(_accompany, tree)
-            log.info("starting", data_dir=str(settings.data_dir), roles=settings.roles)
+            log.info("starting", data_dir=str(settings.data_dir), roles=list(tree.roles.here))
             try:
                 await tree.run()
             except Exception as error:
@@ -83,10 +83,10 @@ async def _accompany(tree: Tree) -> None:
     """Say when it is ready and where, then show the first crawl's progress."""
     await tree.ready.wait()
     try:
-        print(f"ready {tree.urls['ops']}/?token={tree.ops_token}", flush=True)
+        print(f"ready {tree.context.urls['ops']}/?token={tree.ops.token}", flush=True)
     except OSError:
         lose(sys.stdout)  # which is no reason to end; the log and supervisor.json tell the address, too
-    for name, url in sorted(tree.urls.items()):
+    for name, url in sorted(tree.context.urls.items()):
         log.info("open", name=name, url=url)
     if sys.stderr.isatty():
         await _bar(tree)
@@ -98,8 +98,8 @@ async def _bar(tree: Tree) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("importing history", total=None)
-        while not tree.counts.crawled:
-            done, total = tree.counts.crawl or (0, 0)
+        while not tree.ops.counts.crawled:
+            done, total = tree.ops.counts.crawl or (0, 0)
             progress.update(
                 task,
                 completed=done,
@@ -111,8 +111,8 @@ async def _bar(tree: Tree) -> None:
 
 async def _steps(tree: Tree) -> None:
     told = 0
-    while not tree.counts.crawled:
-        done, total = tree.counts.crawl or (0, 0)
+    while not tree.ops.counts.crawled:
+        done, total = tree.ops.counts.crawl or (0, 0)
         percent = 100 * done // total if total else 0
         if percent >= told + STEP_PERCENT:
             told = percent - percent % STEP_PERCENT

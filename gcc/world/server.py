@@ -13,7 +13,7 @@ or when the process drains.
 import datetime as dt
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -32,10 +32,12 @@ from gcc.world import faults, truth
 from gcc.world.answer import Answer, Query, answer, query_of
 from gcc.world.creators import generate
 from gcc.world.faults import Faults
+from gcc.world.graph import TOKENS as GRAPH_TOKENS
 from gcc.world.graph import GraphApi
 from gcc.world.limits import Bucket, Quota
 from gcc.world.model import Cast, Platform
 from gcc.world.recorded import read_casts
+from gcc.world.youtube import KEYS as YOUTUBE_KEYS
 from gcc.world.youtube import DataApi
 
 log = structlog.get_logger()
@@ -43,6 +45,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+USER = "17841400000000000"  # in whose name the Graph tokens ask
 UNITS_PER_DAY = 10_000_000  # of a YouTube key: a thousand times the real one, so that a demo never ends
 _BODY_BYTES_MAX = 64 * 1024
 _BODY_S_MAX = 10.0
@@ -272,6 +275,13 @@ def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
     if settings.recorded_max is None:
         return recorded.casts
     return {platform: cast.top(settings.recorded_max) for platform, cast in recorded.casts.items()}
+
+
+def tokens(settings: Settings) -> dict[str, Sequence[str]]:
+    """What it lets in, by source; as a source's tokens are given (a Graph API token as "IG_USER_ID:TOKEN")."""
+    if not settings.enabled:
+        return {}
+    return {"graphapi": [f"{USER}:{token}" for token in GRAPH_TOKENS], "ytapi": YOUTUBE_KEYS}
 
 
 async def serve_world(

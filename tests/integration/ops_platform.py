@@ -31,16 +31,18 @@ from gcc.pipelines.events.types import (
     SCRAPE_REQUEST_LOG,
     TRACE_LOG,
 )
-from gcc.pipelines.scraping.table import SOURCES
+from gcc.pipelines.roles import Roles
+from gcc.pipelines.scraping.table import SOURCES, Catalogue
 from gcc.sources.limits import InProcessLimiter
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History, JobHistory
 from gcc.stores.processes import Process
-from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, State
+from gcc.tree import ALL
 from gcc.web import serving
 from gcc.web.ops.app import ops_app
-from gcc.web.ops.operations import PAUSABLE, Operations
+from gcc.web.ops.operations import Operations
+from gcc.web.ops.port import pausable
 from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
@@ -52,14 +54,6 @@ from tests.fakes.jobs import FakeJobs
 from tests.fakes.letters import FakeLetters
 
 TOKEN = "a-token-of-the-tests"
-STAGES = ("intake", "scrapers", "relay", "sinkers", "web")
-ROLE_STAGES = {
-    "scraper": ("intake", "scrapers"),
-    "relay": ("relay",),
-    "sinker": ("sinkers",),
-    "analytics": ("intake",),
-    "web": ("web",),
-}
 WORKING = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
 """What a crawl emits; the sinkers of all else are idle."""
 IDLE_QUEUES = sorted({binding.queue for binding in BINDINGS} - {event_type.queue for event_type in WORKING})
@@ -97,8 +91,8 @@ ACTORS = {
 def process(host: str, pid: int, *, calls: int = 50, **changes: Any) -> Process:
     limits = {name: {"calls": calls, "per_s": 1.0} for name in ("graphapi", "ytapi")}
     known = Process(
-        SystemClock().new_id(), host, pid, "0.2.0", "ready", list(ROLE_STAGES), [], limits, "config/services.toml",
-        SystemClock().now(),
+        SystemClock().new_id(), host, pid, "0.2.0", "ready", [*dict.fromkeys(row.role for row in ALL)], [], limits,
+        "config/services.toml", SystemClock().now(),
     )  # fmt: skip
     return replace(known, **changes)
 
@@ -115,13 +109,34 @@ class ToldHistory(JobHistory):
         return self.told or await super().of(job)
 
 
+CATALOGUE = Catalogue()
+
+
+class AskedRoles(Roles):
+    """Those of a whole process, which tell the world what they were asked."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(ALL, None, 20.0)
+        self._world = world
+
+    def request_drain(self, role: str | None, reason: str) -> None:
+        self._world.asked.append((role, reason))
+        if role is None:
+            self._world.state = "draining"
+        super().request_drain(role, reason)
+
+    def resume(self, role: str) -> None:
+        self._world.resumed.append(role)
+        if self.here[role].state == "drained":
+            super().resume(role)
+
+
 @dataclass
 class World:
     """What the tests turn: everything that the port reports has its handle here."""
 
     board: Board = field(default_factory=lambda: Board(SystemClock().now))
     metrics: Metrics = field(default_factory=Metrics)
-    drain: Drain = field(default_factory=lambda: Drain(STAGES, 20.0))
     state: str = "ready"
     asked: list[tuple[str | None, str]] = field(default_factory=list)
     resumed: list[str] = field(default_factory=list)
@@ -164,8 +179,8 @@ class World:
         self.controls.told = self.gates.woken
         self.gates.concurrency(INSTAGRAM, 16)
         self.gates.concurrency(YOUTUBE, 8)
-        self.roles = {name: Drain(stages, 20.0, within=self.drain) for name, stages in ROLE_STAGES.items()}
-        self._reopened: dict[str, trio.Event] = {}
+        self.roles = AskedRoles(self)
+        self.drain = self.roles.whole
         for name, state in ACTORS.items():
             self.board.actor(name).state = state
         self.channels = Channels()
@@ -191,20 +206,6 @@ class World:
             send.close()
             receive.close()
 
-    def request_drain(self, role: str | None, reason: str) -> None:
-        self.asked.append((role, reason))
-        if role is None:
-            self.state = "draining"
-            self.drain.request(reason)
-        else:
-            self.roles[role].request(reason)
-
-    def resume_role(self, role: str) -> None:
-        self.resumed.append(role)
-        if self.roles[role].state == "drained":
-            self.roles[role].reopen()
-            self._reopened[role].set()
-
     async def work(self) -> None:
         """What the actors and roles do by themselves: wait at their gates, drain and work again."""
 
@@ -216,20 +217,20 @@ class World:
 
         async def drain_role(name: str) -> None:
             while True:
-                await self.roles[name].run()
-                self._reopened[name] = trio.Event()
-                await self._reopened[name].wait()
+                resumed = self.roles.resumed(name)
+                await self.roles.here[name].run()
+                await resumed.wait()
 
         async with trio.open_nursery() as nursery:
-            for name in set(PAUSABLE.values()) & set(ACTORS):
+            for name in set(pausable(ALL, CATALOGUE).values()) & set(ACTORS):
                 nursery.start_soon(pass_gate, self.board.actor(name))
-            for role in self.roles:
+            for role in self.roles.here:
                 nursery.start_soon(drain_role, role)
 
     def operations(self) -> Operations:
         return Operations(
-            self.controls, self.jobs, self.letters, self.gates, SystemClock(), request_drain=self.request_drain,
-            resume_role=self.resume_role,
+            self.controls, self.jobs, self.letters, self.gates, SystemClock(), roles=self.roles,
+            flows=CATALOGUE.flows, pausable=pausable(ALL, CATALOGUE),
         )  # fmt: skip
 
     async def check(self) -> CheckReport:
@@ -289,7 +290,8 @@ class World:
             drain=self.drain,
             clock=SystemClock(),
             urls=self.urls,
-            roles=self.roles,
+            roles=self.roles.here,
+            pausable=pausable(ALL, CATALOGUE),
             gates=self.gates,
             processes=lambda: self.processes,
         )

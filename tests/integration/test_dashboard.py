@@ -396,7 +396,7 @@ async def test_concurrency_is_changed_and_a_role_drained_and_resumed(page: Page,
         await page.until(f"{text('.log tbody')}.includes('concurrency refresh_yt_profiles 24 – more keys')")
         assert level.value == 24
 
-        with world.roles["scraper"].stage("scrapers").member("scraper refresh_yt_profiles"):
+        with world.roles.here["scraper"].stage("scrapers").member("scraper refresh_yt_profiles"):
             await page.js("document.querySelector('#role-scraper').click()")
             await page.until(f"{ACTIVE}.id === 'why'")
             assert "In flight now: 24" in await page.js(text("dialog"))

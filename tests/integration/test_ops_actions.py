@@ -18,9 +18,10 @@ from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
-from gcc.web.ops.operations import PAUSABLE
+from gcc.tree import ALL
+from gcc.web.ops.port import pausable
 from gcc.web.ops.registry import REGISTRY, write_registry
-from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port
+from tests.integration.ops_platform import CATALOGUE, INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port
 
 NOW = dt.datetime(2026, 10, 30, 12, tzinfo=dt.UTC)
 SCRAPER = f"scraping/scraper {YOUTUBE}"
@@ -102,7 +103,8 @@ async def test_a_flow_a_queue_and_an_actor_can_be_paused_and_resumed(
 
 
 async def test_every_actor_with_a_gate_can_be_named(port: Port) -> None:
-    assert set(PAUSABLE.values()) <= set(PAUSABLE)
+    known = pausable(ALL, CATALOGUE)
+    assert set(known.values()) <= set(known)
     code, error = await post(port, "pause", {"what": "the moon", "why": "x"})
     assert (code, error["code"]) == (409, "CANNOT")
     for name in ("'the moon'", YOUTUBE, "post_log_events_q", "analytics/scheduler", "scraping/maintenance"):

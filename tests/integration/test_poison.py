@@ -9,11 +9,10 @@ import pytest
 import structlog.testing
 import trio
 
-from gcc.actors.gates import Gates
-from gcc.channels.memory import Channels, Signal
+from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.config import Settings
-from gcc.metrics import Metrics
+from gcc.pipelines.declared import Parts
 from gcc.pipelines.events.pipeline import SinkPipeline
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.types import APP_EVENT, ERROR_EVENT, POST_LOG, PROFILE_LOG, EventType
@@ -26,8 +25,8 @@ from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.stores.rabbitmq_topology import Topology
 from gcc.stores.referrals import PostgresReferrals
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Board, State
-from tests.fakes.controls import FakeControls
+from gcc.supervisor.lifecycle import State
+from tests.contexts import context, partly
 from tests.fakes.objects import MemoryObjects
 from tests.integration.test_routes import CASES
 
@@ -55,17 +54,18 @@ ODD_HEADERS: dict[str, Any] = {"x-long": "y" * 40_000, "x-nested": [[[{"a": [Non
 class World:
     def __init__(self, pool: Pool, clickhouse: ClickHouse, url: str) -> None:
         self.pool, self.clickhouse, self.url, self.clock = pool, clickhouse, url, SystemClock()
-        self.board, self.drain = Board(self.clock.now), Drain(("sinkers",), 20.0)
+        self.drain = Drain(("sinkers",), 20.0)
         letters = StoredDeadLetters(pool, MemoryObjects(), self.clock)
         self.exchange = RabbitMQExchange(
             url, PostgresOutbox(pool, "relay"), letters, self.clock, Signal(), Topology(EXCHANGES),
             held_bytes_max=256 << 20,
         )  # fmt: skip
-        self.pipeline = SinkPipeline(
-            Settings.model_validate({"sinker": {"batch_age_s": 0.2}}), self.exchange, True, clickhouse, letters,
-            PostgresReferrals(pool), Channels(), self.board, self.drain, Metrics(), self.clock,
-            Gates(FakeControls(), self.board.actor("controls"), self.clock), None,
+        parts = partly(
+            Parts, exchange=self.exchange, broker=self.exchange.connected, events=clickhouse, dead_letters=letters,
+            referrals=PostgresReferrals(pool),
         )  # fmt: skip
+        given = context(Settings.model_validate({"sinker": {"batch_age_s": 0.2}}), self.drain, parts)
+        self.board, self.pipeline = given.board, SinkPipeline(given)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

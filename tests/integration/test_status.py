@@ -108,7 +108,7 @@ async def test_before_anything_was_counted_it_is_shown_all_the_same() -> None:
 async def test_a_drained_role_is_told() -> None:
     world = World()
     assert not any(line.startswith("roles") for line in await shown(world))
-    world.roles["scraper"].request("a test")
+    world.roles.here["scraper"].request("a test")
     (line,) = [line for line in await shown(world) if line.startswith("roles")]
     assert "scraper is draining" in line
     world.close()

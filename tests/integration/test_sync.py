@@ -15,6 +15,7 @@ from gcc.clock import SystemClock
 from gcc.config import load
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.pipeline import LEADER, AnalyticsPipeline
+from gcc.pipelines.declared import Parts, Real
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
@@ -22,6 +23,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.synced_tables import SyncedTables
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
+from tests.contexts import context, partly
 from tests.integration.snapshots_oracle import Snapshot, leaderboard, ndjson, time_series
 
 LIVE = """
@@ -398,18 +400,9 @@ async def test_a_swap_whose_answer_was_lost_is_not_done_twice(world: World) -> N
 
 async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> None:
     """The pipeline whole: trigger, values in PostgreSQL, the row of the run, drain."""
-    clock = SystemClock()
     drain = Drain(["intake"], 10.0)
-    pipeline = AnalyticsPipeline(
-        load(None, overrides=['roles=["web"]'], environ={}),
-        clickhouse=clickhouse,
-        objects=FolderObjects(tmp_path),
-        pool=pool,
-        terms_pool=pool,
-        board=Board(clock.now),
-        clock=clock,
-        drain_stage=drain.stage("intake"),
-    )
+    real = partly(Real, clickhouse=clickhouse, objects=FolderObjects(tmp_path), pool=pool, terms_pool=pool)
+    pipeline = AnalyticsPipeline(context(load(None, environ={}), drain, partly(Parts, real=real)))
     snapshots = [
         Snapshot(platform, f"p{number}", f"2026-0{month}-03 20:00:00.000000", metrics, dimensions)
         for platform in ("INSTAGRAM", "YOUTUBE")
@@ -428,7 +421,7 @@ async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Po
             ended.set()
 
         await nursery.start(run)
-        run_row = await pipeline.trigger("models_and_syncs")
+        run_row = await pipeline.scheduler.trigger("models_and_syncs")
         assert run_row.status == "COMPLETE"
         assert [sync["rows"] for sync in (run_row.detail or {})["syncs"]] == [120, 120]
         await _equal(pool, "leaderboard", leaderboard(snapshots, "Asia/Kolkata"), "month")

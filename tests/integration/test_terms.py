@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from gcc.actors.leader import Leader
 from gcc.actors.leases import Leases
 from gcc.channels.jobs import Crawl, NewJob
 from gcc.clock import SystemClock
 from gcc.config import load
+from gcc.pipelines.analytics.pipeline import LEADER
+from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.postgres import Pool
 from gcc.supervisor.lifecycle import Actor
 from gcc.tree import Tree
@@ -24,7 +27,6 @@ async def tree(database: str, tmp_path: Path) -> AsyncIterator[Tree]:
     overrides = [f"postgres.url={database}", "postgres.actor_pool=2", f"data_dir={tmp_path}", "world.enabled=false"]
     tree = Tree(load(None, overrides=overrides, environ={}), SystemClock())
     tree.real.jobs._lease_s = LEASE_S
-    tree.analytics.leader._ttl_s, tree.analytics.leader._margin_s = TERM_S, 0.5
     yield tree
     for pool in (tree.real.pool, tree.real.web_pool, tree.real.terms_pool):
         await pool.aclose()
@@ -48,8 +50,9 @@ async def test_a_leader_and_its_leases_outlast_an_actors_pool_that_is_exhausted_
     tree: Tree,
 ) -> None:
     """Both are renewed every third of their time: five renewals are longer than that."""
-    leader, jobs, real = tree.analytics.leader, tree.real.jobs, tree.real
-    heartbeat = tree.board.actor("leases")
+    context, real, jobs = tree.context, tree.real, tree.real.jobs
+    leading, heartbeat = context.board.actor("analytics/leader"), context.board.actor("leases")
+    leader = Leader(LEADER, PostgresLeadership(real.terms_pool), leading, context.clock, ttl_s=TERM_S, margin_s=0.5)
     leases = Leases(jobs, heartbeat, lease_s=LEASE_S)
     await jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"handle": "asha"})])
     (job,) = await jobs.claim(FLOW, 1)
@@ -62,11 +65,11 @@ async def test_a_leader_and_its_leases_outlast_an_actors_pool_that_is_exhausted_
                 for pool in (real.pool, real.web_pool):
                     await exhaust(pool, stack)
                 async with trio.open_nursery() as renewing:
-                    renewing.start_soon(beats, tree.board.actor("analytics/leader"), 5)
+                    renewing.start_soon(beats, leading, 5)
                     renewing.start_soon(beats, heartbeat, 5)
                 assert leader.term == term
             assert await jobs.rescue() == 0
             await jobs.complete(job, Crawl("graphapi"))
         assert not attempt.cancel_called
-        assert (heartbeat.failed, tree.board.actor("analytics/leader").failed) == (0, 0)
+        assert (heartbeat.failed, leading.failed) == (0, 0)
         nursery.cancel_scope.cancel()

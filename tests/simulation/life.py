@@ -14,14 +14,13 @@ import trio
 
 from gcc.channels.memory import Signal
 from gcc.clock import VirtualClock
-from gcc.config import Role, Settings
+from gcc.config import Settings
 from gcc.errors import Transient
-from gcc.keeping import Run
-from gcc.parts import Parts
+from gcc.pipelines.declared import Parts, Run
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.pipeline import RELAY_LEADER
 from gcc.pipelines.events.routes import EXCHANGES
-from gcc.pipelines.scraping.table import limits
+from gcc.pipelines.scraping.table import Catalogue, limits
 from gcc.sources.http import Request
 from gcc.sources.limits import InProcessLimiter
 from gcc.stores import rabbitmq
@@ -84,7 +83,7 @@ class Life:
         self.number = number
         self.clock = JumpingClock(rng.getrandbits(64))
         self._ground = ground
-        self._limits = limits(ground.settings)
+        self._limits = limits(ground.settings, Catalogue())
         self._dead = False
         self._scope = trio.CancelScope()
         self.connection = Connection(
@@ -237,7 +236,7 @@ class FragileTree(Tree):
         finally:
             self.ended.set()
 
-    def children(self) -> Iterator[tuple[Child, Role | None]]:
+    def children(self) -> Iterator[tuple[Child, str | None]]:
         for child, role in super().children():
             yield Child(child.name, self._fragile(child.name, child.run), child.restart, child.stop_s), role
 

@@ -209,11 +209,11 @@ class Simulation:
                 self._lives.remove(life)
                 life.kill()
         for life in self._lives:
-            for role, drain in life.tree.roles.items():
+            for role, drain in life.tree.roles.here.items():
                 while drain.state == "draining" and not life.tree.ended.is_set():  # noqa: ASYNC110 - virtual time
                     await trio.sleep(1.0)
                 if drain.state == "drained" and not life.tree.ended.is_set():
-                    life.tree.resume(role)
+                    life.tree.roles.resume(role)
         self.ledger.healed()
 
     def _begin(self, processes: trio.Nursery) -> None:
@@ -225,7 +225,7 @@ class Simulation:
         if len(self._lives) > 1:
             return  # one of them may have had nothing to find it out by
         for life in self._lives:
-            for actor in life.tree.board.actors():
+            for actor in life.tree.context.board.actors():
                 if actor.breaker not in (None, "closed") and not actor.name.startswith("sources/"):
                     self.ledger.complain(
                         f"{actor.name} of {life.number}: its breaker is {actor.breaker} though all is well"
@@ -455,10 +455,10 @@ class Simulation:
 
     async def _drain_role(self) -> None:
         tree, role = self._rng.choice(self._lives).tree, self._rng.choice(ROLES)
-        tree.request_drain(role, "simulated")
+        tree.roles.request_drain(role, "simulated")
         await trio.sleep(GRACE_S + self._rng.expovariate(1 / 60))
         if not tree.drain.draining and not tree.ended.is_set():
-            tree.resume(role)
+            tree.roles.resume(role)
 
     def _action(self, target: str) -> Action:
         return Action(self._clock.new_id(), self._clock.now(), "people", "simulated", "change", target)
@@ -466,7 +466,7 @@ class Simulation:
     def _told(self, payload: str) -> None:
         for life in self._lives:
             if not self.ground.faults.strikes(self.mix.lose_wakeups):
-                life.tree.gates.woken(payload)
+                life.tree.context.gates.woken(payload)
 
     # work
 

@@ -43,21 +43,21 @@ async def test_a_role_that_is_drained_as_it_starts_keeps_nobody_waiting_and_may_
 ) -> None:
     """The process stayed "starting" for ever: those after the role waited for it, and it told nobody when it came."""
     life = Life(1, ground(), random.Random(1))
-    relaying = life.tree.board.actor("events/relay")
+    relaying = life.tree.context.board.actor("events/relay")
     async with trio.open_nursery() as nursery:
 
         async def slow_start() -> None:
-            life.tree.request_drain("relay", "test")
+            life.tree.roles.request_drain("relay", "test")
             await trio.sleep(1)
 
         life.connection.before = slow_start
         nursery.start_soon(life.run)
         with trio.fail_after(600):
             await life.tree.ready.wait()
-            await life.tree.roles["relay"].over.begun.wait()
+            await life.tree.roles.here["relay"].over.begun.wait()
         life.connection.before = trio.lowlevel.checkpoint
         done = relaying.beats
-        life.tree.resume("relay")
+        life.tree.roles.resume("relay")
         await trio.sleep(60)
         assert relaying.beats > done, "it relays again"
         assert life.tree.state() == "ready"

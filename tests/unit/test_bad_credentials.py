@@ -82,7 +82,8 @@ class Bench:
         self.breakers = Breakers(self.board, self.clock.rng)
         limiter = InProcessLimiter({name: Limit(100_000, 1.0) for name in ("graphapi", "ytapi")})
         outside = Outside(self.fetcher, limiter, self.credentials, self.clock, Metrics(), {}, self.breakers)
-        self.apis = Apis(GraphApi(outside, "http://x"), DataApi(outside, "http://x"), self.breakers, limiter)
+        clients = {"graphapi": GraphApi(outside, "http://x"), "ytapi": DataApi(outside, "http://x")}
+        self.apis = Apis(clients, self.breakers, limiter)
         self.visit = Visit()
 
     async def ready(self) -> "Bench":
@@ -104,7 +105,7 @@ class Bench:
         return odd or (FOUND if self.source == "graphapi" else youtube(request))
 
     async def ask(self, handle: str = "made.up") -> ProfileSnapshot:
-        api = self.apis.graph if self.source == "graphapi" else self.apis.youtube
+        api = self.apis.clients[self.source]
         return await api.profile(handle, self.visit)
 
     @property

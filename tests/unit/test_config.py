@@ -13,11 +13,13 @@ from gcc.clock import SystemClock
 from gcc.config import Settings, SinkerOverride, Source, load
 from gcc.errors import ConfigError
 from gcc.parts import Stores, open_objects, refuse_what_is_not_here
-from gcc.pipelines.scraping.table import limits
+from gcc.pipelines.roles import Roles
+from gcc.pipelines.scraping.table import Catalogue
 from gcc.refusals import DEV_TOKEN
 from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.rabbitmq_exchange import PREFETCH
 from gcc.stores.s3_objects import S3Objects
+from gcc.tree import ALL
 
 EMBEDDED = Path(__file__).parents[2] / "config" / "embedded.toml"
 
@@ -119,7 +121,6 @@ def test_what_names_no_path_is_refused(given: str, tmp_path: Path) -> None:
         ),
         ("[sinker.overrides.post_log]\nbatch_age_s = 0", ["sinker.overrides.post_log.batch_age_s", "greater than 0"]),
         ("[sinker.overrides.post_log]\nbatch_age_s = 300", ["batch_age_s 300", "cannot exceed 15", "leases"]),
-        ("roles = ['scarper']", ["roles", "'scarper'"]),
         ("[ops", ["not valid TOML"]),
         ("[reports]\ntimezone = 'Mars/Olympus'", ["'reports.timezone'", "Mars/Olympus", "Asia/Kolkata"]),
         ("[ops]\nhost = '0.0.0.0'\n[web]\ndev_token = 'gcc-dev'", ["ops.host", "loopback", "web.dev_token"]),
@@ -386,7 +387,7 @@ def places(model: type[pydantic.BaseModel] = Settings, path: tuple[str, ...] = (
             yield (*path, name, "trace_log_days")
 
 
-NAMES = (("sinker", "event_types"), ("scraper", "concurrency"), ("retention",))
+NAMES = (("roles",), ("sinker", "event_types"), ("scraper", "concurrency"), ("retention",))
 """Of event types and flows: one that nobody knows is told."""
 VALUES = ("hunter2", "postgresql://u:hunter2@h/d", "http://u:hunter2@[/x", "http://hunter2:99999/", '["hunter2"]',
           '{"hunter2": 1}', '{"url": ["hunter2"]}', '[["hunter2"]]', "amqp://u:hunter2@h:x/", "redis://u:hunter2@h:x/",
@@ -400,8 +401,8 @@ def test_no_value_of_the_environment_is_ever_repeated(place: tuple[str, ...]) ->
             try:
                 settings = load(None, environ={"GCC_" + "__".join(place).upper(): value, **more})
                 refuse_what_is_not_here(settings)
-                limits(settings)
-                Stores(settings, SystemClock(), {})
+                Roles(ALL, settings.roles, settings.grace_s)
+                Stores(settings, SystemClock(), Catalogue(), {})
             except ConfigError as error:
                 assert place in NAMES or "hunter2" not in str(error)
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gcc.config import ALL_ROLES, Settings, load
-from gcc.pipelines.scraping.table import limits
+from gcc.config import Settings, load
+from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.tree import ALL
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "config" / "services.toml"
@@ -38,7 +39,7 @@ def urls(given: Settings) -> dict[str, str]:
 
 def test_the_config_for_servers_is_valid_and_embeds_nothing() -> None:
     given = load(SERVICES, environ={})
-    limits(given)
+    limits(given, Catalogue())
     assert {part: url.partition(":")[0] for part, url in urls(given).items()} == {
         "postgres": "postgresql", "exchange": "amqp", "redis": "redis", "clickhouse": "http", "objects": "s3",
     }  # fmt: skip
@@ -58,7 +59,7 @@ def test_the_processes_share_the_servers_and_all_roles_between_them() -> None:
         "postgres", "exchange", "redis", "clickhouse",
     }  # fmt: skip
     assert (crawl.objects.access_key, crawl.objects.secret_key) == ("gcc", "change-me-s3")
-    assert sorted([*crawl.roles, *serve.roles]) == sorted(ALL_ROLES)
+    assert sorted([*(crawl.roles or ()), *(serve.roles or ())]) == sorted({row.role for row in ALL})
     assert crawl.ops.port != serve.ops.port
     for process, given in (("crawl", crawl), ("serve", serve)):
         assert f"127.0.0.1:{given.ops.port}/ready" in COMPOSE["services"][process]["healthcheck"]["test"][-1]

@@ -1,16 +1,16 @@
 """The first start's import of the past: what it rejects is told, since nobody reads its report."""
 
-import random
 from collections.abc import AsyncIterable, AsyncIterator
-from typing import Any
+from dataclasses import replace
 
 from structlog.testing import capture_logs
 
-from gcc.clock import SystemClock
+from gcc.config import Settings
+from gcc.pipelines.declared import Parts, Real
 from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.scraping.start import FirstStart
-from gcc.supervisor.drain import Stage
-from gcc.supervisor.lifecycle import Board
+from gcc.supervisor.drain import Drain
+from tests.contexts import context, partly
 
 
 class History:
@@ -27,20 +27,10 @@ async def test_rejected_rows_of_the_past_are_told_in_one_line() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b""
 
-    actor = Board(SystemClock().now).actor("first start")
     past = {"well": chunks(), "odd": chunks()}
-    nothing: Any = None
-    history: Any = History()
-    start = FirstStart(
-        nothing,
-        nothing,
-        history,
-        actor=actor,
-        intake=Stage("intake"),
-        rng=random.Random(0),
-        past=lambda: past,
-        then=None,
-    )
+    real = partly(Real, history=History())
+    given = context(Settings(), Drain(["intake"], 1.0), partly(Parts, real=real))
+    start = FirstStart(replace(given, past=lambda: past))
     with capture_logs() as logs:
         assert await start._import_past() == {"imported": 4}
     (line,) = logs

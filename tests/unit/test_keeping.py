@@ -8,7 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from gcc.keeping import Keeping, Rules
-from gcc.supervisor.drain import Drain
+from gcc.pipelines.declared import Pipeline
+from gcc.pipelines.roles import Roles
 from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
@@ -21,8 +22,8 @@ GRACE_S = 2.0
 async def test_a_child_that_is_still_being_stopped_when_its_role_is_resumed_begins_again(
     autojump_clock: MockClock, restart: Restart, stops_s: float
 ) -> None:
-    whole = Drain(["intake"], GRACE_S)
-    role = Drain(["intake"], GRACE_S, within=whole)
+    roles = Roles([Pipeline("work", "role", ["intake"], lambda _: work)], None, GRACE_S)
+    role = roles.here["role"]
     board = Board(lambda: dt.datetime.now(dt.UTC))
     lives = 0
 
@@ -39,14 +40,14 @@ async def test_a_child_that_is_still_being_stopped_when_its_role_is_resumed_begi
 
     keeping = Keeping(
         [(Child("work", work, restart), "role")],
-        Rules({}), drain=whole, roles={"role": role}, board=board, rng=random.Random(1),
+        Rules({}), roles=roles, board=board, rng=random.Random(1),
     )  # fmt: skip
     async with trio.open_nursery() as nursery:
         await nursery.start(keeping.run, ["work"])
         for turn in (1, 2):
             role.request("test")
             await role.over.begun.wait()
-            keeping.reopen("role")
+            roles.resume("role")
             await trio.sleep(60)
             assert lives == turn + 1
         assert sum(actor.restarts for actor in board.actors()) == 0

@@ -208,7 +208,8 @@ def job(retry_count: int, handle: str = "made.up") -> Job:
 
 
 def work_of(bench: Bench) -> FlowWork:
-    apis = Apis(GraphApi(bench.outside, "http://x"), DataApi(bench.outside, "http://x"), bench.breakers, bench.limiter)
+    clients = {"graphapi": GraphApi(bench.outside, "http://x"), "ytapi": DataApi(bench.outside, "http://x")}
+    apis = Apis(clients, bench.breakers, bench.limiter)
     settings = Scraper()
     retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
     return FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, retries, bench.clock.rng)

@@ -22,7 +22,8 @@ LARGE: dict[str, str] = {}
 ROWS = (
     ("gcc.cli",),
     ("gcc.tree",),
-    ("gcc.parts", "gcc.keeping"),
+    ("gcc.parts",),
+    ("gcc.keeping",),
     ("gcc.world",),
     ("gcc.web",),
     ("gcc.pipelines",),

@@ -90,7 +90,7 @@ class FlowWork:
         self, params: pydantic.BaseModel, visit: Visit
     ) -> list[tuple[str, Callable[[], Awaitable[tuple[str, Any]]]]]:
         async def asked(source: str, retrieve: Retrieve) -> tuple[str, Any]:
-            return source, await retrieve(self._apis, params, visit)
+            return source, await retrieve(self._apis.clients[source], params, visit)
 
         return [(source, partial(asked, source, retrieve)) for source, retrieve in self._flow.chain.items()]
 

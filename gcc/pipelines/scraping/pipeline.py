@@ -3,93 +3,71 @@
 In: jobs. Out: current state, events in the outbox. It owns its channels, so it restarts whole.
 """
 
-from collections.abc import Mapping
 from functools import partial
 
 import trio
 
-from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Retries, Scraper
-from gcc.channels.jobs import Jobs
-from gcc.channels.memory import Channels
-from gcc.clock import Clock
-from gcc.config import Settings
-from gcc.metrics import Metrics
+from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.flows import FlowWork
-from gcc.pipelines.scraping.table import FLOWS, Apis, Flow, concurrency
+from gcc.pipelines.scraping.outside import apis
+from gcc.pipelines.scraping.table import Apis, Flow, concurrency
 from gcc.supervisor.backoff import Backoff
-from gcc.supervisor.drain import Drain, Stage
-from gcc.supervisor.lifecycle import Board
 
 RESCUE_EVERY_S = 30.0
+MAINTENANCE = "scraping/maintenance"
+
+
+def scraper(flow: str) -> str:
+    """The name of the actor that works off this flow's jobs."""
+    return f"scraping/scraper {flow}"
 
 
 class ScrapingPipeline:
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        jobs: Jobs,
-        apis: Apis,
-        channels: Channels,
-        board: Board,
-        drain: Drain,
-        metrics: Metrics,
-        clock: Clock,
-        gates: Gates,
-        flows: Mapping[str, Flow] = FLOWS,
-    ) -> None:
-        self._settings = settings
-        self._jobs = jobs
-        self._apis = apis
-        self._channels = channels
-        self._board = board
-        self._drain = drain
-        self._metrics = metrics
-        self._clock = clock
-        self._gates = gates
-        self._flows = flows
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until drained: claims end with stage "intake", jobs in hand with stage "scrapers"."""
-        leases = Leases(self._jobs, self._board.actor("scraping/leases"), lease_s=self._settings.scraper.lease_s)
+        context, jobs = self._context, self._context.parts.jobs
+        leases = Leases(jobs, context.board.actor("scraping/leases"), lease_s=context.settings.scraper.lease_s)
         maintenance = Maintenance(
-            [self._jobs.rescue, self._jobs.expire],
-            self._board.actor("scraping/maintenance"),
-            self._clock.rng,
+            [jobs.rescue, jobs.expire],
+            context.board.actor(MAINTENANCE),
+            context.clock.rng,
             every_s=RESCUE_EVERY_S,
-            gate=self._gates.gate("scraping/maintenance"),
+            gate=context.gates.gate(MAINTENANCE),
         )
-        finishing = self._drain.stage("scrapers")
-        async with trio.open_nursery() as keepers:
+        async with context.parts.fetcher() as fetcher, trio.open_nursery() as keepers:
+            outside = apis(context, fetcher)
             await keepers.start(leases.run)
             await keepers.start(maintenance.run)
             async with trio.open_nursery() as scrapers:
-                for flow in self._flows.values():
-                    await scrapers.start(self._scraper(flow, leases, finishing).run)
+                for flow in context.catalogue.flows.values():
+                    await scrapers.start(self._scraper(flow, outside, leases).run)
                 task_status.started()
             keepers.cancel_scope.cancel()
 
-    def _scraper(self, flow: Flow, leases: Leases, finishing: Stage) -> Scraper:
-        actor = self._board.actor(f"scraping/scraper {flow.name}")
-        settings = self._settings.scraper
+    def _scraper(self, flow: Flow, outside: Apis, leases: Leases) -> Scraper:
+        context, settings = self._context, self._context.settings.scraper
+        actor = context.board.actor(scraper(flow.name))
         retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
         return Scraper(
             flow.name,
-            self._jobs,
-            FlowWork(flow, self._apis, self._clock, retries, self._clock.rng),
+            context.parts.jobs,
+            FlowWork(flow, outside, context.clock, retries, context.clock.rng),
             retries=retries,
-            concurrency=self._gates.concurrency(flow.name, concurrency(self._settings, flow)),
+            concurrency=context.gates.concurrency(flow.name, concurrency(context.settings, flow)),
             leases=leases,
-            channels=self._channels,
+            channels=context.channels,
             actor=actor,
-            intake=self._drain.stage("intake"),
-            finishing=finishing,
-            metrics=self._metrics,
-            rng=self._clock.rng,
-            poll_s=self._settings.scraper.poll_s,
-            gate=self._gates.gate(actor.name),
-            askable=partial(self._apis.askable, tuple(flow.chain)),
+            intake=context.drain.stage("intake"),
+            finishing=context.drain.stage("scrapers"),
+            metrics=context.metrics,
+            rng=context.clock.rng,
+            poll_s=settings.poll_s,
+            gate=context.gates.gate(actor.name),
+            askable=partial(outside.askable, tuple(flow.chain)),
         )

@@ -6,8 +6,7 @@ something unexpected is told, and tried again with growing pauses: all else runs
 """
 
 import json
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -18,54 +17,34 @@ from gcc import statements
 from gcc.actors import bugs
 from gcc.actors.patience import Patience
 from gcc.actors.scheduler import Schedule
-from gcc.channels.jobs import Jobs
-from gcc.config import Settings
 from gcc.errors import ConfigError, Transient
-from gcc.pipelines.events.history import HistoryImport
+from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
 from gcc.stores.postgres import Pool
-from gcc.supervisor.drain import Stage, intake_open
-from gcc.supervisor.lifecycle import Actor, State
+from gcc.supervisor.drain import intake_open
+from gcc.supervisor.lifecycle import State
 
 SQL = statements.load("history")
 LOOK_S = 0.5
-Past = Callable[[], Mapping[str, AsyncIterator[bytes]]]
+MODELS_AND_SYNCS = "models_and_syncs"
 
 log = structlog.get_logger()
 
 
 class FirstStart:
-    """`past` gives what to import, by name; `then` is run once all of it is stored (None: nobody here can)."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        jobs: Jobs,
-        history: HistoryImport,
-        *,
-        actor: Actor,
-        intake: Stage,
-        rng: random.Random,
-        past: Past,
-        then: Callable[[], Awaitable[None]] | None,
-    ) -> None:
-        self._pool = pool
-        self._jobs = jobs
-        self._history = history
-        self._actor = actor
-        self._intake = intake
-        self._patience = Patience(actor, rng)
-        self._past = past
-        self._then = then
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._actor = context.board.actor("first start")
+        self._patience = Patience(self._actor, context.clock.rng)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until all steps are done, or until the drain begins."""
         task_status.started()
-        with intake_open(self._intake):
+        with intake_open(self._context.drain.stage("intake")):
             await self._until_done("history_imported", self._import_past)
             await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
             await self._until_done("first_crawl_stored", self._wait_until_stored)
-            if self._then is not None:
+            if self._context.schedulers:  # else the marts are built where the schedules run
                 await self._until_done("first_models", self._build_marts)
 
     async def _until_done(self, milestone: str, step: Callable[[], Awaitable[dict[str, Any]]]) -> None:
@@ -86,9 +65,9 @@ class FirstStart:
 
     async def _import_past(self) -> dict[str, Any]:
         imported = 0
-        for name, chunks in self._past().items():
+        for name, chunks in self._context.past().items():
             async with aclosing(chunks):  # type: ignore[type-var]
-                report = await self._history.run(name, chunks)
+                report = await self._context.real.history.run(name, chunks)
             imported += report.imported
             if report.rejected_total or report.warnings:
                 first = next(iter(report.rejected), None)
@@ -98,7 +77,7 @@ class FirstStart:
         return {"imported": imported}
 
     async def _enqueue_crawl(self) -> dict[str, Any]:
-        return {"jobs": await enqueue_first_crawl(self._pool, self._jobs)}
+        return {"jobs": await enqueue_first_crawl(self._context.real.pool, self._context.parts.jobs)}
 
     async def _wait_until_stored(self) -> dict[str, Any]:
         while True:
@@ -110,19 +89,21 @@ class FirstStart:
             await trio.sleep(LOOK_S)
 
     async def _build_marts(self) -> dict[str, Any]:
-        assert self._then is not None
         began = trio.current_time()
-        await self._then()
+        (scheduler,) = self._context.schedulers
+        run = await scheduler.trigger(MODELS_AND_SYNCS)
+        if run.status != "COMPLETE":
+            raise Transient(f"schedule {run.schedule} ended {run.status}: {(run.detail or {}).get('error')}")
         seconds = round(trio.current_time() - began, 1)
         log.info("series and leaderboards are ready", seconds=seconds)
         return {"seconds": seconds}
 
     async def _rows(self, statement: str, **arguments: Any) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as conn:
+        async with self._context.real.pool.connection() as conn:
             return await (await conn.execute(SQL[statement], arguments)).fetchall()
 
     async def _reach(self, milestone: str, detail: dict[str, Any]) -> None:
-        async with self._pool.connection() as conn:
+        async with self._context.real.pool.connection() as conn:
             await conn.execute(SQL["reach"], {"name": milestone, "detail": json.dumps(detail)})
 
 
@@ -141,7 +122,8 @@ async def keep_apart(pool: Pool, *, world: bool, mix: bool) -> None:
     )
 
 
-def stale_profiles_schedule(settings: Settings, pool: Pool, jobs: Jobs) -> Schedule:
+def stale_profiles(context: Context) -> Schedule:
     """The daily producer, at midnight in India."""
-    producer = StaleProfiles(pool, jobs, stale_s=settings.web.stale_after_s)
+    stale_s = context.settings.web.stale_after_s
+    producer = StaleProfiles(context.real.pool, context.parts.jobs, stale_s=stale_s)
     return Schedule("stale_profiles", "30 18 * * *", producer, timeout_s=600.0)

@@ -5,7 +5,7 @@ into rows and events (see yields.py). The chain is tried in order, each source w
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG
 from gcc.pipelines.scraping.yields import Yields, of_profile
 from gcc.platforms import INSTAGRAM, YOUTUBE
 from gcc.sources.breakers import Breakers
-from gcc.sources.chain import Visit
+from gcc.sources.chain import Outside, Visit
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import Limit, Limiter
 from gcc.sources.snapshot import ProfileSnapshot
@@ -34,24 +34,25 @@ class SourceRow:
     base_url: str
     world_path: str
     limit: Limit
+    client: Callable[[Outside, str], Any]
+    """Of what asks, and the address: what the flows' retrieve functions get."""
 
 
 SOURCES: Mapping[str, SourceRow] = {
     row.name: row
     for row in (
         # Both limits are per credential at the other side; these bound the whole platform.
-        SourceRow("graphapi", "https://graph.facebook.com", "/graph", Limit(calls=50, per_s=1.0)),
-        SourceRow("ytapi", "https://www.googleapis.com/youtube/v3", "/youtube/v3", Limit(calls=50, per_s=1.0)),
+        SourceRow("graphapi", "https://graph.facebook.com", "/graph", Limit(calls=50, per_s=1.0), GraphApi),
+        SourceRow("ytapi", "https://www.googleapis.com/youtube/v3", "/youtube/v3", Limit(calls=50, per_s=1.0), DataApi),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Apis:
-    """The clients of the outside, one for each source, and what is known of who is there."""
+    """The clients of the outside by source, and what is known of who is there."""
 
-    graph: GraphApi
-    youtube: DataApi
+    clients: Mapping[str, Any]
     breakers: Breakers
     limiter: Limiter
 
@@ -71,8 +72,8 @@ class HandleParams(Params):
     handle: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
-Retrieve = Callable[[Apis, Any, Visit], Awaitable[Any]]
-"""Asks one source for what the params name. It answers what the flow's `yields` takes, whichever source it is."""
+Retrieve = Callable[[Any, Any, Visit], Awaitable[Any]]
+"""Asks one source, by its client, for what the params name. It answers what the flow's `yields` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,12 @@ class Flow:
     concurrency: int = 5
 
 
-async def _graph_profile(apis: Apis, params: HandleParams, visit: Visit) -> ProfileSnapshot:
-    return await apis.graph.profile(params.handle, visit)
+async def _graph_profile(api: GraphApi, params: HandleParams, visit: Visit) -> ProfileSnapshot:
+    return await api.profile(params.handle, visit)
 
 
-async def _youtube_profile(apis: Apis, params: HandleParams, visit: Visit) -> ProfileSnapshot:
-    return await apis.youtube.profile(params.handle, visit)
+async def _youtube_profile(api: DataApi, params: HandleParams, visit: Visit) -> ProfileSnapshot:
+    return await api.profile(params.handle, visit)
 
 
 _CRAWL_EVENTS = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
@@ -129,6 +130,15 @@ FLOWS: Mapping[str, Flow] = {
     )
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What a platform scrapes, and from where, by name."""
+
+    sources: Mapping[str, SourceRow] = field(default_factory=lambda: SOURCES)
+    flows: Mapping[str, Flow] = field(default_factory=lambda: FLOWS)
+
+
 REFRESH_FLOW: Mapping[str, str] = {
     "INSTAGRAM": "refresh_profile_by_handle",
     "YOUTUBE": "refresh_yt_profiles",
@@ -141,25 +151,24 @@ def refresh_key(platform: str, handle: str) -> str:
     return f"refresh:{platform}:{handle.lower() if platform == 'INSTAGRAM' else handle}"
 
 
-def limits(settings: Settings) -> dict[str, Limit]:
+def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit]:
     """Each source's limit: the settings' where they name one, the declared one otherwise."""
-    if unknown := sorted(set(settings.sources) - set(SOURCES)):
-        raise ConfigError(f"sources.{unknown[0]} is no source; known are {', '.join(SOURCES)}")
-    if unknown := sorted(set(settings.scraper.concurrency) - set(FLOWS)):
-        raise ConfigError(f"scraper.concurrency.{unknown[0]} is no flow; known are {', '.join(FLOWS)}")
+    if unknown := sorted(set(settings.sources) - set(catalogue.sources)):
+        raise ConfigError(f"sources.{unknown[0]} is no source; known are {', '.join(catalogue.sources)}")
+    if unknown := sorted(set(settings.scraper.concurrency) - set(catalogue.flows)):
+        raise ConfigError(f"scraper.concurrency.{unknown[0]} is no flow; known are {', '.join(catalogue.flows)}")
     chosen = {}
-    for name, row in SOURCES.items():
+    for name, row in catalogue.sources.items():
         source = settings.sources.get(name)
         chosen[name] = Limit(source.calls, source.per_s) if source and source.calls else row.limit
     return chosen
 
 
-def base_url(settings: Settings, name: str, world_url: str | None) -> str:
-    """Where `name` is asked: the settings' address, else the world's, else the API's own."""
-    source = settings.sources.get(name)
+def base_url(settings: Settings, row: SourceRow, world_url: str | None) -> str:
+    """Where a source is asked: the settings' address, else the world's, else the API's own."""
+    source = settings.sources.get(row.name)
     if source and source.base_url:
         return source.base_url
-    row = SOURCES[name]
     return world_url + row.world_path if world_url else row.base_url
 
 
@@ -167,9 +176,9 @@ def concurrency(settings: Settings, flow: Flow) -> int:
     return settings.scraper.concurrency.get(flow.name, flow.workers * flow.concurrency)
 
 
-def overview(settings: Settings) -> list[dict[str, Any]]:
+def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
     """The flow table as verbs and pages show it."""
-    current = limits(settings)
+    current = limits(settings, catalogue)
     return [
         {
             "name": flow.name,
@@ -182,5 +191,5 @@ def overview(settings: Settings) -> list[dict[str, Any]]:
             "events": [event.name for event in flow.events],
             "tables": [table.name for table in flow.tables],
         }
-        for flow in FLOWS.values()
+        for flow in catalogue.flows.values()
     ]

@@ -25,7 +25,6 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gcc.actors.controls import CONCURRENCY_MAX
-from gcc.config import ALL_ROLES
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.operations import By, Operations
 from gcc.web.ops.snapshot import Platform
@@ -104,8 +103,8 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
     @app.post("/api/drain")
     async def drain() -> Response:
         wanted = await read_action(access, DrainBody, "drain")
-        if wanted.role is not None and wanted.role not in ALL_ROLES:
-            raise Refused(422, "ROLE_UNKNOWN", "Unknown role", f"role must be null or one of {', '.join(ALL_ROLES)}")
+        if wanted.role is not None and wanted.role not in (known := operations.roles.known):
+            raise Refused(422, "ROLE_UNKNOWN", "Unknown role", f"role must be null or one of {', '.join(known)}")
         await operations.drain(wanted.role, by(access, wanted.why))
         return done({"role": wanted.role, "state": platform.state()}, 202)
 

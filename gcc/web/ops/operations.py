@@ -6,7 +6,7 @@ what does. Transient: the database is away; what needs it was not done, or (retr
 """
 
 import uuid
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -19,29 +19,14 @@ from gcc.channels.deadletters import UNROUTABLE, Document
 from gcc.channels.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobDetail, JobFilter, Jobs, JobStatus
 from gcc.channels.letters import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
-from gcc.config import ALL_ROLES
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
-from gcc.pipelines.events.pipeline import ERROR_QUEUES, UNDERTAKER
-from gcc.pipelines.events.types import EVENT_TYPES
-from gcc.pipelines.scraping.table import FLOWS
+from gcc.pipelines.events.pipeline import CONSUMERS
+from gcc.pipelines.roles import Roles
 
 COUNTED_MAX = 10_000  # of jobs that match: to count all costs the more the longer we run
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
-
-SCRAPERS = {flow: f"scraping/scraper {flow}" for flow in FLOWS}
-CONSUMERS = {
-    **{event_type.queue: f"events/sinker {event_type.name}" for event_type in EVENT_TYPES},
-    ERROR_QUEUES: UNDERTAKER,
-}
-OTHERS = ("scraping/maintenance", "events/relay", "analytics/scheduler")
-PAUSABLE: Mapping[str, str] = {
-    **SCRAPERS,
-    **CONSUMERS,
-    **{actor: actor for actor in (*SCRAPERS.values(), *CONSUMERS.values(), *OTHERS)},
-}
-"""What people may name (a flow, a queue, an actor) -> the actor that is paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +38,8 @@ class By:
 
 
 class Operations:
-    """`request_drain(role, reason)` and `resume_role(role)` are the tree's; they raise Permanent.
-
-    `scheduler`: None without the role analytics. `import_history(name, chunks, form, dry_run)`.
-    """
+    """`flows` are known ones; `pausable`: what people may name -> the actor that is paused. `schedulers`: none without
+    the role analytics. `import_history(name, chunks, form, dry_run)`."""
 
     def __init__(
         self,
@@ -66,9 +49,10 @@ class Operations:
         gates: Gates,
         clock: Clock,
         *,
-        request_drain: Callable[[str | None, str], None],
-        resume_role: Callable[[str], None],
-        scheduler: Scheduler | None = None,
+        roles: Roles,
+        flows: Collection[str],
+        pausable: Mapping[str, str],
+        schedulers: Sequence[Scheduler] = (),
         import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
     ) -> None:
         self._controls = controls
@@ -76,37 +60,38 @@ class Operations:
         self._letters = letters
         self._gates = gates
         self._clock = clock
-        self._request_drain = request_drain
-        self._resume_role = resume_role
-        self._scheduler = scheduler
+        self.roles = roles
+        self._flows = flows
+        self._pausable = pausable
+        self._schedulers = schedulers
         self._import_history = import_history
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
-        actor = PAUSABLE.get(what)
+        actor = self._pausable.get(what)
         if actor is None:
-            raise Permanent(f"there is no {what!r} to pause; there are {', '.join(PAUSABLE)}")
+            raise Permanent(f"there is no {what!r} to pause; there are {', '.join(self._pausable)}")
         await self._override(PAUSE + actor, True, self._action("pause", actor, by))
         return actor
 
     async def resume(self, what: str, by: By) -> str:
         """End a pause, or (`what` is a role) let what was drained work again; the name of what goes on."""
-        if what in ALL_ROLES:
-            self._resume_role(what)
+        if what in self.roles.known:
+            self.roles.resume(what)
             await self._note(self._action("resume", f"role {what}", by))
             return what
         paused = self._gates.paused()
-        actor = PAUSABLE.get(what, what)
-        if actor not in (*PAUSABLE.values(), *paused):
-            there_is = f"paused: {', '.join(paused) or 'nothing'}; roles: {', '.join(ALL_ROLES)}"
+        actor = self._pausable.get(what, what)
+        if actor not in (*self._pausable.values(), *paused):
+            there_is = f"paused: {', '.join(paused) or 'nothing'}; roles: {', '.join(self.roles.known)}"
             raise Permanent(f"there is no {what!r} to resume; {there_is}")
         await self._override(PAUSE + actor, None, self._action("resume", actor, by))
         return actor
 
     async def concurrency(self, flow: str, value: int | None, by: By) -> None:
         """How many jobs of `flow` run at once in each process; None: as configured."""
-        if flow not in FLOWS:
-            raise Permanent(f"there is no flow {flow!r}; there are {', '.join(FLOWS)}")
+        if flow not in self._flows:
+            raise Permanent(f"there is no flow {flow!r}; there are {', '.join(self._flows)}")
         action = self._action("concurrency", f"{flow} {value or 'default'}", by, detail={"value": value})
         await self._override(CONCURRENCY + flow, value, action)
 
@@ -149,9 +134,9 @@ class Operations:
 
     async def _refuse_unknown(self, wanted: JobFilter) -> None:
         """Of a flow that nobody knows here there may be jobs all the same: another version's."""
-        known = wanted.flow is None or wanted.flow in FLOWS
+        known = wanted.flow is None or wanted.flow in self._flows
         if not known and not await self._jobs.count(JobFilter(flow=wanted.flow, limit=1)):
-            raise Permanent(f"there is no flow {wanted.flow!r}, nor a job of it; there are {', '.join(FLOWS)}")
+            raise Permanent(f"there is no flow {wanted.flow!r}, nor a job of it; there are {', '.join(self._flows)}")
 
     async def _refuse_unknown_queue(self, wanted: LetterFilter) -> None:
         known = wanted.queue is None or wanted.queue in CONSUMERS or wanted.queue == UNROUTABLE
@@ -186,17 +171,17 @@ class Operations:
 
     def schedules(self) -> list[dict[str, Any]]:
         """A line a schedule, see `Scheduler.overview`; none without the role analytics."""
-        return self._scheduler.overview() if self._scheduler else []
+        return [line for scheduler in self._schedulers for line in scheduler.overview()]
 
     async def run_schedule(self, name: str, by: By) -> dict[str, Any]:
         """Run a schedule now; the ended run. See `Scheduler.trigger`. Cancelled: the run goes on."""
-        names = [line["name"] for line in self.schedules()]
-        if self._scheduler is None:
+        of = {line["name"]: scheduler for scheduler in self._schedulers for line in scheduler.overview()}
+        if not of:
             raise Permanent("this process has no schedules: it lacks the role analytics")
-        if name not in names:
-            raise Permanent(f"there is no schedule {name!r}; there are {', '.join(names)}")
+        if name not in of:
+            raise Permanent(f"there is no schedule {name!r}; there are {', '.join(of)}")
         await self._controls.record(self._action("run", f"schedule {name}", by))
-        return {"name": name, **(shown(await self._scheduler.trigger(name)) or {})}
+        return {"name": name, **(shown(await of[name].trigger(name)) or {})}
 
     async def import_history(
         self, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool, by: By
@@ -220,7 +205,7 @@ class Operations:
 
     async def drain(self, role: str | None, by: By) -> None:
         """Ask the process, or one role of it, to finish. It does so also while the database is away."""
-        self._request_drain(role, f"asked for by {by.who}" + (f": {by.why}" if by.why else ""))
+        self.roles.request_drain(role, f"asked for by {by.who}" + (f": {by.why}" if by.why else ""))
         await self._note(self._action("drain", f"role {role}" if role else "process", by))
 
     def _filtered(self, verb: str, what: str, wanted: JobFilter | LetterFilter, by: By) -> Action:

@@ -21,14 +21,13 @@ from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
 from gcc.errors import GccError, Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.events.pipeline import ERROR_QUEUES
+from gcc.pipelines.events.pipeline import CONSUMERS, ERROR_QUEUES
 from gcc.pipelines.events.routes import ERROR
 from gcc.stores.postgres import is_unreachable
 from gcc.stores.processes import Process, differing
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Actor, Board, one_line
 from gcc.web.ops.hub import Hub
-from gcc.web.ops.operations import CONSUMERS, PAUSABLE
 from gcc.web.ops.series import Series
 from gcc.web.ops.shown_letters import shown_waiting
 
@@ -69,6 +68,7 @@ class Platform:
     roles: Mapping[str, Drain] = field(default_factory=dict)  # of this process, each with its own drain
     gates: Gates | None = None
     schedules: Callable[[], list[dict[str, Any]]] = list  # see `Scheduler.overview`
+    pausable: Mapping[str, str] = field(default_factory=dict)  # what people may name -> the actor that is paused
     flows: Callable[[], list[dict[str, Any]]] = list  # as configured; see `overview` of the flow table
     processes: Callable[[], list[Process]] = list
     told_by: str = "the defaults"  # where its settings come from
@@ -158,7 +158,7 @@ class Composer:
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
             "state": self.state(),
             "uptime_s": round(now_s - platform.started_s, 1),
-            "actors": [_actor(actor) for actor in platform.board.actors()],
+            "actors": [_actor(actor, platform.pausable) for actor in platform.board.actors()],
             "events_per_s": self.series.events_per_s_now,
             "drain": platform.drain.snapshot() if platform.drain.draining else None,
             "roles": [_role(name, drain) for name, drain in platform.roles.items()],
@@ -173,7 +173,7 @@ class Composer:
         }
 
 
-def _actor(actor: Actor) -> dict[str, Any]:
+def _actor(actor: Actor, pausable: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": actor.name,
         "state": str(actor.state),
@@ -190,7 +190,7 @@ def _actor(actor: Actor) -> dict[str, Any]:
         "breaker": actor.breaker,
         "retry_in_s": None if actor.retry_at is None else round(max(0.0, actor.retry_at - trio.current_time()), 1),
         "stack": None if actor.last_stack is None else actor.last_stack[-STACK_CHARS_MAX:],
-        "can_pause": actor.name in PAUSABLE,
+        "can_pause": actor.name in pausable,
     }
 
 

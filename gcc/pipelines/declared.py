@@ -1,0 +1,151 @@
+"""What a pipeline declares of itself, and what it is given to run with.
+
+A `Pipeline` is a row: gcc/pipelines/NAME/__init__.py holds it, gcc/pipelines/__init__.py lists them all, and the tree
+starts what the list says. Roles, the drain's stages, the order of the dashboard, what people can pause and which
+stores are opened derive from the list. Each gets one `Context`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gcc.actors.connection import Connect
+from gcc.actors.controls import Controls
+from gcc.actors.gates import Gates
+from gcc.actors.leader import Leadership
+from gcc.actors.scheduler import Schedule, Scheduler
+from gcc.channels.deadletters import DeadLetters
+from gcc.channels.exchange import Exchange
+from gcc.channels.jobs import Jobs
+from gcc.channels.letters import Letters
+from gcc.channels.memory import Channels
+from gcc.channels.objects import Objects
+from gcc.channels.referrals import Referrals
+from gcc.clock import Clock
+from gcc.config import Settings
+from gcc.metrics import Metrics
+from gcc.sources.credentials import Credentials
+from gcc.sources.http import Fetcher
+from gcc.sources.limits import Limiter
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.notifications import Notifications
+from gcc.stores.postgres import Pool
+from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board
+from gcc.supervisor.policy import Restart
+
+if TYPE_CHECKING:  # of the pipelines' own folders, which import this
+    from gcc.pipelines.events.history import HistoryImport
+    from gcc.pipelines.events.sinks import EventStore
+    from gcc.pipelines.events.stillness import Telling
+    from gcc.pipelines.scraping.table import Catalogue
+
+SCHEMA, CLICKHOUSE, REDIS, BROKER = "stores/schema", "stores/clickhouse", "stores/redis", "stores/rabbitmq"
+CONTROLS, WORLD = "controls", "world"
+"""What pipelines may need, by its name in the tree."""
+
+Run = Callable[..., Awaitable[None]]
+Past = Callable[[], Mapping[str, AsyncIterator[bytes]]]
+
+
+@dataclass(frozen=True)
+class Real:
+    """What only real stores have: marts, imports and what answers people need it, a simulation has none of it.
+
+    `terms_pool` is for what must come in time, whoever crowds the other pools. `rabbitmq`: the exchange, where it is
+    the broker's.
+    """
+
+    pool: Pool
+    web_pool: Pool
+    terms_pool: Pool
+    clickhouse: ClickHouse
+    objects: Objects
+    letters: Letters
+    history: "HistoryImport"
+    notifications: Notifications
+    credentials: PostgresCredentials
+    rabbitmq: RabbitMQExchange | None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The ports of the scraping and events pipelines. `fetcher()` opens the way to the outside.
+
+    `broker` keeps the exchange connected where it is not the database (see gcc/actors/connection.py), and
+    `leadership` lets one process at a time relay to it; `telling` tells `check` what this process holds of it.
+
+    The limiter outlives a pipeline that restarts: the calls of its last life still count.
+    """
+
+    jobs: Jobs
+    exchange: Exchange
+    events: "EventStore"
+    dead_letters: DeadLetters
+    referrals: Referrals
+    credentials: Credentials
+    controls: Controls
+    limiter: Limiter
+    fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
+    broker: Connect | None = None
+    leadership: Leadership | None = None
+    telling: "Telling | None" = None
+    real: Real | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """One process, as its pipelines see it.
+
+    `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
+    what they scrape. `urls` tells where what listens here answers, by name, and `schedulers` who runs schedules here:
+    both fill as the process is built and starts. `past()`: snapshots that the outside has of earlier times, by name.
+    """
+
+    settings: Settings
+    clock: Clock
+    board: Board
+    parts: Parts
+    gates: Gates
+    drain: Drain
+    catalogue: "Catalogue"
+    pipelines: "Sequence[Pipeline]" = ()
+    metrics: Metrics = field(default_factory=Metrics)
+    channels: Channels = field(default_factory=Channels)
+    urls: MutableMapping[str, str] = field(default_factory=dict)
+    schedulers: list[Scheduler] = field(default_factory=list)
+    past: Past = dict
+    state: Callable[[], str] = lambda: "ready"  # starting | ready | draining
+
+    @property
+    def real(self) -> Real:
+        assert self.parts.real is not None, "only a pipeline that is declared `real` asks for it"
+        return self.parts.real
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One row: a child of the tree, and what the tree must know of it.
+
+    `role` is by what a process chooses it. `stages` are the drain's in which its actors are members, in their order.
+    `needs`: children of the tree that must have stood before its first start; `uses`: what it speaks to beside, and
+    waits for by itself. Both are opened only where a chosen pipeline names them. `build(context)` opens nothing, may
+    raise ConfigError, and gives what the supervisor runs. `rooms`: the first words of its actors' names, if not its
+    own. `pausable(catalogue)`: what people may name to pause -> the actor. `schedules(context)`: what a leader runs
+    for it, in whichever process. `real`: it is left out where there are no real stores.
+    """
+
+    name: str
+    role: str
+    stages: Sequence[str]
+    build: Callable[[Context], Run]
+    needs: Collection[str] = (CONTROLS,)
+    uses: Collection[str] = ()
+    rooms: Sequence[str] = ()
+    pausable: "Callable[[Catalogue], Mapping[str, str]]" = lambda _: {}
+    schedules: Callable[[Context], Sequence[Schedule]] = lambda _: ()
+    restart: Restart = Restart.PERMANENT
+    real: bool = False

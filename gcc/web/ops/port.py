@@ -1,0 +1,143 @@
+"""The ops port: the dashboard, and what the verbs of the command line ask.
+
+In: requests. Out: the page with its feed, what people do, `check` and imports; and DATA/supervisor.json, by which the
+verbs find this process.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
+
+import trio
+
+from gcc.errors import Permanent
+from gcc.pipelines.declared import BROKER, CLICKHOUSE, SCHEMA, Context, Pipeline
+from gcc.pipelines.events.check import CheckReport, check
+from gcc.pipelines.roles import Roles
+from gcc.pipelines.scraping.producers import import_and_crawl
+from gcc.pipelines.scraping.table import Catalogue, overview
+from gcc.stores.job_history import JobHistory
+from gcc.stores.processes import Process
+from gcc.web.ops.app import ops_app
+from gcc.web.ops.counts import PlatformCounts
+from gcc.web.ops.operations import Operations
+from gcc.web.ops.registry import REGISTRY, remove_registry, write_registry
+from gcc.web.ops.snapshot import Composer, Counts, Platform
+from gcc.web.ops.sources import Sources
+from gcc.web.ops.verbs import Verbs
+from gcc.web.port import keep_open
+from gcc.web.serving import serve
+
+
+class OpsPort:
+    """`opened`: the children of the tree that are there. `stood(name)` returns when one has been started.
+    `processes()`: all of the platform, as they tell of themselves."""
+
+    def __init__(
+        self,
+        context: Context,
+        roles: Roles,
+        opened: Collection[str],
+        stood: Callable[[str], Awaitable[None]],
+        processes: Callable[[], list[Process]],
+    ) -> None:
+        real = context.real
+        self.token = secrets.token_urlsafe(24)
+        self._context = context
+        self._roles = roles
+        self._opened = opened
+        self._stood = stood
+        self._processes = processes
+        self.counts = PlatformCounts(real.pool, context.parts.exchange if self._knows_queues else None, real.letters)
+
+    @property
+    def _knows_queues(self) -> bool:
+        """False: the queues are a broker's, and no role of this process speaks to it."""
+        return self._context.parts.broker is None or BROKER in self._opened
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serves until the stage "ports" of the drain has begun and the requests in hand are answered."""
+        context, real, ports = self._context, self._context.real, self._context.drain.stage("ports")
+        platform = self._platform()
+        composer = Composer(platform)
+        operations = Operations(
+            context.parts.controls,
+            context.parts.jobs,
+            real.letters,
+            context.gates,
+            context.clock,
+            roles=self._roles,
+            flows=context.catalogue.flows,
+            pausable=platform.pausable,
+            schedulers=context.schedulers,
+            import_history=partial(import_and_crawl, real.history, real.pool, context.parts.jobs),
+        )
+        app = Verbs(
+            ops_app(
+                composer,
+                operations,
+                history=JobHistory(real.clickhouse if CLICKHOUSE in self._opened else None),
+                sources=Sources(context.parts.limiter, real.credentials.listed),
+                token=self.token,
+                draining=ports.begun,
+            ),
+            token=self.token,
+            host=context.settings.ops.host,
+            check=self._check,
+            check_s=context.settings.ops.check_s,
+            import_history=operations.import_history,
+        )
+        registry = context.settings.data_dir / REGISTRY
+
+        def opened(url: str) -> None:
+            context.urls["ops"] = url
+            config, overrides = context.settings.start
+            write_registry(registry, url=url, token=self.token, config=config, overrides=overrides)
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(composer.run)
+            try:
+                listen = partial(serve, app, context.settings.ops, key="ops.port")
+                await keep_open("web/ops", listen, ports, opened, task_status)
+            finally:
+                remove_registry(registry)
+            nursery.cancel_scope.cancel()
+
+    def _platform(self) -> Platform:
+        context = self._context
+        return Platform(
+            board=context.board,
+            channels=context.channels.uses,
+            counts=self._counted,
+            metrics=context.metrics,
+            state=context.state,
+            drain=self._roles.whole,
+            clock=context.clock,
+            urls=context.urls,
+            roles=self._roles.here,
+            gates=context.gates,
+            pausable=pausable(context.pipelines, context.catalogue),
+            schedules=lambda: [line for scheduler in context.schedulers for line in scheduler.overview()],
+            flows=lambda: overview(context.settings, context.catalogue),
+            told_by=context.settings.told_by,
+            processes=self._processes,
+        )
+
+    async def _counted(self) -> Counts:
+        await self._stood(SCHEMA)  # until then nothing is known, which is no error
+        return await self.counts.read()
+
+    async def _check(self) -> CheckReport:
+        """Permanent: no role of this process has opened what must be read."""
+        stores = {"ClickHouse": CLICKHOUSE in self._opened, "RabbitMQ": self._knows_queues}
+        if missing := " and ".join(name for name, opened in stores.items() if not opened):
+            with_roles = f"this process (roles: {', '.join(self._roles.here)})"
+            raise Permanent(f"check reads {missing}, which {with_roles} has not open; ask one with the role sinker")
+        real = self._context.real
+        return await check(real.pool, real.clickhouse, real.rabbitmq)
+
+
+def pausable(pipelines: Iterable[Pipeline], catalogue: Catalogue) -> dict[str, str]:
+    """What people may name (a flow, a queue, an actor) -> the actor that is paused, of all processes."""
+    named = {name: actor for row in pipelines for name, actor in row.pausable(catalogue).items()}
+    return named | {actor: actor for actor in named.values()}
