@@ -275,6 +275,27 @@ class Analytics(Section):
     model_threads: int = Field(2, ge=1)  # models built side by side
 
 
+class Kept(Section):
+    """How many days what has ended is kept from then on; 0: for ever. Later nobody can look at it, or retry it."""
+
+    jobs_days: Days = 30  # COMPLETE, EXPIRED and CANCELLED ones
+    failed_jobs_days: Days = 90
+    letters_days: Days = 90  # dead letters that were replayed, with their objects
+    actions_days: Days = 365  # of people: the action log
+    schedule_runs_days: Days = 90  # but for the last one of each schedule
+
+    @property
+    def days(self) -> dict[str, int]:
+        """By kind: "jobs", "failed_jobs", ..."""
+        return {name.removesuffix("_days"): days for name, days in self}
+
+    @property
+    def jobs_in_words(self) -> str:
+        """For whom misses one."""
+        jobs, failed = (f"{days} days" if days else "for ever" for days in (self.jobs_days, self.failed_jobs_days))
+        return f"jobs that have ended are kept {jobs}, failed ones {failed}"
+
+
 class Reports(Section):
     timezone: ZoneName = "Asia/Kolkata"  # day and month boundaries of reports
 
@@ -305,6 +326,7 @@ class Settings(Section):
     scraper: Scraper = Scraper()
     sources: dict[str, Source] = {}
     retention: dict[str, Days] = {}  # trace_log_days = 14: then they are dropped, whole partitions at a time; 0: never
+    kept: Kept = Kept()
     world: World = World()
     web: Web = Web()
     analytics: Analytics = Analytics()
@@ -324,6 +346,11 @@ class Settings(Section):
             raise ValueError(
                 f"sinker.batch_age_s {self.sinker.age_s_max:g} cannot exceed {POSTGRES_AGE_S_MAX:g} with the PostgreSQL"
                 " exchange, whose leases would end before a batch is stored"
+            )
+        if 0 < self.kept.failed_jobs_days * 86_400 < self.web.not_found_s:
+            raise ValueError(
+                f"web.not_found_s {self.web.not_found_s:g} cannot exceed kept.failed_jobs_days"
+                f" {self.kept.failed_jobs_days}: that a handle does not exist is known from its failed job"
             )
         ports = [p for p in (self.gateway.port, self.ops.port, self.world.port if self.world.enabled else 0) if p]
         if len(ports) != len(set(ports)):

@@ -49,6 +49,7 @@ class NewJob:
     priority: int = 0  # higher first
     ttl_s: float = 86_400.0  # PENDING longer than this: EXPIRED
     awaited: bool = False  # tell waiters (NOTIFY gcc_job_done) when it ends
+    first_crawl_of: str | None = None  # a followed profile's id: with the job it is noted there that this was enqueued
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from gcc.cli.client import Running, find, sentence
 from gcc.clock import Clock, SystemClock
+from gcc.config import Kept
 from gcc.errors import ConfigError
 
 AGO = re.compile(r"(\d+)([smhd])")
@@ -91,6 +92,11 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
         ]
         print(_on_screen(parts) if sys.stdout.isatty() else "\t".join(map(sentence, parts)))
     print(f"{len(jobs):,} of {total:,}{more} jobs")
+    kept = Kept(**{f"{kind}_days": days for kind, days in answer["meta"]["kept_days"].items()})
+    now = SystemClock().now()
+    asked = now - dt.datetime.fromisoformat(wanted["since"]) if "since" in wanted else dt.timedelta()
+    if not jobs or 0 < kept.jobs_days <= asked.days:
+        print(kept.jobs_in_words)
     return 0
 
 

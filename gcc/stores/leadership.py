@@ -5,9 +5,17 @@ In: campaigns of candidates. Out: a term (it grows with every new leader) or Non
 Raises Transient when the database is away: then nobody knows, and the caller's trust runs out.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
 from gcc import statements
-from gcc.errors import LeaseLost
+from gcc.actors.leader import Leader
+from gcc.errors import LeaseLost, Transient
 from gcc.stores.postgres import Connection, Pool
+
+HELD_S = 4.0  # nobody can take over meanwhile, however dead we are
 
 _SQL = statements.load("leadership")
 
@@ -39,3 +47,20 @@ async def hold(connection: Connection, name: str, term: int) -> None:
     row = await (await connection.execute(_SQL["hold"], {"name": name, "term": term})).fetchone()
     if row is None:
         raise LeaseLost(f"term {term} of leader {name!r} is over")
+
+
+@asynccontextmanager
+async def as_leader(pool: Pool, leader: Leader) -> AsyncIterator[Connection]:
+    """A transaction: until its end nobody else can lead (we renew our term all the same), so it is cut after HELD_S.
+
+    LeaseLost: this process does not lead. Transient: it was cut short.
+    """
+    term = leader.term
+    if term is None:
+        raise LeaseLost(f"this process does not lead {leader.name!r}")
+    with trio.move_on_after(HELD_S) as patience:
+        async with pool.transaction() as connection:
+            await hold(connection, leader.name, term)
+            yield connection
+    if patience.cancelled_caught:
+        raise Transient(f"what the leader {leader.name!r} does was not done within {HELD_S:g} s")

@@ -105,6 +105,12 @@ class PostgresJobs:
         async with self._pool.transaction() as conn:
             rows = await named_rows(conn, SQL["enqueue"], arguments)
             await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]]))
+            if first := [job for job in jobs if job.first_crawl_of is not None]:
+                asked = {
+                    "platforms": [job.platform for job in first],
+                    "profile_ids": [job.first_crawl_of for job in first],
+                }
+                await conn.execute(SQL["first_crawled"], asked)
             for flow in sorted({job.flow for job in jobs}):
                 await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
         self._outbox_written.set()

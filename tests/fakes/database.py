@@ -33,7 +33,7 @@ again) are not told of. FakeEventStore has watchers of its own.
 
 import datetime as dt
 import uuid
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -142,12 +142,13 @@ class Line:
 
 @dataclass
 class Database:
-    """All rows, finished jobs too, and their indexes. `clock` is the database's own: leases go by it."""
+    """All rows, finished jobs until they are pruned, and their indexes. `clock` is the database's: leases go by it."""
 
     clock: Clock
     watchers: list[Watcher] = field(default_factory=list)
     jobs: dict[uuid.UUID, JobRow] = field(default_factory=dict)
-    events: int = 0  # the sum of `events` of all jobs
+    events: int = 0  # the sum of `events` of all jobs, of those that were pruned, too
+    pruned: Counter[str] = field(default_factory=Counter)  # status -> jobs
     tables: defaultdict[str, dict[tuple[Any, ...], Row]] = field(default_factory=lambda: defaultdict(dict))
     outbox: deque[OutboxRow] = field(default_factory=deque)
     routes: dict[Route, list[str]] = field(default_factory=dict)  # the queues bound to it, ordered
@@ -183,6 +184,12 @@ class Database:
             self.unfinished.pop(row.key, None)
         else:
             self.unfinished[row.key] = row
+
+    def prune(self, row: JobRow) -> None:
+        """Delete a job that has ended; its counts stay."""
+        assert row.job.status in FINAL
+        del self.jobs[row.job.id]
+        self.pruned[row.job.status.value] += 1
 
     def lease(self, row: JobRow, until: dt.datetime) -> None:
         """Only of a PROCESSING row: another end of its lease."""

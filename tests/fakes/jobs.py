@@ -240,8 +240,8 @@ class FakeJobs:
         return self._clock.now() + dt.timedelta(seconds=seconds)
 
     def _is_ours(self, job: Job) -> bool:
-        row = self._database.jobs[job.id]
-        return row.job.attempt == job.attempt and row.job.status is JobStatus.PROCESSING
+        row = self._database.jobs.get(job.id)
+        return row is not None and row.job.attempt == job.attempt and row.job.status is JobStatus.PROCESSING
 
     def _held(self, job: Job) -> JobRow:
         if not self._is_ours(job):

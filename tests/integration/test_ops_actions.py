@@ -172,7 +172,11 @@ async def test_who_is_printable_and_bounded(port: Port, world: World) -> None:
 async def test_jobs_are_listed(port: Port, world: World) -> None:
     await some_jobs(world)
     found, meta = await get(port, "jobs", flow=YOUTUBE, limit="2")
-    assert (len(found), meta) == (2, {"total": 5, "counted_max": 10_000, "older": found[-1]["id"]})
+    kept = {"jobs": 30, "failed_jobs": 90, "letters": 90, "actions": 365, "schedule_runs": 90}
+    assert (len(found), meta) == (
+        2,
+        {"total": 5, "counted_max": 10_000, "kept_days": kept, "older": found[-1]["id"]},
+    )
     older, meta = await get(port, "jobs", flow=YOUTUBE, limit="9", before=found[-1]["id"])
     assert (len(older), meta["older"]) == (3, None)
     assert {job["id"] for job in older}.isdisjoint(job["id"] for job in found)
@@ -404,6 +408,10 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
     assert {tuple(line[1:2] + line[4:5]) for line in lines} >= {("FAILED", "handle=f0"), ("PENDING", "handle=w2")}
     code, told, _ = await verb("jobs", "list", "--id", lines[0][0], "--id", lines[1][0])
     assert code == 0 and told.endswith("2 of 2 jobs") and lines[1][0] in told
+    gone = "019a0000-0000-7000-8000-000000000000"
+    kept = "jobs that have ended are kept 30 days, failed ones 90 days"
+    assert await verb("jobs", "list", "--id", gone) == (0, f"0 of 0 jobs\n{kept}", "")
+    assert kept in (await verb("jobs", "show", gone))[2]
     failed = next(line[0] for line in lines if line[1] == "FAILED")
     code, told, _ = await verb("jobs", "show", failed)
     shown = dict(line.split(maxsplit=1) for line in told.splitlines() if " " in line)

@@ -44,6 +44,7 @@ from tests.simulation.mix import GRACE_S, Mix
 from tests.simulation.poison import TYPES, Lines, Producers, foreign, met
 from tests.simulation.world import ATTEMPTS_MAX, BUGS, HANDLES, UNKNOWN
 
+PRUNE_EVERY_S = 600.0
 HEAL_S = 3600.0  # the longest wait that is anybody's right: 600 s before a retry, a few times over
 LOOK_S = 30.0
 SETTLED_S = 120.0  # longer than any poll, backoff or open breaker
@@ -191,6 +192,7 @@ class Simulation:
             nursery.start_soon(self._every, self.mix.outage_every_s, self._outage)
             nursery.start_soon(self._every, self.mix.poison_every_s, self._send_poison)
             nursery.start_soon(self._every, self.mix.deleted_every_s, self._delete)
+            nursery.start_soon(self._prune)
             await trio.sleep(self._hours * 3600)
             nursery.cancel_scope.cancel()
 
@@ -340,6 +342,15 @@ class Simulation:
             life = self._rng.choice(self._lives)
             life.clock.offset = dt.timedelta(seconds=self._rng.choice((-7200, -30, 0, 5, 300, 86_400)))
             self.ledger.say(f"clock of {life.number} is off by {life.clock.offset}")
+
+    async def _prune(self) -> None:
+        """The leader does: now and then every other job that has ended is gone. Nobody misses it."""
+        while True:
+            await trio.sleep(PRUNE_EVERY_S)
+            ended = [row for row in self.database.jobs.values() if row.job.status in FINAL][::2]
+            for row in ended:
+                self.database.prune(row)
+            self.ledger.say(f"{len(ended)} jobs are pruned")
 
     async def _end_a_lease(self) -> None:
         """The lease of a job, or of a frame, is over while its holder works on."""
@@ -523,7 +534,7 @@ class Simulation:
     def _verdict(self) -> Outcome:
         ledger, database = self.ledger, self.database
         ledger.close()
-        jobs = Counter(row.job.status.value for row in database.jobs.values())
+        jobs = database.pruned + Counter(row.job.status.value for row in database.jobs.values())
         tables = self.ground.store.tables
         foreign_events, spent = ledger.foreign_events(), ledger.spent_events()
         stored = sum(len(tables[event_type.table].keys() - foreign_events) for event_type in COUNTED)

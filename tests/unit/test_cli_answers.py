@@ -1,5 +1,6 @@
 """Every verb against a platform that answers badly: one sentence on stderr and an exit code, never a traceback."""
 
+import datetime as dt
 import json
 import socket
 import subprocess
@@ -8,11 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from gcc import cli
 from gcc.cli import client, jobs, live, parse
+from gcc.cli.client import Running
+from gcc.clock import SystemClock
 from gcc.errors import ConfigError
 from gcc.web.ops.registry import REGISTRY
 
@@ -305,3 +309,33 @@ def test_a_word_that_nobody_knows_is_not_repeated(words: list[str], named: str) 
         parse(words)
     assert named in str(refused.value)
     assert "S3CR3T" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("since", "kept", "told"),
+    [
+        (29, {"jobs": 30, "failed_jobs": 0}, ""),
+        (31, {"jobs": 30, "failed_jobs": 0}, "jobs that have ended are kept 30 days, failed ones for ever\n"),
+        (9999, {"jobs": 0, "failed_jobs": 90}, ""),
+    ],
+)
+def test_who_asks_for_jobs_of_long_ago_is_told_how_long_they_are_kept(
+    since: int, kept: dict[str, int], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = {
+        "id": "i",
+        "status": "COMPLETE",
+        "created_at": "t",
+        "flow": "f",
+        "params": {},
+        "retry_count": 0,
+        "code": None,
+    }
+
+    class Answering:
+        def ask(self, *_: object, **__: object) -> dict[str, object]:
+            return {"data": [job], "meta": {"total": 1, "counted_max": 9, "kept_days": kept}}
+
+    at = (SystemClock().now() - dt.timedelta(days=since)).isoformat()
+    jobs._list(cast(Running, Answering()), {"since": at}, as_json=False)
+    assert capsys.readouterr().out.partition("1 of 1 jobs\n")[2] == told

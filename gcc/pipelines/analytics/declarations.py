@@ -11,6 +11,7 @@ from gcc.actors.scheduler import Schedule
 from gcc.actors.sync import Sync, SyncedTable
 from gcc.actors.transformer import ModelRun, Transformer
 from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
+from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.events.retention import Retention
 
 SYNCED: Sequence[SyncedTable] = (
@@ -21,7 +22,7 @@ SYNCED: Sequence[SyncedTable] = (
 Detail = dict[str, Any]
 
 
-def schedules(transformer: Transformer, sync: Sync, retention: Retention) -> list[Schedule]:
+def schedules(transformer: Transformer, sync: Sync, retention: Retention, pruning: Pruning) -> list[Schedule]:
     """The rows. What was missed or cut off while no leader ran is made up once."""
 
     async def core_models() -> Detail:
@@ -42,6 +43,8 @@ def schedules(transformer: Transformer, sync: Sync, retention: Retention) -> lis
         Schedule("sync_time_series", "5 * * * *", sync_time_series, timeout_s=1800, catch_up="one"),
         Schedule("sync_leaderboard", "15 20 * * *", sync_leaderboard, timeout_s=1800, catch_up="one"),
         Schedule("retention", "45 21 * * *", retention, timeout_s=3600, catch_up="one"),
+        Schedule("pruning", "35 * * * *", pruning, timeout_s=1800, catch_up="one"),
+        Schedule("recount", "25 22 * * *", pruning.recount, timeout_s=600),
         # Everything in one go, by trigger: the first start runs it as soon as import and crawl are done.
         Schedule("models_and_syncs", None, models_and_syncs, timeout_s=1800, catch_up="one"),
     ]

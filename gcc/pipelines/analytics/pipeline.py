@@ -1,7 +1,7 @@
 """The analytics pipeline: events -> models -> synced tables, by schedule, under one leader.
 
 In: event tables in ClickHouse. Out: `dbt.*` models, the synced tables of PostgreSQL, schedule_run rows; what is old is
-dropped from the event tables. It runs what the other pipelines declare as schedules, too.
+dropped from the event tables, and pruned where it has ended. What other pipelines declare as schedules is run, too.
 Any number of processes may run it: one leads, the others wait. It finishes when the drain's intake stage
 has begun: what runs is cancelled (its queries killed), the term is given back.
 """
@@ -13,6 +13,7 @@ from gcc.actors.scheduler import Scheduler
 from gcc.actors.sync import Sync
 from gcc.actors.transformer import Transformer
 from gcc.pipelines.analytics import declarations, models
+from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.declared import Context
 from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.stores.leadership import PostgresLeadership
@@ -47,7 +48,8 @@ class AnalyticsPipeline:
             clock,
         )
         retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings))
-        own = declarations.schedules(transformer, sync, retention)
+        pruning = Pruning(real.pool, real.objects, self._leader, settings.kept)
+        own = declarations.schedules(transformer, sync, retention, pruning)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(
             declarations.overridden([*own, *others], settings.analytics.schedules),

@@ -14,25 +14,21 @@ goes the same way. Steps that change something hold the leader's term in Postgre
 
 import datetime as dt
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
-
-import trio
 
 from gcc import statements
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.config import Settings
-from gcc.errors import ConfigError, LeaseLost, Transient
+from gcc.errors import ConfigError
 from gcc.pipelines.events.check import ASIDE, Reading, set_aside
 from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
-from gcc.stores.leadership import hold
-from gcc.stores.postgres import Connection, Pool
+from gcc.stores.leadership import as_leader
+from gcc.stores.postgres import Pool
 
 QUIET = dt.timedelta(days=1)  # by then its events are acknowledged: none comes again out of a queue
-HELD_S = 4.0  # nobody can take over meanwhile, however dead we are
 
 _POSTGRES = statements.load("retention")
 _CLICKHOUSE = statements.load("retention", statements.SQL / "clickhouse" / "queries")
@@ -84,17 +80,17 @@ class Retention:
 
     async def _retire(self, table: str, partition: str) -> int:
         """All three steps. What is set aside already is joined by what is left, or came late."""
-        async with self._as_leader():
+        async with as_leader(self._pool, self._leader):
             await self._clickhouse.command(_filled("make_aside", table))
             await self._clickhouse.command(_filled("set_aside", table, partition))
         (counts,) = await self._clickhouse.rows(_filled("count_aside", table), {"emitted_by": list(EMITTED_BY)})
-        async with self._as_leader() as connection:
+        async with as_leader(self._pool, self._leader) as connection:
             await connection.execute(_POSTGRES["counted"], {"table": table, "partition": partition, **counts})
         await self._drop(table)
         return int(counts["events"])
 
     async def _drop(self, table: str) -> None:
-        async with self._as_leader() as connection:
+        async with as_leader(self._pool, self._leader) as connection:
             await self._clickhouse.command(_filled("drop_aside", table))
             await connection.execute(_POSTGRES["dropped"], {"table": table})
 
@@ -105,19 +101,6 @@ class Retention:
     async def _aside(self, table: str) -> list[str]:
         """The partition that is set aside; there is one at most."""
         return [partition for name, partition, _ in await set_aside(self._clickhouse) if name == table]
-
-    @asynccontextmanager
-    async def _as_leader(self) -> AsyncIterator[Connection]:
-        """Until the block ends nobody else can lead (we renew our term all the same): it is cut short after HELD_S."""
-        term = self._leader.term
-        if term is None:
-            raise LeaseLost(f"this process does not lead {self._leader.name!r}")
-        with trio.move_on_after(HELD_S) as patience:
-            async with self._pool.transaction() as connection:
-                await hold(connection, self._leader.name, term)
-                yield connection
-        if patience.cancelled_caught:
-            raise Transient(f"retention: a step was not done within {HELD_S:g} s")
 
 
 def _filled(statement: str, table: str, partition: str = "") -> str:

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
-    """A job for every followed profile that never had one; again after a crash adds only what lacks."""
+    """A job for every followed profile that never had one, as `first_crawl_at` tells; again adds only what lacks."""
     enqueued = 0
     await _tell_of_others(pool)
     while rows := await _followed(pool, "never_crawled", BATCH):
@@ -50,6 +50,7 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
                     {"handle": _asked(platform, profile_id, handle)},
                     key=f"first:{platform}:{profile_id}",
                     priority=FIRST_CRAWL_PRIORITY,
+                    first_crawl_of=profile_id,
                 )
                 for platform, profile_id, handle in rows
             ]
@@ -178,7 +179,7 @@ class OnDemand:
         self._waiting[job_id].append(signal)
         try:
             while True:
-                status, data, _ = (await _rows(self._pool, JOBS["status"], {"id": job_id}))[0]
+                status, data, _ = await self._look(job_id)
                 if status in FINAL:
                     return _answer(JobStatus(status), data if isinstance(data, dict) else {})
                 await signal.wait(POLL_S)
@@ -187,9 +188,14 @@ class OnDemand:
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
+    async def _look(self, job_id: uuid.UUID) -> tuple[Any, ...]:
+        """(status, data, seconds until it is due); a job that somebody removed has ended."""
+        rows = await _rows(self._pool, JOBS["status"], {"id": job_id})
+        return rows[0] if rows else (JobStatus.CANCELLED, {"code": "GONE", "reason": "its job was removed"}, 0.0)
+
     async def _not_yet(self, job_id: uuid.UUID) -> Refreshed:
         """The time is up: say whether it waits for a limit or still runs."""
-        status, _, due_in_s = (await _rows(self._pool, JOBS["status"], {"id": job_id}))[0]
+        status, _, due_in_s = await self._look(job_id)
         if status == JobStatus.PENDING:
             return Refreshed("LIMITED", "the source's limit is used up", max(1.0, due_in_s))
         return Refreshed("TIMEOUT", "the scrape did not end in time; it goes on in the background", None)

@@ -64,7 +64,7 @@ def ops_app(
     _page(app, access)
     _probes(app, composer)
     add_actions(app, access, operations, platform)
-    add_jobs(app, access, operations, history)
+    add_jobs(app, access, operations, history, platform.kept)
     add_letters(app, access, operations)
     add_sources(app, access, sources)
 

@@ -1,6 +1,6 @@
 """What only the database knows about the running platform, for the dashboard: jobs, queues, lag, dead letters, ..."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from gcc import statements
 from gcc.channels.exchange import Exchange, QueueDepth
@@ -11,6 +11,8 @@ from gcc.stores.postgres import Pool
 from gcc.web.ops.snapshot import Counts
 
 SQL = statements.load("counts")
+SPARE_MAX = 1000  # rows of the tally that could be fewer: reading them takes about a millisecond
+UNFINISHED = ("PENDING", "PROCESSING")
 STORED = frozenset(event_type.queue for event_type in EVENT_TYPES)
 """The queues whose events are for a table: only they can lag."""
 
@@ -23,20 +25,25 @@ class PlatformCounts:
         self._exchange = exchange
         self._letters = letters
         self.crawl: tuple[int, int] | None = None  # (ended, all) jobs of the first crawl, as last read
-        self.crawled = False  # the first crawl has ended: its counts move no more
+        self.crawled = False  # the first crawl has ended, as last read
 
     async def read(self) -> Counts:
         """One look at everything. Transient: the database is away; without the exchange all else is counted, and where
         the letters meet a bug."""
         async with self._pool.connection() as conn:
-            by_flow: dict[str, dict[str, int]] = defaultdict(dict)
-            for flow, status, count in await (await conn.execute(SQL["jobs"])).fetchall():
-                by_flow[flow][status] = count
-            ((failures, outbox_s),) = await (await conn.execute(SQL["trouble"])).fetchall()
-            if not self.crawled:
-                ((done, total, enqueued),) = await (await conn.execute(SQL["first_crawl"])).fetchall()
-                self.crawl = (done, total) if total else None
-                self.crawled = bool(enqueued and done == total)
+            tally = await (await conn.execute(SQL["tally"])).fetchall()
+            ((failures, outbox_s, enqueued),) = await (await conn.execute(SQL["trouble"])).fetchall()
+            if sum(spare for *_, spare in tally) > SPARE_MAX:
+                await conn.execute(SQL["fold"])
+        by_flow: dict[str, Counter[str]] = defaultdict(Counter)
+        crawl: Counter[bool] = Counter()  # ended -> jobs of the first crawl
+        for counted, flow, status, number, _ in tally:
+            if counted in ("job", "first job"):
+                by_flow[flow] += Counter({status: number})
+            if counted in ("first job", "pruned first job"):
+                crawl[status not in UNFINISHED] += number
+        self.crawl = (crawl[True], crawl.total()) if crawl.total() else None
+        self.crawled = enqueued and not crawl[False]
         queues: list[QueueDepth] = []
         lag_s: float | None = None
         why: str | None = None

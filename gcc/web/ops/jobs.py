@@ -14,6 +14,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gcc.channels.jobs import JobDetail, JobFilter, JobStatus
+from gcc.config import Kept
 from gcc.errors import GccError, Permanent
 from gcc.masking import masked_body, masked_text
 from gcc.stores.job_history import JobHistory
@@ -68,7 +69,7 @@ class FindQuery(FilterBody):
     before: UUID | None = None
 
 
-def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: JobHistory) -> None:
+def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: JobHistory, kept: Kept) -> None:
     """Give `app` the routes of the jobs."""
 
     @app.post("/api/jobs/retry")
@@ -93,7 +94,7 @@ def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: Jo
         access.check_reader(request)
         wanted = read_query(FindQuery)
         found, beside = await operations.find(wanted.as_filter(), text=wanted.text, before=wanted.before)
-        return done(msgspec.to_builtins(found), counted_max=COUNTED_MAX, **beside)
+        return done(msgspec.to_builtins(found), counted_max=COUNTED_MAX, kept_days=kept.days, **beside)
 
     @app.get("/api/jobs/<job_id>")
     async def job(job_id: str) -> Response:
@@ -105,7 +106,7 @@ def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: Jo
         try:
             found = await operations.look(wanted)
         except Permanent as error:
-            raise Refused(404, "JOB_NOT_FOUND", "No such job", str(error)) from None
+            raise Refused(404, "JOB_NOT_FOUND", "No such job", f"{error}; {kept.jobs_in_words}") from None
         return done({**_shown(found), **await _told(history, found)})
 
 

@@ -120,6 +120,7 @@ class OpsPort:
             schedules=lambda: [line for scheduler in context.schedulers for line in scheduler.overview()],
             flows=lambda: overview(context.settings, context.catalogue),
             told_by=context.settings.told_by,
+            kept=context.settings.kept,
             processes=self._processes,
         )
 

@@ -19,6 +19,7 @@ from gcc.channels.exchange import QueueDepth
 from gcc.channels.letters import RECENT_LETTERS, Waiting
 from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
+from gcc.config import Kept
 from gcc.errors import GccError, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import CONSUMERS, ERROR_QUEUES
@@ -72,6 +73,7 @@ class Platform:
     flows: Callable[[], list[dict[str, Any]]] = list  # as configured; see `overview` of the flow table
     processes: Callable[[], list[Process]] = list
     told_by: str = "the defaults"  # where its settings come from
+    kept: Kept = field(default_factory=Kept)
     started_s: float = field(default_factory=trio.current_time)
 
 

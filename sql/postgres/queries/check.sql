@@ -2,12 +2,16 @@
 
 -- name: ledger
 -- One statement is one snapshot of the database: the parts belong together.
+with job as materialized (
+    select count(*) filter (where status = 'COMPLETE') as complete, coalesce(sum(events), 0) as events
+    from scrape_request_log
+), pruned as materialized (
+    select coalesce(sum(jobs_complete), 0) as complete, coalesce(sum(events), 0) as events
+    from counted_total where name in ('jobs_pruned', 'imports_pruned')
+)
 select
-    (select count(*) from scrape_request_log where status = 'COMPLETE') as jobs_complete,
-    (select coalesce(sum(events), 0) from scrape_request_log)::bigint
-        + (select coalesce(sum(events), 0) from import_ledger)::bigint
-        + (select coalesce(sum(events), 0) from counted_total where name in ('jobs_pruned', 'imports_pruned'))::bigint
-        as events_emitted,
+    (job.complete + pruned.complete)::bigint as jobs_complete,
+    (job.events + pruned.events + (select coalesce(sum(events), 0) from import_ledger))::bigint as events_emitted,
     (select coalesce(sum(emitted), 0) from dropped_partition where event_table = any(%(tables)s))::bigint
         as events_dropped,
     (select coalesce(sum(coalesce(counted, events)), 0) from dead_letter where replayed_at is null
@@ -20,7 +24,8 @@ select
         where (exchange, routing_key) in (select * from unnest(%(exchanges)s::text[], %(keys)s::text[])))::bigint as outbox_pending,
     (select coalesce(sum(coalesce(counted, events)), 0) from queue_message where queue = any(%(queues)s))::bigint as queued,
     (select coalesce(sum(coalesce(counted, events)), 0) from queue_message
-        where queue = any(%(queues)s) and lease_until > now())::bigint as in_flight;
+        where queue = any(%(queues)s) and lease_until > now())::bigint as in_flight
+from job, pruned;
 
 -- name: queue_bodies
 -- The counted frames that wait in queues, a page at a time.

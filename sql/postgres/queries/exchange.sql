@@ -151,12 +151,17 @@ from unnest(%(ids)s::bigint[], %(deliveries)s::integer[]) as held (id, deliverie
 where message.id = held.id and message.deliveries = held.deliveries;
 
 -- name: depths
-select queue,
-       coalesce(sum(events), 0)::bigint,
-       coalesce(sum(events) filter (where lease_until > now()), 0)::bigint,
-       greatest(least(coalesce(extract(epoch from now()) - extract(epoch from min(created_at)), 0), 1e9), 0)::float8
-from (select distinct queue from binding) as bound left join queue_message using (queue)
-group by queue
+-- The depth is kept (table tally); the rest is seen in the first rows of each queue, since the oldest are taken first.
+select queue, coalesce(depth.events, 0), head.leased, head.oldest_s
+from (select distinct queue from binding) as bound
+left join (select name as queue, sum(number)::bigint as events from tally where counted = 'queue' group by name) as depth
+    using (queue)
+cross join lateral (
+    select coalesce(sum(first.events) filter (where first.lease_until > now()), 0)::bigint as leased,
+           greatest(least(coalesce(extract(epoch from now()) - extract(epoch from min(first.created_at)), 0), 1e9), 0)::float8 as oldest_s
+    from (select m.events, m.lease_until, m.created_at from queue_message m
+          where m.queue = bound.queue order by m.id limit 5000) as first
+) as head
 order by queue;
 
 -- name: end_leases

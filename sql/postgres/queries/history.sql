@@ -68,17 +68,19 @@ order by t.platform
 limit 10;
 
 -- name: never_crawled
--- Followed profiles without a job of the first crawl yet.
+-- Followed profiles of which no first crawl was enqueued yet.
 select t.platform, t.profile_id, t.handle
 from tracked_profile t
-where {ours} and not exists (select 1 from scrape_request_log j where j.idempotency_key = 'first:' || t.platform || ':' || t.profile_id)
+where {ours} and t.first_crawl_at is null
 order by t.platform, t.profile_id
 limit {limit};
 
 -- name: first_crawl
-select count(*) filter (where status in ('COMPLETE', 'FAILED', 'EXPIRED', 'CANCELLED')), count(*)
-from scrape_request_log
-where idempotency_key like 'first:%%';
+-- How many of its jobs have ended, and how many there are or were.
+select coalesce(sum(number) filter (where state not in ('PENDING', 'PROCESSING')), 0)::bigint,
+       coalesce(sum(number), 0)::bigint
+from tally
+where counted in ('first job', 'pruned first job');
 
 -- name: stale_profiles
 -- Followed profiles whose state is missing or old, oldest first; those with a refresh waiting are left out.

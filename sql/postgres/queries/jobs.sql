@@ -19,6 +19,12 @@ do update set priority = greatest(scrape_request_log.priority, excluded.priority
 returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at, expires_at,
           awaited, xmax = 0 as inserted, idempotency_key;
 
+-- name: first_crawled
+-- With the jobs that are enqueued for it, in one transaction.
+update tracked_profile as t set first_crawl_at = now()
+from unnest(%(platforms)s::text[], %(profile_ids)s::text[]) as asked (platform, profile_id)
+where (t.platform, t.profile_id) = (asked.platform, asked.profile_id) and t.first_crawl_at is null;
+
 -- name: due
 -- What `claim` moves. {limit} is a literal: as a parameter it costs a generic plan (40 times slower). {only} is true, or
 -- picks one job.

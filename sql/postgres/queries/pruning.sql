@@ -1,0 +1,92 @@
+-- What has ended and is old enough goes, a batch at a time (see gcc/pipelines/analytics/pruning.py). {limit} is a literal.
+
+-- name: finished
+-- The condition {ended} of `jobs`: as the index has it.
+status in ('COMPLETE', 'EXPIRED', 'CANCELLED');
+
+-- name: failed
+-- Likewise.
+status = 'FAILED';
+
+-- name: jobs
+-- Who retries one meanwhile has its lock: then it stays; or waits for ours, and finds it gone. Their counts are moved with
+-- them, in one statement: `check` never sees less.
+with picked as materialized (
+    select id from scrape_request_log
+    where {ended} and scraped_at < now() - make_interval(days => %(days)s)
+    order by scraped_at
+    limit {limit}
+    for update skip locked
+), gone as (
+    delete from scrape_request_log as job using picked where job.id = picked.id
+    returning job.status, job.events, counted_as(job.idempotency_key) as counted
+), moved as (
+    insert into counted_total (name, events, jobs_complete)
+    select 'jobs_pruned', sum(events), count(*) filter (where status = 'COMPLETE') from gone
+    having count(*) > 0
+    on conflict (name) do update set events = counted_total.events + excluded.events,
+                                     jobs_complete = counted_total.jobs_complete + excluded.jobs_complete
+), told as (
+    insert into tally select 'pruned first job', '', '', count(*) from gone where counted = 'first job' having count(*) > 0
+)
+select count(*) from gone;
+
+-- name: due_letters
+-- Replayed letters, and those of their objects in which no other letter stands.
+with due as materialized (
+    select id, object_key from dead_letter
+    where replayed_at < now() - make_interval(days => %(days)s)
+    order by replayed_at
+    limit {limit}
+)
+select array(select id from due),
+       array(select distinct object_key from due
+             where not exists (select from dead_letter as other
+                               where other.object_key = due.object_key and other.id not in (select id from due)));
+
+-- name: letters
+-- One that waits again meanwhile has another object, and stays.
+with gone as (
+    delete from dead_letter
+    where id = any(%(ids)s) and replayed_at < now() - make_interval(days => %(days)s)
+    returning id
+)
+select count(*) from gone;
+
+-- name: actions
+with picked as materialized (
+    select id from action where at < now() - make_interval(days => %(days)s) order by at limit {limit}
+), gone as (
+    delete from action using picked where action.id = picked.id
+    returning action.id
+)
+select count(*) from gone;
+
+-- name: schedule_runs
+-- The last run of each schedule stays: from that the next leader knows what was missed.
+with picked as materialized (
+    select id from schedule_run as run
+    where started_at < now() - make_interval(days => %(days)s) and status <> 'RUNNING'
+      and exists (select from schedule_run as later
+                  where later.schedule = run.schedule and later.started_at > run.started_at)
+    limit {limit}
+), gone as (
+    delete from schedule_run using picked where schedule_run.id = picked.id
+    returning schedule_run.id
+)
+select count(*) from gone;
+
+-- name: recount
+-- What the tally lacks of what is there, or has too much: somebody wrote past its triggers. One statement sees one moment,
+-- and what it adds is right at any other, too.
+insert into tally
+select counted, name, state, sum(number)
+from (select counted_as(idempotency_key) as counted, flow as name, status as state, count(*) as number
+      from scrape_request_log group by 1, 2, 3
+      union all
+      select 'queue', queue, '', sum(events) from queue_message group by queue
+      union all
+      select counted, name, state, -sum(number) from tally where counted <> 'pruned first job' group by 1, 2, 3) as each
+where exists (select from leader where name = %(leader)s and term = %(term)s and until > now())
+group by 1, 2, 3
+having sum(number) <> 0;
