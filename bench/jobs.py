@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from gcc.channels.jobs import Crawl, NewJob
+from gcc.channels.jobs import Crawl, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.config import Settings
@@ -79,7 +79,7 @@ async def work_ms(pool: Pool) -> dict[str, float]:
     await jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"handle": f"h{n}"}) for n in range(CLAIMS * CLAIMED_AT_ONCE)])
     for _ in range(CLAIMS):
         began = time.perf_counter()
-        claimed = await jobs.claim(FLOW, CLAIMED_AT_ONCE)
+        claimed = await jobs.claim({FLOW: Room(CLAIMED_AT_ONCE)})
         claims.append(time.perf_counter() - began)
         assert len(claimed) == CLAIMED_AT_ONCE
         for job in claimed:

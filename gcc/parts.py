@@ -32,7 +32,7 @@ from gcc.sources.limits import InProcessLimiter, Limiter
 from gcc.statements import SQL as SQL_FOLDER
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.controls import CONTROLS_CHANNEL, PostgresControls
-from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.folder_objects import FolderObjects
@@ -84,7 +84,9 @@ class Stores:
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
         self.queues: PostgresExchange | None = None
         self.credentials = PostgresCredentials(self.pool, clock)
-        self.notifications = Notifications(self.conninfo, [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL])
+        channels = [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL, CREDENTIALS_CHANNEL]
+        self.notifications = Notifications(self.conninfo, channels)
+        self.notifications.on(CREDENTIALS_CHANNEL, self.credentials.woken)
         self._clock = clock
         outbox_written = Signal()
         self.jobs = PostgresJobs(

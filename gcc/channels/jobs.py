@@ -52,6 +52,22 @@ class NewJob:
     first_crawl_of: str | None = None  # a followed profile's id: with the job it is noted there that this was enqueued
 
 
+URGENT = 100
+"""The priority from which on somebody waits for a job: such a one is claimed and answered even while its sources are
+out."""
+
+PRIORITY_MIN = -32_768  # of a smallint
+CLAIM_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many jobs of a flow may be claimed, and how urgent they must be at least."""
+
+    jobs: int
+    priority_min: int = PRIORITY_MIN
+
+
 @dataclass(frozen=True, slots=True)
 class Enqueued:
     id: uuid.UUID
@@ -179,11 +195,14 @@ class Jobs(Protocol):
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Add jobs, in one transaction; answers in the order given."""
 
-    async def claim(self, flow: str, limit: int) -> list[Job]:
-        """Lease up to `limit` due jobs of `flow`, most urgent first, oldest first within a priority."""
+    async def claim(self, rooms: Mapping[str, Room]) -> list[Job]:
+        """Lease due jobs of each of these flows, as many as it has room for and CLAIM_MAX at most.
 
-    async def wait(self, flow: str, timeout_s: float) -> None:
-        """Return when `flow` may have work: told by an enqueue, or `timeout_s` later."""
+        Of a flow the most urgent come first, within a priority those that are due the longest.
+        """
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when any flow may have work: told by an enqueue, or `timeout_s` later. One waiter a process."""
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
         """Commit the attempt's state and events with COMPLETE. LeaseLost: nothing was written."""
@@ -191,8 +210,17 @@ class Jobs(Protocol):
     async def fail(self, job: Job, failure: Failure) -> None:
         """Commit the failure: PENDING again after `retry_after_s`, or FAILED. LeaseLost: nothing was written."""
 
-    async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
+    async def release(
+        self,
+        jobs: Sequence[Job],
+        *,
+        after_s: float = 0.0,
+        frames: Sequence[Frame] = (),
+        why: Mapping[str, Any] | None = None,
+    ) -> None:
         """Back to PENDING at no cost, with `frames` of traces. Jobs that are not ours any more are left alone.
+
+        `why` ({"code", "reason"}) takes the place of what their last failure told; waiters are told that there is one.
 
         With none of them ours nothing is written, so a release whose answer was lost may be made again.
         """

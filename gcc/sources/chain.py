@@ -92,6 +92,7 @@ class _Asking:
     """A question, and what it was told with each credential whose fault that may be, or not: another one tells."""
 
     question: str
+    renewals: int  # of the source's credentials, as it began
     tried: list[uuid.UUID] = field(default_factory=list)
     refused: list[tuple[Credential, CredentialRefused]] = field(default_factory=list)
     unanswered: list[tuple[Credential, MaybeAway]] = field(default_factory=list)
@@ -137,10 +138,10 @@ class Outside:
         SourceClosed, LimitRefused (ours; nothing was asked), NoCredential, QuestionFailed, SourceFailed or another
         Transient, NotFound. Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
         """
-        asking, doubts = _Asking(question), self._doubts[source.name]
+        asking, doubts = _Asking(question, self._credentials.renewals(source.name)), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
-                await self._limiter.take(source.name, priority=visit.priority, wait_s_max=visit.wait_s_max)
+                await self._take_call(source.name, asking, visit)
                 credential = await self._pick(source.name, asking)
                 asking.tried.append(credential.id)
                 try:
@@ -162,6 +163,13 @@ class Outside:
                     await self._answered(credential, asking)
                     return decoded
 
+    async def _take_call(self, source: str, asking: _Asking, visit: Visit) -> None:
+        try:
+            await self._limiter.take(source, priority=visit.priority, wait_s_max=visit.wait_s_max)
+        except LimitRefused as refusal:
+            self._breakers.of(source).refused(refusal, asking.renewals)
+            raise
+
     async def _pick(self, source: str, asking: _Asking) -> Credential:
         """One that was not tried yet. Where none is left, that tells of the source, of the question, or of neither."""
         try:
@@ -174,6 +182,8 @@ class Outside:
             if asking.refused and none.retry_after_s is None:
                 raise QuestionFailed(f"no credential may ask this: {asking.refused[-1][1]}") from none
             self._breakers.of(source).told(none)
+            if not asking.refused:  # else there is one for other questions
+                self._breakers.of(source).refused(none, asking.renewals)
             raise
 
     def _end_if_agreed(self, doubts: Doubts, asking: _Asking) -> None:

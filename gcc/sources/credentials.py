@@ -24,6 +24,8 @@ class NoCredential(Transient):
     The text tells why, of each that is out.
     """
 
+    code = "NO_CREDENTIAL"
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -60,6 +62,9 @@ class Credentials(Protocol):
 
     async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
         """Store it under (source, handle). Only a new or changed secret enables it again; True if it was one."""
+
+    def renewals(self, source: str) -> int:
+        """How often this process was told that a credential of `source` may be used again: it grows, by any number."""
 
 
 def choose(

@@ -23,6 +23,8 @@ from gcc.errors import ConfigError, Transient
 class LimitRefused(Transient):
     """Our own limit says no. Nothing was asked outside, so it costs no attempt: come back `retry_after_s` later."""
 
+    code = "LIMITED"
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:

@@ -43,6 +43,8 @@ class CredentialRests(Transient):
 class RateLimited(CredentialRests):
     """This credential asked too much; `retry_after_s` is the wait the other side named, if it did."""
 
+    code = "LIMITED"
+
 
 class CredentialRefused(Transient):
     """This credential may not ask this, or nobody may: only another credential tells which.

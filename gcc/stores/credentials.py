@@ -1,7 +1,8 @@
 """The credentials port on PostgreSQL: the table `credential`.
 
 A crawl picks thousands of times, so a source's are kept for a second; disabling and putting
-drop them at once in this process, others see it a second later. A lost store is Transient.
+drop them at once in this process, others see it a second later. Of one that may be used again all processes are told
+(NOTIFY gcc_credentials, by a trigger: whoever wrote the row). A lost store is Transient.
 """
 
 import datetime as dt
@@ -22,6 +23,7 @@ from gcc.sources.credentials import Credential, Standing, choose
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("credentials")
+CREDENTIALS_CHANNEL = "gcc_credentials"
 KEPT_S = 1.0
 LISTED_MAX = 50
 
@@ -47,7 +49,17 @@ class PostgresCredentials:
         self._pool = pool
         self._clock = clock
         self._kept: dict[str, tuple[float, list[Standing]]] = {}  # source -> (good until, its credentials)
+        self._renewals: dict[str, int] = {}  # of the sources that somebody asked about
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)  # one reader or writer a source
+
+    def renewals(self, source: str) -> int:
+        return self._renewals.setdefault(source, 0)
+
+    def woken(self, source: str = "") -> None:
+        """A credential of `source` may be used (NOTIFY gcc_credentials); '' means of any."""
+        for known in self._renewals if source == "" else self._renewals.keys() & {source}:
+            self._renewals[known] += 1
+            self._kept.pop(known, None)
 
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
         return choose(source, await self._standings(source), trio.current_time(), self._clock.rng, without)

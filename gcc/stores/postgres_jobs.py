@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from gcc import statements
 from gcc.channels.jobs import (
     CANCELLABLE,
+    CLAIM_MAX,
     LOOKED_MAX,
     RETRYABLE,
     Crawl,
@@ -30,6 +31,7 @@ from gcc.channels.jobs import (
     JobFilter,
     JobStatus,
     NewJob,
+    Room,
     StatusEvent,
 )
 from gcc.channels.memory import Signal
@@ -76,14 +78,12 @@ class PostgresJobs:
         self._lease_s = lease_s
         self._lost_max = lost_max
         self._outbox_written = outbox_written
-        self._wakeups: dict[str, Signal] = defaultdict(Signal)
+        self._woken = Signal()
         self._given_up: set[uuid.UUID] = set()  # told of
 
-    def woken(self, flow: str) -> None:
-        """Somebody enqueued jobs of `flow` (NOTIFY gcc_jobs); '' means of any."""
-        for known, signal in self._wakeups.items():  # a NOTIFY may name anything: what nobody waits for is not kept
-            if flow in ("", known):
-                signal.set()
+    def woken(self, _flow: str = "") -> None:
+        """Somebody enqueued jobs (NOTIFY gcc_jobs, with the flow; one claim asks for all flows)."""
+        self._woken.set()
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         if not jobs:
@@ -114,21 +114,24 @@ class PostgresJobs:
             for flow in sorted({job.flow for job in jobs}):
                 await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
         self._outbox_written.set()
-        for flow in {job.flow for job in jobs}:
-            self.woken(flow)
+        self.woken()
         by_key = {row["idempotency_key"]: Enqueued(row["id"], row["inserted"]) for row in rows}
         return [by_key[key] for key in keys]
 
-    async def claim(self, flow: str, limit: int) -> list[Job]:
-        self._wakeups[flow]  # known from here on
-        arguments = {"flow": flow, "lease_s": self._lease_s}
-        jobs = await self._move_picked("claim", "due", arguments, int(limit))
+    async def claim(self, rooms: Mapping[str, Room]) -> list[Job]:
+        arguments = {
+            "flows": list(rooms),
+            "rooms": [min(room.jobs, CLAIM_MAX) for room in rooms.values()],
+            "priorities_min": [room.priority_min for room in rooms.values()],
+            "lease_s": self._lease_s,
+        }
+        jobs = await self._move_picked("claim", "due", arguments, CLAIM_MAX)
         if jobs:
             self._outbox_written.set()
         return jobs
 
-    async def wait(self, flow: str, timeout_s: float) -> None:
-        await self._wakeups[flow].wait(timeout_s)
+    async def wait(self, timeout_s: float) -> None:
+        await self._woken.wait(timeout_s)
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
         async with self._pool.transaction() as conn:
@@ -165,12 +168,18 @@ class PostgresJobs:
             await _tell_waiters(conn, ended, awaited=row["awaited"])
         self._outbox_written.set()
 
-    async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
+    async def release(
+        self,
+        jobs: Sequence[Job],
+        *,
+        after_s: float = 0.0,
+        frames: Sequence[Frame] = (),
+        why: Mapping[str, Any] | None = None,
+    ) -> None:
         if jobs:
+            arguments = {**_held(jobs), "after_s": after_s, "data": None if why is None else Jsonb(dict(why))}
             async with self._pool.transaction() as conn:
-                released = [
-                    _job(row) for row in await named_rows(conn, SQL["release"], {**_held(jobs), "after_s": after_s})
-                ]
+                released = [_job(row) for row in await named_rows(conn, SQL["release"], arguments)]
                 await outbox.put(conn, frames if released else ())
                 await self._tell_of(conn, released, "given back")
             self._wake(released)
@@ -330,9 +339,8 @@ class PostgresJobs:
             await _tell_waiters(conn, job, awaited=job.awaited and job.status is not JobStatus.PROCESSING)
 
     def _wake(self, jobs: Collection[Job]) -> None:
-        for flow in {job.flow for job in jobs}:
-            self.woken(flow)
         if jobs:
+            self.woken()
             self._outbox_written.set()
 
     async def _end(self, conn: Connection, statement: str, job: Job, arguments: Mapping[str, Any]) -> DictRow:

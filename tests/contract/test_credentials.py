@@ -13,8 +13,10 @@ import trio.testing
 from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.sources.credentials import Credentials, NoCredential
-from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
+from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Connection, Pool
+from tests.contract.test_notifications import kept
 from tests.fakes.credentials import FakeCredentials
 
 PassTime = Callable[[float], Awaitable[None]]
@@ -135,6 +137,57 @@ async def test_taking_one_out_tells_whether_it_was_in(
     await credentials.put("graphapi", "a", {"token": "2"})
     assert not await credentials.disable(picked, rest_s=None, reason="of the old token")
     assert await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="190")
+
+
+@pytest.fixture
+async def told(request: pytest.FixtureRequest, credentials: Credentials) -> AsyncIterator[None]:
+    """As long as the test runs, the store is told what the database notifies."""
+    async with trio.open_nursery() as nursery:
+        if isinstance(credentials, PostgresCredentials):
+            notifications = Notifications(request.getfixturevalue("database"), [CREDENTIALS_CHANNEL])
+            notifications.on(CREDENTIALS_CHANNEL, credentials.woken)
+            await nursery.start(kept(notifications))
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_token_that_may_be_used_again_is_a_renewal_of_its_source(credentials: Credentials, told: None) -> None:
+    before = {source: credentials.renewals(source) for source in ("graphapi", "ytapi")}
+
+    async def renewed() -> None:
+        with trio.fail_after(10):
+            while credentials.renewals("graphapi") == before["graphapi"]:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        before["graphapi"] = credentials.renewals("graphapi")
+
+    await credentials.put("graphapi", "a", {"token": "1"})
+    await renewed()
+    picked = await credentials.pick("graphapi")
+    await credentials.disable(picked, rest_s=60, reason="429")
+    await credentials.disable(picked, rest_s=None, reason="190")
+    await credentials.put("graphapi", "a", {"token": "2"})
+    await renewed()
+    assert (await credentials.pick("graphapi")).secret == {"token": "2"}, "and what was kept is dropped"
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=60, reason="429")
+    await trio.sleep(0.05)
+    assert {source: credentials.renewals(source) for source in before} == before
+
+
+async def test_a_rest_that_somebody_ends_by_hand_is_a_renewal(pool: Pool, database: str, clock: HandClock) -> None:
+    credentials, notifications = PostgresCredentials(pool, clock), Notifications(database, [CREDENTIALS_CHANNEL])
+    await credentials.put("graphapi", "a", {"token": "1"})
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=600, reason="429")
+    notifications.on(CREDENTIALS_CHANNEL, credentials.woken)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(kept(notifications))
+        assert credentials.renewals("graphapi") == 0
+        async with pool.connection() as conn:
+            await conn.execute("update credential set disabled_till = null")
+        with trio.fail_after(10):
+            while not credentials.renewals("graphapi"):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        assert (await credentials.pick("graphapi")).handle == "a"
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_reasons_of_those_that_are_out_are_told(credentials: Credentials) -> None:

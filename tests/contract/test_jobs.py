@@ -3,15 +3,15 @@
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from gcc.channels.jobs import CANCELLABLE, RETRYABLE, Failure, JobFilter, Jobs, JobStatus, NewJob
+from gcc.channels.jobs import CANCELLABLE, CLAIM_MAX, RETRYABLE, Failure, Job, JobFilter, Jobs, JobStatus, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import Clock, SystemClock
@@ -129,29 +129,68 @@ async def statuses(store: Store) -> list[str]:
 
 async def test_a_job_runs_from_pending_to_complete_and_every_change_is_an_event(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
-    (job,) = await store.jobs.claim(FLOW, 10)
+    (job,) = await store.jobs.claim({FLOW: Room(10)})
     assert (job.attempt, job.params, job.retry_count) == (1, {"handle": "a"}, 0)
     await store.jobs.complete(job, crawl_of(snapshot("a")))
     assert await statuses(store) == ["PENDING", "PROCESSING", "COMPLETE"]
     emitted = sum(frame.events for frame in await store.outbox())
     assert await store.events() == emitted == 5  # three changes, a profile, a post
     assert await store.handle_of("17841") == "a"
-    assert await store.jobs.claim(FLOW, 10) == []
+    assert await store.jobs.claim({FLOW: Room(10)}) == []
 
 
 async def test_a_claim_takes_the_most_urgent_first_then_the_oldest(store: Store) -> None:
     for handle, priority in (("a", 0), ("b", 0), ("c", 9), ("d", 5)):
         await store.jobs.enqueue([new(handle, priority=priority)])
-    first = await store.jobs.claim(FLOW, 3)
-    rest = await store.jobs.claim(FLOW, 3)
+    first = await store.jobs.claim({FLOW: Room(3)})
+    rest = await store.jobs.claim({FLOW: Room(3)})
     assert [job.params["handle"] for job in [*first, *rest]] == ["c", "d", "a", "b"]
+
+
+def names(jobs: Sequence[Job]) -> list[str]:
+    return sorted(job.params["handle"] for job in jobs)
+
+
+async def test_one_claim_takes_of_each_flow_what_it_has_room_for(store: Store) -> None:
+    for flow in "abc":
+        jobs = [new(f"{flow}{number}", priority=number) for number in range(4)]
+        await store.jobs.enqueue([replace(job, flow=flow) for job in jobs])
+    assert names(await store.jobs.claim({"a": Room(1), "b": Room(3), "nobody's": Room(9)})) == ["a3", "b1", "b2", "b3"]
+    assert names(await store.jobs.claim({"a": Room(9), "b": Room(9)})) == ["a0", "a1", "a2", "b0"]
+    assert names(await store.jobs.claim({"a": Room(9), "c": Room(9, priority_min=2)})) == ["c2", "c3"]
+    assert await store.jobs.claim({"c": Room(9, priority_min=2)}) == []
+    assert await store.jobs.claim({}) == []
+    assert names(await store.jobs.claim({"c": Room(9)})) == ["c0", "c1"]
+
+
+async def test_a_claim_takes_no_more_of_a_flow_than_its_most_whatever_their_priorities(store: Store) -> None:
+    for priority in (0, 5):
+        await store.jobs.enqueue([new(f"{priority} {number}", priority=priority) for number in range(CLAIM_MAX)])
+    claimed = [await store.jobs.claim({FLOW: Room(1000)}) for _ in range(3)]
+    assert [len(jobs) for jobs in claimed] == [CLAIM_MAX, CLAIM_MAX, 0]
+    assert {job.priority for job in claimed[0]} == {5}
+
+
+async def test_what_is_given_back_unbegun_keeps_its_place_and_what_waits_tells_why(store: Store) -> None:
+    for handle in "abc":
+        await store.jobs.enqueue([new(handle)])
+    first, second = await store.jobs.claim({FLOW: Room(2)})
+    why = {"code": "LIMITED", "reason": "used up"}
+    await store.jobs.release([second], after_s=0.001, why=why)
+    await store.jobs.release([first])
+    await trio.sleep(0.01)
+    assert [(found.code, found.reason) for found in await store.jobs.find(JobFilter())] == [
+        (None, None), ("LIMITED", "used up"), (None, None),
+    ]  # fmt: skip
+    claimed = [names(await store.jobs.claim({FLOW: Room(1)})) for _ in range(3)]
+    assert claimed == [["a"], ["c"], ["b"]], "b is due later than c"
 
 
 async def test_an_unfinished_key_is_not_enqueued_again_but_gets_more_urgent(store: Store) -> None:
     (before,) = await store.jobs.enqueue([new("a", priority=1)])
     (again,) = await store.jobs.enqueue([new("a", priority=7)])
     assert (again.id, before.inserted, again.inserted) == (before.id, True, False)
-    (job,) = await store.jobs.claim(FLOW, 10)
+    (job,) = await store.jobs.claim({FLOW: Room(10)})
     assert job.priority == 7
     await store.jobs.complete(job, crawl_of(snapshot("a")))
     (later,) = await store.jobs.enqueue([new("a")])
@@ -160,12 +199,12 @@ async def test_an_unfinished_key_is_not_enqueued_again_but_gets_more_urgent(stor
 
 async def test_a_job_that_waits_for_its_retry_is_due_at_once_when_it_gets_more_urgent(store: Store) -> None:
     await store.jobs.enqueue([new("a", priority=1)])
-    (job,) = await store.jobs.claim(FLOW, 1)
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
     await store.jobs.fail(job, Failure("SOURCE_FAILED", "500", 3600.0))
     await store.jobs.enqueue([new("a", priority=1)])
-    assert await store.jobs.claim(FLOW, 1) == []
+    assert await store.jobs.claim({FLOW: Room(1)}) == []
     await store.jobs.enqueue([new("a", priority=2)])
-    assert [job.priority for job in await store.jobs.claim(FLOW, 1)] == [2]
+    assert [job.priority for job in await store.jobs.claim({FLOW: Room(1)})] == [2]
 
 
 async def test_two_jobs_of_one_call_must_not_share_a_key(store: Store) -> None:
@@ -180,7 +219,7 @@ async def test_no_job_is_claimed_twice_by_concurrent_claims(store: Store) -> Non
     claimed: Counter[str] = Counter()
 
     async def claim() -> None:
-        for job in await store.jobs.claim(FLOW, 7):
+        for job in await store.jobs.claim({FLOW: Room(7)}):
             claimed[job.params["handle"]] += 1
 
     async with trio.open_nursery() as nursery:
@@ -210,19 +249,20 @@ async def standby(request: pytest.FixtureRequest, database: str) -> AsyncIterato
 async def test_a_standby_answers_and_takes_no_change(standby: tuple[Store, Store]) -> None:
     primary, store = standby
     await primary.jobs.enqueue([new("a")])
-    for change in (store.jobs.enqueue([new("b")]), store.jobs.claim(FLOW, 1), store.jobs.rescue(), store.jobs.expire()):
+    jobs = store.jobs
+    for change in (jobs.enqueue([new("b")]), jobs.claim({FLOW: Room(1)}), jobs.rescue(), jobs.expire()):
         with pytest.raises(Transient, match="read-only"):
             await change
     assert [job.params["handle"] for job in await store.jobs.find(JobFilter())] == ["a"]
-    assert len(await primary.jobs.claim(FLOW, 1)) == 1, "nobody has it"
+    assert len(await primary.jobs.claim({FLOW: Room(1)})) == 1, "nobody has it"
 
 
 async def test_an_attempt_that_is_over_writes_nothing(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
-    (old,) = await store.jobs.claim(FLOW, 1)
+    (old,) = await store.jobs.claim({FLOW: Room(1)})
     await store.end_leases()
     assert await store.jobs.rescue() == 1
-    (current,) = await store.jobs.claim(FLOW, 1)
+    (current,) = await store.jobs.claim({FLOW: Room(1)})
     before = (await store.events(), len(await store.outbox()))
     for write in (
         lambda: store.jobs.complete(old, crawl_of(snapshot("stale"))),
@@ -240,18 +280,18 @@ async def test_an_attempt_that_is_over_writes_nothing(store: Store) -> None:
 
 async def test_a_failure_is_retried_later_and_the_last_one_is_final(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
-    (job,) = await store.jobs.claim(FLOW, 1)
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
     await store.jobs.fail(job, Failure("SOURCE_FAILED", "500", 0.0))
-    (job,) = await store.jobs.claim(FLOW, 1)
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
     assert (job.attempt, job.retry_count) == (2, 1)
     await store.jobs.fail(job, Failure("SOURCE_FAILED", "500", 3600.0))
-    assert await store.jobs.claim(FLOW, 1) == []
+    assert await store.jobs.claim({FLOW: Room(1)}) == []
     assert await statuses(store) == ["PENDING", "PROCESSING", "PENDING", "PROCESSING", "PENDING"]
 
 
 async def test_a_final_failure_ends_the_job(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
-    (job,) = await store.jobs.claim(FLOW, 1)
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
     await store.jobs.fail(job, Failure("PROFILE_NOT_FOUND", "no such handle", None))
     assert await statuses(store) == ["PENDING", "PROCESSING", "FAILED"]
     assert (await store.jobs.enqueue([new("a")]))[0].inserted
@@ -259,18 +299,18 @@ async def test_a_final_failure_ends_the_job(store: Store) -> None:
 
 async def test_giving_back_costs_no_retry(store: Store) -> None:
     await store.jobs.enqueue([new("a"), new("b")])
-    jobs = await store.jobs.claim(FLOW, 2)
+    jobs = await store.jobs.claim({FLOW: Room(2)})
     await store.jobs.release(jobs)
-    again = await store.jobs.claim(FLOW, 2)
+    again = await store.jobs.claim({FLOW: Room(2)})
     assert [(job.attempt, job.retry_count) for job in again] == [(2, 0), (2, 0)]
     await store.jobs.release(again, after_s=3600)
-    assert await store.jobs.claim(FLOW, 2) == []
+    assert await store.jobs.claim({FLOW: Room(2)}) == []
 
 
 async def test_giving_back_again_emits_nothing_more(store: Store) -> None:
     """The answer to a commit was lost, so it is made again: its traces must not be told of twice."""
     await store.jobs.enqueue([new("a"), new("b")])
-    jobs = await store.jobs.claim(FLOW, 2)
+    jobs = await store.jobs.claim({FLOW: Room(2)})
     await store.jobs.complete(jobs[0], crawl_of(snapshot("a")))
     before = len(await store.outbox())
     traces = [Frame(SystemClock().new_id(), Route("log", "trace"), 1, b"{}")]
@@ -283,7 +323,7 @@ async def test_giving_back_again_emits_nothing_more(store: Store) -> None:
 
 async def test_a_heartbeat_keeps_only_leases_that_are_ours(store: Store) -> None:
     await store.jobs.enqueue([new("a"), new("b")])
-    a, b = await store.jobs.claim(FLOW, 2)
+    a, b = await store.jobs.claim({FLOW: Room(2)})
     await store.jobs.complete(a, crawl_of(snapshot("a")))
     assert await store.jobs.extend([a, b]) == {b.id}
     assert await store.jobs.rescue() == 0
@@ -293,8 +333,8 @@ async def test_deferrals_do_not_count_as_lost_workers(store: Store) -> None:
     """An outage defers a job again and again; one killed worker after it must not end it."""
     await store.jobs.enqueue([new("a")])
     for _ in range(5):
-        await store.jobs.release(await store.jobs.claim(FLOW, 1))
-    await store.jobs.claim(FLOW, 1)
+        await store.jobs.release(await store.jobs.claim({FLOW: Room(1)}))
+    await store.jobs.claim({FLOW: Room(1)})
     await store.end_leases()
     await store.jobs.rescue()
     assert (await statuses(store))[-1] == "PENDING"
@@ -303,16 +343,16 @@ async def test_deferrals_do_not_count_as_lost_workers(store: Store) -> None:
 async def test_a_job_that_keeps_losing_its_worker_ends_failed(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
     for _ in range(3):
-        assert len(await store.jobs.claim(FLOW, 1)) == 1
+        assert len(await store.jobs.claim({FLOW: Room(1)})) == 1
         await store.end_leases()
         assert await store.jobs.rescue() == 1
-    assert await store.jobs.claim(FLOW, 1) == []
+    assert await store.jobs.claim({FLOW: Room(1)}) == []
     assert (await statuses(store))[-1] == "FAILED"
 
 
 async def test_a_job_past_its_expiry_is_not_claimed_but_expired(store: Store) -> None:
     await store.jobs.enqueue([new("a", ttl_s=-1.0), new("b")])
-    assert [job.params["handle"] for job in await store.jobs.claim(FLOW, 5)] == ["b"]
+    assert [job.params["handle"] for job in await store.jobs.claim({FLOW: Room(5)})] == ["b"]
     assert await store.jobs.expire() == 1
     assert (await statuses(store))[-1] == "EXPIRED"
 
@@ -321,7 +361,7 @@ async def test_state_is_never_overwritten_by_an_older_snapshot(store: Store) -> 
     now = SystemClock().now()
     for handle, at in (("newer", now), ("older", now - dt.timedelta(hours=1))):
         await store.jobs.enqueue([new(handle)])
-        (job,) = await store.jobs.claim(FLOW, 1)
+        (job,) = await store.jobs.claim({FLOW: Room(1)})
         await store.jobs.complete(job, crawl_of(snapshot(handle, at=at)))
     assert await store.handle_of("17841") == "newer"
 
@@ -329,7 +369,7 @@ async def test_state_is_never_overwritten_by_an_older_snapshot(store: Store) -> 
 async def test_an_enqueue_wakes_whoever_waits_for_work(store: Store) -> None:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(store.jobs.wait, FLOW, 60.0)
+            nursery.start_soon(store.jobs.wait, 60.0)
             await trio.testing.wait_all_tasks_blocked()
             await store.jobs.enqueue([new("a")])
 
@@ -341,7 +381,7 @@ async def failed(store: Store, *handles: str, code: str = "SOURCE_FAILED", **cha
     """Jobs that have ended FAILED."""
     for handle in handles:
         await store.jobs.enqueue([new(handle, priority=99, **changes)])
-        (job,) = await store.jobs.claim(FLOW, 1)
+        (job,) = await store.jobs.claim({FLOW: Room(1)})
         await store.jobs.fail(job, Failure(code, f"{code} of {handle}", None))
 
 
@@ -408,7 +448,7 @@ async def test_a_text_is_looked_for_in_params_and_keys_of_so_many_jobs(
 async def test_one_job_is_looked_at_whole(store: Store) -> None:
     assert await store.jobs.look(uuid.uuid4()) is None
     (enqueued,) = await store.jobs.enqueue([new("a")])
-    (job,) = await store.jobs.claim(FLOW, 1)
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
     held = await store.jobs.look(enqueued.id)
     assert held is not None and held.lease_until is not None and held.picked_at is not None
     assert (held.status, held.attempt, held.seq, held.events, held.data) == (JobStatus.PROCESSING, 1, 2, 2, None)
@@ -440,7 +480,7 @@ async def test_a_retried_job_begins_anew(store: Store) -> None:
     assert (await statuses(store))[-1] == "PENDING"
     (waiting,) = await store.jobs.find(JobFilter(status=JobStatus.PENDING))
     assert (waiting.code, waiting.ended_at) == (None, None)
-    (job,) = await store.jobs.claim(FLOW, 5)
+    (job,) = await store.jobs.claim({FLOW: Room(5)})
     assert (job.params["handle"], job.attempt, job.retry_count, job.seq) == ("a", 2, 0, 5)
     assert job.expires_at - job.created_at == dt.timedelta(hours=1)
     assert job.picked_at is not None and job.created_at <= job.picked_at
@@ -453,7 +493,7 @@ async def test_an_expired_and_a_cancelled_job_can_be_retried_and_live_as_long_as
     await store.jobs.expire()
     assert await store.jobs.cancel(JobFilter(key="k:b")) == 1
     assert await store.jobs.retry(JobFilter()) == 2
-    assert [job.params["handle"] for job in await store.jobs.claim(FLOW, 5)] == ["b"]
+    assert [job.params["handle"] for job in await store.jobs.claim({FLOW: Room(5)})] == ["b"]
     assert await store.jobs.expire() == 1, "a's life was over from the start, and is again"
 
 
@@ -462,7 +502,7 @@ async def test_of_one_key_one_job_is_retried_and_none_while_one_is_unfinished(st
     await store.jobs.enqueue([new("b")])
     assert await store.jobs.count(JobFilter(), RETRYABLE) == 4
     assert await store.jobs.retry(JobFilter()) == 1
-    claimed = await store.jobs.claim(FLOW, 9)
+    claimed = await store.jobs.claim({FLOW: Room(9)})
     assert sorted(str(job.params["handle"]) for job in claimed) == ["a", "b"]
 
 
@@ -472,7 +512,7 @@ async def test_cancelled_jobs_are_not_claimed_and_their_keys_are_free(store: Sto
     assert await handles(store, JobFilter(status=JobStatus.CANCELLED)) == ["b", "a"], "the oldest"
     assert await store.jobs.cancel(JobFilter(key="k:c")) == 1
     assert (await statuses(store))[-1] == "CANCELLED"
-    assert sorted(str(job.params["handle"]) for job in await store.jobs.claim(FLOW, 9)) == ["d", "e"]
+    assert sorted(str(job.params["handle"]) for job in await store.jobs.claim({FLOW: Room(9)})) == ["d", "e"]
     assert (await store.jobs.enqueue([new("a")]))[0].inserted
     (found,) = await store.jobs.find(JobFilter(key="k:c"))
     assert (found.code, found.reason) == ("CANCELLED", "cancelled by hand")
@@ -480,7 +520,7 @@ async def test_cancelled_jobs_are_not_claimed_and_their_keys_are_free(store: Sto
 
 async def test_an_attempt_under_way_loses_its_lease_to_a_cancellation(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
-    (job,) = await store.jobs.claim(FLOW, 1)
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
     assert await store.jobs.cancel(JobFilter(flow=FLOW)) == 1
     events = await store.events()
     assert await store.jobs.extend([job]) == set()

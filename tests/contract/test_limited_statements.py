@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from gcc import statements
+from gcc.channels.jobs import CLAIM_MAX
 from gcc.stores.postgres import Pool
 
 STEERED = ("enable_hashjoin", "enable_mergejoin", "enable_hashagg", "enable_sort", "enable_material")
@@ -40,7 +41,8 @@ MOVED = [
     # file, statement, its arguments, what fills the table, how many it moves
     ("jobs", "rescue", {"lost_max": 9}, (JOBS, LAPSED), "select count(*) from scrape_request_log where lost > 0", 500),
     ("jobs", "expire", {}, (JOBS, OVERDUE), "select count(*) from scrape_request_log where status = 'EXPIRED'", 500),
-    ("jobs", "claim", {"flow": "f", "lease_s": 9.0}, (JOBS, WAITING),
+    ("jobs", "claim", {"flows": ["f", "nobody's"], "rooms": [70, 5], "priorities_min": [0, 0], "lease_s": 9.0},
+     (JOBS, WAITING),
      "select count(*) from scrape_request_log where status = 'PROCESSING'", 70),
     ("exchange", "relay", {}, (FRAMES, {}), "select count(*) from queue_message", 500),
     ("exchange", "take", {"queue": "q", "lease_s": 9.0}, (QUEUED, {}),
@@ -116,6 +118,52 @@ async def test_what_a_relay_reads_walks_no_backlog(
     ]
     assert max(read)[0] < ROWS_READ_MAX, max(read)
     assert any(node.get("Actual Rows", 0) >= 250 for node in nodes), "it has found what there is to find"
+
+
+WAITING_JOBS = """
+insert into scrape_request_log (id, platform, flow, params, priority, due_at, expires_at, status, scraped_at)
+select gen_random_uuid(), 'INSTAGRAM', %(flow)s, '{}', n %% 3,
+       now() + %(due_s)s * interval '1 second' + n * interval '1 us', 'infinity', %(status)s,
+       case when %(status)s <> 'PENDING' then now() end
+from generate_series(1, %(rows)s) as n
+"""
+JOBS_THERE = [
+    {"flow": "a", "rows": 30_000, "status": "COMPLETE", "due_s": 0},
+    {"flow": "a", "rows": 900, "status": "PENDING", "due_s": -60},
+    {"flow": "a", "rows": 30_000, "status": "PENDING", "due_s": -60},
+    {"flow": "deferred", "rows": 30_000, "status": "PENDING", "due_s": 3600},
+    {"flow": "few", "rows": 3, "status": "PENDING", "due_s": -60},
+]
+
+
+@pytest.mark.parametrize("planned", range(len(JOBS_THERE) + 1))
+async def test_a_claim_reads_what_it_takes_and_no_more(pool: Pool, planned: int) -> None:
+    """Neither finished jobs nor those that wait for their time, by a plan made for the table of any moment before.
+
+    But for one that was known to be empty: the first fifty rows have it analyzed, and planned for again.
+    """
+    known = statements.load("jobs")
+    claim = known["claim"].replace("{picked}", known["due"]).replace("{limit}", str(CLAIM_MAX))
+    claim = claim.replace("{only}", "true")
+    for number, name in enumerate(("flows", "rooms", "priorities_min", "lease_s"), start=1):
+        claim = claim.replace(f"%({name})s", f"${number}")
+    run = "execute claim('{a,deferred,few,none}', '{7,50,50,50}', '{0,0,0,0}', 60)"
+    async with pool.connection() as conn:
+        await conn.execute("alter table scrape_request_log set (autovacuum_enabled = false)")
+        await conn.execute("set plan_cache_mode = force_generic_plan")
+        for moment in range(len(JOBS_THERE) + 1):
+            if moment == planned:
+                if moment:
+                    await conn.execute("analyze scrape_request_log")
+                await conn.execute(f"prepare claim (text[], integer[], smallint[], float8) as {claim}")
+                await conn.execute(f"explain {run}")  # planned here, and kept
+            if moment < len(JOBS_THERE):
+                await conn.execute(WAITING_JOBS, JOBS_THERE[moment])
+        ((plans,),) = await (await conn.execute(f"explain (analyze, format json) {run}")).fetchall()
+    nodes = list(_nodes(plans[0]["Plan"]))
+    assert nodes[0]["Actual Rows"] == 7 + 3
+    read = [node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in nodes]
+    assert max(read) < 20
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

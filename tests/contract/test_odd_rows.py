@@ -13,7 +13,7 @@ from psycopg.errors import UndefinedColumn
 
 from gcc.actors.scraper import Retries
 from gcc.channels.deadletters import Burial
-from gcc.channels.jobs import Failure, JobFilter, JobStatus
+from gcc.channels.jobs import Failure, JobFilter, JobStatus, Room
 from gcc.channels.letters import LetterFilter
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Frame, Route
@@ -32,7 +32,7 @@ from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.shown_letters import shown_letter, shown_waiting
-from tests.contract.test_jobs import FLOW, crawl, snapshot
+from tests.contract.test_jobs import FLOW, crawl_of, snapshot
 from tests.fakes.objects import MemoryObjects
 
 DEEP = "[" * 3000 + "]" * 3000
@@ -104,10 +104,10 @@ async def test_an_odd_job_beside_a_good_one(pool: Pool, odd: dict[str, Any]) -> 
     jobs = jobs_of(pool)
     await a_job(pool, **odd)
     good = await a_job(pool)
-    claimed = {str(job.id): job for job in await jobs.claim(FLOW, 10)}
+    claimed = {str(job.id): job for job in await jobs.claim({FLOW: Room(10)})}
     for job_id, job in claimed.items():
         if job_id == good:
-            await jobs.complete(job, crawl(snapshot("x")))
+            await jobs.complete(job, crawl_of(snapshot("x")))
         else:
             await jobs.fail(job, Failure("INVALID_PARAMS", "odd", None))
     assert await status_of(pool, good) == ("COMPLETE", None)
@@ -226,15 +226,16 @@ async def test_an_outbox_row_of_any_time_goes_where_it_belongs(pool: Pool, momen
 async def test_a_notification_of_what_nobody_waits_for_is_not_kept(pool: Pool) -> None:
     jobs = jobs_of(pool)
     exchange = PostgresExchange(pool, StoredDeadLetters(pool, MemoryObjects(), SystemClock()), Signal())
-    await jobs.claim(FLOW, 1)
+    credentials = PostgresCredentials(pool, SystemClock())
     await exchange.take("q", frames_max=1)
-    for wakes, known in ((jobs, FLOW), (exchange, "q")):
+    assert credentials.renewals("graphapi") == 0
+    for wakes in (jobs, exchange, credentials):
         for number in range(100):
             wakes.woken(f"nobody's {number}")
-        assert list(wakes._wakeups) == [known]
-        wakes.woken(known)
+    assert (list(exchange._wakeups), credentials._renewals) == (["q"], {"graphapi": 0})
+    exchange.woken("q")
     with trio.fail_after(2):  # told between the look and the wait
-        await jobs.wait(FLOW, 60.0)
+        await jobs.wait(60.0)
         await exchange.wait("q")
 
 
@@ -260,7 +261,7 @@ HELD = {"status": "PROCESSING", "lease_until": PAST}
 @pytest.mark.parametrize(
     ("columns", "move", "good_is"),
     [
-        ({}, lambda jobs: jobs.claim(FLOW, 10), "PROCESSING"),
+        ({}, lambda jobs: jobs.claim({FLOW: Room(10)}), "PROCESSING"),
         (HELD, lambda jobs: jobs.rescue(), "PENDING"),
         ({"expires_at": PAST}, lambda jobs: jobs.expire(), "EXPIRED"),
         ({}, lambda jobs: jobs.cancel(JobFilter()), "CANCELLED"),
@@ -303,7 +304,7 @@ async def test_what_is_wrong_with_the_schema_gives_no_job_up(pool: Pool) -> None
     async with pool.connection() as conn:
         await conn.execute("alter table outbox drop column counted")
     with pytest.raises(UndefinedColumn):
-        await jobs.claim(FLOW, 1)
+        await jobs.claim({FLOW: Room(1)})
     assert await status_of(pool, job) == ("PENDING", None)
 
 
@@ -311,7 +312,7 @@ async def test_what_is_wrong_with_the_schema_gives_no_job_up(pool: Pool) -> None
 async def test_params_that_are_no_object_fail_their_job(pool: Pool, params: str) -> None:
     jobs = jobs_of(pool)
     await a_job(pool, params=params)
-    (job,) = await jobs.claim(FLOW, 1)
+    (job,) = await jobs.claim({FLOW: Room(1)})
     apis: Any = None  # nobody is asked
     retries = Retries(3, Backoff(first_s=1.0, max_s=1.0))
     failure = await FlowWork(FLOWS[FLOW], apis, SystemClock(), retries, random.Random(0))(job)

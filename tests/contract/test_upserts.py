@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
-from gcc.channels.jobs import Crawl, JobFilter, JobStatus, NewJob
+from gcc.channels.jobs import Crawl, JobFilter, JobStatus, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import StatusEvents
@@ -233,7 +233,7 @@ def jobs(every: Pool) -> PostgresJobs:
 async def test_ten_thousand_rows_of_one_crawl_are_committed_with_its_job(every: Pool, jobs: PostgresJobs) -> None:
     many = [{"who": f"{number % 9_990:05}", "whom": "x", "role": str(number)} for number in range(10_000)]
     await jobs.enqueue([NewJob("followers", "INSTAGRAM", {})])
-    (job,) = await jobs.claim("followers", 1)
+    (job,) = await jobs.claim({"followers": Room(1)})
     with trio.fail_after(30):  # it takes about 0.3 s
         await jobs.complete(job, Crawl("graphapi", [Upsert(RELATION, many)]))
     async with every.connection() as conn:

@@ -1,6 +1,7 @@
 """The credentials port in memory. Passes tests/contract/test_credentials.py."""
 
 import uuid
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ class FakeCredentials:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._rows: dict[tuple[str, str], _Row] = {}
+        self._renewals: Counter[str] = Counter()
 
     async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
         await trio.lowlevel.checkpoint()
@@ -47,4 +49,8 @@ class FakeCredentials:
             return False
         known = row.credential.id if row else self._clock.new_id()
         self._rows[source, handle] = _Row(Credential(known, source, handle, dict(secret)))
+        self._renewals[source] += 1
         return True
+
+    def renewals(self, source: str) -> int:
+        return self._renewals[source]

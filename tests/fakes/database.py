@@ -200,7 +200,7 @@ class Database:
         """The PENDING jobs of `flow` that are due, most urgent first; some may be past their expiry."""
         due, now = self.due[flow], self.clock.now()
         for row in self.later[flow].pop_while(lambda due_at: due_at <= now):
-            due.put(row, (-row.job.priority, row.job.created_at, row.job.id.int))  # a UUID compares slowly
+            due.put(row, (-row.job.priority, row.due_at, row.job.id.int))  # a UUID compares slowly
         return due
 
     def emit(self, frames: Iterable[Frame]) -> None:

@@ -4,12 +4,13 @@ import datetime as dt
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from gcc.channels.jobs import (
     CANCELLABLE,
+    CLAIM_MAX,
     LOOKED_MAX,
     MOVES,
     RETRYABLE,
@@ -22,6 +23,7 @@ from gcc.channels.jobs import (
     JobFilter,
     JobStatus,
     NewJob,
+    Room,
     StatusEvent,
 )
 from gcc.channels.memory import Signal
@@ -46,7 +48,7 @@ class FakeJobs:
         self._lease_s = lease_s
         self._lost_max = lost_max
         self._outbox_written = outbox_written
-        self._wakeups: dict[str, Signal] = defaultdict(Signal)
+        self._woken = Signal()
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         keys = [job.key for job in jobs if job.key]
@@ -61,7 +63,7 @@ class FakeJobs:
             return [Enqueued(row.job.id, is_new) for row, is_new in zip(rows, inserted, strict=True)]
 
         answer = await self._connection.commit(change)
-        self._wake(job.flow for job in jobs)
+        self._wake()
         return answer
 
     def _add(self, new: NewJob) -> JobRow:
@@ -86,16 +88,9 @@ class FakeJobs:
             self._database.tell("raised", row.job)
         return row
 
-    async def claim(self, flow: str, limit: int) -> list[Job]:
+    async def claim(self, rooms: Mapping[str, Room]) -> list[Job]:
         def change() -> list[Job]:
-            now, due = self._clock.now(), self._database.due_now(flow)
-            jobs: list[Job] = []
-            while due and len(jobs) < limit:
-                row = due.pop()
-                if row.job.expires_at > now:  # else it is for expire()
-                    job = self._move(row, JobStatus.PROCESSING, attempt=row.job.attempt + 1, picked_at=now)
-                    self._database.tell("claimed", job)
-                    jobs.append(job)
+            jobs = [job for flow, room in rooms.items() for job in self._claimed(flow, room)]
             self._emit(jobs)
             return jobs
 
@@ -104,8 +99,21 @@ class FakeJobs:
             self._outbox_written.set()
         return jobs
 
-    async def wait(self, flow: str, timeout_s: float) -> None:
-        await self._wakeups[flow].wait(timeout_s)
+    def _claimed(self, flow: str, room: Room) -> Iterator[Job]:
+        now, due = self._clock.now(), self._database.due_now(flow)
+        left = min(room.jobs, CLAIM_MAX)
+        while due and left > 0:
+            if due.least()[1].job.priority < room.priority_min:
+                return
+            row = due.pop()
+            if row.job.expires_at > now:  # else it is for expire()
+                left -= 1
+                job = self._move(row, JobStatus.PROCESSING, attempt=row.job.attempt + 1, picked_at=now)
+                self._database.tell("claimed", job)
+                yield job
+
+    async def wait(self, timeout_s: float) -> None:
+        await self._woken.wait(timeout_s)
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
         def change() -> None:
@@ -138,17 +146,26 @@ class FakeJobs:
         await self._connection.commit(change)
         self._outbox_written.set()
 
-    async def release(self, jobs: Sequence[Job], *, after_s: float = 0.0, frames: Sequence[Frame] = ()) -> None:
+    async def release(
+        self,
+        jobs: Sequence[Job],
+        *,
+        after_s: float = 0.0,
+        frames: Sequence[Frame] = (),
+        why: Mapping[str, Any] | None = None,
+    ) -> None:
         def change() -> None:
             rows = [self._database.jobs[job.id] for job in jobs if self._is_ours(job)]
-            released = [self._move(row, JobStatus.PENDING, due_in_s=after_s) for row in rows]
+            for row in rows:
+                row.data = row.data if why is None else dict(why)
+            released = [self._move(row, JobStatus.PENDING, due_in_s=after_s or None) for row in rows]
             for job in released:
                 self._database.tell("released", job)
             self._emit(released, "given back", also=frames if released else ())
 
         if jobs:
             await self._connection.commit(change)
-            self._wake(job.flow for job in jobs)
+            self._wake()
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         def change() -> set[uuid.UUID]:
@@ -172,13 +189,13 @@ class FakeJobs:
             return rescued
 
         rescued = await self._connection.commit(change)
-        self._wake(job.flow for job in rescued)
+        self._wake()
         return len(rescued)
 
     def _rescued(self, row: JobRow) -> Job:
         row.lost += 1
         if row.lost < self._lost_max:
-            return self._move(row, JobStatus.PENDING, due_in_s=0.0)
+            return self._move(row, JobStatus.PENDING)
         row.data = {"code": "WORKER_LOST", "reason": f"lost its worker {row.lost} times"}
         return self._move(row, JobStatus.FAILED)
 
@@ -194,7 +211,7 @@ class FakeJobs:
             return expired
 
         expired = await self._connection.commit(change)
-        self._wake(job.flow for job in expired)
+        self._wake()
         return len(expired)
 
     async def end_leases(self) -> None:
@@ -231,9 +248,8 @@ class FakeJobs:
         for route, some in lines.items():
             self._database.emit(packed(route, some, self._clock.new_id))
 
-    def _wake(self, flows: Iterable[str]) -> None:
-        for flow in set(flows):
-            self._wakeups[flow].set()
+    def _wake(self) -> None:
+        self._woken.set()
         self._outbox_written.set()
 
     def _in(self, seconds: float) -> dt.datetime:
@@ -296,7 +312,7 @@ class FakeJobs:
             return retried
 
         retried = await self._connection.commit(change)
-        self._wake(job.flow for job in retried)
+        self._wake()
         return len(retried)
 
     async def cancel(self, wanted: JobFilter) -> int:
@@ -310,7 +326,7 @@ class FakeJobs:
             return cancelled
 
         cancelled = await self._connection.commit(change)
-        self._wake(job.flow for job in cancelled)
+        self._wake()
         return len(cancelled)
 
     def _matching(self, wanted: JobFilter, among: Collection[JobStatus]) -> list[JobRow]:

@@ -14,7 +14,7 @@ import trio
 
 from gcc.actors.controls import PAUSE, Action
 from gcc.channels.exchange import QueueDepth
-from gcc.channels.jobs import Failure, JobStatus, NewJob
+from gcc.channels.jobs import Failure, JobStatus, NewJob, Room
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
@@ -299,7 +299,7 @@ async def test_a_scraper_is_paused_and_resumed_by_keyboard_with_a_reason(page: P
 async def test_failed_jobs_are_counted_before_they_are_retried(page: Page, world: World) -> None:
     for number in range(15):
         await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"f{number}"})])
-        (job,) = await world.jobs.claim(YOUTUBE, 1)
+        (job,) = await world.jobs.claim({YOUTUBE: Room(1)})
         await world.jobs.fail(job, Failure("SOURCE_FAILED" if number < 12 else "NOT_FOUND", "it answered 500", None))
     world.set_counts(jobs_by_flow={YOUTUBE: {"PENDING": 240, "FAILED": 15}})
     async with ops_port(world) as port:

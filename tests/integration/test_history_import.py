@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 import trio
 
+from gcc.channels.jobs import Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
@@ -190,8 +191,8 @@ async def test_a_row_without_an_id_is_followed_until_a_crawl_has_found_it(import
         " crawled now; import the file again after that"
     ]
     assert asked == [[("INSTAGRAM", "new"), ("YOUTUBE", "listed")]]
-    assert [job.params for job in await jobs.claim("refresh_profile_by_handle", 9)] == [{"handle": "new"}]
-    assert [job.params for job in await jobs.claim("refresh_yt_profiles", 9)] == [{"handle": "listed"}]
+    assert [job.params for job in await jobs.claim({"refresh_profile_by_handle": Room(9)})] == [{"handle": "new"}]
+    assert [job.params for job in await jobs.claim({"refresh_yt_profiles": Room(9)})] == [{"handle": "listed"}]
     assert await stored(pool) == (1, 1 + 4, 1), "and the events of jobs that were made and picked"
 
     await crawled(pool, "INSTAGRAM", "8", "new")

@@ -10,6 +10,7 @@ import pytest
 import structlog.testing
 import trio
 
+from gcc.actors.claimer import Claimer
 from gcc.actors.gates import Gates
 from gcc.actors.leases import Leases
 from gcc.actors.scraper import Retries, Scraper
@@ -64,15 +65,19 @@ async def test_what_postgresql_refuses_is_its_job_s_failure_and_all_others_compl
 
     bad = [NewJob(FLOW, "INSTAGRAM", {"bad": number}) for number in range(len(UNSTORABLE))]
     await jobs.enqueue([*bad, *(NewJob(FLOW, "INSTAGRAM", {}) for _ in range(10))])
+    claimer = Claimer(
+        jobs, leases, actor=board.actor("claimer"), intake=drain.stage("intake"), rng=clock.rng, poll_s=0.05
+    )  # fmt: skip
     scraper = Scraper(
-        FLOW, jobs, work, retries=Retries(2, Backoff(0.01, 0.01)), concurrency=5, leases=leases, channels=Channels(),
-        actor=board.actor("scraper"), intake=drain.stage("intake"), finishing=drain.stage("scrapers"),
-        metrics=Metrics(), rng=clock.rng, poll_s=0.05,
+        FLOW, jobs, work, claimer, retries=Retries(2, Backoff(0.01, 0.01)), concurrency=5, leases=leases,
+        channels=Channels(), actor=board.actor("scraper"), intake=drain.stage("intake"),
+        finishing=drain.stage("scrapers"), metrics=Metrics(), rng=clock.rng,
     )  # fmt: skip
     with structlog.testing.capture_logs() as logs:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drain.run)
             await nursery.start(scraper.run)
+            await nursery.start(claimer.run)
             with trio.fail_after(30):
                 while await jobs.count(JobFilter(), (JobStatus.PENDING, JobStatus.PROCESSING)):  # noqa: ASYNC110
                     await trio.sleep(0.05)

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from gcc.channels.jobs import Failure, JobStatus, NewJob
+from gcc.channels.jobs import Failure, JobStatus, NewJob, Room
 from gcc.cli import main, parse
 from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
@@ -64,7 +64,7 @@ async def some_jobs(world: World) -> None:
     """Three PENDING and two FAILED ones of YOUTUBE, one PENDING of INSTAGRAM."""
     for number in range(2):
         await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"f{number}"})])
-        (job,) = await world.jobs.claim(YOUTUBE, 1)
+        (job,) = await world.jobs.claim({YOUTUBE: Room(1)})
         await world.jobs.fail(job, Failure("SOURCE_FAILED", "it answered 500", None))
     await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"w{number}"}) for number in range(3)])
     await world.jobs.enqueue([NewJob(INSTAGRAM, "INSTAGRAM", {"handle": "i"})])
@@ -189,7 +189,7 @@ async def test_jobs_are_listed(port: Port, world: World) -> None:
 
 async def test_one_job_is_shown_with_its_traceback_and_its_history(port: Port, world: World) -> None:
     await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": "asha"}, key="k")])
-    (job,) = await world.jobs.claim(YOUTUBE, 1)
+    (job,) = await world.jobs.claim({YOUTUBE: Room(1)})
     trace = "in work\n    ask(access_token='EAAB123')\nKeyError: 'x'"
     await world.jobs.fail(job, Failure("BUG", "KeyError: 'x'", None, traceback=trace))
     shown, _ = await get(port, f"jobs/{job.id}")

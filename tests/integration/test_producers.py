@@ -10,7 +10,7 @@ import structlog.testing
 import trio
 import trio.testing
 
-from gcc.channels.jobs import Enqueued, Failure, Job, NewJob
+from gcc.channels.jobs import Enqueued, Failure, Job, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import StatusEvents
@@ -63,7 +63,7 @@ async def test_the_first_crawl_asks_for_everybody_once(pool: Pool, jobs: Postgre
     assert await enqueue_first_crawl(pool, jobs) == 0
     await follow(pool, "c")
     assert await enqueue_first_crawl(pool, jobs) == 1
-    assert handles(await jobs.claim(FLOW, 10)) == ["a", "b", "c"]
+    assert handles(await jobs.claim({FLOW: Room(10)})) == ["a", "b", "c"]
     assert await enqueue_first_crawl(pool, jobs) == 0, "also while they run"
 
 
@@ -74,7 +74,7 @@ async def test_the_daily_producer_asks_for_what_is_old_or_missing(pool: Pool, jo
     produce = StaleProfiles(pool, jobs, stale_s=86_400)
     assert await produce() == {"stale": 2, "enqueued": 2}
     assert await produce() == {"stale": 2, "enqueued": 0}, "a waiting refresh is not doubled"
-    assert handles(await jobs.claim(FLOW, 10)) == ["missing", "old"]
+    assert handles(await jobs.claim({FLOW: Room(10)})) == ["missing", "old"]
 
 
 async def test_channels_are_asked_for_by_their_ids(pool: Pool, jobs: PostgresJobs) -> None:
@@ -83,9 +83,9 @@ async def test_channels_are_asked_for_by_their_ids(pool: Pool, jobs: PostgresJob
     async with pool.transaction() as conn:
         await upserts.write(conn, [tracked("YOUTUBE", channel, "tseries"), tracked("YOUTUBE", "odd", "named")])
     assert await enqueue_first_crawl(pool, jobs) == 2
-    assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
+    assert handles(await jobs.claim({"refresh_yt_profiles": Room(10)})) == [channel, "named"]
     assert await StaleProfiles(pool, jobs, stale_s=86_400)() == {"stale": 2, "enqueued": 2}
-    assert handles(await jobs.claim("refresh_yt_profiles", 10)) == [channel, "named"]
+    assert handles(await jobs.claim({"refresh_yt_profiles": Room(10)})) == [channel, "named"]
 
 
 ODD = {
@@ -107,7 +107,7 @@ async def test_who_cannot_be_asked_for_is_passed_over_and_told(
     with structlog.testing.capture_logs() as told:
         assert await enqueue_first_crawl(pool, jobs) == 1
     assert [(line["platform"], line["profiles"]) for line in told] == [(odd[0], 1)]
-    assert handles(await jobs.claim(FLOW, 10)) == ["b"]
+    assert handles(await jobs.claim({FLOW: Room(10)})) == ["b"]
     with structlog.testing.capture_logs() as told:
         assert await StaleProfiles(pool, jobs, stale_s=86_400)() == {"stale": 1, "enqueued": 1}
     assert len(told) == 1
@@ -126,8 +126,8 @@ class Request:
         self.answer = await self.on_demand.refresh("INSTAGRAM", "a", wait_s=wait_s)
 
     async def job(self) -> Job:
-        while not (claimed := await self.jobs.claim(FLOW, 1)):
-            await self.jobs.wait(FLOW, 5)
+        while not (claimed := await self.jobs.claim({FLOW: Room(1)})):
+            await self.jobs.wait(5)
         return claimed[0]
 
 
@@ -176,7 +176,7 @@ async def test_requests_for_one_profile_share_one_job(
                 nursery.start_soon(request.ask)
             for _ in range(3):  # who asks after the job has ended gets another one, rightly
                 await asked.acquire()
-            (job,) = await jobs.claim(FLOW, 10)
+            (job,) = await jobs.claim({FLOW: Room(10)})
             await jobs.fail(job, Failure("PROFILE_NOT_FOUND", "", None))
     assert request.answer is not None
     assert request.answer.outcome == "NOT_FOUND"

@@ -9,7 +9,7 @@ import trio
 
 from gcc.actors.leader import Leader
 from gcc.actors.leases import Leases
-from gcc.channels.jobs import Crawl, NewJob
+from gcc.channels.jobs import Crawl, NewJob, Room
 from gcc.clock import SystemClock
 from gcc.config import load
 from gcc.pipelines.analytics.pipeline import LEADER
@@ -55,7 +55,7 @@ async def test_a_leader_and_its_leases_outlast_an_actors_pool_that_is_exhausted_
     leader = Leader(LEADER, PostgresLeadership(real.terms_pool), leading, context.clock, ttl_s=TERM_S, margin_s=0.5)
     leases = Leases(jobs, heartbeat, lease_s=LEASE_S)
     await jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"handle": "asha"})])
-    (job,) = await jobs.claim(FLOW, 1)
+    (job,) = await jobs.claim({FLOW: Room(1)})
     async with trio.open_nursery() as nursery:
         await nursery.start(leader.run)
         term = await leader.elected()

@@ -16,6 +16,7 @@ import pytest
 import trio
 
 from gcc.actors import bugs
+from gcc.actors.claimer import Claimer
 from gcc.actors.consumer import Consumer
 from gcc.actors.leases import Leases
 from gcc.actors.patience import Patience
@@ -147,11 +148,29 @@ def drain_cancels_work_in_hand(patch: Patch) -> None:
 def drain_forgets_unbegun_jobs(patch: Patch) -> None:
     """Jobs claimed but not begun are dropped instead of given back: somebody waits for their leases."""
 
-    async def forget(self: Scraper, unbegun: Any, *, keep: int) -> None:
-        while unbegun.statistics().current_buffer_used > keep:
-            unbegun.receive_nowait()
+    async def forget(self: Claimer, jobs: Sequence[Job]) -> None:
+        self._leases.drop(jobs)
 
-    patch.setattr(Scraper, "_give_back", forget)
+    patch.setattr(Claimer, "_give_back", forget)
+
+
+@bug
+def empty_flow_stays_empty(patch: Patch) -> None:
+    """A flow of which a claim found nothing is not asked for again."""
+    patch.setattr(Claimer, "_had_nothing", lambda self, flow, room: flow in self._empty)
+
+
+@bug
+def slot_of_a_lost_lease_is_lost(patch: Patch) -> None:
+    """An attempt that ends by its cancellation leaves its slot taken."""
+
+    async def begun(self: Scraper, job: Job) -> None:
+        with bugs.contained(self._actor, flow=self.flow, job=str(job.id)), self._leases.hold(job):
+            await self._attempt(job)
+            self._actor.in_flight -= 1
+            self._claimer.room_made()
+
+    patch.setattr(Scraper, "_begun", begun)
 
 
 @bug
@@ -207,22 +226,6 @@ def flush_at_drain_drops_rows(patch: Patch) -> None:
         return await flush(self, batch)
 
     patch.setattr(Consumer, "_flush", drop)
-
-
-@bug
-def lone_stage_restarted(patch: Patch) -> None:
-    """The claiming half of a scraper is restarted alone, on a channel whose other half has ended."""
-    take_in = Scraper._take_in
-
-    async def alone(self: Scraper, *channels: Any) -> None:
-        while not self._intake.begun.is_set():
-            try:
-                await take_in(self, *channels)
-            except Exception as error:
-                self._actor.erred(error)
-                await trio.sleep(1.0)
-
-    patch.setattr(Scraper, "_take_in", alone)
 
 
 @bug
@@ -440,7 +443,9 @@ def letters_written_one_by_one(patch: Patch) -> None:
 def lost_answer_done_twice(patch: Patch) -> None:
     """A job is given back; the answer is lost; given back again, it tells of its attempt again."""
 
-    async def release(self: FakeJobs, jobs: Sequence[Job], *, after_s: float = 0, frames: Sequence[Frame] = ()) -> None:
+    async def release(
+        self: FakeJobs, jobs: Sequence[Job], *, after_s: float = 0, frames: Sequence[Frame] = (), why: object = None
+    ) -> None:
         def change() -> None:
             rows = [self._database.jobs[job.id] for job in jobs if self._is_ours(job)]
             released = [self._move(row, JobStatus.PENDING, due_in_s=after_s) for row in rows]
@@ -450,7 +455,7 @@ def lost_answer_done_twice(patch: Patch) -> None:
 
         if jobs:
             await self._connection.commit(change)
-            self._wake(job.flow for job in jobs)
+            self._wake()
 
     patch.setattr(FakeJobs, "release", release)
 

@@ -1,15 +1,18 @@
 """The scraper's and the consumer's promises, on fakes under a virtual clock."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import structlog.testing
 import trio
 import trio.testing
 
+from gcc.actors.claimer import Claimer
 from gcc.actors.consumer import Consumer
+from gcc.actors.gates import ALWAYS_OPEN, Gate, Level
 from gcc.actors.leases import Leases
 from gcc.actors.scraper import Deferred, Retries, Scraper, Work
 from gcc.channels.batch import BatchLimits
@@ -20,6 +23,7 @@ from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
+from gcc.sources.breakers import Out
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
@@ -55,22 +59,36 @@ class Bench:
         return [row.job.status for row in self.database.jobs.values()]
 
     @asynccontextmanager
-    async def scraping(self, work: Work, *, concurrency: int = 2) -> AsyncIterator[Leases]:
+    async def scraping(
+        self, work: Work, *, concurrency: Level | int = 2, gate: Gate = ALWAYS_OPEN,
+        out: Callable[[], Out | None] = lambda: None, changed: Callable[[], Awaitable[None]] = trio.sleep_forever,
+        flows: Sequence[str] = (FLOW,),
+    ) -> AsyncIterator[Claimer]:  # fmt: skip
+        """Work off the jobs of these flows; the first one's scraper has the gate and may have its sources out."""
         leases = Leases(self.jobs, self.board.actor("leases"), lease_s=30)
-        scraper = Scraper(
-            FLOW, self.jobs, work, retries=RETRIES, concurrency=concurrency, leases=leases, channels=self.channels,
-            actor=self.board.actor("scraper"), intake=self.drain.stage("intake"),
-            finishing=self.drain.stage("scrapers"), metrics=self.metrics, rng=self.clock.rng, poll_s=5,
+        intake = self.drain.stage("intake")
+        claimer = Claimer(
+            self.jobs, leases, actor=self.board.actor("claimer"), intake=intake, rng=self.clock.rng, poll_s=5,
+            sources_changed=changed,
         )  # fmt: skip
         async with trio.open_nursery() as nursery:
             nursery.start_soon(leases.run)
             nursery.start_soon(self.drain.run)
-            await nursery.start(scraper.run)
-            yield leases
+            for flow in flows:
+                first = {"gate": gate, "out": out} if flow == flows[0] else {}
+                scraper = Scraper(
+                    flow, self.jobs, work, claimer, retries=RETRIES, concurrency=concurrency, leases=leases,
+                    channels=self.channels, actor=self.board.actor("scraper" if flow == FLOW else f"scraper {flow}"),
+                    intake=intake, finishing=self.drain.stage("scrapers"), metrics=self.metrics, rng=self.clock.rng,
+                    **first,  # type: ignore[arg-type]
+                )  # fmt: skip
+                await nursery.start(scraper.run)
+            await nursery.start(claimer.run)
+            yield claimer
             nursery.cancel_scope.cancel()
 
-    async def enqueue(self, count: int) -> None:
-        await self.jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"n": number}) for number in range(count)])
+    async def enqueue(self, count: int, flow: str = FLOW, **more: Any) -> None:
+        await self.jobs.enqueue([NewJob(flow, "INSTAGRAM", {"n": number}, **more) for number in range(count)])
 
     async def drained(self) -> None:
         self.drain.request("test")
@@ -100,7 +118,7 @@ async def test_the_last_errors_name_the_job_and_whom_it_is_about(autojump_clock:
     }
 
 
-async def test_drain_finishes_what_has_begun_and_gives_back_the_rest(autojump_clock: trio.testing.MockClock) -> None:
+async def test_drain_finishes_what_has_begun_and_claims_no_more(autojump_clock: trio.testing.MockClock) -> None:
     bench = Bench()
 
     async def work(job: Job) -> Crawl:
@@ -137,26 +155,6 @@ async def test_an_attempt_whose_lease_is_lost_is_cancelled_and_writes_nothing(
         await trio.sleep(60)
     assert (begun, finished) == ([1, 2], [2])
     assert bench.statuses() == [JobStatus.COMPLETE]
-
-
-async def test_a_job_that_waits_behind_long_work_keeps_its_lease(autojump_clock: trio.testing.MockClock) -> None:
-    """Claimed and not begun: found by the simulation, which saw its lease end while its process lived."""
-    bench = Bench()
-    attempts: list[int] = []
-
-    async def work(job: Job) -> Crawl:
-        attempts.append(job.attempt)
-        await trio.sleep(50)  # longer than a lease: whoever waits behind it needs the heartbeat, too
-        return done()
-
-    await bench.enqueue(4)  # two begin, two are claimed and wait
-    async with bench.scraping(work):
-        for _ in range(4):
-            await trio.sleep(25)
-            assert await bench.jobs.rescue() == 0
-        await trio.sleep(10)
-    assert attempts == [1, 1, 1, 1]
-    assert bench.statuses() == [JobStatus.COMPLETE] * 4
 
 
 async def test_a_claim_that_is_on_its_way_when_the_drain_begins_is_not_left_behind(
@@ -227,7 +225,7 @@ async def test_a_heartbeat_without_an_answer_is_given_up_and_comes_again_before_
 
 async def test_a_limit_costs_no_retry_and_a_failure_one(autojump_clock: trio.testing.MockClock) -> None:
     bench = Bench()
-    answers: list[Crawl | Failure | Deferred] = [Deferred(5.0), Failure("X", "x", 5.0), done()]
+    answers: list[Crawl | Failure | Deferred] = [Deferred(5.0, "LIMITED", "used up"), Failure("X", "x", 5.0), done()]
 
     async def work(job: Job) -> Crawl | Failure | Deferred:
         return answers.pop(0)
@@ -317,7 +315,9 @@ async def test_an_answer_that_cannot_be_stored_is_its_job_s_failure(
         await store(job, *args, **more)
 
     async def work(job: Job) -> Crawl | Deferred:
-        return done() if verb == "complete" or job.retry_count or job.params["n"] else Deferred(1.0)
+        return (
+            done() if verb == "complete" or job.retry_count or job.params["n"] else Deferred(1.0, "LIMITED", "used up")
+        )
 
     monkeypatch.setattr(bench.jobs, verb, refuses)
     await bench.enqueue(10)

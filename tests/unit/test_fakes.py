@@ -11,7 +11,7 @@ import trio.testing
 
 from gcc.channels.deadletters import Burial
 from gcc.channels.exchange import QueueDepth
-from gcc.channels.jobs import FINAL, Crawl, Failure, Job, JobStatus, NewJob
+from gcc.channels.jobs import FINAL, Crawl, Failure, Job, JobStatus, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.channels.message import Binding, Delivery, Frame, Route
 from gcc.clock import VirtualClock
@@ -86,8 +86,8 @@ async def test_every_call_on_jobs_answers_what_a_look_at_all_rows_would(
     def due(flow: str) -> list[uuid.UUID]:
         now = bench.database.clock.now()
         rows = [row for row in rows_of(JobStatus.PENDING) if row.due_at <= now < row.job.expires_at]
-        jobs = [row.job for row in rows if row.job.flow == flow]
-        return [job.id for job in sorted(jobs, key=lambda job: (-job.priority, job.created_at, job.id))]
+        rows = [row for row in rows if row.job.flow == flow]
+        return [row.job.id for row in sorted(rows, key=lambda row: (-row.job.priority, row.due_at, row.job.id))]
 
     def rows_of(status: JobStatus) -> list[JobRow]:
         return [row for row in bench.database.jobs.values() if row.job.status is status]
@@ -104,7 +104,7 @@ async def test_every_call_on_jobs_answers_what_a_look_at_all_rows_would(
             case 2 | 3:
                 flow, limit = rng.choice("ab"), rng.randrange(1, 6)
                 expected = due(flow)[:limit]
-                claimed = await bench.jobs.claim(flow, limit)
+                claimed = await bench.jobs.claim({flow: Room(limit)})
                 assert [job.id for job in claimed] == expected
                 held.extend(claimed)
                 moved["claimed"] += len(claimed)
@@ -182,7 +182,7 @@ async def test_depths_are_those_of_the_rows(autojump_clock: trio.testing.MockClo
 async def test_a_killed_process_changes_nothing_any_more(autojump_clock: trio.testing.MockClock) -> None:
     bench = Bench()
     await bench.jobs.enqueue([NewJob("f", "P", {})])
-    (job,) = await bench.jobs.claim("f", 1)
+    (job,) = await bench.jobs.claim({"f": Room(1)})
     bench.connection.kill()
     with trio.CancelScope(shield=True):
         for write in (
@@ -202,7 +202,7 @@ async def test_watchers_are_told_of_each_step_while_it_is_made() -> None:
     bench = Bench()
     await bench.exchange.declare([Binding(ROUTE, "q")])
     await bench.jobs.enqueue([NewJob("f", "P", {}), NewJob("f", "P", {})])
-    done, again = await bench.jobs.claim("f", 9)
+    done, again = await bench.jobs.claim({"f": Room(9)})
     await bench.jobs.complete(done, Crawl("s", (), [Frame(uuid.UUID(int=1), Route("x", "unbound"), 1, b"")], 1))
     await bench.jobs.fail(again, Failure("X", "x", None))
     await bench.exchange.relay()

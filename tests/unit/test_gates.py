@@ -10,10 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gcc.actors.controls import Action
 from gcc.actors.gates import READ_EVERY_S, Gate, Gates, Level
-from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.relay import Relay
-from gcc.actors.scraper import Scraper
 from gcc.channels.jobs import Crawl, Job, JobStatus
 from gcc.channels.message import Binding, Frame
 from gcc.clock import VirtualClock
@@ -23,7 +21,7 @@ from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Board, State, Stuck
 from gcc.supervisor.watchdog import Watchdog
 from tests.fakes.controls import FakeControls
-from tests.unit.test_actors import FLOW, RETRIES, ROUTE, Bench, done
+from tests.unit.test_actors import FLOW, ROUTE, Bench, done
 
 
 class People:
@@ -178,31 +176,21 @@ async def scraping(bench: Bench, gate: Gate, level: Level, *, lasts_s: float = 1
         await trio.sleep(lasts_s)
         return done()
 
-    leases = Leases(bench.jobs, bench.board.actor("leases"), lease_s=30)
-    scraper = Scraper(
-        FLOW, bench.jobs, work, retries=RETRIES, concurrency=level, leases=leases, channels=bench.channels,
-        actor=bench.board.actor("scraper"), intake=bench.drain.stage("intake"),
-        finishing=bench.drain.stage("scrapers"), metrics=Metrics(), rng=bench.clock.rng, poll_s=5, gate=gate,
-    )  # fmt: skip
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(leases.run)
-        nursery.start_soon(bench.drain.run)
-        await nursery.start(scraper.run)
+    async with bench.scraping(work, concurrency=level, gate=gate):
         await trio.sleep(1)
         yield
-        nursery.cancel_scope.cancel()
 
 
 def count(bench: Bench, status: JobStatus) -> int:
     return bench.statuses().count(status)
 
 
-async def test_a_paused_scraper_finishes_what_it_has_begun_and_gives_back_the_rest(autojump_clock: MockClock) -> None:
+async def test_a_paused_scraper_finishes_what_it_has_begun(autojump_clock: MockClock) -> None:
     bench, gate, actor = Bench(), Gate(), None
     actor = bench.board.actor("scraper")
     await bench.enqueue(20)
     async with scraping(bench, gate, Level(2)):
-        assert count(bench, JobStatus.PROCESSING) == 4, "two in hand, two wait for their turn"
+        assert count(bench, JobStatus.PROCESSING) == 2
         gate.turn(is_open=False)
         await wait_all_tasks_blocked()
         assert (count(bench, JobStatus.PROCESSING), actor.state, actor.in_flight) == (2, State.PAUSED, 2)
@@ -254,8 +242,9 @@ async def test_concurrency_follows_its_level_up_and_down(autojump_clock: MockClo
         assert (actor.in_flight, use()) == (8, (8, 8)), "more begin at once"
         level.turn(1)
         await wait_all_tasks_blocked()
-        assert (actor.in_flight, use()) == (8, (1, 1)), "those in hand are finished, those that wait are given back"
-        assert count(bench, JobStatus.PROCESSING) == 9
+        assert (actor.in_flight, use()) == (8, (8, 8)), "those in hand are finished"
+        await bench.enqueue(1)
+        assert count(bench, JobStatus.PROCESSING) == 8, "and nothing is claimed beside them"
         await trio.sleep(10)
         assert actor.in_flight == 1
         completed = count(bench, JobStatus.COMPLETE)
@@ -263,10 +252,10 @@ async def test_concurrency_follows_its_level_up_and_down(autojump_clock: MockClo
         assert count(bench, JobStatus.COMPLETE) == completed + 10
         level.turn(300)
         await trio.sleep(25)
-        assert count(bench, JobStatus.COMPLETE) == 300
+        assert count(bench, JobStatus.COMPLETE) == 301
 
 
-async def test_idle_attempts_beyond_the_level_are_gone_before_work_comes(autojump_clock: MockClock) -> None:
+async def test_a_level_that_is_lowered_while_nothing_runs_holds_for_what_comes(autojump_clock: MockClock) -> None:
     bench, level = Bench(), Level(50)
     async with scraping(bench, Gate(), level):
         level.turn(3)
@@ -275,6 +264,29 @@ async def test_idle_attempts_beyond_the_level_are_gone_before_work_comes(autojum
         assert bench.board.actor("scraper").in_flight == 3
         await bench.drained()
     assert (count(bench, JobStatus.COMPLETE), count(bench, JobStatus.PENDING)) == (3, 6)
+
+
+async def test_what_a_claim_brings_while_its_flow_is_paused_goes_back(autojump_clock: MockClock) -> None:
+    bench, gate, begun = Bench(), Gate(), 0
+
+    async def slow() -> None:
+        await trio.sleep(2)
+
+    async def work(job: Job) -> Crawl:
+        nonlocal begun
+        begun += 1
+        return done()
+
+    await bench.enqueue(2)
+    bench.connection.after = slow
+    async with bench.scraping(work, gate=gate):
+        await trio.sleep(1)  # committed, and not yet told
+        gate.turn(is_open=False)
+        await trio.sleep(10)
+        assert (begun, bench.statuses()) == (0, [JobStatus.PENDING] * 2)
+        gate.turn(is_open=True)
+        await trio.sleep(10)
+    assert bench.statuses() == [JobStatus.COMPLETE] * 2
 
 
 async def test_an_attempt_that_never_ends_is_found_stuck(autojump_clock: MockClock) -> None:

@@ -1,6 +1,9 @@
 """A source that does not answer is left alone, fails no job however long it is away, and is taken up again."""
 
+import datetime as dt
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog.testing
@@ -15,13 +18,14 @@ from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis
-from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
+from gcc.sources.breakers import FAILURES_MAX, NO_CREDENTIAL_S, Breakers, SourceClosed
 from gcc.sources.chain import Outside, Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.doubts import ODD_MAX
+from gcc.sources.http import Answer
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
-from gcc.sources.verdicts import AWAY_S_MAX, NotFound, QuestionFailed, SourceFailed
+from gcc.sources.verdicts import AWAY_S_MAX, CredentialRefused, NotFound, QuestionFailed, SourceFailed
 from gcc.sources.youtube.data_client import DataApi
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
@@ -43,7 +47,7 @@ class Bench:
         self.credentials = FakeCredentials(self.clock)
         self.limiter = InProcessLimiter({name: Limit(1000, 1.0) for name in ("src", "graphapi", "ytapi")})
         self.board = Board(self.clock.now)
-        self.breakers = Breakers(self.board, self.clock.rng)
+        self.breakers = Breakers(self.board, self.clock.rng, renewals=self.credentials.renewals)
         self.outside = Outside(
             self.fetcher, self.limiter, self.credentials, self.clock, Metrics(), {}, self.breakers
         )  # fmt: skip
@@ -182,21 +186,83 @@ async def test_a_closed_source_falls_to_the_next_and_the_shortest_wait_is_told()
         await first_of([("a", closed), ("b", fails(NoCredential("none", retry_after_s=None)))])
 
 
-async def test_work_for_a_closed_source_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_closed_source_is_out_until_it_may_be_asked(autojump_clock: trio.testing.MockClock) -> None:
     bench = await Bench().ready()
-    await bench.breakers.askable(["src"])  # at once
+    assert bench.breakers.out(["src"]) is None
     await bench.opened()
-    await bench.breakers.askable(["src", "other"])  # at once: the other one may be asked
-    began, opened_for_s = trio.current_time(), bench.breakers.of("src").closed_for_s()
-    await bench.breakers.askable(["src"])
-    assert trio.current_time() - began == pytest.approx(opened_for_s)
+    assert bench.breakers.out(["src", "other"]) is None, "the other one may be asked"
+    out = bench.breakers.out(["src"])
+    assert out is not None and (out.code, "503" in out.reason) == ("SOURCE_CLOSED", True)
+    await trio.sleep_until(out.until)
+    assert bench.breakers.out(["src"]) is None
     bench.reply = Reply(200, b'{"a": 1}', delay_s=0.3)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.ask)
         await trio.testing.wait_all_tasks_blocked()
-        await bench.breakers.askable(["src"])
-        assert bench.line.breaker == "closed", "told by the answer, before a second is over"
-    assert trio.current_time() - began == pytest.approx(opened_for_s + 0.3)
+        assert bench.breakers.out(["src"]) is not None, "the one question of a half-open breaker is out"
+        await bench.breakers.changed()
+        assert bench.breakers.out(["src"]) is None, "told by the answer, before a second is over"
+    assert trio.current_time() == pytest.approx(out.until + 0.3)
+
+
+async def test_a_source_whose_limit_is_spent_is_out_until_there_is_room(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(GOOD)
+    bench.limiter = InProcessLimiter({"src": Limit(2, 3600.0)})
+    bench.outside = Outside(
+        bench.fetcher, bench.limiter, bench.credentials, bench.clock, Metrics(), {}, bench.breakers
+    )  # fmt: skip
+    await bench.ready()
+    for _ in range(2):
+        await bench.ask()
+    assert bench.breakers.out(["src"]) is None, "nobody was refused"
+    with pytest.raises(LimitRefused):
+        await bench.ask()
+    out = bench.breakers.out(["src"])
+    assert out is not None and (out.code, out.until) == ("LIMITED", pytest.approx(3600))
+    await trio.sleep(3600)
+    assert bench.breakers.out(["src"]) is None
+    await bench.ask()
+
+
+async def test_a_source_without_a_credential_is_out_until_one_is_ready_or_a_new_one_comes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await Bench(Reply(429, headers={"Retry-After": "600"})).ready()
+
+    async def refused() -> float:
+        with pytest.raises(NoCredential):
+            await bench.ask()
+        out = bench.breakers.out(["src"])
+        assert out is not None and out.code == "NO_CREDENTIAL"
+        return out.until - trio.current_time()
+
+    assert await refused() == pytest.approx(600)
+    await trio.sleep(600)
+    assert bench.breakers.out(["src"]) is None
+    await refused()
+    await bench.credentials.put("src", "new", {"token": "another one"})
+    assert bench.breakers.out(["src"]) is None, "nobody waits for the old one"
+    for credential in [await bench.credentials.pick("src")]:
+        await bench.credentials.disable(credential, rest_s=None, reason="dead")
+    bench.credentials._rows.clear()
+    assert await refused() == NO_CREDENTIAL_S, "nobody knows when there will be one"
+
+
+async def test_a_question_that_no_ready_credential_may_ask_says_nothing_of_others(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await Bench(Reply(403)).ready()
+    await bench.credentials.put("src", "resting", {"token": "another one"})
+    while (credential := await bench.credentials.pick("src")).handle != "resting":
+        pass
+    await bench.credentials.disable(credential, rest_s=600, reason="429")
+
+    def judge(answer: Answer, now: dt.datetime) -> Any:
+        raise CredentialRefused("it may not ask this")
+
+    with pytest.raises(NoCredential):
+        await bench.outside.ask(replace(SRC, judge=judge), "this", build, bench.visit)
+    assert bench.breakers.out(["src"]) is None
 
 
 def job(retry_count: int, handle: str = "made.up") -> Job:

@@ -20,7 +20,7 @@ from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import trace_frames
 from gcc.pipelines.scraping.table import Apis, Flow, Retrieve
-from gcc.sources.breakers import SourceClosed
+from gcc.sources.breakers import SourceClosed, wait_s
 from gcc.sources.chain import Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.limits import LimitRefused
@@ -28,8 +28,6 @@ from gcc.sources.verdicts import RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
 from gcc.supervisor.lifecycle import one_line
 
-NO_CREDENTIAL_WAIT_S = 30.0
-DEFER_S_MAX = 3600.0  # look again at least once an hour: a new token may have come
 NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
 
 log = structlog.get_logger()
@@ -56,10 +54,9 @@ class FlowWork:
         try:
             source, retrieved = await first_of(self._chain(params, visit))
         except NO_COST as error:
-            wait_s = NO_CREDENTIAL_WAIT_S if error.retry_after_s is None else error.retry_after_s
             # Those refused together are told the same time: spread out when they come back.
-            wait_s = min(wait_s, DEFER_S_MAX) + self._rng.uniform(0.0, 1.0)
-            return Deferred(wait_s, self._traces(job, visit))
+            after_s = wait_s(error) + self._rng.uniform(0.0, 1.0)
+            return Deferred(after_s, error.code, one_line(str(error)), self._traces(job, visit))
         except RefusedOutside as error:
             return self._failure(job, error.code, error, None, visit)
         except Permanent as error:

@@ -15,7 +15,7 @@ from gcc.sources.http import Fetcher
 def apis(context: Context, fetcher: Fetcher) -> Apis:
     """Clients of all sources over one fetcher; a world that runs here stands in for the real addresses."""
     parts, sources = context.parts, context.catalogue.sources
-    breakers = Breakers(context.board, context.clock.rng)
+    breakers = Breakers(context.board, context.clock.rng, renewals=parts.credentials.renewals)
     timeouts = {name: source.timeout_s for name, source in context.settings.sources.items()}
     limited = DrainingLimiter(parts.limiter, context.drain.stage("intake"))
     outside = Outside(fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers)

@@ -1,4 +1,4 @@
-"""The scraping pipeline: one scraper for each flow, the lease keeper and maintenance, in one nursery.
+"""The scraping pipeline: one scraper for each flow, the claimer for all, lease keeper and maintenance, in one nursery.
 
 In: jobs. Out: current state, events in the outbox. It owns its channels, so it restarts whole.
 """
@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from gcc.actors.claimer import Claimer
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Retries, Scraper
@@ -44,13 +45,28 @@ class ScrapingPipeline:
             outside = apis(context, fetcher)
             await keepers.start(leases.run)
             await keepers.start(maintenance.run)
+            claimer = self._claimer(outside, leases)
             async with trio.open_nursery() as scrapers:
                 for flow in context.catalogue.flows.values():
-                    await scrapers.start(self._scraper(flow, outside, leases).run)
+                    await scrapers.start(self._scraper(flow, outside, leases, claimer).run)
+                await scrapers.start(claimer.run)
                 task_status.started()
             keepers.cancel_scope.cancel()
 
-    def _scraper(self, flow: Flow, outside: Apis, leases: Leases) -> Scraper:
+    def _claimer(self, outside: Apis, leases: Leases) -> Claimer:
+        context = self._context
+        return Claimer(
+            context.parts.jobs,
+            leases,
+            actor=context.board.actor("scraping/claimer"),
+            intake=context.drain.stage("intake"),
+            rng=context.clock.rng,
+            poll_s=context.settings.scraper.poll_s,
+            reachable=outside.limiter.reachable,
+            sources_changed=outside.breakers.changed,
+        )
+
+    def _scraper(self, flow: Flow, outside: Apis, leases: Leases, claimer: Claimer) -> Scraper:
         context, settings = self._context, self._context.settings.scraper
         actor = context.board.actor(scraper(flow.name))
         retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
@@ -58,6 +74,7 @@ class ScrapingPipeline:
             flow.name,
             context.parts.jobs,
             FlowWork(flow, outside, context.clock, retries, context.clock.rng),
+            claimer,
             retries=retries,
             concurrency=context.gates.concurrency(flow.name, concurrency(context.settings, flow)),
             leases=leases,
@@ -67,7 +84,6 @@ class ScrapingPipeline:
             finishing=context.drain.stage("scrapers"),
             metrics=context.metrics,
             rng=context.clock.rng,
-            poll_s=settings.poll_s,
             gate=context.gates.gate(actor.name),
-            askable=partial(outside.askable, tuple(flow.chain)),
+            out=partial(outside.breakers.out, tuple(flow.chain)),
         )

@@ -4,7 +4,7 @@ A flow is a row; a later flow is one more row, its retrieve functions, and the f
 into rows and events (see yields.py). The chain is tried in order, each source with its own credentials and limit.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -55,11 +55,6 @@ class Apis:
     clients: Mapping[str, Any]
     breakers: Breakers
     limiter: Limiter
-
-    async def askable(self, sources: Collection[str]) -> None:
-        """Return when it is worth taking work: our limits can be asked, and so can one of `sources`."""
-        await self.limiter.reachable()
-        await self.breakers.askable(sources)
 
 
 class Params(pydantic.BaseModel):

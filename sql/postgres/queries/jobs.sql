@@ -26,16 +26,42 @@ from unnest(%(platforms)s::text[], %(profile_ids)s::text[]) as asked (platform, 
 where (t.platform, t.profile_id) = (asked.platform, asked.profile_id) and t.first_crawl_at is null;
 
 -- name: due
--- What `claim` moves. {limit} is a literal: as a parameter it costs a generic plan (40 times slower). {only} is true, or
+-- What `claim` moves: of each flow that is asked for at most `room`, of `priority_min` or more, most urgent first, longest
+-- due first. From one priority to the next lower one it leaps, so that of each only what is due is read, and no more of
+-- that than is moved: neither what waits for its time nor what has ended costs anything.
+-- {limit} is the largest room that there is, a small number and a literal: whatever the statistics say, the planner
+-- follows the index then, and does not sort (with 1000 it does, where it expects some hundred jobs). {only} is true, or
 -- picks one job.
-select id from scrape_request_log
-where flow = %(flow)s and status = 'PENDING' and due_at <= now() and expires_at > now() and {only}
-order by priority desc, created_at, id
-limit {limit}
-for update skip locked;
+select due.id
+from unnest(%(flows)s::text[], %(rooms)s::integer[], %(priorities_min)s::smallint[])
+     as asked (flow, room, priority_min)
+cross join lateral (
+    with recursive level (priority) as (
+        (select priority from scrape_request_log
+         where flow = asked.flow and status = 'PENDING' and priority >= asked.priority_min
+         order by priority desc limit 1)
+        union all
+        select (select priority from scrape_request_log
+                where flow = asked.flow and status = 'PENDING' and priority >= asked.priority_min
+                      and priority < level.priority
+                order by priority desc limit 1)
+        from level where priority is not null
+    )
+    select job.id
+    from level cross join lateral (
+        select id from scrape_request_log
+        where flow = asked.flow and status = 'PENDING' and priority = level.priority
+              and due_at <= now() and expires_at > now() and {only}
+        order by due_at, id
+        limit {limit}
+        for update skip locked
+    ) as job
+    limit asked.room
+) as due
 
 -- name: claim
--- SKIP LOCKED inside the CTE fences the update from touching more rows than the limit.
+-- SKIP LOCKED inside the CTE fences the update from touching more rows than the limit. Their ids come as an array: the
+-- planner takes them for ten, and follows the key; joined, for so many that it reads the whole table.
 with picked as materialized (
     {picked}
 )
@@ -43,8 +69,7 @@ update scrape_request_log as job
 set status = 'PROCESSING', attempt = least(attempt, 2147483646) + 1,
     seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
     picked_at = now(), lease_until = now() + make_interval(secs => %(lease_s)s)
-from picked
-where job.id = picked.id
+where job.id = any(array(select id from picked))
 returning job.id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
 
@@ -76,10 +101,11 @@ where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
 -- name: release
--- Given back unbegun, or refused by a limit: costs no retry.
+-- Given back unbegun (to its place in the line), or refused by a limit and the like: costs no retry.
 update scrape_request_log as job
 set status = 'PENDING', seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1, lease_until = null,
-    due_at = now() + make_interval(secs => %(after_s)s)
+    due_at = case when %(after_s)s > 0 then now() + make_interval(secs => %(after_s)s) else least(due_at, now()) end,
+    data = coalesce(%(data)s, data)
 from unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt)
 where job.id = held.id and job.attempt = held.attempt and job.status = 'PROCESSING'
 returning job.id, flow, platform, params, priority, job.attempt, retry_count, seq, status, created_at, picked_at,
@@ -112,7 +138,7 @@ set status = case when lost + 1 >= %(lost_max)s then 'FAILED' else 'PENDING' end
     scraped_at = case when lost + 1 >= %(lost_max)s then now() end,
     data = case when lost + 1 >= %(lost_max)s
                 then jsonb_build_object('code', 'WORKER_LOST', 'reason', format('lost its worker %%s times', lost + 1)) end,
-    lost = least(lost, 32766) + 1, due_at = now(),
+    lost = least(lost, 32766) + 1, due_at = least(due_at, now()),
     seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1,
     lease_until = null
 from picked
