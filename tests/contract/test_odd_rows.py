@@ -32,7 +32,8 @@ from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.shown_letters import shown_letter, shown_waiting
-from tests.contract.test_jobs import FLOW, crawl_of, snapshot
+from tests.contract.test_jobs import FLOW, snapshot
+from tests.crawls import crawl_of
 from tests.fakes.objects import MemoryObjects
 
 DEEP = "[" * 3000 + "]" * 3000

@@ -17,9 +17,10 @@ from gcc.pipelines.events.history import Handles, HistoryImport, ImportReport
 from gcc.pipelines.events.history_form import AS_IT_TELLS, Form
 from gcc.pipelines.scraping.producers import enqueue_by_handle
 from gcc.sources.snapshot import ProfileSnapshot
-from gcc.stores import profiles
+from gcc.stores import upserts
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
+from tests.crawls import crawl_of
 
 HEADER = "platform,profile_id,handle,timestamp,followers,dimensions.bio\n"
 
@@ -167,7 +168,7 @@ async def test_others_run_every_few_milliseconds(imports: HistoryImport, content
 async def crawled(pool: Pool, platform: str, profile_id: str, handle: str) -> None:
     snapshot = ProfileSnapshot(platform, profile_id, handle, "api", SystemClock().now(), {"followers": 1}, {}, [])
     async with pool.transaction() as conn:
-        await profiles.upsert(conn, snapshot, SystemClock())
+        await upserts.write(conn, crawl_of(snapshot).writes)
 
 
 async def test_a_row_without_an_id_is_followed_until_a_crawl_has_found_it(imports: HistoryImport, pool: Pool) -> None:
