@@ -1,17 +1,39 @@
-"""Instagram."""
+"""Instagram.
 
-from gcc.platforms.platform import Platform
+Handles are 1 to 30 of A-Z a-z 0-9 . _ without a dot at either end or two in a row; ids are digits, the first not 0.
+"""
+
+import re
+
+from gcc.platforms.platform import AVERAGES, Platform, Site, words
 from gcc.tables import Table
 
-_FIGURES = dict.fromkeys(("avg_likes", "avg_comments", "avg_views", "engagement_rate"), "double precision")
+_HANDLE = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._]{1,30}(?<!\.)")
 
 INSTAGRAM = Platform(
     "INSTAGRAM",
+    is_handle=lambda text: _HANDLE.fullmatch(text) is not None,
+    handle_rule="Letters of a to z, digits, underscores, and dots between them.",
+    handle_pattern="^@?(?=.{1,30}$)[A-Za-z0-9_]+([.][A-Za-z0-9_]+)*$",
+    id_pattern=re.compile(r"[1-9][0-9]{0,19}"),
+    id_rule="1 to 20 digits, the first not 0",
+    known_by_id=False,
+    site=Site(
+        hosts=words("instagram.com instagr.am"),
+        pages=words(
+            "about accounts ads ar api archive challenge developer developers direct directory emails explore graphql "
+            "hashtag legal lite locations nametag oauth p popular press privacy push reel reels session share static "
+            "stories terms threads topics tv web"
+        ),
+        prefixes=words("_u"),
+        tabs=words("channel feed followers following guides reels tagged"),
+    ),
+    recent_posts_max=12,
     account=Table(
         "instagram_account",
         key={"profile_id": "text"},
         first={"id": "uuid"},
-        latest={"handle": "text", **_FIGURES, "source": "text", "scraped_at": "timestamptz"},
+        latest={"handle": "text", **AVERAGES, "source": "text", "scraped_at": "timestamptz"},
         known={
             **dict.fromkeys(("full_name", "bio", "profile_type", "category", "language", "country", "city"), "text"),
             **dict.fromkeys(("followers", "following", "media_count"), "bigint"),

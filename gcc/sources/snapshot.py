@@ -7,9 +7,8 @@ serve is None (never 0), and an average skips it.
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-Platform = Literal["INSTAGRAM", "YOUTUBE"]
 Metrics = dict[str, int | float | None]
 
 
@@ -17,7 +16,7 @@ Metrics = dict[str, int | float | None]
 class PostSnapshot:
     """A post as a source showed it at `at` (UTC). On YouTube post_id == shortcode == video id."""
 
-    platform: Platform
+    platform: str
     post_id: str
     shortcode: str
     profile_id: str
@@ -36,7 +35,7 @@ class ProfileSnapshot:
     `notes` tells what was odd in the answer, by path, and therefore is unknown here.
     """
 
-    platform: Platform
+    platform: str
     profile_id: str
     handle: str
     source: str

@@ -1,18 +1,22 @@
 """Profiles, their posts and their series as the API reads them.
 
-In: a platform ("INSTAGRAM" or "YOUTUBE"), a handle (any case, for YouTube also a channel id) or a
-profile id. Out: rows as dicts named like the columns, times in UTC. Nothing is written here.
+In: a platform, a handle (any case; where profiles are known by their ids also the id) or a profile id. Out: rows as
+dicts named like the columns, times in UTC. Nothing is written here.
 Raises errors.Transient when the store does not answer; a cancelled caller's query is cancelled.
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from gcc import statements
+from gcc.platforms import Platform
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
@@ -46,25 +50,34 @@ class Known:
     scraped_at: dt.datetime | None
 
 
-async def find(tenant: Tenant, pool: Pool, platform: str, handle: str) -> Row | None:
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is read of a platform's profiles, of their posts, and of the newest posts beside a profile."""
+
+    profile: tuple[str, ...]
+    post: tuple[str, ...]
+    figures: tuple[str, ...]
+
+
+async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns, handle: str) -> Row | None:
     """The profile with its `platform` and its `recent_posts`, or None. Plan FREE gets PAID_FIELDS as None."""
-    suffix = platform.lower()
+    find, recent = _sql("find", platform, columns.profile), _sql("recent", platform, columns.figures)
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(SQL[f"find_{suffix}"].encode(), {"handle": handle})).fetchone()
+        row = await (await cursor.execute(find, {"handle": handle})).fetchone()
         if row is None:
             return None
-        profile_id = row["profile_id"] if platform == "INSTAGRAM" else row["channel_id"]
-        await cursor.execute(SQL[f"recent_{suffix}"].encode(), {"profile_id": profile_id})
+        profile_id = row[platform.profile_id]
+        await cursor.execute(recent, {"profile_id": profile_id})
         posts = [_in_utc(post) for post in await cursor.fetchall()]
     if tenant.plan == "FREE":
         row |= {name: None for name in PAID_FIELDS if name in row}
-    return {"platform": platform, **_in_utc(row), "recent_posts": posts}
+    return {"platform": platform.name, **_in_utc(row), "recent_posts": posts}
 
 
-async def identify(pool: Pool, platform: str, handle: str) -> Known | None:
+async def identify(pool: Pool, platform: Platform, handle: str) -> Known | None:
     """The id behind a handle, crawled or only followed yet; None if nobody has named it."""
     async with pool.connection() as conn:
-        cursor = await conn.execute(SQL[f"identify_{platform.lower()}"].encode(), {"handle": handle})
+        cursor = await conn.execute(_sql("identify", platform), {"handle": handle})
         row = await cursor.fetchone()
     return None if row is None else Known(row[0], None if row[1] is None else row[1].astimezone(dt.UTC))
 
@@ -78,16 +91,21 @@ async def lately_not_found(pool: Pool, key: str, within_s: float) -> bool:
 
 
 async def posts(
-    pool: Pool, platform: str, profile_id: str, *, after: tuple[dt.datetime | None, str] | None, limit: int
+    pool: Pool,
+    platform: Platform,
+    columns: Columns,
+    profile_id: str,
+    *,
+    after: tuple[dt.datetime | None, str] | None,
+    limit: int,
 ) -> tuple[list[Row], int]:
     """Up to `limit` posts after (publish_time, post id), newest first, and how many there are in all."""
-    suffix = platform.lower()
     publish_time, post_id = after or (None, None)
     where = {"profile_id": profile_id, "publish_time": publish_time, "post_id": post_id, "limit": limit}
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(SQL[f"posts_{suffix}"].encode(), where)
-        rows = [{"platform": platform, **_in_utc(row)} for row in await cursor.fetchall()]
-        await cursor.execute(SQL[f"count_{suffix}_posts"].encode(), where)
+        await cursor.execute(_sql("posts", platform, columns.post), where)
+        rows = [{"platform": platform.name, **_in_utc(row)} for row in await cursor.fetchall()]
+        await cursor.execute(_sql("count_posts", platform), where)
         counted = await cursor.fetchone()
     return rows, counted["count"] if counted else 0
 
@@ -137,6 +155,26 @@ async def event_series(
     newest_us = max((int(row["newest_us"]) for row in rows), default=None)
     newest = None if newest_us is None else dt.datetime.fromtimestamp(newest_us / 1e6, dt.UTC)
     return [{"date": row["bucket"], "value": row["value"]} for row in rows], newest
+
+
+def accounts(platforms: Iterable[Platform]) -> str:
+    """A subquery: platform, profile_id and scraped_at of all profiles that were crawled there."""
+    return " union all ".join(_sql("accounts", platform).decode() for platform in platforms)
+
+
+@lru_cache(maxsize=256)
+def _sql(name: str, platform: Platform, columns: tuple[str, ...] = ()) -> bytes:
+    composed = sql.SQL(SQL[name]).format(
+        platform=sql.Literal(platform.name),
+        account=sql.Identifier(platform.account.name),
+        post=sql.Identifier(platform.post.name),
+        profile_id=sql.Identifier(platform.profile_id),
+        post_id=sql.Identifier(platform.post_id),
+        known_by_id=sql.Literal(platform.known_by_id),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        posts_max=sql.Literal(platform.recent_posts_max),
+    )
+    return composed.as_bytes()
 
 
 def _in_utc(row: Row) -> Row:

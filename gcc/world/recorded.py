@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gcc.errors import ConfigError
-from gcc.sources.handles import LENGTH_MAX
+from gcc.platforms.platform import HANDLE_CHARS_MAX
 from gcc.world import tables, trending
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.creators import Growth, growth, instagram_id
@@ -176,7 +176,7 @@ def _merge_youtube(readings: Iterable[tuple[dt.date | None, Reading]]) -> dict[s
 
 def _handle(text: str) -> str:
     """A cell as a handle: some tables have the channel's title in the place of one. Short enough for a number more."""
-    return "".join(letter for letter in text.lower() if letter.isalnum() or letter in "._-")[: LENGTH_MAX - 2]
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter in "._-")[: HANDLE_CHARS_MAX - 2]
 
 
 def _own_videos(person: Person, by_channel: dict[str, list[Post]]) -> tuple[Post, ...]:

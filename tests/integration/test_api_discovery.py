@@ -11,11 +11,12 @@ import pytest
 import trio
 
 from gcc.pipelines.scraping.refresh import Refreshed
+from gcc.platforms import INSTAGRAM, PLATFORMS
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
-from gcc.web.api import shapes
+from gcc.web.api.naming import SHOWN
 from tests.integration.api_serving import (
     NOW,
     Api,
@@ -241,8 +242,8 @@ async def test_while_draining_nothing_is_scraped(api: Api, pool: Pool) -> None:
 
 async def test_plan_free_sees_no_contacts_and_no_audience(pool: Pool) -> None:
     await add_instagram(pool, "shown", phone="+91 1")
-    paid = await profiles_read.find(Tenant(1, "PAID"), pool, "INSTAGRAM", "shown")
-    free = await profiles_read.find(Tenant(1, "FREE"), pool, "INSTAGRAM", "shown")
+    paid = await profiles_read.find(Tenant(1, "PAID"), pool, INSTAGRAM, SHOWN[0].columns, "shown")
+    free = await profiles_read.find(Tenant(1, "FREE"), pool, INSTAGRAM, SHOWN[0].columns, "shown")
     assert paid and free
     assert paid["email"] == "someone@example.org" and paid["phone"] == "+91 1" and paid["audience_gender"]
     assert {name for name in paid if paid[name] != free[name]} == {"email", "phone", "audience_gender"}
@@ -481,7 +482,7 @@ async def test_posts_of_any_time_page_through_exactly_once(api: Api, pool: Pool,
 async def test_a_profile_of_any_row_is_answered(api: Api, pool: Pool, columns: dict[str, Any]) -> None:
     await add_instagram(pool, "odd", **columns)
     await add_youtube(pool, CHANNEL, "odd", **{name: columns[name] for name in columns if name.endswith("_at")})
-    for platform in shapes.PLATFORMS:
+    for platform in PLATFORMS:
         for tail in ("", "/posts", "/timeseries?metric=followers"):
             assert (await api.get(f"{PROFILE}/{platform}/odd{tail}")).status_code == 200
 

@@ -13,10 +13,11 @@ from urllib.parse import quote
 import pytest
 
 from gcc.pipelines.scraping.refresh import Refreshed
-from gcc.sources.handles import is_handle
+from gcc.platforms import PLATFORMS
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
-from gcc.web.api import openapi, shapes
+from gcc.web.api import openapi
+from gcc.web.api.naming import Naming
 from tests.integration.api_serving import Api, add_instagram, add_youtube, serving_api
 
 TEXTS = [
@@ -119,7 +120,7 @@ async def test_parts_of_paths(api: Api) -> None:
         for parameter in (each for each in operation["parameters"] if each["in"] == "path"):
             name, schema = parameter["name"], parameter["schema"]
             assert parameter["description"] and (schema.get("enum") or schema.get("maxLength"))
-            for platform in shapes.PLATFORMS if name == "handle" else ("INSTAGRAM",):
+            for platform in PLATFORMS if name == "handle" else ("INSTAGRAM",):
                 for text in TEXTS:
                     if text in ("", ".", "..") or "/" in text:
                         continue  # another path
@@ -176,15 +177,15 @@ async def test_bodies(api: Api) -> None:
 
 
 def test_the_document_refuses_no_handle_that_can_exist() -> None:
-    patterns = {each["title"]: each["pattern"] for each in shapes.PART_SCHEMAS["handle"]["anyOf"]}
+    patterns = {each["title"]: each["pattern"] for each in Naming().part_schemas["handle"]["anyOf"]}
     for platform, pattern in patterns.items():
         looks = re.compile(pattern)
         for number in range(0x110000):
             letter = chr(number)
             if unicodedata.category(letter)[0] in "LMN" or letter in "_-.·":
-                assert looks.search(f"a{letter}a") or not is_handle(platform, f"a{letter}a"), hex(number)
+                assert looks.search(f"a{letter}a") or not PLATFORMS[platform].is_handle(f"a{letter}a"), hex(number)
         for letter in (chr(number) for number in range(0x250)):  # the other way round where most are
-            assert bool(looks.search(f"a{letter}a")) == is_handle(platform, f"a{letter}a"), hex(ord(letter))
+            assert bool(looks.search(f"a{letter}a")) == PLATFORMS[platform].is_handle(f"a{letter}a"), hex(ord(letter))
 
 
 async def test_every_answer_that_any_port_gives_is_in_the_document(api: Api) -> None:

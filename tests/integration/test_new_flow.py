@@ -3,7 +3,7 @@ and what becomes of the answer."""
 
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from gcc.actors.scraper import Retries
-from gcc.channels.jobs import Crawl, NewJob
+from gcc.channels.jobs import Crawl, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.channels.message import NewId, Route, frames
 from gcc.clock import SystemClock
@@ -20,6 +20,7 @@ from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import Apis, Flow, Params
 from gcc.pipelines.scraping.yields import Yield
+from gcc.platforms import INSTAGRAM
 from gcc.sources.chain import Visit
 from gcc.sources.verdicts import SourceFailed
 from gcc.stores.postgres import Pool
@@ -58,17 +59,12 @@ def of_followers(followers: Followers, new_id: NewId) -> Yield:
     return Yield([Upsert(FOLLOWER, rows)], list(frames(FOLLOWED, lines, new_id)), {"followers": len(rows)})
 
 
-class Api:
-    """A source of a later day; its first answer fails over to the second of the chain."""
+async def down(api: object, params: FollowersParams, visit: Visit) -> Followers:
+    raise SourceFailed("down")
 
-    def __init__(self, *answers: Followers) -> None:
-        self.answers = iter(answers)
 
-    async def down(self, apis: Apis, params: FollowersParams, visit: Visit) -> Followers:
-        raise SourceFailed("down")
-
-    async def followers(self, apis: Apis, params: FollowersParams, visit: Visit) -> Followers:
-        return next(self.answers)
+async def of_profile(api: Iterator[Followers], params: FollowersParams, visit: Visit) -> Followers:
+    return next(api)
 
 
 @pytest.fixture
@@ -83,17 +79,17 @@ async def followers(pool: Pool) -> Pool:
 
 async def test_a_flow_of_another_kind_is_a_row_its_retrieve_and_its_yield(followers: Pool) -> None:
     later = AT + dt.timedelta(days=1)
-    api = Api(
+    api = iter((
         Followers(profile_id="1", at=AT, found=[{"follower_id": "b", "handle": "bo"}, {"follower_id": "a"}]),
         Followers(
             profile_id="1", at=later, found=[{"follower_id": "b"}, {"follower_id": "c", "labels": ['x "y"', "z"]}]
         ),
-    )
+    ))  # fmt: skip
     flow = Flow(
         "followers_of_profile",
-        "INSTAGRAM",
+        INSTAGRAM,
         FollowersParams,
-        {"first": api.down, "second": api.followers},
+        {"first": down, "second": of_profile},
         of_followers,
         workers=1,
         events=(),
@@ -101,11 +97,12 @@ async def test_a_flow_of_another_kind_is_a_row_its_retrieve_and_its_yield(follow
     )
     clock = SystemClock()
     jobs = PostgresJobs(followers, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
-    apis: Any = None
+    unused: Any = None
+    apis = Apis({"first": unused, "second": api}, unused, unused)
     work = FlowWork(flow, apis, clock, Retries(3, Backoff(1, 2)), random.Random(0))
     for _ in range(2):
-        await jobs.enqueue([NewJob(flow.name, flow.platform, {"profile_id": "1"})])
-        (job,) = await jobs.claim(flow.name, 1)
+        await jobs.enqueue([NewJob(flow.name, flow.platform.name, {"profile_id": "1"})])
+        (job,) = await jobs.claim({flow.name: Room(1)})
         crawl = await work(job)
         assert isinstance(crawl, Crawl)
         assert (crawl.source, crawl.events, crawl.data) == ("second", 2, {"followers": 2})

@@ -24,7 +24,7 @@ from gcc.config import Settings
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import COUNTED
 from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
-from gcc.pipelines.scraping.table import FLOWS, REFRESH_FLOW
+from gcc.pipelines.scraping.table import FLOWS, REFRESHING
 from gcc.stores import rabbitmq
 from gcc.stores.rabbitmq_messages import EVENTS, FRAME
 from gcc.supervisor.lifecycle import State
@@ -512,7 +512,7 @@ class Simulation:
             handle = self._rng.choice(list(BUGS))
         params = {"handle": handle} if self._rng.random() < 0.99 else {"nonsense": True}
         key = f"refresh:{platform}:{handle}" if self._rng.random() < 0.1 else None
-        return NewJob(REFRESH_FLOW[platform], platform, params, key=key, priority=self._rng.choice((0, 10, 100)))
+        return NewJob(REFRESHING[platform].name, platform, params, key=key, priority=self._rng.choice((0, 10, 100)))
 
     async def _put_credentials(self) -> None:
         for number in range(1, 4):

@@ -7,6 +7,7 @@ import msgspec
 
 from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import crawl_frames
+from gcc.platforms import PLATFORMS
 from gcc.sources.fields import ID_CHARS_MAX
 from gcc.sources.snapshot import ProfileSnapshot, derive
 
@@ -28,7 +29,7 @@ def check_storable(profile: ProfileSnapshot) -> None:
     _check(list(whole.notes))
     lines = [
         msgspec.json.decode(line)
-        for frame in crawl_frames(whole, SystemClock().new_id)
+        for frame in crawl_frames(PLATFORMS[whole.platform], whole, SystemClock().new_id)
         for line in frame.body.splitlines()
     ]
     assert len(lines) == 1 + len(whole.posts)

@@ -9,13 +9,14 @@ from gcc.channels.message import Frame, NewId, Route, frames
 from gcc.clock import Clock
 from gcc.pipelines.events.schemas import PostLog, ProfileLog, ScrapeRequestLog, TraceLog
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, encode, timestamp
+from gcc.platforms import Platform
 from gcc.sources.chain import Trace
 from gcc.sources.snapshot import ProfileSnapshot
 
 HOST = socket.gethostname()
 
 
-def crawl_frames(profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
+def crawl_frames(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
     """One profile_log and a post_log for each post."""
     profile_line = encode(
         ProfileLog(
@@ -24,8 +25,7 @@ def crawl_frames(profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
             source=profile.source,
             platform=profile.platform,
             profile_id=profile.profile_id,
-            # a YouTube profile's handle is its profile_id in events (spec/events.md); its name is a dimension
-            handle=profile.profile_id if profile.platform == "YOUTUBE" else profile.handle,
+            handle=profile.profile_id if platform.known_by_id else profile.handle,  # as of the spec of events
             metrics=profile.metrics,
             dimensions={**profile.dimensions, "handle": profile.handle},
         )

@@ -251,7 +251,7 @@ class Batch:
         self._bytes += len(found.line)
         if self._lines.setdefault(found.event_id, found.line) != found.line:
             self._differing += 1
-        if len(found.profile_id) > SPREADSHEET_DIGITS and found.platform == "INSTAGRAM":
+        if len(found.profile_id) > SPREADSHEET_DIGITS and found.profile_id.isdigit():
             self._rounded.look(number, found.profile_id)
 
     def _meet(self, number: int, row: Mapping[str, Any], names: Collection[str]) -> None:

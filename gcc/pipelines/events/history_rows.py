@@ -26,8 +26,8 @@ from typing import Any
 import msgspec
 
 from gcc.pipelines.events import history_text
-from gcc.pipelines.events.history_snapshot import METRICS, PLATFORMS, Malformed, shown
-from gcc.sources.handles import is_id
+from gcc.pipelines.events.history_snapshot import METRICS, Malformed, shown
+from gcc.platforms import PLATFORMS
 
 PIECE_BYTES = 16 * 1024
 PIECE_RECORDS = 200
@@ -208,7 +208,7 @@ class Rows:
         cells = [cell.strip(' "\r\n') for cell in line.split(self._delimiter)]
         platform = cells[self._header.index("platform")].upper()
         profile_id = cells[self._header.index("profile_id")] if "profile_id" in self._header else None
-        return platform in PLATFORMS and (profile_id is None or is_id(platform, profile_id))
+        return platform in PLATFORMS and (profile_id is None or PLATFORMS[platform].is_id(profile_id))
 
     def _fault(self, text: str) -> Malformed | None:
         """What makes the text of a row unusable before it is looked into."""

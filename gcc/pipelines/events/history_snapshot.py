@@ -20,11 +20,10 @@ from typing import Any, NamedTuple, TypeVar
 from gcc.pipelines.events.history_form import AS_IT_TELLS, Form, hint
 from gcc.pipelines.events.schemas import IMPORTED, ProfileLog
 from gcc.pipelines.events.types import encode, timestamp
-from gcc.sources.handles import CHANNEL_ID, ID_RULES, handle_in, is_id
+from gcc.platforms import PLATFORMS
 
 NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
 _NAMESPACE = NAMESPACE.bytes
-PLATFORMS = tuple(ID_RULES)
 SOURCE = "import"
 SOURCE_CHARS_MAX = 100
 TEXT_CHARS_MAX = 500  # of a URL, say
@@ -138,7 +137,7 @@ def snapshot(
     metrics, dimensions = _figures(row, form, texts, faults)
     if whose and not (faults or metrics or row.get("timestamp")):  # somebody to follow
         platform, profile_id, handle = whose
-        return ByHandle(platform, profile_id if is_id("YOUTUBE", profile_id) else handle, None)
+        return ByHandle(platform, PLATFORMS[platform].asked_as(profile_id, handle), None)
     at = _or_fault(faults, _time_of, row, latest, form)
     if not metrics and all(fault.field in OWN_FIELDS for fault in faults):
         faults.append(Malformed("metrics", "no metric column has a value"))
@@ -230,26 +229,26 @@ def _whose_row(row: Mapping[str, Any]) -> tuple[str, str, str]:
 @lru_cache(maxsize=4096)  # a profile has many snapshots
 def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
     """What these three texts mean, '' for what is missing; of a channel the handle may tell the id."""
-    known = platform.upper()
-    if known not in PLATFORMS or not platform.isascii():
+    known = PLATFORMS.get(platform.upper())
+    if known is None or not platform.isascii():
         raise Malformed("platform", f"{shown(platform)} is not one of {', '.join(PLATFORMS)}")
     faults: list[Malformed] = []
-    if profile_id and not is_id(known, profile_id):
-        why = "a spreadsheet rounded it; export ids as text" if _ROUNDED.fullmatch(profile_id) else ID_RULES[known]
-        faults.append(Malformed("profile_id", f"{shown(profile_id)} is no id on {known}: {why}"))
+    if profile_id and not known.is_id(profile_id):
+        why = "a spreadsheet rounded it; export ids as text" if _ROUNDED.fullmatch(profile_id) else known.id_rule
+        faults.append(Malformed("profile_id", f"{shown(profile_id)} is no id on {known.name}: {why}"))
     named = handle
     try:
-        if handle and not (named := handle_in(known, handle) or profile_id):  # a channel is found by that, too
+        if handle and not (named := known.handle_in(handle) or profile_id):  # a channel is found by that, too
             raise ValueError(f"{shown(handle)} does not tell the handle, and there is no profile_id")
-        if known == "YOUTUBE" and CHANNEL_ID.fullmatch(named):
+        if known.known_by_id and known.is_id(named):
             profile_id = profile_id or named
             if named != profile_id:
-                raise ValueError(f"{named} is another channel than profile_id tells")
+                raise ValueError(f"{named} is another profile than profile_id tells")
     except ValueError as error:
         faults.append(Malformed("handle", str(error)))
     if faults:
         raise _together(faults)
-    return known, profile_id, named
+    return known.name, profile_id, named
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -5,7 +5,7 @@ All enqueue ordinary jobs; they differ in key and priority.
 
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterable, Collection
+from collections.abc import AsyncIterable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,8 @@ from gcc.errors import ConfigError, Transient
 from gcc.pipelines.events.history import HistoryImport, ImportReport
 from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.scraping.refresh import Refreshed
-from gcc.pipelines.scraping.table import REFRESH_FLOW, refresh_key
-from gcc.sources.handles import is_id
+from gcc.pipelines.scraping.table import REFRESHING, Flow, refresh_key
+from gcc.stores import profiles_read
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, take_until
 from gcc.supervisor.lifecycle import one_line
@@ -37,17 +37,21 @@ POLL_S = 0.5  # fallback when the NOTIFY of a job's end was missed
 log = structlog.get_logger()
 
 
-async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
+Flows = Mapping[str, Flow]
+"""What refreshes profiles, by the platform's name."""
+
+
+async def enqueue_first_crawl(pool: Pool, jobs: Jobs, flows: Flows = REFRESHING) -> int:
     """A job for every followed profile that never had one, as `first_crawl_at` tells; again adds only what lacks."""
     enqueued = 0
-    await _tell_of_others(pool)
-    while rows := await _followed(pool, "never_crawled", BATCH):
+    await _tell_of_others(pool, flows)
+    while rows := await _followed(pool, flows, "never_crawled", BATCH):
         await jobs.enqueue(
             [
                 NewJob(
-                    REFRESH_FLOW[platform],
+                    flows[platform].name,
                     platform,
-                    {"handle": _asked(platform, profile_id, handle)},
+                    {"handle": flows[platform].platform.asked_as(profile_id, handle)},
                     key=f"first:{platform}:{profile_id}",
                     priority=FIRST_CRAWL_PRIORITY,
                     first_crawl_of=profile_id,
@@ -59,77 +63,81 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs) -> int:
     return enqueued
 
 
-async def enqueue_by_handle(jobs: Jobs, handles: Collection[tuple[str, str]]) -> None:
+async def enqueue_by_handle(jobs: Jobs, handles: Collection[tuple[str, str]], flows: Flows = REFRESHING) -> None:
     """A job for each (platform, handle) of whom nothing else is known: its crawl has them followed."""
-    wanted = {refresh_key(*whom): whom for whom in handles}
-    new = [
-        NewJob(REFRESH_FLOW[platform], platform, {"handle": handle}, key=key, priority=FIRST_CRAWL_PRIORITY)
-        for key, (platform, handle) in wanted.items()
-    ]
+    wanted = [_refresh(flows[platform], handle, FIRST_CRAWL_PRIORITY) for platform, handle in handles]
+    new = list({job.key: job for job in wanted}.values())
     for begin in range(0, len(new), BATCH):
         await jobs.enqueue(new[begin : begin + BATCH])
 
 
 async def import_and_crawl(
-    history: HistoryImport, pool: Pool, jobs: Jobs, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool
+    history: HistoryImport,
+    pool: Pool,
+    jobs: Jobs,
+    flows: Flows,
+    name: str,
+    chunks: AsyncIterable[bytes],
+    form: Form,
+    dry_run: bool,
 ) -> ImportReport:
     """Import a file, and crawl for the first time whom it brought. Transient: part of it may be in."""
-    report = await history.run(name, chunks, form, follow=partial(enqueue_by_handle, jobs), dry_run=dry_run)
+    report = await history.run(
+        name, chunks, form, follow=partial(enqueue_by_handle, jobs, flows=flows), dry_run=dry_run
+    )
     if not dry_run:
         try:
-            await enqueue_first_crawl(pool, jobs)
+            await enqueue_first_crawl(pool, jobs, flows)
         except Transient as error:
             raise Transient(f"{error}; the file is in, run it again to have its profiles crawled") from error
     return report
 
 
-async def _tell_of_others(pool: Pool) -> None:
+async def _tell_of_others(pool: Pool, flows: Flows) -> None:
     """Somebody else may have written any platform or name into the list: once a run, it is told what is passed over."""
-    for platform, profiles, first in await _followed(pool, "not_ours", BATCH):
+    for platform, profiles, first in await _followed(pool, flows, "not_ours", BATCH):
         log.warning(
             "followed profiles are passed over: remove them from tracked_profile",
-            why="the platform is none of " + ", ".join(REFRESH_FLOW) + ", or a name has more than 1000 bytes",
+            why="the platform is none of " + ", ".join(flows) + ", or a name has more than 1000 bytes",
             platform=one_line(platform),
             profiles=profiles,
             first=one_line(first),
         )
 
 
-async def _followed(pool: Pool, statement: str, limit: int, **arguments: float) -> list[tuple[Any, ...]]:
+async def _followed(pool: Pool, flows: Flows, statement: str, limit: int, **arguments: float) -> list[tuple[Any, ...]]:
     filled = HISTORY[statement].replace("{ours}", HISTORY["ours"]).replace("{limit}", str(limit))
-    return await _rows(pool, filled, {"platforms": list(REFRESH_FLOW), **arguments})
+    filled = filled.replace("{accounts}", profiles_read.accounts(flow.platform for flow in flows.values()))
+    return await _rows(pool, filled, {"platforms": list(flows), **arguments})
 
 
-def _asked(platform: str, profile_id: str, handle: str) -> str:
-    """What the source is asked for: a channel by its id, as handles change, and lists write names that are none."""
-    return profile_id if platform == "YOUTUBE" and is_id(platform, profile_id) else handle
+def _refresh(flow: Flow, handle: str, priority: int, **changes: Any) -> NewJob:
+    key = refresh_key(flow.platform, handle)
+    return NewJob(flow.name, flow.platform.name, {"handle": handle}, key=key, priority=priority, **changes)
 
 
 class StaleProfiles:
     """The daily producer: every followed profile whose state is older than `stale_s` gets a refresh."""
 
-    def __init__(self, pool: Pool, jobs: Jobs, *, stale_s: float, per_run_max: int = 500_000) -> None:
+    def __init__(
+        self, pool: Pool, jobs: Jobs, *, stale_s: float, per_run_max: int = 500_000, flows: Flows = REFRESHING
+    ) -> None:
         self._pool = pool
         self._jobs = jobs
+        self._flows = flows
         self._stale_s = stale_s
         self._per_run_max = per_run_max
 
     async def __call__(self) -> dict[str, Any]:
-        await _tell_of_others(self._pool)
-        rows = await _followed(self._pool, "stale_profiles", self._per_run_max, stale_s=self._stale_s)
+        await _tell_of_others(self._pool, self._flows)
+        rows = await _followed(self._pool, self._flows, "stale_profiles", self._per_run_max, stale_s=self._stale_s)
         inserted = 0
         for begin in range(0, len(rows), BATCH):
-            asked = ((platform, _asked(platform, *whom)) for platform, *whom in rows[begin : begin + BATCH])
-            jobs = {
-                refresh_key(platform, handle): NewJob(
-                    REFRESH_FLOW[platform],
-                    platform,
-                    {"handle": handle},
-                    key=refresh_key(platform, handle),
-                    priority=STALE_PRIORITY,
-                )
-                for platform, handle in asked
-            }
+            wanted = [
+                _refresh(flow, flow.platform.asked_as(profile_id, handle), STALE_PRIORITY)
+                for flow, profile_id, handle in ((self._flows[row[0]], *row[1:]) for row in rows[begin : begin + BATCH])
+            ]
+            jobs = {job.key: job for job in wanted}
             inserted += sum(job.inserted for job in await self._jobs.enqueue(list(jobs.values())))
         return {"stale": len(rows), "enqueued": inserted}
 
@@ -140,11 +148,12 @@ class OnDemand:
     See `gcc.pipelines.scraping.refresh.Refresher`. Requests for the same profile share one job.
     """
 
-    def __init__(self, pool: Pool, jobs: Jobs, closing: Stage) -> None:
+    def __init__(self, pool: Pool, jobs: Jobs, closing: Stage, flows: Flows = REFRESHING) -> None:
         """`closing` is the stage at which ports close: who still waits then is answered, not cut off."""
         self._pool = pool
         self._jobs = jobs
         self._closing = closing
+        self._flows = flows
         self._waiting: dict[uuid.UUID, list[Signal]] = defaultdict(list)
 
     def job_done(self, payload: str) -> None:
@@ -156,18 +165,10 @@ class OnDemand:
 
     async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
         """Wait until the profile's refresh ended, at most `wait_s`. Cancelled: the job goes on without us."""
-        flow = REFRESH_FLOW.get(platform)
+        flow = self._flows.get(platform)
         if flow is None:
             raise ConfigError(f"platform {platform!r} has no refresh flow")
-        job = NewJob(
-            flow,
-            platform,
-            {"handle": handle},
-            key=refresh_key(platform, handle),
-            priority=ON_DEMAND_PRIORITY,
-            ttl_s=ON_DEMAND_TTL_S,
-            awaited=True,
-        )
+        job = _refresh(flow, handle, ON_DEMAND_PRIORITY, ttl_s=ON_DEMAND_TTL_S, awaited=True)
         (enqueued,) = await self._jobs.enqueue([job])
         with trio.move_on_after(wait_s):
             if ended := await take_until(self._closing, lambda: self._ended(enqueued.id)):

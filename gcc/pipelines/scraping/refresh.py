@@ -22,7 +22,7 @@ class Refreshed:
 
 class Refresher(Protocol):
     async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
-        """Have `handle` (for YouTube also a channel id) scraped, and wait at most `wait_s` for the end.
+        """Have `handle` (or an id, where profiles are known by it) scraped, and wait at most `wait_s` for the end.
 
         Cancelled: the scrape itself goes on. Raises errors.Transient when it cannot even be asked for.
         """

@@ -77,7 +77,8 @@ class FirstStart:
         return {"imported": imported}
 
     async def _enqueue_crawl(self) -> dict[str, Any]:
-        return {"jobs": await enqueue_first_crawl(self._context.real.pool, self._context.parts.jobs)}
+        context = self._context
+        return {"jobs": await enqueue_first_crawl(context.real.pool, context.parts.jobs, context.catalogue.refreshing)}
 
     async def _wait_until_stored(self) -> dict[str, Any]:
         while True:
@@ -125,5 +126,6 @@ async def keep_apart(pool: Pool, *, world: bool, mix: bool) -> None:
 def stale_profiles(context: Context) -> Schedule:
     """The daily producer, at midnight in India."""
     stale_s = context.settings.web.stale_after_s
-    producer = StaleProfiles(context.real.pool, context.parts.jobs, stale_s=stale_s)
+    flows = context.catalogue.refreshing
+    producer = StaleProfiles(context.real.pool, context.parts.jobs, stale_s=stale_s, flows=flows)
     return Schedule("stale_profiles", "30 18 * * *", producer, timeout_s=600.0)

@@ -16,7 +16,7 @@ from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
 from gcc.pipelines.scraping.yields import Yields, of_profile
-from gcc.platforms import INSTAGRAM, YOUTUBE
+from gcc.platforms import INSTAGRAM, YOUTUBE, Platform
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside, Visit
 from gcc.sources.instagram.graph_client import GraphApi
@@ -62,7 +62,7 @@ class Params(pydantic.BaseModel):
 
 
 class HandleParams(Params):
-    """`handle` as the platform shows it, without "@"; for YouTube also the channel id."""
+    """`handle` as the platform shows it, without "@"; where profiles are known by their ids also the id."""
 
     handle: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
@@ -75,11 +75,12 @@ Retrieve = Callable[[Any, Any, Visit], Awaitable[Any]]
 class Flow:
     """`workers` x `concurrency` jobs run at once; `chain` maps each source, in order, to how it is asked.
 
-    `events` and `tables` tell what `yields` makes of an answer.
+    `events` and `tables` tell what `yields` makes of an answer. `refreshes`: it brings a profile up to date by its
+    handle; one flow of a platform does.
     """
 
     name: str
-    platform: str
+    platform: Platform
     params: type[Params]
     chain: Mapping[str, Retrieve]
     yields: Yields
@@ -87,6 +88,7 @@ class Flow:
     events: tuple[EventType, ...]
     tables: tuple[Table, ...]
     concurrency: int = 5
+    refreshes: bool = False
 
 
 async def _graph_profile(api: GraphApi, params: HandleParams, visit: Visit) -> ProfileSnapshot:
@@ -104,23 +106,25 @@ FLOWS: Mapping[str, Flow] = {
     for flow in (
         Flow(
             "refresh_profile_by_handle",
-            INSTAGRAM.name,
+            INSTAGRAM,
             HandleParams,
             {"graphapi": _graph_profile},
             partial(of_profile, INSTAGRAM),
             workers=10,
             events=_CRAWL_EVENTS,
             tables=(INSTAGRAM.account, INSTAGRAM.post),
+            refreshes=True,
         ),
         Flow(
             "refresh_yt_profiles",
-            YOUTUBE.name,
+            YOUTUBE,
             HandleParams,
             {"ytapi": _youtube_profile},
             partial(of_profile, YOUTUBE),
             workers=10,
             events=_CRAWL_EVENTS,
             tables=(YOUTUBE.account, YOUTUBE.post),
+            refreshes=True,
         ),
     )
 }
@@ -133,17 +137,18 @@ class Catalogue:
     sources: Mapping[str, SourceRow] = field(default_factory=lambda: SOURCES)
     flows: Mapping[str, Flow] = field(default_factory=lambda: FLOWS)
 
-
-REFRESH_FLOW: Mapping[str, str] = {
-    "INSTAGRAM": "refresh_profile_by_handle",
-    "YOUTUBE": "refresh_yt_profiles",
-}
-"""The flow that refreshes a profile by its handle, for each platform."""
+    @property
+    def refreshing(self) -> Mapping[str, Flow]:
+        """The flows that refresh a profile by its handle, by their platforms' names."""
+        return {flow.platform.name: flow for flow in self.flows.values() if flow.refreshes}
 
 
-def refresh_key(platform: str, handle: str) -> str:
+REFRESHING = Catalogue().refreshing
+
+
+def refresh_key(platform: Platform, handle: str) -> str:
     """The idempotency key of a refresh: one unfinished refresh a profile, whoever asked for it."""
-    return f"refresh:{platform}:{handle.lower() if platform == 'INSTAGRAM' else handle}"
+    return f"refresh:{platform.name}:{platform.folded(handle)}"
 
 
 def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit]:
@@ -177,7 +182,7 @@ def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
     return [
         {
             "name": flow.name,
-            "platform": flow.platform,
+            "platform": flow.platform.name,
             "sources": list(flow.chain),
             "params": flow.params.model_json_schema(),
             "workers": flow.workers,

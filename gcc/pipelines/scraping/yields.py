@@ -31,12 +31,11 @@ TRACKED_PROFILE = Table("tracked_profile", key={"platform": "text", "profile_id"
 def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Yield:
     """A profile with its averages, its posts, and its place in the list of followed profiles."""
     derived = derive(profile)
-    (profile_id,), (post_id,) = platform.account.key, platform.post.key
     account = {
         **derived.dimensions,
         **derived.metrics,
         "id": new_id(),
-        profile_id: derived.profile_id,
+        platform.profile_id: derived.profile_id,
         "handle": derived.handle,
         "source": derived.source,
         "scraped_at": derived.at,
@@ -47,8 +46,8 @@ def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Y
             **post.metrics,
             "shortcode": post.shortcode,
             "publish_time": post.publish_time,
-            profile_id: derived.profile_id,
-            post_id: post.post_id,
+            platform.profile_id: derived.profile_id,
+            platform.post_id: post.post_id,
             "source": derived.source,
             "scraped_at": derived.at,
         }
@@ -61,7 +60,7 @@ def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Y
             Upsert(platform.post, [_columns(platform.post, post) for post in posts]),
             Upsert(TRACKED_PROFILE, [tracked]),
         ],
-        crawl_frames(derived, new_id),
+        crawl_frames(platform, derived, new_id),
         {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)},
         derived.notes,
     )

@@ -6,9 +6,9 @@ A credential's secret is {"token": ..., "ig_user_id": ...}: the professional acc
 
 from urllib.parse import quote
 
+from gcc.platforms import INSTAGRAM
 from gcc.sources.chain import Outside, SourceApi, Visit
 from gcc.sources.credentials import Credential
-from gcc.sources.handles import is_handle
 from gcc.sources.http import Request
 from gcc.sources.instagram import graph_parse
 from gcc.sources.instagram.graph_errors import SOURCE
@@ -36,7 +36,7 @@ class GraphApi:
 
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
         """The profile now. Raises InvalidHandle without asking, NotFound, and what `Outside.ask` raises."""
-        if not is_handle("INSTAGRAM", handle):  # it goes into a field expression: anything else could ask for more
+        if not INSTAGRAM.is_handle(handle):  # it goes into a field expression: anything else could ask for more
             raise InvalidHandle(f"{handle[:60]!r} is no Instagram handle: 1 to 30 of A-Z a-z 0-9 . _")
         fields = f"business_discovery.username({handle}){{{_PROFILE},media.limit({POSTS_MAX}){{{_MEDIA}}}}}"
         decoded = await self._outside.ask(GRAPH, fields, lambda credential: self._request(credential, fields), visit)

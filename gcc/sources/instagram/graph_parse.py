@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from typing import Any
 
+from gcc.platforms import INSTAGRAM
 from gcc.sources.fields import ID_CHARS_MAX, Fields, opened
 from gcc.sources.http import Answer
 from gcc.sources.instagram.graph_errors import SOURCE, refusal
@@ -37,7 +38,7 @@ def profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:
     handle = found.identity("username") if "username" in found else asked
     posts = found.object("media").each("data", lambda media: _post(media, profile_id, handle, at))
     return ProfileSnapshot(
-        platform="INSTAGRAM",
+        platform=INSTAGRAM.name,
         profile_id=profile_id,
         handle=handle,
         source=SOURCE,
@@ -65,7 +66,7 @@ def _post(media: Fields, profile_id: str, handle: str, at: dt.datetime) -> PostS
     in_link = _SHORTCODE.search(permalink or "")
     views = media.count("view_count")
     return PostSnapshot(
-        platform="INSTAGRAM",
+        platform=INSTAGRAM.name,
         post_id=post_id,
         shortcode=media.text("shortcode", chars_max=ID_CHARS_MAX) or (in_link[1] if in_link else post_id),
         profile_id=profile_id,

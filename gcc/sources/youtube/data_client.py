@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
+from gcc.platforms import YOUTUBE
 from gcc.sources.chain import Outside, SourceApi, Visit
 from gcc.sources.credentials import Credential
-from gcc.sources.handles import CHANNEL_ID, is_handle
 from gcc.sources.http import Request
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, InvalidHandle, NotFound
@@ -32,9 +32,9 @@ class DataApi:
     async def profile(self, handle_or_channel_id: str, visit: Visit) -> ProfileSnapshot:
         """The channel now. Raises InvalidHandle without asking, NotFound, and what `Outside.ask` raises."""
         asked = handle_or_channel_id
-        if not is_handle("YOUTUBE", asked.removeprefix("@")):
+        if not YOUTUBE.is_handle(asked.removeprefix("@")):
             raise InvalidHandle(f"{asked[:60]!r} is neither a YouTube handle nor a channel id")
-        by = {"id": asked} if CHANNEL_ID.fullmatch(asked) else {"forHandle": asked.removeprefix("@")}
+        by = {"id": asked} if YOUTUBE.is_id(asked) else {"forHandle": asked.removeprefix("@")}
         answer = await self._ask("channels", {"part": "snippet,contentDetails,statistics", **by}, visit)
         profile, uploads = data_parse.channel(answer, asked, self._outside.clock.now())
         notes = list(profile.notes)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from gcc.platforms import YOUTUBE
 from gcc.sources.fields import ID_CHARS_MAX, Fields, opened
 from gcc.sources.http import Answer
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
@@ -66,7 +67,7 @@ def channel(decoded: Any, asked: str, at: dt.datetime) -> tuple[ProfileSnapshot,
     uploads, views = statistics.count("videoCount"), statistics.count("viewCount")
     title, country = snippet.text("title"), snippet.text("country")
     profile = ProfileSnapshot(
-        platform="YOUTUBE",
+        platform=YOUTUBE.name,
         profile_id=item.identity("id"),
         handle=handle,
         source=SOURCE,
@@ -118,7 +119,7 @@ def _post(video: Fields, video_id: str, profile: ProfileSnapshot) -> PostSnapsho
     snippet, statistics = video.object("snippet"), video.object("statistics")
     duration_s = video.object("contentDetails").read("duration", "a duration below 68 years", duration)
     return PostSnapshot(
-        platform="YOUTUBE",
+        platform=YOUTUBE.name,
         post_id=video_id,
         shortcode=video_id,
         profile_id=profile.profile_id,

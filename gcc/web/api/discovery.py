@@ -21,7 +21,7 @@ from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.scraping.refresh import Refreshed, Refresher
 from gcc.pipelines.scraping.table import refresh_key
-from gcc.sources.handles import CHANNEL_ID, is_handle
+from gcc.platforms import Platform
 from gcc.sources.limits import Limit
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
@@ -31,14 +31,11 @@ from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse, shapes
 from gcc.web.api.envelope import Answer, Due, not_yet
 from gcc.web.api.errors import ApiError, Code
+from gcc.web.api.naming import Naming, Shown, invalid_handle
 from gcc.web.api.route import Route
 from gcc.web.api.tenant_limits import TenantLimits
 
 PROFILE = "/discovery-service/api/profile/{platform}/{handle}"
-PARTS = {
-    "platform": "INSTAGRAM or YOUTUBE, in any case.",
-    "handle": "The handle, in any case, with or without a leading @; for YouTube also the channel id.",
-}
 WAIT_SHARE = 0.8
 """A scrape is waited for at most this share of the request's deadline: the rest is for answering."""
 
@@ -62,6 +59,7 @@ class Discovery:
         clock: Clock,
         state: Callable[[], str],
         due: Due,
+        naming: Naming | None = None,
     ) -> None:
         self.stale_after = dt.timedelta(seconds=settings.web.stale_after_s)
         self.wait_s = min(settings.web.scrape_wait_s, WAIT_SHARE * settings.gateway.deadline_s)
@@ -75,12 +73,14 @@ class Discovery:
         self.clock = clock
         self.state = state
         self.due = due
+        self.naming = naming or Naming()
 
     def routes(self) -> list[Route]:
+        naming = self.naming
         return [
             Route(
                 "GET", PROFILE, "getProfile", "A profile with the figures of its recent posts", self.profile,
-                data=shapes.InstagramProfile | shapes.YouTubeProfile, query=shapes.ProfileQuery, parts=PARTS,
+                data=naming.profile, query=shapes.ProfileQuery, parts=naming.parts, part_schemas=naming.part_schemas,
                 errors=(*_NAMING, Code.PROFILE_UNAVAILABLE, Code.RATE_LIMITED, Code.SOURCE_UNAVAILABLE,
                         Code.SCRAPE_TIMEOUT, Code.DRAINING),
                 description="A profile that is missing or stale is scraped first; meta.source is then `scrape`."
@@ -88,51 +88,60 @@ class Discovery:
             ),
             Route(
                 "GET", PROFILE + "/timeseries", "getProfileTimeSeries", "A metric of a profile over time", self.series,
-                data=list[shapes.SeriesPoint], query=shapes.SeriesQuery, parts=PARTS,
+                data=list[shapes.SeriesPoint], query=shapes.SeriesQuery,
+                parts=naming.parts, part_schemas=naming.part_schemas,
                 errors=(*_NAMING, Code.INVALID_DATE, Code.ANALYTICS_UNAVAILABLE),
                 description="Ascending; days without a snapshot are absent.",
             ),
             Route(
                 "GET", PROFILE + "/posts", "listProfilePosts", "The posts of a profile, newest first", self.posts,
-                data=list[shapes.InstagramPost | shapes.YouTubePost], query=shapes.PostsQuery, parts=PARTS,
+                data=naming.posts, query=shapes.PostsQuery, parts=naming.parts, part_schemas=naming.part_schemas,
                 errors=(*_NAMING, Code.INVALID_CURSOR),
             ),
         ]  # fmt: skip
 
     async def profile(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
-        platform, handle = _named(platform, handle)
+        shown, handle = self.naming.profile_named(platform, handle)
         query = parse.query(shapes.ProfileQuery, request)
         forced = query.force_refresh or query.full_refresh
-        row = await profiles_read.find(tenant, self.pool, platform, handle)
+        row = await self._find(tenant, shown, handle)
         if row is not None and not forced and self.clock.now() - row["scraped_at"] <= self.stale_after:
             return Answer(row, "postgres", as_of=row["scraped_at"])
         try:
-            await self._refresh(tenant, platform, handle, known=row is not None, forced=forced)
+            await self._refresh(tenant, shown.platform, handle, known=row is not None, forced=forced)
         except ApiError as error:
             if row is None or forced or error.code not in _PUTTING_UP_WITH_STALE:
                 raise
             return Answer(row, "postgres", as_of=row["scraped_at"])
-        row = await profiles_read.find(tenant, self.pool, platform, handle)
+        row = await self._find(tenant, shown, handle)
         if row is None:  # the source knows it by another name now
-            raise ApiError(Code.PROFILE_UNAVAILABLE, f"{platform} answered without a profile called {handle!r}")
+            raise ApiError(
+                Code.PROFILE_UNAVAILABLE, f"{shown.platform.name} answered without a profile called {handle!r}"
+            )
         return Answer(row, "scrape", as_of=row["scraped_at"])
 
     async def series(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
-        platform, handle = _named(platform, handle)
+        shown, handle = self.naming.profile_named(platform, handle)
         query = parse.query(shapes.SeriesQuery, request)
         first, last = query.span(self.clock.now().astimezone(self.zone).date())
-        known = await self._known(platform, handle)
+        known = await self._known(shown.platform, handle)
         nothing = f"nothing is known of its {query.metric} from {first} to {last}"
         if query.metric in SYNCED_METRICS:
             points, as_of = await profiles_read.synced_series(
-                self.pool, platform, known.profile_id, query.metric, first, last, query.granularity
+                self.pool, shown.platform.name, known.profile_id, query.metric, first, last, query.granularity
             )
             note = None if points else not_yet("series", self.due("sync_time_series")) if as_of is None else nothing
             return Answer(points, "postgres", as_of=as_of, note=note)
         span = self._midnight(first), self._midnight(last + dt.timedelta(days=1))
         try:
             points, as_of = await profiles_read.event_series(
-                self.clickhouse, platform, known.profile_id, query.metric, span, query.granularity, self.zone.key
+                self.clickhouse,
+                shown.platform.name,
+                known.profile_id,
+                query.metric,
+                span,
+                query.granularity,
+                self.zone.key,
             )
         except Transient as error:
             raise ApiError(
@@ -143,45 +152,50 @@ class Discovery:
         return Answer(points, "clickhouse", as_of=as_of, note=None if points else nothing)
 
     async def posts(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
-        platform, handle = _named(platform, handle)
+        shown, handle = self.naming.profile_named(platform, handle)
         query = parse.query(shapes.PostsQuery, request)
-        known = await self._known(platform, handle)
-        scope = cursor.scope("posts", platform, known.profile_id)
+        known = await self._known(shown.platform, handle)
+        scope = cursor.scope("posts", shown.platform.name, known.profile_id)
         after = None
         if query.cursor is not None:
             key = cursor.decode(query.cursor, scope, _PostKey)[1]
             after = key.publish_time, key.post_id
         rows, total = await profiles_read.posts(
-            self.pool, platform, known.profile_id, after=after, limit=query.limit + 1
+            self.pool, shown.platform, shown.columns, known.profile_id, after=after, limit=query.limit + 1
         )
         page = rows[: query.limit]
-        more = cursor.encode(cursor.LIVE, scope, _post_key(page[-1])) if len(rows) > query.limit else None
+        more = None
+        if len(rows) > query.limit:
+            last = _PostKey(page[-1]["publish_time"], page[-1][shown.platform.post_id])
+            more = cursor.encode(cursor.LIVE, scope, last)
         note = (
             None if total else "it was not crawled yet" if known.scraped_at is None else "its source told of no posts"
         )
         return Answer(page, "postgres", as_of=known.scraped_at, cursor=more, total=total, note=note)
 
-    async def _known(self, platform: str, handle: str) -> Known:
+    async def _find(self, tenant: Tenant, shown: Shown, handle: str) -> Row | None:
+        return await profiles_read.find(tenant, self.pool, shown.platform, shown.columns, handle)
+
+    async def _known(self, platform: Platform, handle: str) -> Known:
         known = await profiles_read.identify(self.pool, platform, handle)
         if known is None:
-            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {platform} profile called {handle!r} is known here")
+            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {platform.name} profile called {handle!r} is known here")
         return known
 
-    async def _refresh(self, tenant: Tenant, platform: str, handle: str, *, known: bool, forced: bool) -> None:
+    async def _refresh(self, tenant: Tenant, platform: Platform, handle: str, *, known: bool, forced: bool) -> None:
         """Have the profile scraped now; ApiError where that does not end well."""
         if self.state() == "draining":
             raise ApiError(Code.DRAINING, "nothing is scraped while the platform shuts down")
-        name = handle if CHANNEL_ID.fullmatch(handle) else handle.lower()
-        key = refresh_key(platform, name)
+        key = refresh_key(platform, handle)
         if not forced and await profiles_read.lately_not_found(self.pool, key, self.not_found_s):
-            raise _not_found(platform, handle)
+            raise _not_found(platform.name, handle)
         unknown = not known and await profiles_read.identify(self.pool, platform, handle) is None
         with self._joining(key) as first:
             if unknown and first:  # refused without a checkpoint: nobody can have joined it
                 await self.unknown_handles.take(tenant)
-            refreshed = await self.refresher.refresh(platform, name, wait_s=self.wait_s)
+            refreshed = await self.refresher.refresh(platform.name, platform.folded(handle), wait_s=self.wait_s)
         if refreshed.outcome != "COMPLETE":
-            raise _refusal(refreshed, platform, handle)
+            raise _refusal(refreshed, platform.name, handle)
 
     @contextmanager
     def _joining(self, key: str) -> Iterator[bool]:
@@ -208,7 +222,7 @@ def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
         case "NOT_FOUND":
             return _not_found(platform, handle)
         case "INVALID":
-            return _invalid_handle(refreshed.reason)
+            return invalid_handle(refreshed.reason)
         case "LIMITED":
             return ApiError(
                 Code.RATE_LIMITED,
@@ -225,28 +239,3 @@ def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
                 f"{platform} could not be asked: {refreshed.reason}",
                 retry_after_s=refreshed.retry_after_s,
             )
-
-
-def platform_named(text: str) -> shapes.Platform:
-    """The platform of a path, upper-case. Raises INVALID_PLATFORM."""
-    for platform in shapes.PLATFORMS:
-        if text.isascii() and text.upper() == platform:
-            return platform
-    reason = f"{text[:40]!r} is not one of {', '.join(shapes.PLATFORMS)}"
-    raise ApiError(Code.INVALID_PLATFORM, f"platform {reason}", errors=[{"path": "platform", "reason": reason}])
-
-
-def _named(platform: str, handle: str) -> tuple[shapes.Platform, str]:
-    known = platform_named(platform)
-    bare = handle.removeprefix("@")
-    if not is_handle(known, bare):
-        raise _invalid_handle(f"{bare[:40]!r} cannot be a handle on {known}")
-    return known, bare
-
-
-def _invalid_handle(reason: str) -> ApiError:
-    return ApiError(Code.INVALID_HANDLE, reason, errors=[{"path": "handle", "reason": reason}])
-
-
-def _post_key(row: Row) -> _PostKey:
-    return _PostKey(row["publish_time"], row["post_id" if row["platform"] == "INSTAGRAM" else "video_id"])

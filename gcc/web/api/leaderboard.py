@@ -15,9 +15,9 @@ from gcc.stores.leaderboard_read import Scope
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse, shapes
-from gcc.web.api.discovery import platform_named
 from gcc.web.api.envelope import Answer, Due, not_yet
 from gcc.web.api.errors import ApiError, Code
+from gcc.web.api.naming import Naming
 from gcc.web.api.route import Route
 
 PATH = "/leaderboard-service/api/leaderboard/platform/{platform}"
@@ -32,16 +32,17 @@ _START = _Key(0, "")
 
 
 class Leaderboard:
-    def __init__(self, pool: Pool, due: Due) -> None:
+    def __init__(self, pool: Pool, due: Due, naming: Naming | None = None) -> None:
         self.pool = pool
         self.due = due
+        self.naming = naming or Naming()
 
     def routes(self) -> list[Route]:
-        platform = {"platform": "INSTAGRAM or YOUTUBE, in any case."}
         return [
             Route(
                 "POST", PATH + path, name, summary, handler,
-                data=list[shapes.LeaderboardRow], body=shapes.LeaderboardBody, parts=platform | parts,
+                data=list[shapes.LeaderboardRow], body=shapes.LeaderboardBody, parts=self.naming.platform | parts,
+                part_schemas=self.naming.part_schemas,
                 errors=(Code.INVALID_PLATFORM, Code.INVALID_DATE, Code.INVALID_CURSOR,
                         Code.CURSOR_EXPIRED, *errors),
                 description="Ordered by rank, then profile id. Creators whose rank cannot be computed are not listed.",
@@ -56,7 +57,7 @@ class Leaderboard:
         ]  # fmt: skip
 
     async def overall(self, tenant: Tenant, request: Request, platform: str) -> Answer:
-        return await self._page(request, platform, "platform", platform_named(platform))
+        return await self._page(request, platform, "platform", self.naming.platform_named(platform).platform.name)
 
     async def by_category(self, tenant: Tenant, request: Request, platform: str, category: str) -> Answer:
         return await self._page(request, platform, "category", category)
@@ -65,7 +66,7 @@ class Leaderboard:
         return await self._page(request, platform, "language", language)
 
     async def _page(self, request: Request, named: str, scope: Scope, value: str) -> Answer:
-        platform = platform_named(named)
+        platform = self.naming.platform_named(named).platform.name
         if len(value) > shapes.GROUP_LENGTH_MAX or "\0" in value:
             reason = f"at most {shapes.GROUP_LENGTH_MAX} characters, none of them NUL"
             raise ApiError(Code.INVALID_PARAMETER, f"{scope}: {reason}", errors=[{"path": scope, "reason": reason}])

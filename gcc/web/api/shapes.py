@@ -11,12 +11,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gcc.sources import handles
+from gcc.platforms import INSTAGRAM, PLATFORMS, YOUTUBE
 from gcc.web.api import cursor
 from gcc.web.api.errors import ApiError, Code
 
-Platform = Literal["INSTAGRAM", "YOUTUBE"]
-PLATFORMS: tuple[Platform, ...] = ("INSTAGRAM", "YOUTUBE")
 SERIES_DAYS = 30
 SERIES_DAYS_MAX = 1100
 
@@ -63,29 +61,11 @@ Cursor = Annotated[str, Field(json_schema_extra={"pattern": cursor.PATTERN, "max
 
 GROUP_LENGTH_MAX = 100
 _GROUP = {"type": "string", "maxLength": GROUP_LENGTH_MAX, "pattern": "^[^\\u0000/]+$"}
-_INSTAGRAM_HANDLE = "^@?(?=.{1,30}$)[A-Za-z0-9_]+([.][A-Za-z0-9_]+)*$"
-# Where scripts have their letters is too long to be written here: what surely are none are the signs of ASCII but
-# _ - . and the blocks of punctuation, arrows, boxes, symbols, private use and pictures.
-_NO_LETTERS = (
-    r"\u0000-,/:-@\[-\^`{-\u00a9\u00ab-\u00b1\u00b4\u00b6\u00b8\u00bb\u00bf\u00d7\u00f7\u2000-\u206f\u2190-\u245f"
-    r"\u2500-\u2775\u2794-\u2bff\u3000-\u3004\ue000-\uf8ff"
-    "\U0001f000-\U0001f0ff\U0001f110-\U0001faff"
-)
-_YOUTUBE_HANDLE = f"^@?[^{_NO_LETTERS}]{{1,30}}$"
 PART_SCHEMAS: dict[str, dict[str, Any]] = {
-    "platform": {"type": "string", "enum": list(PLATFORMS)},
-    "handle": {
-        "type": "string",
-        "maxLength": handles.LENGTH_MAX + 1,
-        "anyOf": [
-            {"title": "INSTAGRAM", "pattern": _INSTAGRAM_HANDLE},
-            {"title": "YOUTUBE", "description": "Letters, marks and digits of any script.", "pattern": _YOUTUBE_HANDLE},
-        ],
-    },
     "category": _GROUP,
     "language": _GROUP,
 }
-"""What a part of a path looks like, by its name."""
+"""What a part of a path looks like, by its name; platforms and handles: see naming.py."""
 
 
 class Given(pydantic.BaseModel):
@@ -162,7 +142,7 @@ class SeriesPoint(Row):
 class LeaderboardRow(Row):
     rank: int
     previous_rank: int | None = Field(description="The rank a month before; null for a newcomer.")
-    platform: Platform
+    platform: Annotated[str, Field(json_schema_extra={"enum": list(PLATFORMS)})]
     profile_id: str
     handle: str
     full_name: str | None
@@ -254,7 +234,7 @@ class InstagramProfile(Profile):
     audience_age: Any = Field(description="Null in plan FREE.")
     audience_location: Any = Field(description="Null in plan FREE.")
     keywords: list[str] | None
-    recent_posts: list[InstagramFigures] = Field(description="The newest posts, at most 12.")
+    recent_posts: list[InstagramFigures] = Field(description=f"The newest posts, at most {INSTAGRAM.recent_posts_max}.")
 
 
 class YouTubeProfile(Profile):
@@ -268,7 +248,7 @@ class YouTubeProfile(Profile):
     total_views: int | None
     plays: int | None
     shorts_reach: int | None
-    recent_posts: list[YouTubeFigures] = Field(description="The newest videos, at most 15.")
+    recent_posts: list[YouTubeFigures] = Field(description=f"The newest videos, at most {YOUTUBE.recent_posts_max}.")
 
 
 class Meta(Row):

@@ -16,7 +16,8 @@ class GatewayPort:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ports = context.drain.stage("ports")
-        self._refresher = OnDemand(context.real.web_pool, context.parts.jobs, self._ports)
+        flows = context.catalogue.refreshing
+        self._refresher = OnDemand(context.real.web_pool, context.parts.jobs, self._ports, flows)
         context.real.notifications.on(DONE_CHANNEL, self._refresher.job_done)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

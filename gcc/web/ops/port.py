@@ -70,7 +70,9 @@ class OpsPort:
             flows=context.catalogue.flows,
             pausable=platform.pausable,
             schedulers=context.schedulers,
-            import_history=partial(import_and_crawl, real.history, real.pool, context.parts.jobs),
+            import_history=partial(
+                import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
+            ),
         )
         app = Verbs(
             ops_app(

@@ -86,10 +86,9 @@ where counted in ('first job', 'pruned first job');
 -- Followed profiles whose state is missing or old, oldest first; those with a refresh waiting are left out.
 select t.platform, t.profile_id, t.handle
 from tracked_profile t
-left join instagram_account i on t.platform = 'INSTAGRAM' and i.profile_id = t.profile_id
-left join youtube_account y on t.platform = 'YOUTUBE' and y.channel_id = t.profile_id
-where {ours} and coalesce(i.scraped_at, y.scraped_at, '-infinity') < now() - make_interval(secs => %(stale_s)s)
-order by coalesce(i.scraped_at, y.scraped_at, '-infinity'), t.platform, t.profile_id
+left join ({accounts}) a on a.platform = t.platform and a.profile_id = t.profile_id
+where {ours} and coalesce(a.scraped_at, '-infinity') < now() - make_interval(secs => %(stale_s)s)
+order by coalesce(a.scraped_at, '-infinity'), t.platform, t.profile_id
 limit {limit};
 
 -- name: idle

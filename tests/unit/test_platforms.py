@@ -1,10 +1,10 @@
-"""Which handles and ids can exist, and the handle inside a profile's URL."""
+"""What the platforms can have: handles, ids, and the handle inside a profile's URL."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.sources.handles import handle_in, is_handle, is_id
+from gcc.platforms import PLATFORMS
 
 CHANNEL = "UCq-Fj5jknLsUf-MWSy4_brA"
 PROFILES = [
@@ -57,32 +57,32 @@ NOBODY = [
 
 @pytest.mark.parametrize(("platform", "text", "handle"), PROFILES)
 def test_a_profile_is_found(platform: str, text: str, handle: str) -> None:
-    assert handle_in(platform, text) == handle
-    assert is_handle(platform, handle)
+    assert PLATFORMS[platform].handle_in(text) == handle
+    assert PLATFORMS[platform].is_handle(handle)
 
 
 @pytest.mark.parametrize("path", ["c/TSeries/", "C/TSeries", "user/tseries/about", "user/TSeries?x=1", "c/%E0%A4%B9 x"])
 def test_old_names_of_channels_are_no_handles(path: str) -> None:
-    assert handle_in("YOUTUBE", f"https://www.youtube.com/{path}") is None
+    assert PLATFORMS["YOUTUBE"].handle_in(f"https://www.youtube.com/{path}") is None
     with pytest.raises(ValueError, match="no profile"):
-        handle_in("INSTAGRAM", f"https://www.instagram.com/{path}")
+        PLATFORMS["INSTAGRAM"].handle_in(f"https://www.instagram.com/{path}")
 
 
 def test_accents_of_a_list_are_kept() -> None:
-    assert handle_in("INSTAGRAM", "café.josé") == "café.josé"
-    assert not is_handle("INSTAGRAM", "café.josé")
+    assert PLATFORMS["INSTAGRAM"].handle_in("café.josé") == "café.josé"
+    assert not PLATFORMS["INSTAGRAM"].is_handle("café.josé")
 
 
 @pytest.mark.parametrize(("platform", "text"), NOBODY)
 def test_what_is_nobody_is_refused_with_a_reason(platform: str, text: str) -> None:
     with pytest.raises(ValueError, match=r".{10}"):
-        handle_in(platform, text)
+        PLATFORMS[platform].handle_in(text)
 
 
-@given(st.sampled_from(["INSTAGRAM", "YOUTUBE"]), st.text(), st.sampled_from(["", "//", "https://www.youtube.com/"]))
+@given(st.sampled_from(sorted(PLATFORMS)), st.text(), st.sampled_from(["", "//", "https://www.youtube.com/"]))
 def test_any_text_is_a_possible_handle_or_refused(platform: str, text: str, before: str) -> None:
     try:
-        assert handle_in(platform, before + text)
+        assert PLATFORMS[platform].handle_in(before + text)
     except ValueError as error:
         assert str(error)
 
@@ -108,4 +108,4 @@ def test_any_text_is_a_possible_handle_or_refused(platform: str, text: str, befo
     ],
 )
 def test_ids(platform: str, text: str, possible: bool) -> None:
-    assert is_id(platform, text) is possible
+    assert PLATFORMS[platform].is_id(text) is possible
