@@ -394,6 +394,19 @@ async def test_websockets_close_cleanly_when_the_process_drains(port: Port) -> N
         await port.returned.wait()
 
 
+async def test_each_page_has_an_address_that_needs_the_token(port: Port) -> None:
+    async with client(port, token=None) as http:
+        for path in ("/jobs", "/jobs/019a", "/sources", "/events", "/schedules", "/processes"):
+            assert (await http.get(path)).status_code == 401
+            given = await http.get(f"{path}?token={TOKEN}")
+            assert (given.status_code, given.headers["location"]) == (303, path)
+            answer = await http.get(path, headers={"cookie": given.headers["set-cookie"].partition(";")[0]})
+            assert answer.status_code == 200 and b'href="/static/pages/jobs.js"' in answer.content
+            http.cookies.clear()
+        for path in ("/overview", "/job", "/jobs2", "/pages/jobs"):
+            assert refusal(await http.get(path)) == (404, "NOT_FOUND")
+
+
 async def test_static_files_are_asked_for_again_and_not_sent_again(port: Port) -> None:
     async with client(port, token=None) as http:
         first = await http.get("/static/vendor/uPlot.min.css")

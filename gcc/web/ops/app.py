@@ -31,6 +31,8 @@ from gcc.web.ops.snapshot import Composer
 from gcc.web.ops.sources import Sources, add_sources
 
 STATIC = Path(__file__).parent / "static"
+MAIN, CHARTS = "app.js", "vendor/uPlot.iife.min.js"  # what index.html names itself
+OVERVIEW = "overview"  # of static/pages the one that lies at /
 BODY_BYTES_MAX = 16 * 1024
 SEND_S = 5.0  # a websocket client that takes nothing for this long is dropped
 BODY_S = 10.0  # a request's body has so long to come
@@ -179,16 +181,19 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
 
 
 def _page(app: QuartTrio, access: Access) -> None:
+    """The page at /, and at /NAME and below it for each module in static/pages; all files are read once, now."""
     files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
     index, locked = files.pop("index.html"), files.pop("locked.html")
+    modules = sorted(name for name in files if name.endswith(".js") and name not in (MAIN, CHARTS))
+    preloads = "\n".join(f'<link rel="modulepreload" href="/static/{name}">' for name in modules)
+    index = index.replace(b"<!-- modules -->", preloads.encode())
     kinds = {name: mimetypes.guess_type(name)[0] or "text/plain" for name in files}  # now: it opens files of the system
     tags = {name: hashlib.sha256(body).hexdigest()[:16] for name, body in files.items()}
 
-    @app.get("/")
-    async def page() -> Any:
+    async def page(**_rest: str) -> Any:
         given = request.args.get("token")
         if given is not None and access.valid(given):
-            answer: Any = redirect("/", 303)
+            answer: Any = redirect(request.path, 303)
             answer.set_cookie(access.cookie_name(request), given, httponly=True, samesite="Strict", path="/")
         elif given is None and access.has_cookie(request):
             answer = Response(index, mimetype="text/html")
@@ -196,6 +201,10 @@ def _page(app: QuartTrio, access: Access) -> None:
             answer = Response(locked, 401, mimetype="text/html")
         answer.headers["Cache-Control"] = "no-store"
         return answer
+
+    names = [name.removeprefix("pages/").removesuffix(".js") for name in modules if name.startswith("pages/")]
+    for path in ("/", *(f"/{name}{rest}" for name in names if name != OVERVIEW for rest in ("", "/<path:rest>"))):
+        app.add_url_rule(path, endpoint="page", view_func=page, methods=["GET"])
 
     @app.get("/static/<path:name>")
     async def static(name: str) -> Response:

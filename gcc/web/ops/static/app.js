@@ -1,21 +1,21 @@
-// The page: keeps the last status object, what the link to the server is doing, and draws both.
+// The frame of every page: keeps the last status object, what the link to the server is doing, and what is asked for.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/htm-preact.module.js"
-import { Actors } from "./actors.js"
-import { Chart } from "./charts.js"
 import { Dialogs } from "./dialogs.js"
 import { openFeed } from "./feed.js"
 import { absolute, age, duration } from "./format.js"
-import { Jobs } from "./jobs.js"
-import { Letters } from "./letters.js"
-import { ActionLog, Errors, Flows, Numbers, Progress, Verdict } from "./panels.js"
+import { PAGES, pageOf } from "./pages.js"
+import { Verdict } from "./panels.js"
 import { Icon } from "./parts.js"
+import { useRoute } from "./route.js"
 
 function App() {
   const [status, setStatus] = useState(null)
   const [link, setLink] = useState({ kind: "connecting", retryAt: null })
   const [asked, setAsked] = useState(null) // what a dialog is open for
   const [told, setTold] = useState(null)
+  const { path, query } = useRoute()
+  const { page, rest } = pageOf(path)
   const heardAt = useRef(0)
   const feed = useRef(null)
 
@@ -29,58 +29,35 @@ function App() {
     })
   }, [])
   useEffect(() => {
-    if (status) document.title = `${link.kind === "open" ? status.state : "no connection"} · gcc`
-  }, [status?.state, link.kind])
+    const word = page && page.path !== "/" ? `${page.word} · ` : ""
+    if (status) document.title = `${word}${link.kind === "open" ? status.state : "no connection"} · gcc`
+  }, [status?.state, link.kind, page])
 
   const away = link.kind !== "open" && link.kind !== "connecting"
   const banner = away && html`<${Banner} link=${link} status=${status} heardAt=${heardAt.current} retryNow=${() => feed.current.retryNow()} />`
   if (!status)
     return html`<header class="top"><span class="brand">gcc</span><span class="muted">connecting…</span></header>${banner}`
-  const nowS = Math.floor(Date.parse(status.at) / 1000)
   return html`<header class="top">
       <span class="brand" aria-hidden="true">gcc</span>
-      <h1 class="sr">gcc platform</h1>
+      <h1 class="sr">gcc platform${page ? `: ${page.word}` : ""}</h1>
+      <nav class="pages" aria-label="Pages">
+        ${PAGES.map((one) => html`<a key=${one.path} href=${one.path} aria-current=${one === page ? "page" : undefined}>${one.word}</a>`)}
+      </nav>
       <${Verdict} status=${status} link=${link.kind} />
       <span class="uptime muted" title=${`As of ${absolute(status.at)}`}>up <span class="num">${duration(Math.floor(status.uptime_s))}</span></span>
       <button class="drain" onClick=${() => setAsked({ kind: "drain" })}>
         <${Icon} name="down" tone="inherit" />${status.drain ? "Drain progress" : "Drain…"}
       </button>
     </header>
-    <main class=${away ? "stale" : ""}>
-      <div class="panel summary">
-        <${Numbers} status=${status} />
-        <div class="context"><${Progress} status=${status} /><${Links} urls=${status.urls} /></div>
-      </div>
-      <${Actors} status=${status} ask=${setAsked} />
-      <div class="side">
-      <section class="panel charts" aria-label="Charts of the last 15 minutes">
-        <${Chart} title="Events stored" unit="/s" color="--accent" nowS=${nowS} points=${status.series.events_per_s}
-          hint="Mean of the last 10 seconds; a gap means that nothing is known" />
-        <${Chart} title="Time of one insert" unit="ms" color="--second" nowS=${nowS} points=${status.series.flush_ms}
-          hint="Mean of the inserts of the last 10 seconds; a gap means that there were none" />
-      </section>
-      <${Flows} status=${status} />
-      <${Jobs} status=${status} ask=${setAsked} />
-      <${Letters} status=${status} ask=${setAsked} />
-      <${Errors} status=${status} />
-      </div>
-      <${ActionLog} status=${status} />
+    <main class=${`${away ? "stale" : ""} ${page?.path === "/" ? "" : "page"}`}>
+      ${page
+        ? html`<${page.Page} key=${page.path} status=${status} ask=${setAsked} rest=${rest} query=${query} />`
+        : html`<section class="panel page-wide"><h2>There is no such page</h2><p>What there is stands above; <a href="/">the overview</a> has all at once.</p></section>`}
     </main>
     ${banner}
     <${Told} text=${told} />
     <${Dialogs} status=${status} asked=${asked} close=${() => setAsked(null)} told=${(words) => setTold({ words })} />`
 }
-
-const LINKS = [
-  ["docs", "API docs"],
-  ["world", "World"],
-]
-
-const Links = ({ urls }) =>
-  html`<nav class="links" aria-label="Other ports">
-    ${LINKS.filter(([key]) => urls[key]).map(([key, word]) => html`<a key=${key} href=${urls[key]} rel="noreferrer">${word}</a>`)}
-    <code title="The same in a terminal">python -m gcc.supervisor status --watch</code>
-  </nav>`
 
 // Lies over the page, so that nothing moves when it comes and goes.
 function Banner({ link, status, heardAt, retryNow }) {
@@ -120,7 +97,7 @@ function Told({ text }) {
     return () => clearTimeout(timer)
   }, [text])
   return html`<div class=${isShown ? "told" : "told sr"} role="status" id="told">
-    ${isShown && html`<${Icon} name="check" tone="inherit" /><span>${text.words}</span> <a href="#h-log">Action log</a>`}
+    ${isShown && html`<${Icon} name="check" tone="inherit" /><span>${text.words}</span> <a href="/#h-log">Action log</a>`}
   </div>`
 }
 

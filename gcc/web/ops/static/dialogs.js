@@ -5,12 +5,12 @@ import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.mod
 import { act } from "./feed.js"
 import { count } from "./format.js"
 import { ActionForm, Copyable } from "./form.js"
-import { JobsForm } from "./jobs_dialog.js"
+import { JobForm, JobsForm } from "./jobs_dialog.js"
 import { LettersForm } from "./letters_dialog.js"
 import { DrainStages } from "./panels.js"
 import { Icon } from "./parts.js"
 
-const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, jobs: JobsForm, letters: LettersForm, stack: Stack }
+const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, jobs: JobsForm, job: JobForm, schedule: Schedule, letters: LettersForm, stack: Stack }
 
 // The one dialog of the page. Its content is there while something is asked for.
 export function Dialogs({ status, asked, close, told }) {
@@ -203,6 +203,27 @@ function Concurrency({ flow, status, close, told }) {
       </button>
     </div>
     <p aria-live="polite">${effect}</p>
+  <//>`
+}
+
+// ---- schedules
+
+const WAIT_S = 4 // for a run that ends, or is refused, at once; a longer one is followed on the page
+
+function Schedule({ name, close, told }) {
+  const send = async (why) => {
+    const { data, refused, isLate } = await act("/api/schedules/run", { name, why }, { forS: WAIT_S })
+    return isLate ? { data: null } : { data, refused }
+  }
+  return html`<${ActionForm}
+    title=${`Run ${name} now?`}
+    confirm="Run now"
+    cli=${(why) => ["schedules", "run", name, "--why", why]}
+    send=${send}
+    close=${close}
+    done=${(run) => told(run ? `${name} has run: ${run.status}.` : `${name} runs.`)}
+  >
+    <p>It runs once, after the run that is under way if there is one. Its next time stays as it is.</p>
   <//>`
 }
 

@@ -87,18 +87,19 @@ export async function look(path, query = {}) {
 const LOOK_S = 15
 const ACT_S = 60 // many jobs are moved in many transactions
 
-// Asks for an action: {data}, or {refused}, the sentence that says why not.
-export async function act(path, body) {
+// Asks for an action: {data}, or {refused}, the sentence that says why not; `isLate`: no answer came in `forS` seconds.
+export async function act(path, body, { forS = ACT_S } = {}) {
   try {
     const answer = await fetch(path, {
       method: "POST",
       headers: { "content-type": "application/json", "x-gcc-action": path.split("/").at(-1) },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(ACT_S * 1000),
+      signal: AbortSignal.timeout(forS * 1000),
     })
     const told = await answer.json()
+    if (answer.ok && body.why) dispatchEvent(new Event("acted")) // what is in view may have changed
     return answer.ok ? { data: told.data } : { refused: told.error.detail }
   } catch (error) {
-    return { refused: `the server did not answer (${error.name}); the action log tells what was done` }
+    return { refused: `the server did not answer (${error.name}); the action log tells what was done`, isLate: error.name === "TimeoutError" }
   }
 }

@@ -78,7 +78,7 @@ export const SINCE = [
 
 // The time that a key of SINCE means now; undefined for any time.
 export function sinceTime(since) {
-  const seconds = SINCE.find(([key]) => key === since)[2]
+  const seconds = SINCE.find(([key]) => key === since)?.[2]
   return seconds && new Date(Date.now() - seconds * 1000).toISOString()
 }
 

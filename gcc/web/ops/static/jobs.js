@@ -4,7 +4,7 @@ import { html } from "./vendor/htm-preact.module.js"
 import { UNKNOWN, count, isKnown } from "./format.js"
 import { Num, zero } from "./parts.js"
 
-const STATES = [
+export const JOB_STATES = [
   ["PENDING", "Waiting"],
   ["PROCESSING", "Running"],
   ["COMPLETE", "Complete"],
@@ -27,6 +27,7 @@ export function Jobs({ status, ask }) {
       <h2 id="h-jobs">Jobs</h2>
       ${none && html`<span class="muted">${counted ? "No jobs yet." : "Not counted yet."}</span>`}
       <button class="small" onClick=${() => ask({ kind: "jobs", verb: "retry", flow: "", state: "FAILED" })}>Retry or cancel…</button>
+      <a class="more-link" href="/jobs">All jobs</a>
     </div>
     ${flows.length > 0 &&
     html`<table>
@@ -34,7 +35,7 @@ export function Jobs({ status, ask }) {
         <tr>
           <th scope="col">Flow</th>
           <th scope="col" class="r" title="Jobs that run at once in each process (as configured)">At once</th>
-          ${STATES.map(([state, word]) => html`<th scope="col" class="r" key=${state} title=${state}>${word}</th>`)}
+          ${JOB_STATES.map(([state, word]) => html`<th scope="col" class="r" key=${state} title=${state}>${word}</th>`)}
         </tr>
       </thead>
       <tbody>
@@ -42,7 +43,7 @@ export function Jobs({ status, ask }) {
           (flow) => html`<tr key=${flow}>
             <th scope="row" title=${flow}><span class="label">${flow}</span></th>
             <td class="r level"><${Level} flow=${flow} level=${status.concurrency[flow]} ask=${ask} /></td>
-            ${STATES.map(
+            ${JOB_STATES.map(
               ([state, word]) => html`<td class=${`r ${zero(status.jobs_by_flow[flow]?.[state])}`} key=${state} data-word=${word}>
                 <${Jump} flow=${flow} state=${state} jobs=${counted ? (status.jobs_by_flow[flow]?.[state] ?? 0) : null} ask=${ask} />
               </td>`,

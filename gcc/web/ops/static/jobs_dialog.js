@@ -6,12 +6,12 @@ import { count, isKnown } from "./format.js"
 import { ActionForm, COUNT_AFTER_MS, Choice, SINCE, sinceTime } from "./form.js"
 import { MOVABLE, flowsOf } from "./jobs.js"
 
-export function JobsForm({ verb: givenVerb, flow: givenFlow, state: givenState, status, close, told }) {
+export function JobsForm({ verb: givenVerb, flow: givenFlow, state: givenState, code: givenCode = "", since: givenSince = "", status, close, told }) {
   const [verb, setVerb] = useState(givenVerb)
   const [flow, setFlow] = useState(givenFlow)
   const [state, setState] = useState(givenState)
-  const [code, setCode] = useState("")
-  const [since, setSince] = useState("")
+  const [code, setCode] = useState(givenCode)
+  const [since, setSince] = useState(givenSince)
   const [counted, setCounted] = useState({}) // {filter, things} or {refused}; {} while counting
 
   useEffect(() => {
@@ -96,4 +96,24 @@ const nouns = (n) => (n === 1 ? "job" : "jobs")
 function filterOf({ flow, state, code, since }) {
   const filter = { flow, status: state, code: code.trim(), since: sinceTime(since) }
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value))
+}
+
+// Retry or cancel one.
+export function JobForm({ verb, id, about, flow, state, close, told }) {
+  const word = verb === "retry" ? "Retry" : "Cancel"
+  return html`<${ActionForm}
+    title=${`${word} the job of ${about}?`}
+    confirm=${`${word} this job`}
+    isDangerous=${verb === "cancel"}
+    cli=${(why) => ["jobs", verb, "--id", id, "--why", why]}
+    send=${(why) => act(`/api/jobs/${verb}`, { filter: { ids: [id] }, why, dry_run: false })}
+    close=${close}
+    done=${({ things }) => told(things ? `The job of ${about} ${verb === "retry" ? "waits again" : "is cancelled"}.` : "Nothing was done: it was in another state by then, or its like waits already.")}
+  >
+    ${verb === "retry"
+      ? html`<p>This puts the ${state} job of ${flow} back to PENDING. It is due at once and begins without failures.</p>
+          <p class="muted">If its like waits already, it is passed over.</p>`
+      : html`<p>This ends the job of ${flow} as CANCELLED.</p>
+          <p class="muted">${state === "PROCESSING" ? "Its attempt stops at its next heartbeat; what it still writes is refused." : "It can be retried later."}</p>`}
+  <//>`
 }

@@ -2,34 +2,20 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.module.js"
 import { act, look } from "./feed.js"
-import { absolute, age, count, isKnown } from "./format.js"
-import { ActionForm, COUNT_AFTER_MS, Choice, SINCE, sinceTime } from "./form.js"
+import { absolute, count, isKnown } from "./format.js"
+import { ActionForm } from "./form.js"
 import { events, letters } from "./letters.js"
-import { Icon, Num } from "./parts.js"
+import { Filters, Lines, useLetters } from "./letters_list.js"
+import { Icon } from "./parts.js"
 
-const LISTED = 50
-
-export function LettersForm({ queue: givenQueue, reason: givenReason, status, close, told }) {
+// `letter`: the one to begin with.
+export function LettersForm({ queue: givenQueue, reason: givenReason, since: givenSince = "", letter = null, status, close, told }) {
   const [queue, setQueue] = useState(givenQueue)
   const [reason, setReason] = useState(givenReason)
-  const [since, setSince] = useState("")
-  const [found, setFound] = useState({}) // {filter, list, total, events, groups} or {refused}; {} while looking
-  const [shown, setShown] = useState(null) // the letter that is looked at
+  const [since, setSince] = useState(givenSince)
+  const [shown, setShown] = useState(letter) // the letter that is looked at
   const [seen, setSeen] = useState(null) // the one before, to which the focus returns
-
-  useEffect(() => {
-    let isCurrent = true
-    setFound({})
-    const timer = setTimeout(async () => {
-      const filter = filterOf({ queue, reason, since })
-      const { data, meta, refused } = await look("/api/dead-letters", { ...filter, limit: LISTED })
-      if (isCurrent) setFound(refused ? { refused } : { filter, list: data, ...meta })
-    }, COUNT_AFTER_MS)
-    return () => {
-      isCurrent = false
-      clearTimeout(timer)
-    }
-  }, [queue, reason, since])
+  const found = useLetters({ queue, reason, since })
 
   const sent = (data) =>
     told(
@@ -46,7 +32,6 @@ export function LettersForm({ queue: givenQueue, reason: givenReason, status, cl
   const isMeant = Object.keys(filter).length > 0
   const options = { queue, reason: reason.trim(), since }
   const flags = Object.entries(options).flatMap(([name, value]) => (value ? [`--${name}`, value] : []))
-  const queues = [...new Set([givenQueue, queue, ...(status.dead_letters?.groups ?? []).map((group) => group.queue)])].filter(Boolean).sort()
   return html`<${ActionForm}
     title="Dead letters"
     confirm=${`Replay ${isMeant && total ? `${count(total)} ${letters(total)}` : "letters"}`}
@@ -57,34 +42,11 @@ export function LettersForm({ queue: givenQueue, reason: givenReason, status, cl
     done=${sent}
   >
     <div class="fields three">
-      <${Choice} id="l-queue" label="Queue" value=${queue} set=${setQueue} options=${[["", "all queues"], ...queues.map((name) => [name, name])]} />
-      <div class="field">
-        <label for="l-reason">A part of the reason</label>
-        <input id="l-reason" value=${reason} placeholder="any" autocomplete="off" maxlength="300" onInput=${(event) => setReason(event.target.value)} />
-      </div>
-      <${Choice} id="l-since" label="Buried" value=${since} set=${setSince} options=${SINCE.map(([key, word]) => [key, key ? `in the last ${word}` : word])} />
+      <${Filters} status=${status} queue=${queue} reason=${reason} since=${since} given=${givenQueue} setQueue=${setQueue} setReason=${setReason} setSince=${setSince} />
     </div>
-    <ol class="list" id="letters" aria-label="Letters, newest first" aria-busy=${!isKnown(total)}>
-      ${list.map((letter) => html`<${Line} key=${letter.id} letter=${letter} show=${setShown} isSeen=${letter.id === seen} />`)}
-      ${total > list.length && html`<li class="muted rest">and ${count(total - list.length)} older</li>`}
-    </ol>
+    <${Lines} list=${list} total=${total} show=${setShown} seen=${seen} />
     <div class="effect" aria-live="polite" id="effect"><${Effect} found=${found} isMeant=${isMeant} /></div>
   <//>`
-}
-
-function Line({ letter, show, isSeen }) {
-  const button = useRef(null)
-  useLayoutEffect(() => {
-    if (isSeen) button.current.focus()
-  }, [])
-  return html`<li>
-    <button type="button" class="plain line" ref=${button} title=${`${absolute(letter.at)}\n${letter.reason}\nLook at it`} onClick=${() => show(letter)}>
-      <span class="who dotted">${letter.queue}</span>
-      <span class="what">${letter.reason}</span>
-      <${Num} value=${count(letter.events)} unit=${events(letter.events)} />
-      <time class="muted num" datetime=${letter.at}>${age((Date.now() - Date.parse(letter.at)) / 1000)}</time>
-    </button>
-  </li>`
 }
 
 function Effect({ found: { total, events: held, groups, refused }, isMeant }) {
@@ -147,8 +109,3 @@ function OneLetter({ letter, back, close, sent }) {
 
 const bodyNote = ({ whole, bytes }) =>
   `${count(bytes)} bytes${whole ? "" : ", cut in view"}. Secrets are masked here; what is replayed is whole.`
-
-function filterOf({ queue, reason, since }) {
-  const filter = { queue, reason: reason.trim(), since: sinceTime(since) }
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value))
-}

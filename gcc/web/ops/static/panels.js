@@ -173,7 +173,7 @@ function Queue({ name, consumer, used, oldest_s, in_flight }) {
   </li>`
 }
 
-const Bar = ({ share, tone }) =>
+export const Bar = ({ share, tone }) =>
   html`<span class="bar" aria-hidden="true"><span class=${tone} style=${{ transform: `scaleX(${Math.min(1, share)})` }}></span></span>`
 
 // ---- errors, actions
@@ -188,7 +188,7 @@ export function Errors({ status }) {
       : html`<ol class="scroll" tabindex="0" aria-label="Last errors, newest first">
           ${errors.map(
             (error) => html`<li key=${error.at + error.actor} title=${`${absolute(error.at)}\n${error.actor}\n${error.error}`}>
-              <span class="who">${error.actor}</span>
+              <span class="who">${error.job ? html`<a href=${`/jobs/${error.job}`} title="The job">${error.actor}</a>` : error.actor}</span>
               <time class="muted num" datetime=${error.at}>${age((now - Date.parse(error.at)) / 1000)}</time>
               <span class="what">${error.error}</span>
             </li>`,

@@ -1,7 +1,7 @@
 // The smallest parts: icons and numbers.
 
 import { html } from "./vendor/htm-preact.module.js"
-import { UNKNOWN } from "./format.js"
+import { UNKNOWN, absolute, age } from "./format.js"
 
 const ICONS = {
   check: "M3.2 8.4l3.1 3.1 6.5-7",
@@ -31,6 +31,15 @@ export const Num = ({ value, unit, title }) =>
   html`<span class="num" title=${title ?? (value === UNKNOWN ? "not known yet" : undefined)}
     >${value}${unit && value !== UNKNOWN ? html` <span class="unit">${unit}</span>` : ""}</span
   >`
+
+// A cell of a table.rows. On a phone its `word` stands before it, and it is left out where nothing is known.
+export const Cell = ({ word, kind = "", title, children }) => {
+  const isBlank = [children].flat().every((part) => part === null || part === undefined || part === "" || part === false || part === UNKNOWN)
+  return html`<td data-word=${word} class=${`${kind} ${isBlank ? "blank" : ""}`} title=${title}>${isBlank ? html`<span class="muted">${UNKNOWN}</span>` : children}</td>`
+}
+
+// How long ago, with the moment itself on hover; nothing where there was none.
+export const Ago = ({ at, now, word = "" }) => html`<time class="num" datetime=${at} title=${absolute(at)}>${age((now - Date.parse(at)) / 1000)}${word}</time>`
 
 // Zeros step back, so that what moves is seen. What is not known steps back too, but is a dash.
 export const zero = (value) => (value ? "" : "zero")

@@ -1,0 +1,85 @@
+// The outside APIs: how full their limits are, whether they answer, and which credentials may be used.
+
+import { html } from "../vendor/htm-preact.module.js"
+import { absolute, count, duration, isKnown } from "../format.js"
+import { condition } from "../health.js"
+import { Refused, useLook } from "../look.js"
+import { Bar } from "../panels.js"
+import { Cell, Icon } from "../parts.js"
+import { address } from "../route.js"
+
+export function SourcesPage({ status }) {
+  const { data: sources, meta, refused } = useLook("/api/sources", {}, { everyS: 2 })
+  return html`<${Refused} refused=${refused} what="Limits and credentials" />
+    ${!sources && !refused && html`<section class="panel page-wide"><p class="muted">Looking…</p></section>`}
+    ${sources?.map(
+      (source) => html`<${Source} key=${source.name} ...${source} line=${status.actors.find(({ name }) => name === `sources/${source.name}`)} trouble=${meta.credentials_error} />`,
+    )}`
+}
+
+function Source({ name, flows, limit, credentials, line, trouble }) {
+  const share = limit.used / limit.calls
+  return html`<section class="panel source" aria-labelledby=${`h-${name}`}>
+    <div class="head">
+      <h2 id=${`h-${name}`}>${name}</h2>
+      <${Answering} line=${line} />
+    </div>
+    <dl class="facts columns">
+      <div>
+        <dt>Limit</dt>
+        <dd class="num" title="At most so many calls in any such time, of the whole platform">${count(limit.calls)} calls in any ${duration(limit.per_s)}</dd>
+      </div>
+      <div>
+        <dt>Used now</dt>
+        <dd class="num">${count(limit.used)}${limit.waiting ? html`, <b>${count(limit.waiting)} wait</b>` : ""}<${Bar} share=${share} tone="accent" /></dd>
+      </div>
+      <div>
+        <dt>Answers</dt>
+        <dd class="num">${count(line?.done)} since the start, ${count(line?.failed)} failures</dd>
+      </div>
+      <div>
+        <dt>Asked by</dt>
+        <dd>${flows.map((flow) => html`<a key=${flow} href=${address("/jobs", { flow })}>${flow}</a> `)}</dd>
+      </div>
+    </dl>
+    ${line?.last_error && html`<p class="error-text" title="Last error">${line.last_error}</p>`}
+    <h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>
+    <${Refused} refused=${trouble} what="The credentials" />
+    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. A token comes by the environment, see the guide on real APIs.</p>`}
+    ${credentials?.total > 0 &&
+    html`<table class="rows">
+      <thead>
+        <tr>
+          <th scope="col">Credential</th>
+          <th scope="col">State</th>
+          <th scope="col" class="r">Back in</th>
+          <th scope="col">Reason</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${credentials.listed.map((one) => html`<${Credential} key=${one.handle} ...${one} />`)}
+      </tbody>
+    </table>`}
+    ${credentials && credentials.total > credentials.listed.length && html`<p class="muted note">and ${count(credentials.total - credentials.listed.length)} more, which are no worse</p>`}
+  </section>`
+}
+
+// What its breaker says; a source that is not asked in this process has no line.
+function Answering({ line }) {
+  if (!line) return html`<span class="muted"><${Icon} name="ring" />not asked by this process</span>`
+  const [icon, tone, word] = condition(line, false)
+  const rest = line.breaker === "open" ? `rests, ${isKnown(line.retry_in_s) && line.retry_in_s > 0 ? `asked again in ${duration(Math.ceil(line.retry_in_s))}` : "asked again with the next job"}` : word === "running" ? "answers" : word
+  return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${rest}</span>`
+}
+
+const STATES = { ready: ["check", "ok"], rests: ["clock", "warn"], "waits for a new token": ["cross", "bad"] }
+
+function Credential({ handle, state, back_in_s, reason, updated_at }) {
+  const [icon, tone] = STATES[state] ?? ["unknown", "muted"]
+  return html`<tr title=${`As it is since ${absolute(updated_at)}`}>
+    <th scope="row"><span class="label">${handle}</span></th>
+    <${Cell} word="State"><span class="state"><${Icon} name=${icon} tone=${tone} />${state}</span><//>
+    <${Cell} word="Back in" kind="r num">${state === "rests" && duration(Math.ceil(back_in_s))}<//>
+    <${Cell} word="Reason" kind="grows wrap">${state !== "ready" && reason}<//>
+  </tr>`
+}
