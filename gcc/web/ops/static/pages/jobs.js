@@ -129,7 +129,7 @@ function Line({ job, now }) {
 function OneJob({ id, ask }) {
   const [everyS, setEveryS] = useState(3)
   const { data: job, refused } = useLook(`/api/jobs/${encodeURIComponent(id)}`, {}, { everyS })
-  const isOver = FINAL.includes(job?.status)
+  const isOver = FINAL.includes(job?.status) && (job.history_error || isTold(job))
   useEffect(() => setEveryS(isOver ? 30 : 3), [isOver])
   if (!job)
     return html`<section class="panel page-wide">
@@ -184,6 +184,7 @@ function Facts({ job }) {
 }
 
 const STORED = "Events are stored some seconds after they happened."
+const isTold = (job) => job.statuses.at(-1)?.status === job.status
 
 function History({ job }) {
   if (job.history_error)
@@ -220,6 +221,7 @@ function History({ job }) {
               )}
             </tbody>
           </table>`}
+      ${statuses.length > 0 && !isTold(job) && html`<p class="muted note">${STORED}</p>`}
     </section>
     <section class="panel page-wide" aria-labelledby="h-requests">
       <h2 id="h-requests">Requests to the outside</h2>
