@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
-from gcc.channels.jobs import Failure, JobStatus, NewJob
+from gcc.channels.jobs import Failure, JobStatus, NewJob, Room
 from gcc.clock import SystemClock
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
@@ -63,7 +63,7 @@ async def some_jobs(world: World) -> str:
     """Five that wait and two that failed, one of them by a bug: that one's id."""
     await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": NASTY})])
     await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": "renamed"})])
-    lost, bug = sorted(await world.jobs.claim(YOUTUBE, 2), key=lambda job: job.params["handle"] == NASTY)
+    lost, bug = sorted(await world.jobs.claim({YOUTUBE: Room(2)}), key=lambda job: job.params["handle"] == NASTY)
     await world.jobs.fail(lost, Failure("PROFILE_NOT_FOUND", "there is no such channel", None))
     await world.jobs.fail(bug, Failure("BUG", f"KeyError: {NASTY}", None, traceback=f"in work\nKeyError: {NASTY}"))
     await world.jobs.enqueue([NewJob(INSTAGRAM, "INSTAGRAM", {"handle": f"asha_{n}"}) for n in range(5)])
