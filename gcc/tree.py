@@ -80,7 +80,17 @@ class Tree:
         board = Board(clock.now, list(dict.fromkeys(["stores", CONTROLS, PROCESSES, WORLD, *rooms])))
         gates = Gates(parts.controls, board.actor(CONTROLS), clock)
         self.context = Context(
-            settings, clock, board, parts, gates, self.drain, catalogue, pipelines, past=self._past, state=self.state
+            settings,
+            clock,
+            board,
+            parts,
+            gates,
+            self.drain,
+            catalogue,
+            pipelines,
+            past=self._past,
+            state=self.state,
+            anybody=lambda role: self.processes.anybody(role),
         )
         self.chosen = [row for row in pipelines if row.role in self.roles.here and (self.stores or not row.real)]
         self.runs = {row.name: row.build(replace(self.context, drain=self.roles.here[row.role])) for row in self.chosen}

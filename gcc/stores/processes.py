@@ -95,6 +95,16 @@ class Processes:
         others = [replace(other, seen_s=other.seen_s + since_s) for other in self._others]
         return [self._as_now(), *(other for other in others if other.seen_s < FORGET_S)]
 
+    def anybody(self, role: str) -> bool:
+        """Whether any process takes work of this role, as far as is known."""
+        return not self._read_at or any(
+            role in process.roles
+            and role not in process.drained
+            and process.state != "draining"
+            and not process.is_silent
+            for process in self.known()
+        )
+
     def _as_now(self) -> Process:
         drained = [name for name, drain in self._roles.items() if drain.state != "running"]
         return replace(self._own, state=self._state(), drained=drained)

@@ -83,3 +83,22 @@ def test_limits_that_differ_are_told_of_those_that_scrape_and_live() -> None:
     assert differing([*agreed, process(5, ["scraper"], ten), process(6, ["scraper"], ["odd"])]) == [
         "ytapi: 50 calls per 1 s in host:1, host:2, but 10 calls per 1 s in host:5"
     ]
+
+
+async def test_whether_anybody_takes_work_of_a_role_is_known_once_the_others_have_told(pool: Pool) -> None:
+    (one, _), (two, roles) = started(pool, "web"), started(pool, "scraper")
+    assert one.anybody("scraper"), "nobody knows yet"
+    await one.beat()
+    assert (one.anybody("web"), one.anybody("scraper")) == (True, False)
+    await two.beat()
+    await one.beat()
+    assert one.anybody("scraper")
+    with trio.fail_after(5):
+        roles["scraper"].request("test")
+        await roles["scraper"].run()
+    await two.beat()
+    await one.beat()
+    assert not one.anybody("scraper"), "it has drained"
+    await later(pool, two, SILENT_S + 1)
+    await one.beat()
+    assert not one.anybody("scraper")

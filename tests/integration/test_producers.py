@@ -4,6 +4,7 @@ import datetime as dt
 import random
 import string
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import structlog.testing
@@ -118,7 +119,8 @@ class Request:
 
     def __init__(self, pool: Pool, jobs: PostgresJobs) -> None:
         self.closing = Stage("ports")
-        self.on_demand = OnDemand(pool, jobs, self.closing)
+        self.scraped = True
+        self.on_demand = OnDemand(pool, jobs, self.closing, scraped=lambda: self.scraped)
         self.jobs = jobs
         self.answer: Refreshed | None = None
 
@@ -185,12 +187,63 @@ async def test_requests_for_one_profile_share_one_job(
 async def test_a_request_whose_time_is_up_says_whether_the_job_waits_or_runs(pool: Pool, jobs: PostgresJobs) -> None:
     request = Request(pool, jobs)
     await request.ask(wait_s=0.2)
-    assert request.answer is not None
-    assert request.answer.outcome == "LIMITED"
-    assert (request.answer.retry_after_s or 0) >= 1
+    assert request.answer == Refreshed("TIMEOUT", "nobody has begun it: all scrapers are busy or paused")
     await request.job()
     await request.ask(wait_s=0.2)
-    assert request.answer.outcome == "TIMEOUT"
+    assert request.answer == Refreshed("TIMEOUT", "it did not answer in time; it may do so later")
+
+
+async def test_where_nobody_scrapes_a_request_is_told_so_soon(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    request.scraped = False
+    with trio.fail_after(10):
+        await request.ask()
+    assert request.answer is not None
+    assert (request.answer.outcome, request.answer.reason) == ("FAILED", "no process with the role scraper runs")
+    await request.job()
+    await request.ask(wait_s=1.5)
+    assert request.answer.outcome == "TIMEOUT", "somebody has it in hand"
+
+
+@pytest.mark.parametrize(
+    ("code", "after_s", "outcome"),
+    [
+        ("SOURCE_CLOSED", 5, "FAILED"),
+        ("NO_CREDENTIAL", 5, "FAILED"),
+        ("LIMITS_AWAY", 1, "FAILED"),
+        ("LIMITED", 300, "LIMITED"),
+        ("LIMITED", 0.2, None),
+    ],
+)
+async def test_a_request_is_told_at_once_why_nobody_can_be_asked(
+    pool: Pool, jobs: PostgresJobs, code: str, after_s: float, outcome: str | None
+) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request.ask)
+            await jobs.fail(await request.job(), Failure(code, "because", after_s))
+            if outcome is None:  # it is worth waiting for
+                await jobs.fail(await request.job(), Failure("PROFILE_NOT_FOUND", "", None))
+    assert request.answer is not None
+    if outcome is None:
+        assert request.answer.outcome == "NOT_FOUND"
+        return
+    assert (request.answer.outcome, request.answer.reason) == (outcome, "because")
+    assert abs((request.answer.retry_after_s or 0) - after_s) < 3
+    with trio.fail_after(5):
+        await request.ask()
+    assert request.answer.outcome == outcome, "who joins the waiting job is told the same"
+
+
+async def test_a_failure_that_is_tried_again_is_told_when_the_time_is_up(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(request.ask, wait_s=5))
+            await jobs.fail(await request.job(), Failure("SOURCE_FAILED", "HTTP 500", 60.0))
+    assert request.answer is not None
+    assert (request.answer.outcome, request.answer.reason) == ("FAILED", "HTTP 500")
 
 
 async def test_a_request_is_answered_when_the_ports_close(pool: Pool, jobs: PostgresJobs) -> None:

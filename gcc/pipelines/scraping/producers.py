@@ -5,7 +5,8 @@ All enqueue ordinary jobs; they differ in key and priority.
 
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterable, Collection, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,12 @@ STALE_PRIORITY = 10
 ON_DEMAND_PRIORITY = 100
 ON_DEMAND_TTL_S = 60.0  # nobody waits longer for an answer
 POLL_S = 0.5  # fallback when the NOTIFY of a job's end was missed
+UNCLAIMED_S = 1.0  # a job that is due is taken within milliseconds, where there is room
+AWAY = ("SOURCE_CLOSED", "NO_CREDENTIAL", "LIMITS_AWAY")
+"""Codes of attempts that ended before anything was asked, since nothing could be."""
+NOT_TAKEN = "nobody has begun it: all scrapers are busy or paused"
+NOBODY = "no process with the role scraper runs"
+NOBODY_S = 10.0  # when to ask again: whoever starts one is heard of within seconds
 
 log = structlog.get_logger()
 
@@ -148,12 +155,24 @@ class OnDemand:
     See `gcc.pipelines.scraping.refresh.Refresher`. Requests for the same profile share one job.
     """
 
-    def __init__(self, pool: Pool, jobs: Jobs, closing: Stage, flows: Flows = REFRESHING) -> None:
-        """`closing` is the stage at which ports close: who still waits then is answered, not cut off."""
+    def __init__(
+        self,
+        pool: Pool,
+        jobs: Jobs,
+        closing: Stage,
+        flows: Flows = REFRESHING,
+        *,
+        scraped: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`closing` is the stage at which ports close: who still waits then is answered, not cut off.
+
+        `scraped()`: whether any process may take jobs, as far as this one knows.
+        """
         self._pool = pool
         self._jobs = jobs
         self._closing = closing
         self._flows = flows
+        self._scraped = scraped
         self._waiting: dict[uuid.UUID, list[Signal]] = defaultdict(list)
 
     def job_done(self, payload: str) -> None:
@@ -170,51 +189,85 @@ class OnDemand:
             raise ConfigError(f"platform {platform!r} has no refresh flow")
         job = _refresh(flow, handle, ON_DEMAND_PRIORITY, ttl_s=ON_DEMAND_TTL_S, awaited=True)
         (enqueued,) = await self._jobs.enqueue([job])
-        with trio.move_on_after(wait_s):
-            if ended := await take_until(self._closing, lambda: self._ended(enqueued.id)):
+        with trio.move_on_after(wait_s) as patience:
+            if ended := await take_until(self._closing, lambda: self._ended(enqueued.id, patience.deadline)):
                 return ended
-        return await self._not_yet(enqueued.id)
+        standing = await self._standing(enqueued.id)
+        return standing.why_not(0.0) or standing.why_not_yet(self._scraped())
 
-    async def _ended(self, job_id: uuid.UUID) -> Refreshed:
+    async def _ended(self, job_id: uuid.UUID, deadline: float) -> Refreshed:
+        """How it ended, or why it will not before the deadline, as soon as that is known."""
         signal = Signal()
         self._waiting[job_id].append(signal)
+        unclaimed_at = trio.current_time() + UNCLAIMED_S
         try:
             while True:
-                status, data, _ = await self._look(job_id)
-                if status in FINAL:
-                    return _answer(JobStatus(status), data if isinstance(data, dict) else {})
+                standing = await self._standing(job_id)
+                if known := standing.answer() or standing.why_not(deadline - trio.current_time()):
+                    return known
+                if standing.is_due and trio.current_time() >= unclaimed_at and not self._scraped():
+                    return standing.why_not_yet(False)
                 await signal.wait(POLL_S)
         finally:
             self._waiting[job_id].remove(signal)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
-    async def _look(self, job_id: uuid.UUID) -> tuple[Any, ...]:
-        """(status, data, seconds until it is due); a job that somebody removed has ended."""
+    async def _standing(self, job_id: uuid.UUID) -> "Standing":
+        """As it is now; a job that somebody removed has ended."""
         rows = await _rows(self._pool, JOBS["status"], {"id": job_id})
-        return rows[0] if rows else (JobStatus.CANCELLED, {"code": "GONE", "reason": "its job was removed"}, 0.0)
-
-    async def _not_yet(self, job_id: uuid.UUID) -> Refreshed:
-        """The time is up: say whether it waits for a limit or still runs."""
-        status, _, due_in_s = await self._look(job_id)
-        if status == JobStatus.PENDING:
-            return Refreshed("LIMITED", "the source's limit is used up", max(1.0, due_in_s))
-        return Refreshed("TIMEOUT", "the scrape did not end in time; it goes on in the background", None)
+        if not rows:
+            return Standing(JobStatus.CANCELLED, "GONE", "its job was removed", 0.0)
+        ((status, data, due_in_s),) = rows
+        told = data if isinstance(data, dict) else {}
+        return Standing(JobStatus(status), str(told.get("code", "")), str(told.get("reason", "")), due_in_s)
 
 
-def _answer(status: JobStatus, data: dict[str, Any]) -> Refreshed:
-    code, reason = str(data.get("code", "")), str(data.get("reason", ""))
-    if status is JobStatus.COMPLETE:
-        return Refreshed("COMPLETE", "", None)
-    if status is JobStatus.EXPIRED:
-        return Refreshed("LIMITED", "the source's limit is used up", 60.0)
-    match code:
-        case "PROFILE_NOT_FOUND":
-            return Refreshed("NOT_FOUND", reason, None)
-        case "INVALID_HANDLE" | "INVALID_PARAMS":
-            return Refreshed("INVALID", reason, None)
-        case _:
-            return Refreshed("FAILED", reason, None)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a job stands; `code` and `reason` are those of its last attempt."""
+
+    status: JobStatus
+    code: str
+    reason: str
+    due_in_s: float
+
+    @property
+    def is_due(self) -> bool:
+        """It waits for nothing but somebody who takes it."""
+        return self.status is JobStatus.PENDING and self.due_in_s <= 0
+
+    def answer(self) -> Refreshed | None:
+        """What it ended with; None: it has not ended."""
+        match self.status, self.code:
+            case JobStatus.COMPLETE, _:
+                return Refreshed("COMPLETE", "")
+            case JobStatus.EXPIRED, _:
+                return Refreshed("TIMEOUT", NOT_TAKEN)
+            case status, _ if status not in FINAL:
+                return None
+            case _, "PROFILE_NOT_FOUND":
+                return Refreshed("NOT_FOUND", self.reason)
+            case _, "INVALID_HANDLE" | "INVALID_PARAMS":
+                return Refreshed("INVALID", self.reason)
+        return Refreshed("FAILED", self.reason)
+
+    def why_not(self, left_s: float) -> Refreshed | None:
+        """Why its last attempt found out that it will not end in time; None: it did not.
+
+        A source that is away may be back in a moment, but whoever asks is told at once.
+        """
+        if self.status is not JobStatus.PENDING or self.due_in_s <= 0 or not self.code:
+            return None
+        if self.due_in_s <= left_s and self.code not in AWAY:
+            return None
+        return Refreshed("LIMITED" if self.code == "LIMITED" else "FAILED", self.reason, max(1.0, self.due_in_s))
+
+    def why_not_yet(self, scraped: bool) -> Refreshed:
+        """It neither ended nor told anything."""
+        if self.status is not JobStatus.PENDING:
+            return Refreshed("TIMEOUT", "it did not answer in time; it may do so later")
+        return Refreshed("TIMEOUT", NOT_TAKEN) if scraped else Refreshed("FAILED", NOBODY, NOBODY_S)
 
 
 async def _rows(pool: Pool, statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:

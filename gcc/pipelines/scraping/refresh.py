@@ -11,8 +11,8 @@ class Refreshed:
     """How a scrape on demand ended.
 
     COMPLETE: the profile is stored. NOT_FOUND: the source knows no such profile. INVALID: the source
-    refuses the handle. LIMITED: no call is free before `retry_after_s`. FAILED: `reason` says why.
-    TIMEOUT: not done within the wait; it may still be done later.
+    refuses the handle. LIMITED: no call is free before `retry_after_s`. FAILED: it could not be asked, or
+    did not answer, and `reason` says why. TIMEOUT: not done within the wait; it may still be done later.
     """
 
     outcome: Outcome

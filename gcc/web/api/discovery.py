@@ -230,9 +230,7 @@ def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
                 retry_after_s=refreshed.retry_after_s or 1.0,
             )
         case "TIMEOUT":
-            return ApiError(
-                Code.SCRAPE_TIMEOUT, f"{platform} did not answer for {handle!r} in time; it may do so later"
-            )
+            return ApiError(Code.SCRAPE_TIMEOUT, f"{platform} was not asked for {handle!r} in time: {refreshed.reason}")
         case _:
             return ApiError(
                 Code.SOURCE_UNAVAILABLE,

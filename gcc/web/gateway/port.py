@@ -5,6 +5,7 @@ from functools import partial
 import trio
 
 from gcc.pipelines.declared import Context
+from gcc.pipelines.scraping import SCRAPING
 from gcc.pipelines.scraping.producers import OnDemand
 from gcc.stores.postgres_jobs import DONE_CHANNEL
 from gcc.web.gateway.app import gateway_app
@@ -16,8 +17,10 @@ class GatewayPort:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ports = context.drain.stage("ports")
-        flows = context.catalogue.refreshing
-        self._refresher = OnDemand(context.real.web_pool, context.parts.jobs, self._ports, flows)
+        scraped = partial(context.anybody, SCRAPING.role)
+        self._refresher = OnDemand(
+            context.real.web_pool, context.parts.jobs, self._ports, context.catalogue.refreshing, scraped=scraped
+        )
         context.real.notifications.on(DONE_CHANNEL, self._refresher.job_done)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
