@@ -5,18 +5,20 @@ Here are servers to keep alive, schemas to migrate, connections to keep. `Stores
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from gcc.actors.connection import Connect, Connection, Troubled
+from gcc.actors.patience import Patience
 from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
 from gcc.channels.objects import Objects
 from gcc.channels.outbox import Outbox
 from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
-from gcc.errors import ConfigError
+from gcc.errors import ConfigError, Transient
 from gcc.pipelines.declared import CLICKHOUSE, REDIS, SCHEMA, Parts, Real
 from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.emit import StatusEvents
@@ -50,12 +52,13 @@ from gcc.stores.rabbitmq_topology import QUORUM, Topology
 from gcc.stores.redis import Redis
 from gcc.stores.referrals import PostgresReferrals
 from gcc.stores.s3_objects import S3Objects
-from gcc.supervisor.lifecycle import Board
+from gcc.supervisor.lifecycle import Actor, Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
 
 EMBEDDED, NOTIFICATIONS = "stores/postgres", "stores/notifications"
 TERMS_POOL = 3  # what must come in time, whoever crowds the other pools: leaders' campaigns, the leases' heartbeat
+CLICKHOUSE_LOOK_S = 5.0
 REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
 
 
@@ -150,7 +153,7 @@ class Stores:
         """What keeps listening to the database, and of the others those in `opened`."""
         clients = [self._kept_connected(NOTIFICATIONS, self.notifications.connected, board)]
         if CLICKHOUSE in opened:
-            clients.append(Child(CLICKHOUSE, self._clickhouse))
+            clients.append(Child(CLICKHOUSE, partial(self._clickhouse, board.actor(CLICKHOUSE))))
         if self.redis and REDIS in opened:
             clients.append(self._kept_connected(REDIS, self._redis, board))
         return clients
@@ -182,14 +185,29 @@ class Stores:
             stands()
             await trio.sleep(REDIS_LOOK_S)
 
-    async def _clickhouse(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def _clickhouse(self, actor: Actor, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.clickhouse.open()
         try:
             await self.clickhouse.migrate(SQL_FOLDER / "clickhouse")
             task_status.started()
-            await self.clickhouse.keep_room()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.clickhouse.keep_room)
+                if self.clickhouse.is_server:
+                    nursery.start_soon(self._look_at_clickhouse, actor)
         finally:
             await self.clickhouse.aclose()  # bounded and shielded by itself
+
+    async def _look_at_clickhouse(self, actor: Actor) -> None:
+        """Show that it is away also while nobody has anything to ask it."""
+        patience = Patience(actor, self._clock.rng)
+        while True:
+            try:
+                await self.clickhouse.look()
+            except Transient as error:
+                await patience.wait_after(error)
+            else:
+                patience.reset()
+                await trio.sleep(CLICKHOUSE_LOOK_S)
 
 
 def refuse_what_is_not_here(settings: Settings) -> None:

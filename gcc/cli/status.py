@@ -73,6 +73,9 @@ def screen(status: dict[str, Any], page: str) -> Group:
         f"  {page}",
     )
     parts: list[Any] = [head]
+    errors = {actor["name"]: actor["last_error"] for actor in status["actors"]}
+    for part in status["degraded"]:
+        parts.append(Text.assemble(("away  ", "bold"), (part, "yellow"), f"  {errors.get(part) or ''}"))
     crawl = status.get("first_crawl")
     if crawl and crawl["done"] < crawl["total"]:
         bar = Table.grid(padding=(0, 1))

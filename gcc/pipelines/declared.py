@@ -102,7 +102,8 @@ class Context:
 
     `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
     what they scrape. `urls` tells where what listens here answers, by name, and `schedulers` who runs schedules here:
-    both fill as the process is built and starts. `anybody(role)`: whether any process has it. `past()`: snapshots that the outside has of earlier times, by name.
+    both fill as the process is built and starts. `anybody(role)`: whether any process has it.
+    `past()`: snapshots that the outside has of earlier times, by name.
     """
 
     settings: Settings

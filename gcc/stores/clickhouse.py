@@ -200,6 +200,19 @@ class ClickHouse:
                     client = await lane.take(CLOSE_S)
                     await trio.to_thread.run_sync(client.close)
 
+    @property
+    def is_server(self) -> bool:
+        return self._clients.folder is None
+
+    async def look(self) -> None:
+        """Find out whether it answers. Transient: it does not, as the log has told once."""
+
+        def work(client: Client) -> None:
+            with translated("select 1"):
+                client.command("select 1")
+
+        await self._call("killers", _new_tag(), work)  # not a reader, which a long query may hold
+
     async def keep_room(self) -> None:
         """Stop the embedded engine's merges while its disk is short of room. Runs until cancelled."""
         merging = True

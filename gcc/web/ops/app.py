@@ -229,9 +229,8 @@ def _probes(app: QuartTrio, composer: Composer) -> None:
     @app.get("/ready")
     async def ready() -> Response:
         state, away = platform.state(), composer.away is not None  # why is for those with the token: it names places
-        return _json(
-            {"state": state, **({"database": "away"} if away else {})}, 503 if away or state != "ready" else 200
-        )
+        told = {"state": state, "degraded": composer.degraded(), "database": "away" if away else ""}
+        return _json({key: value for key, value in told.items() if value}, 503 if away or state != "ready" else 200)
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -27,7 +27,7 @@ from gcc.pipelines.events.routes import ERROR
 from gcc.stores.postgres import is_unreachable
 from gcc.stores.processes import Process, differing
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Actor, Board, one_line
+from gcc.supervisor.lifecycle import Actor, Board, State, one_line
 from gcc.web.ops.hub import Hub
 from gcc.web.ops.series import Series
 from gcc.web.ops.shown_letters import shown_waiting
@@ -37,6 +37,7 @@ COUNTS_EVERY_S = 1.0
 COUNTS_DEADLINE_S = 10.0  # a count that takes longer is given up and asked again
 CLIENTS_MAX = 50
 LETTER_GROUPS = 8
+OUTSIDE = ("stores/", "sources/")
 STACK_CHARS_MAX = 4096  # of each actor's, in every message: its end, where the innermost calls are
 
 
@@ -129,6 +130,11 @@ class Composer:
         state = self.platform.state()
         return "unready" if state == "ready" and self.away is not None else state
 
+    def degraded(self) -> list[str]:
+        """The parts outside this process that are away: stores and sources. What does not need them goes on."""
+        parts = (actor for actor in self.platform.board.actors() if actor.name.startswith(OUTSIDE))
+        return [actor.name for actor in parts if actor.state is State.BACKOFF]
+
     def _told(self, error: Exception) -> str:
         """Tell of a bug once, however often the count meets it; answers it in one line."""
         if (line := one_line(error)) != self._bug:
@@ -159,6 +165,7 @@ class Composer:
             "differing_limits": differing(processes),
             "at": platform.clock.now().isoformat(timespec="milliseconds"),
             "state": self.state(),
+            "degraded": self.degraded(),
             "uptime_s": round(now_s - platform.started_s, 1),
             "actors": [_actor(actor, platform.pausable) for actor in platform.board.actors()],
             "events_per_s": self.series.events_per_s_now,

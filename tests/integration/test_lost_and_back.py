@@ -1,0 +1,78 @@
+"""Servers that go away under a platform with nothing to do: one log line when one goes, one when it is back."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from tests.integration.test_lost_dependencies import clickhouse, free_port
+from tests.integration.test_start_without import code, postgres, until
+from tests.process import PlatformProcess, launched
+from tests.services.rabbitmq import RabbitMQNode
+from tests.services.redis import RedisNode
+
+SETTINGS = ("world.creators=2", "world.history_days=2", "sinker.batch_age_s=0.2")
+
+
+def events(log: Path) -> list[tuple[str, str]]:
+    """What the log tells of parts that go and come, and that they have a cause."""
+    lines = [json.loads(text) for text in log.read_text().splitlines() if text.startswith("{")]
+    assert all(line["error"] for line in lines if line["event"] == "away")
+    return [(line["event"], line["part"]) for line in lines if line["event"] in ("away", "back")]
+
+
+async def seen(running: PlatformProcess, *degraded: str, ready: int = 200) -> None:
+    await until(running, lambda status: status["degraded"] == list(degraded), f"degraded: {degraded}")
+    if not degraded:
+        await until(running, lambda status: status["state"] == "ready", "ready")
+    answer = await running.client.get(running.running.url + "/ready")
+    assert (answer.status_code, answer.json().get("degraded", [])) == (ready, list(degraded))
+
+
+@asynccontextmanager
+async def stopped(start: Callable[[AsyncExitStack], Awaitable[object]], server: AsyncExitStack) -> AsyncIterator[None]:
+    """Without the server that `start` opened, which is started again at the end."""
+    await server.aclose()
+    yield
+    await start(server)
+
+
+async def test_each_server_is_told_once_when_it_goes_and_once_when_it_is_back(
+    tmp_path: Path, redis: str, redis_node: RedisNode, rabbitmq: str, rabbitmq_node: RabbitMQNode
+) -> None:
+    port = await free_port()
+    await rabbitmq_node.settle()
+
+    async def start_clickhouse(server: AsyncExitStack) -> None:
+        await server.enter_async_context(clickhouse(tmp_path / "clickhouse", port))
+
+    async def start_postgres(server: AsyncExitStack) -> str:
+        return (await server.enter_async_context(postgres(tmp_path / "server"))).conninfo
+
+    async with AsyncExitStack() as clickhouses, AsyncExitStack() as databases:
+        await start_clickhouse(clickhouses)
+        conninfo = await start_postgres(databases)
+        environ = {"GCC_EXCHANGE__URL": rabbitmq, "GCC_REDIS__URL": redis, "GCC_POSTGRES__URL": conninfo}
+        url = f"clickhouse.url=http://127.0.0.1:{port}"
+        async with launched(tmp_path / "data", *SETTINGS, url, environ=environ) as launch:
+            running = await launch.ready()
+            await until(running, lambda s: s["jobs"] == {"COMPLETE": 4} and s["stored_lag_s"] == 0, "a crawl")
+            await seen(running)
+            redis_node.kill()
+            await seen(running, "stores/redis")
+            await redis_node.start()
+            await seen(running)
+            rabbitmq_node.kill()
+            await seen(running, "stores/rabbitmq")
+            await rabbitmq_node.start()
+            await seen(running)
+            async with stopped(start_clickhouse, clickhouses):
+                await seen(running, "stores/clickhouse")
+            await seen(running)
+            async with stopped(start_postgres, databases):
+                await seen(running, "stores/notifications", ready=503)
+                assert await code(running, "/live") == 200
+            await seen(running)
+            assert await running.stop() == 0
+    parts = ("stores/redis", "stores/rabbitmq", "stores/clickhouse", "stores/notifications")
+    assert events(launch.log) == [(event, part) for part in parts for event in ("away", "back")]
