@@ -40,17 +40,15 @@ class Claimer:
         intake: Stage,
         rng: random.Random,
         poll_s: float,
-        reachable: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
         sources_changed: Callable[[], Awaitable[None]] = trio.sleep_forever,
     ) -> None:
-        """`reachable()` returns when any work is worth taking; `sources_changed()` when another flow's may be."""
+        """`sources_changed()` returns when the work of another flow may be worth taking."""
         self._jobs = jobs
         self._leases = leases
         self._actor = actor
         self._intake = intake
         self._rng = rng
         self._poll_s = poll_s
-        self._reachable = reachable
         self._sources_changed = sources_changed
         self._scrapers: dict[str, Scraper] = {}
         self._news = Signal()
@@ -97,7 +95,6 @@ class Claimer:
     async def _claim(self) -> None:
         patience = Patience(self._actor, self._rng)
         while not self._intake.begun.is_set():
-            await take_until(self._intake, self._reachable)
             rooms = self._rooms()
             if not rooms or self._intake.begun.is_set():
                 await take_until(self._intake, partial(self._news.wait, self._until_a_source_is_back_s()))

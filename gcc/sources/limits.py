@@ -26,6 +26,12 @@ class LimitRefused(Transient):
     code = "LIMITED"
 
 
+class LimitsAway(LimitRefused):
+    """Nobody knows what our limit says: where it is kept cannot be asked."""
+
+    code = "LIMITS_AWAY"
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     calls: int
@@ -56,8 +62,8 @@ class Limiter(Protocol):
         elsewhere one call at most, and the place goes to the next.
         """
 
-    async def reachable(self) -> None:
-        """Return when the limits can be asked: at once, unless they are kept elsewhere and that is lost."""
+    def away(self) -> str | None:
+        """Why the limits cannot be asked now, where they are kept elsewhere and that is lost; None: they can."""
 
     def usage(self) -> list[LimitUse]:
         """One entry for each limit, ordered by name."""
@@ -80,8 +86,8 @@ class InProcessLimiter:
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def reachable(self) -> None:
-        return
+    def away(self) -> str | None:
+        return None
 
     def usage(self) -> list[LimitUse]:
         return [lane.use() for lane in self._lanes.values()]

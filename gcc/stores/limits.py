@@ -5,7 +5,7 @@ of the calls in the window: a list for each limit, which expires by itself. A gr
 whose caller was cancelled, is spent. Within a process callers wait by priority, then in order of arrival, and only the
 first one asks; between processes whoever comes first is served.
 
-Redis lost: nobody may call. `take` raises LimitRefused, which costs a job no attempt, and `reachable` waits.
+Redis lost: nobody may call. `take` raises LimitsAway, which costs a job no attempt, and `away` tells.
 Redis started again, with less memory of the calls than we have: for a whole window (at most FORGOTTEN_S) it grants
 nothing. A longer window is kept through a restart only by a Redis that stores to disk (appendonly yes), and no window
 by one that evicts keys; `doctor` looks for both.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import trio
 
 from gcc.errors import ConfigError, Transient
-from gcc.sources.limits import Limit, LimitRefused, LimitUse
+from gcc.sources.limits import Limit, LimitRefused, LimitsAway, LimitUse
 from gcc.stores.redis import LOST_S, Redis, Script
 
 FORGOTTEN_S = 60.0
@@ -77,8 +77,8 @@ class RedisLimiter:
             raise ConfigError(f"no limit is set for source {name!r}; add sources.{name}.calls and per_s")
         await lane.take(priority, wait_s_max)
 
-    async def reachable(self) -> None:
-        await self._redis.found()
+    def away(self) -> str | None:
+        return self._redis.lost
 
     def usage(self) -> list[LimitUse]:
         """As Redis told this process last; who waits is counted in this process alone."""
@@ -140,13 +140,13 @@ class _Lane:
                 self._waiters[0].woken.set()
 
     async def _ask(self, ahead: int) -> float | None:
-        """None: granted, which needs `ahead` 0. Else the seconds until there may be room. LimitRefused: it is lost."""
+        """None: granted, which needs `ahead` 0. Else the seconds until there may be room. LimitsAway: it is lost."""
         calls, per_us = self.limit.calls, round(self.limit.per_s * 1e6)
         closes_us = round(min(self.limit.per_s, FORGOTTEN_S) * 1e6)
         try:
             granted, wait_us, used, _ = await self._redis.run(TAKE, [self._key], [calls, per_us, ahead, closes_us])
         except Transient as lost:
-            raise LimitRefused(f"{self.name}: our limits are away: {lost}", retry_after_s=LOST_S) from lost
+            raise LimitsAway(f"{self.name}: our limits are away: {lost}", retry_after_s=LOST_S) from lost
         self._used, self._used_at = used, trio.current_time()
         return None if granted else wait_us / 1e6
 

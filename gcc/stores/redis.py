@@ -59,7 +59,6 @@ class Redis:
         self._threads = trio.CapacityLimiter(connections)
         self._scripts: dict[Script, Callable[..., Any]] = {}
         self._lost: Transient | None = None
-        self._found = trio.Event()
         self._met = False  # it has been well once
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
@@ -83,13 +82,12 @@ class Redis:
                 raise
             raise ConfigError(f"redis.url: {error}; mend GCC_REDIS__URL or the server") from error
         self._lost, self._met = None, True
-        self._found.set()
         return 1
 
-    async def found(self) -> None:
-        """Return when the server is not known to be lost: at once, most of the time."""
-        while self._lost is not None:
-            await self._found.wait()
+    @property
+    def lost(self) -> str | None:
+        """Why the server is known to be lost; None: it is not."""
+        return None if self._lost is None else str(self._lost)
 
     def close(self) -> None:
         """Close the connections. Used again, it opens new ones."""
@@ -103,8 +101,6 @@ class Redis:
             cause = None
         except redis.RedisError as error:
             why, cause = masked(str(error).partition("\n")[0], self._hidden) or type(error).__name__, error
-        if self._lost is None:
-            self._found = trio.Event()
         self._lost = Transient(f"{self.place}: {why}", retry_after_s=LOST_S)
         raise self._lost from cause
 

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 
 from gcc.errors import ConfigError, Transient
-from gcc.sources.limits import InProcessLimiter, Limit, Limiter, LimitRefused
+from gcc.sources.limits import InProcessLimiter, Limit, Limiter, LimitRefused, LimitsAway
 from gcc.stores.limits import TAKE, RedisLimiter
 from gcc.stores.redis import Redis, Script
 from tests.services.redis import RedisNode
@@ -213,8 +213,7 @@ async def test_usage_and_unknown_names(make: Make) -> None:
     assert limiter.usage()[0].used == 0
     with pytest.raises(ConfigError, match=r"sources\.c\."):
         await limiter.take("c", wait_s_max=0)
-    with trio.fail_after(PATIENT_S):
-        await limiter.reachable()
+    assert limiter.away() is None
 
 
 # Redis
@@ -290,23 +289,16 @@ async def test_killed_and_started_again_it_grants_nothing_for_a_window(old_redis
         await limiter.take("x", wait_s_max=0)
     redis_node.kill()
     for _ in range(3):  # the first finds it out, the others are told at once; all at no cost to a job
-        with pytest.raises(LimitRefused, match=r"limits are away: redis at 127\.0\.0\.1") as caught:
+        with pytest.raises(LimitsAway, match=r"limits are away: redis at 127\.0\.0\.1") as caught:
             await limiter.take("x", wait_s_max=PATIENT_S)
         assert caught.value.retry_after_s is not None
     with pytest.raises(Transient):
         await store.look()
+    assert "redis at 127.0.0.1" in (limiter.away() or "")
     await redis_node.start()  # it has forgotten everything
-
-    async with trio.open_nursery() as nursery:
-
-        async def when_reachable() -> None:
-            await limiter.reachable()
-            await limiter.take("x", wait_s_max=PATIENT_S)
-
-        nursery.start_soon(when_reachable)
-        await trio.testing.wait_all_tasks_blocked()
-        await store.look()
-    for _ in range(limit.calls):
+    await store.look()
+    assert limiter.away() is None
+    for _ in range(limit.calls + 1):
         await limiter.take("x", wait_s_max=PATIENT_S)
     assert len(grants) == 2 * limit.calls + 1
     assert_window_kept(grants, limit)

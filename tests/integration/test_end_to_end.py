@@ -282,8 +282,8 @@ async def test_dead_tokens_retire_and_their_jobs_wait(tmp_path: Path) -> None:
         path = f"{PROFILES}/INSTAGRAM/{creator['handle']}"
         await running.world("/faults", json={"source": "graphapi", "kind": "token", "rate": 1, "seconds": 600})
         refused = await running.api("GET", path)
-        assert refused.status_code == 429, refused.text
-        assert refused.json()["error"]["code"] == "RATE_LIMITED"
+        assert refused.status_code == 503, refused.text
+        assert refused.json()["error"]["code"] == "SOURCE_UNAVAILABLE"
         assert int(refused.headers["Retry-After"]) >= 1
         await running.until(jobs_are(PENDING=1), "the job, waiting")
         (source,) = [each for each in (await running.status())["actors"] if each["name"] == "sources/graphapi"]

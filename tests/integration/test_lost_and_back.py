@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import trio
+
 from tests.integration.test_lost_dependencies import clickhouse, free_port
 from tests.integration.test_start_without import code, postgres, until
-from tests.process import PlatformProcess, launched
+from tests.process import PlatformProcess, launched, platform
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.redis import RedisNode
 
@@ -27,6 +29,15 @@ async def seen(running: PlatformProcess, *degraded: str, ready: int = 200) -> No
         await until(running, lambda status: status["state"] == "ready", "ready")
     answer = await running.client.get(running.running.url + "/ready")
     assert (answer.status_code, answer.json().get("degraded", [])) == (ready, list(degraded))
+
+
+async def refused(running: PlatformProcess) -> str:
+    """Why a profile that nobody knows is not scraped now; told long before the wait for a scrape is over."""
+    with trio.fail_after(8):
+        answer = await running.api("GET", "/discovery-service/api/profile/INSTAGRAM/nobody.yet")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SOURCE_UNAVAILABLE"), answer.text
+    assert int(answer.headers["Retry-After"]) >= 1
+    return str(answer.json()["error"]["detail"])
 
 
 @asynccontextmanager
@@ -60,6 +71,7 @@ async def test_each_server_is_told_once_when_it_goes_and_once_when_it_is_back(
             await seen(running)
             redis_node.kill()
             await seen(running, "stores/redis")
+            assert await refused(running) == "INSTAGRAM could not be asked: the store of our limits does not answer"
             await redis_node.start()
             await seen(running)
             rabbitmq_node.kill()
@@ -76,3 +88,18 @@ async def test_each_server_is_told_once_when_it_goes_and_once_when_it_is_back(
             assert await running.stop() == 0
     parts = ("stores/redis", "stores/rabbitmq", "stores/clickhouse", "stores/notifications")
     assert events(launch.log) == [(event, part) for part in parts for event in ("away", "back")]
+
+
+async def test_a_request_is_told_that_nobody_scrapes(tmp_path: Path) -> None:
+    async with platform(tmp_path, *SETTINGS, 'roles=["web"]') as running:
+        assert await refused(running) == "INSTAGRAM could not be asked: no process with the role scraper runs"
+        assert await running.stop() == 0
+
+
+async def test_a_request_is_told_that_its_source_is_away(tmp_path: Path) -> None:
+    settings = ("world.creators=2", "world.history_days=0", 'roles=["scraper", "web"]', "scraper.backoff_s=0.1")
+    async with platform(tmp_path, *settings) as running:
+        await running.world("/faults", json={"source": "graphapi", "kind": "500", "rate": 1, "seconds": 600})
+        assert "graphapi: HTTP 500" in await refused(running)
+        assert "graphapi: HTTP 500" in await refused(running), "who joins the job is told the same"
+        assert await running.stop() == 0

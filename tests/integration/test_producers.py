@@ -229,7 +229,8 @@ async def test_a_request_is_told_at_once_why_nobody_can_be_asked(
     if outcome is None:
         assert request.answer.outcome == "NOT_FOUND"
         return
-    assert (request.answer.outcome, request.answer.reason) == (outcome, "because")
+    reason = "the store of our limits does not answer" if code == "LIMITS_AWAY" else "because"
+    assert (request.answer.outcome, request.answer.reason) == (outcome, reason)
     assert abs((request.answer.retry_after_s or 0) - after_s) < 3
     with trio.fail_after(5):
         await request.ask()
@@ -242,6 +243,19 @@ async def test_a_failure_that_is_tried_again_is_told_when_the_time_is_up(pool: P
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(request.ask, wait_s=5))
             await jobs.fail(await request.job(), Failure("SOURCE_FAILED", "HTTP 500", 60.0))
+    assert request.answer is not None
+    assert (request.answer.outcome, request.answer.reason) == ("FAILED", "HTTP 500")
+
+
+async def test_a_second_failure_is_told_at_once(pool: Pool, jobs: PostgresJobs) -> None:
+    request = Request(pool, jobs)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request.ask)
+            await jobs.fail(await request.job(), Failure("SOURCE_FAILED", "HTTP 500", 0.1))
+            while not (claimed := await jobs.claim({FLOW: Room(1)})):  # noqa: ASYNC110
+                await trio.sleep(0.05)  # the time of its retry comes, and nobody tells
+            await jobs.fail(claimed[0], Failure("SOURCE_FAILED", "HTTP 500", 0.5))
     assert request.answer is not None
     assert (request.answer.outcome, request.answer.reason) == ("FAILED", "HTTP 500")
 

@@ -244,7 +244,7 @@ async def test_a_store_that_is_away_is_waited_for_and_shown(autojump_clock: Mock
     assert bench.statuses() == [JobStatus.COMPLETE] * 3
 
 
-@pytest.mark.parametrize("waiting", ["for jobs", "for a source", "for a store", "for limits"])
+@pytest.mark.parametrize("waiting", ["for jobs", "for a source", "for a store"])
 async def test_a_drain_ends_whatever_it_waits_for(autojump_clock: MockClock, waiting: str) -> None:
     bench, source = Bench(), Source()
     source.out_for(1e6 if waiting == "for a source" else 0)
@@ -253,10 +253,7 @@ async def test_a_drain_ends_whatever_it_waits_for(autojump_clock: MockClock, wai
         raise Transient("away", retry_after_s=1e6)
 
     bench.connection.before = away if waiting == "for a store" else trio.lowlevel.checkpoint
-    async with bench.scraping(finish, out=source.out) as claimer:
-        if waiting == "for limits":
-            claimer._reachable = trio.sleep_forever
-            claimer.room_made()
+    async with bench.scraping(finish, out=source.out):
         await trio.sleep(10)
         began = trio.current_time()
         await bench.drained()

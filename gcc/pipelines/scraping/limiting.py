@@ -23,8 +23,8 @@ class DrainingLimiter:
         if not await take_until(self._stage, take):
             raise LimitRefused(f"{name}: the platform drains; the job goes back", retry_after_s=0.0)
 
-    async def reachable(self) -> None:
-        await self._limiter.reachable()
+    def away(self) -> str | None:
+        return self._limiter.away()
 
     def usage(self) -> list[LimitUse]:
         return self._limiter.usage()

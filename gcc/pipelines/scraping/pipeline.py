@@ -62,7 +62,6 @@ class ScrapingPipeline:
             intake=context.drain.stage("intake"),
             rng=context.clock.rng,
             poll_s=context.settings.scraper.poll_s,
-            reachable=outside.limiter.reachable,
             sources_changed=outside.breakers.changed,
         )
 
@@ -85,5 +84,5 @@ class ScrapingPipeline:
             metrics=context.metrics,
             rng=context.clock.rng,
             gate=context.gates.gate(actor.name),
-            out=partial(outside.breakers.out, tuple(flow.chain)),
+            out=partial(outside.out, tuple(flow.chain)),
         )

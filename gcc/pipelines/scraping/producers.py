@@ -19,7 +19,7 @@ from gcc.channels.memory import Signal
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.events.history import HistoryImport, ImportReport
 from gcc.pipelines.events.history_form import Form
-from gcc.pipelines.scraping.refresh import Refreshed
+from gcc.pipelines.scraping.refresh import Outcome, Refreshed
 from gcc.pipelines.scraping.table import REFRESHING, Flow, refresh_key
 from gcc.stores import profiles_read
 from gcc.stores.postgres import Pool
@@ -37,6 +37,7 @@ POLL_S = 0.5  # fallback when the NOTIFY of a job's end was missed
 UNCLAIMED_S = 1.0  # a job that is due is taken within milliseconds, where there is room
 AWAY = ("SOURCE_CLOSED", "NO_CREDENTIAL", "LIMITS_AWAY")
 """Codes of attempts that ended before anything was asked, since nothing could be."""
+FAILURES_MAX = 2  # of a job that somebody waits for
 NOT_TAKEN = "nobody has begun it: all scrapers are busy or paused"
 NOBODY = "no process with the role scraper runs"
 NOBODY_S = 10.0  # when to ask again: whoever starts one is heard of within seconds
@@ -217,10 +218,10 @@ class OnDemand:
         """As it is now; a job that somebody removed has ended."""
         rows = await _rows(self._pool, JOBS["status"], {"id": job_id})
         if not rows:
-            return Standing(JobStatus.CANCELLED, "GONE", "its job was removed", 0.0)
-        ((status, data, due_in_s),) = rows
+            return Standing(JobStatus.CANCELLED, "GONE", "its job was removed", 0.0, 0)
+        ((status, data, due_in_s, failures),) = rows
         told = data if isinstance(data, dict) else {}
-        return Standing(JobStatus(status), str(told.get("code", "")), str(told.get("reason", "")), due_in_s)
+        return Standing(JobStatus(status), str(told.get("code", "")), str(told.get("reason", "")), due_in_s, failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ class Standing:
     code: str
     reason: str
     due_in_s: float
+    failures: int
 
     @property
     def is_due(self) -> bool:
@@ -255,13 +257,16 @@ class Standing:
     def why_not(self, left_s: float) -> Refreshed | None:
         """Why its last attempt found out that it will not end in time; None: it did not.
 
-        A source that is away may be back in a moment, but whoever asks is told at once.
+        A source that is away may be back in a moment, but whoever asks is told at once; one that failed is given
+        another try.
         """
         if self.status is not JobStatus.PENDING or self.due_in_s <= 0 or not self.code:
             return None
-        if self.due_in_s <= left_s and self.code not in AWAY:
+        if self.due_in_s <= left_s and self.code not in AWAY and self.failures < FAILURES_MAX:
             return None
-        return Refreshed("LIMITED" if self.code == "LIMITED" else "FAILED", self.reason, max(1.0, self.due_in_s))
+        outcome: Outcome = "LIMITED" if self.code == "LIMITED" else "FAILED"
+        reason = "the store of our limits does not answer" if self.code == "LIMITS_AWAY" else self.reason
+        return Refreshed(outcome, reason, max(1.0, self.due_in_s))
 
     def why_not_yet(self, scraped: bool) -> Refreshed:
         """It neither ended nor told anything."""

@@ -4,12 +4,13 @@ A flow is a row; a later flow is one more row, its retrieve functions, and the f
 into rows and events (see yields.py). The chain is tried in order, each source with its own credentials and limit.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
 import pydantic
+import trio
 from pydantic import StringConstraints
 
 from gcc.config import Settings
@@ -17,10 +18,10 @@ from gcc.errors import ConfigError
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
 from gcc.pipelines.scraping.yields import Yields, of_profile
 from gcc.platforms import INSTAGRAM, YOUTUBE, Platform
-from gcc.sources.breakers import Breakers
+from gcc.sources.breakers import Breakers, Out
 from gcc.sources.chain import Outside, Visit
 from gcc.sources.instagram.graph_client import GraphApi
-from gcc.sources.limits import Limit, Limiter
+from gcc.sources.limits import Limit, Limiter, LimitsAway
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.youtube.data_client import DataApi
 from gcc.tables import Table
@@ -48,6 +49,9 @@ SOURCES: Mapping[str, SourceRow] = {
 }
 
 
+LIMITS_LOOK_S = 1.0  # how often whoever waits for work looks whether limits that were away are back
+
+
 @dataclass(frozen=True, slots=True)
 class Apis:
     """The clients of the outside by source, and what is known of who is there."""
@@ -55,6 +59,12 @@ class Apis:
     clients: Mapping[str, Any]
     breakers: Breakers
     limiter: Limiter
+
+    def out(self, sources: Collection[str]) -> Out | None:
+        """None: one of `sources` may be asked. Else why not, and until when, see `Breakers.out`."""
+        if why := self.limiter.away():
+            return Out(LimitsAway.code, f"our limits are away: {why}", trio.current_time() + LIMITS_LOOK_S)
+        return self.breakers.out(sources)
 
 
 class Params(pydantic.BaseModel):

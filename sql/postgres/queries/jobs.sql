@@ -262,7 +262,7 @@ set status = 'FAILED', lease_until = null, scraped_at = now(), data = %(data)s
 where id = %(id)s and status in ('PENDING', 'PROCESSING');
 
 -- name: status
-select status, data, extract(epoch from due_at - now())::float8 from scrape_request_log where id = %(id)s;
+select status, data, extract(epoch from due_at - now())::float8, retry_count from scrape_request_log where id = %(id)s;
 
 -- name: put_outbox
 -- Binary parameters: as text each body would be escaped byte by byte.
