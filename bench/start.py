@@ -14,7 +14,8 @@ from typing import Any
 
 import trio
 
-from bench.api import cpu_s, first_crawl_served, rss_mb
+from bench.api import first_crawl_served
+from bench.proc import cpu_s, rss_mb
 from tests.process import Status, platform, verb
 
 
