@@ -35,6 +35,7 @@ VERBS = {
     "jobs": "list, show, retry or cancel jobs",
     "dead-letters": "list the dead letters that wait, or show one",
     "replay": "send dead letters to their queues again, each once",
+    "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
     "schedules": "what runs when, or run one now",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",

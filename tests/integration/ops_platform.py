@@ -350,7 +350,7 @@ async def ops_port(
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
     page = ops_app(
-        composer, world.operations(), history=world.history, sources=Sources(world.limiter, world.listed),
+        composer, world.operations(), history=world.history, sources=Sources(CATALOGUE, world.limiter, world.listed),
         token=token, draining=draining,
     )  # fmt: skip
     app = Verbs(

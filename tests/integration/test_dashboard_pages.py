@@ -170,16 +170,16 @@ async def test_sources_tell_rests_and_credentials_and_the_database_that_is_away(
         line.retry_at = trio.current_time() + 50
         await opened(page, port.url, "/sources")
         await page.until("document.querySelectorAll('.source').length === 2")
-        await page.until(f"{text('.source:nth-child(2) .head')}.startsWith('ytapi rests, asked again in 4')")
-        shown = await page.js(text(".source:nth-child(2)"))
+        await page.until(f"{text('#source-ytapi .head')}.startsWith('ytapi rests, asked again in 4')")
+        shown = await page.js(text("#source-ytapi"))
         assert "50 calls in any 1 s" in shown and "1 of 2 ready" in shown
         assert "ytapi-2 waits for a new token – API key not valid" in shown
-        assert "None is known" in await page.js(text(".source"))
+        assert "None is known" in await page.js(text("#source-graphapi"))
         world.counts_down = True
         await page.until(
-            f"{text('.source')}.includes('The credentials cannot be told now: PostgreSQL does not answer')"
+            f"{text('#source-graphapi')}.includes('The credentials cannot be told now: PostgreSQL does not answer')"
         )
-        assert "50 calls in any 1 s" in await page.js(text(".source")), "the rest stays"
+        assert "50 calls in any 1 s" in await page.js(text("#source-graphapi")), "the rest stays"
 
 
 async def test_events_show_queues_and_letters_and_pause_a_queue(page: Page, world: World) -> None:

@@ -396,6 +396,25 @@ async def test_pauses_and_concurrency_by_the_command_line(verb: Verb, world: Wor
     assert [done["verb"] for done in json.loads(told)["actions"]] == ["concurrency", "concurrency", "resume", "pause"]
 
 
+async def test_sources_by_the_command_line(verb: Verb, world: World) -> None:
+    world.credentials = [
+        Listed("graphapi", "graphapi-1", 90.0, "rate limited", NOW, 2, 1),
+        Listed("graphapi", "graphapi-2", 0.0, None, NOW, 2, 1),
+    ]
+    youtube = world.board.actor("sources/ytapi")
+    youtube.breaker, youtube.retry_at, youtube.last_error = "open", trio.current_time() + 1000, "it answered 503"
+    code, told, _ = await verb("sources")
+    graph, resting, video = told.splitlines()
+    assert (code, graph) == (
+        0, "graphapi     answers; 0 of 50 calls in 1 s used, 0 wait; 1 of 2 credentials ready"
+    )  # fmt: skip
+    assert resting == "    graphapi-1  rests for 90 s: rate limited"
+    assert video.startswith("ytapi        rests, asked again in ") and "(it answered 503)" in video
+    world.counts_down = True
+    assert "the credentials are not known: PostgreSQL does not answer" in (await verb("sources"))[1]
+    assert [each["credentials"] for each in json.loads((await verb("sources", "--json"))[1])["sources"]] == [None, None]
+
+
 async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
     await some_jobs(world)
     code, told, _ = await verb("jobs", "list", "--status", "failed", "--flow", YOUTUBE)

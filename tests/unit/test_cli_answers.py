@@ -42,6 +42,7 @@ VERBS = [
     ["replay", "--dry-run"],
     ["actions"],
     ["schedules"],
+    ["sources"],
     ["schedules", "run", "core_models", *WHY],
     ["check"],
     ["import-history", "FILE"],

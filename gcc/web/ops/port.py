@@ -79,7 +79,7 @@ class OpsPort:
                 composer,
                 operations,
                 history=JobHistory(real.clickhouse if CLICKHOUSE in self._opened else None),
-                sources=Sources(context.parts.limiter, real.credentials.listed),
+                sources=Sources(context.catalogue, context.parts.limiter, real.credentials.listed),
                 token=self.token,
                 draining=ports.begun,
             ),

@@ -15,7 +15,7 @@ from quart_trio import QuartTrio
 
 from gcc.errors import Transient
 from gcc.masking import masked_text
-from gcc.pipelines.scraping.table import FLOWS, SOURCES
+from gcc.pipelines.scraping.table import Catalogue
 from gcc.sources.limits import Limiter
 from gcc.stores.credentials import Listed
 from gcc.web.ops.access import Access
@@ -25,7 +25,10 @@ from gcc.web.ops.actions import done
 class Sources:
     """`listed()`: see `PostgresCredentials.listed`."""
 
-    def __init__(self, limiter: Limiter, listed: Callable[[], Awaitable[Sequence[Listed]]]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, limiter: Limiter, listed: Callable[[], Awaitable[Sequence[Listed]]]
+    ) -> None:
+        self._catalogue = catalogue
         self._limiter = limiter
         self._listed = listed
 
@@ -44,11 +47,11 @@ class Sources:
         lines = [
             {
                 "name": name,
-                "flows": [flow.name for flow in FLOWS.values() if name in flow.chain],
+                "flows": [flow.name for flow in self._catalogue.flows.values() if name in flow.chain],
                 "limit": asdict(uses[name]),
                 "credentials": by_source.get(name, none),
             }
-            for name in SOURCES
+            for name in self._catalogue.sources
         ]
         return lines, trouble
 

@@ -10,8 +10,11 @@ import { address } from "../route.js"
 
 export function SourcesPage({ status }) {
   const { data: sources, meta, refused } = useLook("/api/sources", {}, { everyS: 2 })
-  return html`<${Refused} refused=${refused} what="Limits and credentials" />
-    ${!sources && !refused && html`<section class="panel page-wide"><p class="muted">Looking…</p></section>`}
+  return html`<section class="panel page-wide lead">
+      <div class="head"><h2>Sources</h2><code title="The same in a terminal">python -m gcc.supervisor sources</code></div>
+      <${Refused} refused=${refused} what="Limits and credentials" />
+      ${!sources && !refused && html`<p class="muted">Looking…</p>`}
+    </section>
     ${sources?.map(
       (source) => html`<${Source} key=${source.name} ...${source} line=${status.actors.find(({ name }) => name === `sources/${source.name}`)} trouble=${meta.credentials_error} />`,
     )}`
@@ -19,7 +22,7 @@ export function SourcesPage({ status }) {
 
 function Source({ name, flows, limit, credentials, line, trouble }) {
   const share = limit.used / limit.calls
-  return html`<section class="panel source" aria-labelledby=${`h-${name}`}>
+  return html`<section class="panel source" id=${`source-${name}`} aria-labelledby=${`h-${name}`}>
     <div class="head">
       <h2 id=${`h-${name}`}>${name}</h2>
       <${Answering} line=${line} />
