@@ -137,7 +137,7 @@ class Stores:
                 self.clickhouse,
                 objects,
                 PostgresLetters(self.web_pool, objects, outbox_written),
-                HistoryImport(self.pool, clock, outbox_written),
+                HistoryImport(self.pool, clock, outbox_written, tuple(self._catalogue.platforms.values())),
                 self.notifications,
                 self.credentials,
                 rabbitmq,

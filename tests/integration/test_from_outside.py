@@ -3,6 +3,7 @@ with a role, a stage of the drain, a schedule and an actor that people pause. Th
 
 import datetime as dt
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from gcc.pipelines import PIPELINES
 from gcc.pipelines.declared import Context, Pipeline
 from gcc.pipelines.scraping.table import FLOWS, SOURCES, Catalogue, Flow, HandleParams, SourceRow
 from gcc.pipelines.scraping.yields import Yield
+from gcc.platforms import Platform
+from gcc.platforms.platform import Site
 from gcc.sources.chain import Outside, SourceApi, Visit
 from gcc.sources.http import Answer, Request
 from gcc.sources.limits import Limit
@@ -30,6 +33,19 @@ from gcc.tree import GATEWAY, Tree
 from gcc.web.serving import serve
 
 FACE = Table("face", key={"face_id": "text"}, latest={"friends": "bigint"})
+FACES = Platform(
+    "FACES",
+    is_handle=str.isalpha,
+    handle_rule="Letters.",
+    handle_pattern="^[a-z]{1,30}$",
+    id_pattern=re.compile("[0-9]+"),
+    id_rule="digits",
+    known_by_id=False,
+    site=Site(hosts=("faces.example",), pages=()),
+    recent_posts_max=1,
+    account=FACE,
+    post=Table("look", key={"look_id": "text"}, first={"face_id": "text"}),
+)
 
 
 class FacesApi:
@@ -65,7 +81,7 @@ CATALOGUE = Catalogue(
     flows={
         **FLOWS,
         "refresh_face": Flow(
-            "refresh_face", "FACES", HandleParams, {"faces": _face}, of_face, workers=1, events=(), tables=(FACE,)
+            "refresh_face", FACES, HandleParams, {"faces": _face}, of_face, workers=1, events=(), tables=(FACE,)
         ),
     },
 )

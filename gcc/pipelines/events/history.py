@@ -26,11 +26,13 @@ from gcc.errors import Transient
 from gcc.pipelines.events.history_form import AS_IT_TELLS, Form
 from gcc.pipelines.events.history_rows import Record, Records, Rows
 from gcc.pipelines.events.history_snapshot import (
+    ALL,
     DIMENSION,
     DIMENSIONS,
     METRICS,
     OWN_FIELDS,
     ByHandle,
+    Known,
     Malformed,
     Snapshot,
     is_text,
@@ -91,8 +93,10 @@ class ImportReport:
 
 
 class HistoryImport:
-    def __init__(self, pool: Pool, clock: Clock, outbox_written: Signal) -> None:
+    def __init__(self, pool: Pool, clock: Clock, outbox_written: Signal, platforms: Known = ALL) -> None:
+        """`platforms`: rows of others are none."""
         self._pool = pool
+        self._platforms = platforms
         self._clock = clock
         self._outbox_written = outbox_written
 
@@ -112,9 +116,9 @@ class HistoryImport:
         Cancelled or failed (Transient, which tells how far it came): whole batches are in, the rest is not.
         """
         form.check()
-        rows = Rows(form.encoding)
+        rows = Rows(form.encoding, self._platforms)
         report = ImportReport()
-        batch = Batch(rows, report, self._clock.now() + AHEAD, form)
+        batch = Batch(rows, report, self._clock.now() + AHEAD, form, self._platforms)
         commit = partial(self._commit, name, batch, None if dry_run else follow, dry_run=dry_run)
         try:
             async for chunk in chunks:
@@ -204,12 +208,20 @@ class HistoryImport:
 class Batch:
     """Snapshots that wait for their commit; what is none is rejected in the report."""
 
-    def __init__(self, rows: Rows, report: ImportReport, latest: dt.datetime, form: Form = AS_IT_TELLS) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        report: ImportReport,
+        latest: dt.datetime,
+        form: Form = AS_IT_TELLS,
+        platforms: Known = ALL,
+    ) -> None:
         """`latest`: see `snapshot`."""
         self.report = report
         self.waiting = 0  # rows with figures whose profile's id nobody knows yet
         self._latest = latest
         self._form = form
+        self._platforms = platforms
         self._rows = rows
         self._snapshots: list[Snapshot] = []
         self._by_handle: list[ByHandle] = []
@@ -231,7 +243,7 @@ class Batch:
             row = self._rows.row(record)
             if more := row.keys() - KNOWN - self._unknown.keys():
                 self._meet(number, row, more)
-            found = snapshot(row, self._latest, self._form, self._texts)
+            found = snapshot(row, self._latest, self._form, self._texts, self._platforms)
         except Malformed as error:
             self.report.reject(number, error.field, error.reason, error.faults[1:])
         except Exception as error:  # a bug, which is this row's alone

@@ -26,8 +26,7 @@ from typing import Any
 import msgspec
 
 from gcc.pipelines.events import history_text
-from gcc.pipelines.events.history_snapshot import METRICS, Malformed, shown
-from gcc.platforms import PLATFORMS
+from gcc.pipelines.events.history_snapshot import ALL, METRICS, Known, Malformed, shown
 
 PIECE_BYTES = 16 * 1024
 PIECE_RECORDS = 200
@@ -39,9 +38,6 @@ NEEDED = ("platform", "handle")  # and a time, where there is something to tell 
 DELIMITERS = ",;\t|"
 _EXCEL = re.compile(r'"?sep=.?"?\s*', re.IGNORECASE)  # Excel's own first line, of which the header tells more
 _WANTED = "one JSON object a line is wanted"
-_LINE_ENDS = re.compile(  # of other kinds, or written out before what begins the next row
-    rf"[\v\f\x1c-\x1e\x85\u2028\u2029]|\\[nr](?={'|'.join(PLATFORMS)})", re.IGNORECASE
-)
 _UNSEEN = " \t\r\n\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _NAME_AND_COLON = re.compile(r'"\s*:')
 _OVER_LINES = f"{_WANTED}; this looks like one pretty-printed over several lines"
@@ -58,8 +54,12 @@ class Rows:
     `encoding`: None: what the file tells. Permanent: there is no such encoding.
     """
 
-    def __init__(self, encoding: str | None = None) -> None:
+    def __init__(self, encoding: str | None = None, platforms: Known = ALL) -> None:
         self.given_up = False
+        self._platforms = {platform.name: platform for platform in platforms}
+        self._line_ends = re.compile(  # of other kinds, or written out before what begins the next row
+            rf"[\v\f\x1c-\x1e\x85\u2028\u2029]|\\[nr](?={'|'.join(self._platforms)})", re.IGNORECASE
+        )
         if encoding is not None:
             history_text.check(encoding)
         self._encoding = encoding
@@ -206,9 +206,9 @@ class Rows:
         if self._header is None or line.count(self._delimiter) < len(self._header) - 1:
             return False
         cells = [cell.strip(' "\r\n') for cell in line.split(self._delimiter)]
-        platform = cells[self._header.index("platform")].upper()
+        platform = self._platforms.get(cells[self._header.index("platform")].upper())
         profile_id = cells[self._header.index("profile_id")] if "profile_id" in self._header else None
-        return platform in PLATFORMS and (profile_id is None or PLATFORMS[platform].is_id(profile_id))
+        return platform is not None and (profile_id is None or platform.is_id(profile_id))
 
     def _fault(self, text: str) -> Malformed | None:
         """What makes the text of a row unusable before it is looked into."""
@@ -222,7 +222,7 @@ class Rows:
     def _begin(self, record: Record) -> Malformed | None:
         """Take the first record for the header of CSV; or why it cannot be one, which ends the file."""
         names = [name.strip() for name in record] if isinstance(record, list) else []
-        fault = record if isinstance(record, Malformed) else _header_fault(names)
+        fault = record if isinstance(record, Malformed) else _header_fault(names, self._line_ends)
         if fault is None:
             self._header = [folded(name) for name in names]
             self._nameless = [column for column, name in enumerate(names) if not name]
@@ -296,13 +296,13 @@ def _no_json_lines(opening: str) -> Malformed | None:
     return Malformed("(file)", _OVER_LINES) if opening == "{" else None
 
 
-def _header_fault(names: list[str]) -> Malformed | None:
+def _header_fault(names: list[str], line_ends: re.Pattern[str]) -> Malformed | None:
     columns: dict[str, int] = {}
     for column, name in enumerate(names, 1):
         if name and (other := columns.setdefault(folded(name), column)) != column:
             told = f"stands in the header twice, as column {other} ({shown(names[other - 1])}) and column {column}"
             return Malformed(name, f"{told} ({shown(name)})")
-        if _LINE_ENDS.search(name):
+        if line_ends.search(name):
             return Malformed(
                 "(file)", f"has a name in its header with another line end than LF, CRLF and CR: {shown(name)}"
             )

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from gcc.pipelines.events.history_form import AS_IT_TELLS, Form, hint
 from gcc.pipelines.events.schemas import IMPORTED, ProfileLog
 from gcc.pipelines.events.types import encode, timestamp
-from gcc.platforms import PLATFORMS
+from gcc.platforms import PLATFORMS, Platform
 
 NAMESPACE = uuid.UUID("6f1c0b1e-8f0e-5d2c-9a55-1d4e5b7a9c11")
 _NAMESPACE = NAMESPACE.bytes
@@ -126,31 +126,40 @@ METRICS: Mapping[str, _Read] = {
 """How the columns of the spec are read; any other metric is a `number`."""
 
 
+Known = tuple[Platform, ...]
+"""The platforms that rows may tell of."""
+ALL: Known = tuple(PLATFORMS.values())
+
+
 def snapshot(
-    row: Mapping[str, Any], latest: dt.datetime, form: Form = AS_IT_TELLS, texts: Collection[str] = ()
+    row: Mapping[str, Any],
+    latest: dt.datetime,
+    form: Form = AS_IT_TELLS,
+    texts: Collection[str] = (),
+    platforms: Known = ALL,
 ) -> Snapshot | ByHandle:
     """A row as an event, or Malformed: among others if it tells of a time after `latest`, which nobody can know.
 
     `texts`: fields that nobody knows and that hold text, see `is_text`."""
     faults: list[Malformed] = []
-    whose = _or_fault(faults, _whose_row, row)
+    whose = _or_fault(faults, _whose_row, row, platforms)
     metrics, dimensions = _figures(row, form, texts, faults)
     if whose and not (faults or metrics or row.get("timestamp")):  # somebody to follow
-        platform, profile_id, handle = whose
-        return ByHandle(platform, PLATFORMS[platform].asked_as(profile_id, handle), None)
+        known, profile_id, handle = whose
+        return ByHandle(known.name, known.asked_as(profile_id, handle), None)
     at = _or_fault(faults, _time_of, row, latest, form)
     if not metrics and all(fault.field in OWN_FIELDS for fault in faults):
         faults.append(Malformed("metrics", "no metric column has a value"))
     source = _or_fault(faults, _source, row)
     if faults or whose is None or at is None or source is None:
         raise _together(faults)
-    platform, profile_id, handle = whose
+    known, profile_id, handle = whose
     dimensions["handle"] = handle
     event = partial(
-        _event, platform=platform, handle=handle, at=at, source=source, metrics=metrics, dimensions=dimensions
+        _event, platform=known.name, handle=handle, at=at, source=source, metrics=metrics, dimensions=dimensions
     )
     found = event(profile_id)
-    return found if profile_id else ByHandle(platform, handle, event, len(found.line))
+    return found if profile_id else ByHandle(known.name, handle, event, len(found.line))
 
 
 _T = TypeVar("_T")
@@ -214,24 +223,25 @@ def shown(value: Any) -> str:
     return repr(value)
 
 
-def _whose_row(row: Mapping[str, Any]) -> tuple[str, str, str]:
+def _whose_row(row: Mapping[str, Any], platforms: Known) -> tuple[Platform, str, str]:
     platform = _text(row, "platform")
     faults: list[Malformed] = []
     has_id = row.get("profile_id") not in (None, "")
     profile_id = _or_fault(faults, _text, row, "profile_id") if has_id else None
     handle = _or_fault(faults, _text, row, "handle")
-    whose = _or_fault(faults, _whose, platform, profile_id or "", handle or "")
+    whose = _or_fault(faults, _whose, platforms, platform, profile_id or "", handle or "")
     if faults or whose is None:
         raise _together(faults)
     return whose
 
 
 @lru_cache(maxsize=4096)  # a profile has many snapshots
-def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
+def _whose(platforms: Known, platform: str, profile_id: str, handle: str) -> tuple[Platform, str, str]:
     """What these three texts mean, '' for what is missing; of a channel the handle may tell the id."""
-    known = PLATFORMS.get(platform.upper())
-    if known is None or not platform.isascii():
-        raise Malformed("platform", f"{shown(platform)} is not one of {', '.join(PLATFORMS)}")
+    known = next((each for each in platforms if platform.isascii() and each.name == platform.upper()), None)
+    if known is None:
+        names = ", ".join(each.name for each in platforms)
+        raise Malformed("platform", f"{shown(platform)} is not one of {names}")
     faults: list[Malformed] = []
     if profile_id and not known.is_id(profile_id):
         why = "a spreadsheet rounded it; export ids as text" if _ROUNDED.fullmatch(profile_id) else known.id_rule
@@ -248,7 +258,7 @@ def _whose(platform: str, profile_id: str, handle: str) -> tuple[str, str, str]:
         faults.append(Malformed("handle", str(error)))
     if faults:
         raise _together(faults)
-    return known.name, profile_id, named
+    return known, profile_id, named
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

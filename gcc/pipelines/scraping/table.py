@@ -148,6 +148,10 @@ class Catalogue:
     flows: Mapping[str, Flow] = field(default_factory=lambda: FLOWS)
 
     @property
+    def platforms(self) -> Mapping[str, Platform]:
+        return {flow.platform.name: flow.platform for flow in self.flows.values()}
+
+    @property
     def refreshing(self) -> Mapping[str, Flow]:
         """The flows that refresh a profile by its handle, by their platforms' names."""
         return {flow.platform.name: flow for flow in self.flows.values() if flow.refreshes}

@@ -52,6 +52,7 @@ class Discovery:
     def __init__(
         self,
         settings: Settings,
+        naming: Naming,
         *,
         pool: Pool,
         clickhouse: ClickHouse,
@@ -59,7 +60,6 @@ class Discovery:
         clock: Clock,
         state: Callable[[], str],
         due: Due,
-        naming: Naming | None = None,
     ) -> None:
         self.stale_after = dt.timedelta(seconds=settings.web.stale_after_s)
         self.wait_s = min(settings.web.scrape_wait_s, WAIT_SHARE * settings.gateway.deadline_s)
@@ -73,7 +73,7 @@ class Discovery:
         self.clock = clock
         self.state = state
         self.due = due
-        self.naming = naming or Naming()
+        self.naming = naming
 
     def routes(self) -> list[Route]:
         naming = self.naming

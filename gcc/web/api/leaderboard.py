@@ -32,10 +32,10 @@ _START = _Key(0, "")
 
 
 class Leaderboard:
-    def __init__(self, pool: Pool, due: Due, naming: Naming | None = None) -> None:
+    def __init__(self, pool: Pool, naming: Naming, due: Due) -> None:
         self.pool = pool
         self.due = due
-        self.naming = naming or Naming()
+        self.naming = naming
 
     def routes(self) -> list[Route]:
         return [

@@ -49,7 +49,7 @@ class Naming:
     """`parts` and `part_schemas` describe {platform} and {handle} in paths; `profile` and `posts` are the
     types of those of any platform."""
 
-    def __init__(self, shown: Iterable[Shown] = SHOWN) -> None:
+    def __init__(self, shown: Iterable[Shown]) -> None:
         self._shown = {each.platform.name: each for each in shown}
         platforms = [each.platform for each in self._shown.values()]
         self.platform = {"platform": f"{' or '.join(self._shown)}, in any case."}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gcc.platforms import INSTAGRAM, PLATFORMS, YOUTUBE
+from gcc.platforms import INSTAGRAM, YOUTUBE
 from gcc.web.api import cursor
 from gcc.web.api.errors import ApiError, Code
 
@@ -142,7 +142,7 @@ class SeriesPoint(Row):
 class LeaderboardRow(Row):
     rank: int
     previous_rank: int | None = Field(description="The rank a month before; null for a newcomer.")
-    platform: Annotated[str, Field(json_schema_extra={"enum": list(PLATFORMS)})]
+    platform: str
     profile_id: str
     handle: str
     full_name: str | None

@@ -7,7 +7,7 @@ function here, so that their order can be read and a request costs no more than 
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -30,6 +30,7 @@ from gcc.web.api.docs import Docs
 from gcc.web.api.envelope import Answer, Due
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.api.leaderboard import Leaderboard
+from gcc.web.api.naming import SHOWN, Naming, Shown
 from gcc.web.api.route import Route
 from gcc.web.gateway import errors
 from gcc.web.gateway.auth import authenticate
@@ -52,6 +53,7 @@ def gateway_app(
     metrics: Metrics,
     state: Callable[[], str],
     due: Due = lambda schedule: None,
+    shown: Sequence[Shown] = SHOWN,
 ) -> QuartTrio:
     """The ASGI app of the gateway port. `state` tells starting, ready or draining, whenever asked; `due` see `Due`.
 
@@ -59,10 +61,11 @@ def gateway_app(
     """
     gateway = Gateway(settings, pool=pool, clock=clock, metrics=metrics, state=state)
     docs = Docs(gcc.__version__)
+    naming = Naming(shown)
     discovery = Discovery(
-        settings, pool=pool, clickhouse=clickhouse, refresher=refresher, clock=clock, state=state, due=due
+        settings, naming, pool=pool, clickhouse=clickhouse, refresher=refresher, clock=clock, state=state, due=due
     )
-    for routes in (discovery.routes(), Leaderboard(pool, due).routes(), gateway.routes(), docs.routes()):
+    for routes in (discovery.routes(), Leaderboard(pool, naming, due).routes(), gateway.routes(), docs.routes()):
         for route in routes:
             gateway.add(route)
     docs.describe(gateway.routed.values())

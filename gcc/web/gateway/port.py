@@ -1,5 +1,6 @@
 """The gateway's port: brands' programs and their people ask here."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import trio
@@ -8,14 +9,17 @@ from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping import SCRAPING
 from gcc.pipelines.scraping.producers import OnDemand
 from gcc.stores.postgres_jobs import DONE_CHANNEL
+from gcc.web.api.naming import SHOWN, Shown
 from gcc.web.gateway.app import gateway_app
 from gcc.web.port import keep_open
 from gcc.web.serving import serve
 
 
 class GatewayPort:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, shown: Sequence[Shown] = SHOWN) -> None:
+        """`shown`: how the platforms look that are answered for."""
         self._context = context
+        self._shown = shown
         self._ports = context.drain.stage("ports")
         scraped = partial(context.anybody, SCRAPING.role)
         self._refresher = OnDemand(
@@ -35,6 +39,7 @@ class GatewayPort:
             metrics=context.metrics,
             state=context.state,
             due=self._due,
+            shown=self._shown,
         )
 
         def opened(url: str) -> None:
