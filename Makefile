@@ -53,3 +53,4 @@ bench: venv
 	$(PY) -m bench.start
 	$(PY) -m bench.exchange
 	$(PY) -m bench.sink
+	$(PY) -m bench.jobs

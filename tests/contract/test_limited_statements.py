@@ -166,6 +166,46 @@ async def test_a_claim_reads_what_it_takes_and_no_more(pool: Pool, planned: int)
     assert max(read) < 20
 
 
+ENDED = """
+insert into scrape_request_log
+    (id, platform, flow, params, idempotency_key, status, created_at, scraped_at, expires_at, attempt)
+select gen_random_uuid(), 'INSTAGRAM', 'f', '{}', 'first:INSTAGRAM:' || number,
+       case number % 2 when 0 then 'COMPLETE' else 'FAILED' end, at, at, at, 1
+from (select number, now() - number * interval '1 minute' as at from generate_series(100, 20000) as number) as each
+"""
+READ = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_xact_user_tables"  # in this transaction
+EACH_SECOND = [
+    ("counts", "tally", {}),
+    ("counts", "trouble", {}),
+    ("exchange", "depths", {}),
+    ("history", "first_crawl", {}),  # each half second, until the first crawl is stored
+    ("history", "never_crawled", {"platforms": ["INSTAGRAM"]}),  # these and the rest by a start
+    ("jobs", "end_leases", {}),
+    ("jobs", "lapsed", {}),
+    ("jobs", "overdue", {}),
+]
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["unknown", "analyzed"])
+async def test_what_is_read_each_second_or_at_a_start_walks_nothing_that_has_ended_or_waits(
+    pool: Pool, analyzed: bool
+) -> None:
+    known = {file: statements.load(file) for file, *_ in EACH_SECOND}
+    async with pool.connection() as conn:
+        await conn.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
+        await conn.execute(ENDED)
+        for rows in (FRAMES, QUEUED):
+            await conn.execute(rows.replace("1200", str(BACKLOG)))
+        if analyzed:
+            await conn.execute("analyze")
+        for file, name, arguments in EACH_SECOND:
+            statement = known[file][name].replace("{ours}", known["history"]["ours"]).replace("{only}", "true")
+            async with conn.transaction():
+                await conn.execute(statement.replace("{limit}", "500"), arguments)
+                ((read,),) = await (await conn.execute(READ)).fetchall()
+            assert read < ROWS_READ_MAX + 100, (name, read)
+
+
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for each in plan.get("Plans", ()):

@@ -152,16 +152,12 @@ where message.id = held.id and message.deliveries = held.deliveries;
 
 -- name: depths
 -- The depth is kept (table tally); the rest is seen in the first rows of each queue, since the oldest are taken first.
-select queue, coalesce(depth.events, 0), head.leased, head.oldest_s
+select queue, coalesce(depth.events, 0), head.leased,
+       greatest(least(coalesce(extract(epoch from now()) - extract(epoch from head.oldest), 0), 1e9), 0)::float8
 from (select distinct queue from binding) as bound
 left join (select name as queue, sum(number)::bigint as events from tally where counted = 'queue' group by name) as depth
     using (queue)
-cross join lateral (
-    select coalesce(sum(first.events) filter (where first.lease_until > now()), 0)::bigint as leased,
-           greatest(least(coalesce(extract(epoch from now()) - extract(epoch from min(first.created_at)), 0), 1e9), 0)::float8 as oldest_s
-    from (select m.events, m.lease_until, m.created_at from queue_message m
-          where m.queue = bound.queue order by m.id limit 5000) as first
-) as head
+cross join lateral queue_head(queue) as head
 order by queue;
 
 -- name: end_leases

@@ -18,7 +18,7 @@ with picked as materialized (
     limit {limit}
     for update skip locked
 ), gone as (
-    delete from scrape_request_log as job using picked where job.id = picked.id
+    delete from scrape_request_log as job where job.id = any(array(select id from picked))  -- by the key, as in `claim`
     returning job.status, job.events, counted_as(job.idempotency_key) as counted
 ), moved as (
     insert into counted_total (name, events, jobs_complete)

@@ -44,7 +44,7 @@ export function Numbers({ status }) {
     ["Events stored", rate(status.events_per_s), "/s", null, "Mean of the last 10 seconds"],
     ["Stored lag", lagNumber, lagUnit, isKnown(lag) && lag > LAG_S_HIGH ? "high" : null, "Age of the oldest event that is not stored yet"],
     ["Waiting", known ? count(status.jobs.PENDING ?? 0) : UNKNOWN, "jobs", null, "Jobs in state PENDING, all flows"],
-    ["Failures / h", count(failures), "", failures > 0 ? "see errors" : null, "Jobs that FAILED in the last 60 minutes"],
+    ["Failures / h", count(failures), "", failures > 0 ? "see errors" : null, "Jobs that FAILED in the last 60 minutes, counted up to 100,000"],
     ["In flight", count(status.in_flight), "jobs", null, "Jobs in state PROCESSING, all flows"],
   ]
   return html`<dl class="numbers">
