@@ -85,7 +85,7 @@ class Leader:
                     self._actor.erred(error)
                     self._actor.state = State.BACKOFF
                 else:
-                    self._actor.state = State.WAITING if self.term is None else State.RUNNING
+                    self._actor.state = State.STANDBY if self.term is None else State.RUNNING
                     if not started:
                         task_status.started()
                         started = True

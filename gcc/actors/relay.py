@@ -82,7 +82,7 @@ class Relay:
         if self._leader is None:
             return 0
         while (term := self._leader.term) is None:
-            self._actor.state = State.WAITING
+            self._actor.state = State.STANDBY
             if not self._stage.begun.is_set():
                 await take_until(self._stage, self._leader.elected)
             elif await self._exchange.pending():  # the leader's to relay; ours, if that has gone

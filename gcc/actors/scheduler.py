@@ -126,7 +126,7 @@ class Scheduler:
             task_status.started()
             with intake_open(self._stage):
                 while True:
-                    self._actor.state = State.WAITING
+                    self._actor.state = State.STANDBY
                     await self._lead(await self._leader.elected())
         self._actor.state = State.FINISHED
 

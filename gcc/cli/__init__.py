@@ -81,14 +81,16 @@ def _config(text: str) -> Path:
     return file
 
 
-def _everywhere() -> Parser:
-    """What may stand before and after every verb."""
-    everywhere = Parser(add_help=False, allow_abbrev=False)
+def _everywhere(*, default: str | None = None) -> Parser:
+    """What may stand before and after every verb. `default`: of all that is not given."""
+    everywhere = Parser(add_help=False, allow_abbrev=False, argument_default=default)
     shipped = ", ".join(sorted(file.stem for file in CONFIG.glob("*.toml")))
     configs = f"settings, TOML; or the name of one that comes with it ({shipped})"
     everywhere.add_argument("--config", type=_config, metavar="FILE", help=configs)
     everywhere.add_argument("--data", type=_path, metavar="DIR", help="the folder of all state (settings: data_dir)")
-    everywhere.add_argument("--set", action="append", default=[], metavar="KEY.SUB=VALUE", help="override one setting")
+    everywhere.add_argument(
+        "--set", action="append", default=default or [], metavar="KEY.SUB=VALUE", help="override one setting"
+    )
     everywhere.add_argument(
         "--json", action="store_true", help="what it reports as one JSON object on the last line of stdout"
     )
@@ -130,9 +132,11 @@ def _named(unknown: Sequence[str]) -> Iterator[str]:
 
 
 def _add_verbs(top: Parser) -> None:
+    known = _everywhere(default=argparse.SUPPRESS)  # for their help: they have been read by now
     added = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     verb = {
-        name: added.add_parser(name, help=says, description=says, allow_abbrev=False) for name, says in VERBS.items()
+        name: added.add_parser(name, help=says, description=says, allow_abbrev=False, parents=[known])
+        for name, says in VERBS.items()
     }
     verb["status"].add_argument("--watch", action="store_true", help="stay and follow")
     _add_import(verb["import-history"])

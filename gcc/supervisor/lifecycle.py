@@ -25,6 +25,7 @@ class State(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     WAITING = "waiting"
+    STANDBY = "standby"  # another process does it, and this one would take over
     PAUSED = "paused"
     BACKOFF = "backoff"
     DRAINING = "draining"

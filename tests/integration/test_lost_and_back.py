@@ -9,7 +9,7 @@ import trio
 
 from tests.integration.test_lost_dependencies import clickhouse, free_port
 from tests.integration.test_start_without import code, postgres, until
-from tests.process import PlatformProcess, launched, platform
+from tests.process import PlatformProcess, Status, launched, platform
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.redis import RedisNode
 
@@ -24,11 +24,14 @@ def events(log: Path) -> list[tuple[str, str]]:
 
 
 async def seen(running: PlatformProcess, *degraded: str, ready: int = 200) -> None:
-    await until(running, lambda status: status["degraded"] == list(degraded), f"degraded: {degraded}")
-    if not degraded:
-        await until(running, lambda status: status["state"] == "ready", "ready")
-    answer = await running.client.get(running.running.url + "/ready")
-    assert (answer.status_code, answer.json().get("degraded", [])) == (ready, list(degraded))
+    """Wait until status and /ready tell that these parts are away, and no other."""
+
+    async def so(status: Status) -> bool:
+        answer = await running.client.get(running.running.url + "/ready")
+        told = (status["degraded"], answer.json().get("degraded", []), answer.status_code)
+        return told == (list(degraded), list(degraded), ready)
+
+    await running.until(so, f"degraded: {degraded}")
 
 
 async def refused(running: PlatformProcess) -> str:

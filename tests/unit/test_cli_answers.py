@@ -340,3 +340,18 @@ def test_who_asks_for_jobs_of_long_ago_is_told_how_long_they_are_kept(
     at = (SystemClock().now() - dt.timedelta(days=since)).isoformat()
     jobs._list(cast(Running, Answering()), {"since": at}, as_json=False)
     assert capsys.readouterr().out.partition("1 of 1 jobs\n")[2] == told
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_the_help_of_a_verb_tells_what_every_verb_takes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse([verb, "--help"])
+    told = capsys.readouterr().out
+    assert all(option in told for option in ("--json", "--data DIR", "--config FILE", "--set KEY.SUB=VALUE"))
+
+
+def test_what_every_verb_takes_may_stand_before_and_after_it() -> None:
+    for words in (["--json", "--set", "a=1", "flows"], ["flows", "--json", "--set", "a=1"]):
+        arguments = cli.parse(words)
+        assert (arguments.verb, arguments.json, arguments.set) == ("flows", True, ["a=1"])
+    assert cli.parse(["flows"]).set == []

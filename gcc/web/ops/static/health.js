@@ -9,6 +9,7 @@ const ACTOR_STATES = {
   starting: ["up", "accent"],
   running: ["dot", "ok"],
   waiting: ["ring", "muted"],
+  standby: ["ring", "muted"],
   paused: ["pause", "warn"],
   backoff: ["warn", "warn"],
   draining: ["down", "accent"],
