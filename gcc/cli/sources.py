@@ -20,7 +20,9 @@ def main(arguments: argparse.Namespace) -> int:
     for source in sources:
         limit = source["limit"]
         name, line = source["name"], lines.get(f"sources/{source['name']}")
-        use = f"{limit['used']:,} of {limit['calls']:,} calls in {limit['per_s']:g} s used, {limit['waiting']:,} wait"
+        use = f"limit {limit['calls']:,} calls per {limit['per_s']:g} s"
+        if line is not None:  # who does not ask does not know
+            use += f", {limit['used']:,} used, {limit['waiting']:,} wait"
         print(f"{name:<12} {_answering(line)}; {use}; {_ready(source)}")
         for credential in (source["credentials"] or {"listed": []})["listed"]:
             if credential["state"] != "ready":

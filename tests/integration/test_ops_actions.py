@@ -406,7 +406,7 @@ async def test_sources_by_the_command_line(verb: Verb, world: World) -> None:
     code, told, _ = await verb("sources")
     graph, resting, video = told.splitlines()
     assert (code, graph) == (
-        0, "graphapi     answers; 0 of 50 calls in 1 s used, 0 wait; 1 of 2 credentials ready"
+        0, "graphapi     answers; limit 50 calls per 1 s, 0 used, 0 wait; 1 of 2 credentials ready"
     )  # fmt: skip
     assert resting == "    graphapi-1  rests for 90 s: rate limited"
     assert video.startswith("ytapi        rests, asked again in ") and "(it answered 503)" in video

@@ -53,7 +53,7 @@ async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
 
 async def test_several_processes_have_a_line_each_and_differing_limits_are_told() -> None:
     world = World()
-    assert not any(line.startswith(("process", "alpha:", "limits differ")) for line in await shown(world)), "one alone"
+    assert not any(line.startswith(("process ", "alpha:", "limits differ")) for line in await shown(world)), "one alone"
     world.processes += [
         process("beta", 7, calls=20, drained=["sinker"]),
         process("gamma", 8, roles=["web"], seen_s=75.0),

@@ -1,7 +1,7 @@
 // The outside APIs: how full their limits are, whether they answer, and which credentials may be used.
 
 import { html } from "../vendor/htm-preact.module.js"
-import { absolute, count, duration, isKnown } from "../format.js"
+import { UNKNOWN, absolute, count, duration, isKnown } from "../format.js"
 import { condition } from "../health.js"
 import { Refused, useLook } from "../look.js"
 import { Bar } from "../panels.js"
@@ -34,11 +34,11 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
       </div>
       <div>
         <dt>Used now</dt>
-        <dd class="num">${count(limit.used)}${limit.waiting ? html`, <b>${count(limit.waiting)} wait</b>` : ""}<${Bar} share=${share} tone="accent" /></dd>
+        <dd class="num">${line ? count(limit.used) : "known where it is asked"}${limit.waiting ? html`, <b>${count(limit.waiting)} wait</b>` : ""}<${Bar} share=${share} tone="accent" /></dd>
       </div>
       <div>
         <dt>Answers</dt>
-        <dd class="num">${count(line?.done)} since the start, ${count(line?.failed)} failures</dd>
+        <dd class="num">${line ? `${count(line.done)} since the start, ${count(line.failed)} failures` : UNKNOWN}</dd>
       </div>
       <div>
         <dt>Asked by</dt>
