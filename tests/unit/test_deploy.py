@@ -1,12 +1,15 @@
 """What users are given to deploy, as far as it can be proved without a container engine: it says what it should."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from gcc import cli
 from gcc.config import Settings, load
 from gcc.pipelines.scraping.table import Catalogue, limits
 from gcc.tree import ALL
@@ -93,3 +96,25 @@ def test_the_example_holds_every_variable_and_no_other() -> None:
     text = (ROOT / "deploy" / "compose.yaml").read_text()
     assert {found[1] for found in VARIABLE.finditer(text)} == set(example())
     assert not re.search(r"(PASSWORD|SECRET_KEY|PASS): (?!\$\{)\S", text)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed (package systemd)")
+def test_the_unit_of_systemd_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "gcc-platform.service").read_text()
+    (command,) = re.findall(r"^ExecStart=(\S+) (.*)$", text, re.MULTILINE)
+    unit = tmp_path / "gcc-platform.service"
+    unit.write_text(text.replace(command[0], "/bin/true").replace("User=gcc\nGroup=gcc\n", ""))  # what is not here
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    arguments = cli.parse(command[1].split())
+    assert (arguments.verb, command[0].rpartition("/")[2]) == ("run", cli.COMMAND)
+    stop_s = int(re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)[0])
+    assert stop_s > 2 * load(None, environ={}).grace_s
+
+
+def test_the_glossary_is_short_and_in_order() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)[1:]
+    words = [word for word, _ in rows if word != "---"]
+    assert words == sorted(set(words))
+    assert len(words) <= 40
+    assert all(told.endswith(".") and ". " not in told for word, told in rows if word != "---")

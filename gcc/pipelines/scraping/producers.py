@@ -193,8 +193,8 @@ class OnDemand:
         with trio.move_on_after(wait_s) as patience:
             if ended := await take_until(self._closing, lambda: self._ended(enqueued.id, patience.deadline)):
                 return ended
-        standing = await self._standing(enqueued.id)
-        return standing.why_not(0.0) or standing.why_not_yet(self._scraped())
+        awaited = await self._look(enqueued.id)
+        return awaited.why_not(0.0) or awaited.why_not_yet(self._scraped())
 
     async def _ended(self, job_id: uuid.UUID, deadline: float) -> Refreshed:
         """How it ended, or why it will not before the deadline, as soon as that is known."""
@@ -203,30 +203,30 @@ class OnDemand:
         unclaimed_at = trio.current_time() + UNCLAIMED_S
         try:
             while True:
-                standing = await self._standing(job_id)
-                if known := standing.answer() or standing.why_not(deadline - trio.current_time()):
+                awaited = await self._look(job_id)
+                if known := awaited.answer() or awaited.why_not(deadline - trio.current_time()):
                     return known
-                if standing.is_due and trio.current_time() >= unclaimed_at and not self._scraped():
-                    return standing.why_not_yet(False)
+                if awaited.is_due and trio.current_time() >= unclaimed_at and not self._scraped():
+                    return awaited.why_not_yet(False)
                 await signal.wait(POLL_S)
         finally:
             self._waiting[job_id].remove(signal)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
-    async def _standing(self, job_id: uuid.UUID) -> "Standing":
+    async def _look(self, job_id: uuid.UUID) -> "Awaited":
         """As it is now; a job that somebody removed has ended."""
         rows = await _rows(self._pool, JOBS["status"], {"id": job_id})
         if not rows:
-            return Standing(JobStatus.CANCELLED, "GONE", "its job was removed", 0.0, 0)
+            return Awaited(JobStatus.CANCELLED, "GONE", "its job was removed", 0.0, 0)
         ((status, data, due_in_s, failures),) = rows
         told = data if isinstance(data, dict) else {}
-        return Standing(JobStatus(status), str(told.get("code", "")), str(told.get("reason", "")), due_in_s, failures)
+        return Awaited(JobStatus(status), str(told.get("code", "")), str(told.get("reason", "")), due_in_s, failures)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a job stands; `code` and `reason` are those of its last attempt."""
+class Awaited:
+    """A job that a request waits for, as it is now; `code` and `reason` are those of its last attempt."""
 
     status: JobStatus
     code: str
