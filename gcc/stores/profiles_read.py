@@ -162,6 +162,11 @@ def accounts(platforms: Iterable[Platform]) -> str:
     return " union all ".join(_sql("accounts", platform).decode() for platform in platforms)
 
 
+def named(platforms: Iterable[Platform]) -> str:
+    """A subquery: profile_id and scraped_at of all that go by asked.handle on asked.platform, a row of the query."""
+    return " union all ".join(_sql("named", platform).decode() for platform in platforms)
+
+
 @lru_cache(maxsize=256)
 def _sql(name: str, platform: Platform, columns: tuple[str, ...] = ()) -> bytes:
     composed = sql.SQL(SQL[name]).format(

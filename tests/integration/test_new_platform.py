@@ -160,6 +160,13 @@ async def test_a_platform_of_a_later_day(pipes: Pool) -> None:
     assert "INSTAGRAM, YOUTUBE, PIPES" in report.rejected[1]["reason"]
     assert await crawl(jobs, api) == ["Asha", "ravi"]
 
+    async def later() -> Any:
+        yield b"platform,profile_id,handle,timestamp,followers\nPIPES,,ASHA,2026-10-02,4\n"
+
+    report = await import_and_crawl(history, pipes, jobs, flows, "by handle", later(), AS_IT_TELLS, False)
+    assert (report.imported, report.followed) == (1, 0), "its id is known from the crawl"
+    assert await crawl(jobs, api) == ["ravi"], "who came by handle counts as followed since its crawl"
+
     # it is refreshed when it is stale
     assert (await StaleProfiles(pipes, jobs, stale_s=10**9, flows=flows)())["stale"] == 1  # the other platform's
     assert (await StaleProfiles(pipes, jobs, stale_s=1, flows=flows)())["stale"] == 3

@@ -40,7 +40,7 @@ from gcc.pipelines.events.history_snapshot import (
     snapshot,
 )
 from gcc.pipelines.events.types import PROFILE_LOG
-from gcc.stores import outbox
+from gcc.stores import outbox, profiles_read
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("history")
@@ -164,7 +164,7 @@ class HistoryImport:
         asked = sorted({(row.platform, row.handle) for row in rows})
         async with self._pool.connection() as conn:
             cursor = await conn.execute(
-                SQL["ids_of_handles"],
+                SQL["ids_of_handles"].replace("{named}", profiles_read.named(self._platforms)),
                 {"platforms": [platform for platform, _ in asked], "handles": [handle for _, handle in asked]},
             )
             ids = {(platform, handle): profile_id for platform, handle, profile_id in await cursor.fetchall()}

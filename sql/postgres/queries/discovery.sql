@@ -6,6 +6,12 @@
 -- When the profiles of a platform were crawled: {accounts} elsewhere are all platforms'.
 select {platform}::text as platform, {profile_id} as profile_id, scraped_at from {account};
 
+-- name: named
+-- Those that go by asked.handle where the platform is asked.platform: a part of {named} elsewhere.
+select {profile_id} as profile_id, scraped_at from {account}
+where asked.platform = {platform}
+  and (({profile_id} = asked.handle and {known_by_id}) or lower(handle) = lower(asked.handle));
+
 -- name: find
 select {columns}
 from {account}

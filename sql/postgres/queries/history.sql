@@ -15,14 +15,11 @@ where not exists (select from imported_snapshot i where i.event_id = asked.event
 
 -- name: ids_of_handles
 -- Of profiles that were crawled under these handles; of several who had one, the one whose crawl was the last.
+-- {named} is that of sql/postgres/queries/discovery.sql, of all platforms.
 select asked.platform, asked.handle, known.profile_id
 from unnest(%(platforms)s::text[], %(handles)s::text[]) as asked (platform, handle)
 cross join lateral (
-    select profile_id, scraped_at from instagram_account
-    where asked.platform = 'INSTAGRAM' and lower(handle) = lower(asked.handle)
-    union all
-    select channel_id, scraped_at from youtube_account
-    where asked.platform = 'YOUTUBE' and (channel_id = asked.handle or lower(handle) = lower(asked.handle))
+    {named}
     order by scraped_at desc
     limit 1
 ) as known;
