@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from gcc.actors.connection import Connect, Connection, Troubled
+from gcc.actors.maintenance import Maintenance
 from gcc.actors.patience import Patience
 from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
@@ -26,6 +27,7 @@ from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_types
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.stillness import Telling
+from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.start import keep_apart
 from gcc.pipelines.scraping.table import Catalogue, limits
@@ -47,6 +49,7 @@ from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
+from gcc.stores.processes import BEAT_S, Processes
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.stores.rabbitmq_topology import QUORUM, Topology
 from gcc.stores.redis import Redis
@@ -56,7 +59,7 @@ from gcc.supervisor.lifecycle import Actor, Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
 
-EMBEDDED, NOTIFICATIONS = "stores/postgres", "stores/notifications"
+EMBEDDED, NOTIFICATIONS, PROCESSES = "stores/postgres", "stores/notifications", "processes"
 TERMS_POOL = 3  # what must come in time, whoever crowds the other pools: leaders' campaigns, the leases' heartbeat
 CLICKHOUSE_LOOK_S = 5.0
 REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
@@ -65,15 +68,23 @@ REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; 
 class Stores:
     """Construction opens nothing; the children do, in order.
 
-    `tokens` (source -> "USER:TOKEN" or "TOKEN") are put beside those of the environment.
+    `tokens` (source -> "USER:TOKEN" or "TOKEN") are put beside those of the environment. The other processes are
+    told of `roles` and `state()`.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, catalogue: Catalogue, tokens: Mapping[str, Sequence[str]]
+        self,
+        settings: Settings,
+        clock: Clock,
+        catalogue: Catalogue,
+        tokens: Mapping[str, Sequence[str]],
+        roles: Roles,
+        state: Callable[[], str],
     ) -> None:
         self._settings = settings
         self._catalogue = catalogue
         self._tokens = tokens
+        self._limits = limits(settings, catalogue)
         self.embedded = (
             EmbeddedPostgres(settings.data_dir, fsync=settings.postgres.fsync)
             if settings.postgres.url == "embedded"
@@ -83,6 +94,9 @@ class Stores:
         self.pool = Pool(self.conninfo, settings.postgres.actor_pool, name="actors")
         self.web_pool = Pool(self.conninfo, settings.postgres.web_pool, name="web")
         self.terms_pool = Pool(self.conninfo, TERMS_POOL, name="terms")
+        self.processes = Processes(
+            self.terms_pool, clock, state=state, roles=roles.here, limits=self._limits, settings=settings.told_by
+        )
         self.clickhouse = open_clickhouse(settings)
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
         self.queues: PostgresExchange | None = None
@@ -140,6 +154,7 @@ class Stores:
                 HistoryImport(self.pool, clock, outbox_written, tuple(self._catalogue.platforms.values())),
                 self.notifications,
                 self.credentials,
+                self.processes,
                 rabbitmq,
             ),
         )
@@ -150,8 +165,12 @@ class Stores:
         return [*servers, Child(SCHEMA, self._schema, restart=Restart.TRANSIENT)]
 
     def clients(self, board: Board, opened: Collection[str]) -> list[Child]:
-        """What keeps listening to the database, and of the others those in `opened`."""
-        clients = [self._kept_connected(NOTIFICATIONS, self.notifications.connected, board)]
+        """What keeps listening to the database, tells it that we live, and of the others those in `opened`."""
+        telling = Maintenance([self.processes.beat], board.actor(PROCESSES), self._clock.rng, every_s=BEAT_S)
+        clients = [
+            self._kept_connected(NOTIFICATIONS, self.notifications.connected, board),
+            Child(PROCESSES, telling.run),
+        ]
         if CLICKHOUSE in opened:
             clients.append(Child(CLICKHOUSE, partial(self._clickhouse, board.actor(CLICKHOUSE))))
         if self.redis and REDIS in opened:
@@ -162,8 +181,7 @@ class Stores:
         return Child(name, Connection(connect, board.actor(name), self._clock.rng).run)
 
     def _limiter(self) -> Limiter:
-        chosen = limits(self._settings, self._catalogue)
-        return RedisLimiter(self.redis, chosen) if self.redis else InProcessLimiter(chosen)
+        return RedisLimiter(self.redis, self._limits) if self.redis else InProcessLimiter(self._limits)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Migrations, whom we ask, credentials; where the database is ours alone, leases and terms of the last life."""

@@ -1,4 +1,10 @@
-"""THE CENTRE: settings in, the whole platform out. Read it top to bottom in the order of the data's way.
+"""THE CENTRE: settings in, the whole platform out.
+
+    stores      PostgreSQL and its schema; ClickHouse, Redis and the broker, where a pipeline here names them
+    web/ops     the dashboard, which is there whatever is not
+    controls    what people have paused and changed
+    world       a stand-in for the outside
+    pipelines   as gcc/pipelines lists them, in the order of the data's way, and the gateway: those of the chosen roles
 
 One root supervisor starts the children, each as soon as what it needs stands, and stops them in reverse order; each
 child restarts alone. A server that is away is waited for, at the start as later: what does not need it runs. A child
@@ -10,7 +16,7 @@ hand), "relay" (the outbox), "sinkers" (what they hold), "ports" (requests in ha
 """
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,20 +25,18 @@ import trio
 
 from gcc.actors.connection import Connection
 from gcc.actors.gates import Gates
-from gcc.actors.maintenance import Maintenance
 from gcc.channels.memory import ChannelUse
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.keeping import Keeping, Rules
-from gcc.parts import EMBEDDED, NOTIFICATIONS, Stores, refuse_what_is_not_here
+from gcc.parts import EMBEDDED, NOTIFICATIONS, PROCESSES, Stores, refuse_what_is_not_here
 from gcc.pipelines import PIPELINES
 from gcc.pipelines.declared import BROKER, CLICKHOUSE, CONTROLS, SCHEMA, WORLD, Context, Parts, Pipeline
 from gcc.pipelines.roles import Roles
-from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.pipelines.scraping.table import Catalogue
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
-from gcc.stores.processes import BEAT_S, Processes
 from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Intensity
 from gcc.supervisor.supervisor import Child
@@ -43,10 +47,13 @@ from gcc.web.port import keep_open
 from gcc.world.history import history
 from gcc.world.server import serve_world, tokens
 
-PROCESSES = "processes"
 ALL: tuple[Pipeline, ...] = (*PIPELINES, GATEWAY)
 NEEDS = {SCHEMA: (EMBEDDED,), NOTIFICATIONS: (SCHEMA,), CONTROLS: (SCHEMA,), PROCESSES: (SCHEMA,)}
-FOREVER = Intensity(sys.maxsize, 60.0)
+RULES = Rules(
+    NEEDS,
+    intensity={EMBEDDED: Intensity(sys.maxsize, 60.0)},  # killed or without disk: for as long as it lasts
+    unawaited=[EMBEDDED],  # that it does not start is the fault of what is here
+)
 
 
 class Tree:
@@ -74,37 +81,27 @@ class Tree:
         self.ready = trio.Event()
         self.roles = Roles(pipelines, settings.roles, settings.grace_s)
         self.drain = self.roles.whole
-        self.stores = Stores(settings, clock, catalogue, tokens(settings.world)) if parts is None else None
+        self.stores = (
+            Stores(settings, clock, catalogue, tokens(settings.world), self.roles, self.state)
+            if parts is None
+            else None
+        )
         parts = parts or self.real.parts
         rooms = [room for row in pipelines for room in row.rooms or (row.name.partition("/")[0],)]
         board = Board(clock.now, list(dict.fromkeys(["stores", CONTROLS, PROCESSES, WORLD, *rooms])))
         gates = Gates(parts.controls, board.actor(CONTROLS), clock)
         self.context = Context(
-            settings,
-            clock,
-            board,
-            parts,
-            gates,
-            self.drain,
-            catalogue,
-            pipelines,
-            past=self._past,
-            state=self.state,
-            anybody=lambda role: self.processes.anybody(role),
+            settings, clock, board, parts, gates, self.drain, catalogue, pipelines, past=self._past, state=self.state
         )
         self.chosen = [row for row in pipelines if row.role in self.roles.here and (self.stores or not row.real)]
         self.runs = {row.name: row.build(replace(self.context, drain=self.roles.here[row.role])) for row in self.chosen}
         self.needed = {need for row in self.chosen for need in row.needs}
         self.opened = self.needed | {use for row in self.chosen for use in row.uses}
         if self.stores is not None:
-            self.processes = Processes(
-                self.stores.terms_pool, clock, state=self.state, roles=self.roles.here,
-                limits=limits(settings, catalogue), settings=settings.told_by,
-            )  # fmt: skip
-            self.ops = OpsPort(self.context, self.roles, self.opened, self.stood, self.processes.known)
+            self.ops = OpsPort(self.context, self.roles, self.opened, self.stood)
             self.stores.notifications.on(CONTROLS_CHANNEL, gates.woken)
             for pool in (self.stores.pool, self.stores.web_pool, self.stores.terms_pool):
-                self.context.channels.watch(f"{pool.name} pool", _pool_use(pool))
+                self.context.channels.watch(f"{pool.name} pool", partial(_use, pool))
 
     @property
     def real(self) -> Stores:
@@ -134,11 +131,6 @@ class Tree:
         if broker is not None and BROKER in self.opened:
             yield Child(BROKER, Connection(broker, context.board.actor(BROKER), context.clock.rng).run)
         yield Child(CONTROLS, context.gates.run)
-        if self.stores is not None:
-            beating = Maintenance(
-                [self.processes.beat], context.board.actor(PROCESSES), context.clock.rng, every_s=BEAT_S
-            )
-            yield Child(PROCESSES, beating.run)
         if self.settings.world.enabled:
             yield Child(WORLD, self._world)
 
@@ -157,17 +149,19 @@ class Tree:
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         children = list(self.children())
-        rules = Rules(
-            {**NEEDS, **{row.name: row.needs for row in self.chosen}},
-            intensity={EMBEDDED: FOREVER},  # killed or without disk: for as long as it lasts
-            unawaited=[EMBEDDED],  # that it does not start is the fault of what is here
-        )
+        needs = {**NEEDS, **{row.name: row.needs for row in self.chosen}}
 
         def stands(_: object) -> None:
             self.ready.set()
             task_status.started()
 
-        self.keeping = Keeping(children, rules, roles=self.roles, board=self.context.board, rng=self.context.clock.rng)
+        self.keeping = Keeping(
+            children,
+            replace(RULES, needs=needs),
+            roles=self.roles,
+            board=self.context.board,
+            rng=self.context.clock.rng,
+        )
         optional = {CLICKHOUSE} - self.needed  # those who only use it wait for it by themselves
         await self.keeping.run(
             [child.name for child, _ in children if child.name not in optional], task_status=Told(stands)
@@ -188,5 +182,5 @@ class Tree:
         return history(self.context.urls["world"], world.history_days) if world.enabled else {}
 
 
-def _pool_use(pool: Pool) -> Callable[[], ChannelUse]:
-    return lambda: ChannelUse(f"{pool.name} pool", pool.used, pool.size)
+def _use(pool: Pool) -> ChannelUse:
+    return ChannelUse(f"{pool.name} pool", pool.used, pool.size)

@@ -32,6 +32,7 @@ from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
+from gcc.stores.processes import Processes
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
@@ -68,6 +69,7 @@ class Real:
     history: "HistoryImport"
     notifications: Notifications
     credentials: PostgresCredentials
+    processes: Processes
     rabbitmq: RabbitMQExchange | None
 
 
@@ -102,7 +104,7 @@ class Context:
 
     `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
     what they scrape. `urls` tells where what listens here answers, by name, and `schedulers` who runs schedules here:
-    both fill as the process is built and starts. `anybody(role)`: whether any process has it.
+    both fill as the process is built and starts.
     `past()`: snapshots that the outside has of earlier times, by name.
     """
 
@@ -120,7 +122,6 @@ class Context:
     schedulers: list[Scheduler] = field(default_factory=list)
     past: Past = dict
     state: Callable[[], str] = lambda: "ready"  # starting | ready | draining
-    anybody: Callable[[str], bool] = lambda role: True
 
     @property
     def real(self) -> Real:

@@ -21,7 +21,7 @@ class GatewayPort:
         self._context = context
         self._shown = shown
         self._ports = context.drain.stage("ports")
-        scraped = partial(context.anybody, SCRAPING.role)
+        scraped = partial(context.real.processes.anybody, SCRAPING.role)
         self._refresher = OnDemand(
             context.real.web_pool, context.parts.jobs, self._ports, context.catalogue.refreshing, scraped=scraped
         )

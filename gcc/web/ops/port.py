@@ -17,7 +17,6 @@ from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.producers import import_and_crawl
 from gcc.pipelines.scraping.table import Catalogue, overview
 from gcc.stores.job_history import JobHistory
-from gcc.stores.processes import Process
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.operations import Operations
@@ -30,8 +29,7 @@ from gcc.web.serving import serve
 
 
 class OpsPort:
-    """`opened`: the children of the tree that are there. `stood(name)` returns when one has been started.
-    `processes()`: all of the platform, as they tell of themselves."""
+    """`opened`: the children of the tree that are there. `stood(name)` returns when one has been started."""
 
     def __init__(
         self,
@@ -39,7 +37,6 @@ class OpsPort:
         roles: Roles,
         opened: Collection[str],
         stood: Callable[[str], Awaitable[None]],
-        processes: Callable[[], list[Process]],
     ) -> None:
         real = context.real
         self.token = secrets.token_urlsafe(24)
@@ -47,7 +44,6 @@ class OpsPort:
         self._roles = roles
         self._opened = opened
         self._stood = stood
-        self._processes = processes
         self.counts = PlatformCounts(real.pool, context.parts.exchange if self._knows_queues else None, real.letters)
 
     @property
@@ -123,7 +119,7 @@ class OpsPort:
             flows=lambda: overview(context.settings, context.catalogue),
             told_by=context.settings.told_by,
             kept=context.settings.kept,
-            processes=self._processes,
+            processes=context.real.processes.known,
         )
 
     async def _counted(self) -> Counts:
