@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gcc.cli.client import Running, find
+from gcc.cli.client import Running, find, sentence
 from gcc.cli.live import messages
 from gcc.cli.schedules import next_run
 
@@ -91,7 +91,9 @@ def screen(status: dict[str, Any], page: str) -> Group:
     parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
     if len(processes := status["processes"]) > 1:
         parts.append(_processes(processes))
-    parts += [Text.assemble(("limits differ  ", "bold"), (told, "yellow")) for told in status["differing_limits"]]
+    parts += [
+        Text.assemble(("limits differ  ", "bold"), (sentence(told), "yellow")) for told in status["differing_limits"]
+    ]
     if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
         parts.append(Text.assemble(("next runs  ", "bold"), "  ".join(due)))
     if (letters := status.get("dead_letters")) and letters["letters"]:
@@ -150,12 +152,13 @@ def _channels(channels: list[dict[str, Any]], idle: set[str]) -> Table:
 def _processes(processes: list[dict[str, Any]]) -> Table:
     table = Table("process", "state", "version", "roles", box=None, header_style="bold")
     for process in processes:
-        state = Text(process["state"], COLOURS.get(process["state"], "default"))
+        state = Text(sentence(process["state"]), COLOURS.get(process["state"], "default"))
         if process["silent"]:
             state = Text(f"silent for {_duration(process['seen_s'])}", "yellow")
         drained = f", drained: {' '.join(process['drained'])}" if process["drained"] else ""
-        name = f"{process['host']}:{process['pid']}"
-        table.add_row(name, state, process["version"], f"{' '.join(process['roles'])}{drained}")
+        told = (f"{process['host']}:{process['pid']}", process["version"], f"{' '.join(process['roles'])}{drained}")
+        name, version, roles = (Text(sentence(word)) for word in told)  # another process wrote it
+        table.add_row(name, state, version, roles)
     return table
 
 

@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 import gcc
 from gcc import statements
 from gcc.clock import Clock
+from gcc.stores.controls import readable
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Drain
 
@@ -53,7 +54,8 @@ class Process:
         """As JSON shows it."""
         at = self.started_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         shown = {"id": str(self.id), "started_at": at, "seen_s": round(self.seen_s, 1), "silent": self.is_silent}
-        return {**asdict(self), **shown}
+        limits = self.limits if isinstance(self.limits, dict) else {}
+        return {**asdict(self), **shown, "limits": limits}
 
 
 class Processes:
@@ -85,7 +87,7 @@ class Processes:
         values = {**asdict(own), "limits": Jsonb(own.limits), "forget_s": FORGET_S}
         async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(Process)) as cursor:
             await cursor.execute(SQL["beat"], values)
-            self._others = await cursor.fetchall()
+            self._others = [replace(other, limits=readable(other.limits)) for other in await cursor.fetchall()]
         self._read_at = trio.current_time()
         return 1
 

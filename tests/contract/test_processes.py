@@ -3,8 +3,9 @@
 import uuid
 from collections.abc import Sequence
 
+import msgspec
+import pytest
 import trio
-import trio.testing
 
 from gcc.clock import SystemClock
 from gcc.sources.limits import Limit
@@ -69,6 +70,23 @@ async def test_who_is_silent_is_told_and_then_forgotten(pool: Pool) -> None:
     async with pool.connection() as conn:
         ((left,),) = await (await conn.execute("select count(*) from process")).fetchall()
     assert left == 1
+
+
+ODD = "'{}', 'h[red]\x1b[2J', -1, '', 'odd', '{{null,scraper}}', '{{null}}', '{}', '', '{}', now()"
+
+
+@pytest.mark.parametrize("limits", ["null", "[]", '{"ytapi": null}', '{"ytapi": {"calls": 1e400}}', "1" * 5000])
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "0001-01-01"])
+async def test_a_row_that_nobody_should_write_is_told_as_far_as_it_goes(pool: Pool, limits: str, at: str) -> None:
+    async with pool.connection() as conn:
+        row = ODD.format(CLOCK.new_id(), limits, at)
+        await conn.execute(f"insert into process values ({row})".encode())  # noqa: S608
+    one, _ = started(pool, "scraper")
+    await one.beat()
+    odd = one.known()[1]
+    assert (odd.roles, odd.drained, odd.is_silent) == (["scraper"], [], False)
+    differing(one.known())
+    msgspec.json.encode([process.as_dict() for process in one.known()])
 
 
 def process(pid: int, roles: Sequence[str], limits: object, seen_s: float = 0.0) -> Process:
