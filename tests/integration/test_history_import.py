@@ -188,8 +188,8 @@ async def test_a_row_without_an_id_is_followed_until_a_crawl_has_found_it(import
     report = await imports.run("a.csv", chunks(*content), follow=follow)
     assert (counts(report), report.followed) == ((4, 1, 0, 0), 3)
     assert report.warnings == [
-        "2 rows have figures, and a handle of which no id is known yet: they are not imported. Their profiles are"
-        " crawled now; import the file again after that"
+        "2 rows have figures, and a handle of which no id is known yet: they are not imported before their"
+        " profiles are crawled; import the file again then"
     ]
     assert asked == [[("INSTAGRAM", "new"), ("YOUTUBE", "listed")]]
     assert [job.params for job in await jobs.claim({"refresh_profile_by_handle": Room(9)})] == [{"handle": "new"}]

@@ -288,10 +288,8 @@ class Batch:
             told = f"is no column that anything here reads: it is kept with the events, {kept}; is it misspelt?"
             self.report.warnings.append(f"{shown(name)} {told}")
         if self.waiting:
-            told = (
-                "rows have figures, and a handle of which no id is known yet: they are not imported. Their profiles are"
-            )
-            self.report.warnings.append(f"{self.waiting:,} {told} crawled now; import the file again after that")
+            told = "rows have figures, and a handle of which no id is known yet: they are not imported before their"
+            self.report.warnings.append(f"{self.waiting:,} {told} profiles are crawled; import the file again then")
 
     def taken(self) -> tuple[list[Snapshot], list[ByHandle]]:
         """Both are the caller's from now on."""
