@@ -28,7 +28,7 @@ class PostgresControls:
     async def read(self) -> Mapping[str, Any]:
         async with self._pool.connection() as conn:
             rows = await (await conn.execute(SQL["read"])).fetchall()
-        return {name: readable(text) for name, text in rows}
+        return {name: _value(text) for name, text in rows}
 
     async def write(self, name: str, value: Any | None, action: Action) -> None:
         async with self._pool.transaction() as conn:
@@ -49,7 +49,7 @@ class PostgresControls:
             return await cursor.fetchall()
 
 
-def readable(text: str) -> Any:
+def _value(text: str) -> Any:
     """What a row says; a row that nobody can read (a number of 5,000 digits, say) is there, and says its text."""
     try:
         return json.loads(text)

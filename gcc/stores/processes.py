@@ -20,7 +20,6 @@ from psycopg.types.json import Jsonb
 import gcc
 from gcc import statements
 from gcc.clock import Clock
-from gcc.stores.controls import readable
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Drain
 
@@ -28,6 +27,7 @@ SQL = statements.load("processes")
 BEAT_S = 5.0
 SILENT_S = 20.0
 FORGET_S = 900.0
+NUMBER_MAX = 2**53  # more is no limit, and no number to everybody who is shown it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,16 @@ class Process:
         """As JSON shows it."""
         at = self.started_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         shown = {"id": str(self.id), "started_at": at, "seen_s": round(self.seen_s, 1), "silent": self.is_silent}
-        limits = self.limits if isinstance(self.limits, dict) else {}
-        return {**asdict(self), **shown, "limits": limits}
+        return {**asdict(self), **shown, "limits": self.known_limits()}
+
+    def known_limits(self) -> dict[str, dict[str, float]]:
+        """Of `limits` what can be one."""
+        given = self.limits if isinstance(self.limits, dict) else {}
+        return {
+            source: {"calls": limit["calls"], "per_s": limit["per_s"]}
+            for source, limit in given.items()
+            if _is_limit(limit)
+        }
 
 
 class Processes:
@@ -87,7 +95,7 @@ class Processes:
         values = {**asdict(own), "limits": Jsonb(own.limits), "forget_s": FORGET_S}
         async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(Process)) as cursor:
             await cursor.execute(SQL["beat"], values)
-            self._others = [replace(other, limits=readable(other.limits)) for other in await cursor.fetchall()]
+            self._others = await cursor.fetchall()
         self._read_at = trio.current_time()
         return 1
 
@@ -116,9 +124,10 @@ def differing(processes: Iterable[Process]) -> list[str]:
     """The limits on which processes that scrape do not agree, a sentence a source. What is silent has no say."""
     said: dict[str, dict[str, list[str]]] = {}
     for process in processes:
-        if "scraper" in process.roles and not process.is_silent and isinstance(process.limits, dict):
-            for source, limit in process.limits.items():
-                said.setdefault(source, {}).setdefault(_words(limit), []).append(f"{process.host}:{process.pid}")
+        if "scraper" in process.roles and not process.is_silent:
+            for source, limit in process.known_limits().items():
+                words = f"{limit['calls']:,} calls per {limit['per_s']:g} s"
+                said.setdefault(source, {}).setdefault(words, []).append(f"{process.host}:{process.pid}")
     return [
         f"{source}: " + ", but ".join(f"{words} in {', '.join(who)}" for words, who in by_words.items())
         for source, by_words in sorted(said.items())
@@ -126,8 +135,8 @@ def differing(processes: Iterable[Process]) -> list[str]:
     ]
 
 
-def _words(limit: Any) -> str:
-    match limit:
+def _is_limit(value: Any) -> bool:
+    match value:
         case {"calls": int(calls), "per_s": int(per_s) | float(per_s)}:
-            return f"{calls:,} calls per {per_s:g} s"
-    return f"{limit!s:.60}"
+            return 0 < calls < NUMBER_MAX and 0 < per_s < NUMBER_MAX
+    return False

@@ -75,7 +75,14 @@ async def test_who_is_silent_is_told_and_then_forgotten(pool: Pool) -> None:
 ODD = "'{}', 'h[red]\x1b[2J', -1, '', 'odd', '{{null,scraper}}', '{{null}}', '{}', '', '{}', now()"
 
 
-@pytest.mark.parametrize("limits", ["null", "[]", '{"ytapi": null}', '{"ytapi": {"calls": 1e400}}', "1" * 5000])
+ODD_LIMITS = [
+    "null", "[]", "1" * 5000, '{"ytapi": null}', '{"ytapi": {"calls": 1e400, "per_s": 1}}',
+    '{"ytapi": {"calls": 9, "per_s": 1, "x": %s}}' % ("1" * 40), '{"ytapi": {"calls": 9, "per_s": %s}}' % ("1" * 400),
+    '{"ytapi": {"calls": %s, "per_s": 1}}' % ("1" * 40),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("limits", ODD_LIMITS, ids=lambda limits: limits[:40])
 @pytest.mark.parametrize("at", ["infinity", "-infinity", "0001-01-01"])
 async def test_a_row_that_nobody_should_write_is_told_as_far_as_it_goes(pool: Pool, limits: str, at: str) -> None:
     async with pool.connection() as conn:

@@ -210,6 +210,22 @@ async def test_one_job_is_shown_with_its_traceback_and_its_history(port: Port, w
     assert shown["requests"][0]["uri"] == "/channels?key=•••&id=1"
 
 
+async def test_a_job_with_a_number_that_json_does_not_know_hides_no_other(port: Port, world: World) -> None:
+    """Its list was no JSON to a browser, and the page told of a server that does not answer."""
+    await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": "asha", "odd": [1e400, {"x": -1e400}]})])
+    await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": "good"})])
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    async with client(port) as http:
+        found = json.loads((await http.get("/api/jobs")).text, parse_constant=refuse)["data"]
+        (odd,) = [job for job in found if job["params"]["handle"] == "asha"]
+        shown = json.loads((await http.get(f"/api/jobs/{odd['id']}")).text, parse_constant=refuse)["data"]
+    assert len(found) == 2
+    assert shown["params"] == odd["params"] == {"handle": "asha", "odd": [None, {"x": None}]}
+
+
 async def test_a_job_that_is_not_there_and_an_id_that_is_none(port: Port) -> None:
     async with client(port) as http:
         answers = [await http.get(f"/api/jobs/{word}") for word in ("019a0000-0000-7000-8000-000000000000", "7", "%00")]

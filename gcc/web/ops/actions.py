@@ -9,6 +9,7 @@ and, from a page, its own header naming the action (the last part of the path). 
 
 import datetime as dt
 import json
+import math
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -199,10 +200,25 @@ def _valid(body: type[B], value: Any) -> B:
 
 
 def done(data: Any, status: int = 200, **meta: Any) -> Response:
-    body = json.dumps({"status": "SUCCESS", "data": data, "meta": meta}, default=_plain)
+    told = {"status": "SUCCESS", "data": data, "meta": meta}
+    try:
+        body = json.dumps(told, default=_plain, allow_nan=False)
+    except ValueError:  # somebody's row has a number like 1e400, for which JSON has no word
+        body = json.dumps(_finite(told), default=_plain)
     answer = Response(body, status, mimetype="application/json")
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _finite(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_finite(part) for part in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _plain(value: Any) -> str:

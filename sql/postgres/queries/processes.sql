@@ -12,7 +12,7 @@ with forgotten as (
     set state = excluded.state, drained = excluded.drained, seen_at = excluded.seen_at
 )
 select id, host, pid, version, state, array_remove(roles, null) as roles, array_remove(drained, null) as drained,
-       limits::text as limits, settings, started_at,
+       limits, settings, started_at,
        greatest(least(extract(epoch from now()) - extract(epoch from seen_at), 1e9), 0)::float8 as seen_s
 from process
 where id <> %(id)s and seen_at >= now() - make_interval(secs => %(forget_s)s)
