@@ -120,7 +120,7 @@ class Consumer:
         with self._stage.member(self._actor.name):
             self._actor.state = State.RUNNING
             task_status.started()
-            await self._rest()  # a life that crashed may have left something in hand
+            await self._let_go()  # a life that crashed may have left something in hand
             while await self._may_take():
                 await self._turn()
         self._actor.state = State.FINISHED
@@ -160,9 +160,9 @@ class Consumer:
                 nursery.start_soon(self._take_in, send, closing, self._actor.breaker == "half-open")
                 await self._work_off(receive, closing)
                 nursery.cancel_scope.cancel()  # who still waits to close
-        await self._rest()
+        await self._let_go()
 
-    async def _rest(self) -> None:
+    async def _let_go(self) -> None:
         """What the exchange has fetched ahead is not for us now; if it is away, it has that back already."""
         with suppress(Transient):
             await self._exchange.rest(self._queue)

@@ -96,11 +96,11 @@ class Leader:
     async def _campaign(self) -> None:
         began = trio.current_time()
         with trio.move_on_after(self._ttl_s / 3) as patience:
-            self._take(await self._leadership.campaign(self.name, self._holder, ttl_s=self._ttl_s), began)
+            self._accept(await self._leadership.campaign(self.name, self._holder, ttl_s=self._ttl_s), began)
         if patience.cancelled_caught:
             raise Transient(f"no answer to the campaign for {self.name} within {self._ttl_s / 3:g} s")
 
-    def _take(self, term: int | None, began: float) -> None:
+    def _accept(self, term: int | None, began: float) -> None:
         self._term = term
         self._trusted_until = -float("inf") if term is None else began + self._ttl_s - self._margin_s
         self._actor.processed()

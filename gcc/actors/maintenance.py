@@ -46,7 +46,7 @@ class Maintenance:
                 await patience.wait_after(failure)
                 continue
             patience.reset()
-            await self._gate.while_open(self._rest)
+            await self._gate.while_open(self._sleep)
 
     async def _round(self) -> Transient | None:
         """Every chore once; answers why one of them could not be done now."""
@@ -60,5 +60,5 @@ class Maintenance:
                 bugs.told(self._actor, error, chore=getattr(chore, "__name__", repr(chore)))
         return failure
 
-    async def _rest(self) -> None:
+    async def _sleep(self) -> None:
         await trio.sleep(self._every_s)

@@ -123,11 +123,11 @@ class HistoryImport:
         try:
             async for chunk in chunks:
                 for records in rows.feed(chunk):
-                    await self._take(records, batch, commit)
+                    await self._read(records, batch, commit)
                 if rows.given_up:
                     break
             for records in rows.end():
-                await self._take(records, batch, commit)
+                await self._read(records, batch, commit)
             await commit()
             batch.warn()
         except Transient as error:
@@ -135,7 +135,7 @@ class HistoryImport:
             raise Transient(told, retry_after_s=error.retry_after_s) from error
         return report
 
-    async def _take(self, records: Records, batch: "Batch", commit: Callable[[], Awaitable[None]]) -> None:
+    async def _read(self, records: Records, batch: "Batch", commit: Callable[[], Awaitable[None]]) -> None:
         for number, record in records:
             batch.read(number, record)
             if batch.is_full:
@@ -256,9 +256,9 @@ class Batch:
                 self._by_handle.append(found)
                 self._bytes += found.bytes
             else:
-                self._take(number, found)
+                self._keep(number, found)
 
-    def _take(self, number: int, found: Snapshot) -> None:
+    def _keep(self, number: int, found: Snapshot) -> None:
         self._snapshots.append(found)
         self._bytes += len(found.line)
         if self._lines.setdefault(found.event_id, found.line) != found.line:
