@@ -1,10 +1,10 @@
 """Asks an HTTP server on this machine as fast as it answers, for the bench of the API: a process of its own.
 
-In: a file of cases, each a list of requests [method, path, body], asked in turn over connections that are kept, each
-with one request at a time. Out, on the last line: requests a second, milliseconds from a request's first byte to its
-answer's last, microseconds of CPU for each request, the server's and its own. Raw sockets in one loop, no HTTP library:
-it costs some 70 us a request, a fifth of what the cheapest server does, so that it holds none up. An answer but 200
-ends it.
+In: a file of cases, each a list of requests [method, path, body], asked in turn over connections with one request at a
+time, kept as long as the server keeps them. Out, on the last line: requests a second, milliseconds from a request's
+first byte to its answer's last, microseconds of CPU for each request, the server's and its own. Raw sockets in one
+loop, no HTTP library: it costs some 70 us a request, a fifth of what the cheapest server does, so that it holds none
+up. An answer but 200 ends it.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from bench.proc import cpu_s
 RECEIVE_BYTES = 256 * 1024
 ANSWER_S_MAX = 30.0
 Figures = dict[str, float]
+_LAST = b"\r\nconnection: close\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -33,6 +34,7 @@ class Line:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.asked_at_s = 0.0
+        self.is_last = False  # the server takes no further request here
         self._answer = b""
         self._length = 0  # of the whole answer; 0 until its head is there
 
@@ -51,6 +53,7 @@ class Line:
             if found is None or not head.startswith(b"HTTP/1.1 200 "):
                 raise SystemExit(f"no answer of 200 with its length: {self._answer!r}")
             self._length = head_bytes + int(found[1])
+            self.is_last = _LAST in head.lower()
         if not more:
             raise SystemExit(f"hung up after {self._answer!r}")
         return 0 < self._length <= len(self._answer)
@@ -78,9 +81,15 @@ def ask(port: int, requests: Sequence[bytes], connections: int, seconds: float) 
                 raise SystemExit(f"no answer within {ANSWER_S_MAX:g} s")
             for number, _ in events:
                 line = lines[number]
-                if line.is_answered():
-                    yield time.perf_counter() - line.asked_at_s
-                    line.ask(next(turns))
+                if not line.is_answered():
+                    continue
+                yield time.perf_counter() - line.asked_at_s
+                if line.is_last:
+                    line.socket.close()
+                    line = Line(port)
+                    lines[line.socket.fileno()] = line
+                    arrived.register(line.socket, select.EPOLLIN)
+                line.ask(next(turns))
 
 
 def measured(pid: int, port: int, requests: Sequence[bytes], connections: int, seconds: float) -> Figures:
