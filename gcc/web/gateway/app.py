@@ -2,7 +2,7 @@
 
 In: HTTP. Out: envelopes (gcc/web/api/envelope.py), counted and timed by route. An exception is an
 answer, never the end of the server; a client that hangs up cancels its request's queries, and so does
-the deadline. Quart routes and parses; its hooks, signals and sessions are not used: the layers are one
+the deadline. Quart routes and parses; its hooks, signals, sessions and contexts are not used: the layers are one
 function here, so that their order can be read and a request costs no more than it must.
 """
 
@@ -126,11 +126,10 @@ class Gateway(QuartTrio):
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
 
-    async def full_dispatch_request(self, request_context: RequestContext | None = None) -> Response:
+    async def handle_request(self, request: Request) -> Response:
         """All layers, outermost first: recovery and envelope, CORS, request id, deadline, then the rest inside."""
-        assert request_context is not None
-        request = request_context.request
         began = trio.current_time()
+        RequestContext(self, request).match_request()  # and nothing else of it: it is never entered
         request_id = self._request_id(request)
         try:
             if self.dev_token:  # everybody may know it; only this machine may use it
