@@ -251,5 +251,6 @@ async def test_processes_are_told_with_their_drained_roles_and_differing_limits(
         assert alpha.startswith(
             "alpha:4211 this one ready scraper relay sinker analytics web 0.2.0 graphapi 50/s ytapi 50/s"
         )
+        assert "limits differ: ytapi" in await page.js("document.querySelector('#verdict').title")
         assert "sinker drained" in beta and gamma.startswith("gamma:8 silent web")
         assert "ytapi: 50 calls per 1 s in alpha:4211, but 20 calls per 1 s in beta:7" in await page.js(text("main"))

@@ -1,6 +1,7 @@
 """The ops port over real HTTP and websockets: what it tells, whom it answers, what it refuses."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -405,6 +406,14 @@ async def test_each_page_has_an_address_that_needs_the_token(port: Port) -> None
             http.cookies.clear()
         for path in ("/overview", "/job", "/jobs2", "/pages/jobs"):
             assert refusal(await http.get(path)) == (404, "NOT_FOUND")
+
+
+def test_each_module_of_a_page_has_its_row() -> None:
+    rows = (ops.STATIC / "pages.js").read_text()
+    modules = {path.stem for path in (ops.STATIC / "pages").glob("*.js")}
+    paths = set(re.findall(r'path: "/(\w*)"', rows))
+    assert paths == modules - {ops.OVERVIEW} | {""}
+    assert set(re.findall(r'from "\./pages/(\w+)\.js"', rows)) == modules
 
 
 async def test_static_files_are_asked_for_again_and_not_sent_again(port: Port) -> None:

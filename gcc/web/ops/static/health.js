@@ -52,6 +52,7 @@ export function troubles(status) {
   }
   for (const use of status.channels)
     if (use.kind === "queue" && use.consumer && use.oldest_s > QUEUE_LATE_S) found.push(["late", `${use.name} waits for ${duration(use.oldest_s)}`])
+  for (const told of status.differing_limits) found.push(["late", `limits differ: ${told}`])
   for (const name of pausedElsewhere(status)) found.push(["paused", `${name} is paused`])
   if (!status.drain)
     for (const role of status.roles) if (role.state !== "running") found.push(["paused", `role ${role.name} is ${role.state}`])

@@ -5,6 +5,8 @@ import { html, useEffect, useState } from "./vendor/htm-preact.module.js"
 import { look } from "./feed.js"
 import { Icon } from "./parts.js"
 
+const REST = 4 // a look that took long is made again after so many times its time
+
 export function useLook(path, query = {}, { everyS = 3, delayMs = 0 } = {}) {
   const question = JSON.stringify([path, query])
   const [known, setKnown] = useState({ question })
@@ -13,13 +15,14 @@ export function useLook(path, query = {}, { everyS = 3, delayMs = 0 } = {}) {
     let timer = 0
     const ask = async () => {
       clearTimeout(timer)
+      const beganMs = performance.now()
       if (!document.hidden) {
         const { data, meta, refused } = await look(path, query)
         if (!isCurrent) return
         setKnown((before) => (refused ? { ...(before.question === question ? before : {}), question, refused } : { question, data, meta }))
       }
       clearTimeout(timer)
-      timer = setTimeout(ask, everyS * 1000)
+      timer = setTimeout(ask, Math.max(everyS * 1000, REST * (performance.now() - beganMs)))
     }
     timer = setTimeout(ask, delayMs)
     addEventListener("acted", ask)
