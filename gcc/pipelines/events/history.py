@@ -55,9 +55,9 @@ AHEAD = dt.timedelta(days=1)  # somewhere it is tomorrow already, and a date alo
 CHANCE_TIMES = 3.0
 IDS_LOOKED_AT_MAX = 10_000  # as many tell
 UNKNOWN_SHOWN_MAX = 10
-UNKNOWN_MAX = 1000
-"""Fields that nobody knows, of a file; of more, text is refused."""
 KNOWN = OWN_FIELDS | METRICS.keys() | DIMENSIONS
+FIELDS_MAX = 1000 + len(KNOWN)
+"""Names of fields in a file; in further ones, which nobody knows, text is refused."""
 
 Handles = Collection[tuple[str, str]]
 """(platform, handle)"""
@@ -230,6 +230,7 @@ class Batch:
         self._differing = 0
         self._unknown: dict[str, str] = {}  # fields that nobody knows, and what is kept of them
         self._texts: set[str] = set()
+        self._met = set(KNOWN)  # no need to look again
         self._bug_told = False
         self._rounded = RoundedIds()
 
@@ -241,8 +242,8 @@ class Batch:
         self.report.rows += 1
         try:
             row = self._rows.row(record)
-            if more := row.keys() - KNOWN - self._unknown.keys():
-                self._meet(number, row, more)
+            if not row.keys() <= self._met:
+                self._meet(number, row, row.keys() - self._met)
             found = snapshot(row, self._latest, self._form, self._texts, self._platforms)
         except Malformed as error:
             self.report.reject(number, error.field, error.reason, error.faults[1:])
@@ -270,7 +271,10 @@ class Batch:
         """Fields that nobody knows: the first value of each decides whether they are of numbers or of text."""
         for name in names:
             value = row[name]
-            if value in (None, "") or name.startswith(DIMENSION) or len(self._unknown) == UNKNOWN_MAX:
+            if value in (None, "") or len(self._met) == FIELDS_MAX:
+                continue
+            self._met.add(name)
+            if name.startswith(DIMENSION):
                 continue
             self._unknown[name] = "as a metric"
             if is_text(value, self._form):
