@@ -81,7 +81,7 @@ async def round_of(pool: Pool, objects: Any = None, kept: Kept = KEPT) -> dict[s
     return {kind: count for kind, count in answer["pruned"].items() if count}
 
 
-async def test_finished_jobs_go_and_their_counts_stay(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_finished_jobs_go_and_their_counts_stay(pool: Pool) -> None:
     for status in JobStatus:
         for days in (0, 29, 31, 91):
             await put(pool, status, 5, days=days)
