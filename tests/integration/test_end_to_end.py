@@ -216,12 +216,12 @@ async def a_role_drains_and_comes_back(running: PlatformProcess, data: Path) -> 
 async def test_a_second_supervisor_is_refused_and_the_first_drains_on_request(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with platform(data, *SLOW) as running:
+        await a_role_drains_and_comes_back(running, data)  # first: its crawl lasts for some seconds only
         code, _, stderr = await verb("run", data, settings=SLOW)
         assert code == 2
         assert str(data) in stderr
         assert "in use" in stderr
         assert (await running.status())["state"] == "ready"
-        await a_role_drains_and_comes_back(running, data)
         code, report, _ = await verb("drain", data, "--wait", settings=SLOW)
         assert code == 0
         assert [stage["name"] for stage in report["stages"]] == ["intake", "scrapers", "relay", "sinkers", "ports"]
