@@ -54,3 +54,4 @@ bench: venv
 	$(PY) -m bench.exchange
 	$(PY) -m bench.sink
 	$(PY) -m bench.jobs
+	$(PY) -m bench.claims

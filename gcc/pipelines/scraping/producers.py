@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from gcc import statements
-from gcc.channels.jobs import FINAL, Jobs, JobStatus, NewJob
+from gcc.channels.jobs import FINAL, URGENT, Jobs, JobStatus, NewJob
 from gcc.channels.memory import Signal
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.events.history import HistoryImport, ImportReport
@@ -31,7 +31,7 @@ JOBS = statements.load("jobs")
 BATCH = 500
 FIRST_CRAWL_PRIORITY = 0
 STALE_PRIORITY = 10
-ON_DEMAND_PRIORITY = 100
+ON_DEMAND_PRIORITY = URGENT
 ON_DEMAND_TTL_S = 60.0  # nobody waits longer for an answer
 POLL_S = 0.5  # fallback when the NOTIFY of a job's end was missed
 UNCLAIMED_S = 1.0  # a job that is due is taken within milliseconds, where there is room
