@@ -21,17 +21,18 @@ from pydantic import BaseModel, Field
 
 from gcc import statements
 from gcc.config import Settings
+from gcc.platforms import PLATFORMS
+from gcc.stores import profiles_read
 from gcc.stores.profiles_read import SYNCED_METRICS
 from gcc.web.api import cursor, envelope
 from gcc.web.api.envelope import Answer
+from gcc.web.api.naming import SHOWN
 
-DISCOVERY = statements.load("discovery")
 LEADERBOARD = statements.load("leaderboard")
 TOKEN = os.environ.get("TOKEN", "")
 CONNECTIONS = Settings().postgres.web_pool
 PROFILE = "/discovery-service/api/profile/{platform}/{handle}"
 Platform = Literal["INSTAGRAM", "YOUTUBE"]
-_IDS: dict[Platform, str] = {"INSTAGRAM": "profile_id", "YOUTUBE": "channel_id"}
 pool: asyncpg.Pool
 
 
@@ -42,12 +43,23 @@ def numbered(statement: str, *names: str) -> str:
     return statement
 
 
-FIND = {each: numbered(DISCOVERY[f"find_{each.lower()}"], "handle") for each in _IDS}
-RECENT = {each: numbered(DISCOVERY[f"recent_{each.lower()}"], "profile_id") for each in _IDS}
-IDENTIFY = {each: numbered(DISCOVERY[f"identify_{each.lower()}"], "handle") for each in _IDS}
+def of_platforms(name: str, argument: str, columns: str = "") -> dict[str, str]:
+    """A statement that names a platform's tables, for each."""
+    return {
+        each.platform.name: numbered(
+            profiles_read.statement(name, each.platform, getattr(each.columns, columns) if columns else ()).decode(),
+            argument,
+        )
+        for each in SHOWN
+    }
+
+
+FIND = of_platforms("find", "handle", "profile")
+RECENT = of_platforms("recent", "profile_id", "figures")
+IDENTIFY = of_platforms("identify", "handle")
 SERIES = {
     metric: numbered(
-        DISCOVERY["series"].format(column=column), "platform", "profile_id", "first", "last", "granularity"
+        profiles_read.SQL["series"].format(column=column), "platform", "profile_id", "first", "last", "granularity"
     )
     for metric, column in SYNCED_METRICS.items()
 }
@@ -89,7 +101,7 @@ async def profile(platform: Platform, handle: str) -> Response:
         row = await connection.fetchrow(FIND[platform], handle)
         if row is None:
             raise HTTPException(404, f"no {platform} profile called {handle!r} is known here")
-        posts = await connection.fetch(RECENT[platform], row[_IDS[platform]])
+        posts = await connection.fetch(RECENT[platform], row[PLATFORMS[platform].profile_id])
     data = {"platform": platform, **row, "recent_posts": [dict(post) for post in posts]}
     return success(Answer(data, "postgres", as_of=row["scraped_at"]))
 

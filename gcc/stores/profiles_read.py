@@ -61,7 +61,7 @@ class Columns:
 
 async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns, handle: str) -> Row | None:
     """The profile with its `platform` and its `recent_posts`, or None. Plan FREE gets PAID_FIELDS as None."""
-    find, recent = _sql("find", platform, columns.profile), _sql("recent", platform, columns.figures)
+    find, recent = statement("find", platform, columns.profile), statement("recent", platform, columns.figures)
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
         row = await (await cursor.execute(find, {"handle": handle})).fetchone()
         if row is None:
@@ -77,7 +77,7 @@ async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns,
 async def identify(pool: Pool, platform: Platform, handle: str) -> Known | None:
     """The id behind a handle, crawled or only followed yet; None if nobody has named it."""
     async with pool.connection() as conn:
-        cursor = await conn.execute(_sql("identify", platform), {"handle": handle})
+        cursor = await conn.execute(statement("identify", platform), {"handle": handle})
         row = await cursor.fetchone()
     return None if row is None else Known(row[0], None if row[1] is None else row[1].astimezone(dt.UTC))
 
@@ -103,9 +103,9 @@ async def posts(
     publish_time, post_id = after or (None, None)
     where = {"profile_id": profile_id, "publish_time": publish_time, "post_id": post_id, "limit": limit}
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_sql("posts", platform, columns.post), where)
+        await cursor.execute(statement("posts", platform, columns.post), where)
         rows = [{"platform": platform.name, **_in_utc(row)} for row in await cursor.fetchall()]
-        await cursor.execute(_sql("count_posts", platform), where)
+        await cursor.execute(statement("count_posts", platform), where)
         counted = await cursor.fetchone()
     return rows, counted["count"] if counted else 0
 
@@ -159,16 +159,17 @@ async def event_series(
 
 def accounts(platforms: Iterable[Platform]) -> str:
     """A subquery: platform, profile_id and scraped_at of all profiles that were crawled there."""
-    return " union all ".join(_sql("accounts", platform).decode() for platform in platforms)
+    return " union all ".join(statement("accounts", platform).decode() for platform in platforms)
 
 
 def named(platforms: Iterable[Platform]) -> str:
     """A subquery: profile_id and scraped_at of all that go by asked.handle on asked.platform, a row of the query."""
-    return " union all ".join(_sql("named", platform).decode() for platform in platforms)
+    return " union all ".join(statement("named", platform).decode() for platform in platforms)
 
 
 @lru_cache(maxsize=256)
-def _sql(name: str, platform: Platform, columns: tuple[str, ...] = ()) -> bytes:
+def statement(name: str, platform: Platform, columns: tuple[str, ...] = ()) -> bytes:
+    """One of sql/postgres/queries/discovery.sql that names a platform's tables, as `platform` has it."""
     composed = sql.SQL(SQL[name]).format(
         platform=sql.Literal(platform.name),
         account=sql.Identifier(platform.account.name),
