@@ -124,7 +124,7 @@ class Claimer:
 
     def _until_a_source_is_back_s(self) -> float | None:
         outs = [out for scraper in self._scrapers.values() if (out := scraper.out())]
-        return min(out.until for out in outs) - trio.current_time() if outs else None
+        return max(0.0, min(out.until for out in outs) - trio.current_time()) if outs else None  # it goes on meanwhile
 
     def _begun(self, job: Job) -> bool:
         scraper = self._scrapers.get(job.flow)

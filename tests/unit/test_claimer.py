@@ -165,6 +165,22 @@ async def test_a_source_that_is_back_earlier_is_told_of_at_once(autojump_clock: 
         assert bench.board.actor("scraper").in_flight == 1
 
 
+async def test_a_source_that_is_back_while_it_is_looked_at_is_waited_for_no_longer(autojump_clock: MockClock) -> None:
+    bench = Bench()
+
+    def out() -> Out | None:
+        if trio.current_time() > 20:
+            return None
+        told = Out("LIMITED", "used up", trio.current_time() + 0.001)
+        autojump_clock.jump(0.002)  # a moment goes by before anybody reads it
+        return told
+
+    await bench.enqueue(1)
+    async with bench.scraping(finish, out=out):
+        await trio.sleep(60)
+    assert bench.statuses() == [JobStatus.COMPLETE]
+
+
 async def test_who_waits_for_a_job_of_a_flow_without_sources_is_told_why(autojump_clock: MockClock) -> None:
     bench, source = Bench(), Source()
     await bench.enqueue(10)
