@@ -190,14 +190,10 @@ class PostgresJobs:
         return {row["id"] for row in rows}
 
     async def rescue(self) -> int:
-        jobs = await self._move_picked("rescue", "lapsed", {"lost_max": self._lost_max}, BATCH, "lease ended")
-        self._wake(jobs)
-        return len(jobs)
+        return await self._move_all("rescue", "lapsed", {"lost_max": self._lost_max}, "lease ended")
 
     async def expire(self) -> int:
-        jobs = await self._move_picked("expire", "overdue", {}, BATCH, "expired")
-        self._wake(jobs)
-        return len(jobs)
+        return await self._move_all("expire", "overdue", {}, "expired")
 
     async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
         statement = _matching_sql("count", wanted.limit)
@@ -277,6 +273,16 @@ class PostgresJobs:
         """Make everything that is PROCESSING due for rescue; only where this process is the database's only one."""
         async with self._pool.connection() as conn:
             await conn.execute(SQL["end_leases"])
+
+    async def _move_all(self, statement: str, pick: str, arguments: Mapping[str, Any], reason: str) -> int:
+        """Everything that `pick` finds, BATCH jobs a transaction: each claim walks over what is overdue."""
+        moved, batch = 0, BATCH
+        while batch == BATCH:
+            jobs = await self._move_picked(statement, pick, arguments, BATCH, reason)
+            self._wake(jobs)
+            batch = len(jobs)
+            moved += batch
+        return moved
 
     async def _move_picked(
         self, statement: str, pick: str, arguments: Mapping[str, Any], limit: int, reason: str | None = None

@@ -127,6 +127,16 @@ async def statuses(store: Store) -> list[str]:
     return [event["status"] for event in decoded if "scl_id" in event]
 
 
+async def test_all_that_is_overdue_expires_and_all_that_lapsed_is_rescued_however_many(store: Store) -> None:
+    await store.jobs.enqueue([new(f"old {number}", ttl_s=-1) for number in range(1100)])
+    await store.jobs.enqueue([new(f"lost {number}") for number in range(CLAIM_MAX * 12)])
+    for _ in range(12):
+        await store.jobs.claim({FLOW: Room(CLAIM_MAX)})
+    await store.end_leases()
+    assert (await store.jobs.expire(), await store.jobs.rescue()) == (1100, CLAIM_MAX * 12)
+    assert (await store.jobs.expire(), await store.jobs.rescue()) == (0, 0)
+
+
 async def test_a_job_runs_from_pending_to_complete_and_every_change_is_an_event(store: Store) -> None:
     await store.jobs.enqueue([new("a")])
     (job,) = await store.jobs.claim({FLOW: Room(10)})

@@ -194,8 +194,8 @@ async def test_what_is_read_each_second_or_at_a_start_walks_nothing_that_has_end
     async with pool.connection() as conn:
         await conn.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
         await conn.execute(ENDED)
-        for rows in (FRAMES, QUEUED):
-            await conn.execute(rows.replace("1200", str(BACKLOG)))
+        for rows in (FRAMES, QUEUED, JOBS):
+            await conn.execute(rows.replace("1200", str(BACKLOG)), WAITING)
         if analyzed:
             await conn.execute("analyze")
         for file, name, arguments in EACH_SECOND:
