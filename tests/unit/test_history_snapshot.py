@@ -345,12 +345,30 @@ def test_marks_of_thousands_in_other_places_are_refused(thousands: str, text: st
 
 
 @pytest.mark.parametrize(
+    ("thousands", "text", "told"),
+    [
+        (None, "0,045", "such as 0.045; if ',' stands before its decimals, import with --thousands '.'"),
+        (None, "1.234,5", "; if '.' parts its thousands, import with --thousands '.'"),
+        (".", "0.045", "whose thousands are parted by '.'"),
+        (".", "1,234.5", "parted by '.'; if ',' parts its thousands, import with --thousands ','"),
+        (",", "12.34.567", "whose thousands are parted by ','"),
+    ],
+)
+def test_only_a_mark_that_would_read_a_number_is_named(thousands: str | None, text: str, told: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        read({**ROW, "avg_likes": text}, form=Form(thousands=thousands))
+    assert caught.value.reason.endswith(told)
+
+
+@pytest.mark.parametrize(
     ("form", "told"),
     [
         (Form(date_format="%d/%m"), "does not tell a day"),
         (Form(date_format="%I %d/%m/%Y"), "does not tell a day"),
         (Form(date_format="\ud800%"), "does not tell a day"),
         (Form(date_format=""), "does not tell a day"),
+        (Form(date_format="%d/%d/%m/%Y"), "does not tell a day"),
+        (Form(date_format="%Y-%m-%d %H:%M %Z"), "does not tell a day"),
         (Form(thousands=";"), "parted by one of ',', '.', ' ', \"'\", not by ';'"),
         (Form(encoding="base64"), "base64"),
     ],

@@ -16,11 +16,10 @@ from gcc.sources.times import instant
 THOUSANDS = {",": ".", ".": ",", " ": ".,", "'": ".,"}
 """What may part the thousands of a number -> what may then stand before its decimals."""
 _MARKS = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}  # spaces and apostrophes of other kinds
-_DRESSED = re.compile(r"[+-]?[0-9]{1,3}(?:([,. '\u00a0\u2009\u202f\u2019])[0-9]{3})+(?:[.,][0-9]+)?")
 _NUMERIC = re.compile("[+-]?[0-9][0-9., '\u00a0\u2009\u202f\u2019]*")
 _DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?")
 _YEAR_FIRST = re.compile(r"[0-9]{4}([/.])[0-9]{1,2}\1[0-9]{1,2}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?")
-_SAMPLE = dt.datetime(2026, 11, 23, 21, 43, 56, tzinfo=dt.UTC)
+_SAMPLE = dt.datetime(2026, 11, 23, 21, 43, 56, tzinfo=dt.timezone(dt.timedelta(hours=5.5)))
 _DATE_FORMAT_CHARS_MAX = 60
 
 
@@ -73,13 +72,18 @@ class Form:
 AS_IT_TELLS = Form()
 
 
-def hint(text: str) -> str:
-    """What to add to the reason why this is no number, if its thousands may be parted."""
-    found = _DRESSED.fullmatch(text)
-    if found is None:
+def hint(text: str, form: Form) -> str:
+    """What to add to the reason why this is no number, if another mark of thousands would read it."""
+    if form.thousands is not None and _pattern(form.thousands).fullmatch(text):
         return ""
-    mark = next(mark for mark in THOUSANDS if re.fullmatch(_MARKS.get(mark, re.escape(mark)), found[1]))
-    return f"; if {mark!r} parts its thousands, import with --thousands {mark!r}"
+    for mark in THOUSANDS:
+        if re.search(_MARKS.get(mark, re.escape(mark)), text) and _pattern(mark).fullmatch(text):
+            return _as(f"{mark!r} parts its thousands", mark)
+    return _as("',' stands before its decimals", ".") if "," in text and _pattern(".").fullmatch(text) else ""
+
+
+def _as(told: str, mark: str) -> str:
+    return f"; if {told}, import with --thousands {mark!r}"
 
 
 _ISO = "is neither RFC 3339 (2026-12-31T18:30:00Z) nor a date (2026-12-31)"
@@ -116,10 +120,13 @@ def _pattern(thousands: str) -> re.Pattern[str]:
 
 
 def _tells_dates(date_format: str) -> bool:
-    """Whether what it writes of a time is read again as a time of that day, and hour if it has one."""
+    """Whether what it writes of a time is read again as a time of that day, and hour if it has one.
+
+    The time is one of India: of zones only offsets (%z) tell, names (%Z) are read and passed over.
+    """
     try:
         read = dt.datetime.strptime(_SAMPLE.strftime(date_format), date_format)  # noqa: DTZ007 - as is
-    except ValueError:
+    except (ValueError, re.error):  # the latter: a part stands twice
         return False
     midnight = dt.time(tzinfo=read.tzinfo)
     return read.date() == _SAMPLE.date() and (read.timetz() == midnight or read.hour == _SAMPLE.hour)

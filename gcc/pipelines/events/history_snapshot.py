@@ -325,7 +325,7 @@ def _metric(name: str, value: Any, form: Form) -> int | float:
     except ValueError as error:
         is_nested = type(value) is dict and name not in METRICS
         why = f"is no number; write its fields as {name}.NAME, or NAME" if is_nested else error
-        raise Malformed(name, f"{shown(value)} {why}{hint(value) if type(value) is str else ''}") from None
+        raise Malformed(name, f"{shown(value)} {why}{hint(value, form) if type(value) is str else ''}") from None
 
 
 def _storable(name: str, value: Any, levels: int = LEVELS_MAX) -> Any:

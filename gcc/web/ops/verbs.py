@@ -40,7 +40,7 @@ _ids = SystemClock()
 
 ImportHistory = Callable[[str, AsyncIterable[bytes], Form, bool, By], Awaitable[ImportReport]]
 IMPORT_PARAMETERS = ("name", "encoding", "date_format", "thousands", "dry_run", "why")
-BOOLEANS = {"": False, "false": False, "true": True}
+BOOLEANS = {"false": False, "true": True}
 
 
 class Left(Exception):
@@ -100,19 +100,19 @@ class Verbs:
         await _answer(send, 200, {"status": "SUCCESS", "data": report, "meta": {}})
 
     async def _import(self, scope: Scope, receive: Receive) -> ImportReport:
-        query = parse_qs(scope["query_string"].decode("latin-1"))
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         for key, given in query.items():
             if key not in IMPORT_PARAMETERS or len(given) > 1:
                 takes = ", ".join(IMPORT_PARAMETERS)
                 raise Permanent(f"{key[:40]!r} is one too many: it takes {takes}, each once")
         asked = {key: given[0] for key, given in query.items()}
-        dry_run = BOOLEANS.get(asked.get("dry_run", ""))
+        dry_run = BOOLEANS.get(asked.get("dry_run", "false"))
         if dry_run is None:
             raise Permanent(f"dry_run is true or false, not {asked['dry_run'][:40]!r}")
-        form = Form(asked.get("encoding"), asked.get("date_format"), asked.get("thousands"))
+        form = Form(*(asked.get(name) or None for name in ("encoding", "date_format", "thousands")))
         who = dict(scope["headers"]).get(WHO_HEADER.encode(), b"").decode("latin-1")
         by = By(named(who), _storable(asked.get("why", ""))[:WHY_CHARS_MAX])
-        name = _storable(asked.get("name", "upload"))[:NAME_CHARS_MAX]
+        name = _storable(asked.get("name") or "upload")[:NAME_CHARS_MAX]
         async with aclosing(_body(receive)) as chunks:
             return await self._import_history(name, chunks, form, dry_run, by)
 
