@@ -98,6 +98,14 @@ def _value_after(text: str, found: re.Match[str]) -> re.Match[str] | None:
     return (_LINE if as_header else _VALUE).match(text, found.end())
 
 
+def masked_value(value: Any) -> Any:
+    """What JSON holds, its secrets masked; nested deeper than can be walked, nothing of it is shown."""
+    try:
+        return _masked(value)
+    except RecursionError:
+        return MASK
+
+
 def _pretty(line: str) -> str:
     try:
         return json.dumps(_masked(json.loads(line)), indent=2, ensure_ascii=False)

@@ -226,6 +226,25 @@ async def test_a_job_with_a_number_that_json_does_not_know_hides_no_other(port: 
     assert shown["params"] == odd["params"] == {"handle": "asha", "odd": [None, {"x": None}]}
 
 
+async def test_what_others_wrote_into_a_job_is_shown_without_secrets(port: Port, world: World) -> None:
+    """Anybody may enqueue, with params of any shape."""
+    params = {"handle": "a", "access_token": "EAAB123", "page": "https://x/y?access_token=EAAB123&n=1"}
+    await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", params)])
+    (job,) = await world.jobs.claim({YOUTUBE: Room(1)})
+    reason = "GET https://x/y?key=EAAB123 was refused"
+    await world.jobs.fail(job, Failure("SOURCE_FAILED", reason, None))
+    told = {"seq": 3, "status": "FAILED", "reason": reason, "retry_count": 0, "at": NOW}
+    world.history.told = History([told, told | {"reason": None}], [])
+    (line,), _ = await get(port, "jobs")
+    shown, _ = await get(port, f"jobs/{job.id}")
+    for each in (line, shown):
+        assert each["params"] == {
+            "handle": "a", "access_token": "•••", "page": "https://x/y?access_token=•••&n=1",
+        }  # fmt: skip
+        assert each["reason"] == "GET https://x/y?key=••• was refused"
+    assert [told["reason"] for told in shown["statuses"]] == [line["reason"], None]
+
+
 async def test_a_job_that_is_not_there_and_an_id_that_is_none(port: Port) -> None:
     async with client(port) as http:
         answers = [await http.get(f"/api/jobs/{word}") for word in ("019a0000-0000-7000-8000-000000000000", "7", "%00")]

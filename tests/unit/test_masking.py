@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcc.masking import MASK, is_secret, masked_body, masked_headers, masked_text
+from gcc.masking import MASK, is_secret, masked_body, masked_headers, masked_text, masked_value
 
 S = "s3cr3t-Value_9"
 
@@ -180,3 +180,11 @@ def test_hostile_text_costs_little(text: str) -> None:
     began = time.process_time()
     masked_text(text)
     assert time.process_time() - began < 2
+
+
+def test_what_is_nested_too_deep_to_be_looked_through_is_not_shown() -> None:
+    nested: Any = {"token": S}
+    for _ in range(100_000):
+        nested = [nested]
+    assert masked_value({"a": [1, {"token": S}]}) == {"a": [1, {"token": MASK}]}
+    assert masked_value(nested) == MASK

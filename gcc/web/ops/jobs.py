@@ -13,10 +13,10 @@ from pydantic import BeforeValidator, Field
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from gcc.channels.jobs import JobDetail, JobFilter, JobStatus
+from gcc.channels.jobs import FoundJob, JobDetail, JobFilter, JobStatus
 from gcc.config import Kept
 from gcc.errors import GccError, Permanent
-from gcc.masking import masked_body, masked_text
+from gcc.masking import masked_body, masked_text, masked_value
 from gcc.stores.job_history import JobHistory
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import (
@@ -94,7 +94,7 @@ def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: Jo
         access.check_reader(request)
         wanted = read_query(FindQuery)
         found, beside = await operations.find(wanted.as_filter(), text=wanted.text, before=wanted.before)
-        return done(msgspec.to_builtins(found), counted_max=COUNTED_MAX, kept_days=kept.days, **beside)
+        return done([_line(job) for job in found], counted_max=COUNTED_MAX, kept_days=kept.days, **beside)
 
     @app.get("/api/jobs/<job_id>")
     async def job(job_id: str) -> Response:
@@ -110,13 +110,20 @@ def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: Jo
         return done({**_shown(found), **await _told(history, found)})
 
 
+def _line(job: FoundJob) -> dict[str, Any]:
+    """As people see it: whoever enqueues writes its params, and whatever failed its reason."""
+    shown: dict[str, Any] = msgspec.to_builtins(job)
+    reason = None if job.reason is None else masked_text(job.reason)
+    return shown | {"params": masked_value(shown["params"]), "reason": reason}
+
+
 def _shown(job: JobDetail) -> dict[str, Any]:
     """What its row tells, a traceback apart from the rest of its data."""
     data = job.data
     trace = data.get("traceback") if isinstance(data, dict) else None
     if isinstance(data, dict):
         data = {name: value for name, value in data.items() if name not in ("code", "reason", "traceback")}
-    shown: dict[str, Any] = msgspec.to_builtins(job)
+    shown = _line(job)
     shown["traceback"] = None if trace is None else masked_text(str(trace))
     shown["data"] = masked_body(json.dumps(data).encode(), DATA_CHARS_MAX)[0] if data else None
     return shown
@@ -129,4 +136,5 @@ async def _told(history: JobHistory, job: JobDetail) -> dict[str, Any]:
     except GccError as error:
         return {"statuses": None, "requests": None, "history_error": str(error)}
     requests = [{**asked, "uri": masked_text(asked["uri"])} for asked in told.requests]
-    return {"statuses": told.statuses, "requests": requests, "history_error": None}
+    statuses = [{**each, "reason": each["reason"] and masked_text(each["reason"])} for each in told.statuses]
+    return {"statuses": statuses, "requests": requests, "history_error": None}
