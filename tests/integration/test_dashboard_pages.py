@@ -146,6 +146,31 @@ async def test_jobs_are_searched_filtered_and_one_is_looked_at_and_retried(page:
         assert page.complaints == []
 
 
+async def test_a_word_and_a_flow_that_are_chosen_in_one_breath_both_count(page: Page, world: World) -> None:
+    await some_jobs(world)
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/jobs")
+        await page.until(f"{text('#found')} === '7 of 7, newest first.'")
+        await fill(page, "#q-text", "renamed ")
+        await choose(page, "#q-flow", YOUTUBE)
+        await page.until(f"location.search === '?flow={YOUTUBE}&text=renamed'")
+        await page.until(f"{NAMES}.join() === 'renamed'")
+        assert await page.js("document.querySelector('#q-text').value") == "renamed ", "more may follow"
+
+
+async def test_a_job_that_is_over_is_looked_at_seldom(page: Page, world: World) -> None:
+    bug = await some_jobs(world)
+    world.history.told = History([{"seq": 1, "status": "FAILED", "reason": "", "retry_count": 0, "at": NOW}], [])
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/sources")
+        await page.js(
+            "window.pauses = []; const real = setTimeout;"
+            " window.setTimeout = (then, ms) => (pauses.push(ms), real(then, Math.min(ms, 50)))"
+        )
+        await page.js(f"history.pushState(null, '', '/jobs/{bug}'); dispatchEvent(new PopStateEvent('popstate'))")
+        await page.until(f"{text('.head .state')} === 'failed' && pauses.includes(30000)")
+
+
 async def test_more_jobs_than_a_page_holds_are_read_on(page: Page, world: World) -> None:
     await world.jobs.enqueue([NewJob(YOUTUBE, "YOUTUBE", {"handle": f"c{n}"}) for n in range(70)])
     async with ops_port(world, past_s=60) as port:
@@ -214,6 +239,9 @@ async def test_events_show_queues_and_letters_and_pause_a_queue(page: Page, worl
         await page.write("ClickHouse is moved")
         await page.press("Enter")
         await page.until(f"{queues}[0].endsWith('paused Resume…')")
+        await page.look(width=1280, height=300)
+        await page.js("document.querySelector('#told a').click()")
+        await page.until("document.querySelector('#h-log')?.getBoundingClientRect().top < innerHeight")
 
 
 async def test_a_schedule_is_run_now_with_a_why(page: Page, world: World) -> None:

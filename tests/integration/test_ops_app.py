@@ -404,6 +404,13 @@ async def test_each_page_has_an_address_that_needs_the_token(port: Port) -> None
             answer = await http.get(path, headers={"cookie": given.headers["set-cookie"].partition(";")[0]})
             assert answer.status_code == 200 and b'href="/static/pages/jobs.js"' in answer.content
             http.cookies.clear()
+        for path, kept in (
+            ("/jobs?status=FAILED&token={}&text=a%26b%00", "/jobs?status=FAILED&text=a%26b%00"),
+            ("/jobs/a%00b?token={}", "/jobs/a%00b"),
+        ):
+            given = await http.get(path.format(TOKEN))
+            assert (given.status_code, given.headers["location"]) == (303, kept)
+            http.cookies.clear()
         for path in ("/overview", "/job", "/jobs2", "/pages/jobs"):
             assert refusal(await http.get(path)) == (404, "NOT_FOUND")
 

@@ -10,6 +10,7 @@ import json
 import mimetypes
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import trio
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -193,7 +194,8 @@ def _page(app: QuartTrio, access: Access) -> None:
     async def page(**_rest: str) -> Any:
         given = request.args.get("token")
         if given is not None and access.valid(given):
-            answer: Any = redirect(request.path, 303)
+            rest = [(name, value) for name, value in request.args.items(multi=True) if name != "token"]
+            answer: Any = redirect(quote(request.path) + (f"?{urlencode(rest)}" if rest else ""), 303)
             answer.set_cookie(access.cookie_name(request), given, httponly=True, samesite="Strict", path="/")
         elif given is None and access.has_cookie(request):
             answer = Response(index, mimetype="text/html")

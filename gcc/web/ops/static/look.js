@@ -1,7 +1,7 @@
 // What a page asks for beside the status object: asked again every few seconds while somebody looks, and at once when
 // something was done. What was known stays in view beside the sentence that says why there is nothing newer.
 
-import { html, useEffect, useState } from "./vendor/htm-preact.module.js"
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.module.js"
 import { look } from "./feed.js"
 import { Icon } from "./parts.js"
 
@@ -10,6 +10,8 @@ const REST = 4 // a look that took long is made again after so many times its ti
 export function useLook(path, query = {}, { everyS = 3, delayMs = 0 } = {}) {
   const question = JSON.stringify([path, query])
   const [known, setKnown] = useState({ question })
+  const pause = useRef(0) // as it is now: who asks may slow down
+  pause.current = everyS
   useEffect(() => {
     let isCurrent = true
     let timer = 0
@@ -22,7 +24,7 @@ export function useLook(path, query = {}, { everyS = 3, delayMs = 0 } = {}) {
         setKnown((before) => (refused ? { ...(before.question === question ? before : {}), question, refused } : { question, data, meta }))
       }
       clearTimeout(timer)
-      timer = setTimeout(ask, Math.max(everyS * 1000, REST * (performance.now() - beganMs)))
+      timer = setTimeout(ask, Math.max(pause.current * 1000, REST * (performance.now() - beganMs)))
     }
     timer = setTimeout(ask, delayMs)
     addEventListener("acted", ask)

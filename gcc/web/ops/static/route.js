@@ -12,6 +12,7 @@ export function useRoute() {
     addEventListener("popstate", follow)
     document.addEventListener("click", intercept)
   }, [])
+  useEffect(() => document.getElementById(location.hash.slice(1))?.scrollIntoView(), [route]) // as the browser would
   return route
 }
 

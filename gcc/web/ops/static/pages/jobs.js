@@ -1,6 +1,6 @@
 // Jobs: found by what the address asks for, and one of them whole at /jobs/ID.
 
-import { html, useEffect, useMemo, useState } from "../vendor/htm-preact.module.js"
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.module.js"
 import { absolute, count, duration } from "../format.js"
 import { COUNT_AFTER_MS, Choice, Copyable, SINCE, sinceTime } from "../form.js"
 import { JOB_STATES, MOVABLE, flowsOf } from "../jobs.js"
@@ -99,10 +99,12 @@ function told(jobs, { total, counted_max: max, older }, text) {
 // A field that says what was typed when that has stood for a moment.
 function Typed({ id, label, value, placeholder, set }) {
   const [text, setText] = useState(value)
-  useEffect(() => setText(value), [value])
+  const say = useRef(null)
+  say.current = set // what else is asked for may change meanwhile
+  useEffect(() => setText((typed) => (typed.trim() === value ? typed : value)), [value])
   useEffect(() => {
     if (text.trim() === value) return
-    const timer = setTimeout(() => set(text.trim()), COUNT_AFTER_MS)
+    const timer = setTimeout(() => say.current(text.trim()), COUNT_AFTER_MS)
     return () => clearTimeout(timer)
   }, [text])
   return html`<div class="field">
