@@ -3,8 +3,9 @@
 In: a folder of `0001_what_it_does.sql`, `0002_...`: no gaps, no number twice. Out: a database at the
 last of them. Each file runs in one transaction together with its ledger row, so a failure or a
 cancellation leaves whole files applied or nothing. Starters that run at once serialise on an advisory
-lock and each file is applied once. An applied file that changed since, or a database that has seen
-more than this code knows, is a ConfigError: nothing is touched.
+lock and each file is applied once. Processes of the release before may go on meanwhile: their changes
+of jobs wait. An applied file that changed since, or a database that has seen more than this code knows,
+is a ConfigError: nothing is touched.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _SQL = statements.load("migrations")
 
 LOCK_S = 60.0
-"""How long one migrator waits for another's current file."""
+"""How long one migrator waits for another's current file, and for the changes of jobs that are under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,13 @@ async def _apply_next(connection: Connection, migrations: Sequence[Migration]) -
     async with connection.transaction():
         await connection.execute(f"set local lock_timeout = '{LOCK_S:g}s'")
         await connection.execute(_SQL["lock"])
-        await connection.execute("set local lock_timeout = default")
         await connection.execute(_SQL["create_ledger"])
         ledger = await (await connection.execute(_SQL["read_ledger"])).fetchall()
         due = pending(migrations, ledger)
         if not due:
             return False
+        await connection.execute(_SQL["await_jobs"])
+        await connection.execute("set local lock_timeout = default")
         await connection.execute(due[0].sql, prepare=False)
         await connection.execute(_SQL["record"], (due[0].number, due[0].name, due[0].checksum))
         return True

@@ -15,6 +15,10 @@ from gcc.stores.migrations import migrate_postgres, read
 from gcc.stores.postgres import Connection
 
 PATIENCE_S = 20.0
+JOB = """
+insert into scrape_request_log (id, platform, flow, params, expires_at)
+values (gen_random_uuid(), 'INSTAGRAM', 'f', '{}', now())
+"""
 
 
 @pytest.fixture
@@ -107,6 +111,34 @@ async def test_a_migrator_that_holds_the_lock_too_long_is_transient(
         with pytest.raises(Transient, match="lock timeout"), trio.fail_after(PATIENCE_S):
             await migrate_postgres(empty, folder)
     assert await migrate_postgres(empty, folder) == 2
+
+
+WAITS = "select count(*) from pg_stat_activity where datname = 'empty' and wait_event_type = 'Lock'"
+
+
+async def test_a_crawl_of_the_release_before_that_is_under_way_is_waited_for(empty: str, tmp_path: Path) -> None:
+    """It holds its job, and is about to write a table that the next file changes before it comes to the jobs."""
+    files = [(file.name, file.read_text()) for file in sorted((SQL / "postgres").glob("*.sql"))]
+    for name, text in files[:17]:
+        (tmp_path / name).write_text(text)
+    await migrate_postgres(empty, tmp_path)
+    for name, text in files[17:]:
+        (tmp_path / name).write_text(text)
+    async with await Connection.connect(empty) as crawl, await Connection.connect(empty) as watcher:
+        await crawl.execute(JOB)
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                async with crawl.transaction():
+                    await crawl.execute("update scrape_request_log set attempt = 1")
+                    nursery.start_soon(migrate_postgres, empty, tmp_path)
+                    while True:
+                        if await (await watcher.execute(WAITS)).fetchone() != (0,):
+                            break
+                        await trio.sleep(0.005)
+                    await crawl.execute(
+                        "insert into tracked_profile (platform, profile_id, handle) values ('X', 'y', 'z')"
+                    )
+    assert len(await ledger(empty)) == len(files)
 
 
 async def test_cancelled_in_the_middle_it_can_be_run_again(empty: str, folder: Path) -> None:
