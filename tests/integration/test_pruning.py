@@ -10,6 +10,7 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
+from gcc import statements
 from gcc.channels.jobs import JobFilter, JobStatus, NewJob
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
@@ -26,6 +27,7 @@ from gcc.stores.letters import PostgresLetters
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.postgres import Connection, Pool
 from gcc.stores.postgres_jobs import PostgresJobs
+from gcc.web.ops import counts as module_of_counts
 from gcc.web.ops.counts import PlatformCounts
 from tests.integration.test_producers import follow
 from tests.integration.test_retention import leading
@@ -287,6 +289,52 @@ async def test_folding_keeps_every_sum(pool: Pool) -> None:
         ((rows,),) = await (await conn.execute("select count(*) from tally")).fetchall()
     assert rows < 1003
     assert await there(pool) == {"PENDING": 1200}
+
+
+CROWD = """
+insert into tally select 'job', 'f', 'PENDING', case number when 1 then 7 else (number %% 2) * 2 - 1 end
+from generate_series(1, %s) as number
+"""
+
+
+@pytest.mark.parametrize("states", ["one", "each its own"])
+async def test_a_tally_that_nobody_read_for_long_is_folded_before_it_is_read(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, states: str
+) -> None:
+    monkeypatch.setattr("gcc.web.ops.counts.FOLD_MAX", 500)
+    written = CROWD if states == "one" else CROWD.replace("'f',", "'f' || number,")
+    async with pool.connection() as conn:
+        await conn.execute(written, (2800,))
+    with trio.fail_after(20):  # however little there is to fold
+        counts = await PlatformCounts(
+            pool, None, PostgresLetters(pool, FolderObjects(Path("/nowhere")), Signal())
+        ).read()
+    async with pool.connection() as conn:
+        ((rows,),) = await (await conn.execute("select count(*) from tally")).fetchall()
+    if states == "one":
+        assert (rows < 500, counts.jobs_by_flow) == (True, {"f": {"PENDING": 6}})
+    else:
+        assert rows == 2800
+
+
+HUGE = "insert into tally select 'job', 'f', 'PENDING', 9e18 from generate_series(1, 3)"
+
+
+async def test_numbers_that_no_count_reaches_are_read_folded_and_mended(pool: Pool) -> None:
+    await put(pool, "PENDING", 3, days=0, flow="f")
+    counts = PlatformCounts(pool, None, PostgresLetters(pool, FolderObjects(Path("/nowhere")), Signal()))
+    async with pool.connection() as conn:
+        for odd in (HUGE, HUGE.replace("'job', 'f', 'PENDING'", "'queue', 'q', ''"), HUGE.replace("job", "first job")):
+            await conn.execute(odd)
+        assert (await counts.read()).jobs_by_flow["f"]["PENDING"] > 8 * 10**18
+        await conn.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
+        await conn.execute(statements.load("exchange")["depths"])
+        await conn.execute(statements.load("history")["first_crawl"])
+        await module_of_counts._fewer(conn, 1)
+    async with leading(pool) as leader:
+        pruning = Pruning(pool, FolderObjects(Path("/nowhere")), leader, KEPT)
+        assert (await pruning.recount(), await pruning.recount()) == ({"mended": 3}, {"mended": 0})
+    assert await there(pool) == {"PENDING": 3}
 
 
 async def test_a_recount_mends_what_was_written_past_the_triggers(pool: Pool) -> None:

@@ -7,11 +7,12 @@ from gcc.channels.exchange import Exchange, QueueDepth
 from gcc.channels.letters import Letters, Waiting
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
-from gcc.stores.postgres import Pool
+from gcc.stores.postgres import Connection, Pool
 from gcc.web.ops.snapshot import Counts
 
 SQL = statements.load("counts")
 SPARE_MAX = 1000  # rows of the tally that could be fewer: reading them takes about a millisecond
+FOLD_MAX = 50_000  # rows that one statement makes fewer: half a second
 UNFINISHED = ("PENDING", "PROCESSING")
 STORED = frozenset(event_type.queue for event_type in EVENT_TYPES)
 """The queues whose events are for a table: only they can lag."""
@@ -31,10 +32,12 @@ class PlatformCounts:
         """One look at everything. Transient: the database is away; without the exchange all else is counted, and where
         the letters meet a bug."""
         async with self._pool.connection() as conn:
+            while await _fewer(conn, FOLD_MAX) > FOLD_MAX // 2:  # nobody has counted for long: too many to be read
+                pass
             tally = await (await conn.execute(SQL["tally"])).fetchall()
             ((failures, outbox_s, enqueued),) = await (await conn.execute(SQL["trouble"])).fetchall()
             if sum(spare for *_, spare in tally) > SPARE_MAX:
-                await conn.execute(SQL["fold"])
+                await _fewer(conn, 1)
         by_flow: dict[str, Counter[str]] = defaultdict(Counter)
         crawl: Counter[bool] = Counter()  # ended -> jobs of the first crawl
         for counted, flow, status, number, _ in tally:
@@ -62,3 +65,10 @@ class PlatformCounts:
         except Exception as error:
             bug = error
         return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, letters, why, bug)
+
+
+async def _fewer(conn: Connection, crowd: int) -> int:
+    """Fold the tally if it has `crowd` rows; answers how many fewer they are."""
+    fold = SQL["fold"].replace("{fold_max}", str(FOLD_MAX))
+    ((fewer,),) = await (await conn.execute(fold, {"crowd": crowd})).fetchall()
+    return int(fewer)

@@ -2,22 +2,29 @@
 
 -- name: tally
 -- Rows that could be fewer (`spare`) are for `fold`.
-select counted, name, state, sum(number)::bigint, count(*) - 1 as spare from tally
+select counted, name, state, least(greatest(sum(number), -9e18), 9e18)::bigint, count(*) - 1 as spare from tally
 group by counted, name, state
 order by counted, name, state;
 
 -- name: fold
--- One row for many: whoever does it meanwhile, too, takes others, and the sums stay.
+-- One row for many, if there are `crowd` or more; answers how many fewer. Whoever does it meanwhile, too, takes others, and
+-- the sums stay.
 with held as materialized (
-    select ctid from tally limit 50000 for update skip locked
+    select ctid from tally
+    where (select count(*) from (select from tally limit %(crowd)s) as first) = %(crowd)s
+    limit {fold_max}
+    for update skip locked
 ), gone as (
     delete from tally using held where tally.ctid = held.ctid
     returning counted, name, state, number
+), put as (
+    insert into tally
+    select counted, name, state, least(greatest(sum(number), -9e18), 9e18) from gone
+    group by counted, name, state
+    having sum(number) <> 0
+    returning 1
 )
-insert into tally
-select counted, name, state, sum(number) from gone
-group by counted, name, state
-having sum(number) <> 0;
+select (select count(*) from gone) - (select count(*) from put);
 
 -- name: trouble
 -- Failures are counted up to a bound; the ages end at 31 years, whatever a row says of its time.

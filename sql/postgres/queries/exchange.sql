@@ -155,7 +155,7 @@ where message.id = held.id and message.deliveries = held.deliveries;
 select queue, coalesce(depth.events, 0), head.leased,
        greatest(least(coalesce(extract(epoch from now()) - extract(epoch from head.oldest), 0), 1e9), 0)::float8
 from (select distinct queue from binding) as bound
-left join (select name as queue, sum(number)::bigint as events from tally where counted = 'queue' group by name) as depth
+left join (select name as queue, least(greatest(sum(number), -9e18), 9e18)::bigint as events from tally where counted = 'queue' group by name) as depth
     using (queue)
 cross join lateral queue_head(queue) as head
 order by queue;

@@ -74,8 +74,8 @@ limit {limit};
 
 -- name: first_crawl
 -- How many of its jobs have ended, and how many there are or were.
-select coalesce(sum(number) filter (where state not in ('PENDING', 'PROCESSING')), 0)::bigint,
-       coalesce(sum(number), 0)::bigint
+select least(greatest(coalesce(sum(number) filter (where state not in ('PENDING', 'PROCESSING')), 0), -9e18), 9e18)::bigint,
+       least(greatest(coalesce(sum(number), 0), -9e18), 9e18)::bigint
 from tally
 where counted in ('first job', 'pruned first job');
 

@@ -80,7 +80,7 @@ select count(*) from gone;
 -- What the tally lacks of what is there, or has too much: somebody wrote past its triggers. One statement sees one moment,
 -- and what it adds is right at any other, too.
 insert into tally
-select counted, name, state, sum(number)
+select counted, name, state, least(greatest(sum(number), -9e18), 9e18)
 from (select counted_as(idempotency_key) as counted, flow as name, status as state, count(*) as number
       from scrape_request_log group by 1, 2, 3
       union all
