@@ -43,6 +43,7 @@ from gcc.stores.postgres import Connection, Pool, named_rows
 from gcc.supervisor.lifecycle import one_line
 
 SQL = statements.load("jobs")
+RELEASE, EXTEND = (SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend"))
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
 BATCH = 500  # jobs that one transaction of a person's change may move
@@ -179,14 +180,14 @@ class PostgresJobs:
         if jobs:
             arguments = {**_held(jobs), "after_s": after_s, "data": None if why is None else Jsonb(dict(why))}
             async with self._pool.transaction() as conn:
-                released = [_job(row) for row in await named_rows(conn, SQL["release"], arguments)]
+                released = [_job(row) for row in await named_rows(conn, RELEASE, arguments)]
                 await outbox.put(conn, frames if released else ())
                 await self._tell_of(conn, released, "given back")
             self._wake(released)
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
         async with self._leases_pool.connection() as conn:
-            rows = await named_rows(conn, SQL["extend"], {**_held(jobs), "lease_s": self._lease_s})
+            rows = await named_rows(conn, EXTEND, {**_held(jobs), "lease_s": self._lease_s})
         return {row["id"] for row in rows}
 
     async def rescue(self) -> int:
@@ -250,9 +251,10 @@ class PostgresJobs:
         async def move(only: uuid.UUID | None) -> list[Job]:
             wanted = arguments if only is None else {**arguments, "ids": [only]}
             async with self._pool.transaction() as conn:
-                ids = [row["id"] for row in await named_rows(conn, _matching_sql("pick", size), wanted)]
+                page = await named_rows(conn, _matching_sql("pick", size), wanted)
                 if only is None:
-                    picked[:] = ids
+                    picked[:] = [row["id"] for row in page]
+                ids = [row["id"] for row in page if row["locked"]]
                 jobs = [_job(row) for row in await named_rows(conn, SQL[statement], {"ids": ids})]
                 await self._tell_of(conn, jobs, reason)
             return jobs

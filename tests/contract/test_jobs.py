@@ -127,6 +127,37 @@ async def statuses(store: Store) -> list[str]:
     return [event["status"] for event in decoded if "scl_id" in event]
 
 
+LOCKING: list[tuple[str, Callable[[Jobs, list[Job]], Awaitable[object]]]] = [
+    ("extend", lambda jobs, held: jobs.extend(held)),
+    ("release", lambda jobs, held: jobs.release(held)),
+    ("cancel", lambda jobs, held: jobs.cancel(JobFilter())),
+    ("enqueue", lambda jobs, held: jobs.enqueue([new("b"), new("a")])),
+]
+
+
+@pytest.mark.parametrize("change", [change for _, change in LOCKING], ids=[name for name, _ in LOCKING])
+async def test_who_waits_for_the_locks_of_jobs_takes_them_in_one_order(
+    pool: Pool, change: Callable[[Jobs, list[Job]], Awaitable[object]]
+) -> None:
+    """That of their keys: with the first of them locked, the second is free. So no two wait for each other."""
+    jobs = real(pool, TickingClock()).jobs
+    for handle in "ba":
+        await jobs.enqueue([new(handle)])
+    held = await jobs.claim({FLOW: Room(2)})
+    lock = "select from scrape_request_log where idempotency_key = %s for update nowait"
+    waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with trio.open_nursery() as nursery, pool.connection() as one, pool.connection() as other:
+        async with one.transaction():
+            await one.execute(lock, ("k:a",))
+            nursery.start_soon(change, jobs, held)
+            with trio.fail_after(20):
+                while True:
+                    if await (await other.execute(waits)).fetchone() != (0,):
+                        break
+                    await trio.sleep(0.005)
+            await other.execute(lock, ("k:b",))
+
+
 async def test_all_that_is_overdue_expires_and_all_that_lapsed_is_rescued_however_many(store: Store) -> None:
     await store.jobs.enqueue([new(f"old {number}", ttl_s=-1) for number in range(1100)])
     await store.jobs.enqueue([new(f"lost {number}") for number in range(CLAIM_MAX * 12)])

@@ -1,6 +1,7 @@
 -- One statement for each change of a job's status; `seq` and `events` grow with every one of them,
 -- because every one writes a status event into the outbox in the same transaction. No counter goes over its column's
--- bound: one such row would refuse the statement for all.
+-- bound: one such row would refuse the statement for all. What waits for the locks of several jobs takes them in order of
+-- their keys, as `enqueue` must; what passes over locked ones may take them in any.
 
 -- name: enqueue
 -- A job that is waiting under the same key is not added again: it only gets more urgent.
@@ -100,23 +101,35 @@ set status = 'PENDING', seq = least(seq, 2147483646) + 1, events = least(events,
 where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
+-- name: held
+-- The rows of {held}: those of these attempts that are still theirs.
+select job.id from scrape_request_log as job
+join unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt) on (job.id, job.attempt) = (held.id, held.attempt)
+where job.status = 'PROCESSING'
+order by idempotency_key, job.id
+for update of job;
+
 -- name: release
 -- Given back unbegun (to its place in the line), or refused by a limit and the like: costs no retry.
+with held as materialized (
+    {held}
+)
 update scrape_request_log as job
 set status = 'PENDING', seq = least(seq, 2147483646) + 1, events = least(events, 2147483646) + 1, lease_until = null,
     due_at = case when %(after_s)s > 0 then now() + make_interval(secs => %(after_s)s) else least(due_at, now()) end,
     data = coalesce(%(data)s, data)
-from unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt)
-where job.id = held.id and job.attempt = held.attempt and job.status = 'PROCESSING'
+where job.id = any(array(select id from held))
 returning job.id, flow, platform, params, priority, job.attempt, retry_count, seq, status, created_at, picked_at,
           expires_at, awaited;
 
 -- name: extend
 -- Heartbeat of one process; what it does not return is not ours any more.
+with held as materialized (
+    {held}
+)
 update scrape_request_log as job
 set lease_until = now() + make_interval(secs => %(lease_s)s)
-from unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt)
-where job.id = held.id and job.attempt = held.attempt and job.status = 'PROCESSING'
+where job.id = any(array(select id from held))
 returning job.id;
 
 -- name: lapsed
@@ -217,12 +230,19 @@ from scrape_request_log
 where id = %(id)s;
 
 -- name: pick
--- The next jobs, in order of id, that a person's change may move; they are locked for it.
-select id from scrape_request_log
-where id > %(after)s and {matching}
-order by id
-limit {limit}
-for update;
+-- The next jobs, in order of id, that a person's change may move, and whether it still may: then they are locked for it.
+with page as materialized (
+    select id from scrape_request_log
+    where id > %(after)s and {matching}
+    order by id
+    limit {limit}
+), locked as materialized (
+    select id from scrape_request_log
+    where id = any(array(select id from page)) and {matching}
+    order by idempotency_key, id
+    for update
+)
+select id, id in (select id from locked) as locked from page order by id;
 
 -- name: begin_anew
 -- Picked jobs back to PENDING by hand, one of each key, and none of a key that an unfinished job has. It counts
