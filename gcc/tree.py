@@ -31,7 +31,18 @@ from gcc.config import Settings
 from gcc.keeping import Keeping, Rules
 from gcc.parts import EMBEDDED, NOTIFICATIONS, PROCESSES, Stores, refuse_what_is_not_here
 from gcc.pipelines import PIPELINES
-from gcc.pipelines.declared import BROKER, CLICKHOUSE, CONTROLS, SCHEMA, WORLD, Context, Parts, Pipeline
+from gcc.pipelines.declared import (
+    BROKER,
+    CLICKHOUSE,
+    CONTROLS,
+    REDIS,
+    SCHEMA,
+    WORLD,
+    Context,
+    Parts,
+    Pipeline,
+    refuse_odd,
+)
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.table import Catalogue
 from gcc.stores import data_folder
@@ -47,8 +58,10 @@ from gcc.web.port import keep_open
 from gcc.world.history import history
 from gcc.world.server import serve_world, tokens
 
+OPS = "web/ops"
 ALL: tuple[Pipeline, ...] = (*PIPELINES, GATEWAY)
 NEEDS = {SCHEMA: (EMBEDDED,), NOTIFICATIONS: (SCHEMA,), CONTROLS: (SCHEMA,), PROCESSES: (SCHEMA,)}
+GROUND = {name: NEEDS.get(name, ()) for name in (EMBEDDED, CLICKHOUSE, REDIS, BROKER, WORLD, OPS, *NEEDS)}
 RULES = Rules(
     NEEDS,
     intensity={EMBEDDED: Intensity(sys.maxsize, 60.0)},  # killed or without disk: for as long as it lasts
@@ -76,6 +89,7 @@ class Tree:
         catalogue: Catalogue | None = None,
     ) -> None:
         refuse_what_is_not_here(settings)
+        refuse_odd(pipelines, GROUND)
         catalogue = catalogue or Catalogue()
         self.settings = settings
         self.ready = trio.Event()
@@ -126,7 +140,7 @@ class Tree:
         context, broker = self.context, self.context.parts.broker
         if self.stores is not None:
             yield from self.stores.servers()
-            yield Child("web/ops", self.ops.run)
+            yield Child(OPS, self.ops.run)
             yield from self.stores.clients(context.board, self.opened)
         if broker is not None and BROKER in self.opened:
             yield Child(BROKER, Connection(broker, context.board.actor(BROKER), context.clock.rng).run)

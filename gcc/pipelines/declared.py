@@ -8,6 +8,7 @@ stores are opened derive from the list. Each gets one `Context`.
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from gcc.actors.connection import Connect
@@ -24,6 +25,7 @@ from gcc.channels.objects import Objects
 from gcc.channels.referrals import Referrals
 from gcc.clock import Clock
 from gcc.config import Settings
+from gcc.errors import ConfigError
 from gcc.metrics import Metrics
 from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
@@ -152,3 +154,20 @@ class Pipeline:
     schedules: Callable[[Context], Sequence[Schedule]] = lambda _: ()
     restart: Restart = Restart.PERMANENT
     real: bool = False
+
+
+def refuse_odd(pipelines: Sequence[Pipeline], ground: Mapping[str, Collection[str]]) -> None:
+    """ConfigError: two have one name; or one needs what nothing is called, and would begin without it, or itself.
+
+    `ground`: what else there may be in the tree, whether it is or not, and what that needs.
+    """
+    needs = {**ground, **{row.name: row.needs for row in pipelines}}
+    if len(needs) < len(ground) + len(pipelines):
+        raise ConfigError(f"two have one name: {', '.join(sorted([*ground, *(row.name for row in pipelines)]))}")
+    for row in pipelines:
+        if odd := [name for name in (*row.needs, *row.uses) if name not in needs]:
+            raise ConfigError(f"pipeline {row.name} needs {odd[0]!r}, which is none of {', '.join(needs)}")
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        raise ConfigError(f"these need each other, and none could begin: {', '.join(error.args[1])}") from None
