@@ -40,7 +40,8 @@ obeys it."""
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to enqueue. While one with the same `key` is unfinished, enqueueing again only makes it more urgent."""
+    """A job to enqueue. While one with the same `key` is unfinished, enqueueing again only makes it more urgent, and
+    expire later."""
 
     flow: str
     platform: str

@@ -158,6 +158,18 @@ async def test_who_waits_for_the_locks_of_jobs_takes_them_in_one_order(
             await other.execute(lock, ("k:b",))
 
 
+@pytest.mark.parametrize(("first_s", "again_s"), [(-1.0, 3600.0), (3600.0, -1.0)])
+async def test_a_job_that_is_wanted_again_waits_as_long_as_either_would(
+    store: Store, first_s: float, again_s: float
+) -> None:
+    """One that was overdue, and that nobody has moved yet, is none any more."""
+    for ttl_s in (first_s, again_s):
+        await store.jobs.enqueue([new("a", ttl_s=ttl_s)])
+    assert await store.jobs.expire() == 0
+    (job,) = await store.jobs.claim({FLOW: Room(1)})
+    assert dt.timedelta(minutes=59) < job.expires_at - job.created_at < dt.timedelta(minutes=61)
+
+
 async def test_all_that_is_overdue_expires_and_all_that_lapsed_is_rescued_however_many(store: Store) -> None:
     await store.jobs.enqueue([new(f"old {number}", ttl_s=-1) for number in range(1100)])
     await store.jobs.enqueue([new(f"lost {number}") for number in range(CLAIM_MAX * 12)])

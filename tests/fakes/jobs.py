@@ -79,12 +79,18 @@ class FakeJobs:
         return row
 
     def _again(self, row: JobRow, new: NewJob) -> JobRow:
-        """The unfinished job that is wanted again gets more urgent, if that is asked for."""
-        more_urgent = new.priority > row.job.priority
-        row.job = replace(row.job, priority=max(new.priority, row.job.priority), awaited=new.awaited or row.job.awaited)
+        """The unfinished job that is wanted again gets more urgent and expires later, if that is asked for."""
+        now, more_urgent = self._clock.now(), new.priority > row.job.priority
+        row.job = replace(
+            row.job,
+            priority=max(new.priority, row.job.priority),
+            awaited=new.awaited or row.job.awaited,
+            expires_at=max(row.job.expires_at, now + dt.timedelta(seconds=new.ttl_s)),
+        )
         if more_urgent:
-            row.due_at = self._clock.now()
-            self._database.place(row)
+            row.due_at = now
+        self._database.place(row)
+        if more_urgent:
             self._database.tell("raised", row.job)
         return row
 

@@ -4,7 +4,8 @@
 -- their keys, as `enqueue` must; what passes over locked ones may take them in any.
 
 -- name: enqueue
--- A job that is waiting under the same key is not added again: it only gets more urgent.
+-- A job that is waiting under the same key is not added again: it only gets more urgent, and waits as long as any who
+-- wanted it would have it wait.
 insert into scrape_request_log
     (id, idempotency_key, platform, flow, params, priority, due_at, expires_at, awaited, seq, events)
 select id, key, platform, flow, params::jsonb, priority, now(), now() + make_interval(secs => ttl_s), awaited, 1, 1
@@ -15,6 +16,7 @@ order by key
 on conflict (idempotency_key) where idempotency_key is not null and status in ('PENDING', 'PROCESSING')
 do update set priority = greatest(scrape_request_log.priority, excluded.priority),
               awaited = scrape_request_log.awaited or excluded.awaited,
+              expires_at = greatest(scrape_request_log.expires_at, excluded.expires_at),
               due_at = case when excluded.priority > scrape_request_log.priority then now()
                             else scrape_request_log.due_at end
 returning id, flow, platform, params, priority, attempt, retry_count, seq, status, created_at, picked_at, expires_at,
