@@ -64,7 +64,14 @@ async def speaks_of_what_runs(installed: Path, folder: Path) -> None:
     found = {check["name"]: check["found"] for check in json.loads(out)["checks"]}
     assert "embedded.toml, --set gateway.port" in found["config"], told
     code, out, _ = await said(installed, folder, "flows", "--data", "elsewhere")
-    assert out.startswith("nothing runs on elsewhere; as a start would, by the defaults\n")
+    assert out.startswith(f"nothing runs on {folder / 'elsewhere'}; as a start would, by the defaults\n")
+
+
+def test_it_carries_every_file_of_the_package(installed: Path) -> None:
+    """Of a page that lacks one of its modules nothing is shown."""
+    (carried,) = installed.parents[1].glob("lib/python*/site-packages/gcc")
+    files = {path.relative_to(ROOT) for path in (ROOT / "gcc").rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert not {file for file in files if not (carried.parent / file).is_file()}
 
 
 async def test_it_runs_from_any_folder_and_checks_well(installed: Path, tmp_path: Path) -> None:
