@@ -81,13 +81,16 @@ ZoneName = Annotated[str, AfterValidator(_a_zone)]
 
 
 def whole_path(given: Any) -> Any:
-    """A path as people give it, its `~` expanded. ValueError: it names nothing (for Path, '' is where one stands)."""
+    """A path as people give it, its `~` expanded, and from the root: while chdb is loaded, the whole process stands in
+    chdb's own folder. ValueError: it names nothing (for Path, '' is where one stands)."""
+    if isinstance(given, Path):
+        return given.absolute()
     if not isinstance(given, str):
         return given
     if not given.strip() or "\0" in given:
         raise ValueError("it names no path; give one, or leave it out")
     try:
-        return Path(given).expanduser()
+        return Path(given).expanduser().absolute()
     except RuntimeError:
         raise ValueError("it begins with the home of nobody known here; give the whole path") from None
 
@@ -310,7 +313,7 @@ class Settings(Section):
     _told_by: str = "the defaults"
     _start: tuple[Path | None, tuple[str, ...]] = (None, ())
 
-    data_dir: WholePath = Path("var")
+    data_dir: WholePath = Field(Path("var"), validate_default=True)
     roles: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # None: all that there are
     grace_s: Seconds = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
     gateway: Gateway = Gateway()

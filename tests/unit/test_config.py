@@ -71,6 +71,19 @@ def test_later_layers_win(tmp_path: Path) -> None:
     assert load(file, environ={}, data_dir=Path("/elsewhere")).data_dir == Path("/elsewhere")
 
 
+def test_a_path_is_whole_wherever_the_process_stands_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While chdb is loaded, the process stands in its folder."""
+    monkeypatch.chdir(tmp_path)
+    for settings, name in (
+        (load(None, environ={}), "var"),
+        (Settings(), "var"),
+        (Settings(data_dir=Path("data")), "data"),
+        (load(None, environ={}, data_dir=Path("data")), "data"),
+        (load(None, environ={"GCC_DATA_DIR": "./data"}), "data"),
+    ):
+        assert settings.data_dir == tmp_path / name
+
+
 HOMES = [("~", ""), ("~/gcc", "gcc"), ("~/a/../b", "a/../b")]
 
 
@@ -441,11 +454,11 @@ def test_a_text_setting_is_its_text_whatever_it_looks_like(text: str, tmp_path: 
     keys = {"GCC_OBJECTS__ACCESS_KEY": text, "GCC_OBJECTS__SECRET_KEY": text}
     told = load(None, environ={"GCC_WEB__DEV_TOKEN": text, "GCC_DATA_DIR": text, **keys, **sources})
     assert (told.objects.access_key, told.objects.secret_key, told.web.dev_token) == (text, text, text)
-    assert (told.data_dir, told.sources["graphapi"].tokens) == (Path(text), (text,))
-    assert load(None, environ={"GCC_WORLD__RECORDED": text}).world.recorded == Path(text)
+    assert (told.data_dir, told.sources["graphapi"].tokens) == (Path(text).absolute(), (text,))
+    assert load(None, environ={"GCC_WORLD__RECORDED": text}).world.recorded == Path(text).absolute()
     overrides = [f"data_dir={text}", f"objects.region={text}", f"analytics.schedules.x={text}"]
     told = load(None, environ={}, overrides=overrides)
-    assert (told.data_dir, told.objects.region, told.analytics.schedules) == (Path(text), text, {"x": text})
+    assert (told.data_dir, told.objects.region, told.analytics.schedules) == (Path(text).absolute(), text, {"x": text})
 
 
 def test_quotes_that_a_text_setting_brings_along_are_not_of_it(tmp_path: Path) -> None:
