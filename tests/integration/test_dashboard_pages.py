@@ -269,7 +269,7 @@ async def test_a_schedule_is_run_now_with_a_why(page: Page, world: World) -> Non
 async def test_processes_are_told_with_their_drained_roles_and_differing_limits(page: Page, world: World) -> None:
     world.processes += [
         process("beta", 7, calls=20, drained=["sinker"]),
-        process("gamma", 8, roles=["web"], seen_s=75.0),
+        process("gamma", 8, roles=["web"], seen_s=75.0, limits={"graphapi": {"calls": 9, "per_s": 0.1}}),
     ]
     async with ops_port(world, past_s=60) as port:
         await opened(page, port.url, "/processes")
@@ -280,5 +280,5 @@ async def test_processes_are_told_with_their_drained_roles_and_differing_limits(
             "alpha:4211 this one ready scraper relay sinker analytics web 0.2.0 graphapi 50/s ytapi 50/s"
         )
         assert "limits differ: ytapi" in await page.js("document.querySelector('#verdict').title")
-        assert "sinker drained" in beta and gamma.startswith("gamma:8 silent web")
+        assert "sinker drained" in beta and gamma.startswith("gamma:8 silent web 0.2.0 graphapi 9 per 0.1 s")
         assert "ytapi: 50 calls per 1 s in alpha:4211, but 20 calls per 1 s in beta:7" in await page.js(text("main"))

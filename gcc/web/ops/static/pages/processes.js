@@ -53,4 +53,4 @@ function Line({ host, pid, version, state, silent, seen_s, roles, drained, limit
   </tr>`
 }
 
-const inWords = (limit) => `${count(limit?.calls)}/${limit?.per_s === 1 ? "" : count(limit?.per_s)}s`
+const inWords = (limit) => `${count(limit?.calls)}${limit?.per_s === 1 ? "/s" : ` per ${duration(limit?.per_s)}`}`
