@@ -4,7 +4,8 @@ In: a folder of `0001_what_it_does.sql`, `0002_...`: no gaps, no number twice. O
 last of them. Each file runs in one transaction together with its ledger row, so a failure or a
 cancellation leaves whole files applied or nothing. Starters that run at once serialise on an advisory
 lock and each file is applied once. Processes of the release before may go on meanwhile: their changes
-of jobs wait. An applied file that changed since, or a database that has seen more than this code knows,
+of jobs wait. Who keeps a table for longer (a dump, a session that was left open) holds up the file alone: it gives way
+and is tried again. An applied file that changed since, or a database that has seen more than this code knows,
 is a ConfigError: nothing is touched.
 """
 
@@ -34,7 +35,9 @@ _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _SQL = statements.load("migrations")
 
 LOCK_S = 60.0
-"""How long one migrator waits for another's current file, and for the changes of jobs that are under way."""
+"""How long one migrator waits for another's current file."""
+TABLES_S = 2.0
+"""How long a file waits for a table that others use, while everybody else's statements queue up behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,9 @@ def pending(migrations: Sequence[Migration], ledger: Sequence[tuple[int, str, st
 async def migrate_postgres(database: str | Connection, folder: Path) -> int:
     """Bring a database (a conninfo, or a connection) up to date; returns how many files this call ran.
 
-    Raises ConfigError as above, and when the server refuses us, Transient when it is away or another migrator holds
-    the lock for longer than LOCK_S, psycopg's error when a file's SQL is wrong. Idempotent; safe to cancel.
+    Raises ConfigError as above, and when the server refuses us; Transient when it is away, another migrator holds the
+    lock for longer than LOCK_S or others a table for longer than TABLES_S; psycopg's error when a file's SQL is wrong.
+    Idempotent; safe to cancel.
     """
     migrations = read(folder)
     if isinstance(database, Connection):
@@ -119,8 +123,14 @@ async def _apply_next(connection: Connection, migrations: Sequence[Migration]) -
         due = pending(migrations, ledger)
         if not due:
             return False
-        await connection.execute(_SQL["await_jobs"])
-        await connection.execute("set local lock_timeout = default")
-        await connection.execute(due[0].sql, prepare=False)
+        await connection.execute(f"set local lock_timeout = '{TABLES_S:g}s'")
+        try:
+            await connection.execute(_SQL["await_jobs"])
+            await connection.execute(due[0].sql, prepare=False)
+        except psycopg.errors.LockNotAvailable as error:
+            raise Transient(
+                f"migration {due[0].number:04d}_{due[0].name} waits for a table that another session has had in use for"
+                f" {TABLES_S:g} s (a dump, an open transaction: pg_stat_activity tells which); it is tried again"
+            ) from error
         await connection.execute(_SQL["record"], (due[0].number, due[0].name, due[0].checksum))
         return True

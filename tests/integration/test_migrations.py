@@ -141,6 +141,23 @@ async def test_a_crawl_of_the_release_before_that_is_under_way_is_waited_for(emp
     assert len(await ledger(empty)) == len(files)
 
 
+async def test_a_file_gives_way_to_whoever_has_a_table_in_use(
+    empty: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody else would wait behind it, for as long as a dump takes."""
+    monkeypatch.setattr(migrations, "TABLES_S", 0.02)
+    await migrate_postgres(empty, folder)
+    (folder / "0003_three.sql").write_text("alter table two add more integer; alter table one add more text")
+    async with await Connection.connect(empty) as dump, await Connection.connect(empty) as writer:
+        async with dump.transaction():
+            await dump.execute("select from one")
+            with pytest.raises(Transient, match="0003_three waits for a table"), trio.fail_after(PATIENCE_S):
+                await migrate_postgres(empty, folder)
+            with trio.fail_after(PATIENCE_S):
+                await writer.execute("insert into two values (1)")
+        assert await migrate_postgres(empty, folder) == 1
+
+
 async def test_cancelled_in_the_middle_it_can_be_run_again(empty: str, folder: Path) -> None:
     (folder / "0003_slow.sql").write_text("create table three (id integer); select pg_sleep(60);")
     with trio.move_on_after(PATIENCE_S) as patience:
