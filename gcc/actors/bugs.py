@@ -21,10 +21,12 @@ log = structlog.get_logger()
 
 
 def told(actor: Actor, error: Exception, **of: object) -> str:
-    """Log, count and show `error`, met while handling what `of` names; answers it in one line that any store takes."""
-    actor.bug(error)
+    """Log, count and show `error`, met while handling what `of` names; answers it in one line that any store takes,
+    secrets masked."""
+    line = masked_text(one_line(error))
+    actor.bug(line, traceback_of(error))
     log.error("bug", actor=actor.name, **of, exc_info=error)
-    return one_line(error)
+    return line
 
 
 def traceback_of(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import TextIO, cast
 import structlog
 
 from gcc.config import Settings
+from gcc.masking import masked_text
 
 
 class _Lossy:
@@ -25,6 +26,13 @@ class _Lossy:
             self._stream.flush()
 
 
+def _without_secrets(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Whoever raised an exception of a bug may have put anything into its text."""
+    if "exception" in event:
+        event["exception"] = masked_text(event["exception"])
+    return event
+
+
 def configure(settings: Settings) -> None:
     """Set structlog (and the standard logging under libraries) up for this process."""
     level = logging.getLevelNamesMapping()[settings.logging.level.upper()]
@@ -39,6 +47,7 @@ def configure(settings: Settings) -> None:
                 fmt="%H:%M:%S" if terminal else "iso", utc=not terminal, key="timestamp" if terminal else "at"
             ),
             structlog.processors.format_exc_info,
+            _without_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -176,10 +176,11 @@ class Actor:
         self.last_error = one_line(error)
         self._board.note(self.name, self.last_error, job)
 
-    def bug(self, error: Exception) -> None:
+    def bug(self, line: str, stack: str) -> None:
         """Count an unexpected exception that cost one piece of work, not the actor; keep where it came from."""
         self.bugs += 1
-        self.crashed(error)
+        self.erred(line)
+        self.last_stack = stack[-STACK_CHARS_MAX:]
 
     def told(self, trouble: BaseException | str) -> None:
         """Show a trouble that is no failure of the actor's own; the same one again changes nothing."""

@@ -10,7 +10,9 @@ import trio.testing
 
 from gcc.actors import bugs
 from gcc.actors.maintenance import Maintenance
+from gcc.cli import logs
 from gcc.clock import VirtualClock
+from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.supervisor.lifecycle import Actor, Board, State, one_line
 
@@ -33,14 +35,31 @@ def actor() -> Actor:
     "error", [Bug("half \ud83d"), Bug("nul \0"), Bug("a\nb\x85c"), Mute(), Bug("x" * 100_000)], ids=type
 )
 async def test_whatever_it_says_can_be_logged_shown_and_stored(actor: Actor, error: Exception) -> None:
-    with structlog.testing.capture_logs() as logs, bugs.contained(actor, job="7"):
+    with structlog.testing.capture_logs() as logged, bugs.contained(actor, job="7"):
         raise error
-    assert [(log["event"], log["job"], log["exc_info"]) for log in logs] == [("bug", "7", error)]
+    assert [(log["event"], log["job"], log["exc_info"]) for log in logged] == [("bug", "7", error)]
     assert (actor.bugs, actor.failed) == (1, 1)
     for text in (one_line(error), actor.last_error, actor.last_stack):
         assert text and "\0" not in text
         assert json.loads(msgspec.json.encode(text)) == text
     assert "\n" not in one_line(error) and len(one_line(error)) <= 500
+
+
+async def test_no_secret_in_its_text_is_shown_stored_or_logged(
+    actor: Actor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Settings())
+    try:
+        try:
+            raise Bug("https://graph.example/me?access_token=EAAB0123456789&fields=id")
+        except Bug as error:
+            told = bugs.told(actor, error, job="7")
+    finally:
+        structlog.reset_defaults()
+    logged = capsys.readouterr().err
+    assert "fields=id" in told and "fields=id" in logged and "test_bugs.py" in logged
+    for text in (told, actor.last_error, actor.last_stack, logged, actor._board.errors[-1].values()):
+        assert text and "EAAB" not in str(text)
 
 
 async def test_a_cancellation_passes_and_what_came_with_it_is_told(actor: Actor) -> None:
@@ -50,7 +69,7 @@ async def test_a_cancellation_passes_and_what_came_with_it_is_told(actor: Actor)
         finally:
             raise Bug("while cancelled")
 
-    with structlog.testing.capture_logs() as logs, trio.CancelScope() as scope:
+    with structlog.testing.capture_logs() as logged, trio.CancelScope() as scope:
         with bugs.contained(actor):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(raise_when_cancelled)
@@ -58,7 +77,7 @@ async def test_a_cancellation_passes_and_what_came_with_it_is_told(actor: Actor)
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
         raise AssertionError("the cancellation did not pass")
-    assert (scope.cancelled_caught, len(logs), actor.last_error) == (True, 1, "Bug: while cancelled")
+    assert (scope.cancelled_caught, len(logged), actor.last_error) == (True, 1, "Bug: while cancelled")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)], ids=repr)
