@@ -156,6 +156,7 @@ async def test_a_word_and_a_flow_that_are_chosen_in_one_breath_both_count(page: 
         await page.until(f"location.search === '?flow={YOUTUBE}&text=renamed'")
         await page.until(f"{NAMES}.join() === 'renamed'")
         assert await page.js("document.querySelector('#q-text').value") == "renamed ", "more may follow"
+        assert await page.js("document.querySelector('.found .head button').disabled"), "it would move others too"
 
 
 async def test_a_job_that_is_over_is_looked_at_seldom(page: Page, world: World) -> None:

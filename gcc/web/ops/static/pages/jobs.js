@@ -48,7 +48,7 @@ function Found({ status, ask, query }) {
   return html`<section class="panel page-wide found" aria-labelledby="h-found">
     <div class="head">
       <h2 id="h-found">Jobs</h2>
-      <button class="small" onClick=${() => ask({ kind: "jobs", verb, flow, state: MOVABLE[verb].includes(state) ? state : "", code, since })}>Retry or cancel…</button>
+      <button class="small" disabled=${Boolean(text)} title=${text ? "Jobs are retried or cancelled by flow, state, code and time, not by a word in them: open one, or clear the word" : ""} onClick=${() => ask({ kind: "jobs", verb, flow, state: MOVABLE[verb].includes(state) ? state : "", code, since })}>Retry or cancel…</button>
     </div>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Typed} id="q-text" label="Handle or other param" value=${text} placeholder="any" set=${(value) => set({ text: value })} />
