@@ -82,6 +82,7 @@ class Stores:
         state: Callable[[], str],
     ) -> None:
         self._settings = settings
+        self._roles = roles
         self._catalogue = catalogue
         self._tokens = tokens
         self._limits = limits(settings, catalogue)
@@ -166,16 +167,22 @@ class Stores:
 
     def clients(self, board: Board, opened: Collection[str]) -> list[Child]:
         """What keeps listening to the database, tells it that we live, and of the others those in `opened`."""
-        telling = Maintenance([self.processes.beat], board.actor(PROCESSES), self._clock.rng, every_s=BEAT_S)
         clients = [
             self._kept_connected(NOTIFICATIONS, self.notifications.connected, board),
-            Child(PROCESSES, telling.run),
+            Child(PROCESSES, partial(self._tell, board.actor(PROCESSES))),
         ]
         if CLICKHOUSE in opened:
             clients.append(Child(CLICKHOUSE, partial(self._clickhouse, board.actor(CLICKHOUSE))))
         if self.redis and REDIS in opened:
             clients.append(self._kept_connected(REDIS, self._redis, board))
         return clients
+
+    async def _tell(self, actor: Actor, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        telling = Maintenance([self.processes.beat], actor, self._clock.rng, every_s=BEAT_S)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.processes.leave, self._roles.whole)
+            await nursery.start(telling.run)
+            task_status.started()
 
     def _kept_connected(self, name: str, connect: Connect, board: Board) -> Child:
         return Child(name, Connection(connect, board.actor(name), self._clock.rng).run)

@@ -15,8 +15,10 @@ from rich.text import Text
 from gcc.cli.client import Running, find, sentence
 from gcc.cli.live import messages
 from gcc.cli.schedules import next_run
+from gcc.supervisor.lifecycle import State
 
 PIPE_COLUMNS = 160
+STATE_COLUMNS = max(map(len, State))
 SINKER = "events/sinker "
 COLOURS = {
     "ready": "green",
@@ -115,10 +117,10 @@ def _is_idle(actor: dict[str, Any]) -> bool:
 
 def _actors(actors: list[dict[str, Any]], idle: set[str]) -> Table:
     table = Table(box=None, header_style="bold", expand=True)
-    table.add_column("actor", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table.add_column("actor", overflow="fold")  # the one that a narrow terminal makes narrower
+    table.add_column("state", no_wrap=True, min_width=STATE_COLUMNS)
     for title in ("restarts", "rate/s", "in flight", "lag s"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True, min_width=len(title))
     table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
     last_sinker = [actor["name"] for actor in actors if actor["name"].startswith(SINKER)][-1:]
     for actor in actors:
@@ -154,7 +156,9 @@ def _processes(processes: list[dict[str, Any]]) -> Table:
     for process in processes:
         state = Text(sentence(process["state"]), COLOURS.get(process["state"], "default"))
         if process["silent"]:
-            state = Text(f"silent for {_duration(process['seen_s'])}", "yellow")
+            ago = _duration(process["seen_s"])
+            left = process["state"] == "draining"
+            state = Text(f"left {ago} ago") if left else Text(f"silent for {ago}", "yellow")
         drained = f", drained: {' '.join(process['drained'])}" if process["drained"] else ""
         told = (f"{process['host']}:{process['pid']}", process["version"], f"{' '.join(process['roles'])}{drained}")
         name, version, roles = (Text(sentence(word)) for word in told)  # another process wrote it

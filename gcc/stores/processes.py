@@ -10,6 +10,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from psycopg.types.json import Jsonb
 import gcc
 from gcc import statements
 from gcc.clock import Clock
+from gcc.errors import GccError
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Drain
 
@@ -27,6 +29,7 @@ SQL = statements.load("processes")
 BEAT_S = 5.0
 SILENT_S = 20.0
 FORGET_S = 900.0
+LEAVE_S = 1.0
 NUMBER_MAX = 2**53  # more is no limit, and no number to everybody who is shown it
 
 
@@ -98,6 +101,13 @@ class Processes:
             self._others = await cursor.fetchall()
         self._read_at = trio.current_time()
         return 1
+
+    async def leave(self, drain: Drain) -> None:
+        """Tell the others at once that `drain` was asked for; its stage "ports" waits for that, but not long."""
+        with drain.stage("ports").member("processes"):
+            await drain.requested.wait()
+            with trio.move_on_after(LEAVE_S), suppress(GccError):
+                await self.beat()
 
     def known(self) -> list[Process]:
         """This process first, then the others in the order of their starts, silent ones too."""

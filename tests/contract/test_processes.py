@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from gcc.clock import SystemClock
 from gcc.sources.limits import Limit
@@ -56,6 +57,22 @@ async def test_a_process_learns_of_the_others_and_of_their_drained_roles(pool: P
         "graphapi": {"calls": 50, "per_s": 1.0},
         "ytapi": {"calls": 50, "per_s": 1.0},
     }
+
+
+async def test_who_drains_tells_the_others_before_its_ports_close(pool: Pool) -> None:
+    whole = Drain(("intake", "ports"), 5)
+    one, _ = started(pool, "scraper")
+    two = Processes(pool, CLOCK, state=lambda: whole.state, roles={"web": whole}, limits={}, settings="")
+    await two.beat()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(two.leave, whole)
+        await trio.testing.wait_all_tasks_blocked()
+        whole.request("test")
+        with trio.fail_after(5):
+            await whole.run()
+        await one.beat()
+    assert [process.state for process in one.known()] == ["ready", "draining"]
+    assert not one.anybody("web")
 
 
 async def test_who_is_silent_is_told_and_then_forgotten(pool: Pool) -> None:

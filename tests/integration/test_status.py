@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from gcc.web.ops.snapshot import Composer
 from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, World, ops_port, process
 
 
-async def shown(world: World) -> list[str]:
+async def shown(world: World, columns: int = 160) -> list[str]:
     composer = Composer(world.platform())
     composer._counts = await world.count()
-    console = Console(width=160)
+    console = Console(width=columns)
     with console.capture() as capture:
         console.print(screen(composer.status(), "http://127.0.0.1:8010"))
     return [line.strip() for line in capture.get().splitlines()]
@@ -51,12 +52,23 @@ async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
     world.close()
 
 
+async def test_states_and_figures_are_whole_in_a_terminal_of_80_columns() -> None:
+    world = World()
+    lines = await shown(world, columns=80)
+    heads = next(line for line in lines if line.startswith("actor")).split()
+    assert heads[:8] == ["actor", "state", "restarts", "rate/s", "in", "flight", "lag", "s"]
+    assert any(line.split()[:6] == ["events/sinker", "post_log", "backoff", "2", "0", "2,000"] for line in lines)
+    assert any(line.startswith("scraping/scraper") and "running" in line and "16" in line for line in lines)
+    world.close()
+
+
 async def test_several_processes_have_a_line_each_and_differing_limits_are_told() -> None:
     world = World()
     assert not any(line.startswith(("process ", "alpha:", "limits differ")) for line in await shown(world)), "one alone"
     world.processes += [
         process("beta", 7, calls=20, drained=["sinker"]),
         process("gamma", 8, roles=["web"], seen_s=75.0),
+        replace(process("delta", 9, seen_s=75.0), state="draining"),
     ]
     lines = await shown(world)
     roles = "scraper relay sinker analytics web"
@@ -65,6 +77,7 @@ async def test_several_processes_have_a_line_each_and_differing_limits_are_told(
     ]  # fmt: skip
     assert next(line for line in lines if line.startswith("beta:7")).endswith(f"{roles}, drained: sinker")
     assert "silent for 0:01:15" in next(line for line in lines if line.startswith("gamma:8"))
+    assert "left 0:01:15 ago" in next(line for line in lines if line.startswith("delta:9"))
     told = "limits differ  ytapi: 50 calls per 1 s in alpha:4211, but 20 calls per 1 s in beta:7"
     assert told in lines
     world.close()
