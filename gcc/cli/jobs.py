@@ -87,16 +87,17 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
             job["created_at"][:19],
             job["flow"],
             what,
-            f"{job['retry_count']} retries",
+            f"{job['retry_count']} retr{'y' if job['retry_count'] == 1 else 'ies'}",
             failure,
         ]
         print(_on_screen(parts) if sys.stdout.isatty() else "\t".join(map(sentence, parts)))
-    print(f"{len(jobs):,} of {total:,}{more} jobs")
+    about = sys.stdout if sys.stdout.isatty() else sys.stderr  # in a pipe a line is a job, and nothing else
+    print(f"{len(jobs):,} of {total:,}{more} jobs", file=about)
     kept = Kept(**{f"{kind}_days": days for kind, days in answer["meta"]["kept_days"].items()})
     now = SystemClock().now()
     asked = now - dt.datetime.fromisoformat(wanted["since"]) if "since" in wanted else dt.timedelta()
     if not jobs or 0 < kept.jobs_days <= asked.days:
-        print(kept.jobs_in_words)
+        print(kept.jobs_in_words, file=about)
     return 0
 
 
