@@ -136,7 +136,7 @@ def _actors(actors: list[dict[str, Any]], idle: set[str]) -> Table:
 
 
 def _channels(channels: list[dict[str, Any]], idle: set[str]) -> Table:
-    table = Table("channel", box=None, header_style="bold")
+    table = Table("channel", "kind", box=None, header_style="bold")
     table.add_column("used", justify="right")
     table.add_column("size", justify="right")
     folded = 0
@@ -145,9 +145,9 @@ def _channels(channels: list[dict[str, Any]], idle: set[str]) -> Table:
         if not channel["used"] and (channel["consumer"] in idle or nobody_yet):
             folded += 1
         else:
-            table.add_row(channel["name"], _number(channel["used"]), _number(channel["size"]))
+            table.add_row(channel["name"], channel["kind"], _number(channel["used"]), _number(channel["size"]))
     if folded:
-        table.add_row(Text(f"{folded} idle channels and queues", "dim"), "0")
+        table.add_row(Text(f"{folded} idle channels and queues", "dim"), "", "0")
     return table
 
 

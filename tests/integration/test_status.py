@@ -40,6 +40,8 @@ async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
     )
     assert any(line.split()[:6] == ["events/sinker", "post_log", "backoff", "2", "0", "2,000"] for line in lines)
     assert not any("order_log" in line for line in lines)
+    of_post_log = [line.split()[:2] for line in lines if line.startswith("post_log_events_q ")]
+    assert of_post_log == [["post_log_events_q", "channel"], ["post_log_events_q", "queue"]]
 
     world.board.actor("events/sinker order_log").processed(1)
     world.board.actor("events/sinker asset_log").erred(Transient("away"))

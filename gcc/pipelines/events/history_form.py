@@ -52,7 +52,7 @@ class Form:
         try:
             return dt.datetime.strptime(text, self.date_format)  # noqa: DTZ007 - the caller knows
         except ValueError:
-            raise ValueError(f"is not written as {self.date_format} says") from None
+            raise ValueError(f"is not written as {self.date_format} says, or there is no such time") from None
 
     def plain(self, text: str) -> str:
         """A number in digits with at most a point among them; any other text as it is.
