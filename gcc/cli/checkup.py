@@ -39,6 +39,7 @@ from gcc.stores.postgres import NOT_MIGRATED, Connection, DatabaseError, odd_par
 
 VERB = "python -m gcc.supervisor"
 PYTHON_MIN = (3, 11)
+NOT_OURS = ("setuptools",)  # a new environment brings one; nothing that runs needs it
 POSTGRES_MIN = 14
 GIB = 1 << 30
 MEMORY_WARN_BYTES = GIB  # about what one process takes with the embedded stores
@@ -123,23 +124,23 @@ def libraries(root: Path) -> Finding:
     except OSError as error:
         return Finding("libraries", "warn", f"not known: {error}", "install the project in place: pip install -e .")
     required = dict(map(_pin, dependencies))
-    tested = {name: version for name, version in map(_pin, constraints) if version}
+    tested = {name: version for name, version in map(_pin, constraints) if version and name not in NOT_OURS}
     installed = {name: version for name in {*required, *tested} if (version := _version(name))}
-    mend = "run: pip install -c constraints.txt -e ."
-    wrong = [f"{name} is missing" for name in required if name not in installed] + [
-        f"{name} {installed[name]} (private names of {version} are used)"
+    wrong = {name: f"{name} is missing" for name in required if name not in installed} | {
+        name: f"{name} {installed[name]} (private names of {version} are used)"
         for name, version in required.items()
         if version and installed.get(name, version) != version
-    ]
-    if wrong:
-        return Finding("libraries", "fail", ", ".join(sorted(wrong)), mend)
-    other = [
-        f"{name} {version} (tested: {tested[name]})"
-        for name, version in sorted(installed.items())
+    }
+    other = {
+        name: f"{name} {version} (tested: {tested[name]})"
+        for name, version in installed.items()
         if version != tested.get(name, version)
-    ]
-    if other:
-        return Finding("libraries", "warn", ", ".join(other), mend)
+    }
+    unlike: dict[Literal["fail", "warn"], dict[str, str]] = {"fail": wrong, "warn": other}
+    for state, found in unlike.items():
+        if found:
+            mend = f"run: {sys.executable} -m pip install -c {root / 'constraints.txt'} {' '.join(sorted(found))}"
+            return Finding("libraries", state, ", ".join(text for _, text in sorted(found.items())), mend)
     return Finding("libraries", "ok", f"{len(installed)}, all as in constraints.txt")
 
 

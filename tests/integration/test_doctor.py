@@ -507,9 +507,13 @@ async def test_what_answers_as_no_platform_does_is_a_finding(tmp_path: Path, dat
     assert "no platform of this version" in found["platform"].found
 
 
+WRONG = ("trio", "nobody-installs-this")
+
+
 def test_libraries_against_what_is_required_and_tested(tmp_path: Path) -> None:
     assert checkup.libraries(SQL.parent).state == "ok"
-    (tmp_path / "constraints.txt").write_text("# tested\nTrio==0.0.1\nnobody-installs-this==1\n")
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("# tested\nTrio==0.0.1\nnobody-installs-this==1\nsetuptools==0.1\n")
     project = tmp_path / "pyproject.toml"
     for dependencies, state, words in (
         ('"trio"', "warn", "tested: 0.0.1"),
@@ -518,7 +522,8 @@ def test_libraries_against_what_is_required_and_tested(tmp_path: Path) -> None:
     ):
         project.write_text(f"[project]\ndependencies = [{dependencies}]")
         found = checkup.libraries(tmp_path)
-        assert (found.state, words in found.found) == (state, True), found
+        assert (found.state, words in found.found, "setuptools" in found.found) == (state, True, False), found
+        assert found.mend in [f"run: {sys.executable} -m pip install -c {constraints} {name}" for name in WRONG], found
 
 
 def arguments(data: Path, *, config: Path = CONFIG, as_json: bool = True, **more: Any) -> argparse.Namespace:
