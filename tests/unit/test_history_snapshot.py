@@ -291,7 +291,7 @@ def test_dates_are_read_as_their_format_says(date_format: str, text: str, at: st
     form.check()
     event = msgspec.json.decode(snapshot({**ROW, "timestamp": text}, form=form).line)
     assert event["event_timestamp"] == at
-    with pytest.raises(Malformed, match="is not written as .* says, or there is no such time"):
+    with pytest.raises(Malformed, match=r"is not written as .* says, or there is no such time"):
         read({**ROW, "timestamp": "2026-04-03"}, form=form)
 
 
