@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
         use = f"limit {limit['calls']:,} calls per {limit['per_s']:g} s"
         if line is not None:  # who does not ask does not know
             use += f", {limit['used']:,} used, {limit['waiting']:,} wait"
-        print(f"{name:<12} {_answering(line)}; {use}; {_ready(source)}")
+        print(f"{name:<12} {_answering(source, line)}; {use}; {_ready(source)}")
         for credential in (source["credentials"] or {"listed": []})["listed"]:
             if credential["state"] != "ready":
                 back = "" if credential["back_in_s"] is None else f" for {credential['back_in_s']:,.0f} s"
@@ -34,10 +34,12 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _answering(line: dict[str, Any] | None) -> str:
+def _answering(source: dict[str, Any], line: dict[str, Any] | None) -> str:
     if line is None:
         return "not asked by this process"
     if line["breaker"] != "open":
+        if source["credentials"] is not None and not source["credentials"]["total"]:
+            return f"cannot be asked: set GCC_SOURCES__{source['name'].upper()}__TOKENS and start again"
         return "answers"
     return f"rests, asked again in {line['retry_in_s'] or 0:,.0f} s ({sentence(line['last_error'] or 'no error told')})"
 

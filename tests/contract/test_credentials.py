@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
 from gcc.clock import Clock
+from gcc.config import Settings
 from gcc.errors import Transient
+from gcc.pipelines.scraping.outside import seed_credentials
+from gcc.pipelines.scraping.table import Catalogue
 from gcc.sources.credentials import Credentials, NoCredential
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.notifications import Notifications
@@ -45,6 +49,19 @@ async def credentials(request: pytest.FixtureRequest, clock: HandClock) -> Async
         return
     pool = Pool(request.getfixturevalue("database"), 2, name="test")
     yield PostgresCredentials(pool, clock)
+    await pool.aclose()
+
+
+async def test_a_source_without_a_credential_is_told_at_the_start(database: str, clock: HandClock) -> None:
+    settings = Settings.model_validate({"sources": {"ytapi": {"tokens": ["a key"]}}})
+    pool = Pool(database, 2, name="test")
+    stored = PostgresCredentials(pool, clock)
+    with structlog.testing.capture_logs() as told:
+        await seed_credentials(settings, Catalogue().sources, stored, {})
+        assert [(line["source"], line["mend"]) for line in told] == [("graphapi", "set GCC_SOURCES__GRAPHAPI__TOKENS")]
+        told.clear()
+        await seed_credentials(settings, Catalogue().sources, stored, {"graphapi": ["1:a token"]})
+    assert not told
     await pool.aclose()
 
 

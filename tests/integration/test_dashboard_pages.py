@@ -200,7 +200,9 @@ async def test_sources_tell_rests_and_credentials_and_the_database_that_is_away(
         shown = await page.js(text("#source-ytapi"))
         assert "50 calls in any 1 s" in shown and "1 of 2 ready" in shown
         assert "ytapi-2 waits for a new token – API key not valid" in shown
-        assert "None is known" in await page.js(text("#source-graphapi"))
+        without = await page.js(text("#source-graphapi"))
+        assert without.startswith("graphapi cannot be asked")
+        assert "None is known" in without and "GCC_SOURCES__GRAPHAPI__TOKENS" in without
         world.counts_down = True
         await page.until(
             f"{text('#source-graphapi')}.includes('The credentials cannot be told now: PostgreSQL does not answer')"

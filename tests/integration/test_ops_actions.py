@@ -436,6 +436,7 @@ async def test_sources_by_the_command_line(verb: Verb, world: World) -> None:
         Listed("graphapi", "graphapi-1", 90.0, "rate limited", NOW, 2, 1),
         Listed("graphapi", "graphapi-2", 0.0, None, NOW, 2, 1),
     ]
+    assert "ytapi        cannot be asked: set GCC_SOURCES__YTAPI__TOKENS and start" in (await verb("sources"))[1]
     youtube = world.board.actor("sources/ytapi")
     youtube.breaker, youtube.retry_at, youtube.last_error = "open", trio.current_time() + 1000, "it answered 503"
     code, told, _ = await verb("sources")

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from gcc.config import Settings
 from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.limiting import DrainingLimiter
 from gcc.pipelines.scraping.table import Apis, SourceRow, base_url
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside
-from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
+from gcc.stores.credentials import PostgresCredentials
+
+log = structlog.get_logger()
 
 
 def apis(context: Context, fetcher: Fetcher) -> Apis:
@@ -27,10 +31,10 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
 async def seed_credentials(
     settings: Settings,
     sources: Mapping[str, SourceRow],
-    credentials: Credentials,
+    credentials: PostgresCredentials,
     world_tokens: Mapping[str, Sequence[str]],
 ) -> None:
-    """Store the tokens of the environment and the world's; a known one is left as it is.
+    """Store the tokens of the environment and the world's; a known one is left as it is. A source without any is told.
 
     A Graph API token is given as "IG_USER_ID:TOKEN": it asks in the name of that account.
     """
@@ -42,3 +46,6 @@ async def seed_credentials(
             await credentials.put(
                 name, f"{name}-{number}", {"token": secret, "ig_user_id": asks_as} if colon else {"token": token}
             )
+    known = {each.source for each in await credentials.listed()}
+    for name in sorted(sources.keys() - known) if settings.has_role("scraper") else ():
+        log.warning("no credential: its jobs wait", source=name, mend=f"set GCC_SOURCES__{name.upper()}__TOKENS")

@@ -25,7 +25,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
   return html`<section class="panel source" id=${`source-${name}`} aria-labelledby=${`h-${name}`}>
     <div class="head">
       <h2 id=${`h-${name}`}>${name}</h2>
-      <${Answering} line=${line} />
+      <${Answering} line=${line} credentials=${credentials} />
     </div>
     <dl class="facts columns">
       <div>
@@ -48,7 +48,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
     ${line?.last_error && html`<p class="error-text" title="Last error">${line.last_error}</p>`}
     <h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>
     <${Refused} refused=${trouble} what="The credentials" />
-    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. A token comes by the environment, see the guide on real APIs.</p>`}
+    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase()}__TOKENS</code> and start again, see docs/real-apis.md.</p>`}
     ${credentials?.total > 0 &&
     html`<table class="rows">
       <thead>
@@ -68,8 +68,9 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
 }
 
 // What its breaker says; a source that is not asked in this process has no line.
-function Answering({ line }) {
+function Answering({ line, credentials }) {
   if (!line) return html`<span class="muted"><${Icon} name="ring" />not asked by this process</span>`
+  if (credentials?.total === 0 && line.breaker !== "open") return html`<span class="state"><${Icon} name="warning" tone="warn" />cannot be asked</span>`
   const [icon, tone, word] = condition(line, false)
   const rest = line.breaker === "open" ? `rests, ${isKnown(line.retry_in_s) && line.retry_in_s > 0 ? `asked again in ${duration(Math.ceil(line.retry_in_s))}` : "asked again with the next job"}` : word === "running" ? "answers" : word
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${rest}</span>`
