@@ -10,8 +10,8 @@ from pathlib import Path
 
 import trio
 
+from gcc.actors import bugs
 from gcc.actors.connection import Connect, Connection, Troubled
-from gcc.actors.maintenance import Maintenance
 from gcc.actors.patience import Patience
 from gcc.channels.deadletters import OutboxDeadLetters
 from gcc.channels.memory import Signal
@@ -46,7 +46,7 @@ from gcc.stores.limits import RedisLimiter
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.notifications import Notifications
 from gcc.stores.outbox import PostgresOutbox
-from gcc.stores.postgres import Pool
+from gcc.stores.postgres import Pool, takes_nothing
 from gcc.stores.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
 from gcc.stores.processes import BEAT_S, Processes
@@ -59,7 +59,7 @@ from gcc.supervisor.lifecycle import Actor, Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
 
-EMBEDDED, NOTIFICATIONS, PROCESSES = "stores/postgres", "stores/notifications", "processes"
+EMBEDDED, NOTIFICATIONS, PROCESSES = "stores/postgres", "stores/notifications", "stores/processes"
 TERMS_POOL = 3  # what must come in time, whoever crowds the other pools: leaders' campaigns, the leases' heartbeat
 CLICKHOUSE_LOOK_S = 5.0
 REDIS_LOOK_S = 1.0  # how long a failure may close Redis to everybody at least; see gcc/stores/redis.py
@@ -69,7 +69,7 @@ class Stores:
     """Construction opens nothing; the children do, in order.
 
     `tokens` (source -> "USER:TOKEN" or "TOKEN") are put beside those of the environment. The other processes are
-    told of `roles` and `state()`.
+    told of `roles`, `state()` and what is `away()`.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Stores:
         tokens: Mapping[str, Sequence[str]],
         roles: Roles,
         state: Callable[[], str],
+        away: Callable[[], list[str]],
     ) -> None:
         self._settings = settings
         self._roles = roles
@@ -96,7 +97,13 @@ class Stores:
         self.web_pool = Pool(self.conninfo, settings.postgres.web_pool, name="web")
         self.terms_pool = Pool(self.conninfo, TERMS_POOL, name="terms")
         self.processes = Processes(
-            self.terms_pool, clock, state=state, roles=roles.here, limits=self._limits, settings=settings.told_by
+            self.terms_pool,
+            clock,
+            state=state,
+            away=away,
+            roles=roles.here,
+            limits=self._limits,
+            settings=settings.told_by,
         )
         self.clickhouse = open_clickhouse(settings)
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
@@ -178,10 +185,24 @@ class Stores:
         return clients
 
     async def _tell(self, actor: Actor, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        telling = Maintenance([self.processes.beat], actor, self._clock.rng, every_s=BEAT_S)
+        """Beat after beat. It writes, so here a database shows that answers and takes nothing (read-only, full); of one
+        that is away the notifications tell."""
+
+        async def beats(stands: Callable[[], None], troubled: Troubled) -> None:
+            while True:
+                try:
+                    await self.processes.beat()
+                    stands()
+                except Transient as error:
+                    if takes_nothing(error):
+                        raise
+                except Exception as error:  # what stands there is no reason to end
+                    bugs.told(actor, error)
+                await trio.sleep(BEAT_S)
+
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.processes.leave, self._roles.whole)
-            await nursery.start(telling.run)
+            await nursery.start(Connection(beats, actor, self._clock.rng).run)
             task_status.started()
 
     def _kept_connected(self, name: str, connect: Connect, board: Board) -> Child:

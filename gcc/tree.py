@@ -48,6 +48,7 @@ from gcc.pipelines.scraping.table import Catalogue
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
+from gcc.stores.processes import missed
 from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Intensity
 from gcc.supervisor.supervisor import Child
@@ -96,13 +97,13 @@ class Tree:
         self.roles = Roles(pipelines, settings.roles, settings.grace_s)
         self.drain = self.roles.whole
         self.stores = (
-            Stores(settings, clock, catalogue, tokens(settings.world), self.roles, self.state)
+            Stores(settings, clock, catalogue, tokens(settings.world), self.roles, self.state, self.missed)
             if parts is None
             else None
         )
         parts = parts or self.real.parts
         rooms = [room for row in pipelines for room in row.rooms or (row.name.partition("/")[0],)]
-        board = Board(clock.now, list(dict.fromkeys(["stores", CONTROLS, PROCESSES, WORLD, *rooms])))
+        board = Board(clock.now, list(dict.fromkeys(["stores", CONTROLS, WORLD, *rooms])))
         gates = Gates(parts.controls, board.actor(CONTROLS), clock)
         self.context = Context(
             settings, clock, board, parts, gates, self.drain, catalogue, pipelines, past=self._past, state=self.state
@@ -122,6 +123,10 @@ class Tree:
         """The stores, where they are real."""
         assert self.stores is not None, "only a tree on real stores has this"
         return self.stores
+
+    def missed(self) -> list[str]:
+        """The servers and sources that are away."""
+        return missed(self.context.board)
 
     def state(self) -> str:
         """starting, ready or draining."""

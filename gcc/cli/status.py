@@ -159,6 +159,8 @@ def _processes(processes: list[dict[str, Any]]) -> Table:
             ago = _duration(process["seen_s"])
             left = process["state"] == "draining"
             state = Text(f"left {ago} ago") if left else Text(f"silent for {ago}", "yellow")
+        elif process["away"]:
+            state = Text(sentence(f"{process['state']}, without {' '.join(process['away'])}"), "yellow")
         drained = f", drained: {' '.join(process['drained'])}" if process["drained"] else ""
         told = (f"{process['host']}:{process['pid']}", process["version"], f"{' '.join(process['roles'])}{drained}")
         name, version, roles = (Text(sentence(word)) for word in told)  # another process wrote it

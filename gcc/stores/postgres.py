@@ -47,7 +47,7 @@ _TCP = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count"
 # SQLSTATE, by which errors are judged: psycopg files read-only and some timeouts under InternalError.
 AWAY = frozenset({"08", "53", "57"})
 """Classes: the connection, the server's resources, the server's operators."""
-READ_ONLY = "25006"
+READ_ONLY, DISK_FULL = "25006", "53100"
 PASSING = frozenset({READ_ONLY, "25P03", "25P04", "40001", "40P01", "55P03"})
 """Single codes: a standby or a read-only primary; the timeouts of idle and of long transactions; transactions in each
 other's way, locks that were not given."""
@@ -164,6 +164,12 @@ def is_unreachable(error: Transient) -> bool:
     """Whether the server is away: not where a pool is exhausted, or one transaction was in another's way."""
     cause = error.__cause__
     return isinstance(cause, psycopg.Error) and (cause.sqlstate or "08")[:2] in AWAY
+
+
+def takes_nothing(error: Transient) -> bool:
+    """Whether the server answers and takes no writes: it is read-only, or its disk is full."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate in (READ_ONLY, DISK_FULL)
 
 
 class Connection(psycopg.AsyncConnection[TupleRow]):

@@ -24,18 +24,21 @@ from gcc.clock import Clock
 from gcc.errors import GccError
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Drain
+from gcc.supervisor.lifecycle import Board, State
 
 SQL = statements.load("processes")
 BEAT_S = 5.0
 SILENT_S = 20.0
 FORGET_S = 900.0
 LEAVE_S = 1.0
+OUTSIDE = ("stores/", "sources/")
 NUMBER_MAX = 2**53  # more is no limit, and no number to everybody who is shown it
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One life of a process. `limits`: source -> {"calls", "per_s"}; `seen_s`: how long ago it told of itself."""
+    """One life of a process. `away`: which servers and sources it misses; `limits`: source -> {"calls", "per_s"};
+    `seen_s`: how long ago it told of itself."""
 
     id: uuid.UUID
     host: str
@@ -44,6 +47,7 @@ class Process:
     state: str
     roles: list[str]
     drained: list[str]
+    away: list[str]
     limits: Any  # of our own a mapping; a row may hold any JSON
     settings: str
     started_at: dt.datetime
@@ -78,15 +82,17 @@ class Processes:
         clock: Clock,
         *,
         state: Callable[[], str],
+        away: Callable[[], list[str]],
         roles: Mapping[str, Drain],
         limits: Mapping[str, Any],
         settings: str,
     ) -> None:
         self._pool = pool
         self._state = state
+        self._away = away
         self._roles = roles
         self._own = Process(
-            clock.new_id(), socket.gethostname(), os.getpid(), gcc.__version__, "starting", list(roles), [],
+            clock.new_id(), socket.gethostname(), os.getpid(), gcc.__version__, "starting", list(roles), [], [],
             {name: asdict(limit) for name, limit in limits.items()}, settings, clock.now(),
         )  # fmt: skip
         self._others: list[Process] = []
@@ -127,7 +133,12 @@ class Processes:
 
     def _as_now(self) -> Process:
         drained = [name for name, drain in self._roles.items() if drain.state != "running"]
-        return replace(self._own, state=self._state(), drained=drained)
+        return replace(self._own, state=self._state(), drained=drained, away=self._away())
+
+
+def missed(board: Board) -> list[str]:
+    """The parts outside this process that are away: stores and sources. What does not need them goes on."""
+    return [actor.name for actor in board.actors() if actor.name.startswith(OUTSIDE) and actor.state is State.BACKOFF]
 
 
 def differing(processes: Iterable[Process]) -> list[str]:

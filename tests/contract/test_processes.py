@@ -22,7 +22,8 @@ def started(pool: Pool, *roles: str, calls: int = 50) -> tuple[Processes, dict[s
     drains = {role: Drain(("intake",), 5, within=whole) for role in roles}
     limits = {"graphapi": Limit(calls, 1.0), "ytapi": Limit(50, 1.0)}
     return Processes(
-        pool, CLOCK, state=lambda: "ready", roles=drains, limits=limits, settings="a file"
+        pool, CLOCK, state=lambda: "ready", away=lambda: ["stores/redis"], roles=drains, limits=limits,
+        settings="a file",
     ), drains  # fmt: skip
 
 
@@ -62,7 +63,7 @@ async def test_a_process_learns_of_the_others_and_of_their_drained_roles(pool: P
 async def test_who_drains_tells_the_others_before_its_ports_close(pool: Pool) -> None:
     whole = Drain(("intake", "ports"), 5)
     one, _ = started(pool, "scraper")
-    two = Processes(pool, CLOCK, state=lambda: whole.state, roles={"web": whole}, limits={}, settings="")
+    two = Processes(pool, CLOCK, state=lambda: whole.state, away=list, roles={"web": whole}, limits={}, settings="")
     await two.beat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(two.leave, whole)
@@ -114,7 +115,7 @@ async def test_a_row_that_nobody_should_write_is_told_as_far_as_it_goes(pool: Po
 
 
 def process(pid: int, roles: Sequence[str], limits: object, seen_s: float = 0.0) -> Process:
-    return Process(uuid.UUID(int=pid), "host", pid, "1", "ready", list(roles), [], limits, "", CLOCK.now(), seen_s)
+    return Process(uuid.UUID(int=pid), "host", pid, "1", "ready", list(roles), [], [], limits, "", CLOCK.now(), seen_s)
 
 
 def test_limits_that_differ_are_told_of_those_that_scrape_and_live() -> None:
@@ -125,6 +126,13 @@ def test_limits_that_differ_are_told_of_those_that_scrape_and_live() -> None:
     assert differing([*agreed, process(5, ["scraper"], ten), process(6, ["scraper"], ["odd"])]) == [
         "ytapi: 50 calls per 1 s in host:1, host:2, but 10 calls per 1 s in host:5"
     ]
+
+
+async def test_the_others_are_told_what_a_process_misses(pool: Pool) -> None:
+    (one, _), (two, _) = started(pool, "web"), started(pool, "scraper")
+    await two.beat()
+    await one.beat()
+    assert [process.away for process in one.known()] == [["stores/redis"], ["stores/redis"]]
 
 
 async def test_whether_anybody_takes_work_of_a_role_is_known_once_the_others_have_told(pool: Pool) -> None:

@@ -65,7 +65,7 @@ ACTORS = {
     "stores/clickhouse": State.RUNNING,
     "stores/notifications": State.RUNNING,
     "controls": State.RUNNING,
-    "processes": State.RUNNING,
+    "stores/processes": State.RUNNING,
     "first start": State.FINISHED,
     "scraping": State.RUNNING,
     "scraping/leases": State.RUNNING,
@@ -94,7 +94,7 @@ ACTORS = {
 def process(host: str, pid: int, *, calls: int = 50, **changes: Any) -> Process:
     limits = {name: {"calls": calls, "per_s": 1.0} for name in ("graphapi", "ytapi")}
     known = Process(
-        SystemClock().new_id(), host, pid, "0.2.0", "ready", [*dict.fromkeys(row.role for row in ALL)], [], limits,
+        SystemClock().new_id(), host, pid, "0.2.0", "ready", [*dict.fromkeys(row.role for row in ALL)], [], [], limits,
         "config/services.toml", SystemClock().now(),
     )  # fmt: skip
     return replace(known, **changes)

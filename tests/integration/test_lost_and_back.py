@@ -7,6 +7,8 @@ from pathlib import Path
 
 import trio
 
+from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.postgres import Connection
 from tests.integration.test_lost_dependencies import clickhouse, free_port
 from tests.integration.test_start_without import code, postgres, until
 from tests.process import PlatformProcess, Status, launched, platform
@@ -51,6 +53,17 @@ async def stopped(start: Callable[[AsyncExitStack], Awaitable[object]], server: 
     await start(server)
 
 
+@asynccontextmanager
+async def read_only(server: Path) -> AsyncIterator[None]:
+    """The PostgreSQL server answers and lets everybody in, and takes no writes."""
+    async with await Connection.connect(EmbeddedPostgres(server, fsync=False).superuser_conninfo) as admin:
+        await admin.execute("alter system set default_transaction_read_only = on")
+        await admin.execute("select pg_reload_conf()")
+        yield
+        await admin.execute("alter system reset default_transaction_read_only")
+        await admin.execute("select pg_reload_conf()")
+
+
 async def test_each_server_is_told_once_when_it_goes_and_once_when_it_is_back(
     tmp_path: Path, redis: str, redis_node: RedisNode, rabbitmq: str, rabbitmq_node: RabbitMQNode
 ) -> None:
@@ -88,8 +101,11 @@ async def test_each_server_is_told_once_when_it_goes_and_once_when_it_is_back(
                 await seen(running, "stores/notifications", ready=503)
                 assert await code(running, "/live") == 200
             await seen(running)
+            async with read_only(tmp_path / "server"):
+                await seen(running, "stores/processes")
+            await seen(running)
             assert await running.stop() == 0
-    parts = ("stores/redis", "stores/rabbitmq", "stores/clickhouse", "stores/notifications")
+    parts = ("stores/redis", "stores/rabbitmq", "stores/clickhouse", "stores/notifications", "stores/processes")
     assert events(launch.log) == [(event, part) for part in parts for event in ("away", "back")]
 
 

@@ -71,6 +71,7 @@ async def test_several_processes_have_a_line_each_and_differing_limits_are_told(
         process("beta", 7, calls=20, drained=["sinker"]),
         process("gamma", 8, roles=["web"], seen_s=75.0),
         replace(process("delta", 9, seen_s=75.0), state="draining"),
+        process("epsilon", 10, roles=["web"], away=["stores/redis"]),
     ]
     lines = await shown(world)
     roles = "scraper relay sinker analytics web"
@@ -80,6 +81,7 @@ async def test_several_processes_have_a_line_each_and_differing_limits_are_told(
     assert next(line for line in lines if line.startswith("beta:7")).endswith(f"{roles}, drained: sinker")
     assert "silent for 0:01:15" in next(line for line in lines if line.startswith("gamma:8"))
     assert "left 0:01:15 ago" in next(line for line in lines if line.startswith("delta:9"))
+    assert "ready, without stores/redis" in next(line for line in lines if line.startswith("epsilon:10"))
     told = "limits differ  ytapi: 50 calls per 1 s in alpha:4211, but 20 calls per 1 s in beta:7"
     assert told in lines
     world.close()

@@ -25,9 +25,9 @@ from gcc.metrics import Metrics
 from gcc.pipelines.events.pipeline import CONSUMERS, ERROR_QUEUES
 from gcc.pipelines.events.routes import ERROR
 from gcc.stores.postgres import is_unreachable
-from gcc.stores.processes import Process, differing
+from gcc.stores.processes import Process, differing, missed
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Actor, Board, State, one_line
+from gcc.supervisor.lifecycle import Actor, Board, one_line
 from gcc.web.ops.hub import Hub
 from gcc.web.ops.series import Series
 from gcc.web.ops.shown_letters import shown_waiting
@@ -37,7 +37,6 @@ COUNTS_EVERY_S = 1.0
 COUNTS_DEADLINE_S = 10.0  # a count that takes longer is given up and asked again
 CLIENTS_MAX = 50
 LETTER_GROUPS = 8
-OUTSIDE = ("stores/", "sources/")
 STACK_CHARS_MAX = 4096  # of each actor's, in every message: its end, where the innermost calls are
 
 
@@ -132,8 +131,7 @@ class Composer:
 
     def degraded(self) -> list[str]:
         """The parts outside this process that are away: stores and sources. What does not need them goes on."""
-        parts = (actor for actor in self.platform.board.actors() if actor.name.startswith(OUTSIDE))
-        return [actor.name for actor in parts if actor.state is State.BACKOFF]
+        return missed(self.platform.board)
 
     def _told(self, error: Exception) -> str:
         """Tell of a bug once, however often the count meets it; answers it in one line."""

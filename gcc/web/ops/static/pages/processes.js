@@ -37,11 +37,12 @@ export function ProcessesPage({ status }) {
   </section>`
 }
 
-function Line({ host, pid, version, state, silent, seen_s, roles, drained, limits, settings, started_at, isThis, now }) {
+function Line({ host, pid, version, state, silent, seen_s, roles, drained, away, limits, settings, started_at, isThis, now }) {
   const [icon, tone, word] = silent ? ["clock", "warn", state === "draining" ? "left" : "silent"] : [...(STATES[state] ?? ["unknown", "muted"]), state]
+  const missed = silent ? [] : away
   return html`<tr>
     <th scope="row"><span class="label">${host}:${pid}</span>${isThis && html` <span class="muted">this one</span>`}</th>
-    <${Cell} word="State"><span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span><//>
+    <${Cell} word="State"><span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span>${missed.map((part) => html` <span class="tag" key=${part}><${Icon} name="warn" tone="warn" />without ${part}</span>`)}<//>
     <${Cell} word="Roles" kind="wrap">
       ${roles.map((role) => html`<span class="tag" key=${role}>${role}${drained.includes(role) ? html` <b>drained</b>` : ""}</span>${" "}`)}
     <//>
