@@ -206,12 +206,28 @@ async def _platform(settings: Settings, deadline_s: float) -> tuple[Beside | Non
         platform = Finding("platform", "ok", found)
         if status["state"] != "ready":
             platform = Finding("platform", "warn", found, f"wait until it is ready or gone: {VERB} status --watch")
-        return Beside(pid, status), [platform, *_actors(status)]
+        return Beside(pid, status), [platform, *_environment(settings, status), *_actors(status)]
     except (GccError, LookupError, TypeError, ValueError, AttributeError):
         mend = "see what listens there; use the doctor of the release that runs"
         return Beside(pid, None), [
             Finding("platform", "fail", f"what answers at {url} is no platform of this version", mend)
         ]
+
+
+def _environment(settings: Settings, status: dict[str, Any]) -> list[Finding]:
+    """Variables that the running platform was given and this command was not: their values are known to it alone."""
+    lacking = sorted(_variables(status["settings"]) - _variables(settings.told_by))
+    if not lacking:
+        return []
+    found = (
+        f"lacks {', '.join(lacking)}, which the running platform was given: what is looked at below may be other stores"
+    )
+    return [Finding("environment", "warn", found, "set the same variables here, then ask again")]
+
+
+def _variables(told_by: str) -> set[str]:
+    """The names among what tells where settings come from."""
+    return {word for word in told_by.split(", ") if word.startswith("GCC_")}
 
 
 def _actors(status: dict[str, Any]) -> list[Finding]:

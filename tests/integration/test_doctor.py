@@ -453,6 +453,7 @@ async def test_actors_in_trouble(tmp_path: Path, database: str) -> None:
         actor("world", "running"),
     ]
     status = {"state": "draining", "uptime_s": 12, "actors": actors, "counts_error": "no answer", "urls": {}}
+    status["settings"] = "my.toml, --set ops.port, GCC_POSTGRES__URL, GCC_REDIS__URL"
     status["differing_limits"] = ["ytapi: 50 calls in a, but 20 calls in b"]
     status["roles"] = [{"name": "scraper", "state": "drained"}, {"name": "web", "state": "running"}]
     async with stand_in(tmp_path, 200, status):
@@ -460,6 +461,8 @@ async def test_actors_in_trouble(tmp_path: Path, database: str) -> None:
     bad = {name: unwell(found)[name] for name in ("platform", "actors", "paused", "roles", "clickhouse")}
     assert bad == {"platform": "warn", "actors": "fail", "paused": "warn", "roles": "warn", "clickhouse": "fail"}
     assert found["roles"].found == "scraper is drained"
+    assert found["environment"].state == "warn"
+    assert "lacks GCC_POSTGRES__URL, GCC_REDIS__URL, which the running platform was given" in found["environment"].found
     assert (found["limits"].state, found["limits"].found) == ("warn", "ytapi: 50 calls in a, but 20 calls in b")
     assert found["paused"].found == "events/relay"
     assert "world" not in found["actors"].found
