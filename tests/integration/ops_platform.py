@@ -44,6 +44,7 @@ from gcc.web import serving
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.port import pausable
+from gcc.web.ops.registry import MODULE
 from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
@@ -345,7 +346,7 @@ class Port:
 
 @asynccontextmanager
 async def ops_port(
-    world: World, *, port: int = 0, token: str = TOKEN, past_s: int = 0, check_s: float = 0.5
+    world: World, *, port: int = 0, token: str = TOKEN, past_s: int = 0, check_s: float = 0.5, command: str = MODULE
 ) -> AsyncIterator[Port]:
     """The real app behind the real server; stopped when the block ends. `past_s`: how much the charts remember."""
     composer = Composer(world.platform())
@@ -353,7 +354,7 @@ async def ops_port(
     draining, returned = trio.Event(), trio.Event()
     page = ops_app(
         composer, world.operations(), history=world.history, sources=Sources(CATALOGUE, world.limiter, world.listed),
-        token=token, draining=draining,
+        token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(
         page, token=token, host="127.0.0.1", check=world.check, check_s=check_s, import_history=world.import_history

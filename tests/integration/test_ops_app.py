@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -16,6 +17,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 from gcc.channels.exchange import QueueDepth
 from gcc.stores.postgres import transient
 from gcc.web.ops import app as ops
+from gcc.web.ops.registry import command
 from gcc.web.ops.snapshot import Counts
 from tests.integration.ops_platform import ACTORS, TOKEN, Port, World, client, ops_port
 
@@ -262,6 +264,31 @@ async def test_the_page_without_the_token_tells_the_way_in(port: Port, path: str
         answer = await http.get(path)
     assert answer.status_code == 401 and "set-cookie" not in answer.headers
     assert "python -m gcc.supervisor status" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("gcc-platform --data '/srv/my data'", "gcc-platform --data '/srv/my data'"),
+        ("gcc-platform --data '/srv/<b>`${x}'", "python -m gcc.supervisor"),  # which a page cannot show as text
+    ],
+)
+async def test_verbs_are_shown_as_they_reach_this_process(world: World, given: str, shown: str) -> None:
+    async with ops_port(world, command=given) as port, client(port) as http:
+        assert f"<pre>{shown} status</pre>" in (await http.get("/?token=wrong")).text
+        assert f"text=${{`{shown} jobs show ${{job.id}}`}}" in (await http.get("/static/pages/jobs.js")).text
+
+
+def test_a_verb_begins_as_the_process_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    var, prefix = tmp_path / "var", str(tmp_path / ".venv")
+    for given, shown in (
+        (command(var, started_as="/x/gcc/supervisor/__main__.py", prefix="/usr"), "python -m gcc.supervisor"),
+        (command(var, started_as="__main__.py", prefix=prefix), ".venv/bin/python -m gcc.supervisor"),
+        (command(var, started_as="/x/bin/gcc-platform", prefix=prefix), "gcc-platform"),
+        (command(Path("/my data"), started_as="gcc-platform", prefix="/usr"), "gcc-platform --data '/my data'"),
+    ):
+        assert given == shown
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ people. Websockets are closed with 1001 when `draining` is set.
 import hashlib
 import json
 import mimetypes
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -28,10 +29,12 @@ from gcc.web.ops.hub import Client, HubFull
 from gcc.web.ops.jobs import add_jobs
 from gcc.web.ops.letters import add_letters
 from gcc.web.ops.operations import Operations
+from gcc.web.ops.registry import MODULE
 from gcc.web.ops.snapshot import Composer
 from gcc.web.ops.sources import Sources, add_sources
 
 STATIC = Path(__file__).parent / "static"
+PLAIN = re.compile(r"[\w./+,:@=~' -]+")
 MAIN, CHARTS = "app.js", "vendor/uPlot.iife.min.js"  # what index.html names itself
 OVERVIEW = "overview"  # of static/pages the one that lies at /
 BODY_BYTES_MAX = 16 * 1024
@@ -55,16 +58,17 @@ def ops_app(
     history: JobHistory,
     sources: Sources,
     token: str,
+    command: str = MODULE,
     draining: trio.Event,
 ) -> QuartTrio:
-    """The app, for gcc.web.serving. Whoever runs the tree runs `composer.run` beside it."""
+    """The app, for gcc.web.serving. Whoever runs the tree runs `composer.run` beside it. `command` begins its verbs."""
     platform = composer.platform
     app = QuartTrio("gcc.web.ops", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_S
     access = Access(token, lambda: platform.urls.get("ops", ""))
     _guard(app, access, composer)
-    _page(app, access)
+    _page(app, access, command)
     _probes(app, composer)
     add_actions(app, access, operations, platform)
     add_jobs(app, access, operations, history, platform.kept)
@@ -181,9 +185,14 @@ def _guard(app: QuartTrio, access: Access, composer: Composer) -> None:
         return response and await after(response)  # there is none where it was accepted
 
 
-def _page(app: QuartTrio, access: Access) -> None:
-    """The page at /, and at /NAME and below it for each module in static/pages; all files are read once, now."""
+def _page(app: QuartTrio, access: Access, command: str) -> None:
+    """The page at /, and at /NAME and below it for each module in static/pages; all files are read once, now.
+
+    Where they show a verb, it begins with `command`, unless that has what would be more than text in HTML or a script.
+    """
     files = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
+    if PLAIN.fullmatch(command):
+        files = {name: body.replace(MODULE.encode(), command.encode()) for name, body in files.items()}
     index, locked = files.pop("index.html"), files.pop("locked.html")
     modules = sorted(name for name in files if name.endswith(".js") and name not in (MAIN, CHARTS))
     preloads = "\n".join(f'<link rel="modulepreload" href="/static/{name}">' for name in modules)

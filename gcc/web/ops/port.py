@@ -20,7 +20,7 @@ from gcc.stores.job_history import JobHistory
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.operations import Operations
-from gcc.web.ops.registry import REGISTRY, remove_registry, write_registry
+from gcc.web.ops.registry import REGISTRY, command, remove_registry, write_registry
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
 from gcc.web.ops.verbs import Verbs
@@ -40,6 +40,7 @@ class OpsPort:
     ) -> None:
         real = context.real
         self.token = secrets.token_urlsafe(24)
+        self._command = command(context.settings.data_dir)  # now: later the process may stand elsewhere for a moment
         self._context = context
         self._roles = roles
         self._opened = opened
@@ -77,6 +78,7 @@ class OpsPort:
                 history=JobHistory(real.clickhouse if CLICKHOUSE in self._opened else None),
                 sources=Sources(context.catalogue, context.parts.limiter, real.credentials.listed),
                 token=self.token,
+                command=self._command,
                 draining=ports.begun,
             ),
             token=self.token,

@@ -5,6 +5,8 @@ It holds pid, URL and token, and config and set: the file and the overrides of i
 
 import json
 import os
+import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,16 @@ from pathlib import Path
 from gcc.stores import data_folder
 
 REGISTRY = "supervisor.json"
+MODULE = "python -m gcc.supervisor"
+
+
+def command(data_dir: Path, *, started_as: str = sys.argv[0], prefix: str = sys.prefix) -> str:
+    """How verbs that find the process which works in `data_dir` begin, in a terminal where it was started itself."""
+    here = Path.cwd()
+    verbs = "gcc-platform" if Path(started_as).name == "gcc-platform" else MODULE
+    if verbs == MODULE and Path(prefix) == here / ".venv":
+        verbs = f".venv/bin/{MODULE}"
+    return verbs if data_dir == here / "var" else f"{verbs} --data {shlex.quote(str(data_dir))}"
 
 
 def write_registry(
