@@ -78,14 +78,17 @@ class Relay:
                     await take_until(self._stage, lambda: self._gate.while_open(self._exchange.wait_outbox))
 
     async def _term(self) -> int | None:
-        """The term under which to relay; None when the stage has begun, another process leads, and nothing is left."""
+        """The term under which to relay; None when the stage has begun, another process leads, and nothing is left or
+        it is at work: what others go on writing is no reason to stay."""
         if self._leader is None:
             return 0
+        seen = None
         while (term := self._leader.term) is None:
             self._actor.state = State.STANDBY
             if not self._stage.begun.is_set():
                 await take_until(self._stage, self._leader.elected)
-            elif await self._exchange.pending():  # the leader's to relay; ours, if that has gone
+            elif (oldest := await self._exchange.pending()) is not None and seen in (None, oldest):
+                seen = oldest  # the leader's to relay; ours, if that has gone
                 with trio.move_on_after(LOOK_S):
                     await self._leader.elected()
             else:

@@ -83,8 +83,8 @@ class Exchange(Queues, Protocol):
         relay's, where only one may relay at a time: it fences what would be done by one that was deposed (Transient).
         """
 
-    async def pending(self) -> bool:
-        """Whether the outbox holds frames, for whoever relays."""
+    async def pending(self) -> int | None:
+        """The number of the outbox's oldest frame, for whoever relays; None: it is empty."""
 
     async def wait_outbox(self) -> None:
         """Return when the outbox may hold frames: told by a producer, or a poll interval later."""

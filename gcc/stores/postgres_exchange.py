@@ -134,9 +134,10 @@ class PostgresExchange:
             raise Transient(self._burials_trouble, retry_after_s=OUTBOX_POLL_S)
         return done
 
-    async def pending(self) -> bool:
+    async def pending(self) -> int | None:
         async with self._pool.connection() as conn:
-            return await (await conn.execute(SQL["pending"])).fetchone() is not None
+            row = await (await conn.execute(SQL["pending"])).fetchone()
+        return row[0] if row else None
 
     async def wait_outbox(self) -> None:
         await self._outbox_written.wait(OUTBOX_POLL_S)

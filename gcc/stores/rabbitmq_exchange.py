@@ -172,8 +172,9 @@ class RabbitMQExchange:
         with self._translated():
             return await self._relaying.relay(self._connection().publisher, term)
 
-    async def pending(self) -> bool:
-        return bool(await self._outbox.oldest(1, 1, without=()))
+    async def pending(self) -> int | None:
+        rows = await self._outbox.oldest(1, 1, without=())
+        return rows[0].id if rows else None
 
     async def wait_outbox(self) -> None:
         await self._outbox_written.wait(self._poll_s)

@@ -81,8 +81,8 @@ class FakeExchange:
         delay_s = self._faults.rng.uniform(0, self._faults.delay_s_max)
         return self._database.clock.now() + dt.timedelta(seconds=delay_s)
 
-    async def pending(self) -> bool:
-        return await self._connection.read(lambda: bool(self._database.outbox))
+    async def pending(self) -> int | None:
+        return await self._connection.read(lambda: next((row.frame.id.int for row in self._database.outbox), None))
 
     async def wait_outbox(self) -> None:
         await self._wait(self._outbox_written)

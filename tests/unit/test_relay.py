@@ -80,6 +80,21 @@ async def test_a_relay_that_does_not_lead_ends_when_nothing_is_left(autojump_clo
         assert two.ended
 
 
+async def test_a_relay_that_does_not_lead_ends_when_it_sees_the_leader_at_work(autojump_clock: MockClock) -> None:
+    """Crawls of other processes go on: an outbox that is never empty kept it for the whole grace."""
+    two = Two()
+    await two.leadership.campaign("relay", "other", ttl_s=600)
+    async with two.relaying():
+        two.write()
+        two.stage.begin()
+        await trio.sleep(10)
+        assert not two.ended, "nobody is seen at work"
+        two.write()
+        two.bench.database.outbox.popleft()  # by the other one
+        await trio.sleep(3)
+        assert (two.left, two.ended) == (1, True)
+
+
 async def test_frames_whose_route_rests_are_waited_for(autojump_clock: MockClock) -> None:
     two = Two()
     relay, refusals = two.bench.exchange.relay, 3

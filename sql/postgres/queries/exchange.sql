@@ -115,7 +115,7 @@ where bytes <= {bytes_max} or bytes = octet_length(body)
 order by id;
 
 -- name: pending
-select 1 from outbox limit 1;
+select id from outbox order by id limit 1;
 
 -- name: delete_outbox
 delete from outbox where id = any(%(ids)s::bigint[]);
