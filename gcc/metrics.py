@@ -1,9 +1,19 @@
-"""What is counted and timed, one Prometheus registry a process: `gcc_<room>_<noun>_<unit>`.
+"""What is counted and timed, one Prometheus registry a process: `gcc_<room>_<noun>_<unit>`, and what Prometheus calls
+`process_*` everywhere: memory, processor, descriptors.
 
 Labels never hold a handle, a partner or a job. Built in tree.py and passed down.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+import gcc
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ANSWER_SECONDS = (0.005, 0.025, 0.1, 0.25, 1, 2.5, 10)
@@ -13,7 +23,13 @@ _EVENTS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000)
 
 class Metrics:
     def __init__(self) -> None:
+        # when each counter began would be a tenth of all series, and nobody's question
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Gauge("gcc_build_info", "1, by the version that runs", ["version"], registry=registry).labels(
+            gcc.__version__
+        ).set(1)
         self.relayed_frames = Counter("gcc_relay_frames_total", "Frames moved from outbox to queues", registry=registry)
         self.stored_events = Counter("gcc_sinker_events_total", "Events stored", ["table"], registry=registry)
         self.flush_seconds = Histogram(

@@ -197,6 +197,9 @@ async def test_metrics_are_prometheus_text(port: Port, world: World) -> None:
         answer = await http.get("/metrics")
     assert 'gcc_sinker_events_total{table="profile_log_events"} 1000.0' in answer.text
     assert answer.headers["content-type"].startswith("text/plain")
+    names = {line.split("{")[0].split()[0] for line in answer.text.splitlines() if not line.startswith("#")}
+    assert {"gcc_build_info", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"} <= names
+    assert not [name for name in names if name.endswith("_created")]
 
 
 async def test_metrics_have_every_actor_and_queue_of_the_snapshot(port: Port, world: World) -> None:
