@@ -192,6 +192,13 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """A pool's count of servers that it has left, when this was opened."""
         self._others_ran_at = -1.0
 
+    async def ping(self, within_s: float) -> None:
+        """psycopg.OperationalError: the server, connected as it is, does not answer within that time: it hangs."""
+        with trio.move_on_after(within_s) as patience:
+            await self.execute("select")
+        if patience.cancelled_caught:
+            raise psycopg.OperationalError(f"no answer within {within_s:g} s")
+
     @classmethod
     async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
         """Connect to the first address that answers; `connect_s` is shared by all of them.

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+import os
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +24,7 @@ from gcc.errors import Transient
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS
+from gcc.stores import postgres
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.letters import PostgresLetters
@@ -30,6 +33,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import PostgresExchange
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
+from gcc.web.ops import counts as counting
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.shown_letters import shown_letter, shown_waiting
 from tests.contract.test_jobs import FLOW, snapshot
@@ -343,6 +347,23 @@ async def test_everything_is_counted_beside_an_odd_letter(pool: Pool, odd: dict[
     assert counts.jobs_by_flow == {FLOW: {"PENDING": 1}}
     assert counts.dead_letters is not None and shown_waiting(counts.dead_letters)["letters"] == 2
     assert len([shown_letter(letter) for letter in await letters.find(LetterFilter())]) == 2
+
+
+async def test_a_database_that_hangs_is_away_and_not_only_slow_to_count(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections stand, and nothing comes by them."""
+    monkeypatch.setattr(counting, "PING_S", 0.1)
+    monkeypatch.setattr(postgres, "CANCEL_S", 0.05)
+    async with pool.connection() as conn:
+        ((pid,),) = await (await conn.execute("select pg_backend_pid()")).fetchall()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with trio.fail_after(10), pytest.raises(Transient, match=r"no answer within 0\.1 s") as caught:
+            await PlatformCounts(pool, None, PostgresLetters(pool, MemoryObjects(), Signal())).read()
+        assert postgres.is_unreachable(caught.value)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_bug_with_the_letters_leaves_the_other_counts(pool: Pool) -> None:

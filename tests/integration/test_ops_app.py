@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -247,6 +248,21 @@ async def test_without_the_token_there_is_no_status(port: Port, token: str) -> N
         assert refusal(await http.get("/api/status")) == (401, "TOKEN_REQUIRED")
         assert refusal(await http.post("/api/drain")) == (401, "TOKEN_REQUIRED")
         assert refusal(await http.get("/ws", headers=UPGRADE)) == (401, "TOKEN_REQUIRED")
+
+
+async def test_a_look_at_a_store_that_hangs_ends(port: Port, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(*_: Any, **__: Any) -> Any:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(ops, "LOOK_S", 0.1)
+    monkeypatch.setattr(world.letters, "find", hangs)
+    monkeypatch.setattr(world.jobs, "find", hangs)
+    async with client(port) as http:
+        for path in ("/api/dead-letters", "/api/jobs"):
+            with trio.fail_after(5):
+                answer = await http.get(path)
+            assert refusal(answer) == (503, "STORE_UNAVAILABLE")
+            assert "does not answer within 0.1 s" in answer.json()["error"]["detail"]
 
 
 async def test_the_printed_url_sets_a_cookie_and_hides_the_token(port: Port) -> None:

@@ -16,6 +16,8 @@ from urllib.parse import quote, urlencode
 import trio
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from quart import Response, g, redirect, request, websocket
+from quart.ctx import RequestContext
+from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -39,6 +41,7 @@ MAIN, CHARTS = "app.js", "vendor/uPlot.iife.min.js"  # what index.html names its
 OVERVIEW = "overview"  # of static/pages the one that lies at /
 BODY_BYTES_MAX = 16 * 1024
 SEND_S = 5.0  # a websocket client that takes nothing for this long is dropped
+LOOK_S = 12.0  # less than the page waits
 BODY_S = 10.0  # a request's body has so long to come
 GOING_AWAY, NOT_TAKEN = 1001, 1008
 HEADERS = {
@@ -63,7 +66,7 @@ def ops_app(
 ) -> QuartTrio:
     """The app, for gcc.web.serving. Whoever runs the tree runs `composer.run` beside it. `command` begins its verbs."""
     platform = composer.platform
-    app = QuartTrio("gcc.web.ops", static_folder=None)
+    app = OpsApp("gcc.web.ops", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_S
     access = Access(token, lambda: platform.urls.get("ops", ""))
@@ -92,6 +95,17 @@ def ops_app(
             ) from None
 
     return app
+
+
+class OpsApp(QuartTrio):
+    """Quart, whose GETs end within LOOK_S: what only looks has no reason to wait for a store that hangs."""
+
+    async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
+        if request.method not in ("GET", "HEAD"):
+            return await super().dispatch_request(request_context)
+        with trio.move_on_after(LOOK_S):
+            return await super().dispatch_request(request_context)
+        raise Transient(f"the store that was asked does not answer within {LOOK_S:g} s")
 
 
 async def _feed(client: Client, draining: trio.Event, composer: Composer) -> None:

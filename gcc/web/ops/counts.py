@@ -11,6 +11,7 @@ from gcc.stores.postgres import Connection, Pool
 from gcc.web.ops.snapshot import Counts
 
 SQL = statements.load("counts")
+PING_S = 5.0
 SPARE_MAX = 1000  # rows of the tally that could be fewer: reading them takes about a millisecond
 FOLD_MAX = 50_000  # rows that one statement makes fewer: half a second
 UNFINISHED = ("PENDING", "PROCESSING")
@@ -32,6 +33,7 @@ class PlatformCounts:
         """One look at everything. Transient: the database is away; without the exchange all else is counted, and where
         the letters meet a bug."""
         async with self._pool.connection() as conn:
+            await conn.ping(PING_S)  # what hangs is away, too, and not only slow to count
             while await _fewer(conn, FOLD_MAX) > FOLD_MAX // 2:  # nobody has counted for long: too many to be read
                 pass
             tally = await (await conn.execute(SQL["tally"])).fetchall()
