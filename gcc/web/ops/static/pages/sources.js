@@ -70,7 +70,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
 // What its breaker says; a source that is not asked in this process has no line.
 function Answering({ line, credentials }) {
   if (!line) return html`<span class="muted"><${Icon} name="ring" />not asked by this process</span>`
-  if (credentials?.total === 0 && line.breaker !== "open") return html`<span class="state"><${Icon} name="warning" tone="warn" />cannot be asked</span>`
+  if (credentials?.total === 0 && line.breaker !== "open") return html`<span class="state"><${Icon} name="warn" tone="warn" />cannot be asked</span>`
   const [icon, tone, word] = condition(line, false)
   const rest = line.breaker === "open" ? `rests, ${isKnown(line.retry_in_s) && line.retry_in_s > 0 ? `asked again in ${duration(Math.ceil(line.retry_in_s))}` : "asked again with the next job"}` : word === "running" ? "answers" : word
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${rest}</span>`
