@@ -36,8 +36,9 @@ from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
 from gcc.stores.postgres import NOT_MIGRATED, Connection, DatabaseError, odd_parts, parameters, place, transient
+from gcc.web.ops.registry import program
 
-VERB = "python -m gcc.supervisor"
+VERB = program()
 PYTHON_MIN = (3, 11)
 NOT_OURS = ("setuptools",)  # a new environment brings one; nothing that runs needs it
 POSTGRES_MIN = 14

@@ -17,13 +17,17 @@ REGISTRY = "supervisor.json"
 MODULE = "python -m gcc.supervisor"
 
 
-def command(data_dir: Path, *, started_as: str = sys.argv[0], prefix: str = sys.prefix) -> str:
-    """How verbs that find the process which works in `data_dir` begin, in a terminal where it was started itself."""
-    here = Path.cwd()
-    verbs = "gcc-platform" if Path(started_as).name == "gcc-platform" else MODULE
-    if verbs == MODULE and Path(prefix) == here / ".venv":
-        verbs = f".venv/bin/{MODULE}"
-    return verbs if data_dir == here / "var" else f"{verbs} --data {shlex.quote(str(data_dir))}"
+def program(*, started_as: str = sys.argv[0], prefix: str = sys.prefix) -> str:
+    """How a verb begins in a terminal where this process was started itself."""
+    if Path(started_as).name == "gcc-platform":
+        return "gcc-platform"
+    return f".venv/bin/{MODULE}" if Path(prefix) == Path.cwd() / ".venv" else MODULE
+
+
+def command(data_dir: Path, **how: str) -> str:
+    """The same, for the verbs that find the process which works in `data_dir`."""
+    verbs = program(**how)
+    return verbs if data_dir == Path.cwd() / "var" else f"{verbs} --data {shlex.quote(str(data_dir))}"
 
 
 def write_registry(
