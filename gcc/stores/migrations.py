@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import trio
 
 from gcc import statements
 from gcc.errors import ConfigError, Transient
@@ -36,8 +37,10 @@ _SQL = statements.load("migrations")
 
 LOCK_S = 60.0
 """How long one migrator waits for another's current file."""
-TABLES_S = 2.0
+TABLES_S = 1.0
 """How long a file waits for a table that others use, while everybody else's statements queue up behind it."""
+REST_S = 4.0
+"""How long they go on then before the next try, whoever makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,11 @@ async def _apply_next(connection: Connection, migrations: Sequence[Migration]) -
             return False
         await connection.execute(f"set local lock_timeout = '{TABLES_S:g}s'")
         try:
-            await connection.execute(_SQL["await_jobs"])
-            await connection.execute(due[0].sql, prepare=False)
+            async with connection.transaction():
+                await connection.execute(_SQL["await_jobs"])
+                await connection.execute(due[0].sql, prepare=False)
         except psycopg.errors.LockNotAvailable as error:
+            await trio.sleep(REST_S)  # with the lock of migrators alone: any number of them tries as often as one
             raise Transient(
                 f"migration {due[0].number:04d}_{due[0].name} waits for a table that another session has had in use for"
                 f" {TABLES_S:g} s (a dump, an open transaction: pg_stat_activity tells which); it is tried again"

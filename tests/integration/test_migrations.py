@@ -146,6 +146,7 @@ async def test_a_file_gives_way_to_whoever_has_a_table_in_use(
 ) -> None:
     """Everybody else would wait behind it, for as long as a dump takes."""
     monkeypatch.setattr(migrations, "TABLES_S", 0.02)
+    monkeypatch.setattr(migrations, "REST_S", 0.0)
     await migrate_postgres(empty, folder)
     (folder / "0003_three.sql").write_text("alter table two add more integer; alter table one add more text")
     async with await Connection.connect(empty) as dump, await Connection.connect(empty) as writer:
@@ -156,6 +157,28 @@ async def test_a_file_gives_way_to_whoever_has_a_table_in_use(
             with trio.fail_after(PATIENCE_S):
                 await writer.execute("insert into two values (1)")
         assert await migrate_postgres(empty, folder) == 1
+
+
+async def test_of_many_starters_none_tries_while_one_gives_way(
+    empty: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They took turns, so that nobody else got at the table between."""
+    monkeypatch.setattr(migrations, "TABLES_S", 0.02)
+    await migrate_postgres(empty, folder)
+    (folder / "0003_three.sql").write_text("alter table one add more text")
+    waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    resting = "select count(*) from pg_stat_activity where datname = 'empty' and state = 'idle in transaction'"
+    async with await Connection.connect(empty) as dump, await Connection.connect(empty) as watcher:
+        async with dump.transaction(), trio.open_nursery() as nursery:
+            await dump.execute("select from one")
+            for _ in range(3):
+                nursery.start_soon(migrate_postgres, empty, folder)
+            with trio.fail_after(PATIENCE_S):
+                for query, number in ((waiting, 2), (resting, 2)):  # the dump, too
+                    while await (await watcher.execute(query)).fetchone() != (number,):  # noqa: ASYNC110
+                        await trio.sleep(0.005)
+            assert await (await watcher.execute(waiting)).fetchone() == (2,)
+            nursery.cancel_scope.cancel()
 
 
 async def test_cancelled_in_the_middle_it_can_be_run_again(empty: str, folder: Path) -> None:
