@@ -7,11 +7,13 @@ import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from gcc.config import load
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.platforms import PLATFORMS
 from gcc.stores.clickhouse import ClickHouse
@@ -96,6 +98,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
             yield method.upper(), path, operation
 
 
+CONFIG = Path(__file__).parents[2] / "config" / "embedded.toml"
 GOOD = {"platform": "INSTAGRAM", "handle": "known", "category": "x", "language": "x", "file": "docs.js"}
 
 
@@ -111,6 +114,15 @@ async def agrees(api: Api, allowed: bool, method: str, path: str, told: Any, **o
         assert response.status_code not in (400, 414, 415, 422, 431), where
     else:
         assert 400 <= response.status_code < 500, where
+
+
+async def test_it_tells_the_token_and_what_is_open_without_one(api: Api) -> None:
+    document = await fetch(api)
+    assert f"`{load(CONFIG, environ={}).web.dev_token}` in those that come" in document["info"]["description"]
+    for method, path, _ in operations(document):
+        response = await api.client.request(method, filled(path), headers={"Authorization": ""})
+        opens = path == "/heartbeat" or path.startswith(("/openapi", "/docs"))
+        assert (response.status_code == 401) is not opens, path
 
 
 async def test_parts_of_paths(api: Api) -> None:

@@ -160,6 +160,8 @@ def _error_response(status: int, codes: list[Code], envelope: Any) -> dict[str, 
 def _introduction() -> str:
     rows = "\n".join(f"| `{code.name}` | {code.status} | {code.title} |" for code in Code)
     return (
+        "Send the header `Authorization: Bearer TOKEN`. TOKEN is `web.dev_token` of the settings: `gcc-dev` in those "
+        "that come with the platform. Only /heartbeat and these documents are open.\n\n"
         'Success: `{"status": "SUCCESS", "data": ..., "meta": {cursor, total, as_of, source}}`, and in `meta` a '
         "`note` that tells why where there is nothing. "
         'Error: `{"status": "ERROR", "data": null, "error": {code, title, detail, errors, request_id}}`. '
