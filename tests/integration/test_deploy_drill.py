@@ -41,7 +41,7 @@ async def test_the_leader_of_two_processes_is_drained_and_the_other_finishes_eve
         async with platform(tmp_path / "new", *settings) as new:
             await until(new, at_work, "the new one at work")
             both = [await until(each, at_work, "both at work") for each in (old, new)]
-            assert [line(status, LEADER)["state"] for status in both] == ["running", "waiting"]
+            assert [line(status, LEADER)["state"] for status in both] == ["running", "standby"]
             assert worked(both[1], "events/relay") == 0
             assert await old.stop() == 0
             with psycopg.connect(database) as connection:

@@ -4,7 +4,7 @@ with a role, a stage of the drain, a schedule and an actor that people pause. Th
 import datetime as dt
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from gcc.supervisor.lifecycle import State
 from gcc.tables import Table, Upsert
 from gcc.tree import GATEWAY, Tree
 from gcc.web.serving import serve
+from tests.fakes.clickhouse_server import clickhouse_server
 
 FACE = Table("face", key={"face_id": "text"}, latest={"friends": "bigint"})
 FACES = Platform(
@@ -150,14 +151,21 @@ async def outside() -> AsyncIterator[str]:
         ends.set()
 
 
+@pytest.fixture
+def clickhouse_url(clickhouse_folder: Path) -> Iterator[str]:
+    """Before the engine that all tests of this process share."""
+    with clickhouse_server(clickhouse_folder) as url:
+        yield url
+
+
 @pytest.mark.parametrize("roles", [None, ["scraper", "census"]], ids=["all roles", "two"])
 async def test_a_platform_a_source_a_flow_and_a_pipeline_from_outside(
-    database: str, tmp_path: Path, roles: list[str] | None
+    database: str, clickhouse_url: str, tmp_path: Path, roles: list[str] | None
 ) -> None:
     async with outside() as url:
         overrides = [
-            f"postgres.url={database}", f"data_dir={tmp_path}", "gateway.port=0", "ops.port=0",
-            f"sources.faces.base_url={url}", *([f"roles={json.dumps(roles)}"] if roles else []),
+            f"postgres.url={database}", f"clickhouse.url={clickhouse_url}", f"data_dir={tmp_path}", "gateway.port=0",
+            "ops.port=0", f"sources.faces.base_url={url}", *([f"roles={json.dumps(roles)}"] if roles else []),
         ]  # fmt: skip
         environ = {"GCC_SOURCES__FACES__TOKENS": '["a-token"]'}
         tree = Tree(

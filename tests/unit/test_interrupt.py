@@ -23,7 +23,7 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_quietly(tmp_path: Path, im
         env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
         capture_output=True,
         timeout=60,
-        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL),
     )
     expected = (1, b"went on\n") if ignored else (INTERRUPTED, b"")
     assert (done.returncode, done.stderr) == expected
@@ -31,5 +31,6 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_quietly(tmp_path: Path, im
 
 def test_who_imports_us_keeps_ctrl_c() -> None:
     told = "import signal, gcc.cli; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, timeout=60)
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - whatever our own parent ignores
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, timeout=60, preexec_fn=heard)
     assert done.stdout == b"True\n"

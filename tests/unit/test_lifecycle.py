@@ -34,6 +34,7 @@ def test_states_are_lower_case_words():
         "starting",
         "running",
         "waiting",
+        "standby",
         "paused",
         "backoff",
         "draining",
