@@ -100,7 +100,7 @@ class PostgresJobs:
             "flows": [job.flow for job in jobs],
             "params": [msgspec.json.encode(job.params).decode() for job in jobs],
             "priorities": [job.priority for job in jobs],
-            "ttls_s": [job.ttl_s for job in jobs],
+            "ttls_s": [float(job.ttl_s) for job in jobs],
             "awaited": [job.awaited for job in jobs],
         }
         async with self._pool.transaction() as conn:

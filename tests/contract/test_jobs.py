@@ -158,6 +158,11 @@ async def test_who_waits_for_the_locks_of_jobs_takes_them_in_one_order(
             await other.execute(lock, ("k:b",))
 
 
+async def test_numbers_of_any_kind_are_times_to_live(store: Store) -> None:
+    await store.jobs.enqueue([new("a", ttl_s=60), new("b")])
+    assert len(await store.jobs.claim({FLOW: Room(2)})) == 2
+
+
 @pytest.mark.parametrize(("first_s", "again_s"), [(-1.0, 3600.0), (3600.0, -1.0)])
 async def test_a_job_that_is_wanted_again_waits_as_long_as_either_would(
     store: Store, first_s: float, again_s: float
