@@ -9,6 +9,7 @@ is read-only. Where a code may speak of either (BAD_ARGUMENTS), it is listed if 
 would hold up its queue for ever.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
@@ -20,6 +21,8 @@ from gcc.errors import ConfigError, GccError, Permanent, TooMuch, Transient
 from gcc.passwords import masked
 
 MESSAGE_CHARS_MAX = 500
+_UNREACHED = re.compile(r"HTTPS?ConnectionPool\(host='([^']*)', port=(\d+)\).*\[Errno -?\d+\] ([^\")]+)")
+"""What urllib3 says in 300 characters, with the id of the query, of a server that nobody reached."""
 
 TOO_MUCH = {
     (252, "partitions for single INSERT block"),  # the code also says that merges lag behind, which passes
@@ -258,7 +261,10 @@ def judged(
     Errors without a code come from the transport, or from wrong use of the driver.
     """
     code = getattr(error, "code", None)
-    reason = masked(str(error).partition("\n")[0].rpartition("DB::Exception: ")[2], hidden) or type(error).__name__
+    said = str(error).partition("\n")[0].rpartition("DB::Exception: ")[2]
+    if not code and (unreached := _UNREACHED.search(said)):
+        said = "{}:{}: {}".format(*unreached.groups())
+    reason = masked(said, hidden) or type(error).__name__
     message = f"ClickHouse, {what}: {f'code {code}: ' if code else ''}{reason}"[:MESSAGE_CHARS_MAX]
     if inserting and any(code == number and words in reason for number, words in TOO_MUCH):
         return TooMuch(message)

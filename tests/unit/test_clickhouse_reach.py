@@ -1,8 +1,10 @@
 """A ClickHouse server that goes away while the platform runs, and comes back: a line each, whoever asks how often."""
 
+import socket
 from types import SimpleNamespace
 from typing import Any
 
+import clickhouse_connect
 import pytest
 import structlog.testing
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError, ProgrammingError
@@ -11,6 +13,7 @@ from urllib3.exceptions import HTTPError
 from gcc.errors import ConfigError, GccError, Transient
 from gcc.stores import clickhouse
 from gcc.stores.clickhouse import ClickHouse, Lane
+from gcc.stores.clickhouse_errors import translated
 
 REFUSED = OperationalError("Error HTTPConnectionPool: connection refused")
 
@@ -142,3 +145,12 @@ async def test_a_refusal_repeats_no_part_of_the_address_that_may_be_of_a_passwor
     store = ClickHouse("http://127.0.0.1:1/hu%40sh", writers=1, readers=1, query_s_max=5, fsync=False)
     with pytest.raises(ConfigError, match=r"clickhouse.url: .* Database \*\*\* does not exist"):
         await store.open()
+
+
+def test_of_a_server_that_nobody_reaches_its_address_and_the_reason_are_told() -> None:
+    with socket.socket() as bound:  # and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        with pytest.raises(Transient) as lost, translated("connecting", starting=True):
+            clickhouse_connect.get_client(host="127.0.0.1", port=port)
+    assert str(lost.value) == f"ClickHouse, connecting: 127.0.0.1:{port}: Connection refused"
