@@ -78,14 +78,19 @@ def _config(text: str) -> Path:
         for shipped in (CONFIG / f"{text}.toml", CONFIG.parent / text):
             if CONFIG in shipped.parents and shipped.is_file():
                 return shipped
+        if file.name == text:
+            raise argparse.ArgumentTypeError(f"there is no file {text!r} here, and none of {_shipped()} is called so")
     return file
+
+
+def _shipped() -> str:
+    return ", ".join(sorted(file.stem for file in CONFIG.glob("*.toml")))
 
 
 def _everywhere(*, default: str | None = None) -> Parser:
     """What may stand before and after every verb. `default`: of all that is not given."""
     everywhere = Parser(add_help=False, allow_abbrev=False, argument_default=default)
-    shipped = ", ".join(sorted(file.stem for file in CONFIG.glob("*.toml")))
-    configs = f"settings, TOML; or the name of one that comes with it ({shipped})"
+    configs = f"settings, TOML; or the name of one that comes with it ({_shipped()})"
     everywhere.add_argument("--config", type=_config, metavar="FILE", help=configs)
     everywhere.add_argument("--data", type=_path, metavar="DIR", help="the folder of all state (settings: data_dir)")
     everywhere.add_argument(

@@ -123,4 +123,4 @@ async def test_a_config_that_comes_with_it_is_known_by_name_or_path(installed: P
         assert (await said(installed, tmp_path, "flows", "--config", name))[0] == 0
     code, _, told = await said(installed, tmp_path, "flows", "--config", "nosuch")
     assert code == 2
-    assert "nosuch" in told
+    assert "there is no file 'nosuch' here, and none of embedded, real, services is called so" in told

@@ -84,6 +84,13 @@ def test_a_path_is_whole_wherever_the_process_stands_later(tmp_path: Path, monke
         assert settings.data_dir == tmp_path / name
 
 
+def test_a_config_that_is_neither_a_file_nor_one_that_comes_along_is_told_with_those(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no file 'nosuch' here, and none of embedded, real, services is called so"):
+        parse(["flows", "--config", "nosuch"])
+    with pytest.raises(ConfigError, match=f"config file {tmp_path / 'nosuch'} does not exist"):
+        settings_of(parse(["flows", "--config", str(tmp_path / "nosuch")]))
+
+
 HOMES = [("~", ""), ("~/gcc", "gcc"), ("~/a/../b", "a/../b")]
 
 
