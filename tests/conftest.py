@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.fixtures_rabbitmq",
     "tests.fixtures_redis",
     "tests.fixtures_s3",
+    "tests.fixtures_chromium",
 ]
 
 

@@ -20,19 +20,11 @@ from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.supervisor.lifecycle import State
 from gcc.supervisor.watchdog import Watchdog
-from tests.chromium import Page, chromium, skip_without_chromium
+from tests.chromium import Page
 from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, YOUTUBE, World, ops_port
 
 ACTIVE = "document.activeElement"
 SCRAPER = f"scraping/scraper {YOUTUBE}"
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    skip_without_chromium()
-    async with chromium() as page:
-        await page.look(width=1280, height=800)
-        yield page
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gcc.channels.letters import LetterFilter
-from tests.chromium import Page, chromium, skip_without_chromium
+from tests.chromium import Page
 from tests.integration.ops_platform import World, ops_port
 from tests.integration.test_dashboard import ACTIVE, opened, shoot, text
 
@@ -18,14 +18,6 @@ MISSING = "not a post_log event: Object missing required field `source`"
 SECRET = "s3cr3t-of-a-source"
 POST = {"event_id": "0199", "platform": "INSTAGRAM", "metrics": {"likes": 12}, "access_token": SECRET}
 OPENER = "document.querySelector('.letters .head button')"
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    skip_without_chromium()
-    async with chromium() as page:
-        await page.look(width=1280, height=800)
-        yield page
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from gcc.clock import SystemClock
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
 from gcc.supervisor.lifecycle import State
-from tests.chromium import Page, chromium, skip_without_chromium
+from tests.chromium import Page
 from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, World, ops_port, process
 from tests.integration.test_dashboard import ACTIVE, shoot, text
 
@@ -26,14 +26,6 @@ NASTY = "<img src=x onerror=alert(1)>"
 NOW = SystemClock().now()
 PATHS = ("/jobs", "/sources", "/events", "/schedules", "/processes")
 NAMES = "[...document.querySelectorAll('.found tbody th')].map((th) => th.innerText.trim())"
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    skip_without_chromium()
-    async with chromium() as page:
-        await page.look(width=1280, height=800)
-        yield page
 
 
 @pytest.fixture
