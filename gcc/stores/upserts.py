@@ -44,7 +44,11 @@ async def write(conn: Connection, writes: Iterable[Upsert]) -> None:
 
 @lru_cache(maxsize=256)  # as many tables as are ever declared
 def _statement(table: Table) -> bytes:
-    name = sql.Identifier
+    def name(*parts: str) -> sql.Identifier:
+        return sql.Identifier(
+            *(part.replace("%", "%%") for part in parts)
+        )  # psycopg looks for parameters in names, too
+
     changes = {
         column: sql.SQL("coalesce(excluded.{0}, old.{0})" if column in table.known else "excluded.{0}").format(
             name(column)

@@ -171,6 +171,15 @@ async def test_an_escaped_backslash_is_no_nul(every: Pool) -> None:
         assert {key for key, _ in await stored(conn, EVERY)} == set(texts)
 
 
+async def test_a_name_may_hold_any_characters(pool: Pool) -> None:
+    odd = Table('a "t"; %s', key={"k %": "text"}, latest={'"rate" %(x)s': "text"})
+    async with pool.connection() as conn, conn.transaction():
+        await conn.execute("""create table "a ""t""; %s" ("k %" text primary key, """ + '"""rate"" %(x)s" text)')
+        for rate in ("1", "2"):
+            await upserts.write(conn, [Upsert(odd, [{"k %": "1%", '"rate" %(x)s': rate}])])
+        assert await (await conn.execute('table "a ""t""; %s"')).fetchall() == [("1%", "2")]
+
+
 async def test_a_row_that_says_nothing_new_is_not_written_again(every: Pool) -> None:
     row = {"who": "a", "whom": "b", "role": "friend", "since": dt.date(2020, 1, 1)}
 
