@@ -164,6 +164,8 @@ class World:
     resumed: list[str] = field(default_factory=list)
     controls: FakeControls = field(default_factory=FakeControls)
     counts_down: bool = False
+    database_hangs: bool = False
+    """Whoever asks for the credentials gets no answer."""
     checked: list[str] = field(default_factory=list)
     imported: list[tuple[str, bytes]] = field(default_factory=list)
     stuck: bool = False
@@ -274,6 +276,8 @@ class World:
         await trio.lowlevel.checkpoint()
         if self.counts_down:
             raise Transient("PostgreSQL does not answer: connection refused")
+        if self.database_hangs:
+            await trio.sleep_forever()
         return self.credentials
 
     async def count(self) -> Counts:

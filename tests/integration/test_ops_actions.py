@@ -19,6 +19,7 @@ from gcc.errors import Transient
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
 from gcc.tree import ALL
+from gcc.web.ops import sources
 from gcc.web.ops.port import pausable
 from gcc.web.ops.registry import REGISTRY, write_registry
 from tests.integration.ops_platform import CATALOGUE, INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port
@@ -271,6 +272,24 @@ async def test_sources_tell_limits_and_credentials_without_secrets(port: Port, w
     assert graph["credentials"] is None and meta["credentials_error"].startswith("PostgreSQL does not answer")
 
 
+async def test_limits_are_told_beside_a_database_that_hangs(
+    port: Port, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LISTED_S", 0.1)
+    world.database_hangs = True
+    (graph, _), meta = await get(port, "sources")
+    assert (graph["limit"]["calls"], graph["credentials"]) == (50, None)
+    assert meta["credentials_error"] == "the database does not answer within 0.1 s"
+
+
+async def test_why_a_schedule_failed_is_told_without_secrets(port: Port, world: World) -> None:
+    run = {"status": "FAILED", "detail": {"error": "sync: refused password=hunter2"}, "started_at": "", "ended_at": ""}
+    world.schedules = [{"name": "a", "cron": None, "running": False, "next_run": None, "last_run": run}]
+    async with ops_port(world) as port:
+        (line,), _ = await get(port, "schedules")
+    assert line["last_run"]["detail"]["error"] == "sync: refused password=•••"
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "status=LOST", "ids=7", "colour=red"])
 async def test_a_question_that_makes_no_sense_is_refused(port: Port, query: str) -> None:
     async with client(port) as http:
@@ -412,7 +431,7 @@ async def verb(port: Port, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     async def run(*words: str) -> tuple[int, str, str]:
         code = await trio.to_thread.run_sync(main, [*words, "--data", str(tmp_path)])
         told = capsys.readouterr()
-        return code, told.out.strip(), told.err.strip()
+        return code, told.out.strip(" \n"), told.err.strip()
 
     return run
 

@@ -26,6 +26,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gcc.actors.controls import CONCURRENCY_MAX
+from gcc.masking import masked_value
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.operations import By, Operations
 from gcc.web.ops.snapshot import Platform
@@ -135,7 +136,7 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
     @app.get("/api/schedules")
     async def schedules() -> Response:
         access.check_reader(request)
-        return done(operations.schedules())
+        return done(masked_value(operations.schedules()))  # errors of stores are in them
 
     @app.post("/api/schedules/run")
     async def run() -> Response:

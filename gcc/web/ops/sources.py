@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
+import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -20,6 +21,8 @@ from gcc.sources.limits import Limiter
 from gcc.stores.credentials import Listed
 from gcc.web.ops.access import Access
 from gcc.web.ops.actions import done
+
+LISTED_S = 3.0  # the rest is known without the database, and does not wait longer for it
 
 
 class Sources:
@@ -38,9 +41,12 @@ class Sources:
         trouble: str | None = None
         by_source: dict[str, dict[str, Any]] = {}
         try:
-            listed = await self._listed()
+            with trio.fail_after(LISTED_S):
+                listed = await self._listed()
         except Transient as error:
             trouble = str(error)
+        except trio.TooSlowError:
+            trouble = f"the database does not answer within {LISTED_S:g} s"
         else:
             by_source = {source: _credentials(list(held)) for source, held in groupby(listed, lambda each: each.source)}
         none: dict[str, Any] | None = None if trouble else {"total": 0, "ready": 0, "listed": []}
