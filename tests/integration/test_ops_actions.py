@@ -563,7 +563,7 @@ def test_options_of_every_verb_stand_anywhere() -> None:
     assert before == after and (after.verb, after.set, after.json) == ("status", ["a=1"], True)
     both = parse(["--set", "a=1", "run", "--set", "b=2"])
     assert (both.set, both.verb) == (["a=1", "b=2"], "run")
-    assert parse([]).verb == "run" and parse(["--config", "x"]).verb == "run"
+    assert parse([]).verb == "run" and parse(["--config", "embedded"]).verb == "run"
 
 
 async def test_a_process_without_analytics_has_no_schedules(world: World, port: Port) -> None:
