@@ -422,7 +422,7 @@ def test_no_value_of_the_environment_is_ever_repeated(place: tuple[str, ...]) ->
                 settings = load(None, environ={"GCC_" + "__".join(place).upper(): value, **more})
                 refuse_what_is_not_here(settings)
                 roles = Roles(ALL, settings.roles, settings.grace_s)
-                Stores(settings, SystemClock(), Catalogue(), {}, roles, str)
+                Stores(settings, SystemClock(), Catalogue(), {}, roles, str, list)
             except ConfigError as error:
                 assert place in NAMES or "hunter2" not in str(error)
 
