@@ -151,6 +151,16 @@ async def test_a_word_and_a_flow_that_are_chosen_in_one_breath_both_count(page: 
         assert await page.js("document.querySelector('.found .head button').disabled"), "it would move others too"
 
 
+async def test_an_address_that_is_nearly_right_shows_the_page(page: Page, world: World) -> None:
+    await some_jobs(world)
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/jobs")
+        await page.go(f"{port.url}/jobs/")
+        await page.until(f"{text('#found')} === '7 of 7, newest first.'")
+        await page.go(f"{port.url}/job")
+        await page.until(f"{text('main h2')} === 'There is no such page'")
+
+
 async def test_a_job_that_is_over_is_looked_at_seldom(page: Page, world: World) -> None:
     bug = await some_jobs(world)
     world.history.told = History([{"seq": 1, "status": "FAILED", "reason": "", "retry_count": 0, "at": NOW}], [])

@@ -231,6 +231,15 @@ def _page(app: QuartTrio, access: Access, command: str) -> None:
     for path in ("/", *(f"/{name}{rest}" for name in names if name != OVERVIEW for rest in ("", "/<path:rest>"))):
         app.add_url_rule(path, endpoint="page", view_func=page, methods=["GET"])
 
+    @app.errorhandler(404)
+    async def no_such_page(error: HTTPException) -> Response:
+        """A browser gets the page, which says so and shows what there is."""
+        if "text/html" in request.headers.get("accept", "") and access.has_cookie(request):
+            answer = Response(index, 404, mimetype="text/html")
+            answer.headers["Cache-Control"] = "no-store"
+            return answer
+        return _error(404, "NOT_FOUND", error.name, error.description or error.name)
+
     @app.get("/static/<path:name>")
     async def static(name: str) -> Response:
         if name not in files:
