@@ -11,6 +11,8 @@ from gcc.errors import ConfigError, Permanent
 from gcc.pipelines.declared import Pipeline
 from gcc.supervisor.drain import Drain
 
+PORTS = "ports"  # the last stage, in which all ports close: the dashboard's, too, which is of no role
+
 
 class Roles:
     """`chosen` of the roles of `pipelines` (None: all) run here. ConfigError: one of them is none."""
@@ -23,7 +25,8 @@ class Roles:
         """Of all processes."""
         if unknown := sorted(set(chosen or ()) - set(stages)):
             raise ConfigError(f"roles: {unknown[0]!r} is no role; known are {', '.join(stages)}")
-        self.whole = Drain(list(dict.fromkeys(stage for of in stages.values() for stage in of)), grace_s)
+        in_order = [stage for of in stages.values() for stage in of if stage != PORTS]
+        self.whole = Drain(list(dict.fromkeys([*in_order, PORTS])), grace_s)
         self.here = {
             role: Drain(list(stages[role]), grace_s, within=self.whole)
             for role in (stages if chosen is None else dict.fromkeys(chosen))

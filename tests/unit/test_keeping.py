@@ -52,3 +52,9 @@ async def test_a_child_that_is_still_being_stopped_when_its_role_is_resumed_begi
             assert lives == turn + 1
         assert sum(actor.restarts for actor in board.actors()) == 0
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("rows", [["intake"], ["ports", "intake"], ["intake", "ports"]], ids=str)
+def test_ports_close_last_whoever_declares_that_stage_or_nobody_does(rows: list[str]) -> None:
+    roles = Roles([Pipeline(stage, stage, [stage], lambda _: trio.sleep_forever) for stage in rows], None, GRACE_S)
+    assert [stage["name"] for stage in roles.whole.snapshot()] == ["intake", "ports"]
