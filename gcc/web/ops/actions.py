@@ -11,6 +11,7 @@ import datetime as dt
 import json
 import math
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -93,6 +94,14 @@ B = TypeVar("B", bound=Body)
 
 def wrong(detail: str) -> Refused:
     return Refused(422, "REQUEST_INVALID", "Cannot be understood", detail)
+
+
+def id_of(text: str, what: str) -> UUID:
+    """The id in an address. Refused: it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise wrong(f"id: {text!r} is no id of a {what}") from None
 
 
 def why_is_needed() -> Refused:

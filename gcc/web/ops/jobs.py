@@ -29,10 +29,10 @@ from gcc.web.ops.actions import (
     Word,
     by,
     done,
+    id_of,
     read_action,
     read_query,
     why_is_needed,
-    wrong,
 )  # fmt: skip
 from gcc.web.ops.operations import COUNTED_MAX, Operations
 
@@ -99,10 +99,7 @@ def add_jobs(app: QuartTrio, access: Access, operations: Operations, history: Jo
     @app.get("/api/jobs/<job_id>")
     async def job(job_id: str) -> Response:
         access.check_reader(request)
-        try:
-            wanted = UUID(job_id)
-        except ValueError:
-            raise wrong(f"id: {job_id!r} is no id of a job") from None
+        wanted = id_of(job_id, "job")
         try:
             found = await operations.look(wanted)
         except Permanent as error:

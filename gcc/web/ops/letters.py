@@ -23,10 +23,10 @@ from gcc.web.ops.actions import (
     Word,
     by,
     done,
+    id_of,
     read_action,
     read_query,
     why_is_needed,
-    wrong,
 )  # fmt: skip
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.shown_letters import shown_content, shown_letter, shown_line, shown_replayed, shown_waiting
@@ -70,10 +70,7 @@ def add_letters(app: QuartTrio, access: Access, operations: Operations) -> None:
     @app.get("/api/dead-letters/<letter_id>")
     async def letter(letter_id: str) -> Response:
         access.check_reader(request)
-        try:
-            wanted = UUID(letter_id)
-        except ValueError:
-            raise wrong(f"id: {letter_id!r} is no id of a dead letter") from None
+        wanted = id_of(letter_id, "dead letter")
         try:
             found, document, trouble = await operations.letter(wanted)
         except Permanent as error:

@@ -254,5 +254,5 @@ const Request = ({ at, source, method, uri, status, bytes, took_s, host }) =>
     <${Cell} word="Request" kind="grows wrap mono">${method} ${uri}<//>
     <${Cell} word="Answer" kind="r num">${status ? html`<span class="state"><${Icon} name=${status < 400 ? "check" : "warn"} tone=${status < 400 ? "ok" : "warn"} />${status}</span>` : "none came"}<//>
     <${Cell} word="Size" kind="r num">${bytes ? `${count(bytes)} B` : ""}<//>
-    <${Cell} word="Took" kind="r num">${duration(took_s)}<//>
+    <${Cell} word="Took" kind="r num">${typeof took_s === "number" && took_s < 1 ? `${Math.round(took_s * 1000)} ms` : duration(took_s)}<//>
   </tr>`
