@@ -1,4 +1,4 @@
-"""What one crawl yields: a profile at a moment, with its recent posts. Values, no behaviour but `derive`.
+"""What one crawl yields: profiles, posts, who follows whom, what was done under a post. Values, no behaviour but `derive`.
 
 Parsers build them, flows turn them into rows and events. A number that the platform hides or does not
 serve is None (never 0), and an average skips it.
@@ -6,9 +6,10 @@ serve is None (never 0), and an average skips it.
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
 
+T = TypeVar("T")
 Metrics = dict[str, int | float | None]
 
 
@@ -43,6 +44,95 @@ class ProfileSnapshot:
     metrics: Metrics
     dimensions: dict[str, Any]
     posts: list[PostSnapshot]
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Another profile as it is seen beside one: a follower, who liked, who commented. "" where it is not told."""
+
+    profile_id: str
+    handle: str = ""
+    metrics: Metrics = field(default_factory=dict)
+    dimensions: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """`person` follows `target` (on YouTube: subscribes to it), as a source showed it at `at` (UTC)."""
+
+    platform: str
+    source: str
+    at: dt.datetime
+    person: Person
+    target: Person
+    kind: Literal["follows", "subscribes"] = "follows"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What somebody did with a post: `activity_id` is the comment's own, of a like "{post_id}:{actor's id}".
+
+    `profile_id`: whose post it is, "" where it is not told. A comment's text and the comment that it answers are
+    dimensions `text` and `parent_id`.
+    """
+
+    platform: str
+    source: str
+    at: dt.datetime
+    activity_id: str
+    kind: Literal["comment", "like"]
+    post_id: str
+    shortcode: str
+    profile_id: str
+    actor: Person
+    publish_time: dt.datetime | None = None
+    metrics: Metrics = field(default_factory=dict)
+    dimensions: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelActivity:
+    """What a YouTube channel did: uploaded, liked, subscribed, ..."""
+
+    platform: str
+    source: str
+    at: dt.datetime
+    activity_id: str
+    kind: str
+    channel_id: str
+    publish_time: dt.datetime | None
+    metrics: Metrics
+    dimensions: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of a shop; `placed_at` is when it was made, `at` (UTC) when it was read."""
+
+    source: str
+    at: dt.datetime
+    order_id: str
+    store: str
+    placed_at: dt.datetime | None
+    metrics: Metrics
+    dimensions: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table for people: its header, and rows of as many values."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """What was found: all of it, or, where `partial` says why, a part. `notes`: see `ProfileSnapshot`."""
+
+    items: T
+    partial: str | None = None
     notes: Sequence[str] = ()
 
 
