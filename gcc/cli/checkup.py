@@ -31,7 +31,7 @@ from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
-from gcc.pipelines.scraping.table import SOURCES
+from gcc.sources.table import SOURCES
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated

@@ -63,6 +63,22 @@ class SourceApi:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a source: `text` tells it, in the same words whoever asks, and `build` makes the request.
+
+    It costs `units` of the source's limits of all calls and of those of `bucket`. `owner` is the account whose own
+    credential must ask; None: any may. `judge` stands in for the source's where an endpoint answers in its own way.
+    """
+
+    text: str
+    build: Callable[[Credential], Request]
+    bucket: str = ""
+    units: int = 1
+    owner: str | None = None
+    judge: Callable[[Answer, dt.datetime], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """One request that was made: the payload of a trace event. Holds no secret; status None: no answer came."""
 
@@ -130,26 +146,26 @@ class Outside:
     def timeout_s(self, source: str) -> float:
         return self._timeouts.get(source, 15.0)
 
-    async def ask(self, source: SourceApi, question: str, build: Callable[[Credential], Request], visit: Visit) -> Any:
-        """The decoded JSON of one answer of `source` to the request that `build` makes of a credential.
+    async def ask(self, source: SourceApi, question: Question, visit: Visit) -> Any:
+        """The decoded JSON of one answer of `source`.
 
-        `question` tells what is asked, in the same words whichever credential asks. Each is asked with once at most; a
-        rate limited one rests, a dead one is retired, one that may not ask this rests if another one may. Raises
-        SourceClosed, LimitRefused (ours; nothing was asked), NoCredential, QuestionFailed, SourceFailed or another
-        Transient, NotFound. Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
+        Each credential asks once at most; a rate limited one rests, a dead one is retired, one that may not ask this
+        rests if another one may. Raises SourceClosed, LimitRefused (ours; nothing was asked), NoCredential,
+        QuestionFailed, SourceFailed or another Transient, NotFound. Cancelled: a call of the limit may be spent; traces
+        of whole answers stay in `visit`.
         """
-        asking, doubts = _Asking(question, self._credentials.renewals(source.name)), self._doubts[source.name]
+        asking, doubts = _Asking(question.text, self._credentials.renewals(source.name)), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
                 await self._take_call(source.name, asking, visit)
                 credential = await self._pick(source.name, asking)
                 asking.tried.append(credential.id)
                 try:
-                    decoded = await self._answer(source, question, build(credential), credential, visit)
+                    decoded = await self._answer(source, question, credential, visit)
                 except MaybeAway as error:
                     asking.unanswered.append((credential, error))
                 except CredentialRefused as error:
-                    if doubts.refused(credential.id, question):
+                    if doubts.refused(credential.id, question.text):
                         await self._take_out(credential, error, DOUBTED_S)
                     else:
                         asking.refused.append((credential, error))
@@ -223,21 +239,20 @@ class Outside:
         log.warning(f"credential {what}", rest_s=None if dead else rest_s, **told)
         self._breakers.of(credential.source).told(f"credential {credential.handle} {what}: {reason}")
 
-    async def _answer(
-        self, source: SourceApi, question: str, request: Request, credential: Credential, visit: Visit
-    ) -> Any:
+    async def _answer(self, source: SourceApi, question: Question, credential: Credential, visit: Visit) -> Any:
         """Ask once, and tell the source's breaker whether it was there."""
-        breaker = self._breakers.of(source.name)
+        breaker, judge = self._breakers.of(source.name), question.judge or source.judge
+        request = question.build(credential)
         try:
             answer = await self._fetch(request, visit)
-            decoded = source.judge(_without_secrets(answer, credential), self._clock.now())
+            decoded = judge(_without_secrets(answer, credential), self._clock.now())
         except MaybeAway:
             raise  # the other credentials tell
         except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Refused):
             breaker.answered()
             raise
         except Transient as error:
-            if isinstance(error, OddAnswer) and not self._doubts[source.name].odd(question):
+            if isinstance(error, OddAnswer) and not self._doubts[source.name].odd(question.text):
                 raise QuestionFailed(str(error)) from error
             if (verdict := breaker.failed(error)) is error:
                 raise

@@ -1,4 +1,4 @@
-"""What one crawl yields: profiles, posts, who follows whom, what was done under a post. Values, no behaviour but `derive`.
+"""What one crawl yields: profiles, posts, who follows whom, what was done under a post. Values; `derive` adds averages.
 
 Parsers build them, flows turn them into rows and events. A number that the platform hides or does not
 serve is None (never 0), and an average skips it.

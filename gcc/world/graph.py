@@ -1,4 +1,4 @@
-"""Stands in for the Instagram Graph API v15: business discovery by username, media nested and paged.
+"""Stands in for the Instagram Graph API: business discovery by username, media nested and paged.
 
 In: the path below `/graph` and the query. Out: an `Answer` in the real API's shapes, errors in its
 real envelopes. Whether a caller may ask at all (token, rate, faults) is decided in server.py, with the
@@ -14,11 +14,10 @@ from gcc.world.graph_fields import Field, FieldsError, parse
 from gcc.world.model import Cast, Creator, Post
 
 TOKENS = tuple(f"world-ig-{number}" for number in range(1, 6))
-VERSION = "v15.0"
 _MEDIA_LIMIT = 25  # without .limit()
 _MEDIA_LIMIT_MAX = 100
 _MEDIA_TYPES = {"image": "IMAGE", "carousel": "CAROUSEL_ALBUM", "reel": "VIDEO"}
-_PATH = re.compile(rf"/{re.escape(VERSION)}/(\d{{1,20}})")
+_PATH = re.compile(r"/v\d{2}\.\d/(\d{1,20})")  # any version, as an ended one is answered as the oldest that lives
 
 
 class GraphError(Exception):

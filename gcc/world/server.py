@@ -53,7 +53,7 @@ _RATE_WINDOW_S = 10
 _COUNTED = ("calls", "refused", "faults")
 _SHOWN = (*_COUNTED, "per_s")
 _ENDPOINTS = {
-    "graph": "GET /graph/v15.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
+    "graph": "GET /graph/v25.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
     "youtube": "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
     "truth": "GET /truth/{platform}/{handle}, GET /truth/{platform}?limit&offset",
     "history": "GET /history/{platform}?days=90 (NDJSON)",

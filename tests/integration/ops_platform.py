@@ -33,8 +33,9 @@ from gcc.pipelines.events.types import (
     TRACE_LOG,
 )
 from gcc.pipelines.roles import Roles
-from gcc.pipelines.scraping.table import SOURCES, Catalogue
+from gcc.pipelines.scraping.table import Catalogue
 from gcc.sources.limits import InProcessLimiter
+from gcc.sources.table import SOURCES
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History, JobHistory
 from gcc.stores.processes import Process

@@ -20,13 +20,15 @@ from gcc.clock import SystemClock
 from gcc.config import Bind, load
 from gcc.pipelines import PIPELINES
 from gcc.pipelines.declared import Context, Pipeline
-from gcc.pipelines.scraping.table import FLOWS, SOURCES, Catalogue, Flow, HandleParams, SourceRow
+from gcc.pipelines.scraping.table import FLOWS, Catalogue, Flow, HandleParams
 from gcc.pipelines.scraping.yields import Yield
 from gcc.platforms import Platform
 from gcc.platforms.platform import Site
-from gcc.sources.chain import Outside, SourceApi, Visit
+from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.http import Answer, Request
 from gcc.sources.limits import Limit
+from gcc.sources.source import Source
+from gcc.sources.table import SOURCES
 from gcc.supervisor.lifecycle import State
 from gcc.tables import Table, Upsert
 from gcc.tree import GATEWAY, Tree
@@ -65,7 +67,7 @@ class FacesApi:
         def build(credential: Any) -> Request:
             return Request("faces", "GET", f"{self._base_url}/{handle}", {"key": credential.secret["token"]})
 
-        found: dict[str, Any] = await self._outside.ask(self._source, handle, build, visit)
+        found: dict[str, Any] = await self._outside.ask(self._source, Question(handle, build), visit)
         return found
 
 
@@ -78,7 +80,7 @@ def of_face(face: dict[str, Any], new_id: Any) -> Yield:
 
 
 CATALOGUE = Catalogue(
-    sources={**SOURCES, "faces": SourceRow("faces", "https://faces.example", "/faces", Limit(50, 1.0), FacesApi)},
+    sources={**SOURCES, "faces": Source("faces", "https://faces.example", "/faces", Limit(50, 1.0), FacesApi)},
     flows={
         **FLOWS,
         "refresh_face": Flow(

@@ -23,7 +23,7 @@ from gcc.world.history import history
 from gcc.world.server import World, people, serve_world
 
 CREATORS = 60
-GRAPH = "/graph/v15.0/17841400000000001"
+GRAPH = "/graph/v25.0/17841400000000001"
 TOKENS = {"graphapi": graph.TOKENS, "ytapi": youtube.KEYS}
 Ask = Callable[..., Any]
 

@@ -126,7 +126,7 @@ async def test_it_is_served_like_a_generated_one() -> None:
             async with httpx.AsyncClient(base_url=url, timeout=30) as client:
                 fields = "business_discovery.username(leomessi){followers_count,media.limit(12){like_count}}"
                 query = {"fields": fields, "access_token": graph.TOKENS[0]}
-                found = (await client.get("/graph/v15.0/1", params=query)).json()["business_discovery"]
+                found = (await client.get("/graph/v25.0/1", params=query)).json()["business_discovery"]
                 assert found["followers_count"] == 409_800_000
                 assert len(found["media"]["data"]) == 12
                 query = {"part": "statistics", "forHandle": "@MrBeast", "key": youtube.KEYS[0]}

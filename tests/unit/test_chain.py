@@ -13,7 +13,7 @@ import trio.testing
 from gcc.clock import VirtualClock
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
-from gcc.sources.chain import Outside, SourceApi, Visit, first_of
+from gcc.sources.chain import Outside, Question, SourceApi, Visit, first_of
 from gcc.sources.credentials import Credential, NoCredential
 from gcc.sources.http import Answer, Request, decode, retry_after_s
 from gcc.sources.instagram.graph_client import GraphApi
@@ -72,7 +72,7 @@ class Bench:
         self.visit = Visit()
 
     async def ask(self) -> Any:
-        return await self.outside.ask(SRC, "thing", build, self.visit)
+        return await self.outside.ask(SRC, Question("thing", build), self.visit)
 
     @property
     def tokens_asked(self) -> list[str]:
@@ -259,7 +259,7 @@ async def test_the_graph_client_asks_once(autojump_clock: trio.testing.MockClock
     profile = await api.profile("made.up", bench.visit)
     assert (profile.profile_id, profile.at) == ("1", bench.clock.now())
     (request,) = bench.fetcher.requests
-    assert (request.method, request.url) == ("GET", "http://127.0.0.1:8090/graph/v15.0/1784")
+    assert (request.method, request.url) == ("GET", "http://127.0.0.1:8090/graph/1784")
     assert request.params["access_token"] == "tokenG"
     assert request.params["fields"].startswith("business_discovery.username(made.up){id,username,")
     assert "media.limit(12){id,caption,like_count," in request.params["fields"]
@@ -283,7 +283,7 @@ async def test_an_address_is_told_without_user_and_password(
                 await api.profile("madeup", bench.visit)
             assert "ter2" not in repr(caught.value)
     assert [trace.uri.partition("?")[0] for trace in bench.visit.traces] == [
-        "http://proxy/graph/v15.0/1784",
+        "http://proxy/graph/1784",
         "http://proxy/yt/channels",
     ]
     for request in [*bench.fetcher.requests]:
@@ -305,7 +305,7 @@ async def test_a_graph_credential_without_an_account() -> None:
     bench = Bench(lambda _: FOUND)
     await bench.credentials.put("graphapi", "a", {"token": "tokenG"})
     await GraphApi(bench.outside, "http://x", "99").profile("made.up", bench.visit)
-    assert bench.fetcher.requests[0].url == "http://x/v15.0/99"
+    assert bench.fetcher.requests[0].url == "http://x/99"
     with pytest.raises(NoCredential):
         await GraphApi(bench.outside, "http://x").profile("made.up", bench.visit)
     assert len(bench.fetcher.requests) == 1

@@ -71,7 +71,7 @@ PROFILE: dict[str, Any] = {
 def answer(body: Any, status: int = 400, **headers: str) -> Answer:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     shown = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, shown, raw, 0.1, "https://graph.example/v15.0/17")
+    return Answer(status, shown, raw, 0.1, "https://graph.example/v25.0/17")
 
 
 def error(**fields: Any) -> Answer:

@@ -19,7 +19,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis
 from gcc.sources.breakers import FAILURES_MAX, NO_CREDENTIAL_S, Breakers, SourceClosed
-from gcc.sources.chain import Outside, Visit, first_of
+from gcc.sources.chain import Outside, Question, Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.doubts import ODD_MAX
 from gcc.sources.http import Answer
@@ -71,7 +71,7 @@ class Bench:
         return self
 
     async def ask(self) -> object:
-        return await self.outside.ask(SRC, "thing", build, self.visit)
+        return await self.outside.ask(SRC, Question("thing", build), self.visit)
 
     async def opened(self) -> "Bench":
         for _ in range(FAILURES_MAX):
@@ -261,7 +261,7 @@ async def test_a_question_that_no_ready_credential_may_ask_says_nothing_of_other
         raise CredentialRefused("it may not ask this")
 
     with pytest.raises(NoCredential):
-        await bench.outside.ask(replace(SRC, judge=judge), "this", build, bench.visit)
+        await bench.outside.ask(replace(SRC, judge=judge), Question("this", build), bench.visit)
     assert bench.breakers.out(["src"]) is None
 
 

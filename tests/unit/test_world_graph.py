@@ -15,7 +15,7 @@ from gcc.world.model import Cast
 
 TODAY = dt.date(2026, 10, 30)
 DATA = Path(__file__).parents[3] / "shared" / "data"
-PATH = "/v15.0/17841406338772941"
+PATH = "/v25.0/17841406338772941"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded answers (../shared/data) are not here")
 
 
@@ -159,7 +159,7 @@ def test_errors(api: GraphApi) -> None:
     ):
         status, error = refusal(api.answer(PATH, {"fields": fields}))
         assert (status, error["code"], error["type"]) == (400, code, "OAuthException")
-    for path in ("/v14.0/1", "/v15.0/me", "/v15.0/1/media", "/"):
+    for path in ("/v25.0/me", "/v25.0/1/media", "/"):
         assert refusal(api.answer(path, {}))[1]["code"] == 2500
 
 

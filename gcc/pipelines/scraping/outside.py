@@ -7,10 +7,11 @@ import structlog
 from gcc.config import Settings
 from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.limiting import DrainingLimiter
-from gcc.pipelines.scraping.table import Apis, SourceRow, base_url
+from gcc.pipelines.scraping.table import Apis, address
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside
 from gcc.sources.http import Fetcher
+from gcc.sources.source import Source
 from gcc.stores.credentials import PostgresCredentials
 
 log = structlog.get_logger()
@@ -24,13 +25,13 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
     limited = DrainingLimiter(parts.limiter, context.drain.stage("intake"))
     outside = Outside(fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers)
     world_url = context.urls.get("world")
-    clients = {name: row.client(outside, base_url(context.settings, row, world_url)) for name, row in sources.items()}
+    clients = {name: row.client(outside, address(context.settings, row, world_url)) for name, row in sources.items()}
     return Apis(clients, breakers, parts.limiter)
 
 
 async def seed_credentials(
     settings: Settings,
-    sources: Mapping[str, SourceRow],
+    sources: Mapping[str, Source],
     credentials: PostgresCredentials,
     world_tokens: Mapping[str, Sequence[str]],
 ) -> None:

@@ -14,40 +14,20 @@ import trio
 from pydantic import StringConstraints
 
 from gcc.config import Settings
+from gcc.config import Source as SourceSettings
 from gcc.errors import ConfigError
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
 from gcc.pipelines.scraping.yields import Yields, of_profile
 from gcc.platforms import INSTAGRAM, YOUTUBE, Platform
 from gcc.sources.breakers import Breakers, Out
-from gcc.sources.chain import Outside, Visit
+from gcc.sources.chain import Visit
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import Limit, Limiter, LimitsAway
 from gcc.sources.snapshot import ProfileSnapshot
+from gcc.sources.source import Source
+from gcc.sources.table import SOURCES
 from gcc.sources.youtube.data_client import DataApi
 from gcc.tables import Table
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """An outside API: where it lives, where the world answers for it, and how often it may be called."""
-
-    name: str
-    base_url: str
-    world_path: str
-    limit: Limit
-    client: Callable[[Outside, str], Any]
-    """Of what asks, and the address: what the flows' retrieve functions get."""
-
-
-SOURCES: Mapping[str, SourceRow] = {
-    row.name: row
-    for row in (
-        # Both limits are per credential at the other side; these bound the whole platform.
-        SourceRow("graphapi", "https://graph.facebook.com", "/graph", Limit(calls=50, per_s=1.0), GraphApi),
-        SourceRow("ytapi", "https://www.googleapis.com/youtube/v3", "/youtube/v3", Limit(calls=50, per_s=1.0), DataApi),
-    )
-}
-
 
 LIMITS_LOOK_S = 1.0  # how often whoever waits for work looks whether limits that were away are back
 
@@ -144,7 +124,7 @@ FLOWS: Mapping[str, Flow] = {
 class Catalogue:
     """What a platform scrapes, and from where, by name."""
 
-    sources: Mapping[str, SourceRow] = field(default_factory=lambda: SOURCES)
+    sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
     flows: Mapping[str, Flow] = field(default_factory=lambda: FLOWS)
 
     @property
@@ -178,12 +158,17 @@ def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit]:
     return chosen
 
 
-def base_url(settings: Settings, row: SourceRow, world_url: str | None) -> str:
-    """Where a source is asked: the settings' address, else the world's, else the API's own."""
-    source = settings.sources.get(row.name)
-    if source and source.base_url:
-        return source.base_url
-    return world_url + row.world_path if world_url else row.base_url
+def address(settings: Settings, row: Source, world_url: str | None) -> str:
+    """Where a source is asked: at the settings' address, else the world's, else the API's own."""
+    source = settings.sources.get(row.name) or SourceSettings()
+    root = source.base_url or (world_url + row.world_path if world_url else row.base_url)
+    return row.address(root, source.version)
+
+
+def enabled(settings: Settings, row: Source) -> bool:
+    """Whether it may be asked: what reads a platform without its consent only where it is switched on by name."""
+    source = settings.sources.get(row.name) or SourceSettings()
+    return not row.unofficial if source.enabled is None else source.enabled
 
 
 def concurrency(settings: Settings, flow: Flow) -> int:

@@ -7,7 +7,7 @@ A credential's secret is {"token": ..., "ig_user_id": ...}: the professional acc
 from urllib.parse import quote
 
 from gcc.platforms import INSTAGRAM
-from gcc.sources.chain import Outside, SourceApi, Visit
+from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Request
 from gcc.sources.instagram import graph_parse
@@ -16,7 +16,6 @@ from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, InvalidHandle
 
 GRAPH = SourceApi(SOURCE, graph_parse.judge)
-VERSION = "v15.0"
 POSTS_MAX = 12  # one page
 
 _MEDIA = (
@@ -27,11 +26,11 @@ _PROFILE = "id,username,name,biography,followers_count,follows_count,media_count
 
 
 class GraphApi:
-    """`base_url` is the API's root without the version; `ig_user_id` serves credentials that name none."""
+    """`base_url` is the API's root with its version; `ig_user_id` serves credentials that name none."""
 
     def __init__(self, outside: Outside, base_url: str, ig_user_id: str = "") -> None:
         self._outside = outside
-        self._root = f"{base_url.rstrip('/')}/{VERSION}"
+        self._root = base_url.rstrip("/")
         self._ig_user_id = ig_user_id
 
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
@@ -39,7 +38,8 @@ class GraphApi:
         if not INSTAGRAM.is_handle(handle):  # it goes into a field expression: anything else could ask for more
             raise InvalidHandle(f"{handle[:60]!r} is no Instagram handle: 1 to 30 of A-Z a-z 0-9 . _")
         fields = f"business_discovery.username({handle}){{{_PROFILE},media.limit({POSTS_MAX}){{{_MEDIA}}}}}"
-        decoded = await self._outside.ask(GRAPH, fields, lambda credential: self._request(credential, fields), visit)
+        question = Question(fields, lambda credential: self._request(credential, fields))
+        decoded = await self._outside.ask(GRAPH, question, visit)
         return graph_parse.profile(decoded, handle, self._outside.clock.now())
 
     def _request(self, credential: Credential, fields: str) -> Request:

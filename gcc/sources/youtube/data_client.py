@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gcc.platforms import YOUTUBE
-from gcc.sources.chain import Outside, SourceApi, Visit
+from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Request
 from gcc.sources.snapshot import ProfileSnapshot
@@ -68,4 +68,4 @@ class DataApi:
                 timeout_s=self._outside.timeout_s(DATA.name),
             )
 
-        return await self._outside.ask(DATA, f"{collection}?{urlencode(params)}", build, visit)
+        return await self._outside.ask(DATA, Question(f"{collection}?{urlencode(params)}", build), visit)

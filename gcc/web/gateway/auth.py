@@ -1,6 +1,6 @@
 """Who is calling: `Authorization: Bearer TOKEN` into a Tenant.
 
-For now there is one token, of the embedded config (gcc/config.py refuses it beyond loopback).
+For now there is one token, of the embedded config (gcc/config/sections.py refuses it beyond loopback).
 """
 
 import hmac

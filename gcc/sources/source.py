@@ -1,0 +1,37 @@
+"""What is declared of an outside API: a folder here holds its client and parsers, a row of table.py the rest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gcc.sources.chain import Outside
+from gcc.sources.limits import Limit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """An outside API: where it lives, where the world answers for it, and how often it may be called.
+
+    `client` makes, of what asks and of the address (with `version` at its end, where the API has one), what the flows'
+    retrieve functions get. `unofficial`: it reads the platform without its consent, so it is off until it is switched
+    on by name. `kept_days`: how long the platform lets us keep what it answered unless it is asked again (None: for
+    ever), and `derives`: whether it lets us compute figures of our own from it; docs/sources.md tells where that is
+    written. The settings override what stands here.
+    """
+
+    name: str
+    base_url: str
+    world_path: str
+    limit: Limit
+    client: Callable[[Outside, str], Any]
+    version: str = ""
+    unofficial: bool = False
+    kept_days: int | None = None
+    derives: bool = True
+    needs: Sequence[str] = ()
+    """What a credential's secret must hold, beside its token."""
+
+    def address(self, root: str, version: str = "") -> str:
+        """Where its calls begin, below `root`, which may name its version already."""
+        root, version = root.rstrip("/"), version or self.version
+        return f"{root}/{version}" if version and not root.endswith(f"/{version}") else root
