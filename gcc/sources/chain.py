@@ -80,7 +80,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One request that was made: the payload of a trace event. Holds no secret; status None: no answer came."""
+    """One request that was made: the payload of a trace event. Holds no secret; status None: no answer came.
+
+    `request` tells the size of its body, "" where it had none.
+    """
 
     id: uuid.UUID
     source: str
@@ -276,9 +279,9 @@ class Outside:
 
     def _trace(self, request: Request, status: int | None, size: int, time_taken: float, at: dt.datetime) -> Trace:
         headers = {name: value for name, value in request.headers.items() if name.lower() in _SAFE_HEADERS}
-        # the body is empty: sources are only read from, by GET
+        sent = f"{len(request.body)} bytes" if request.body else ""  # it may hold secrets
         return Trace(
-            self._clock.new_id(), request.source, request.method, safe_uri(request), headers, "", status, size,
+            self._clock.new_id(), request.source, request.method, safe_uri(request), headers, sent, status, size,
             time_taken, at,
         )  # fmt: skip
 

@@ -34,9 +34,10 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A question to `source`. URL, parameters and headers may hold secrets: the repr shows none of them.
+    """A question to `source`. URL, parameters, headers and body may hold secrets: the repr shows none of them.
 
-    `timeout_s` is for the whole exchange, from waiting for a connection to the last byte.
+    `body` is sent as it is; its type is told by the headers. `timeout_s` is for the whole exchange, from waiting for a
+    connection to the last byte.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = 15.0
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def shown_url(self) -> str:
@@ -112,7 +114,11 @@ class HttpFetcher:
         # all, so a body that is too large is left by cancelling the next read, not by leaving the loop.
         with trio.CancelScope() as reading:
             async with self._client.stream(
-                request.method, request.url, params=dict(request.params), headers=dict(request.headers)
+                request.method,
+                request.url,
+                params=dict(request.params),
+                headers=dict(request.headers),
+                content=request.body or None,
             ) as reply:
                 async for chunk in reply.aiter_raw():
                     if len(body) + len(chunk) > BODY_BYTES_MAX:

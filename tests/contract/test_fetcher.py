@@ -5,6 +5,7 @@ Sockets need the real clock, so the few deadlines here are short.
 
 import gzip
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -38,6 +39,7 @@ class Server:
         self.url = f"http://127.0.0.1:{sockets[0].socket.getsockname()[1]}"
         self.connections = 0
         self.heads: list[str] = []
+        self.bodies: list[bytes] = []
 
     async def serve(self, stream: trio.SocketStream) -> None:
         self.connections += 1
@@ -57,12 +59,18 @@ class Server:
             await stream.aclose()
 
     async def _head(self, stream: trio.SocketStream) -> str:
-        head = b""
-        while b"\r\n\r\n" not in head:
+        """The next request's head, "" where the caller hung up; its body goes to `bodies`."""
+        received = b""
+        while b"\r\n\r\n" not in received:
             piece = await stream.receive_some()
             if not piece:
                 return ""
-            head += piece
+            received += piece
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        while length and len(body) < int(length[1]):
+            body += await stream.receive_some()
+        self.bodies.append(body)
         return head.decode()
 
     def _reply(self, head: str) -> Reply:
@@ -154,6 +162,18 @@ async def test_what_goes_over_the_wire(http: HttpFetcher, server: Server, ask: A
     assert line.endswith("HTTP/1.1")
     assert "q=x%26y%3Dz" in line
     assert "accept: application/json" in [header.lower() for header in rest]
+
+
+async def test_a_body_goes_as_it_is(http: HttpFetcher, server: Server, ask: Ask) -> None:
+    body = '{"username": "जय"}'.encode()
+    headers = {"Content-Type": "application/json"}
+    asked = replace(ask("/ok"), method="POST", headers=headers, body=body)
+    assert (await http.fetch(asked)).status == 200
+    assert (await http.fetch(ask("/ok"))).status == 200
+    assert server.heads[0].startswith("POST /ok ")
+    assert "content-type: application/json" in server.heads[0].lower()
+    assert server.bodies == [body, b""]
+    assert "username" not in repr(asked)
 
 
 async def test_connections_are_kept(http: HttpFetcher, server: Server, ask: Ask) -> None:
