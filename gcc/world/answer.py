@@ -17,10 +17,13 @@ class Answer:
     body: bytes
     content_type: str = JSON
     retry_after_s: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()  # names in lower case
 
 
-def answer(status: int, body: Any, retry_after_s: int | None = None) -> Answer:
-    return Answer(status, msgspec.json.encode(body), retry_after_s=retry_after_s)
+def answer(
+    status: int, body: Any, retry_after_s: int | None = None, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    return Answer(status, msgspec.json.encode(body), retry_after_s=retry_after_s, headers=headers)
 
 
 def query_of(raw: bytes) -> dict[str, str]:

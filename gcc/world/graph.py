@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from gcc.world.answer import Answer, Query, answer
+from gcc.world.api import Api, Headers
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.graph_fields import Field, FieldsError, parse
 from gcc.world.model import Cast, Creator, Post
@@ -28,7 +29,7 @@ class GraphError(Exception):
         self.answer = refusal
 
 
-class GraphApi:
+class GraphApi(Api):
     """The API over the Instagram creators of a world."""
 
     source = "graphapi"
@@ -37,28 +38,29 @@ class GraphApi:
     def __init__(self, cast: Cast) -> None:
         self._cast = cast
 
-    def token(self, query: Query, headers: dict[bytes, bytes]) -> str | None:
+    def token(self, query: Query, headers: Headers) -> str | None:
         """The caller's token: `access_token`, or a Bearer header."""
         scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         return query.get("access_token") or (value if scheme.lower() == "bearer" else None)
 
-    def answer(self, path: str, query: Query) -> Answer:
-        """GET `path` (below /graph)."""
+    def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
+        if method != "GET":
+            return self.fail(405)
         matched = _PATH.fullmatch(path)
         if matched is None:
             return error(400, 2500, f"Unknown path components: {path}")
-        body: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         try:
             for field in parse(query.get("fields", "id")):
                 if field.name == "business_discovery":
-                    body["business_discovery"] = self._discovery(field)
+                    found["business_discovery"] = self._discovery(field)
                 elif field.name != "id":
                     raise _no_field(field.name)
         except FieldsError as wrong:
             return error(400, 2500, str(wrong))
         except GraphError as refused:
             return refused.answer
-        return answer(200, {**body, "id": matched[1]})
+        return answer(200, {**found, "id": matched[1]})
 
     def refuse_token(self, token: str | None) -> Answer:
         if token is None:
@@ -75,9 +77,6 @@ class GraphApi:
                 error_user_msg="You've made too many requests. Please wait before trying again.",
             )  # fmt: skip
         return error(429, 4, "(#4) Application request limit reached", retry_after_s, is_transient=True)
-
-    def refuse_quota(self) -> Answer:
-        return self.refuse_rate(3600, of_user=False)
 
     def fail(self, status: int) -> Answer:
         message = "An unexpected error has occurred. Please retry your request later."

@@ -44,13 +44,13 @@ class Quota:
     _day: dt.date | None = None
     _used: dict[str, int] = field(default_factory=dict)
 
-    def take(self, key: str, now: dt.datetime) -> bool:
-        """One unit of `key`, if it has one left."""
+    def take(self, key: str, now: dt.datetime, units: int = 1) -> bool:
+        """All of these units of `key`, if it has so many left."""
         day = now.astimezone(_PACIFIC).date()
         if day != self._day:
             self._day, self._used = day, {}
         used = self._used.get(key, 0)
-        if used >= self.units_per_day:
+        if used + units > self.units_per_day:
             return False
-        self._used[key] = used + 1
+        self._used[key] = used + units
         return True

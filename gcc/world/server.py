@@ -1,9 +1,9 @@
 """The world: a real HTTP server on loopback that stands in for the outside APIs.
 
-A plain ASGI app, because it shares a process with the crawler it feeds: a route, a gate, an answer.
-The gate of a source asks in this order: its calls per second (429 with Retry-After), the caller's
+A plain ASGI app, because it shares a process with the crawler it feeds: a route, a door, an answer.
+The door of a source asks in this order: its calls per second (429 with Retry-After), the caller's
 token, its daily quota, an injected fault; only then the API itself answers. /truth, /history, /faults and
-/stats are the world's own and pass no gate.
+/stats are the world's own and pass no door.
 
 It is asked from this machine only, and by no foreign page (gcc/web/access.py). What is no outside API's own
 error is the platform's envelope. Held requests (a `timeout` fault) end when the caller leaves, after a minute,
@@ -11,10 +11,8 @@ or when the process drains.
 """
 
 import datetime as dt
-import math
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -30,93 +28,27 @@ from gcc.web.api.errors import ApiError, Code
 from gcc.web.serving import serve
 from gcc.world import faults, truth
 from gcc.world.answer import Answer, Query, answer, query_of
+from gcc.world.apis import APIS, Casts
 from gcc.world.creators import generate
-from gcc.world.faults import Faults
-from gcc.world.graph import TOKENS as GRAPH_TOKENS
-from gcc.world.graph import GraphApi
-from gcc.world.limits import Bucket, Quota
+from gcc.world.door import COUNTED, Door
 from gcc.world.model import Cast, Platform
 from gcc.world.recorded import read_casts
-from gcc.world.youtube import KEYS as YOUTUBE_KEYS
-from gcc.world.youtube import DataApi
 
 log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-USER = "17841400000000000"  # in whose name the Graph tokens ask
-UNITS_PER_DAY = 10_000_000  # of a YouTube key: a thousand times the real one, so that a demo never ends
 _BODY_BYTES_MAX = 64 * 1024
 _BODY_S_MAX = 10.0
-_RATE_WINDOW_S = 10
-_COUNTED = ("calls", "refused", "faults")
-_SHOWN = (*_COUNTED, "per_s")
+_SHOWN = (*COUNTED, "per_s")
 _ENDPOINTS = {
-    "graph": "GET /graph/v25.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
-    "youtube": "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
+    **{row.source: row.endpoint for row in APIS},
     "truth": "GET /truth/{platform}/{handle}, GET /truth/{platform}?limit&offset",
     "history": "GET /history/{platform}?days=90 (NDJSON)",
-    "faults": 'POST /faults {"source": "graphapi"|"ytapi", "kind", "rate", "seconds"}',
+    "faults": 'POST /faults {"source", "kind", "rate", "seconds"}',
     "stats": "GET /stats",
 }
-
-
-class Api(Protocol):
-    """One outside API: what it answers, and how it refuses."""
-
-    source: str
-    tokens: tuple[str, ...]
-
-    def token(self, query: Query, headers: dict[bytes, bytes]) -> str | None: ...
-    def answer(self, path: str, query: Query) -> Answer: ...
-    def refuse_token(self, token: str | None) -> Answer: ...
-    def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer: ...
-    def refuse_quota(self) -> Answer: ...
-    def fail(self, status: int) -> Answer: ...
-
-
-class Gate:
-    """What stands before one API: its limits and faults, and the counts of what passed."""
-
-    def __init__(self, api: Api, *, seed: int, calls_per_s: float, quota: Quota | None) -> None:
-        self.api = api
-        self.faults = Faults(api.source, seed, api.tokens)
-        self.counts: Counter[str] = Counter()
-        self._bucket = Bucket(calls_per_s)
-        self._quota = quota
-        self._seconds: deque[list[int]] = deque(maxlen=_RATE_WINDOW_S)  # [second, calls in it]
-
-    def admit(self, query: Query, headers: dict[bytes, bytes], clock: Clock, now_s: float) -> Answer | None:
-        """A refusal, or None: the API may answer."""
-        self._count(now_s)
-        wait_s = self._bucket.take(now_s)
-        if wait_s > 0:
-            self.counts["refused"] += 1
-            return self.api.refuse_rate(math.ceil(wait_s), of_user=False)
-        token = self.api.token(query, headers)
-        if token not in self.api.tokens or token in self.faults.dead_tokens(now_s):
-            self.counts["refused"] += 1
-            return self.api.refuse_token(token)
-        if self._quota is not None and not self._quota.take(token, clock.now()):
-            self.counts["refused"] += 1
-            return self.api.refuse_quota()
-        return None
-
-    def struck(self, now_s: float) -> faults.Kind | None:
-        kind = self.faults.strike(now_s)
-        self.counts["faults"] += kind is not None
-        return kind
-
-    def stats(self, now_s: float) -> dict[str, Any]:
-        recent = sum(calls for second, calls in self._seconds if second > now_s - _RATE_WINDOW_S)
-        return {**{name: self.counts[name] for name in _COUNTED}, "per_s": recent / _RATE_WINDOW_S}
-
-    def _count(self, now_s: float) -> None:
-        self.counts["calls"] += 1
-        if not self._seconds or self._seconds[-1][0] != int(now_s):
-            self._seconds.append([int(now_s), 0])
-        self._seconds[-1][1] += 1
 
 
 class World:
@@ -124,25 +56,25 @@ class World:
 
     def __init__(
         self,
-        casts: Mapping[Platform, Cast],
+        casts: Casts,
         clock: Clock,
         settings: Settings,
         *,
         draining: trio.Event,
-        units_per_day: int = UNITS_PER_DAY,
     ) -> None:
         self._casts = casts
         self._clock = clock
         self._draining = draining
-        graph = Gate(GraphApi(casts["INSTAGRAM"]), seed=settings.seed, calls_per_s=settings.calls_per_s, quota=None)
-        data = Gate(
-            DataApi(casts["YOUTUBE"]),
-            seed=settings.seed,
-            calls_per_s=settings.calls_per_s,
-            quota=Quota(units_per_day),
-        )
-        self._gates = {"graph": graph, "youtube": data}
-        self._by_source = {gate.api.source: gate for gate in self._gates.values()}
+        self._doors = {
+            row.room: Door(
+                row.make(casts, settings),
+                seed=settings.seed,
+                calls_per_s=settings.calls_per_s,
+                quota_times=settings.quota_times,
+            )
+            for row in APIS
+        }
+        self._by_source = {door.api.source: door for door in self._doors.values()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -162,9 +94,9 @@ class World:
     async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
         room, _, rest = str(scope["path"])[1:].partition("/")
         query = query_of(scope["query_string"])
-        gate = self._gates.get(room)
-        if gate is not None:
-            found = await self._outside(gate, "/" + rest, query, dict(scope["headers"]), scope["method"], receive)
+        door = self._doors.get(room)
+        if door is not None:
+            found = await self._outside(door, "/" + rest, query, scope, receive)
         elif scope["method"] == "GET" and room == "history":
             await self._history(rest, query, receive, send)
             return
@@ -172,29 +104,26 @@ class World:
             found = await self._own(room, rest, query, scope, receive)
         await _send(send, found)
 
-    async def _outside(
-        self, gate: Gate, path: str, query: Query, headers: dict[bytes, bytes], method: str, receive: Receive
-    ) -> Answer:
+    async def _outside(self, door: Door, path: str, query: Query, scope: Scope, receive: Receive) -> Answer:
+        method, headers = scope["method"], dict(scope["headers"])
+        body = b"" if method == "GET" else await _body(receive)
         now_s = trio.current_time()
-        refusal = gate.admit(query, headers, self._clock, now_s)
+        refusal = door.admit(method, path, query, headers, body, self._clock, now_s)
         if refusal is not None:
             return refusal
-        if method != "GET":
-            return gate.api.fail(405)
-        match gate.struck(now_s):
+        api, rng = door.api, door.faults.rng
+        match door.struck(now_s):
             case "429":
-                return gate.api.refuse_rate(
-                    1 + int(gate.faults.rng.random() * 2), of_user=gate.faults.rng.random() < 0.5
-                )
+                return api.refuse_rate(1 + int(rng.random() * 2), of_user=rng.random() < 0.5)
             case "500":
-                return gate.api.fail(500)
+                return api.fail(500)
             case "timeout":
                 await self._hold(receive)
-                return gate.api.fail(504)
+                return api.fail(504)
             case "garbage":
-                return _garbage(gate.api.answer(path, query), gate.faults.rng.random())
+                return _garbage(api.answer(method, path, query, headers, body), rng.random())
             case _:
-                return gate.api.answer(path, query)
+                return api.answer(method, path, query, headers, body)
 
     async def _hold(self, receive: Receive) -> None:
         """Keep a caller waiting: until it leaves, a minute is over, or the process drains."""
@@ -213,7 +142,7 @@ class World:
             return self._truth(rest, query)
         if room == "stats" and not rest:
             now_s = trio.current_time()
-            stats = {source: gate.stats(now_s) for source, gate in self._by_source.items()}
+            stats = {source: door.stats(now_s) for source, door in self._by_source.items()}
             return answer(200, {name: {source: stats[source][name] for source in stats} for name in _SHOWN})
         if not room:
             return answer(200, {"endpoints": _ENDPOINTS, "today": self._casts["INSTAGRAM"].today.isoformat()})
@@ -281,7 +210,7 @@ def tokens(settings: Settings) -> dict[str, Sequence[str]]:
     """What it lets in, by source; as a source's tokens are given (a Graph API token as "IG_USER_ID:TOKEN")."""
     if not settings.enabled:
         return {}
-    return {"graphapi": [f"{USER}:{token}" for token in GRAPH_TOKENS], "ytapi": YOUTUBE_KEYS}
+    return {row.source: row.tokens(settings) for row in APIS}
 
 
 async def serve_world(
@@ -323,6 +252,7 @@ async def _send(send: Send, found: Answer) -> None:
     ]
     if found.retry_after_s is not None:
         headers.append((b"retry-after", str(found.retry_after_s).encode()))
+    headers += [(name.encode(), value.encode()) for name, value in found.headers]
     await send({"type": "http.response.start", "status": found.status, "headers": headers})
     await send({"type": "http.response.body", "body": found.body})
 

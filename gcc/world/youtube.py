@@ -5,11 +5,12 @@ strings, ISO 8601 durations, page tokens), errors in its real envelopes. Whether
 all is decided in server.py, with the refusals made here.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from gcc.world import names
 from gcc.world.answer import Answer, Query, answer
+from gcc.world.api import Api, Headers
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.model import Cast, Creator, Post
 
@@ -23,6 +24,7 @@ _PARTS = {  # known of each collection; a live stream's details are asked for, b
     "video": frozenset({"id", "snippet", "contentDetails", "statistics", "status", "liveStreamingDetails"}),
 }
 _THUMBNAILS = (("default", 120, 90), ("medium", 320, 180), ("high", 480, 360))
+_BUCKETS = {"/v3/search": "search", "/v3/videos:batchGetStats": "batchGetStats"}
 _TOKEN_MARK = 0x9A6E  # tells our page tokens from any other text
 
 
@@ -34,11 +36,12 @@ class DataError(Exception):
         self.answer = refusal
 
 
-class DataApi:
+class DataApi(Api):
     """The API over the YouTube channels of a world."""
 
     source = "ytapi"
     tokens = KEYS
+    daily: ClassVar[Mapping[str, int]] = {"": 10_000, "search": 100, "batchGetStats": 10_000}
 
     def __init__(self, cast: Cast) -> None:
         self._cast = cast
@@ -48,12 +51,13 @@ class DataApi:
             "/v3/videos": self._videos,
         }
 
-    def token(self, query: Query, headers: dict[bytes, bytes]) -> str | None:
+    def token(self, query: Query, headers: Headers) -> str | None:
         """The caller's key: `key`, or the header that Google takes it in."""
         return query.get("key") or headers.get(b"x-goog-api-key", b"").decode("latin-1") or None
 
-    def answer(self, path: str, query: Query) -> Answer:
-        """GET `path` (below /youtube)."""
+    def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
+        if method != "GET":
+            return self.fail(405)
         route = self._routes.get(path)
         if route is None:
             return error(404, "notFound", "global", f"The requested URL {path} was not found.", "NOT_FOUND")
@@ -76,7 +80,15 @@ class DataApi:
         reason = "userRateLimitExceeded" if of_user else "rateLimitExceeded"
         return error(429, reason, "usageLimits", message, "RESOURCE_EXHAUSTED", retry_after_s)
 
-    def refuse_quota(self) -> Answer:
+    def cost(self, method: str, path: str, query: Query, body: bytes) -> tuple[str, int]:
+        return _BUCKETS.get(path, ""), 1
+
+    def refuse_quota(self, bucket: str = "") -> Answer:
+        if bucket == "search":
+            message = (
+                "Quota exceeded for quota metric 'Search Queries' and limit 'Search Queries per day' of the project."
+            )
+            return error(429, "rateLimitExceeded", "global", message, "RESOURCE_EXHAUSTED")
         message = "The request cannot be completed because you have exceeded your quota."
         return error(403, "quotaExceeded", "youtube.quota", message)
 

@@ -56,4 +56,4 @@ def answer_of(request: Request) -> Answer:
 @cache
 def _answer(path: str, params: tuple[tuple[str, str], ...]) -> Answer:
     api, _, rest = path[1:].partition("/")
-    return (_GRAPH if api == "graph" else _YOUTUBE).answer(f"/{rest}", dict(params))
+    return (_GRAPH if api == "graph" else _YOUTUBE).answer("GET", f"/{rest}", dict(params), {}, b"")

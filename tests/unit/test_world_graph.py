@@ -30,7 +30,7 @@ def api(cast: Cast) -> GraphApi:
 
 
 def ask(api: GraphApi, fields: str, path: str = PATH) -> Any:
-    answer = api.answer(path, {"fields": fields})
+    answer = api.answer("GET", path, {"fields": fields}, {}, b"")
     assert answer.status == 200, answer.body
     return json.loads(answer.body)
 
@@ -149,7 +149,9 @@ def test_posts_are_as_the_cast_has_them(cast: Cast, api: GraphApi) -> None:
 
 
 def test_errors(api: GraphApi) -> None:
-    status, error = refusal(api.answer(PATH, {"fields": "business_discovery.username(nobody.here){id}"}))
+    status, error = refusal(
+        api.answer("GET", PATH, {"fields": "business_discovery.username(nobody.here){id}"}, {}, b"")
+    )
     assert (status, error["code"], error["error_subcode"], error["message"]) == (400, 100, 2207013, "Invalid user id")
     assert error["error_user_title"] == "Cannot find User"
     for fields, code in (
@@ -157,16 +159,16 @@ def test_errors(api: GraphApi) -> None:
         ("likes", 100),
         ("business_discovery.username(x){id", 2500),
     ):
-        status, error = refusal(api.answer(PATH, {"fields": fields}))
+        status, error = refusal(api.answer("GET", PATH, {"fields": fields}, {}, b""))
         assert (status, error["code"], error["type"]) == (400, code, "OAuthException")
     for path in ("/v25.0/me", "/v25.0/1/media", "/"):
-        assert refusal(api.answer(path, {}))[1]["code"] == 2500
+        assert refusal(api.answer("GET", path, {}, {}, b""))[1]["code"] == 2500
 
 
 @pytest.mark.parametrize("media", ["media.limit(0){id}", "media.limit(x){id}", "media.after(x){id}", "media{likes}"])
 def test_a_bad_page_is_refused(cast: Cast, api: GraphApi, media: str) -> None:
     asked = f"business_discovery.username({cast.ranked[0][0].handle}){{{media}}}"
-    status, error = refusal(api.answer(PATH, {"fields": asked}))
+    status, error = refusal(api.answer("GET", PATH, {"fields": asked}, {}, b""))
     assert (status, error["code"]) == (400, 100)
 
 

@@ -28,7 +28,7 @@ def api(cast: Cast) -> DataApi:
 
 
 def ask(api: DataApi, collection: str, **query: str) -> Any:
-    answer = api.answer(f"/v3/{collection}", query)
+    answer = api.answer("GET", f"/v3/{collection}", query, {}, b"")
     assert answer.status == 200, answer.body
     return json.loads(answer.body)
 
@@ -173,7 +173,7 @@ def test_errors(cast: Cast, api: DataApi) -> None:
         ("videos", {"part": "snippet", "id": ",".join(map(str, range(51)))}, (400, "invalidFilters")),
         ("search", {"part": "snippet"}, (404, "notFound")),
     ):
-        assert refusal(api.answer(f"/v3/{collection}", query)) == expected
+        assert refusal(api.answer("GET", f"/v3/{collection}", query, {}, b"")) == expected
 
 
 def test_refusals(api: DataApi) -> None:

@@ -1,0 +1,55 @@
+"""What the door asks of an API that it stands before: whom it lets in, what it answers, how it refuses. Pure."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from gcc.world.answer import Answer, Query
+
+Headers = Mapping[bytes, bytes]
+"""Of a request, names in lower case."""
+
+
+class Api(ABC):
+    """One outside API. What a subclass leaves out is an API without it: one bucket, no daily quota, no usage headers.
+
+    It gets a room in the path by its row in apis.py. The door asks `token`, then `cost`, and where nothing refuses,
+    `answer`.
+    """
+
+    source: str
+    tokens: Sequence[str]
+    open = False
+    """Whether it answers callers without a token."""
+    daily: ClassVar[Mapping[str, int]] = {}
+    """Units of a bucket that an app may take between two midnights in California."""
+
+    @abstractmethod
+    def token(self, query: Query, headers: Headers) -> str | None:
+        """The caller's, wherever this API takes it from."""
+
+    @abstractmethod
+    def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
+        """`path` is what follows the room. Never raises: whatever a caller sends has an answer."""
+
+    @abstractmethod
+    def refuse_token(self, token: str | None) -> Answer: ...
+
+    @abstractmethod
+    def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer: ...
+
+    @abstractmethod
+    def fail(self, status: int) -> Answer:
+        """A failure that is nobody's fault, and refusals of HTTP: a method it does not know, too large a body."""
+
+    def refuse_quota(self, bucket: str = "") -> Answer:
+        """The bucket of this day is spent."""
+        return self.refuse_rate(3600, of_user=False)
+
+    def app(self, token: str) -> str:
+        """Whose quota a token spends: of an app, where several tokens share one."""
+        return token
+
+    def cost(self, method: str, path: str, query: Query, body: bytes) -> tuple[str, int]:
+        """(bucket, units) of a call; "" is the bucket of all that has none of its own."""
+        return "", 1
