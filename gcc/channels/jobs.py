@@ -115,7 +115,7 @@ class Crawl:
 class Failure:
     """Why an attempt failed: `code` for programs, `reason` for people; `retry_after_s` None ends the job.
 
-    `traceback`: of a bug, without secrets.
+    `traceback`: of a bug, without secrets. `data` is kept beside them, for people.
     """
 
     code: str
@@ -123,9 +123,10 @@ class Failure:
     retry_after_s: float | None
     frames: Sequence[Frame] = ()  # traces of the failed attempt
     traceback: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
-        told = {"code": self.code, "reason": self.reason}
+        told = {**self.data, "code": self.code, "reason": self.reason}
         return told if self.traceback is None else {**told, "traceback": self.traceback}
 
 

@@ -66,7 +66,6 @@ class Real:
     web_pool: Pool
     terms_pool: Pool
     clickhouse: ClickHouse
-    objects: Objects
     letters: Letters
     history: "HistoryImport"
     notifications: Notifications
@@ -93,6 +92,7 @@ class Parts:
     credentials: Credentials
     controls: Controls
     limiter: Limiter
+    objects: Objects
     fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
     broker: Connect | None = None
     leadership: Leadership | None = None

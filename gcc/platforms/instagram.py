@@ -46,11 +46,10 @@ INSTAGRAM = Platform(
     post=Table(
         "instagram_post",
         key={"post_id": "text"},
-        first={"profile_id": "text"},
         latest={"shortcode": "text", "source": "text", "scraped_at": "timestamptz"},
         known={
-            **dict.fromkeys(("post_type", "caption", "thumbnail_url"), "text"),
-            **dict.fromkeys(("likes", "comments", "plays"), "bigint"),
+            **dict.fromkeys(("profile_id", "post_type", "caption", "thumbnail_url"), "text"),
+            **dict.fromkeys(("likes", "comments", "plays", "reach", "impressions", "shares", "saved"), "bigint"),
             "hashtags": "text[]",
             "publish_time": "timestamptz",
         },

@@ -67,10 +67,9 @@ YOUTUBE = Platform(
     post=Table(
         "youtube_post",
         key={"video_id": "text"},
-        first={"channel_id": "text"},
         latest={"source": "text", "scraped_at": "timestamptz"},
         known={
-            **dict.fromkeys(("title", "description", "post_type", "thumbnail_url"), "text"),
+            **dict.fromkeys(("channel_id", "title", "description", "post_type", "thumbnail_url"), "text"),
             **dict.fromkeys(("views", "likes", "comments"), "bigint"),
             "duration_s": "integer",
             "tags": "text[]",

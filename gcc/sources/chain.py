@@ -35,6 +35,7 @@ from gcc.sources.verdicts import (
     RateLimited,
     Refused,
     SourcesExhausted,
+    Unserved,
     failed,
 )
 from gcc.supervisor.lifecycle import Board, one_line
@@ -175,7 +176,7 @@ class Outside:
                         self._end_if_agreed(doubts, asking)
                 except (CredentialRests, CredentialDead) as error:
                     await self._take_out(credential, error, error.retry_after_s or REST_S)
-                except Refused:
+                except (Refused, Unserved):
                     await self._answered(credential, asking)
                     raise
                 else:
@@ -251,7 +252,7 @@ class Outside:
             decoded = judge(_without_secrets(answer, credential), self._clock.now())
         except MaybeAway:
             raise  # the other credentials tell
-        except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Refused):
+        except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Unserved, Refused):
             breaker.answered()
             raise
         except Transient as error:
@@ -322,9 +323,10 @@ def safe_uri(request: Request) -> str:
 async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T:
     """The result of the first source of `chain` (name, attempt) that answers, tried in order.
 
-    What is not Transient (NotFound) ends it at once. When each is closed to us for now
-    (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest known wait is raised.
-    Otherwise SourcesExhausted, listing the reasons, with the wait until the first of them wants to be asked again.
+    What is not Transient (NotFound) ends it at once. Of those that do not serve it (Unserved) nothing more is hoped:
+    where all are such, Refused with the first one's code. When each of the others is closed to us for now
+    (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest known wait is raised. Otherwise
+    SourcesExhausted, listing the reasons, with the wait until the first of them wants to be asked again.
     """
     failures: list[tuple[str, Transient]] = []
     for name, attempt in chain:
@@ -332,6 +334,10 @@ async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T
             return await attempt()
         except Transient as failure:
             failures.append((name, failure))
+    unserved = [(name, failure) for name, failure in failures if isinstance(failure, Unserved)]
+    if unserved and len(unserved) == len(failures):
+        raise Refused(unserved[0][1].code, "; ".join(str(failure) for _, failure in unserved))
+    failures = [(name, failure) for name, failure in failures if not isinstance(failure, Unserved)]
     refusals = [failure for _, failure in failures if isinstance(failure, SourceClosed | LimitRefused | NoCredential)]
     if refusals and len(refusals) == len(failures):
         raise min(refusals, key=_wait_s)

@@ -6,6 +6,7 @@ no answer), or the source (only this feeds its breaker).
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from gcc.errors import GccError, Permanent, Transient
 
@@ -33,11 +34,19 @@ class CredentialDead(Transient):
     """This credential works no more until a new token arrives: only that mends it."""
 
 
+RestScope = Literal["credential", "bucket", "app", "source"]
+"""Who rests: the credential, the credential for the question's bucket alone, all of its app, or all of the source."""
+
+
 class CredentialRests(Transient):
     """This credential may not ask for now: the same one may again, by itself or when a person has mended it outside.
 
-    `retry_after_s` is the wait, where one is known.
+    `retry_after_s` is the wait, where one is known; `scope` tells who else may not, or that it is only this bucket.
     """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, scope: RestScope = "credential") -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.scope = scope
 
 
 class RateLimited(CredentialRests):
@@ -62,6 +71,24 @@ class MaybeAway(Transient):
 
     Where none tells more, it is the source (SourceFailed, with `retry_after_s`).
     """
+
+
+class Unserved(Transient):
+    """This source has no answer to the question, and never will; another one may. Where none has, the job ends so."""
+
+    code = "UNSERVED"
+
+
+class NotVisible(Unserved):
+    """The source does not show it: it is absent, or hidden from this source, and nothing tells which."""
+
+    code = "NOT_VISIBLE"
+
+
+class NeedsOwner(Unserved):
+    """Only the account's own credential is answered this, and there is none."""
+
+    code = "NEEDS_OWNER"
 
 
 class QuestionFailed(Transient):
@@ -116,6 +143,10 @@ def gone_or_may_not(told: str, wait_s: float | None) -> GccError:
 
 def may_not_or_away(told: str, wait_s: float | None) -> GccError:
     return MaybeAway(told, retry_after_s=wait_s)
+
+
+def not_visible(told: str, wait_s: float | None) -> GccError:
+    return NotVisible(told)
 
 
 def no_profile(told: str, wait_s: float | None) -> GccError:

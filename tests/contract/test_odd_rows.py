@@ -22,8 +22,8 @@ from gcc.channels.message import Binding, Frame, Route
 from gcc.clock import SystemClock
 from gcc.errors import Transient
 from gcc.pipelines.events.emit import StatusEvents
-from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS
+from gcc.pipelines.scraping.work import FlowWork
 from gcc.stores import postgres
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.deadletters import StoredDeadLetters
@@ -320,7 +320,7 @@ async def test_params_that_are_no_object_fail_their_job(pool: Pool, params: str)
     (job,) = await jobs.claim({FLOW: Room(1)})
     apis: Any = None  # nobody is asked
     retries = Retries(3, Backoff(first_s=1.0, max_s=1.0))
-    failure = await FlowWork(FLOWS[FLOW], apis, SystemClock(), retries, random.Random(0))(job)
+    failure = await FlowWork(FLOWS[FLOW], apis, MemoryObjects(), SystemClock(), retries, random.Random(0))(job)
     assert isinstance(failure, Failure)
     assert (failure.code, failure.retry_after_s) == ("INVALID_PARAMS", None)
     await jobs.fail(job, failure)

@@ -20,7 +20,8 @@ from gcc.clock import SystemClock
 from gcc.config import Bind, load
 from gcc.pipelines import PIPELINES
 from gcc.pipelines.declared import Context, Pipeline
-from gcc.pipelines.scraping.table import FLOWS, Catalogue, Flow, HandleParams
+from gcc.pipelines.scraping.flow import Flow, HandleParams
+from gcc.pipelines.scraping.table import FLOWS, Catalogue
 from gcc.pipelines.scraping.yields import Yield
 from gcc.platforms import Platform
 from gcc.platforms.platform import Site
@@ -84,7 +85,7 @@ CATALOGUE = Catalogue(
     flows={
         **FLOWS,
         "refresh_face": Flow(
-            "refresh_face", FACES, HandleParams, {"faces": _face}, of_face, workers=1, events=(), tables=(FACE,)
+            "refresh_face", FACES.name, HandleParams, {"faces": _face}, of_face, workers=1, events=(), tables=(FACE,)
         ),
     },
 )

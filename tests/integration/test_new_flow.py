@@ -17,8 +17,9 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import NewId, Route, frames
 from gcc.clock import SystemClock
 from gcc.pipelines.events.emit import StatusEvents
-from gcc.pipelines.scraping.flows import FlowWork
-from gcc.pipelines.scraping.table import Apis, Flow, Params
+from gcc.pipelines.scraping.flow import Flow, Params
+from gcc.pipelines.scraping.table import Apis
+from gcc.pipelines.scraping.work import FlowWork
 from gcc.pipelines.scraping.yields import Yield
 from gcc.platforms import INSTAGRAM
 from gcc.sources.chain import Visit
@@ -27,6 +28,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
 from gcc.tables import Table, Upsert
+from tests.fakes.objects import MemoryObjects
 
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 FOLLOWER = Table(
@@ -87,7 +89,7 @@ async def test_a_flow_of_another_kind_is_a_row_its_retrieve_and_its_yield(follow
     ))  # fmt: skip
     flow = Flow(
         "followers_of_profile",
-        INSTAGRAM,
+        INSTAGRAM.name,
         FollowersParams,
         {"first": down, "second": of_profile},
         of_followers,
@@ -99,9 +101,9 @@ async def test_a_flow_of_another_kind_is_a_row_its_retrieve_and_its_yield(follow
     jobs = PostgresJobs(followers, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
     unused: Any = None
     apis = Apis({"first": unused, "second": api}, unused, unused)
-    work = FlowWork(flow, apis, clock, Retries(3, Backoff(1, 2)), random.Random(0))
+    work = FlowWork(flow, apis, MemoryObjects(), clock, Retries(3, Backoff(1, 2)), random.Random(0))
     for _ in range(2):
-        await jobs.enqueue([NewJob(flow.name, flow.platform.name, {"profile_id": "1"})])
+        await jobs.enqueue([NewJob(flow.name, flow.platform, {"profile_id": "1"})])
         (job,) = await jobs.claim({flow.name: Room(1)})
         crawl = await work(job)
         assert isinstance(crawl, Crawl)

@@ -21,9 +21,10 @@ from gcc.metrics import Metrics
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
 from gcc.pipelines.events.history_form import AS_IT_TELLS
-from gcc.pipelines.scraping.flows import FlowWork
+from gcc.pipelines.scraping.flow import Flow, HandleParams
 from gcc.pipelines.scraping.producers import OnDemand, StaleProfiles, import_and_crawl
-from gcc.pipelines.scraping.table import FLOWS, Apis, Catalogue, Flow, HandleParams
+from gcc.pipelines.scraping.table import FLOWS, Apis, Catalogue
+from gcc.pipelines.scraping.work import FlowWork
 from gcc.pipelines.scraping.yields import of_profile
 from gcc.platforms import Platform
 from gcc.platforms.platform import AVERAGES, Site, words
@@ -97,14 +98,14 @@ async def ask(api: dict[str, ProfileSnapshot], params: HandleParams, visit: Visi
 
 FLOW = Flow(
     "refresh_pipes",
-    PIPES,
+    PIPES.name,
     HandleParams,
     {"pipesapi": ask},
     partial(of_profile, PIPES),
     workers=1,
     events=(),
     tables=(PIPES.account, PIPES.post),
-    refreshes=True,
+    refreshes=PIPES,
 )
 CATALOGUE = Catalogue(flows={**FLOWS, FLOW.name: FLOW})
 
@@ -133,7 +134,9 @@ async def crawl(jobs: PostgresJobs, api: dict[str, ProfileSnapshot]) -> list[str
     """Work off all jobs; the handles that were asked for."""
     nothing: Any = None
     clock = SystemClock()
-    work = FlowWork(FLOW, Apis({"pipesapi": api}, nothing, nothing), clock, Retries(2, Backoff(1, 1)), random.Random(0))
+    work = FlowWork(
+        FLOW, Apis({"pipesapi": api}, nothing, nothing), nothing, clock, Retries(2, Backoff(1, 1)), random.Random(0)
+    )
     claimed = await jobs.claim({FLOW.name: Room(9)})
     for job in claimed:
         found = await work(job)

@@ -112,6 +112,7 @@ class Life:
             credentials=ground.credentials,
             controls=ground.controls,
             limiter=InProcessLimiter(self._limits),
+            objects=ground.objects,
             fetcher=self._fetcher,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=LifeLeadership(self.connection, ground.leadership) if rabbitmq else None,

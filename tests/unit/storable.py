@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gcc.clock import SystemClock
-from gcc.pipelines.events.emit import crawl_frames
+from gcc.pipelines.events.emit import post_frames, profile_frames
 from gcc.platforms import PLATFORMS
 from gcc.sources.fields import ID_CHARS_MAX
 from gcc.sources.snapshot import ProfileSnapshot, derive
@@ -27,9 +27,10 @@ def check_storable(profile: ProfileSnapshot) -> None:
         assert post.publish_time is None or 1969 <= post.publish_time.year <= 2200
     assert len({post.post_id for post in whole.posts}) == len(whole.posts)
     _check(list(whole.notes))
+    new_id = SystemClock().new_id
     lines = [
         msgspec.json.decode(line)
-        for frame in crawl_frames(PLATFORMS[whole.platform], whole, SystemClock().new_id)
+        for frame in (*profile_frames(PLATFORMS[whole.platform], whole, new_id), *post_frames(whole.posts, new_id))
         for line in frame.body.splitlines()
     ]
     assert len(lines) == 1 + len(whole.posts)

@@ -18,8 +18,8 @@ from gcc.clock import VirtualClock
 from gcc.config import Scraper
 from gcc.errors import Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis
+from gcc.pipelines.scraping.work import FlowWork
 from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
 from gcc.sources.chain import DOUBTED_S, Outside, Visit
 from gcc.sources.credentials import Credential, NoCredential
@@ -34,6 +34,7 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
+from tests.fakes.objects import MemoryObjects
 from tests.unit.test_chain import youtube
 from tests.unit.test_source_breakers import FOUND, job
 
@@ -476,7 +477,9 @@ async def test_nor_does_it_where_nothing_else_is_asked(
 def refresh(bench: Bench) -> FlowWork:
     scraper = Scraper()
     retries = Retries(scraper.attempts_max, Backoff(scraper.backoff_s, scraper.backoff_s_max))
-    return FlowWork(FLOWS["refresh_profile_by_handle"], bench.apis, bench.clock, retries, bench.clock.rng)
+    return FlowWork(
+        FLOWS["refresh_profile_by_handle"], bench.apis, MemoryObjects(), bench.clock, retries, bench.clock.rng
+    )
 
 
 @pytest.mark.parametrize(("code", "subcode", "said"), OWN_OBJECT)

@@ -16,8 +16,8 @@ from gcc.clock import VirtualClock
 from gcc.config import Scraper
 from gcc.errors import Transient
 from gcc.metrics import Metrics
-from gcc.pipelines.scraping.flows import FlowWork
 from gcc.pipelines.scraping.table import FLOWS, Apis
+from gcc.pipelines.scraping.work import FlowWork
 from gcc.sources.breakers import FAILURES_MAX, NO_CREDENTIAL_S, Breakers, SourceClosed
 from gcc.sources.chain import Outside, Question, Visit, first_of
 from gcc.sources.credentials import NoCredential
@@ -31,6 +31,7 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
+from tests.fakes.objects import MemoryObjects
 from tests.unit.test_chain import SRC, answers, build, fails, youtube
 
 GOOD, DOWN = Reply(200, b'{"a": 1}'), Reply(503)
@@ -278,7 +279,7 @@ def work_of(bench: Bench) -> FlowWork:
     apis = Apis(clients, bench.breakers, bench.limiter)
     settings = Scraper()
     retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
-    return FlowWork(FLOWS["refresh_profile_by_handle"], apis, bench.clock, retries, bench.clock.rng)
+    return FlowWork(FLOWS["refresh_profile_by_handle"], apis, MemoryObjects(), bench.clock, retries, bench.clock.rng)
 
 
 @pytest.mark.parametrize(

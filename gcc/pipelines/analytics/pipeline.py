@@ -40,7 +40,7 @@ class AnalyticsPipeline:
         )
         sync = Sync(
             real.clickhouse,
-            real.objects,
+            context.parts.objects,
             SyncedTables(real.pool, leader=LEADER),
             declarations.SYNCED,
             self._leader,
@@ -48,7 +48,7 @@ class AnalyticsPipeline:
             clock,
         )
         retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings))
-        pruning = Pruning(real.pool, real.objects, self._leader, settings.kept)
+        pruning = Pruning(real.pool, context.parts.objects, self._leader, settings.kept)
         own = declarations.schedules(transformer, sync, retention, pruning)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(

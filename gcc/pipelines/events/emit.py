@@ -1,24 +1,46 @@
-"""From what happened to encoded events: a crawl's snapshot, an attempt's traces, a job's new status."""
+"""From what happened to encoded events: what a crawl found, an attempt's traces, a job's new status."""
 
+import datetime as dt
 import socket
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 from gcc.channels.jobs import Job
 from gcc.channels.message import Frame, NewId, Route, frames
 from gcc.clock import Clock
-from gcc.pipelines.events.schemas import PostLog, ProfileLog, ScrapeRequestLog, TraceLog
-from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, encode, timestamp
+from gcc.pipelines.events.schemas import (
+    OrderLog,
+    PostActivityLog,
+    PostLog,
+    ProfileLog,
+    ProfileRelationshipLog,
+    ScrapeRequestLog,
+    TraceLog,
+    YtActivityLog,
+)
+from gcc.pipelines.events.types import (
+    ORDER_LOG,
+    POST_ACTIVITY_LOG,
+    POST_LOG,
+    PROFILE_LOG,
+    PROFILE_RELATIONSHIP_LOG,
+    SCRAPE_REQUEST_LOG,
+    TRACE_LOG,
+    YT_ACTIVITY_LOG,
+    encode,
+    timestamp,
+)
 from gcc.platforms import Platform
 from gcc.sources.chain import Trace
-from gcc.sources.snapshot import ProfileSnapshot
+from gcc.sources.snapshot import Activity, ChannelActivity, Order, Person, PostSnapshot, ProfileSnapshot, Relation
 
 HOST = socket.gethostname()
 
 
-def crawl_frames(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
-    """One profile_log and a post_log for each post."""
-    profile_line = encode(
+def profile_frames(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
+    """One profile_log."""
+    line = encode(
         ProfileLog(
             event_id=str(new_id()),
             event_timestamp=timestamp(profile.at),
@@ -30,7 +52,12 @@ def crawl_frames(platform: Platform, profile: ProfileSnapshot, new_id: NewId) ->
             dimensions={**profile.dimensions, "handle": profile.handle},
         )
     )
-    post_lines = [
+    return list(frames(PROFILE_LOG.route, [line], new_id))
+
+
+def post_frames(posts: Iterable[PostSnapshot], new_id: NewId) -> list[Frame]:
+    """A post_log for each."""
+    lines = (
         encode(
             PostLog(
                 event_id=str(new_id()),
@@ -41,14 +68,115 @@ def crawl_frames(platform: Platform, profile: ProfileSnapshot, new_id: NewId) ->
                 handle=post.handle,
                 shortcode=post.shortcode,
                 post_id=post.post_id,
-                publish_time=timestamp(post.publish_time) if post.publish_time else None,
+                publish_time=_time(post.publish_time),
                 metrics=post.metrics,
                 dimensions=post.dimensions,
             )
         )
-        for post in profile.posts
-    ]
-    return [*frames(PROFILE_LOG.route, [profile_line], new_id), *frames(POST_LOG.route, post_lines, new_id)]
+        for post in posts
+    )
+    return list(frames(POST_LOG.route, lines, new_id))
+
+
+def relation_frames(relations: Iterable[Relation], new_id: NewId) -> list[Frame]:
+    """A profile_relationship_log for each: its source is who follows, its target whom."""
+    lines = (
+        encode(
+            ProfileRelationshipLog(
+                event_id=str(new_id()),
+                event_timestamp=timestamp(relation.at),
+                source=relation.source,
+                platform=relation.platform,
+                source_profile_id=relation.person.profile_id,
+                target_profile_id=relation.target.profile_id,
+                relationship_type=relation.kind,
+                source_metrics=relation.person.metrics,
+                source_dimensions=_of_person(relation.person),
+                target_metrics=relation.target.metrics,
+                target_dimensions=_of_person(relation.target),
+            )
+        )
+        for relation in relations
+    )
+    return list(frames(PROFILE_RELATIONSHIP_LOG.route, lines, new_id))
+
+
+def activity_frames(activities: Iterable[Activity], new_id: NewId) -> list[Frame]:
+    """A post_activity_log for each."""
+    lines = (
+        encode(
+            PostActivityLog(
+                event_id=str(new_id()),
+                event_timestamp=timestamp(activity.at),
+                source=activity.source,
+                platform=activity.platform,
+                profile_id=activity.profile_id,
+                shortcode=activity.shortcode,
+                activity_type=activity.kind,
+                actor_profile_id=activity.actor.profile_id,
+                publish_time=_time(activity.publish_time),
+                metrics=activity.metrics,
+                dimensions={
+                    **activity.dimensions,
+                    "activity_id": activity.activity_id,
+                    "post_id": activity.post_id,
+                    **{f"actor_{name}": value for name, value in _of_person(activity.actor).items()},
+                },
+            )
+        )
+        for activity in activities
+    )
+    return list(frames(POST_ACTIVITY_LOG.route, lines, new_id))
+
+
+def channel_activity_frames(activities: Iterable[ChannelActivity], new_id: NewId) -> list[Frame]:
+    """A yt_activity_log for each."""
+    lines = (
+        encode(
+            YtActivityLog(
+                event_id=str(new_id()),
+                event_timestamp=timestamp(activity.at),
+                source=activity.source,
+                platform=activity.platform,
+                activity_id=activity.activity_id,
+                activity_type=activity.kind,
+                actor_channel_id=activity.channel_id,
+                publish_time=_time(activity.publish_time),
+                metrics=activity.metrics,
+                dimensions=activity.dimensions,
+            )
+        )
+        for activity in activities
+    )
+    return list(frames(YT_ACTIVITY_LOG.route, lines, new_id))
+
+
+def order_frames(platform: str, orders: Iterable[Order], new_id: NewId) -> list[Frame]:
+    """An order_log for each."""
+    lines = (
+        encode(
+            OrderLog(
+                event_id=str(new_id()),
+                event_timestamp=timestamp(order.at),
+                source=order.source,
+                platform=platform,
+                platform_order_id=order.order_id,
+                store=order.store,
+                metrics=order.metrics,
+                dimensions={**order.dimensions, "placed_at": _time(order.placed_at)},
+            )
+        )
+        for order in orders
+    )
+    return list(frames(ORDER_LOG.route, lines, new_id))
+
+
+def _of_person(person: Person) -> dict[str, Any]:
+    return {**person.dimensions, **({"handle": person.handle} if person.handle else {})}
+
+
+def _time(at: dt.datetime | None) -> str | None:
+    return timestamp(at) if at else None
 
 
 def trace_frames(traces: Iterable[Trace], new_id: NewId, *, job: uuid.UUID) -> list[Frame]:

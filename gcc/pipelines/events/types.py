@@ -86,11 +86,11 @@ def _app(name: str, keys: tuple[str, ...], queue: str, schema: type[Event]) -> E
 POST_LOG = _log("post_log", PostLog, consumers=20, counted=True)
 PROFILE_LOG = _log("profile_log", ProfileLog, counted=True)
 SENTIMENT_LOG = _log("sentiment_log", SentimentLog)
-POST_ACTIVITY_LOG = _log("post_activity_log", PostActivityLog)
-PROFILE_RELATIONSHIP_LOG = _log("profile_relationship_log", ProfileRelationshipLog)
+POST_ACTIVITY_LOG = _log("post_activity_log", PostActivityLog, counted=True)
+PROFILE_RELATIONSHIP_LOG = _log("profile_relationship_log", ProfileRelationshipLog, counted=True)
 SCRAPE_REQUEST_LOG = _log("scrape_request_log", ScrapeRequestLog, counted=True, kept_days=90)
-ORDER_LOG = _log("order_log", OrderLog)
-YT_ACTIVITY_LOG = _log("yt_activity_log", YtActivityLog)
+ORDER_LOG = _log("order_log", OrderLog, counted=True)
+YT_ACTIVITY_LOG = _log("yt_activity_log", YtActivityLog, counted=True)
 ASSET_LOG = _log("asset_log", AssetLog, key="asset_log_events_rk")
 TRACE_LOG = EventType(
     "trace_log", (Route("identity.dx", "trace_log"),), "trace_log", "_e.trace_log_events", TraceLog, id_field="id",

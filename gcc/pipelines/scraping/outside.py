@@ -7,7 +7,7 @@ import structlog
 from gcc.config import Settings
 from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.limiting import DrainingLimiter
-from gcc.pipelines.scraping.table import Apis, address
+from gcc.pipelines.scraping.table import Apis, address, enabled
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside
 from gcc.sources.http import Fetcher
@@ -18,14 +18,18 @@ log = structlog.get_logger()
 
 
 def apis(context: Context, fetcher: Fetcher) -> Apis:
-    """Clients of all sources over one fetcher; a world that runs here stands in for the real addresses."""
+    """Clients of all sources that may be asked; a world that runs here stands in for the real addresses."""
     parts, sources = context.parts, context.catalogue.sources
     breakers = Breakers(context.board, context.clock.rng, renewals=parts.credentials.renewals)
     timeouts = {name: source.timeout_s for name, source in context.settings.sources.items()}
     limited = DrainingLimiter(parts.limiter, context.drain.stage("intake"))
     outside = Outside(fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers)
     world_url = context.urls.get("world")
-    clients = {name: row.client(outside, address(context.settings, row, world_url)) for name, row in sources.items()}
+    clients = {
+        name: row.client(outside, address(context.settings, row, world_url))
+        for name, row in sources.items()
+        if enabled(context.settings, row)
+    }
     return Apis(clients, breakers, parts.limiter)
 
 

@@ -12,9 +12,10 @@ from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Retries, Scraper
 from gcc.pipelines.declared import Context
-from gcc.pipelines.scraping.flows import FlowWork
+from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.outside import apis
-from gcc.pipelines.scraping.table import Apis, Flow, concurrency
+from gcc.pipelines.scraping.table import Apis, concurrency
+from gcc.pipelines.scraping.work import FlowWork
 from gcc.supervisor.backoff import Backoff
 
 RESCUE_EVERY_S = 30.0
@@ -72,7 +73,7 @@ class ScrapingPipeline:
         return Scraper(
             flow.name,
             context.parts.jobs,
-            FlowWork(flow, outside, context.clock, retries, context.clock.rng),
+            FlowWork(flow, outside, context.parts.objects, context.clock, retries, context.clock.rng),
             claimer,
             retries=retries,
             concurrency=context.gates.concurrency(flow.name, concurrency(context.settings, flow)),

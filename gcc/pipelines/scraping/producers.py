@@ -19,8 +19,10 @@ from gcc.channels.memory import Signal
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.events.history import HistoryImport, ImportReport
 from gcc.pipelines.events.history_form import Form
+from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.refresh import Outcome, Refreshed
-from gcc.pipelines.scraping.table import REFRESHING, Flow, refresh_key
+from gcc.pipelines.scraping.table import REFRESHING, refresh_key
+from gcc.platforms import Platform
 from gcc.stores import profiles_read
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, take_until
@@ -59,7 +61,7 @@ async def enqueue_first_crawl(pool: Pool, jobs: Jobs, flows: Flows = REFRESHING)
                 NewJob(
                     flows[platform].name,
                     platform,
-                    {"handle": flows[platform].platform.asked_as(profile_id, handle)},
+                    {"handle": _platform(flows[platform]).asked_as(profile_id, handle)},
                     key=f"first:{platform}:{profile_id}",
                     priority=FIRST_CRAWL_PRIORITY,
                     first_crawl_of=profile_id,
@@ -115,13 +117,18 @@ async def _tell_of_others(pool: Pool, flows: Flows) -> None:
 
 async def _followed(pool: Pool, flows: Flows, statement: str, limit: int, **arguments: float) -> list[tuple[Any, ...]]:
     filled = HISTORY[statement].replace("{ours}", HISTORY["ours"]).replace("{limit}", str(limit))
-    filled = filled.replace("{accounts}", profiles_read.accounts(flow.platform for flow in flows.values()))
+    filled = filled.replace("{accounts}", profiles_read.accounts(map(_platform, flows.values())))
     return await _rows(pool, filled, {"platforms": list(flows), **arguments})
 
 
+def _platform(flow: Flow) -> Platform:
+    assert flow.refreshes is not None, "producers are given flows that refresh profiles"
+    return flow.refreshes
+
+
 def _refresh(flow: Flow, handle: str, priority: int, **changes: Any) -> NewJob:
-    key = refresh_key(flow.platform, handle)
-    return NewJob(flow.name, flow.platform.name, {"handle": handle}, key=key, priority=priority, **changes)
+    key = refresh_key(_platform(flow), handle)
+    return NewJob(flow.name, flow.platform, {"handle": handle}, key=key, priority=priority, **changes)
 
 
 class StaleProfiles:
@@ -142,7 +149,7 @@ class StaleProfiles:
         inserted = 0
         for begin in range(0, len(rows), BATCH):
             wanted = [
-                _refresh(flow, flow.platform.asked_as(profile_id, handle), STALE_PRIORITY)
+                _refresh(flow, _platform(flow).asked_as(profile_id, handle), STALE_PRIORITY)
                 for flow, profile_id, handle in ((self._flows[row[0]], *row[1:]) for row in rows[begin : begin + BATCH])
             ]
             jobs = {job.key: job for job in wanted}
@@ -248,7 +255,7 @@ class Awaited:
                 return Refreshed("TIMEOUT", NOT_TAKEN)
             case status, _ if status not in FINAL:
                 return None
-            case _, "PROFILE_NOT_FOUND":
+            case _, "PROFILE_NOT_FOUND" | "NOT_VISIBLE":
                 return Refreshed("NOT_FOUND", self.reason)
             case _, "INVALID_HANDLE" | "INVALID_PARAMS":
                 return Refreshed("INVALID", self.reason)

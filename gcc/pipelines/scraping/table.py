@@ -1,123 +1,43 @@
-"""What is scraped, declared: sources with their limits, and flows with their parameters, chain and yield.
+"""What is scraped, and from where: all flows and sources by name, and what the settings say of them."""
 
-A flow is a row; a later flow is one more row, its retrieve functions, and the function that turns what they retrieve
-into rows and events (see yields.py). The chain is tried in order, each source with its own credentials and limit.
-"""
-
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-import pydantic
 import trio
-from pydantic import StringConstraints
 
 from gcc.config import Settings
 from gcc.config import Source as SourceSettings
 from gcc.errors import ConfigError
-from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType
-from gcc.pipelines.scraping.yields import Yields, of_profile
-from gcc.platforms import INSTAGRAM, YOUTUBE, Platform
+from gcc.pipelines.scraping import instagram, shopify, youtube
+from gcc.pipelines.scraping.flow import Flow
+from gcc.platforms import Platform
 from gcc.sources.breakers import Breakers, Out
-from gcc.sources.chain import Visit
-from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import Limit, Limiter, LimitsAway
-from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.source import Source
 from gcc.sources.table import SOURCES
-from gcc.sources.youtube.data_client import DataApi
-from gcc.tables import Table
+
+FLOWS: Mapping[str, Flow] = {flow.name: flow for flow in (*instagram.FLOWS, *youtube.FLOWS, *shopify.FLOWS)}
 
 LIMITS_LOOK_S = 1.0  # how often whoever waits for work looks whether limits that were away are back
 
 
 @dataclass(frozen=True, slots=True)
 class Apis:
-    """The clients of the outside by source, and what is known of who is there."""
+    """The clients of the outside by source, of those that may be asked, and what is known of who is there."""
 
     clients: Mapping[str, Any]
     breakers: Breakers
     limiter: Limiter
 
     def out(self, sources: Collection[str]) -> Out | None:
-        """None: one of `sources` may be asked. Else why not, and until when, see `Breakers.out`."""
+        """None: one of `sources` may be asked, or none ever. Else why not, and until when, see `Breakers.out`."""
+        asked = [source for source in sources if source in self.clients]
+        if not asked:
+            return None
         if why := self.limiter.away():
             return Out(LimitsAway.code, f"our limits are away: {why}", trio.current_time() + LIMITS_LOOK_S)
-        return self.breakers.out(sources)
-
-
-class Params(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class HandleParams(Params):
-    """`handle` as the platform shows it, without "@"; where profiles are known by their ids also the id."""
-
-    handle: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-
-
-Retrieve = Callable[[Any, Any, Visit], Awaitable[Any]]
-"""Asks one source, by its client, for what the params name. It answers what the flow's `yields` takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """`workers` x `concurrency` jobs run at once; `chain` maps each source, in order, to how it is asked.
-
-    `events` and `tables` tell what `yields` makes of an answer. `refreshes`: it brings a profile up to date by its
-    handle; one flow of a platform does.
-    """
-
-    name: str
-    platform: Platform
-    params: type[Params]
-    chain: Mapping[str, Retrieve]
-    yields: Yields
-    workers: int
-    events: tuple[EventType, ...]
-    tables: tuple[Table, ...]
-    concurrency: int = 5
-    refreshes: bool = False
-
-
-async def _graph_profile(api: GraphApi, params: HandleParams, visit: Visit) -> ProfileSnapshot:
-    return await api.profile(params.handle, visit)
-
-
-async def _youtube_profile(api: DataApi, params: HandleParams, visit: Visit) -> ProfileSnapshot:
-    return await api.profile(params.handle, visit)
-
-
-_CRAWL_EVENTS = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
-
-FLOWS: Mapping[str, Flow] = {
-    flow.name: flow
-    for flow in (
-        Flow(
-            "refresh_profile_by_handle",
-            INSTAGRAM,
-            HandleParams,
-            {"graphapi": _graph_profile},
-            partial(of_profile, INSTAGRAM),
-            workers=10,
-            events=_CRAWL_EVENTS,
-            tables=(INSTAGRAM.account, INSTAGRAM.post),
-            refreshes=True,
-        ),
-        Flow(
-            "refresh_yt_profiles",
-            YOUTUBE,
-            HandleParams,
-            {"ytapi": _youtube_profile},
-            partial(of_profile, YOUTUBE),
-            workers=10,
-            events=_CRAWL_EVENTS,
-            tables=(YOUTUBE.account, YOUTUBE.post),
-            refreshes=True,
-        ),
-    )
-}
+        return self.breakers.out(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +49,13 @@ class Catalogue:
 
     @property
     def platforms(self) -> Mapping[str, Platform]:
-        return {flow.platform.name: flow.platform for flow in self.flows.values()}
+        """Those whose profiles are followed."""
+        return {flow.refreshes.name: flow.refreshes for flow in self.flows.values() if flow.refreshes}
 
     @property
     def refreshing(self) -> Mapping[str, Flow]:
         """The flows that refresh a profile by its handle, by their platforms' names."""
-        return {flow.platform.name: flow for flow in self.flows.values() if flow.refreshes}
+        return {flow.refreshes.name: flow for flow in self.flows.values() if flow.refreshes}
 
 
 REFRESHING = Catalogue().refreshing
@@ -178,10 +99,11 @@ def concurrency(settings: Settings, flow: Flow) -> int:
 def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
     """The flow table as verbs and pages show it."""
     current = limits(settings, catalogue)
+    on = {name for name, row in catalogue.sources.items() if enabled(settings, row)}
     return [
         {
             "name": flow.name,
-            "platform": flow.platform.name,
+            "platform": flow.platform,
             "sources": list(flow.chain),
             "params": flow.params.model_json_schema(),
             "workers": flow.workers,
@@ -189,6 +111,8 @@ def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
             "limits": {name: {"calls": current[name].calls, "per_s": current[name].per_s} for name in flow.chain},
             "events": [event.name for event in flow.events],
             "tables": [table.name for table in flow.tables],
+            "capability": flow.capability,
+            "enabled": not on.isdisjoint(flow.chain),
         }
         for flow in catalogue.flows.values()
     ]

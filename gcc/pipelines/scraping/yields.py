@@ -1,31 +1,114 @@
 """What a flow makes of what it retrieved: rows of current state, and the events that tell of them. Pure."""
 
+import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gcc.channels.message import Frame, NewId
-from gcc.pipelines.events.emit import crawl_frames
+from gcc.pipelines.events.emit import (
+    activity_frames,
+    channel_activity_frames,
+    order_frames,
+    post_frames,
+    profile_frames,
+    relation_frames,
+)
 from gcc.platforms import Platform
-from gcc.sources.snapshot import ProfileSnapshot, derive
-from gcc.tables import Row, Table, Upsert
+from gcc.sources.snapshot import (
+    Activity,
+    ChannelActivity,
+    Found,
+    Order,
+    PostSnapshot,
+    ProfileSnapshot,
+    Relation,
+    Sheet,
+    derive,
+)
+from gcc.tables import Row, Table, Types, Upsert
 
 
 @dataclass(frozen=True, slots=True)
 class Yield:
-    """`data` is kept with the job, for people; `notes` tell what was odd in the answer, by path."""
+    """`data` is kept with the job, for people; `notes` tell what was odd in the answer, by path.
+
+    `objects` are stored before all else is committed; {job} in a key is the job's id.
+    """
 
     writes: Sequence[Upsert]
     frames: Sequence[Frame]
     data: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    objects: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Yields = Callable[[Any, NewId], Yield]
 """Turns what a flow's sources retrieve into what is committed. An exception is a bug, and costs the job an attempt."""
 
+SEEN: Types = {"source": "text", "scraped_at": "timestamptz"}
 TRACKED_PROFILE = Table("tracked_profile", key={"platform": "text", "profile_id": "text"}, latest={"handle": "text"})
 """What the platform follows; a new handle replaces the old one."""
+PROFILE_RELATIONSHIP = Table(
+    "profile_relationship",
+    key=dict.fromkeys(("platform", "source_profile_id", "target_profile_id", "relationship_type"), "text"),
+    first={"first_seen_at": "timestamptz"},
+    latest=SEEN,
+    known=dict.fromkeys(("source_handle", "target_handle"), "text"),
+    newer="scraped_at",
+    stamp="updated_at",
+)
+POST_ACTIVITY_LOG = Table(
+    "post_activity_log",
+    key=dict.fromkeys(("platform", "activity_id"), "text"),
+    first=dict.fromkeys(("activity_type", "post_id"), "text"),
+    latest={**dict.fromkeys(("shortcode", "actor_profile_id"), "text"), **SEEN},
+    known={
+        **dict.fromkeys(("profile_id", "actor_handle", "text", "parent_id"), "text"),
+        **dict.fromkeys(("likes", "replies"), "bigint"),
+        "publish_time": "timestamptz",
+    },
+    newer="scraped_at",
+    stamp="updated_at",
+)
+YOUTUBE_ACTIVITY = Table(
+    "youtube_activity",
+    key={"activity_id": "text"},
+    latest={
+        **dict.fromkeys(("channel_id", "activity_type"), "text"),
+        "publish_time": "timestamptz",
+        **dict.fromkeys(("metrics", "dimensions"), "jsonb"),
+        **SEEN,
+    },
+    newer="scraped_at",
+    stamp="updated_at",
+)
+ORDER = Table(
+    "order",
+    key=dict.fromkeys(("store", "platform_order_id"), "text"),
+    latest={
+        **dict.fromkeys(("status", "currency"), "text"),
+        "placed_at": "timestamptz",
+        "total_price": "double precision",
+        **dict.fromkeys(("metrics", "dimensions"), "jsonb"),
+        **SEEN,
+    },
+    newer="scraped_at",
+    stamp="updated_at",
+)
+
+
+def insights_table(platform: Platform) -> Table:
+    """What the owners of profiles are told of them."""
+    return Table(
+        f"{platform.name.lower()}_profile_insights",
+        key={platform.profile_id: "text"},
+        latest={**dict.fromkeys(("metrics", "dimensions"), "jsonb"), **SEEN},
+        known={"handle": "text"},
+        newer="scraped_at",
+        stamp="updated_at",
+    )
 
 
 def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Yield:
@@ -40,30 +123,171 @@ def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Y
         "source": derived.source,
         "scraped_at": derived.at,
     }
-    posts = [
+    tracked = {"platform": platform.name, "profile_id": derived.profile_id, "handle": derived.handle}
+    return Yield(
+        [
+            Upsert(platform.account, [_columns(platform.account, account)]),
+            _posts(platform, derived.posts),
+            Upsert(TRACKED_PROFILE, [tracked]),
+        ],
+        [*profile_frames(platform, derived, new_id), *post_frames(derived.posts, new_id)],
+        {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)},
+        derived.notes,
+    )
+
+
+def of_posts(platform: Platform, found: Found[Sequence[PostSnapshot]], new_id: NewId) -> Yield:
+    """Posts of anybody, with whatever figures are told: an owner's insights, too."""
+    posts = found.items
+    return Yield([_posts(platform, posts)], post_frames(posts, new_id), _told(found, "posts"), found.notes)
+
+
+def of_profile_insights(table: Table, platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Yield:
+    """What the owner of a profile is told of it, into `table`: see `insights_table`."""
+    row = {
+        platform.profile_id: profile.profile_id,
+        "handle": profile.handle or None,
+        "metrics": profile.metrics,
+        "dimensions": profile.dimensions,
+        "source": profile.source,
+        "scraped_at": profile.at,
+    }
+    told = {"profile_id": profile.profile_id, "metrics": len(profile.metrics)}
+    return Yield([Upsert(table, [row])], profile_frames(platform, profile, new_id), told, profile.notes)
+
+
+def of_relations(found: Found[Sequence[Relation]], new_id: NewId) -> Yield:
+    """Who follows whom."""
+    rows = [
+        {
+            "platform": each.platform,
+            "source_profile_id": each.person.profile_id,
+            "target_profile_id": each.target.profile_id,
+            "relationship_type": each.kind,
+            "first_seen_at": each.at,
+            "source_handle": each.person.handle or None,
+            "target_handle": each.target.handle or None,
+            "source": each.source,
+            "scraped_at": each.at,
+        }
+        for each in found.items
+    ]
+    frames = relation_frames(found.items, new_id)
+    return Yield([Upsert(PROFILE_RELATIONSHIP, rows)], frames, _told(found, "relations"), found.notes)
+
+
+def of_activities(found: Found[Sequence[Activity]], new_id: NewId) -> Yield:
+    """Who commented or liked."""
+    rows = [
+        {
+            "platform": each.platform,
+            "activity_id": each.activity_id,
+            "activity_type": each.kind,
+            "post_id": each.post_id,
+            "shortcode": each.shortcode,
+            "profile_id": each.profile_id or None,
+            "actor_profile_id": each.actor.profile_id,
+            "actor_handle": each.actor.handle or None,
+            "text": each.dimensions.get("text"),
+            "parent_id": each.dimensions.get("parent_id"),
+            "likes": each.metrics.get("likes"),
+            "replies": each.metrics.get("replies"),
+            "publish_time": each.publish_time,
+            "source": each.source,
+            "scraped_at": each.at,
+        }
+        for each in found.items
+    ]
+    frames = activity_frames(found.items, new_id)
+    return Yield([Upsert(POST_ACTIVITY_LOG, rows)], frames, _told(found, "activities"), found.notes)
+
+
+def of_channel_activities(found: Found[Sequence[ChannelActivity]], new_id: NewId) -> Yield:
+    """What a channel did."""
+    rows = [
+        {
+            "activity_id": each.activity_id,
+            "activity_type": each.kind,
+            "channel_id": each.channel_id,
+            "publish_time": each.publish_time,
+            "metrics": each.metrics,
+            "dimensions": each.dimensions,
+            "source": each.source,
+            "scraped_at": each.at,
+        }
+        for each in found.items
+    ]
+    frames = channel_activity_frames(found.items, new_id)
+    return Yield([Upsert(YOUTUBE_ACTIVITY, rows)], frames, _told(found, "activities"), found.notes)
+
+
+def of_orders(platform: str, found: Found[Sequence[Order]], new_id: NewId) -> Yield:
+    """Orders of a shop."""
+    rows = [
+        {
+            "store": each.store,
+            "platform_order_id": each.order_id,
+            "placed_at": each.placed_at,
+            "status": each.dimensions.get("status"),
+            "currency": each.dimensions.get("currency"),
+            "total_price": each.metrics.get("total_price"),
+            "metrics": each.metrics,
+            "dimensions": each.dimensions,
+            "source": each.source,
+            "scraped_at": each.at,
+        }
+        for each in found.items
+    ]
+    return Yield(
+        [Upsert(ORDER, rows)], order_frames(platform, found.items, new_id), _told(found, "orders"), found.notes
+    )
+
+
+EXPORT = "exports/{job}.csv"
+
+
+def of_sheet(found: Found[Sheet], new_id: NewId) -> Yield:
+    """A table as a CSV object, with its header also where it has no rows."""
+    data = {"rows": len(found.items.rows), "object": EXPORT, **_partial(found)}
+    return Yield([], [], data, found.notes, {EXPORT: csv_of(found.items)})
+
+
+def csv_of(sheet: Sheet) -> bytes:
+    """RFC 4180, in UTF-8. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(sheet.header)
+    writer.writerows([_cell(value) for value in row] for row in sheet.rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _posts(platform: Platform, posts: Sequence[PostSnapshot]) -> Upsert:
+    rows = [
         {
             **post.dimensions,
             **post.metrics,
             "shortcode": post.shortcode,
             "publish_time": post.publish_time,
-            platform.profile_id: derived.profile_id,
+            platform.profile_id: post.profile_id or None,
             platform.post_id: post.post_id,
-            "source": derived.source,
-            "scraped_at": derived.at,
+            "source": post.source,
+            "scraped_at": post.at,
         }
-        for post in derived.posts
+        for post in posts
     ]
-    tracked = {"platform": platform.name, "profile_id": derived.profile_id, "handle": derived.handle}
-    return Yield(
-        [
-            Upsert(platform.account, [_columns(platform.account, account)]),
-            Upsert(platform.post, [_columns(platform.post, post) for post in posts]),
-            Upsert(TRACKED_PROFILE, [tracked]),
-        ],
-        crawl_frames(platform, derived, new_id),
-        {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)},
-        derived.notes,
-    )
+    return Upsert(platform.post, [_columns(platform.post, row) for row in rows])
+
+
+def _told(found: Found[Any], noun: str) -> dict[str, Any]:
+    return {noun: len(found.items), **_partial(found)}
+
+
+def _partial(found: Found[Any]) -> dict[str, Any]:
+    return {"partial": found.partial} if found.partial else {}
 
 
 def _columns(table: Table, known: Row) -> Row:

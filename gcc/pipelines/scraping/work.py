@@ -2,11 +2,13 @@
 
 In: a claimed job. Out: a Crawl (state and events to commit), a Failure (with what was tried), or a
 Deferred (a source that is away, a limit or the want of a credential stood in the way; it costs the job nothing).
+A flow that nobody may serve fails with a code of its own: SOURCE_NOT_ENABLED, NOT_VISIBLE or NEEDS_OWNER.
 """
 
 import random
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,19 +18,25 @@ import structlog
 from gcc.actors.scraper import Deferred, Retries
 from gcc.channels.jobs import Crawl, Failure, Job
 from gcc.channels.message import Frame
+from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import trace_frames
-from gcc.pipelines.scraping.table import Apis, Flow, Retrieve
+from gcc.pipelines.scraping.flow import Flow, Retrieve
+from gcc.pipelines.scraping.table import Apis
+from gcc.pipelines.scraping.yields import EXPORT, Yield, csv_of
 from gcc.sources.breakers import SourceClosed, wait_s
 from gcc.sources.chain import Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.limits import LimitRefused
-from gcc.sources.verdicts import RateLimited
+from gcc.sources.snapshot import Sheet
+from gcc.sources.verdicts import NeedsOwner, NotVisible, RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
 from gcc.supervisor.lifecycle import one_line
 
 NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
+UNSERVED = frozenset({"SOURCE_NOT_ENABLED", NotVisible.code, NeedsOwner.code})
+OBJECTS_AWAY_S = 5.0
 
 log = structlog.get_logger()
 
@@ -36,9 +44,12 @@ log = structlog.get_logger()
 class FlowWork:
     """Scrapes jobs of one flow; see `gcc.actors.scraper.Work`."""
 
-    def __init__(self, flow: Flow, apis: Apis, clock: Clock, retries: Retries, rng: random.Random) -> None:
+    def __init__(
+        self, flow: Flow, apis: Apis, objects: Objects, clock: Clock, retries: Retries, rng: random.Random
+    ) -> None:
         self._flow = flow
         self._apis = apis
+        self._objects = objects
         self._clock = clock
         self._retries = retries
         self._rng = rng
@@ -49,25 +60,39 @@ class FlowWork:
         try:
             params = self._flow.params.model_validate(job.params)
         except pydantic.ValidationError as error:
-            reason = f"params of flow {self._flow.name}: {error.errors()[0]['msg']}"
-            return Failure("INVALID_PARAMS", one_line(reason), None)
+            return Failure("INVALID_PARAMS", one_line(f"params of flow {self._flow.name}: {refused(error)}"), None)
+        chain = self._chain(params, visit)
+        if not chain:
+            off = ", ".join(f"sources.{source}.enabled" for source in self._flow.chain)
+            reason = f"no source of flow {self._flow.name} is switched on: {off}"
+            return await self._unserved(job, Failure("SOURCE_NOT_ENABLED", reason, None))
         try:
-            source, retrieved = await first_of(self._chain(params, visit))
+            source, retrieved = await first_of(chain)
         except NO_COST as error:
             # Those refused together are told the same time: spread out when they come back.
             after_s = wait_s(error) + self._rng.uniform(0.0, 1.0)
             return Deferred(after_s, error.code, one_line(str(error)), self._traces(job, visit))
         except RefusedOutside as error:
-            return self._failure(job, error.code, error, None, visit)
+            return await self._unserved(job, self._failure(job, error.code, error, None, visit))
         except Permanent as error:
             return self._failure(job, "REFUSED", error, None, visit)
         except Transient as error:
             return self._failure(job, "SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
         found = self._flow.yields(retrieved, self._clock.new_id)
+        if found.notes:
+            self._tell(source, job, found.notes)
+        try:
+            await self._store(job, found.objects)
+        except Transient as error:
+            return Deferred(OBJECTS_AWAY_S, "OBJECTS_AWAY", one_line(str(error)), self._traces(job, visit))
+        return self._crawl(job, source, found, visit)
+
+    def _crawl(self, job: Job, source: str, found: Yield, visit: Visit) -> Crawl:
         data = dict(found.data)
         if found.notes:
             data["odd"] = list(found.notes)
-            self._tell(source, job, found.notes)
+        if found.objects:
+            data["objects"] = [key.format(job=job.id) for key in found.objects]
         return Crawl(
             source=source,
             writes=found.writes,
@@ -75,6 +100,21 @@ class FlowWork:
             events=sum(frame.events for frame in found.frames),
             data=data,
         )
+
+    async def _store(self, job: Job, objects: Mapping[str, bytes]) -> None:
+        """Before anything tells of them; what an attempt left that then failed is written over by the next."""
+        for key, body in objects.items():
+            await self._objects.put(key.format(job=job.id), body)
+
+    async def _unserved(self, job: Job, failure: Failure) -> Failure | Deferred:
+        """A sheet that nobody may show is stored with its header alone: whoever waits for it finds it."""
+        if not self._flow.header or failure.code not in UNSERVED:
+            return failure
+        try:
+            await self._store(job, {EXPORT: csv_of(Sheet(self._flow.header, ()))})
+        except Transient as error:
+            return Deferred(OBJECTS_AWAY_S, "OBJECTS_AWAY", one_line(str(error)), failure.frames)
+        return replace(failure, data={"objects": [EXPORT.format(job=job.id)]})
 
     def _tell(self, source: str, job: Job, notes: Sequence[str]) -> None:
         """Log what was odd in an answer: each kind once, as an API that changes is odd in all of them."""
@@ -89,7 +129,11 @@ class FlowWork:
         async def asked(source: str, retrieve: Retrieve) -> tuple[str, Any]:
             return source, await retrieve(self._apis.clients[source], params, visit)
 
-        return [(source, partial(asked, source, retrieve)) for source, retrieve in self._flow.chain.items()]
+        return [
+            (source, partial(asked, source, retrieve))
+            for source, retrieve in self._flow.chain.items()
+            if source in self._apis.clients
+        ]
 
     def _retry_after_s(self, job: Job, error: Transient) -> float | None:
         """As the flow's failures are tried again, and not before the source wants to be asked."""
@@ -101,3 +145,10 @@ class FlowWork:
 
     def _traces(self, job: Job, visit: Visit) -> list[Frame]:
         return trace_frames(visit.traces, self._clock.new_id, job=job.id)
+
+
+def refused(error: pydantic.ValidationError) -> str:
+    """Which param, and why: the first that is wrong."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
