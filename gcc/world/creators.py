@@ -7,17 +7,19 @@ fail. About 0.1 ms a creator, and 5 us for the figures of one day.
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from gcc.world import names
 from gcc.world.chance import bell, letters, mix, unit
-from gcc.world.model import PAGE_POSTS, Creator, Day, Platform, Post
+from gcc.world.model import PAGE_POSTS, Creator, Day, Platform, Post, State
 from gcc.world.timeline import Timeline, Totals
 
 EPOCH = dt.date(2026, 1, 1)
 """The day on which followers have exactly their Zipf size; growth runs from here, both ways."""
 TOP_FOLLOWERS = 40_000_000.0
 TAIL_FOLLOWERS = 10_000.0
+ODD_STATES: tuple[State, ...] = get_args(State)[1:]  # all but public
 _WHO, _COURSE = 1, 2  # streams of chance
 _PRIME = 61_803_398_873  # coprime to 10: times an index it visits each id once
 
@@ -59,8 +61,8 @@ class Growth:
             engagement_rate=(totals.likes / page + totals.comments / page) / followers,
         )
 
-    def post_ids(self, today: dt.date) -> list[str]:
-        return self.timeline.post_ids(today)
+    def post_names(self, today: dt.date) -> list[str]:
+        return self.timeline.post_names(today)
 
     def posts(self, today: dt.date) -> list[Post]:
         days = (today - EPOCH).days
@@ -82,11 +84,25 @@ class Growth:
         return Totals(round(likes), round(likes * self.comments_per_like), views)
 
 
-def generate(platform: Platform, seed: int, count: int) -> list[Creator]:
-    """`count` creators, the biggest first; the same ones for the same seed and count."""
+def generate(platform: Platform, seed: int, count: int, odd: int = 0) -> list[Creator]:
+    """`count` creators, the biggest first; the same ones for the same seed and count.
+
+    After them, smaller, come `odd` more that are private, renamed, gone, ... in turn.
+    """
     taken: set[str] = set()
     exponent = math.log(TOP_FOLLOWERS / TAIL_FOLLOWERS) / math.log(max(count, 2))
-    return [_creator(platform, seed, rank, TOP_FOLLOWERS * rank**-exponent, taken) for rank in range(1, count + 1)]
+    found = [_creator(platform, seed, rank, TOP_FOLLOWERS * rank**-exponent, taken) for rank in range(1, count + 1)]
+    for place in range(odd):
+        creator = _creator(platform, seed, count + place + 1, TAIL_FOLLOWERS / 4, taken)
+        found.append(_odd(creator, ODD_STATES[place % len(ODD_STATES)], taken))
+    return found
+
+
+def _odd(creator: Creator, state: State, taken: set[str]) -> Creator:
+    if state != "renamed":
+        return replace(creator, state=state)
+    handle = _free(f"{creator.handle[:20]}.now", taken)
+    return replace(creator, state=state, handle=handle, former_handles=(creator.handle,))
 
 
 def _creator(platform: Platform, seed: int, rank: int, followers: float, taken: set[str]) -> Creator:

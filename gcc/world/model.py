@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 
 Platform = Literal["INSTAGRAM", "YOUTUBE"]
 Kind = Literal["image", "carousel", "reel", "video", "short"]
+State = Literal["public", "private", "renamed", "gone", "age_gated", "hides_likes"]
+"""What the platform shows of an account; a renamed one is public under its new handle."""
 PAGE_POSTS: dict[Platform, int] = {"INSTAGRAM": 12, "YOUTUBE": 15}
 """Posts on the first page of a crawl; the averages are means over these."""
 
@@ -46,6 +48,8 @@ class Post:
     comments: int
     views: int | None  # None on Instagram: business discovery does not tell it
     duration_s: int
+    number: int = 0  # among all posts of its creator, from the first one; Instagram only
+    copyrighted: bool = False  # its sound belongs to others: the file is not given out
 
 
 class Course(Protocol):
@@ -54,8 +58,8 @@ class Course(Protocol):
     def day(self, date: dt.date) -> Day | None:
         """The figures on `date` (UTC), None where nothing is known of it."""
 
-    def post_ids(self, today: dt.date) -> list[str]:
-        """The ids of `posts(today)`, cheaper."""
+    def post_names(self, today: dt.date) -> list[str]:
+        """The ids and shortcodes of `posts(today)`, cheaper."""
 
     def posts(self, today: dt.date) -> list[Post]:
         """The posts that can be listed on `today`, newest first, all published before it."""
@@ -76,11 +80,22 @@ class Creator:
     joined: dt.date
     tells_country: bool  # YouTube: whether the channel's snippet names its country
     course: Course
+    state: State = "public"
+    former_handles: tuple[str, ...] = ()  # of a renamed one; nobody is called so any more
 
     @property
     def key(self) -> str:
         """The part of a YouTube channel id that its uploads playlist shares."""
         return self.profile_id[2:]
+
+    @property
+    def shows_posts(self) -> bool:
+        """Whether a stranger may see the posts, grown up as the stranger is."""
+        return self.state not in ("private", "gone")
+
+    @property
+    def shows_likes(self) -> bool:
+        return self.state != "hides_likes"
 
 
 class Cast:
@@ -100,15 +115,11 @@ class Cast:
         self.ranked = figures
         """(creator, today's figures), most followers first, then by profile id."""
         self._figures = {creator.profile_id: day for creator, day in figures}
+        self._creators = creators
+        self._slots = {creator.profile_id: slot for slot, creator in enumerate(creators)}
         self._by_id = {creator.profile_id: creator for creator in creators}
         self._by_handle = {creator.handle: creator for creator in creators}
         self._posts = functools.lru_cache(maxsize=512)(lambda profile_id: self._by_id[profile_id].course.posts(today))
-        self._owners = {
-            post_id: creator.profile_id
-            for creator in creators
-            if platform == "YOUTUBE"  # only its API looks posts up by their ids
-            for post_id in creator.course.post_ids(today)
-        }
         if len(self._by_handle) != len(creators) or len(self._by_id) != len(creators):
             raise ValueError(f"{platform}: two creators share a handle or an id")
 
@@ -125,11 +136,28 @@ class Cast:
         return day
 
     def by_handle(self, handle: str) -> Creator | None:
-        """In any case, with "@" or without."""
-        return self._by_handle.get(handle.lower().removeprefix("@"))
+        """In any case, with "@" or without; None also where the creator is gone."""
+        return _unless_gone(self._by_handle.get(handle.lower().removeprefix("@")))
 
     def by_id(self, profile_id: str) -> Creator | None:
-        return self._by_id.get(profile_id)
+        return _unless_gone(self._by_id.get(profile_id))
+
+    def remembered(self, name: str) -> Creator | None:
+        """By handle, former handle or id, gone or not: for the truth, not for an API."""
+        name = name.lower().removeprefix("@") if name not in self._by_id else name
+        former = (each for each in self._creators if name in each.former_handles)
+        return self._by_handle.get(name) or self._by_id.get(name) or next(former, None)
+
+    def slot(self, creator: Creator) -> int:
+        """The creator's place among all, the same on every day."""
+        return self._slots[creator.profile_id]
+
+    def at(self, slot: int) -> Creator:
+        return self._creators[slot]
+
+    def owner(self, slot: int) -> Creator | None:
+        """Of a thing whose id names this slot; None: no such place, or gone."""
+        return _unless_gone(self._creators[slot]) if slot < len(self._creators) else None
 
     def today_of(self, creator: Creator) -> Day:
         return self._figures[creator.profile_id]
@@ -138,12 +166,19 @@ class Cast:
         """Newest first. Not to be changed: the list is shared."""
         return self._posts(creator.profile_id)
 
-    def video(self, post_id: str) -> tuple[Creator, Post] | None:
-        """A YouTube video by its id."""
-        owner = self._by_id.get(self._owners.get(post_id, ""))
+    def post(self, name: str) -> tuple[Creator, Post] | None:
+        """A post that can be listed, by its id or shortcode."""
+        owner = self.by_id(self._owners.get(name, ""))
         if owner is None:
             return None
-        return next(((owner, post) for post in self.posts_of(owner) if post.post_id == post_id), None)
+        return next(((owner, post) for post in self.posts_of(owner) if name in (post.post_id, post.shortcode)), None)
+
+    @functools.cached_property
+    def _owners(self) -> dict[str, str]:
+        """Whose each post is, by its id and shortcode; some 0.1 ms a creator, the first time."""
+        return {
+            name: creator.profile_id for creator in self._creators for name in creator.course.post_names(self.today)
+        }
 
     def dates(self, days: int) -> list[dt.date]:
         """The days of the history, ascending: the `days` before today, or all the recorded ones."""
@@ -157,3 +192,7 @@ class Cast:
             day = creator.course.day(date)
             if day is not None:
                 yield creator, day
+
+
+def _unless_gone(creator: Creator | None) -> Creator | None:
+    return None if creator is None or creator.state == "gone" else creator

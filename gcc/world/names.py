@@ -61,6 +61,7 @@ _SUBJECTS = {
     "Parenting": ("tiffin for a week", "bedtime stories", "screen time rules", "school morning", "baby food chart"),
     "Finance": ("first salary plan", "index funds", "tax saving", "credit score", "emergency fund"),
 }
+_ANYWHERE = ("reels", "india", "trending")  # tags of every field
 _OTHER_SUBJECTS = ("behind the scenes", "a day with us", "your questions answered", "on set", "weekend special")
 _TURNS = (
     "{}: what nobody tells you", "My honest take on {}", "{} in one minute", "We tried {} for 7 days", "{} | part 2",
@@ -109,6 +110,11 @@ LANGUAGE_CODES = {
 }  # fmt: skip
 
 
+def first_head(bits: int) -> str:
+    """How a first name begins."""
+    return pick(_FIRST_HEADS, bits)
+
+
 def home(bits: int) -> Home:
     """Five of six live in India."""
     return pick(_INDIA, bits >> 8) if bits % 6 else pick(_ABROAD, bits >> 8)
@@ -147,4 +153,16 @@ def headline(bits: int, category: str | None) -> tuple[str, tuple[str, ...]]:
     subject = pick(_SUBJECTS.get(category or "", _OTHER_SUBJECTS), bits)
     title = pick(_TURNS, bits >> 8).format(subject)
     field = (category or "creator").lower().split()[0]
-    return title[0].upper() + title[1:], (field, subject.replace(" ", ""), pick(("reels", "india", "trending"), bits))
+    return title[0].upper() + title[1:], (field, subject.replace(" ", ""), pick(_ANYWHERE, bits))
+
+
+def may_bear(category: str | None, tag: str) -> bool:
+    """Whether a headline of this category can have the tag."""
+    subjects = _SUBJECTS.get(category or "", _OTHER_SUBJECTS)
+    field = (category or "creator").lower().split()[0]
+    return tag in _ANYWHERE or tag == field or any(tag == subject.replace(" ", "") for subject in subjects)
+
+
+def cities() -> list[str]:
+    """Every city, those of India first."""
+    return list(dict.fromkeys(city for home in (*_INDIA, *_ABROAD) for city in home.cities))

@@ -41,10 +41,10 @@ class Remembered:
     def day(self, date: dt.date) -> Day | None:
         return self.now if date == self.today else self.days.get(date)
 
-    def post_ids(self, today: dt.date) -> list[str]:
+    def post_names(self, today: dt.date) -> list[str]:
         if self.videos:
             return [post.post_id for post in self.videos]
-        return self.timeline.post_ids(today)
+        return self.timeline.post_names(today)
 
     def posts(self, today: dt.date) -> list[Post]:
         return list(self.videos) or self.timeline.posts(today, self.totals)

@@ -195,9 +195,19 @@ def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
 
     Raises ConfigError when `recorded` is no folder of recorded creators.
     """
+    casts = _casts(settings, today)
+    for cast in casts.values():
+        cast.post("")  # finds whose each post is, before anybody waits for it
+    return casts
+
+
+def _casts(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
     if settings.recorded is None:
         platforms: tuple[Platform, ...] = ("INSTAGRAM", "YOUTUBE")
-        return {each: Cast(each, generate(each, settings.seed, settings.creators), today) for each in platforms}
+        return {
+            each: Cast(each, generate(each, settings.seed, settings.creators, settings.odd), today)
+            for each in platforms
+        }
     recorded = read_casts(settings.recorded, settings.seed, today)
     for line in recorded.report():
         log.info("world.recorded", table=line)

@@ -33,6 +33,7 @@ class Totals:
 class _Draft(NamedTuple):
     """A post before it has figures."""
 
+    number: int
     bits: int  # the chance of all that is its own
     at_days: float  # published so many days after joining
 
@@ -55,9 +56,11 @@ class Timeline:
         last = int(days / self.interval_days)
         return last + (self._draft(last).at_days < days) if days > 0 else 0
 
-    def post_ids(self, today: dt.date) -> list[str]:
-        """The ids of the posts that can be listed, newest first."""
-        return [self._post_id(mix(self.key, number)) for number in self._numbers(today)]
+    def post_names(self, today: dt.date) -> list[str]:
+        """The ids and the shortcodes of the posts that can be listed."""
+        drawn = [mix(self.key, number) for number in self._numbers(today)]
+        ids = [self._post_id(bits) for bits in drawn]
+        return ids if self.platform == "YOUTUBE" else ids + [_shortcode(bits) for bits in drawn]
 
     def posts(self, today: dt.date, totals: Totals) -> list[Post]:
         """The posts that can be listed, newest first; `totals` are the sums of the first page's figures."""
@@ -81,7 +84,7 @@ class Timeline:
 
     def _draft(self, number: int) -> _Draft:
         bits = mix(self.key, number)
-        return _Draft(bits, (number + _JITTER * unit(mix(bits + _TIME))) * self.interval_days)
+        return _Draft(number, bits, (number + _JITTER * unit(mix(bits + _TIME))) * self.interval_days)
 
     def _published(self, draft: _Draft) -> dt.datetime:
         joined = dt.datetime(self.joined.year, self.joined.month, self.joined.day, tzinfo=dt.UTC)
@@ -97,7 +100,7 @@ class Timeline:
         kind = _PICTURES[(bits >> 40) % 4]
         return Post(
             post_id=self._post_id(draft.bits),
-            shortcode="C" + letters(mix(draft.bits + _SHORTCODE))[:10],
+            shortcode=_shortcode(draft.bits),
             kind=kind,
             published=self._published(draft),
             title=f"{title}\n\n#{' #'.join(tags)}",
@@ -108,6 +111,8 @@ class Timeline:
             comments=comments,
             views=views,
             duration_s=15 + bits % 60 if kind == "reel" else 0,
+            number=draft.number,
+            copyrighted=kind == "reel" and (bits >> 48) % 16 == 0,
         )
 
     def _video(self, draft: _Draft, likes: int, comments: int, views: int | None) -> Post:
@@ -129,6 +134,10 @@ class Timeline:
             views=views,
             duration_s=15 + bits % 45 if short else 120 + bits % 1500,
         )
+
+
+def _shortcode(bits: int) -> str:
+    return "C" + letters(mix(bits + _SHORTCODE))[:10]
 
 
 def _varied(weights: list[float], drafts: Sequence[_Draft], stream: int, by: float) -> list[float]:

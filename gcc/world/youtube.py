@@ -133,7 +133,7 @@ class DataApi(Api):
     def _videos(self, query: Query) -> dict[str, Any]:
         parts = _parts(query, "video")
         _required(query, "id")
-        found = [self._cast.video(video_id) for video_id in _ids(query)]
+        found = [self._cast.post(video_id) for video_id in _ids(query)]
         items = [self._video(*pair, parts) for pair in found if pair is not None]
         return _listing("video", items, total=len(items), per_page=len(items))
 

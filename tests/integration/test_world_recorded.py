@@ -100,7 +100,7 @@ def test_recorded_videos_are_served_with_their_categories(recorded: Recorded) ->
     assert {post.published.year for post in posts} == {2018}
     assert {post.category_id for post in posts} == {"10"}
     assert any(post.title for post in posts)
-    assert cast.video(posts[0].post_id) == (series, posts[0])
+    assert cast.post(posts[0].post_id) == (series, posts[0])
     assert sum(post.views or 0 for post in posts[:15]) / 15 == cast.today_of(series).avg_views
 
 

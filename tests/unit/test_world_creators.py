@@ -129,7 +129,10 @@ def test_posts_are_listed_newest_first_and_were_published_before_today(cast: Cas
         assert 20 <= len(posts) <= 40
         assert all(newer.published > older.published for newer, older in pairwise(posts))
         assert posts[0].published < midnight
-        assert [post.post_id for post in posts] == creator.course.post_ids(TODAY)
+        assert {name for post in posts for name in (post.post_id, post.shortcode)} == set(
+            creator.course.post_names(TODAY)
+        )
+        assert cast.post(posts[-1].shortcode) == cast.post(posts[-1].post_id) == (creator, posts[-1])
         assert day.media_count is not None
         assert day.media_count >= len(posts)
         assert all(post.likes >= 0 and post.comments >= 0 for post in posts)
