@@ -108,7 +108,8 @@ class Stores:
         self.clickhouse = open_clickhouse(settings)
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
         self.queues: PostgresExchange | None = None
-        self.credentials = PostgresCredentials(self.pool, clock)
+        shares = {row.name: row.shares for row in catalogue.sources.values() if row.shares}
+        self.credentials = PostgresCredentials(self.pool, clock, shares)
         channels = [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL, CREDENTIALS_CHANNEL]
         self.notifications = Notifications(self.conninfo, channels)
         self.notifications.on(CREDENTIALS_CHANNEL, self.credentials.woken)

@@ -26,10 +26,12 @@ from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
 from gcc.sources.limits import Limiter, LimitRefused
 from gcc.sources.verdicts import (
+    DAY_S,
     CredentialDead,
     CredentialRefused,
     CredentialRests,
     MaybeAway,
+    NeedsOwner,
     OddAnswer,
     QuestionFailed,
     RateLimited,
@@ -153,16 +155,16 @@ class Outside:
     async def ask(self, source: SourceApi, question: Question, visit: Visit) -> Any:
         """The decoded JSON of one answer of `source`.
 
-        Each credential asks once at most; a rate limited one rests, a dead one is retired, one that may not ask this
-        rests if another one may. Raises SourceClosed, LimitRefused (ours; nothing was asked), NoCredential,
-        QuestionFailed, SourceFailed or another Transient, NotFound. Cancelled: a call of the limit may be spent; traces
-        of whole answers stay in `visit`.
+        Each credential asks once at most; a rate limited one rests, with all that the verdict says of it (its app, the
+        source), a dead one is retired, one that may not ask this rests if another one may. Raises SourceClosed,
+        LimitRefused (ours; nothing was asked), NoCredential, NeedsOwner, QuestionFailed, SourceFailed or another
+        Transient, NotFound. Cancelled: a call of the limit may be spent; traces of whole answers stay in `visit`.
         """
         asking, doubts = _Asking(question.text, self._credentials.renewals(source.name)), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
                 await self._take_call(source.name, asking, visit)
-                credential = await self._pick(source.name, asking)
+                credential = await self._pick(source.name, question, asking)
                 asking.tried.append(credential.id)
                 try:
                     decoded = await self._answer(source, question, credential, visit)
@@ -170,17 +172,18 @@ class Outside:
                     asking.unanswered.append((credential, error))
                 except CredentialRefused as error:
                     if doubts.refused(credential.id, question.text):
-                        await self._take_out(credential, error, DOUBTED_S)
+                        await self._take_out(source.name, credential, error, DOUBTED_S)
                     else:
                         asking.refused.append((credential, error))
                         self._end_if_agreed(doubts, asking)
                 except (CredentialRests, CredentialDead) as error:
-                    await self._take_out(credential, error, error.retry_after_s or REST_S)
+                    rest_s = error.retry_after_s or (DAY_S if _stops(error) else REST_S)
+                    await self._take_out(source.name, credential, error, rest_s, question.bucket)
                 except (Refused, Unserved):
-                    await self._answered(credential, asking)
+                    await self._answered(source.name, credential, asking)
                     raise
                 else:
-                    await self._answered(credential, asking)
+                    await self._answered(source.name, credential, asking)
                     return decoded
 
     async def _take_call(self, source: str, asking: _Asking, visit: Visit) -> None:
@@ -190,11 +193,13 @@ class Outside:
             self._breakers.of(source).refused(refusal, asking.renewals)
             raise
 
-    async def _pick(self, source: str, asking: _Asking) -> Credential:
+    async def _pick(self, source: str, question: Question, asking: _Asking) -> Credential:
         """One that was not tried yet. Where none is left, that tells of the source, of the question, or of neither."""
         try:
             with _our_store(source):
-                return await self._credentials.pick(source, without=asking.tried)
+                return await self._credentials.pick(
+                    source, bucket=question.bucket, owner=question.owner, without=asking.tried
+                )
         except NoCredential as none:
             if asking.unanswered and not asking.refused and not isinstance(none, _StoreAway):
                 _, last = asking.unanswered[-1]
@@ -202,7 +207,7 @@ class Outside:
             if asking.refused and none.retry_after_s is None:
                 raise QuestionFailed(f"no credential may ask this: {asking.refused[-1][1]}") from none
             self._breakers.of(source).told(none)
-            if not asking.refused:  # else there is one for other questions
+            if not (asking.refused or question.bucket or question.owner):  # else there may be one for other questions
                 self._breakers.of(source).refused(none, asking.renewals)
             raise
 
@@ -215,33 +220,44 @@ class Outside:
             raise last.agreed
         raise QuestionFailed(f"no credential may ask this: {last}")
 
-    async def _answered(self, credential: Credential, asking: _Asking) -> None:
+    async def _answered(self, source: str, credential: Credential, asking: _Asking) -> None:
         """The credential got an answer: so it is theirs that those before it were refused one, or got none."""
-        doubts = self._doubts[credential.source]
+        doubts = self._doubts[source]
         doubts.answered(credential.id)
         try:
             for refused, refusal in asking.refused:
-                await self._take_out(refused, refusal, REST_S)
+                await self._take_out(source, refused, refusal, REST_S)
             for unanswered, silence in asking.unanswered:  # once may be chance
                 if doubts.refused(unanswered.id, asking.question):
-                    await self._take_out(unanswered, silence, DOUBTED_S)
+                    await self._take_out(source, unanswered, silence, DOUBTED_S)
         except NoCredential:  # our store is away: the next question finds it out again, and this one is answered
             pass
 
-    async def _take_out(self, credential: Credential, error: Transient, rest_s: float) -> None:
-        """Let it rest, or retire it; told once, to the log and, unless it only asked too much, to the board."""
+    async def _take_out(
+        self, source: str, credential: Credential, error: Transient, rest_s: float, bucket: str = ""
+    ) -> None:
+        """Let it, or what the verdict says of it, rest, or retire it; told once, to the log and, unless it only asked
+        too much, to the board."""
         dead, reason = isinstance(error, CredentialDead), one_line(str(error))
-        with _our_store(credential.source):
-            was_in = await self._credentials.disable(credential, rest_s=None if dead else rest_s, reason=reason)
+        scope = error.scope if isinstance(error, CredentialRests) else "credential"
+        with _our_store(source):
+            was_in = await self._credentials.disable(
+                credential, rest_s=None if dead else rest_s, reason=reason, scope=scope, bucket=bucket
+            )
         if not was_in:
             return
-        told = {"source": credential.source, "credential": credential.handle, "reason": reason}
+        told = {"source": source, "credential": credential.handle, "reason": reason}
+        told |= {} if scope == "credential" else {"scope": scope, "app": credential.app, "bucket": bucket}
+        if _stops(error):
+            log.error("source stops", rest_s=rest_s, mend="see what the platform blocked, then enable it again", **told)
+            self._breakers.of(source).told(f"stopped for {rest_s / 3600:,.0f} hours: {reason}")
+            return
         if isinstance(error, RateLimited):
             log.info("credential rests", rest_s=rest_s, **told)
             return
         what = "retired" if dead else "rests"
         log.warning(f"credential {what}", rest_s=None if dead else rest_s, **told)
-        self._breakers.of(credential.source).told(f"credential {credential.handle} {what}: {reason}")
+        self._breakers.of(source).told(f"credential {credential.handle} {what}: {reason}")
 
     async def _answer(self, source: SourceApi, question: Question, credential: Credential, visit: Visit) -> Any:
         """Ask once, and tell the source's breaker whether it was there."""
@@ -287,6 +303,11 @@ class Outside:
         )  # fmt: skip
 
 
+def _stops(error: Transient) -> bool:
+    """Whether nobody may ask this source any more: what asks on with another credential makes it worse."""
+    return isinstance(error, CredentialRests) and error.scope == "source"
+
+
 class _StoreAway(NoCredential):
     """Nobody knows which credentials there are."""
 
@@ -296,7 +317,7 @@ def _our_store(source: str) -> Iterator[None]:
     """A lost store of ours says nothing about the question: it leaves as a NoCredential, which costs no attempt."""
     try:
         yield
-    except NoCredential:
+    except (NoCredential, NeedsOwner):
         raise
     except Transient as lost:
         raise _StoreAway(f"{source}: the credentials are away: {lost}", retry_after_s=STORE_AWAY_S) from lost

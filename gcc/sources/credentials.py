@@ -1,18 +1,22 @@
 """The credentials port: which token to ask with, and what became of it.
 
-A random ready one of the source is used. A rate limit, a permission it has not and the like take it out for a while,
-a dead token until a new one arrives, each with its reason. Secrets are handed to clients and nobody else: no repr,
-error or trace shows them.
+A random ready one of the source is used: of the account itself where a question needs its owner's, of those that may
+ask of anybody otherwise. A rate limit, a permission it has not and the like take it out for a while, a dead token until
+a new one arrives, each with its reason. A rest has a scope: this credential, this credential for one bucket of
+questions, all of its app, all of the source. Secrets are handed to clients and nobody else: no repr, error or trace
+shows them.
 """
 
+import datetime as dt
 import math
 import random
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gcc.errors import Transient
+from gcc.sources.verdicts import NeedsOwner, RestScope
 
 NEVER = math.inf
 TOLD_MAX = 5  # so many credentials that are out are told with their reasons
@@ -28,13 +32,53 @@ class NoCredential(Transient):
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """`handle` is what people call it; `secret` ({"token": ...}) is hidden from the repr."""
+class Kind:
+    """`asks_anything`: not only its own account's data. `mend`: what to do when one of them is dead or ends."""
+
+    asks_anything: bool
+    mend: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "token": Kind(True, "put a new token in its place"),
+    "key": Kind(True, "put a new key in its place"),
+    "facebook": Kind(True, "its owner logs in and consents again: no call renews a Facebook token"),
+    "instagram": Kind(False, "its owner logs in again"),
+    "google": Kind(False, "its owner consents again"),
+    "shopify": Kind(False, "its shop installs the app again"),
+    "shopify_app": Kind(False, "see to the custom app's client id and secret in the shop's admin"),
+}
+"""What a credential may be. How each is renewed is in gcc/sources/renewal.py."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a credential beside its secret.
+
+    `app` is whom it was given to ('': the one app of its source), `account` whose own it is (an Instagram user id, a
+    channel id, a shop). `expires_at` is the secret's end, `data_access_expires_at` that of its owner's consent.
+    """
+
+    kind: str = "token"
+    app: str = ""
+    account: str | None = None
+    scopes: tuple[str, ...] = ()
+    expires_at: dt.datetime | None = None
+    data_access_expires_at: dt.datetime | None = None
+
+
+UNKNOWN = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential(Facts):
+    """`handle` is what people call it; `secret` ({"token": ...}) is hidden from the repr; `version` counts secrets."""
 
     id: uuid.UUID
     source: str
     handle: str
     secret: Mapping[str, Any] = field(repr=False)
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +93,96 @@ class Standing:
     reason: str | None
 
 
+RestKey = tuple[RestScope, str, str]
+"""Whom a rest is for: its scope, the credential's id or the app, the bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """One that is not of a credential alone; `until` is on Trio's clock."""
+
+    until: float
+    reason: str
+
+
 class Credentials(Protocol):
-    async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
-        """A random ready one of `source`, none of `without`. Raises NoCredential, Transient when the store is lost."""
+    async def pick(
+        self, source: str, *, bucket: str = "", owner: str | None = None, without: Collection[uuid.UUID] = ()
+    ) -> Credential:
+        """A random one of `source` that is ready for `bucket`, none of `without`; of `owner`'s own where one is named.
 
-    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> bool:
-        """Take it out for so long; None: until a new token arrives. The later of two ends holds. True if it was in.
-
-        The store measures it: the wall clocks of processes jump, and differ. Does nothing when its secret was
-        replaced meanwhile: the verdict was on the old one.
+        Raises NoCredential, NeedsOwner (there is none of the owner's), Transient when the store is lost.
         """
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
+    async def disable(
+        self,
+        credential: Credential,
+        *,
+        rest_s: float | None,
+        reason: str,
+        scope: RestScope = "credential",
+        bucket: str = "",
+    ) -> bool:
+        """Take out, for so long, what `scope` says of it; the later of two ends holds. True if that was in.
+
+        None: this credential until a new token arrives. The store measures the time: the wall clocks of processes
+        jump, and differ. Does nothing to a credential whose secret was replaced meanwhile: the verdict was on the old
+        one.
+        """
+
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts = UNKNOWN) -> bool:
         """Store it under (source, handle). Only a new or changed secret enables it again; True if it was one."""
 
     def renewals(self, source: str) -> int:
         """How often this process was told that a credential of `source` may be used again: it grows, by any number."""
 
 
+def rest_key(credential: Credential, scope: RestScope, bucket: str) -> RestKey:
+    """Whom a verdict of this scope on this credential lets rest."""
+    match scope:
+        case "app":
+            return scope, credential.app, ""
+        case "source":
+            return scope, "", ""
+    return scope, str(credential.id), bucket
+
+
+def standing(own: Standing, rests: Mapping[RestKey, Rest], bucket: str) -> Standing:
+    """How a credential stands for `bucket`: its own standing, or a rest of something that it is a part of."""
+    latest = own
+    for key in _parts_of(own.credential, bucket):
+        if (rest := rests.get(key)) and rest.until > latest.ready_at:
+            latest = Standing(own.credential, rest.until, f"{_named(key)}: {rest.reason}")
+    return latest
+
+
+def _parts_of(credential: Credential, bucket: str) -> Iterator[RestKey]:
+    for scope in ("bucket", "app", "source"):
+        yield rest_key(credential, scope, bucket)
+
+
+def _named(key: RestKey) -> str:
+    match key:
+        case "bucket", _, bucket:
+            return f"its calls of {bucket}" if bucket else "its calls of no bucket"
+        case "app", app, _:
+            return f"all of app {app}" if app else "all of its app"
+    return "all of the source"
+
+
 def choose(
-    source: str, all_of_it: Iterable[Standing], now_s: float, rng: random.Random, without: Collection[uuid.UUID]
+    source: str,
+    all_of_it: Iterable[Standing],
+    now_s: float,
+    rng: random.Random,
+    *,
+    owner: str | None = None,
+    without: Collection[uuid.UUID] = (),
 ) -> Credential:
-    """The rule of `pick`, pure: a random one that is ready at `now_s` of Trio's clock. Raises NoCredential."""
-    standings = list(all_of_it)
+    """The rule of `pick`, pure: a random one that is ready at `now_s` of Trio's clock. Raises as that does."""
+    standings = [each for each in all_of_it if _may_ask(each.credential, owner)]
+    if owner is not None and not standings:
+        raise NeedsOwner(f"{source}: no credential of the account itself is known: {owner}")
     ready = [each.credential for each in standings if each.ready_at <= now_s and each.credential.id not in without]
     if ready:
         return rng.choice(ready)
@@ -82,6 +193,13 @@ def choose(
         f"{source}: no credential is ready" + (f": {why}" if why else ""),
         retry_after_s=min(returns) - now_s if returns else None,
     )
+
+
+def _may_ask(credential: Credential, owner: str | None) -> bool:
+    """A kind that nobody knows here is its owner's: it asks nothing that it was not given for."""
+    if owner is not None:
+        return credential.account == owner
+    return credential.kind in KINDS and KINDS[credential.kind].asks_anything
 
 
 def _told(standing: Standing) -> str:

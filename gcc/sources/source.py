@@ -30,6 +30,8 @@ class Source:
     derives: bool = True
     needs: Sequence[str] = ()
     """What a credential's secret must hold, beside its token."""
+    shares: str = ""
+    """The source whose credentials, and their rests, it uses; empty: it has its own."""
 
     def address(self, root: str, version: str = "") -> str:
         """Where its calls begin, below `root`, which may name its version already."""

@@ -1,5 +1,6 @@
 """The credentials port: the fake and PostgreSQL pass the same tests."""
 
+import dataclasses
 import datetime as dt
 import math
 import random
@@ -16,7 +17,8 @@ from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.table import Catalogue
-from gcc.sources.credentials import Credentials, NoCredential
+from gcc.sources.credentials import Credentials, Facts, NoCredential
+from gcc.sources.verdicts import NeedsOwner, RestScope
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Connection, Pool
@@ -24,6 +26,9 @@ from tests.contract.test_notifications import kept
 from tests.fakes.credentials import FakeCredentials
 
 PassTime = Callable[[float], Awaitable[None]]
+
+
+SHARES = {"borrower": "graphapi"}
 
 
 class HandClock(Clock):
@@ -45,10 +50,10 @@ def clock() -> HandClock:
 @pytest.fixture(params=["fake", "postgres"])
 async def credentials(request: pytest.FixtureRequest, clock: HandClock) -> AsyncIterator[Credentials]:
     if request.param == "fake":
-        yield FakeCredentials(clock)
+        yield FakeCredentials(clock, SHARES)
         return
     pool = Pool(request.getfixturevalue("database"), 2, name="test")
-    yield PostgresCredentials(pool, clock)
+    yield PostgresCredentials(pool, clock, SHARES)
     await pool.aclose()
 
 
@@ -77,15 +82,18 @@ def pass_time(request: pytest.FixtureRequest, credentials: Credentials, mock_clo
             async with await Connection.connect(request.getfixturevalue("database")) as connection:
                 earlier = "update credential set disabled_till = disabled_till - make_interval(secs => %s)"
                 await connection.execute(earlier, (seconds,))
+                await connection.execute(
+                    "update credential_rest set till = till - make_interval(secs => %s)", (seconds,)
+                )
         mock_clock.jump(seconds)
 
     return pass_time
 
 
-async def handles(credentials: Credentials, source: str) -> set[str]:
+async def handles(credentials: Credentials, source: str, bucket: str = "", owner: str | None = None) -> set[str]:
     """The handles of those that may be picked now: enough draws to see each."""
     try:
-        return {(await credentials.pick(source)).handle for _ in range(60)}
+        return {(await credentials.pick(source, bucket=bucket, owner=owner)).handle for _ in range(60)}
     except NoCredential:
         return set()
 
@@ -205,6 +213,111 @@ async def test_a_rest_that_somebody_ends_by_hand_is_a_renewal(pool: Pool, databa
                 await trio.sleep(0.01)
         assert (await credentials.pick("graphapi")).handle == "a"
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("scope", "rest_of"),
+    [
+        ("credential", {("graphapi", "", "a")}),
+        ("bucket", {("graphapi", "search", "a")}),
+        ("app", {("graphapi", "", "a"), ("graphapi", "", "b")}),
+        ("source", {("graphapi", "", "a"), ("graphapi", "", "b"), ("graphapi", "", "c")}),
+    ],
+)
+async def test_a_rest_is_of_what_its_scope_says_and_of_nothing_else(
+    credentials: Credentials,
+    pass_time: PassTime,
+    mock_clock: trio.testing.MockClock,
+    scope: RestScope,
+    rest_of: set[tuple[str, str, str]],
+) -> None:
+    for source, handle, app in (("graphapi", "a", "x"), ("graphapi", "b", "x"), ("graphapi", "c", "y")):
+        await credentials.put(source, handle, {"token": handle}, Facts(app=app))
+    await credentials.put("ytapi", "a", {"token": "a"}, Facts(app="x"))
+    while (picked := await credentials.pick("graphapi", bucket="search")).handle != "a":
+        pass
+
+    async def out() -> set[tuple[str, str, str]]:
+        """Whose calls of which bucket rest; a rest of every bucket is told as one of ''."""
+        missing = {
+            (source, bucket, handle)
+            for source, names in (("graphapi", "abc"), ("ytapi", "a"))
+            for bucket in ("", "search", "videos")
+            for handle in set(names) - await handles(credentials, source, bucket)
+        }
+        whole = {(source, "", handle) for source, bucket, handle in missing if bucket == ""}
+        return whole | {each for each in missing if (each[0], "", each[2]) not in whole}
+
+    assert await credentials.disable(picked, rest_s=60, reason="4", scope=scope, bucket="search")
+    assert await out() == rest_of
+    assert not await credentials.disable(picked, rest_s=20, reason="4", scope=scope, bucket="search")
+    await pass_time(50)
+    assert await out() == rest_of
+    await pass_time(10)
+    assert await out() == set()
+    assert await credentials.disable(picked, rest_s=20, reason="4", scope=scope, bucket="search")
+
+
+async def test_why_all_of_an_app_rest_is_told(credentials: Credentials) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"}, Facts(app="x"))
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=60, reason="code 4", scope="app")
+    with pytest.raises(NoCredential, match=r"ready: a rests \(all of app x: code 4\)$") as caught:
+        await credentials.pick("graphapi")
+    assert caught.value.retry_after_s == pytest.approx(60, abs=2)
+
+
+@pytest.mark.parametrize(("scope", "holds"), [("bucket", False), ("app", True)])
+async def test_a_bucket_of_an_old_token_spares_the_new_one_and_an_app_rests_all_the_same(
+    credentials: Credentials, scope: RestScope, holds: bool
+) -> None:
+    await credentials.put("graphapi", "a", {"token": "old"}, Facts(app="x"))
+    old = await credentials.pick("graphapi")
+    await credentials.put("graphapi", "a", {"token": "new"}, Facts(app="x"))
+    assert await credentials.disable(old, rest_s=60, reason="late", scope=scope) == holds
+    assert await handles(credentials, "graphapi") == (set() if holds else {"a"})
+
+
+async def test_an_owners_own_is_picked_for_what_needs_it(credentials: Credentials) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"}, Facts(account="17"))
+    await credentials.put("graphapi", "b", {"token": "2"}, Facts(kind="instagram", account="18"))
+    await credentials.put("graphapi", "c", {"token": "3"}, Facts(kind="made up", account="19"))
+    assert await handles(credentials, "graphapi", owner="18") == {"b"}
+    assert await handles(credentials, "graphapi") == {"a"}, "what is good for its owner's data alone asks nothing else"
+    with pytest.raises(NeedsOwner):
+        await credentials.pick("graphapi", owner="20")
+    await credentials.disable(await credentials.pick("graphapi", owner="18"), rest_s=60, reason="429")
+    with pytest.raises(NoCredential):
+        await credentials.pick("graphapi", owner="18")
+
+
+async def test_what_is_known_of_it_comes_with_it(credentials: Credentials, clock: HandClock) -> None:
+    end = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+    facts = Facts(
+        kind="facebook", app="x", account="17", scopes=("basic", "insights"), expires_at=end, data_access_expires_at=end
+    )
+    await credentials.put("graphapi", "a", {"token": "1"}, facts)
+    picked = await credentials.pick("graphapi")
+    assert {each.name: getattr(picked, each.name) for each in dataclasses.fields(Facts)} == dataclasses.asdict(facts)
+
+
+@pytest.mark.parametrize("end", ["expires_at", "data_access_expires_at"])
+async def test_one_that_has_expired_waits_for_a_new_token(credentials: Credentials, end: str) -> None:
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    await credentials.put("graphapi", "a", {"token": "1"}, Facts(**{end: past}))
+    with pytest.raises(NoCredential, match=r"a waits for a new token .*has expired"):
+        await credentials.pick("graphapi")
+    await credentials.put("graphapi", "a", {"token": "2"})
+    assert await handles(credentials, "graphapi") == {"a"}
+
+
+async def test_a_source_may_use_anothers_and_shares_their_rests(credentials: Credentials) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"})
+    renewals = credentials.renewals("borrower")
+    picked = await credentials.pick("borrower")
+    assert (picked.source, picked.handle) == ("graphapi", "a")
+    await credentials.disable(picked, rest_s=60, reason="429")
+    assert await handles(credentials, "borrower") == await handles(credentials, "graphapi") == set()
+    assert renewals == credentials.renewals("graphapi")
 
 
 async def test_the_reasons_of_those_that_are_out_are_told(credentials: Credentials) -> None:

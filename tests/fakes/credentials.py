@@ -3,13 +3,25 @@
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import trio
 
 from gcc.clock import Clock
-from gcc.sources.credentials import NEVER, Credential, Standing, choose
+from gcc.sources.credentials import (
+    NEVER,
+    UNKNOWN,
+    Credential,
+    Facts,
+    Rest,
+    RestKey,
+    Standing,
+    choose,
+    rest_key,
+    standing,
+)
+from gcc.sources.verdicts import RestScope
 
 
 @dataclass(slots=True)
@@ -20,37 +32,68 @@ class _Row:
 
 
 class FakeCredentials:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, shares: Mapping[str, str] | None = None) -> None:
         self._clock = clock
+        self._shares = shares or {}
         self._rows: dict[tuple[str, str], _Row] = {}
+        self._rests: dict[tuple[str, RestKey], Rest] = {}  # by source
         self._renewals: Counter[str] = Counter()
 
-    async def pick(self, source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
+    async def pick(
+        self, source: str, *, bucket: str = "", owner: str | None = None, without: Collection[uuid.UUID] = ()
+    ) -> Credential:
         await trio.lowlevel.checkpoint()
-        rows = [row for row in self._rows.values() if row.credential.source == source]
-        standings = [Standing(row.credential, row.ready_at, row.reason) for row in rows]
-        return choose(source, standings, trio.current_time(), self._clock.rng, without)
+        lender = self._shares.get(source, source)
+        rests = {key: rest for (of, key), rest in self._rests.items() if of == lender}
+        rows = [row for row in self._rows.values() if row.credential.source == lender]
+        standings = [standing(self._standing(row), rests, bucket) for row in rows]
+        return choose(source, standings, trio.current_time(), self._clock.rng, owner=owner, without=without)
 
-    async def disable(self, credential: Credential, *, rest_s: float | None, reason: str) -> bool:
+    def _standing(self, row: _Row) -> Standing:
+        ends = {
+            "its token has expired": row.credential.expires_at,
+            "its owner's consent to data access has expired": row.credential.data_access_expires_at,
+        }
+        over = [why for why, end in ends.items() if end is not None and end <= self._clock.now()]
+        if over and row.ready_at != NEVER:
+            return Standing(row.credential, NEVER, over[0])
+        return Standing(row.credential, row.ready_at, row.reason)
+
+    async def disable(
+        self,
+        credential: Credential,
+        *,
+        rest_s: float | None,
+        reason: str,
+        scope: RestScope = "credential",
+        bucket: str = "",
+    ) -> bool:
         await trio.lowlevel.checkpoint()
-        row = self._rows.get((credential.source, credential.handle))
-        if row is None or row.credential.secret != credential.secret or row.ready_at == NEVER:
+        row, now_s = self._rows.get((credential.source, credential.handle)), trio.current_time()
+        is_old = row is None or row.credential.version != credential.version
+        if scope != "credential" and rest_s is not None:
+            if scope == "bucket" and is_old:
+                return False
+            place = (credential.source, rest_key(credential, scope, bucket))
+            before = self._rests.get(place, Rest(0.0, ""))
+            self._rests[place] = Rest(max(before.until, now_s + rest_s), reason)
+            return before.until <= now_s
+        if row is None or is_old or row.ready_at == NEVER:
             return False
-        now_s = trio.current_time()
         was_in = row.ready_at <= now_s
         row.ready_at = NEVER if rest_s is None else max(row.ready_at, now_s + rest_s)
         row.reason = reason
         return was_in
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any]) -> bool:
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts = UNKNOWN) -> bool:
         await trio.lowlevel.checkpoint()
         row = self._rows.get((source, handle))
         if row is not None and row.credential.secret == dict(secret):
             return False
-        known = row.credential.id if row else self._clock.new_id()
-        self._rows[source, handle] = _Row(Credential(known, source, handle, dict(secret)))
+        id, version = (row.credential.id, row.credential.version + 1) if row else (self._clock.new_id(), 1)
+        self._rows[source, handle] = _Row(Credential(id, source, handle, dict(secret), version, **asdict(facts)))
         self._renewals[source] += 1
         return True
 
     def renewals(self, source: str) -> int:
-        return self._renewals[source]
+        return self._renewals[self._shares.get(source, source)]

@@ -290,7 +290,7 @@ async def test_where_nobody_knows_which_credentials_there_are_it_is_not_the_sour
     bench = await Bench("graphapi", {"key": Reply(403, b"<html>")}, good=0).ready()
     pick = bench.credentials.pick
 
-    async def once(source: str, *, without: Collection[uuid.UUID] = ()) -> Credential:
+    async def once(source: str, *, without: Collection[uuid.UUID], **more: Any) -> Credential:
         if without:
             raise Transient("postgres is away")
         return await pick(source)

@@ -13,20 +13,25 @@ import trio.testing
 from gcc.clock import VirtualClock
 from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
+from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside, Question, SourceApi, Visit, first_of
-from gcc.sources.credentials import Credential, NoCredential
+from gcc.sources.credentials import Credential, Facts, NoCredential
 from gcc.sources.http import Answer, Request, decode, retry_after_s
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
 from gcc.sources.verdicts import (
     CredentialDead,
+    CredentialRests,
     InvalidHandle,
+    NeedsOwner,
     NotFound,
     RateLimited,
+    RestScope,
     SourceFailed,
     SourcesExhausted,
 )
 from gcc.sources.youtube.data_client import DataApi
+from gcc.supervisor.lifecycle import Board
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
 
@@ -66,9 +71,12 @@ class Bench:
         self.metrics = Metrics()
         names = ("src", "graphapi", "ytapi")
         self.limiter = InProcessLimiter(dict.fromkeys(names, limit))
+        self.board = Board(self.clock.now)
+        self.breakers = Breakers(self.board, self.clock.rng, renewals=self.credentials.renewals)
+        timeouts = {"graphapi": 3.0}
         self.outside = Outside(
-            self.fetcher, self.limiter, self.credentials, self.clock, self.metrics, {"graphapi": 3.0}
-        )  # fmt: skip
+            self.fetcher, self.limiter, self.credentials, self.clock, self.metrics, timeouts, self.breakers
+        )
         self.visit = Visit()
 
     async def ask(self) -> Any:
@@ -104,6 +112,72 @@ async def test_one_good_answer(autojump_clock: trio.testing.MockClock) -> None:
     assert (trace.at, trace.time_taken, trace.request) == (begun, 0.5, "")
     assert "tokenA" not in repr(trace)
     assert bench.count("200") == 1
+
+
+THROTTLED = Reply(418, b"everybody")
+
+
+def scoped(scope: RestScope) -> SourceApi:
+    """A source whose every 418 is a verdict of this scope."""
+
+    def judge_all(answer: Answer, now: dt.datetime) -> Any:
+        if answer.status == 418:
+            raise CredentialRests(f"418 {answer.body.decode()}", scope=scope)
+        return judge(answer, now)
+
+    return SourceApi("src", judge_all)
+
+
+async def ask_as(bench: Bench, api: SourceApi, **more: Any) -> Any:
+    return await bench.outside.ask(api, Question("thing", build, **more), bench.visit)
+
+
+async def test_a_throttled_app_is_never_asked_on_with_its_other_tokens(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench(by_token(tokenA=THROTTLED, tokenB=THROTTLED, tokenC=OK))
+    for name, app in (("A", "one"), ("B", "one"), ("C", "other")):
+        await bench.credentials.put("src", name, {"token": f"token{name}"}, Facts(app=app))
+    for _ in range(20):
+        assert await ask_as(bench, scoped("app")) == {"a": 1}
+    assert len(bench.tokens_asked) - bench.tokens_asked.count("tokenC") == 1
+
+
+async def test_a_spent_bucket_leaves_the_source_in_for_others(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(lambda request: THROTTLED if len(bench.tokens_asked) == 1 else OK)
+    await bench.credentials.put("src", "a", {"token": "tokenA"})
+    with pytest.raises(NoCredential, match="its calls of search: 418"):
+        await ask_as(bench, scoped("bucket"), bucket="search")
+    assert bench.breakers.out(["src"]) is None
+    assert await ask_as(bench, scoped("bucket")) == {"a": 1}
+    assert await ask_as(bench, scoped("bucket"), bucket="videos") == {"a": 1}
+    with pytest.raises(NoCredential):
+        await ask_as(bench, scoped("bucket"), bucket="search")
+
+
+async def test_a_block_stops_the_source_for_a_day_and_alerts(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(by_token(tokenA=THROTTLED, tokenB=THROTTLED))
+    for name in "AB":
+        await bench.credentials.put("src", name, {"token": f"token{name}"}, Facts(app=name))
+    with structlog.testing.capture_logs() as told, pytest.raises(NoCredential) as stopped:
+        await ask_as(bench, scoped("source"))
+    assert len(bench.tokens_asked) == 1 and stopped.value.retry_after_s == pytest.approx(86_400)
+    assert [(line["event"], line["log_level"]) for line in told] == [("source stops", "error")]
+    assert "all of the source: 418" in (bench.board.actor("sources/src").last_error or "")
+    out = bench.breakers.out(["src"])
+    assert out is not None and out.code == "NO_CREDENTIAL"
+
+
+async def test_a_question_of_an_owner_is_asked_with_its_own_token_only(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(by_token(tokenA=OK, tokenB=OK))
+    await bench.credentials.put("src", "a", {"token": "tokenA"}, Facts(account="17"))
+    await bench.credentials.put("src", "b", {"token": "tokenB"}, Facts(kind="instagram", account="18"))
+    for _ in range(10):
+        await ask_as(bench, SRC, owner="18")
+    assert set(bench.tokens_asked) == {"tokenB"}
+    with pytest.raises(NeedsOwner, match="src: no credential of the account itself is known: 19"):
+        await ask_as(bench, SRC, owner="19")
+    assert bench.breakers.out(["src"]) is None
 
 
 async def test_a_rate_limited_credential_rests_and_the_next_one_is_asked(
@@ -144,9 +218,9 @@ async def test_a_dead_credential_waits_for_a_new_token(autojump_clock: trio.test
     reasons: list[str] = []
     disable = bench.credentials.disable
 
-    async def noting(credential: Credential, *, rest_s: float | None, reason: str) -> None:
+    async def noting(credential: Credential, *, reason: str, **how: Any) -> bool:
         reasons.append(reason)
-        await disable(credential, rest_s=rest_s, reason=reason)
+        return await disable(credential, reason=reason, **how)
 
     bench.credentials.disable = noting  # type: ignore[method-assign]
     with pytest.raises(NoCredential) as caught:

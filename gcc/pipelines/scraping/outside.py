@@ -10,6 +10,7 @@ from gcc.pipelines.scraping.limiting import DrainingLimiter
 from gcc.pipelines.scraping.table import Apis, address, enabled
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside
+from gcc.sources.credentials import Facts
 from gcc.sources.http import Fetcher
 from gcc.sources.source import Source
 from gcc.stores.credentials import PostgresCredentials
@@ -43,14 +44,14 @@ async def seed_credentials(
 
     A Graph API token is given as "IG_USER_ID:TOKEN": it asks in the name of that account.
     """
-    for name in sources:
+    own = [name for name, row in sources.items() if not row.shares]
+    for name in own:
         source = settings.sources.get(name)
         tokens = (*(source.tokens if source else ()), *world_tokens.get(name, ()))
         for number, token in enumerate(tokens, start=1):
-            asks_as, colon, secret = token.rpartition(":")
-            await credentials.put(
-                name, f"{name}-{number}", {"token": secret, "ig_user_id": asks_as} if colon else {"token": token}
-            )
-    known = {each.source for each in await credentials.listed()}
-    for name in sorted(sources.keys() - known) if settings.has_role("scraper") else ():
+            asks_as, _, secret = token.rpartition(":")
+            known = {"token": secret, "ig_user_id": asks_as} if asks_as else {"token": token}
+            await credentials.put(name, f"{name}-{number}", known, Facts(account=asks_as or None))
+    held = {each.source for each in await credentials.listed()}
+    for name in sorted(set(own) - held) if settings.has_role("scraper") else ():
         log.warning("no credential: its jobs wait", source=name, mend=f"set GCC_SOURCES__{name.upper()}__TOKENS")
