@@ -256,6 +256,9 @@ class Jobs(Protocol):
     async def look(self, job_id: uuid.UUID) -> JobDetail | None:
         """One job; None: there is none."""
 
+    async def unfinished(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys that an unfinished job has."""
+
     async def retry(self, wanted: JobFilter) -> int:
         """RETRYABLE jobs begin anew: PENDING, due now, without failures, to expire as long from now as at first.
 

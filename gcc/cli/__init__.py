@@ -32,7 +32,7 @@ VERBS = {
     "pause": "let a flow, a queue's consumers or an actor take no new work",
     "resume": "end a pause, or let a drained role work again",
     "concurrency": "change how many jobs of a flow run at once",
-    "jobs": "list, show, retry or cancel jobs",
+    "jobs": "list, show, add, retry or cancel jobs",
     "dead-letters": "list the dead letters that wait, or show one",
     "replay": "send dead letters to their queues again, each once",
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
@@ -176,15 +176,19 @@ def _add_import(history: argparse.ArgumentParser) -> None:
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
-    jobs.add_argument("action", choices=("list", "show", "retry", "cancel"))
-    jobs.add_argument("job", nargs="?", metavar="ID", help="of the one to show")
+    jobs.add_argument("action", choices=("list", "show", "add", "retry", "cancel"))
+    words = "the ID of the one to show; the FLOW to add jobs of, and of one job its params as NAME=VALUE"
+    jobs.add_argument("words", nargs="*", metavar="WORD", help=words)
     jobs.add_argument("--flow", metavar="FLOW")
     jobs.add_argument("--status", metavar="STATUS", help="PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED")
     jobs.add_argument("--code", metavar="CODE", help="of the last failure")
     jobs.add_argument("--since", metavar="TIME", help="ended or waiting since then: RFC 3339, or 90s, 30m, 2h, 1d ago")
-    jobs.add_argument("--key", metavar="KEY")
+    jobs.add_argument("--key", metavar="KEY", help="that it has; of one to add: one unfinished job has a key")
     jobs.add_argument("--id", action="append", metavar="ID", help="may be given again")
     jobs.add_argument("--limit", type=int, metavar="N", help="at most so many")
+    jobs.add_argument("--file", type=_path, metavar="FILE", help="CSV of jobs to add: its header names the params")
+    jobs.add_argument("--priority", type=int, metavar="N", help="of jobs to add, -100 to 100 (0), the highest first")
+    jobs.add_argument("--ttl", type=int, metavar="S", help="seconds that a job to add may wait (a day)")
     jobs.add_argument("--dry-run", action="store_true", help="only tell how many it would be")
     jobs.add_argument("--why", default="", metavar="WHY", help="for the action log; retry and cancel need it")
 

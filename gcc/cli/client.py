@@ -18,7 +18,10 @@ from gcc.web.ops.registry import REGISTRY, read_registry
 
 ANSWER_S = 30.0
 LONG_ANSWER_S = 3600.0
-LONG = ("/api/import-history", "/api/check", "/api/jobs/retry", "/api/jobs/cancel", "/api/replay", "/api/schedules/run")
+LONG = tuple(
+    f"/api/{path}"
+    for path in ("import-history", "check", "jobs/add", "jobs/retry", "jobs/cancel", "replay", "schedules/run")
+)
 """These last as long as what they do; an import's begins when its file is sent."""
 ANSWER_BYTES_MAX = 64 << 20
 SENTENCE_CHARS_MAX = 1000
@@ -159,6 +162,11 @@ def sentence(text: str) -> str:
     """What a stranger wrote, in one line of bearable length, without what would steer the terminal."""
     line = " ".join(text[:SENTENCE_CHARS_MAX].split())
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def _whole(answer: httpx.Response, until_s: float) -> bytes:

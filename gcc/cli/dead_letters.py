@@ -12,8 +12,8 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
-from gcc.cli.client import Running, find
-from gcc.cli.replay import PIPE_COLUMNS, filter_of, print_groups, printable
+from gcc.cli.client import Running, find, printable
+from gcc.cli.replay import PIPE_COLUMNS, filter_of, print_groups
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError
 

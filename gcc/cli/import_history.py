@@ -3,18 +3,13 @@ running platform; safe to run again."""
 
 import argparse
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from gcc.cli.client import Running, find
-from gcc.cli.replay import printable
+from gcc.cli.files import chunks, tell, tell_rejected
 from gcc.cli.schedules import next_run
 from gcc.errors import ConfigError, GccError
 
-CHUNK_BYTES = 256 * 1024
-SHOWN_MAX = 20  # lines of rejected rows
 MODELS, ALL = "core_models", "models_and_syncs"
 SHOWS = {"sync_time_series": "series", "sync_leaderboard": "leaderboards"}
 """The schedules between an imported snapshot and an answer of the API."""
@@ -30,18 +25,18 @@ def main(arguments: argparse.Namespace) -> int:
         query["dry_run"] = "true"
     query = {key: value.encode(errors="replace").decode() for key, value in query.items()}
     running = find(arguments)
-    report = running.ask("POST", "/api/import-history", content=_chunks(arguments.file), **query)["data"]
+    report = running.ask("POST", "/api/import-history", content=chunks(arguments.file), **query)["data"]
     if arguments.json:
         print(json.dumps(report))
     else:
         print(_counts(report, dry_run=arguments.dry_run))
         if report["imported"] and not arguments.dry_run:
-            _tell(_shown_when(running))
+            tell(_shown_when(running))
         if not report["rows"]:
-            _tell(f"warning: there is no row in {arguments.file}")
+            tell(f"warning: there is no row in {arguments.file}")
         for told in report.get("warnings", []):
-            _tell(f"warning: {told}")
-        _tell_rejected(report)
+            tell(f"warning: {told}")
+        tell_rejected(report)
     return 1 if report["rejected_total"] else 0
 
 
@@ -65,28 +60,3 @@ def _shown_when(running: Running) -> str:
         return f"{due[MODELS]} models them, then they are shown by {shows}; {now}"
     except (GccError, LookupError, TypeError):  # another process has them, or they cannot be asked for now
         return f"they show in series and leaderboards after the next models and syncs (when: schedules), {now}"
-
-
-def _tell_rejected(report: dict[str, Any]) -> None:
-    lines = [
-        f"line {entry['line']}: {fault['field']}: {fault['reason']}"
-        for entry in report["rejected"][:SHOWN_MAX]
-        for fault in (entry, *entry.get("also", ()))
-    ]
-    for line in lines[:SHOWN_MAX]:
-        _tell(line)
-    if report["rejected_total"] > SHOWN_MAX or len(lines) > SHOWN_MAX:
-        _tell(f"... {report['rejected_total']:,} rows were rejected; --json lists more")
-
-
-def _tell(line: str) -> None:
-    print(printable(line), file=sys.stderr)
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    try:
-        with file.open("rb") as source:
-            while chunk := source.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise ConfigError(f"file {file} cannot be read: {error.strerror}") from None

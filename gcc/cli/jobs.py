@@ -1,8 +1,10 @@
 """`jobs list|retry|cancel [filters]`: looks at jobs, or lets those that match begin anew or end. `jobs show ID`: tells
-all of one."""
+all of one. `jobs add FLOW k=v ...` or `jobs add FLOW --file F.csv`: adds one, or one for each row."""
 
 import argparse
+import csv
 import datetime as dt
+import io
 import json
 import re
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gcc.cli.client import Running, find, sentence
+from gcc.cli.files import chunks, tell_rejected
 from gcc.clock import Clock, SystemClock
 from gcc.config import Kept
 from gcc.errors import ConfigError
@@ -24,10 +27,12 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if (arguments.action == "show") != (arguments.job is not None):
+    if arguments.action == "add":
+        return _add(arguments)
+    if len(arguments.words) != (arguments.action == "show"):
         raise ConfigError("jobs show needs the ID of one: jobs show ID; list, retry and cancel take --id ID")
     if arguments.action == "show":
-        return _show(find(arguments), arguments.job, as_json=arguments.json)
+        return _show(find(arguments), arguments.words[0], as_json=arguments.json)
     wanted = filter_of(arguments, SystemClock())
     if arguments.action == "list":
         return _list(find(arguments), wanted, as_json=arguments.json)
@@ -41,6 +46,43 @@ def main(arguments: argparse.Namespace) -> int:
         told = {"retry": "retried", "cancel": "cancelled"}[arguments.action]
         print(f"{done['things']:,} jobs {'would be ' if arguments.dry_run else ''}{told}")
     return 0
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    flow, *params = arguments.words or [None]
+    if flow is None or bool(params) == (arguments.file is not None):
+        raise ConfigError("jobs add needs a flow, and what its job is of: jobs add FLOW k=v ..., or FLOW --file F.csv")
+    given = {
+        "flow": flow,
+        "name": arguments.file and arguments.file.name,
+        "priority": arguments.priority,
+        "ttl_s": arguments.ttl,
+        "key": arguments.key,
+        "why": arguments.why or None,
+        "dry_run": "true" if arguments.dry_run else None,
+    }
+    query: dict[str, Any] = {
+        name: str(value).encode(errors="replace").decode() for name, value in given.items() if value is not None
+    }
+    content = one_row(params) if arguments.file is None else chunks(arguments.file)
+    report = find(arguments).ask("POST", "/api/jobs/add", content=content, **query)["data"]
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        would = "would be " if arguments.dry_run else ""
+        told = f"{report['added']:,} {would}added, {report['known']:,} are there already"
+        print(f"{report['rows']:,} rows: {told}, {report['rejected_total']:,} rejected")
+        tell_rejected(report)
+    return 1 if report["rejected_total"] else 0
+
+
+def one_row(params: Sequence[str]) -> bytes:
+    """What k=v, ... are as a file of one job. ConfigError: they are not written so."""
+    if odd := next((each for each in params if not each.partition("=")[1]), None):
+        raise ConfigError(f"a param is given as NAME=VALUE, not as {odd[:40]!r}")
+    text = io.StringIO()
+    csv.writer(text).writerows(zip(*(each.split("=", 1) for each in params), strict=True))
+    return text.getvalue().encode(errors="replace")
 
 
 def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gcc.cli.client import find
+from gcc.cli.client import find, printable
 from gcc.cli.jobs import moment
 from gcc.clock import Clock, SystemClock
 from gcc.errors import ConfigError
@@ -57,11 +57,6 @@ def _print_unreadable(unreadable: int, errors: list[dict[str, Any]]) -> None:
         print(f"not replayed: {trouble['id']}: {trouble['reason']}", file=sys.stderr)
     if more := unreadable - len(errors):
         print(f"not replayed: {more:,} more", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """What a stranger wrote, without what would steer the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def print_groups(groups: list[dict[str, Any]]) -> None:

@@ -225,6 +225,11 @@ class PostgresJobs:
             rows = await named_rows(conn, SQL["look"], {"id": job_id})
         return next((JobDetail(**{**row, "status": JobStatus(row["status"])}) for row in rows), None)
 
+    async def unfinished(self, keys: Collection[str]) -> set[str]:
+        async with self._pool.connection() as conn:
+            rows = await named_rows(conn, SQL["unfinished"], {"keys": list(keys)})
+        return {row["idempotency_key"] for row in rows}
+
     async def retry(self, wanted: JobFilter) -> int:
         return await self._in_batches("begin_anew", wanted, RETRYABLE, reason="retried by hand")
 

@@ -197,6 +197,14 @@ async def test_a_job_runs_from_pending_to_complete_and_every_change_is_an_event(
     assert await store.jobs.claim({FLOW: Room(10)}) == []
 
 
+async def test_which_keys_an_unfinished_job_has(store: Store) -> None:
+    await store.jobs.enqueue([new("a"), new("b"), new("c")])
+    await store.jobs.claim({FLOW: Room(1)})
+    await store.jobs.cancel(JobFilter(key="k:c"))
+    assert await store.jobs.unfinished(["k:a", "k:b", "k:c", "k:d"]) == {"k:a", "k:b"}
+    assert await store.jobs.unfinished([]) == set()
+
+
 async def test_a_claim_takes_the_most_urgent_first_then_the_oldest(store: Store) -> None:
     for handle, priority in (("a", 0), ("b", 0), ("c", 9), ("d", 5)):
         await store.jobs.enqueue([new(handle, priority=priority)])

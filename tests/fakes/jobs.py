@@ -300,6 +300,9 @@ class FakeJobs:
             events=row.events, awaited=job.awaited, data=row.data,
         )  # fmt: skip
 
+    async def unfinished(self, keys: Collection[str]) -> set[str]:
+        return await self._connection.read(lambda: {key for key in keys if key in self._database.unfinished})
+
     def _newest(self, wanted: JobFilter, before: uuid.UUID | None) -> list[JobRow]:
         rows = self._matching(wanted, tuple(JobStatus))[::-1]
         return [row for row in rows if before is None or row.job.id < before]

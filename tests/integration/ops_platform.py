@@ -362,7 +362,8 @@ async def ops_port(
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(
-        page, token=token, host="127.0.0.1", check=world.check, check_s=check_s, import_history=world.import_history
+        page, token=token, host="127.0.0.1", check=world.check, check_s=check_s, import_history=world.import_history,
+        add_jobs=world.operations().add_jobs,
     )  # fmt: skip
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:

@@ -450,6 +450,42 @@ async def test_pauses_and_concurrency_by_the_command_line(verb: Verb, world: Wor
     assert [done["verb"] for done in json.loads(told)["actions"]] == ["concurrency", "concurrency", "resume", "pause"]
 
 
+async def test_jobs_are_added_by_the_command_line(verb: Verb, world: World, tmp_path: Path) -> None:
+    one = ("jobs", "add", YOUTUBE, "handle=asha=1, bad", "--priority", "5", "--key", "mine", "--why", "she asked")
+    assert await verb(*one) == (0, "1 rows: 1 added, 0 are there already, 0 rejected", "")
+    (row,) = world.connection.database.jobs.values()
+    assert (row.job.params, row.job.priority, row.key) == ({"handle": "asha=1, bad"}, 5, "mine")
+    file = tmp_path / "handles.csv"
+    file.write_text("handle,handles\nasha,\nravi,2\nmeera,\n")
+    code, told, rejected = await verb("jobs", "add", YOUTUBE, "--file", str(file), "--dry-run")
+    assert (code, told) == (1, "3 rows: 2 would be added, 0 are there already, 1 rejected")
+    assert rejected == "line 3: handles: Extra inputs are not permitted"
+    assert len(world.connection.database.jobs) == 1
+    code, told, _ = await verb("--json", "jobs", "add", YOUTUBE, "--file", str(file), "--ttl", "60", "--why", "a list")
+    assert (code, json.loads(told)["added"]) == (1, 2)
+    added = [(why, verb, target, things) for _, why, verb, target, things in actions(world)]
+    assert added == [("she asked", "add", f"jobs flow={YOUTUBE}", 1), ("a list", "add", f"jobs flow={YOUTUBE}", 2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "needs a flow"),
+        ((YOUTUBE,), "needs a flow, and what its job is of"),
+        ((YOUTUBE, "handle=a", "--file", "x.csv"), "needs a flow, and what its job is of"),
+        ((YOUTUBE, "asha"), "given as NAME=VALUE"),
+        ((YOUTUBE, "handle=a", "handle=b"), "a name twice"),
+        (("nobodys", "handle=a"), "there is no flow 'nobodys'"),
+        ((YOUTUBE, "handle=a", "--priority", "200"), "priority is a whole number from -100 to 100"),
+        ((YOUTUBE, "--file", "missing.csv"), "cannot be read"),
+    ],
+)
+async def test_what_cannot_be_added_is_told(verb: Verb, world: World, words: tuple[str, ...], told: str) -> None:
+    code, _, error = await verb("jobs", "add", *words, "--why", "w")
+    assert code > 0 and told in error
+    assert not world.connection.database.jobs
+
+
 async def test_sources_by_the_command_line(verb: Verb, world: World) -> None:
     world.credentials = [
         Listed("graphapi", "graphapi-1", 90.0, "rate limited", NOW, 2, 1),

@@ -15,6 +15,7 @@ from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
+from gcc.pipelines.scraping.adding import AddReport
 from gcc.stores.postgres import transient
 from gcc.web import serving
 from gcc.web.ops.operations import By
@@ -32,6 +33,10 @@ async def no_check() -> CheckReport:
     raise Transient("ClickHouse does not answer")
 
 
+async def no_jobs(*_asked: object) -> AddReport:
+    raise AssertionError("not asked for")
+
+
 @asynccontextmanager
 async def port(run: Import, asked: list[tuple[Form, bool, By]] | None = None) -> AsyncIterator[httpx.AsyncClient]:
     asked = [] if asked is None else asked
@@ -40,7 +45,10 @@ async def port(run: Import, asked: list[tuple[Form, bool, By]] | None = None) ->
         asked.append((form, dry_run, by))
         return await run(name, chunks, form.encoding)
 
-    app = Verbs(no_page, token=TOKEN, host="127.0.0.1", check=no_check, check_s=5, import_history=import_history)
+    app = Verbs(
+        no_page, token=TOKEN, host="127.0.0.1", check=no_check, check_s=5, import_history=import_history,
+        add_jobs=no_jobs,
+    )  # fmt: skip
     async with trio.open_nursery() as nursery:
         draining = trio.Event()
 

@@ -34,6 +34,7 @@ VERBS = [
     ["concurrency", "a flow", "3", *WHY],
     ["jobs", "list"],
     ["jobs", "show", ID],
+    ["jobs", "add", "refresh_profile_by_handle", "handle=asha"],
     ["jobs", "retry", *WHY],
     ["jobs", "cancel", "--dry-run"],
     ["dead-letters"],

@@ -1,4 +1,4 @@
-"""What people do to a running platform: pause, resume, change concurrency, retry and cancel jobs, replay, drain.
+"""What people do to a running platform: pause, resume, change concurrency, add, retry and cancel jobs, replay, drain.
 
 In: words of people. Out: overrides (which every process follows), moved jobs, replayed dead letters, a drain of this
 process; and a row of the action log for each, with who and why. Permanent: it makes no sense, and the text says
@@ -24,6 +24,8 @@ from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.events.pipeline import CONSUMERS
 from gcc.pipelines.roles import Roles
+from gcc.pipelines.scraping.adding import AddReport, Terms, add
+from gcc.pipelines.scraping.flow import Flow
 
 COUNTED_MAX = 10_000  # of jobs that match: to count all costs the more the longer we run
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
@@ -50,7 +52,7 @@ class Operations:
         clock: Clock,
         *,
         roles: Roles,
-        flows: Collection[str],
+        flows: Mapping[str, Flow],
         pausable: Mapping[str, str],
         schedulers: Sequence[Scheduler] = (),
         import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
@@ -109,6 +111,23 @@ class Operations:
         moved = await (self._jobs.retry(wanted) if verb == "retry" else self._jobs.cancel(wanted))
         await self._note(replace(action, things=moved))
         return moved
+
+    async def add_jobs(
+        self, flow: str, name: str, chunks: AsyncIterable[bytes], terms: Terms, dry_run: bool, by: By
+    ) -> AddReport:
+        """Add a job of `flow` for each row of a file; see `adding.add`. It is logged as `move` is."""
+        if (row := self._flows.get(flow)) is None:
+            raise Permanent(f"there is no flow {flow!r}; there are {', '.join(self._flows)}")
+        if dry_run:
+            return await add(self._jobs, row, chunks, terms, dry_run=True)
+        terms.check()
+        given = {"file": name, **{key: value for key, value in asdict(terms).items() if value is not None}}
+        action = self._action("add", f"jobs flow={flow}", by, detail=given)
+        await self._controls.record(action)
+        report = await add(self._jobs, row, chunks, terms)
+        counts = {"rows": report.rows, "known": report.known, "rejected": report.rejected_total}
+        await self._note(replace(action, things=report.added, detail=given | counts))
+        return report
 
     async def find(
         self, wanted: JobFilter, *, text: str | None = None, before: uuid.UUID | None = None

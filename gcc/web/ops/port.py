@@ -86,6 +86,7 @@ class OpsPort:
             check=self._check,
             check_s=context.settings.ops.check_s,
             import_history=operations.import_history,
+            add_jobs=operations.add_jobs,
         )
         registry = context.settings.data_dir / REGISTRY
 

@@ -1,11 +1,12 @@
-"""What the command line asks a running platform beyond status and drain: `check` and `import-history`.
+"""What the command line asks a running platform beyond status and drain: `check`, `import-history` and `jobs add`.
 
-A thin ASGI layer before the page's app, since an import's body may be gigabytes: it is read as it comes,
+A thin ASGI layer before the page's app, since a file's body may be gigabytes: it is read as it comes,
 and only as fast as it is stored. Only the token as a Bearer header opens it; browsers have no business here.
 """
 
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,7 @@ from gcc.errors import GccError, Permanent
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
+from gcc.pipelines.scraping.adding import TTL_S, AddReport, Terms
 from gcc.supervisor.lifecycle import one_line
 from gcc.web import access
 from gcc.web.api.errors import ApiError
@@ -39,7 +41,10 @@ _ids = SystemClock()
 
 
 ImportHistory = Callable[[str, AsyncIterable[bytes], Form, bool, By], Awaitable[ImportReport]]
+AddJobs = Callable[[str, str, AsyncIterable[bytes], Terms, bool, By], Awaitable[AddReport]]
+CHECK, IMPORT, ADD = "/api/check", "/api/import-history", "/api/jobs/add"
 IMPORT_PARAMETERS = ("name", "encoding", "date_format", "thousands", "dry_run", "why")
+ADD_PARAMETERS = ("flow", "name", "priority", "ttl_s", "key", "dry_run", "why")
 BOOLEANS = {"false": False, "true": True}
 
 
@@ -48,9 +53,10 @@ class Left(Exception):
 
 
 class Verbs:
-    """POST /api/check and POST /api/import-history?name=FILE (and the other IMPORT_PARAMETERS); all else goes to `app`.
+    """POST to CHECK, to IMPORT?name=FILE (and the other IMPORT_PARAMETERS) and to ADD?flow=FLOW (and the other
+    ADD_PARAMETERS); all else goes to `app`.
 
-    `host`: where we listen. `import_history`: see `Operations.import_history`.
+    `host`: where we listen. `import_history`, `add_jobs`: see `Operations`.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Verbs:
         check: Callable[[], Awaitable[CheckReport]],
         check_s: float,
         import_history: ImportHistory,
+        add_jobs: AddJobs,
     ) -> None:
         self._app = app
         self._token = token.encode()
@@ -69,10 +76,11 @@ class Verbs:
         self._check = check
         self._check_s = check_s
         self._import_history = import_history
+        self._add_jobs = add_jobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         verb = scope.get("path", "") if scope["type"] == "http" and scope["method"] == "POST" else ""
-        if verb not in ("/api/check", "/api/import-history"):
+        if verb not in (CHECK, IMPORT, ADD):
             await self._app(scope, receive, send)
             return
         try:
@@ -84,10 +92,13 @@ class Verbs:
             await _answer(send, 401, _error("TOKEN_REQUIRED", "send 'Authorization: Bearer TOKEN'"))
             return
         try:
-            if verb == "/api/check":
-                report: dict[str, Any] = (await self._checked(receive)).as_dict()
-            else:
-                report = asdict(await self._import(scope, receive))
+            match verb:
+                case "/api/check":
+                    report: dict[str, Any] = (await self._checked(receive)).as_dict()
+                case "/api/import-history":
+                    report = asdict(await self._import(scope, receive))
+                case _:
+                    report = asdict(await self._add(scope, receive))
         except Left:
             return
         except trio.TooSlowError:
@@ -100,21 +111,17 @@ class Verbs:
         await _answer(send, 200, {"status": "SUCCESS", "data": report, "meta": {}})
 
     async def _import(self, scope: Scope, receive: Receive) -> ImportReport:
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        for key, given in query.items():
-            if key not in IMPORT_PARAMETERS or len(given) > 1:
-                takes = ", ".join(IMPORT_PARAMETERS)
-                raise Permanent(f"{key[:40]!r} is one too many: it takes {takes}, each once")
-        asked = {key: given[0] for key, given in query.items()}
-        dry_run = BOOLEANS.get(asked.get("dry_run", "false"))
-        if dry_run is None:
-            raise Permanent(f"dry_run is true or false, not {asked['dry_run'][:40]!r}")
-        form = Form(*(asked.get(name) or None for name in ("encoding", "date_format", "thousands")))
-        who = dict(scope["headers"]).get(WHO_HEADER.encode(), b"").decode("latin-1")
-        by = By(named(who), _storable(asked.get("why", ""))[:WHY_CHARS_MAX])
-        name = _storable(asked.get("name") or "upload")[:NAME_CHARS_MAX]
+        asked = _Asked(scope, IMPORT_PARAMETERS)
+        form = Form(*(asked.get(name) for name in ("encoding", "date_format", "thousands")))
         async with aclosing(_body(receive)) as chunks:
-            return await self._import_history(name, chunks, form, dry_run, by)
+            return await self._import_history(asked.name, chunks, form, asked.dry_run, asked.by)
+
+    async def _add(self, scope: Scope, receive: Receive) -> AddReport:
+        asked = _Asked(scope, ADD_PARAMETERS)
+        key = asked.get("key")
+        terms = Terms(asked.number("priority", 0), asked.number("ttl_s", TTL_S), key and _storable(key))
+        async with aclosing(_body(receive)) as chunks:
+            return await self._add_jobs(asked.get("flow") or "", asked.name, chunks, terms, asked.dry_run, asked.by)
 
     async def _checked(self, receive: Receive) -> CheckReport:
         """TooSlowError after check_s; Left when the caller hangs up, who needs no answer then."""
@@ -135,6 +142,36 @@ class Verbs:
         given = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, token = given.partition(b" ")
         return bool(scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token))
+
+
+class _Asked:
+    """A file's parameters, of `takes`, and who sends it. Permanent: they are not understood."""
+
+    def __init__(self, scope: Scope, takes: Sequence[str]) -> None:
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        for key, given in query.items():
+            if key not in takes or len(given) > 1:
+                raise Permanent(f"{key[:40]!r} is one too many: it takes {', '.join(takes)}, each once")
+        self._given = {key: given[0] for key, given in query.items()}
+        dry_run = BOOLEANS.get(self._given.get("dry_run", "false"))
+        if dry_run is None:
+            raise Permanent(f"dry_run is true or false, not {self._given['dry_run'][:40]!r}")
+        self.dry_run = dry_run
+        who = dict(scope["headers"]).get(WHO_HEADER.encode(), b"").decode("latin-1")
+        self.by = By(named(who), _storable(self._given.get("why", ""))[:WHY_CHARS_MAX])
+        self.name = _storable(self._given.get("name") or "upload")[:NAME_CHARS_MAX]
+
+    def get(self, name: str) -> str | None:
+        return self._given.get(name) or None
+
+    def number(self, name: str, default: int) -> int:
+        """A whole number."""
+        text = self.get(name)
+        if text is None:
+            return default
+        if not re.fullmatch("-?[0-9]{1,15}", text):
+            raise Permanent(f"{name} is a whole number, not {text[:40]!r}")
+        return int(text)
 
 
 def _storable(text: str) -> str:

@@ -231,6 +231,10 @@ select id, flow, platform, params, idempotency_key as key, status, priority, att
 from scrape_request_log
 where id = %(id)s;
 
+-- name: unfinished
+select idempotency_key from scrape_request_log
+where idempotency_key = any(%(keys)s) and status in ('PENDING', 'PROCESSING');
+
 -- name: pick
 -- The next jobs, in order of id, that a person's change may move, and whether it still may: then they are locked for it.
 with page as materialized (
