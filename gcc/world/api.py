@@ -46,6 +46,10 @@ class Api(ABC):
         """The bucket of this day is spent."""
         return self.refuse_rate(3600, of_user=False)
 
+    def lets_in(self, token: str | None) -> bool:
+        """Whether it knows the token; `tokens` are those that faults may kill."""
+        return token in self.tokens
+
     def app(self, token: str) -> str:
         """Whose quota a token spends: of an app, where several tokens share one."""
         return token

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gcc.clock import Clock
 from gcc.config import World as Settings
 from gcc.world import graph, youtube
 from gcc.world.api import Api
@@ -18,7 +19,7 @@ class Row:
 
     room: str
     source: str
-    make: Callable[[Casts, Settings], Api]
+    make: Callable[[Casts, Settings, Clock], Api]
     tokens: Callable[[Settings], Sequence[str]]
     endpoint: str
 
@@ -27,14 +28,14 @@ APIS = (
     Row(
         "graph",
         "graphapi",
-        lambda casts, settings: graph.GraphApi(casts["INSTAGRAM"]),
+        lambda casts, settings, clock: graph.GraphApi(casts["INSTAGRAM"]),
         lambda settings: [f"{USER}:{token}" for token in graph.TOKENS],
         "GET /graph/v25.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
     ),
     Row(
         "youtube",
         "ytapi",
-        lambda casts, settings: youtube.DataApi(casts["YOUTUBE"]),
+        lambda casts, settings, clock: youtube.DataApi(casts["YOUTUBE"]),
         lambda settings: youtube.KEYS,
         "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
     ),

@@ -35,7 +35,7 @@ class Door:
             self.counts["refused"] += 1
             return self.api.refuse_rate(math.ceil(wait_s), of_user=False)
         token = self.api.token(query, headers)
-        if not self.api.open and (token not in self.api.tokens or token in self.faults.dead_tokens(now_s)):
+        if not self.api.open and (not self.api.lets_in(token) or token in self.faults.dead_tokens(now_s)):
             self.counts["refused"] += 1
             return self.api.refuse_token(token)
         bucket, units = self.api.cost(method, path, query, body)

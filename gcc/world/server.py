@@ -67,7 +67,7 @@ class World:
         self._draining = draining
         self._doors = {
             row.room: Door(
-                row.make(casts, settings),
+                row.make(casts, settings, clock),
                 seed=settings.seed,
                 calls_per_s=settings.calls_per_s,
                 quota_times=settings.quota_times,
