@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import trio
 
-from gcc.sources.limits import InProcessLimiter, Limit, Limiter
+from gcc.sources.limits import InProcessLimiter, Limit, Limiter, Take
 from gcc.stores.limits import RedisLimiter
 from gcc.stores.redis import Redis
 from tests.services.redis import RedisNode
@@ -26,7 +26,7 @@ async def measure(limiter: Limiter, callers: int, seconds: float) -> dict[str, f
     async def call() -> None:
         while True:
             began = trio.current_time()
-            await limiter.take("x", wait_s_max=60)
+            await limiter.take([Take("x")], wait_s_max=60)
             times_s.append(trio.current_time() - began)
 
     cpu_s = os.times().user + os.times().system

@@ -1,4 +1,4 @@
-"""Asking the outside: breaker -> limit -> credential -> fetch -> trace -> judge, and from one source to the next.
+"""Asking the outside: breaker -> credential -> limits -> fetch -> trace -> judge, and from one source to the next.
 
 `Outside.ask` asks one source, with one credential after the other while they are rate limited, dead, get no answer, or
 may not ask this; whose fault it is, `doubts` tell. `first_of` goes down a flow's chain of sources. What ends a question
@@ -6,10 +6,11 @@ for good (NotFound) ends it at once; everything else leaves as Transient, with t
 """
 
 import datetime as dt
+import math
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -24,7 +25,7 @@ from gcc.sources.breakers import Breakers, SourceClosed
 from gcc.sources.credentials import Credential, Credentials, NoCredential
 from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
-from gcc.sources.limits import Limiter, LimitRefused
+from gcc.sources.limits import Limit, Limiter, LimitRefused, Reading, Rule, Take, allowed
 from gcc.sources.verdicts import (
     DAY_S,
     CredentialDead,
@@ -46,6 +47,7 @@ T = TypeVar("T")
 STORE_AWAY_S = 1.0  # when to ask again after the credentials could not be read or written
 REST_S = 3600.0  # how long a credential rests where the source named no time
 DOUBTED_S = 300.0  # and how long one that was refused so much that it is probably its own fault
+FOR_S_MIN, FOR_S_MAX = 1.0, 86_400.0  # for how long an answer may narrow a limit
 _SECRET_PARAMS = frozenset({"access_token", "token", "key", "api_key", "apikey", "client_secret", "appsecret_proof"})
 _SECRET_CHARS_MIN = 6  # shorter ones protect nothing, and could be a part of any word
 _SAFE_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "x-rapidapi-host"})
@@ -58,11 +60,13 @@ log = structlog.get_logger()
 class SourceApi:
     """One outside API: its name in limits, credentials and events, and its judge.
 
-    The judge turns an answer (and the time of day) into decoded JSON, or raises one of the verdicts.
+    The judge turns an answer (and the time of day) into decoded JSON, or raises one of the verdicts. `usage` reads
+    what any answer tells of the other side's limits; it raises nothing.
     """
 
     name: str
     judge: Callable[[Answer, dt.datetime], Any]
+    usage: Callable[[Answer], Sequence[Reading]] = lambda answer: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,9 @@ class Trace:
 
 @dataclass(slots=True)
 class Visit:
-    """One attempt's context: how urgent it is, how long it may wait for a limit, and what it asked so far."""
+    """One attempt's context: for which flow, how urgent, how long it may wait for limits, what it asked so far."""
 
+    flow: str = ""
     priority: int = 0
     wait_s_max: float = 5.0
     traces: list[Trace] = field(default_factory=list)  # a few a crawl; committed with its end, failures too
@@ -123,7 +128,8 @@ class _Asking:
 class Outside:
     """How every client asks. `timeouts` holds the seconds for one request by source, 15 where it has none.
 
-    Without `breakers` it has its own, on no board.
+    Without `breakers` it has its own, on no board. `rules` are the limits of each source; one that is not named has a
+    limit of its own name for all calls.
     """
 
     def __init__(
@@ -135,6 +141,7 @@ class Outside:
         metrics: Metrics,
         timeouts: Mapping[str, float],
         breakers: Breakers | None = None,
+        rules: Mapping[str, Sequence[Rule]] | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._limiter = limiter
@@ -143,6 +150,7 @@ class Outside:
         self._metrics = metrics
         self._timeouts = timeouts
         self._breakers = breakers or Breakers(Board(clock.now), clock.rng)
+        self._rules = rules or {}
         self._doubts: defaultdict[str, Doubts] = defaultdict(Doubts)  # by source
 
     @property
@@ -163,8 +171,7 @@ class Outside:
         asking, doubts = _Asking(question.text, self._credentials.renewals(source.name)), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
-                await self._take_call(source.name, asking, visit)
-                credential = await self._pick(source.name, question, asking)
+                credential = await self._take(source.name, question, asking, visit)
                 asking.tried.append(credential.id)
                 try:
                     decoded = await self._answer(source, question, credential, visit)
@@ -186,21 +193,71 @@ class Outside:
                     await self._answered(source.name, credential, asking)
                     return decoded
 
-    async def _take_call(self, source: str, asking: _Asking, visit: Visit) -> None:
+    async def _take(self, source: str, question: Question, asking: _Asking, visit: Visit) -> Credential:
+        """One that was not tried yet and may ask now: each of its limits is taken.
+
+        One whose own limits have no room is passed over for another; where all ready ones are so, the first is waited
+        for whose turn it will be.
+        """
+        deadline = trio.current_time() + visit.wait_s_max
+        full: list[tuple[float, Credential]] = []  # (seconds until there is room, whose)
+        while (credential := await self._pick(source, question, asking, [each.id for _, each in full])) is not None:
+            try:
+                await self._take_all(source, question, credential, asking, visit, deadline, others=True)
+            except _Full as none:
+                full.append((none.retry_after_s or 0.0, credential))
+            else:
+                return credential
+        _, credential = min(full, key=lambda each: each[0])
+        await self._take_all(source, question, credential, asking, visit, deadline, others=False)
+        return credential
+
+    async def _take_all(
+        self,
+        source: str,
+        question: Question,
+        credential: Credential,
+        asking: _Asking,
+        visit: Visit,
+        deadline: float,
+        *,
+        others: bool,
+    ) -> None:
+        """Take of the question's whole stack of limits. _Full: one of the credential's own has no room; unless there
+        are no `others`, it is not waited for. LimitRefused: one of all."""
+        rules = [rule for rule in self._rules_of(credential.source) if rule.bucket in ("", question.bucket)]
+        takes = {rule: _take(rule, question.units, credential) for rule in rules}
+        own = [take.name for rule, take in takes.items() if rule.each != "source"] if others else []
+        wait_s = max(0.0, deadline - trio.current_time())
         try:
-            await self._limiter.take(source, priority=visit.priority, wait_s_max=visit.wait_s_max)
+            await self._limiter.take(
+                list(takes.values()), priority=visit.priority, flow=visit.flow, wait_s_max=wait_s, hurried=own
+            )
         except LimitRefused as refusal:
-            self._breakers.of(source).refused(refusal, asking.renewals)
+            if refusal.name in own:
+                raise _Full(str(refusal), retry_after_s=refusal.retry_after_s) from refusal
+            if not any(take.name == refusal.name for rule, take in takes.items() if rule.bucket):  # else others go on
+                self._breakers.of(source).refused(refusal, asking.renewals)
             raise
 
-    async def _pick(self, source: str, question: Question, asking: _Asking) -> Credential:
-        """One that was not tried yet. Where none is left, that tells of the source, of the question, or of neither."""
+    def _rules_of(self, source: str) -> Sequence[Rule]:
+        """Of the source whose credential asks: who shares its credentials shares its limits."""
+        return self._rules.get(source) or (Rule(Limit(1, 1.0)),)  # how many there are, the limiter knows
+
+    async def _pick(
+        self, source: str, question: Question, asking: _Asking, full: Collection[uuid.UUID]
+    ) -> Credential | None:
+        """One that was not tried yet, and none of `full`; None: only these are left. Where none is left at all, that
+        tells of the source, of the question, or of neither."""
         try:
             with _our_store(source):
+                without = [*asking.tried, *full]
                 return await self._credentials.pick(
-                    source, bucket=question.bucket, owner=question.owner, without=asking.tried
+                    source, bucket=question.bucket, owner=question.owner, without=without
                 )
         except NoCredential as none:
+            if full and not isinstance(none, _StoreAway):
+                return None
             if asking.unanswered and not asking.refused and not isinstance(none, _StoreAway):
                 _, last = asking.unanswered[-1]
                 raise self._breakers.of(source).failed(failed(str(last), last.retry_after_s)) from none
@@ -265,6 +322,7 @@ class Outside:
         request = question.build(credential)
         try:
             answer = await self._fetch(request, visit)
+            await self._heed(source, answer, credential)
             decoded = judge(_without_secrets(answer, credential), self._clock.now())
         except MaybeAway:
             raise  # the other credentials tell
@@ -279,6 +337,16 @@ class Outside:
             raise verdict from error
         breaker.answered()
         return decoded
+
+    async def _heed(self, source: SourceApi, answer: Answer, credential: Credential) -> None:
+        """Narrow our limits to what the answer tells of the other side's."""
+        for reading in source.usage(answer):
+            for_s = min(max(reading.for_s, FOR_S_MIN), FOR_S_MAX) if math.isfinite(reading.for_s) else FOR_S_MIN
+            for rule in self._rules_of(credential.source):
+                if (rule.each, rule.bucket) == (reading.scope, reading.bucket):
+                    with suppress(LimitRefused):  # they are away: the next question is told
+                        what = _take(rule, 1, credential)
+                        await self._limiter.narrow(what, allowed(reading.share_used), for_s, one_line(reading.why))
 
     async def _fetch(self, request: Request, visit: Visit) -> Answer:
         """Fetch, count and trace, whether an answer comes or not."""
@@ -306,6 +374,14 @@ class Outside:
 def _stops(error: Transient) -> bool:
     """Whether nobody may ask this source any more: what asks on with another credential makes it worse."""
     return isinstance(error, CredentialRests) and error.scope == "source"
+
+
+class _Full(LimitRefused):
+    """A limit of the credential's own has no room: another one may have."""
+
+
+def _take(rule: Rule, units: int, credential: Credential) -> Take:
+    return rule.take(credential.source, units, credential=credential.handle, app=credential.app)
 
 
 class _StoreAway(NoCredential):

@@ -1,29 +1,42 @@
-"""How often each source may be called: at most `calls` in ANY `per_s` seconds, for the whole platform.
+"""How often the outside may be called: limits, what one question takes of each, and who is let through.
 
-A sliding window, not a token bucket: a bucket lets through up to twice the limit around a refill, which
-the other side answers with 429s that take credentials out. Bursts up to `calls` are allowed, not spread
-out: a person who waits for a profile is served at once, and the window is kept all the same.
+A limit is at most `calls` units in ANY `per_s` seconds (see window.py), or in a day of a zone. A source has several,
+for all of its calls or for a bucket of them, each kept for the whole platform, for each credential, or for each app.
+A question takes of its whole stack, or of none.
 
-Callers wait by priority (higher first), then in order of arrival. Who cannot be served in the time they
-have is refused at once, with the seconds to come back after.
+Callers wait in turn (see turns.py). Who cannot be served in the time they have is refused at once, with the seconds to
+come back after. A limit can be narrowed for a while, by what the other side tells of how much is left.
 """
 
-import bisect
-import itertools
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Generic, Literal, Protocol, TypeVar
 
 import trio
 
 from gcc.errors import ConfigError, Transient
+from gcc.sources.turns import Lacking, Turns
+from gcc.sources.window import Window
+
+LANES_MAX = 10_000  # kept at once; beyond them those that nobody uses now are forgotten
+DAY_S = 86_400.0
+Each = Literal["source", "app", "credential"]
 
 
 class LimitRefused(Transient):
-    """Our own limit says no. Nothing was asked outside, so it costs no attempt: come back `retry_after_s` later."""
+    """Our own limit says no. Nothing was asked outside, so it costs no attempt: come back `retry_after_s` later.
+
+    `name`: which of the limits, "" where it is none of them.
+    """
 
     code = "LIMITED"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, name: str = "") -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.name = name
 
 
 class LimitsAway(LimitRefused):
@@ -38,29 +51,126 @@ class Limit:
     per_s: float
 
     def __post_init__(self) -> None:
-        if self.calls < 1 or not self.per_s > 0:
-            raise ValueError(f"a limit needs at least 1 call and more than 0 s, got {self}")
+        if self.calls < 1 or not 0 < self.per_s < math.inf:
+            raise ValueError(f"a limit needs at least 1 call and more than 0 s, got {self.calls} per {self.per_s} s")
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls per {self.per_s:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """So many calls between one midnight of `zone` ("America/Los_Angeles") and the next."""
+
+    calls: int
+    zone: str
+
+    def __post_init__(self) -> None:
+        if self.calls < 1:
+            raise ValueError(f"a limit needs at least 1 call, got {self.calls}")
+
+    @property
+    def per_s(self) -> float:
+        return DAY_S
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls per day of {self.zone}"
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """`units` of the limit `name`. `rule` is what says how many there are, where many limits share that."""
+
+    name: str
+    units: int = 1
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit of a source, as its row declares it: of every call (bucket "") or of those of a bucket.
+
+    It is kept once for the whole platform, or once for `each` credential or app. `word` tells rules apart that are of
+    the same calls ("hourly"). Their names: `graphapi`, `ytapi.search`, `ytapi.search@KEY`, `graphapi@@APP`.
+    """
+
+    limit: Limit | Daily
+    each: Each = "source"
+    bucket: str = ""
+    word: str = ""
+
+    def name(self, source: str, *, credential: str = "*", app: str = "*") -> str:
+        """As people name it, with "*" for each credential or app; or that of one of these."""
+        stem = ".".join(part for part in (source, self.bucket, self.word) if part)
+        return stem + {"source": "", "credential": f"@{credential}", "app": f"@@{app}"}[self.each]
+
+    def take(self, source: str, units: int, *, credential: str, app: str) -> Take:
+        return Take(self.name(source, credential=credential, app=app), units, self.name(source))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer told of a limit of the other side: `share_used` of it (1: nothing is left) for `for_s` more.
+
+    It narrows our limits of the same scope and bucket, where the source declares any: see `allowed`.
+    """
+
+    scope: Each
+    share_used: float
+    for_s: float
+    why: str
+    bucket: str = ""
+
+
+NEAR = 0.75
+"""The share of a limit of the other side up to which we go on at full speed."""
+SLOWEST = 0.05
+
+
+def allowed(share_used: float) -> float:
+    """How much of our limit stays: all up to NEAR, from there less and less, and nothing at the ceiling."""
+    if not share_used < 1:
+        return 0.0
+    return min(1.0, max(SLOWEST, (1 - share_used) / (1 - NEAR)))
 
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
-    """How full a limit's window is now, and how many wait for it."""
+    """How full a limit's window is now, and how many wait for it. `share` of it is allowed for `narrowed_s` more."""
 
     name: str
     used: int
     calls: int
     per_s: float
     waiting: int
+    share: float = 1.0
+    narrowed_s: float = 0.0
+    why: str = ""
+
+
+AnyLimit = Limit | Daily
 
 
 class Limiter(Protocol):
-    async def take(self, name: str, *, priority: int = 0, wait_s_max: float) -> None:
-        """Return when one call of `name` may be made now; it is then spent, whatever comes of it.
+    async def take(
+        self,
+        takes: Sequence[Take],
+        *,
+        priority: int = 0,
+        flow: str = "",
+        wait_s_max: float,
+        hurried: Sequence[str] = (),
+    ) -> None:
+        """Return when all of `takes` may be spent now; they are then, whatever comes of it. All of them, or none.
 
-        Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is
-        known, or when nobody knows. Cancelled while waiting: nothing is spent, or where the limits are kept
-        elsewhere one call at most, and the place goes to the next.
+        Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is known, when
+        one of `hurried` (names) has no room now, or when nobody knows. Cancelled while waiting: nothing is spent, or
+        where the limits are kept elsewhere one take at most, and the place goes to the next.
         """
+
+    async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
+        """Allow only `share` of a limit for so long (0: nothing, 1: all of it). What comes later holds, but nothing
+        opens a closed limit before its time. LimitsAway: it may hold nowhere."""
 
     def away(self) -> str | None:
         """Why the limits cannot be asked now, where they are kept elsewhere and that is lost; None: they can."""
@@ -69,96 +179,187 @@ class Limiter(Protocol):
         """One entry for each limit, ordered by name."""
 
 
-class InProcessLimiter:
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Only `share` of a limit is allowed until then, on Trio's clock."""
+
+    share: float
+    until: float
+    why: str
+
+
+def narrowed(old: Narrowing | None, new: Narrowing) -> Narrowing | None:
+    """The later of two, but that nothing opens what is closed before its time. None: the whole limit is allowed."""
+    if old and old.share <= 0 and old.until > trio.current_time():
+        return new if new.share <= 0 and new.until > old.until else old
+    return new if new.share < 1 else None
+
+
+def paced(limit: AnyLimit, share: float) -> tuple[int, float]:
+    """(units, seconds) of that share of a limit: fewer units, and where not one is left, one in a longer time."""
+    units = limit.calls * share
+    return (int(units), limit.per_s) if units >= 1 else (1, limit.per_s / units)
+
+
+@dataclass(slots=True)
+class Lane:
+    """One limit as this process knows it, from when it is first taken of until nobody uses it."""
+
+    name: str
+    limit: AnyLimit
+    narrowing: Narrowing | None = None
+
+    def used(self) -> int:
+        """The units of the window now."""
+        raise NotImplementedError
+
+    def narrowed(self) -> Narrowing | None:
+        if self.narrowing and self.narrowing.until <= trio.current_time():
+            self.narrowing = None
+        return self.narrowing
+
+    def use(self, waiting: int) -> LimitUse:
+        use = LimitUse(self.name, self.used(), self.limit.calls, self.limit.per_s, waiting)
+        if (narrowing := self.narrowed()) is None:
+            return use
+        left_s = narrowing.until - trio.current_time()
+        return replace(use, share=narrowing.share, narrowed_s=left_s, why=narrowing.why)
+
+    def refusal(self, until: float) -> LimitRefused:
+        narrowing = self.narrowed()
+        why = f", of which {narrowing.share:.0%} is allowed ({narrowing.why})," if narrowing else ""
+        return LimitRefused(
+            f"{self.name}: our limit of {self.limit}{why} is used up",
+            retry_after_s=max(0.0, until - trio.current_time()),
+            name=self.name,
+        )
+
+
+L = TypeVar("L", bound=Lane)
+
+
+class StackedLimiter(ABC, Generic[L]):
+    """What limiters share: names and turns. Where the windows are kept, and who grants, is their own."""
+
+    def __init__(self, limits: Mapping[str, AnyLimit], lane: Callable[[str, AnyLimit], L]) -> None:
+        self._limits = dict(limits)
+        self._made = lane
+        self._lanes: dict[str, L] = {}
+        self._turns = Turns()
+
+    async def take(
+        self,
+        takes: Sequence[Take],
+        *,
+        priority: int = 0,
+        flow: str = "",
+        wait_s_max: float,
+        hurried: Sequence[str] = (),
+    ) -> None:
+        deadline = trio.current_time() + wait_s_max
+        for take in takes:
+            limit = self._lane(take).limit
+            if take.units > limit.calls:
+                told = f"{take.name}: {take.units} units at once are more than our limit of {limit}"
+                raise LimitRefused(told, retry_after_s=limit.per_s, name=take.name)
+        # Before the grant a cancellation is welcome, after it would waste the units.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        lacking = await self._turns.take(
+            {take.name: take.units for take in takes},
+            partial(self._ask, takes),
+            priority=priority,
+            flow=flow,
+            deadline=deadline,
+            hurried=hurried,
+        )
+        if lacking:
+            last = max(lacking, key=lambda name: (name not in hurried and lacking[name] > deadline, lacking[name]))
+            raise self._lane(next(take for take in takes if take.name == last)).refusal(lacking[last])
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    @abstractmethod
+    async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
+        """See turns.Ask. A grant is not followed by a checkpoint."""
+
+    async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
+        lane = self._lane(what)
+        old, new = lane.narrowed(), Narrowing(share, trio.current_time() + for_s, why)
+        if (old is None and share >= 1) or (old and old.share == share and new.until - old.until < for_s / 10):
+            return  # it is so already
+        await self._narrow(lane, new)
+        self._turns.changed()
+
+    @abstractmethod
+    async def _narrow(self, lane: L, new: Narrowing) -> None:
+        """Keep it where the windows are."""
+
+    def usage(self) -> list[LimitUse]:
+        unused = {name: LimitUse(name, 0, limit.calls, limit.per_s, 0) for name, limit in self._limits.items()}
+        used = {name: lane.use(self._turns.waiting(name)) for name, lane in self._lanes.items()}
+        return [use for _, use in sorted((unused | used).items())]
+
+    def _lane(self, take: Take) -> L:
+        """As the limit is now."""
+        limit = self._limits.get(take.name) or self._limits.get(take.rule)
+        if limit is None:
+            name = take.rule or take.name
+            raise ConfigError(f"no limit is set for source {name!r}; add sources.{name}.calls and per_s")
+        lane = self._lanes.get(take.name)
+        if lane is None:
+            self._forget()
+            lane = self._lanes[take.name] = self._made(take.name, limit)
+        lane.limit = limit
+        return lane
+
+    def _forget(self) -> None:
+        """Make room for one more. LimitRefused: so many are in use."""
+        if len(self._lanes) < LANES_MAX:
+            return
+        self._lanes = {
+            name: lane
+            for name, lane in self._lanes.items()
+            if lane.used() or lane.narrowed() or self._turns.waiting(name)
+        }
+        if len(self._lanes) >= LANES_MAX:
+            raise LimitRefused(f"{LANES_MAX} limits are in use at once", retry_after_s=1.0)
+
+
+@dataclass(slots=True)
+class WindowLane(Lane):
+    window: Window = field(default_factory=Window)
+
+    def used(self) -> int:
+        return self.window.used(trio.current_time(), self.limit.per_s)
+
+    def room_at(self, now: float, units: int, ahead: int) -> float:
+        """When there is room, see `Window.room_at`."""
+        narrowing = self.narrowed()
+        if narrowing is None:
+            return self.window.room_at(now, units, self.limit.per_s, self.limit.calls, ahead)
+        if narrowing.share <= 0:
+            return narrowing.until
+        calls, per_s = paced(self.limit, narrowing.share)
+        return min(narrowing.until, self.window.room_at(now, units, per_s, calls, ahead))
+
+
+class InProcessLimiter(StackedLimiter[WindowLane]):
     """The limiter of a platform that is one process; several share theirs in Redis (gcc/stores/limits.py)."""
 
-    def __init__(self, limits: Mapping[str, Limit]) -> None:
-        self._lanes = {name: _Lane(name, limit) for name, limit in sorted(limits.items())}
+    def __init__(self, limits: Mapping[str, AnyLimit]) -> None:
+        super().__init__(limits, WindowLane)
 
-    async def take(self, name: str, *, priority: int = 0, wait_s_max: float) -> None:
-        lane = self._lanes.get(name)
-        if lane is None:
-            raise ConfigError(f"no limit is set for source {name!r}; add sources.{name}.calls and per_s")
-        # Before the grant a cancellation is welcome, after it would waste the call.
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if not lane.grant_now():
-            await lane.wait(priority, wait_s_max)
-        else:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+    async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
+        now = trio.current_time()
+        lanes = [(take, self._lane(take)) for take in takes]
+        room = {take.name: lane.room_at(now, take.units, ahead.get(take.name, 0)) for take, lane in lanes}
+        lacking = {name: at for name, at in room.items() if at > now}
+        if not lacking:
+            for take, lane in lanes:
+                lane.window.spend(now, take.units)
+        return lacking
+
+    async def _narrow(self, lane: WindowLane, new: Narrowing) -> None:
+        lane.narrowing = narrowed(lane.narrowing, new)
 
     def away(self) -> str | None:
         return None
-
-    def usage(self) -> list[LimitUse]:
-        return [lane.use() for lane in self._lanes.values()]
-
-
-@dataclass(order=True, slots=True)
-class _Waiter:
-    rank: tuple[int, int]  # (-priority, arrival)
-    woken: trio.Event = field(default_factory=trio.Event, compare=False)
-
-
-class _Lane:
-    """One limit: the times of the calls in the window, and who waits. Only the first waiter watches the clock."""
-
-    def __init__(self, name: str, limit: Limit) -> None:
-        self.name = name
-        self.limit = limit
-        self._granted: deque[float] = deque(maxlen=limit.calls)  # the latest `calls` calls, oldest first
-        self._waiters: list[_Waiter] = []  # sorted; as many as there are callers, who are bounded
-        self._arrivals = itertools.count()
-
-    def grant_now(self) -> bool:
-        """Spend a call if nobody waits and the window has room."""
-        return not self._waiters and self._grant()
-
-    async def wait(self, priority: int, wait_s_max: float) -> None:
-        now = trio.current_time()
-        deadline = now + wait_s_max
-        waiter = _Waiter((-priority, next(self._arrivals)))
-        ahead = bisect.bisect(self._waiters, waiter)
-        if self._free_at(ahead, now) > deadline:
-            raise self._refusal(ahead)
-        self._waiters.insert(ahead, waiter)
-        if ahead == 0 and len(self._waiters) > 1:
-            self._waiters[1].woken.set()  # no longer first: it stops watching the clock
-        try:
-            while not (self._waiters[0] is waiter and self._grant()):
-                now = trio.current_time()
-                if now >= deadline:  # overtaken by higher priorities
-                    raise self._refusal(bisect.bisect_left(self._waiters, waiter))
-                waiter.woken = trio.Event()
-                turn_at = self._free_at(0, now) if self._waiters[0] is waiter else deadline
-                with trio.move_on_at(min(turn_at, deadline)):
-                    await waiter.woken.wait()
-        finally:
-            del self._waiters[bisect.bisect_left(self._waiters, waiter)]
-            if self._waiters:
-                self._waiters[0].woken.set()
-
-    def use(self) -> LimitUse:
-        now = trio.current_time()
-        used = sum(at + self.limit.per_s > now for at in self._granted)
-        return LimitUse(self.name, used, self.limit.calls, self.limit.per_s, len(self._waiters))
-
-    def _grant(self) -> bool:
-        now = trio.current_time()
-        if self._free_at(0, now) > now:
-            return False
-        self._granted.append(now)
-        return True
-
-    def _free_at(self, ahead: int, now: float) -> float:
-        """When there is room for one more after `ahead` others, if each takes its turn at once; now, if there is."""
-        if len(self._granted) < self.limit.calls:
-            return now  # and nobody waits: waiting begins when the window is full
-        rounds, place = divmod(ahead, self.limit.calls)
-        return max(now, self._granted[place] + self.limit.per_s) + rounds * self.limit.per_s
-
-    def _refusal(self, ahead: int) -> LimitRefused:
-        now = trio.current_time()
-        limit = f"{self.limit.calls} calls per {self.limit.per_s:g} s"
-        return LimitRefused(
-            f"{self.name}: our limit of {limit} is used up", retry_after_s=self._free_at(ahead, now) - now
-        )

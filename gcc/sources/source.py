@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcc.sources.chain import Outside
-from gcc.sources.limits import Limit
+from gcc.sources.limits import Daily, Limit, Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """An outside API: where it lives, where the world answers for it, and how often it may be called.
+    """An outside API: where it lives, where the world answers for it, and the limits of how often it may be called.
 
     `client` makes, of what asks and of the address (with `version` at its end, where the API has one), what the flows'
     retrieve functions get. `unofficial`: it reads the platform without its consent, so it is off until it is switched
@@ -22,7 +22,7 @@ class Source:
     name: str
     base_url: str
     world_path: str
-    limit: Limit
+    limits: tuple[Rule, ...]
     client: Callable[[Outside, str], Any]
     version: str = ""
     unofficial: bool = False
@@ -32,6 +32,18 @@ class Source:
     """What a credential's secret must hold, beside its token."""
     shares: str = ""
     """The source whose credentials, and their rests, it uses; empty: it has its own."""
+
+    def __post_init__(self) -> None:
+        names = [rule.name(self.name) for rule in self.limits]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: two of its limits have one name; give one a word: {', '.join(names)}")
+        if not isinstance(self.rules.get(self.name), Limit):
+            raise ValueError(f"{self.name}: it needs a limit of all its calls, per so many seconds")
+
+    @property
+    def rules(self) -> dict[str, Limit | Daily]:
+        """What its limits are called, and how many there are."""
+        return {rule.name(self.name): rule.limit for rule in self.limits}
 
     def address(self, root: str, version: str = "") -> str:
         """Where its calls begin, below `root`, which may name its version already."""

@@ -1,9 +1,10 @@
-"""Limits in Redis: at most `calls` in ANY `per_s` seconds, for any number of processes together.
+"""Limits in Redis: at most `calls` units in ANY `per_s` seconds, for any number of processes together.
 
-In: calls of `take`. Out: leave to call, or LimitRefused. One script decides, by Redis's own clock, and keeps the times
-of the calls in the window: a list for each limit, which expires by itself. A granted call whose answer is lost, or
-whose caller was cancelled, is spent. Within a process callers wait by priority, then in order of arrival, and only the
-first one asks; between processes whoever comes first is served.
+In: what `take` takes of a stack of limits. Out: leave to call, or LimitRefused. One script decides on the whole stack,
+by Redis's own clock, and keeps what is spent in the windows: a list for each limit, which expires by itself. A granted
+take whose answer is lost, or whose caller was cancelled, is spent. Within a process callers wait in turn, and only the
+first ones ask; between processes whoever comes first is served. What narrows a limit lies beside its window, for all
+processes.
 
 Redis lost: nobody may call. `take` raises LimitsAway, which costs a job no attempt, and `away` tells.
 Redis started again, with less memory of the calls than we have: for a whole window (at most FORGOTTEN_S) it grants
@@ -11,153 +12,175 @@ nothing. A longer window is kept through a restart only by a Redis that stores t
 by one that evicts keys; `doctor` looks for both.
 """
 
-import bisect
-import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import trio
 
-from gcc.errors import ConfigError, Transient
-from gcc.sources.limits import Limit, LimitRefused, LimitsAway, LimitUse
+from gcc.errors import Transient
+from gcc.sources.limits import AnyLimit, Lane, LimitsAway, Narrowing, StackedLimiter, Take, narrowed
+from gcc.sources.turns import Lacking
 from gcc.stores.redis import LOST_S, Redis, Script
 
 FORGOTTEN_S = 60.0
 
 TAKE = Script("""
--- KEYS[1]: the times of the calls in the window, oldest first. Times are in microseconds.
--- ARGV: calls, window, how many are served before, the window that a start closes.
--- Answers {granted 0 or 1, time until there is room, calls in the window, now}.
-local window, now = KEYS[1], redis.call('TIME')
+-- KEYS: of each limit its window, oldest first, as "when:units:units ever spent in it", and what narrows it.
+-- ARGV: of each limit its calls, window, units wanted, units of those before, the window that a start closes.
+-- Times are in microseconds. Answers {granted 0 or 1, times until there is room, units in the windows, now, what
+-- narrows, times for which it does}; see window.py, which counts in the same way.
+local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
-local calls, per, ahead, closes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local function text(number) return string.format('%.0f', number) end
-local expiry = text(math.floor(per / 1000) + 2) -- in milliseconds, and never a moment too early
-
-local last = redis.call('LINDEX', window, -1)
-if last and tonumber(last) > now then -- the clock was set back: as if all had been made just now
-    local used = redis.call('LLEN', window)
-    redis.call('DEL', window)
-    for _ = 1, used do redis.call('RPUSH', window, text(now)) end
-    redis.call('PEXPIRE', window, expiry)
-end
-local oldest = redis.call('LINDEX', window, 0)
-while oldest and now - oldest >= per do
-    redis.call('LPOP', window)
-    oldest = redis.call('LINDEX', window, 0)
-end
-
--- The one after those ahead comes `calls` places after a call that is made already, or after one of theirs.
-local wait = math.floor(ahead / calls) * per
-local before = redis.call('LINDEX', window, ahead % calls - calls)
-if before then wait = wait + before + per - now end
 local up = redis.call('INFO', 'server'):match('uptime_in_seconds:(%d+)') * 1000000
-if up < closes then wait = math.max(wait, closes - up) end
+local function text(number) return string.format('%.0f', number) end
 
-local granted = 0
-if wait <= 0 and ahead == 0 then
-    granted = 1
-    redis.call('RPUSH', window, text(now))
-    redis.call('PEXPIRE', window, expiry)
+local function entry(window, place)
+    local found = redis.call('LINDEX', window, place)
+    if not found then return nil end
+    local at, units, total = found:match('(%d+):(%d+):(%d+)')
+    return {at = tonumber(at), units = tonumber(units), total = tonumber(total)}
 end
-return {granted, wait, redis.call('LLEN', window), now}
+
+local function add(window, units, total, per)
+    redis.call('RPUSH', window, text(now) .. ':' .. text(units) .. ':' .. text(total))
+    redis.call('PEXPIRE', window, text(math.floor(per / 1000) + 2)) -- in milliseconds, and never a moment too early
+end
+
+local granted, waits, useds, narrowings, lefts, windows = 1, {}, {}, {}, {}, {}
+for number = 1, #KEYS / 2 do
+    local window, narrows = KEYS[2 * number - 1], KEYS[2 * number]
+    local function given(place) return tonumber(ARGV[5 * (number - 1) + place]) end
+    local calls, per, units, ahead, closes = given(1), given(2), given(3), given(4), given(5)
+    local wait, share = 0, 1
+    local narrowing = redis.call('GET', narrows)
+    narrowings[number], lefts[number] = narrowing or '', 0
+    if narrowing then
+        share = tonumber(narrowing:match('^[^:]*'))
+        lefts[number] = redis.call('PTTL', narrows) * 1000
+        if share <= 0 then
+            wait = lefts[number] + 1000
+        elseif calls * share >= 1 then
+            calls = math.floor(calls * share)
+        else
+            calls, per = 1, per / (calls * share)
+        end
+    end
+
+    local last, oldest = entry(window, -1), entry(window, 0)
+    if last and last.at > now then -- the clock was set back: as if all had been spent just now
+        local used = last.total - oldest.total + oldest.units
+        redis.call('DEL', window)
+        add(window, used, used, per)
+        oldest = entry(window, 0)
+        last = oldest
+    end
+    while oldest and now - oldest.at >= per do
+        redis.call('LPOP', window)
+        oldest = entry(window, 0)
+    end
+    local before = oldest and oldest.total - oldest.units or 0
+    local used = oldest and last.total - before or 0
+
+    local most = math.max(calls, units)
+    local over = used + ahead + units - most
+    if over > 0 then
+        local excess = math.max(0, used - most)
+        local rounds, place = math.floor((over - excess - 1) / most), (over - excess - 1) % most + excess
+        local freed = now
+        if place < used then -- when the unit at this place was spent
+            local low, high = 0, redis.call('LLEN', window) - 1
+            while low < high do
+                local middle = math.floor((low + high) / 2)
+                if entry(window, middle).total - before > place then high = middle else low = middle + 1 end
+            end
+            freed = entry(window, low).at
+        end
+        wait = math.max(wait, freed + (rounds + 1) * per - now)
+    end
+    if up < closes then wait = math.max(wait, closes - up) end
+    if wait > 0 then granted = 0 end
+    waits[number], useds[number] = math.ceil(wait), used
+    windows[number] = {window, units, oldest and last.total or 0, per}
+end
+
+if granted == 1 then
+    for number, spent in ipairs(windows) do
+        useds[number] = useds[number] + spent[2]
+        add(spent[1], spent[2], spent[3] + spent[2], spent[4])
+    end
+end
+return {granted, waits, useds, now, narrowings, lefts}
+""")
+
+NARROW = Script("""
+-- KEYS[1]: what narrows a limit, as "share:why". ARGV: share, why, for how many milliseconds.
+local share, left = tonumber(ARGV[1]), tonumber(ARGV[3])
+local old = redis.call('GET', KEYS[1])
+if old and tonumber(old:match('^[^:]*')) <= 0 then -- nothing opens what is closed before its time
+    if share > 0 or redis.call('PTTL', KEYS[1]) >= left then return 0 end
+end
+if share >= 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', left) end
+return 1
 """)
 
 
-class RedisLimiter:
-    """See `gcc.sources.limits.Limiter`. All processes must be told the same limits."""
+@dataclass(slots=True)
+class RedisLane(Lane):
+    """As Redis told it this process last."""
 
-    def __init__(self, redis: Redis, limits: Mapping[str, Limit]) -> None:
+    told: int = 0
+    told_at: float = -float("inf")
+
+    def used(self) -> int:
+        return self.told if trio.current_time() < self.told_at + self.limit.per_s else 0
+
+
+class RedisLimiter(StackedLimiter[RedisLane]):
+    """See `gcc.sources.limits.Limiter`. All processes must be told the same limits; who waits is known here alone."""
+
+    def __init__(self, redis: Redis, limits: Mapping[str, AnyLimit]) -> None:
+        super().__init__(limits, RedisLane)
         self._redis = redis
-        self._lanes = {name: _Lane(redis, name, limit) for name, limit in sorted(limits.items())}
-
-    async def take(self, name: str, *, priority: int = 0, wait_s_max: float) -> None:
-        lane = self._lanes.get(name)
-        if lane is None:
-            raise ConfigError(f"no limit is set for source {name!r}; add sources.{name}.calls and per_s")
-        await lane.take(priority, wait_s_max)
 
     def away(self) -> str | None:
         return self._redis.lost
 
-    def usage(self) -> list[LimitUse]:
-        """As Redis told this process last; who waits is counted in this process alone."""
-        return [lane.use() for lane in self._lanes.values()]
+    async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
+        keys: list[str] = []
+        arguments: list[int] = []
+        for take in takes:
+            limit = self._lane(take).limit
+            keys += [_key(take.name), _key(take.name) + ":narrowed"]
+            closes_s = min(limit.per_s, FORGOTTEN_S)
+            arguments += [limit.calls, _us(limit.per_s), take.units, ahead.get(take.name, 0), _us(closes_s)]
+        granted, waits_us, used, _, narrowings, left_us = await self._run(takes[0].name, TAKE, keys, arguments)
+        now = trio.current_time()
+        for take, told, narrowing, left in zip(takes, used, narrowings, left_us, strict=True):
+            lane = self._lane(take)
+            lane.told, lane.told_at = told, now
+            share, _, why = narrowing.decode(errors="replace").partition(":")
+            lane.narrowing = Narrowing(float(share), now + left / 1e6, why) if share else None
+        if granted:
+            return {}
+        return {take.name: now + wait / 1e6 for take, wait in zip(takes, waits_us, strict=True) if wait > 0}
 
+    async def _narrow(self, lane: RedisLane, new: Narrowing) -> None:
+        left_ms = max(1, round((new.until - trio.current_time()) * 1000))
+        await self._run(lane.name, NARROW, [_key(lane.name) + ":narrowed"], [new.share, new.why, left_ms])
+        lane.narrowing = narrowed(lane.narrowing, new)
 
-@dataclass(order=True, slots=True)
-class _Waiter:
-    rank: tuple[int, int]  # (-priority, arrival)
-    woken: trio.Event = field(default_factory=trio.Event, compare=False)
-
-
-class _Lane:
-    """One limit, and who waits for it in this process. Only the first of them asks again."""
-
-    def __init__(self, redis: Redis, name: str, limit: Limit) -> None:
-        self._redis = redis
-        self.name = name
-        self.limit = limit
-        self._key = f"gcc:limit:{{{name}}}"  # the braces: on a cluster a limit's keys lie together
-        self._waiters: list[_Waiter] = []  # sorted; as many as there are callers, who are bounded
-        self._arrivals = itertools.count()
-        self._used = 0
-        self._used_at = -float("inf")  # when Redis told that
-
-    async def take(self, priority: int, wait_s_max: float) -> None:
-        deadline = trio.current_time() + wait_s_max
-        waiter = _Waiter((-priority, next(self._arrivals)))
-        wait_s = await self._ask(bisect.bisect(self._waiters, waiter))
-        if wait_s is not None:
-            await self._wait(waiter, trio.current_time() + wait_s, deadline)
-
-    async def _wait(self, waiter: _Waiter, turn_at: float, deadline: float) -> None:
-        """Until it is granted. `turn_at` is the earliest time for that, as far as Redis knows."""
-        ahead = bisect.bisect(self._waiters, waiter)
-        if turn_at > deadline:
-            raise self._refusal(turn_at)
-        self._waiters.insert(ahead, waiter)
-        if ahead == 0 and len(self._waiters) > 1:
-            self._waiters[1].woken.set()  # no longer first: it stops watching the clock
+    async def _run(self, name: str, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         try:
-            while True:
-                waiter.woken = trio.Event()
-                first = self._waiters[0] is waiter
-                with trio.move_on_at(turn_at if first else deadline) as turn:
-                    await waiter.woken.wait()
-                ahead = bisect.bisect_left(self._waiters, waiter)
-                if not (turn.cancelled_caught or (ahead == 0 and not first)):
-                    continue  # somebody else is first now
-                wait_s = await self._ask(ahead)
-                if wait_s is None:
-                    return
-                turn_at = trio.current_time() + wait_s
-                if turn_at > deadline:  # overtaken: by higher priorities, or by other processes
-                    raise self._refusal(turn_at)
-        finally:
-            del self._waiters[bisect.bisect_left(self._waiters, waiter)]
-            if self._waiters:
-                self._waiters[0].woken.set()
-
-    async def _ask(self, ahead: int) -> float | None:
-        """None: granted, which needs `ahead` 0. Else the seconds until there may be room. LimitsAway: it is lost."""
-        calls, per_us = self.limit.calls, round(self.limit.per_s * 1e6)
-        closes_us = round(min(self.limit.per_s, FORGOTTEN_S) * 1e6)
-        try:
-            granted, wait_us, used, _ = await self._redis.run(TAKE, [self._key], [calls, per_us, ahead, closes_us])
+            return await self._redis.run(script, keys, arguments)
         except Transient as lost:
-            raise LimitsAway(f"{self.name}: our limits are away: {lost}", retry_after_s=LOST_S) from lost
-        self._used, self._used_at = used, trio.current_time()
-        return None if granted else wait_us / 1e6
+            raise LimitsAway(f"{name}: our limits are away: {lost}", retry_after_s=LOST_S) from lost
 
-    def _refusal(self, turn_at: float) -> LimitRefused:
-        limit = f"{self.limit.calls} calls per {self.limit.per_s:g} s"
-        return LimitRefused(
-            f"{self.name}: our limit of {limit} is used up",
-            retry_after_s=max(0.0, turn_at - trio.current_time()),
-        )
 
-    def use(self) -> LimitUse:
-        fresh = trio.current_time() < self._used_at + self.limit.per_s
-        used = self._used if fresh else 0
-        return LimitUse(self.name, used, self.limit.calls, self.limit.per_s, len(self._waiters))
+def _key(name: str) -> str:
+    """The braces: on a cluster all limits lie together, as one script touches several."""
+    return f"gcc:{{limit}}:{name}"
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1e6)

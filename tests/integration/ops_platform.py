@@ -198,7 +198,7 @@ class World:
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.connection = Connection(Database(clock))
-        self.limiter = InProcessLimiter({name: row.limit for name, row in SOURCES.items()})
+        self.limiter = InProcessLimiter({name: limit for row in SOURCES.values() for name, limit in row.rules.items()})
         self.letters = FakeLetters(self.connection, Signal())
         self.jobs = FakeJobs(self.connection, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
         self.gates = Gates(self.controls, Board(clock.now).actor("controls"), clock)

@@ -27,7 +27,7 @@ from gcc.platforms import Platform
 from gcc.platforms.platform import Site
 from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.http import Answer, Request
-from gcc.sources.limits import Limit
+from gcc.sources.limits import Limit, Rule
 from gcc.sources.source import Source
 from gcc.sources.table import SOURCES
 from gcc.supervisor.lifecycle import State
@@ -81,7 +81,7 @@ def of_face(face: dict[str, Any], new_id: Any) -> Yield:
 
 
 CATALOGUE = Catalogue(
-    sources={**SOURCES, "faces": Source("faces", "https://faces.example", "/faces", Limit(50, 1.0), FacesApi)},
+    sources={**SOURCES, "faces": Source("faces", "https://faces.example", "/faces", (Rule(Limit(50, 1.0)),), FacesApi)},
     flows={
         **FLOWS,
         "refresh_face": Flow(

@@ -16,6 +16,7 @@ from gcc.cli import main, parse
 from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
+from gcc.sources.limits import Take
 from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
 from gcc.tree import ALL
@@ -254,14 +255,15 @@ async def test_a_job_that_is_not_there_and_an_id_that_is_none(port: Port) -> Non
 
 
 async def test_sources_tell_limits_and_credentials_without_secrets(port: Port, world: World) -> None:
-    await world.limiter.take("ytapi", wait_s_max=0)
+    await world.limiter.take([Take("ytapi")], wait_s_max=0)
     world.credentials = [
         Listed("ytapi", "ytapi-1", math.inf, "refused with access_token=AIza123", NOW, 2, 1),
         Listed("ytapi", "ytapi-2", 0.0, None, NOW, 2, 1),
     ]
     (graph, youtube), meta = await get(port, "sources")
     assert (graph["name"], graph["flows"], graph["credentials"]["total"]) == ("graphapi", [INSTAGRAM], 0)
-    assert youtube["limit"] == {"name": "ytapi", "used": 1, "calls": 50, "per_s": 1.0, "waiting": 0}
+    whole = {"share": 1.0, "narrowed_s": 0.0, "why": ""}
+    assert youtube["limit"] == {"name": "ytapi", "used": 1, "calls": 50, "per_s": 1.0, "waiting": 0, **whole}
     assert (youtube["credentials"]["total"], youtube["credentials"]["ready"]) == (2, 1)
     first, second = youtube["credentials"]["listed"]
     assert (first["state"], first["back_in_s"]) == ("waits for a new token", None)

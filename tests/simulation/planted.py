@@ -28,7 +28,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import Delivery, Frame
 from gcc.errors import GccError, Permanent, Transient
 from gcc.pipelines.events.sinks import Sink
-from gcc.sources.limits import Limit, _Lane
+from gcc.sources.window import Window
 from gcc.stores import clickhouse_errors, postgres, rabbitmq, rabbitmq_relay
 from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
@@ -103,8 +103,12 @@ def token_reused_for_other_content(patch: Patch) -> None:
 @bug
 def limiter_off_by_one(patch: Patch) -> None:
     """One call more than the limit in each window."""
-    make = _Lane.__init__
-    patch.setattr(_Lane, "__init__", lambda self, name, limit: make(self, name, Limit(limit.calls + 1, limit.per_s)))
+    room_at = Window.room_at
+    patch.setattr(
+        Window,
+        "room_at",
+        lambda self, now, units, per_s, most, ahead: room_at(self, now, units, per_s, most + 1, ahead),
+    )
 
 
 @bug

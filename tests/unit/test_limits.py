@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcc.errors import ConfigError
-from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
+from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused, Take
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def test_the_window_is_never_exceeded(callers: list[Caller], calls: int, per_s: 
         begun = trio.current_time()
         with trio.move_on_after(caller.gives_up_s):
             try:
-                await limiter.take("x", priority=caller.priority, wait_s_max=caller.wait_s_max)
+                await limiter.take([Take("x")], priority=caller.priority, wait_s_max=caller.wait_s_max)
             except LimitRefused as refusal:
                 assert refusal.retry_after_s is not None
                 assert refusal.retry_after_s >= 0
@@ -67,7 +67,7 @@ async def test_a_burst_then_the_pace_of_the_window(autojump_clock: trio.testing.
     limiter, begun = InProcessLimiter({"x": Limit(3, 2.0)}), trio.current_time()
     times = []
     for _ in range(7):
-        await limiter.take("x", wait_s_max=10)
+        await limiter.take([Take("x")], wait_s_max=10)
         times.append(round(trio.current_time() - begun, 6))
     assert times == [0, 0, 0, 2, 2, 2, 4]
 
@@ -77,10 +77,10 @@ async def test_higher_priority_first_then_order_of_arrival(autojump_clock: trio.
     served: list[str] = []
 
     async def call(name: str, priority: int) -> None:
-        await limiter.take("x", priority=priority, wait_s_max=100)
+        await limiter.take([Take("x")], priority=priority, wait_s_max=100)
         served.append(name)
 
-    await limiter.take("x", wait_s_max=0)
+    await limiter.take([Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
         for name, priority in (("low 1", 0), ("low 2", 0), ("high 1", 5), ("high 2", 5)):
             nursery.start_soon(call, name, priority)
@@ -90,59 +90,59 @@ async def test_higher_priority_first_then_order_of_arrival(autojump_clock: trio.
 
 async def test_who_cannot_be_served_in_time_is_refused_at_once(autojump_clock: trio.testing.MockClock) -> None:
     limiter, begun = InProcessLimiter({"x": Limit(2, 10.0)}), trio.current_time()
-    await limiter.take("x", wait_s_max=0)
+    await limiter.take([Take("x")], wait_s_max=0)
     await trio.sleep(4)
-    await limiter.take("x", wait_s_max=0)
+    await limiter.take([Take("x")], wait_s_max=0)
     with pytest.raises(LimitRefused) as caught:
-        await limiter.take("x", wait_s_max=5.9)
+        await limiter.take([Take("x")], wait_s_max=5.9)
     assert trio.current_time() - begun == pytest.approx(4)
     assert caught.value.retry_after_s == pytest.approx(6)
-    await limiter.take("x", wait_s_max=6.0)
+    await limiter.take([Take("x")], wait_s_max=6.0)
 
 
 async def test_the_refusal_counts_those_who_wait_ahead(autojump_clock: trio.testing.MockClock) -> None:
     limiter = InProcessLimiter({"x": Limit(1, 1.0)})
-    await limiter.take("x", wait_s_max=0)
+    await limiter.take([Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
         for _ in range(3):
-            nursery.start_soon(lambda: limiter.take("x", priority=1, wait_s_max=100))
+            nursery.start_soon(lambda: limiter.take([Take("x")], priority=1, wait_s_max=100))
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(LimitRefused) as caught:
-            await limiter.take("x", wait_s_max=3.9)
+            await limiter.take([Take("x")], wait_s_max=3.9)
         assert caught.value.retry_after_s == pytest.approx(4)
         assert limiter.usage()[0].waiting == 3
-        await limiter.take("x", priority=2, wait_s_max=1.5)  # overtakes them all
+        await limiter.take([Take("x")], priority=2, wait_s_max=1.5)  # overtakes them all
 
 
 async def test_who_is_overtaken_is_refused_when_the_time_is_up(autojump_clock: trio.testing.MockClock) -> None:
     limiter, begun = InProcessLimiter({"x": Limit(1, 1.0)}), trio.current_time()
-    await limiter.take("x", wait_s_max=0)
+    await limiter.take([Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
 
         async def patient() -> None:
             with pytest.raises(LimitRefused):
-                await limiter.take("x", wait_s_max=1.5)
+                await limiter.take([Take("x")], wait_s_max=1.5)
             assert trio.current_time() - begun == pytest.approx(1.5)
 
         nursery.start_soon(patient)
         await trio.testing.wait_all_tasks_blocked()
         for _ in range(3):
-            nursery.start_soon(lambda: limiter.take("x", priority=1, wait_s_max=100))
+            nursery.start_soon(lambda: limiter.take([Take("x")], priority=1, wait_s_max=100))
 
 
 async def test_a_cancelled_waiter_leaves_its_place_to_the_next(autojump_clock: trio.testing.MockClock) -> None:
     limiter, begun = InProcessLimiter({"x": Limit(1, 5.0)}), trio.current_time()
-    await limiter.take("x", wait_s_max=0)
+    await limiter.take([Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
         first = trio.CancelScope()
 
         async def impatient() -> None:
             with first:
-                await limiter.take("x", wait_s_max=100)
+                await limiter.take([Take("x")], wait_s_max=100)
 
         nursery.start_soon(impatient)
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(lambda: limiter.take("x", wait_s_max=100))
+        nursery.start_soon(lambda: limiter.take([Take("x")], wait_s_max=100))
         await trio.testing.wait_all_tasks_blocked()
         first.cancel()
     assert trio.current_time() - begun == pytest.approx(5)
@@ -153,7 +153,7 @@ async def test_a_cancelled_caller_spends_nothing() -> None:
     limiter = InProcessLimiter({"x": Limit(1, 5.0)})
     with trio.CancelScope() as scope:
         scope.cancel()
-        await limiter.take("x", wait_s_max=0)
+        await limiter.take([Take("x")], wait_s_max=0)
     assert limiter.usage()[0].used == 0
 
 
@@ -161,20 +161,20 @@ async def test_on_a_clock_that_runs() -> None:
     """Between two looks at a real clock time passes; a free window must not look full because of that."""
     limiter = InProcessLimiter({"x": Limit(2000, 0.01)})
     for _ in range(2000):
-        await limiter.take("x", wait_s_max=0)
+        await limiter.take([Take("x")], wait_s_max=0)
     paced, begun = InProcessLimiter({"x": Limit(1, 0.002)}), trio.current_time()
     for _ in range(10):
-        await paced.take("x", wait_s_max=1.0)
+        await paced.take([Take("x")], wait_s_max=1.0)
     assert trio.current_time() - begun >= 0.018
 
 
 async def test_usage_and_unknown_names(autojump_clock: trio.testing.MockClock) -> None:
     limiter = InProcessLimiter({"b": Limit(2, 5.0), "a": Limit(1, 1.0)})
-    await limiter.take("b", wait_s_max=0)
+    await limiter.take([Take("b")], wait_s_max=0)
     assert [(use.name, use.used, use.calls, use.waiting) for use in limiter.usage()] == [("a", 0, 1, 0), ("b", 1, 2, 0)]
     await trio.sleep(5)
     assert limiter.usage()[1].used == 0
     with pytest.raises(ConfigError, match=r"sources\.c\."):
-        await limiter.take("c", wait_s_max=0)
+        await limiter.take([Take("c")], wait_s_max=0)
     with pytest.raises(ValueError, match="at least 1 call"):
         Limit(0, 1.0)

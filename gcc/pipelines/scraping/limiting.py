@@ -1,6 +1,9 @@
 """A limiter that keeps nobody waiting once the drain has begun: who waits for a limit gives the job back."""
 
-from gcc.sources.limits import Limiter, LimitRefused, LimitUse
+from collections.abc import Sequence
+from functools import partial
+
+from gcc.sources.limits import Limiter, LimitRefused, LimitUse, Take
 from gcc.supervisor.drain import Stage, take_until
 
 
@@ -11,17 +14,29 @@ class DrainingLimiter:
         self._limiter = limiter
         self._stage = stage
 
-    async def take(self, name: str, *, priority: int = 0, wait_s_max: float) -> None:
+    async def take(
+        self,
+        takes: Sequence[Take],
+        *,
+        priority: int = 0,
+        flow: str = "",
+        wait_s_max: float,
+        hurried: Sequence[str] = (),
+    ) -> None:
+        ask = partial(self._limiter.take, takes, priority=priority, flow=flow, hurried=hurried)
         if self._stage.begun.is_set():  # work in hand goes on where it needs not wait
-            await self._limiter.take(name, priority=priority, wait_s_max=0.0)
+            await ask(wait_s_max=0.0)
             return
 
         async def take() -> bool:
-            await self._limiter.take(name, priority=priority, wait_s_max=wait_s_max)
+            await ask(wait_s_max=wait_s_max)
             return True
 
         if not await take_until(self._stage, take):
-            raise LimitRefused(f"{name}: the platform drains; the job goes back", retry_after_s=0.0)
+            raise LimitRefused(f"{takes[0].name}: the platform drains; the job goes back", retry_after_s=0.0)
+
+    async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
+        await self._limiter.narrow(what, share, for_s, why)
 
     def away(self) -> str | None:
         return self._limiter.away()

@@ -24,7 +24,8 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
     breakers = Breakers(context.board, context.clock.rng, renewals=parts.credentials.renewals)
     timeouts = {name: source.timeout_s for name, source in context.settings.sources.items()}
     limited = DrainingLimiter(parts.limiter, context.drain.stage("intake"))
-    outside = Outside(fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers)
+    rules = {name: row.limits for name, row in sources.items()}
+    outside = Outside(fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers, rules)
     world_url = context.urls.get("world")
     clients = {
         name: row.client(outside, address(context.settings, row, world_url))

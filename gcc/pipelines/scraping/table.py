@@ -13,7 +13,7 @@ from gcc.pipelines.scraping import instagram, shopify, youtube
 from gcc.pipelines.scraping.flow import Flow
 from gcc.platforms import Platform
 from gcc.sources.breakers import Breakers, Out
-from gcc.sources.limits import Limit, Limiter, LimitsAway
+from gcc.sources.limits import Daily, Limit, Limiter, LimitsAway
 from gcc.sources.source import Source
 from gcc.sources.table import SOURCES
 
@@ -66,16 +66,18 @@ def refresh_key(platform: Platform, handle: str) -> str:
     return f"refresh:{platform.name}:{platform.folded(handle)}"
 
 
-def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit]:
-    """Each source's limit: the settings' where they name one, the declared one otherwise."""
+def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit | Daily]:
+    """The limits of all sources by name: the settings' where they name one, the declared ones otherwise."""
     if unknown := sorted(set(settings.sources) - set(catalogue.sources)):
         raise ConfigError(f"sources.{unknown[0]} is no source; known are {', '.join(catalogue.sources)}")
     if unknown := sorted(set(settings.scraper.concurrency) - set(catalogue.flows)):
         raise ConfigError(f"scraper.concurrency.{unknown[0]} is no flow; known are {', '.join(catalogue.flows)}")
-    chosen = {}
+    chosen: dict[str, Limit | Daily] = {}
     for name, row in catalogue.sources.items():
         source = settings.sources.get(name)
-        chosen[name] = Limit(source.calls, source.per_s) if source and source.calls else row.limit
+        chosen |= row.rules
+        if source and source.calls:
+            chosen[name] = Limit(source.calls, source.per_s)
     return chosen
 
 

@@ -56,7 +56,7 @@ class FlowWork:
         self._told: set[str] = set()  # what was odd, by path without indices: as many as the parsers have fields
 
     async def __call__(self, job: Job) -> Crawl | Failure | Deferred:
-        visit = Visit(priority=job.priority)
+        visit = Visit(flow=self._flow.name, priority=job.priority)
         try:
             params = self._flow.params.model_validate(job.params)
         except pydantic.ValidationError as error:
