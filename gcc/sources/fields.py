@@ -7,7 +7,7 @@ naming the path. Texts come out as every store can hold them.
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from gcc.sources.http import Answer, decode, retry_after_s
@@ -16,11 +16,12 @@ from gcc.sources.verdicts import OddAnswer, SourceFailed, failed, may_not_or_awa
 
 T = TypeVar("T")
 ID_CHARS_MAX = 200  # longer ones fit no index, and are none
-LIST_MAX = 1000  # no page of an API is longer
+LIST_MAX = 10_000  # no page of an API is longer
 NOTES_MAX = 20
 _INT64_MAX = 2**63 - 1  # counts are stored in 64 bits
 _INT64_DIGITS = 19  # int() of a text of any length could take for ever
 _YEARS = range(1970, 2200)  # what both stores can hold, and any post can have
+_EPOCH_S = range(1, 7_258_118_400)  # to the end of these years
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -43,6 +44,18 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return self._values.get(key) is not None
 
+    def __iter__(self) -> Iterator[str]:
+        """The names of what is there, null too."""
+        return iter(self._values)
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    def kind(self, key: str) -> str:
+        """What stands at `key`: "an object", "a list", "a text", "true or false", "a number" or, null, "nothing"."""
+        return _kind(self._values.get(key))
+
     def object(self, key: str, *, needed: bool = False) -> "Fields":
         """The object at `key`; absent or odd it is refused where it is `needed`, else empty."""
         value = self._values.get(key)
@@ -63,13 +76,7 @@ class Fields:
 
     def each(self, key: str, parse: Callable[["Fields"], T], *, needed: bool = False) -> list[T]:
         """What `parse` makes of each of `objects`; one that it refuses (OddAnswer) is left out, and noted."""
-        found = []
-        for item in self.objects(key, needed=needed):
-            try:
-                found.append(parse(item))
-            except OddAnswer as refusal:
-                self._note(str(refusal))
-        return found
+        return parsed(self.objects(key, needed=needed), parse)
 
     def texts(self, key: str) -> list[str]:
         """The texts in the list at `key`."""
@@ -98,6 +105,20 @@ class Fields:
         if value != _storable(value) or "\ufffd" in value:
             raise self._refusal(key, "an id", value)
         return value
+
+    def number_or_text(self, key: str, *, chars_max: int = ID_CHARS_MAX) -> str | None:
+        """An id that some write as a number, others as a text: as a text. Empty is None, mutilated is odd."""
+        value = self._values.get(key)
+        if isinstance(value, str) and len(value) <= chars_max and value == _storable(value):
+            return value or None
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64):
+            return None if value is None else str(value)
+        self._odd(key, "an id", value)
+        return None
+
+    def refusal(self, key: str, wanted: str) -> OddAnswer:
+        """For callers that looked for what is `wanted`, without which the object is nothing, and found it nowhere."""
+        return self._refusal(key, wanted, self._values.get(key))
 
     def flag(self, key: str) -> bool | None:
         value = self._values.get(key)
@@ -134,6 +155,16 @@ class Fields:
         """An ISO 8601 time with its zone, as UTC."""
         return self.read(key, "a time with its zone", _time)
 
+    def epoch(self, key: str) -> dt.datetime | None:
+        """A time as seconds since 1970, a number or its digits in a text, or as `time` reads it; 0 is None."""
+        seconds = self.code(key)
+        if seconds is None:
+            return self.time(key)
+        if seconds == 0 or seconds in _EPOCH_S:
+            return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None
+        self._odd(key, "seconds since 1970", seconds)
+        return None
+
     def read(self, key: str, wanted: str, parse: Callable[[str], T]) -> T | None:
         """What `parse` makes of the text at `key`; ValueError or SourceFailed says that it is not what is `wanted`."""
         text = self.text(key)
@@ -168,6 +199,18 @@ class Fields:
 
     def _refusal(self, key: str, wanted: str, value: Any) -> OddAnswer:
         return OddAnswer(f"{self._source}: {self._path}.{key} should be {wanted}, got {_shown(value)}")
+
+
+def parsed(items: Iterable[Fields], parse: Callable[[Fields], T]) -> list[T]:
+    """What `parse` makes of each of `items`; one that it refuses (OddAnswer) is left out, and noted."""
+    found = []
+    for item in items:
+        try:
+            found.append(parse(item))
+        except OddAnswer as refusal:
+            if len(item.notes) < NOTES_MAX:
+                item.notes.append(str(refusal))
+    return found
 
 
 def opened(answer: Answer, source: str, now: dt.datetime) -> tuple[Any, Fields | None]:

@@ -20,13 +20,13 @@ def check_storable(profile: ProfileSnapshot) -> None:
         for number in holder.metrics.values():
             assert number is None or 0 <= number < 2**63
             assert number is None or math.isfinite(number)
-        _check(holder.dimensions)
+        check_value(holder.dimensions)
     for post in whole.posts:
         assert 0 < len(post.post_id) <= ID_CHARS_MAX
         assert 0 < len(post.shortcode) <= ID_CHARS_MAX
         assert post.publish_time is None or 1969 <= post.publish_time.year <= 2200
     assert len({post.post_id for post in whole.posts}) == len(whole.posts)
-    _check(list(whole.notes))
+    check_value(list(whole.notes))
     new_id = SystemClock().new_id
     lines = [
         msgspec.json.decode(line)
@@ -36,7 +36,7 @@ def check_storable(profile: ProfileSnapshot) -> None:
     assert len(lines) == 1 + len(whole.posts)
 
 
-def _check(value: Any) -> None:
+def check_value(value: Any) -> None:
     match value:
         case str():
             assert "\x00" not in value
@@ -47,9 +47,9 @@ def _check(value: Any) -> None:
             assert 0 <= value < 2**63
         case dict():
             for inner in value.values():
-                _check(inner)
+                check_value(inner)
         case list():
             for inner in value:
-                _check(inner)
+                check_value(inner)
         case _:
             raise AssertionError(f"{value!r} was not expected here")

@@ -14,7 +14,6 @@ from gcc.sources.rapidapi import gateway
 from gcc.sources.verdicts import (
     CredentialDead,
     CredentialRests,
-    MaybeAway,
     NotFound,
     RateLimited,
     SourceFailed,
@@ -76,16 +75,13 @@ def test_the_wait_is_until_what_is_spent_is_full_again(headers: dict[str, str], 
     assert refusal.retry_after_s == wait_s
 
 
-def test_a_refusal_without_a_body_may_be_the_gateway() -> None:
-    assert isinstance(gateway.refusal(answer(403, b"<html>"), "lama", NOW), MaybeAway)
-
-
 @pytest.mark.parametrize(
     ("status", "body"),
     [
         (200, {"pk": 1}),
         (404, {"detail": "Not found"}),
         (403, {"message": "not authorized to view user"}),
+        (403, b"<html>"),
         (200, {"items": [], "text": "Too many requests" * 500}),
         (500, b""),
         (200, [1, 2]),

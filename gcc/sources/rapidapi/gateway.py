@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gcc.errors import GccError
 from gcc.sources.fields import Fields
 from gcc.sources.http import RETRY_AFTER_S_MAX, Answer, decode, retry_after_s
-from gcc.sources.verdicts import SourceFailed, Verdict, dead, failed, limited, may_not_or_away, rests
+from gcc.sources.verdicts import SourceFailed, Verdict, dead, failed, limited, rests
 from gcc.supervisor.lifecycle import one_line
 
 MESSAGE_BYTES_MAX = 4096  # the gateway's own answers are short; whatever is longer is the API's
@@ -59,8 +59,6 @@ def refusal(answer: Answer, source: str, now: dt.datetime) -> GccError | None:
             return row.verdict(told, wait_s(answer, now))
     if answer.status == 429:
         return limited(told, wait_s(answer, now))
-    if answer.status in (401, 402, 403) and not message:
-        return may_not_or_away(told, wait_s(answer, now))
     return None
 
 
