@@ -1,7 +1,7 @@
 """The only way to the outside: a request in, an answer in memory out, whatever its status.
 
-One httpx client for the process (keep-alive, bounded connections, no redirects, no proxy from the
-environment). What gives no whole answer (a lost connection, a deadline, a body beyond 8 MiB) is Transient.
+One httpx client for the process (keep-alive, bounded connections, HTTP/2 where it is offered, no redirects, no proxy
+from the environment). What gives no whole answer (a lost connection, a deadline, a body beyond 8 MiB) is Transient.
 Judging the answer is the source's matter.
 """
 
@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import re
+import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +80,8 @@ class Fetcher(Protocol):
 class HttpFetcher:
     """The real fetcher, over one httpx client; use as an async context manager or call aclose()."""
 
-    def __init__(self, *, connections_max: int = 100) -> None:
+    def __init__(self, *, connections_max: int = 100, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: whom to trust, if not those whom everybody does."""
         limits = httpx.Limits(
             max_connections=connections_max,
             max_keepalive_connections=connections_max,  # with fewer, a busy crawl opens a new one for most calls
@@ -88,6 +90,8 @@ class HttpFetcher:
         self._client = httpx.AsyncClient(
             headers={"accept-encoding": "gzip", "user-agent": "gcc-platform"},
             limits=limits,
+            http2=True,
+            verify=tls or True,
             timeout=None,  # one deadline for the whole exchange instead, see fetch
             trust_env=False,
             follow_redirects=False,
@@ -102,7 +106,7 @@ class HttpFetcher:
             raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s") from None
         except httpx.HTTPError as error:
             # `from None`: the cause would carry the request with its secrets into tracebacks
-            raise Transient(f"{request.source}: {type(error).__name__}: {error}") from None
+            raise Transient(f"{request.source}: {type(error).__name__}: {_why(error)}") from None
         except (UnicodeError, httpx.InvalidURL) as error:  # its text repeats what may be a secret
             why = getattr(error, "reason", None) or type(error).__name__
             raise Transient(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
@@ -141,6 +145,14 @@ class HttpFetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _why(error: httpx.HTTPError) -> str:
+    """Its text; where it has none, that of what it came of: a certificate that nobody knows."""
+    deepest: BaseException = error
+    while not str(deepest) and (cause := deepest.__cause__ or deepest.__context__):
+        deepest = cause
+    return str(deepest) or "the connection was lost"
 
 
 def _unpack(packed: bytearray, request: Request) -> bytes:
