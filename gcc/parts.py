@@ -37,6 +37,7 @@ from gcc.statements import SQL as SQL_FOLDER
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.controls import CONTROLS_CHANNEL, PostgresControls
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
+from gcc.stores.days import PostgresDays
 from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.folder_objects import FolderObjects
@@ -210,7 +211,10 @@ class Stores:
         return Child(name, Connection(connect, board.actor(name), self._clock.rng).run)
 
     def _limiter(self) -> Limiter:
-        return RedisLimiter(self.redis, self._limits) if self.redis else InProcessLimiter(self._limits)
+        days = PostgresDays(self.pool)
+        if self.redis:
+            return RedisLimiter(self.redis, self._limits, days)
+        return InProcessLimiter(self._limits, days)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Migrations, whom we ask, credentials; where the database is ours alone, leases and terms of the last life."""

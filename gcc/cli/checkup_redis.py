@@ -13,6 +13,7 @@ from gcc.cli.checkup import Finding, skew, within
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.sources.limits import Limit
 from gcc.stores.limits import FORGOTTEN_S
 from gcc.stores.redis import asked, place
 
@@ -45,7 +46,11 @@ def _memory(info: dict[str, Any]) -> Finding:
 
 def _persistence(settings: Settings, info: dict[str, Any]) -> list[Finding]:
     """Short windows are waited for after a restart; long ones must be on its disk."""
-    long = [name for name, limit in limits(settings, Catalogue()).items() if limit.per_s > FORGOTTEN_S]
+    long = [
+        name
+        for name, limit in limits(settings, Catalogue()).items()
+        if isinstance(limit, Limit) and limit.per_s > FORGOTTEN_S
+    ]
     if not long or info.get("aof_enabled"):
         return []
     found = f"keeps nothing through a restart; limits over more than {FORGOTTEN_S:g} s need that: {', '.join(long)}"

@@ -232,6 +232,8 @@ class Source(Section):
     tokens: tuple[str, ...] = ()  # GCC_SOURCES__<NAME>__TOKENS='["..."]'; seeded into the credential table
     calls: int | None = Field(None, ge=1)  # limit: this many calls (empty: the declared limit of the source) ...
     per_s: Seconds = Field(1.0, gt=0)  # ... per this many seconds, for the whole platform
+    # calls of its other limits by bucket ({search = 100}), or by "credential" or "app" where they are of all calls
+    limits: dict[str, Annotated[int, Field(ge=1)]] = {}
     timeout_s: Seconds = Field(15.0, gt=0)
     version: str = Field("", pattern=r"^[A-Za-z0-9._-]*$")  # of the API; empty: the declared one
     enabled: bool | None = None  # empty: yes, unless it reads a platform without its consent

@@ -9,6 +9,7 @@ come back after. A limit can be narrowed for a while, by what the other side tel
 """
 
 import math
+import zoneinfo
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,11 +19,13 @@ from typing import Generic, Literal, Protocol, TypeVar
 import trio
 
 from gcc.errors import ConfigError, Transient
+from gcc.sources.days import Day, Days
 from gcc.sources.turns import Lacking, Turns
 from gcc.sources.window import Window
 
 LANES_MAX = 10_000  # kept at once; beyond them those that nobody uses now are forgotten
 DAY_S = 86_400.0
+AWAY_S = 1.0  # when to ask again where nobody knows
 Each = Literal["source", "app", "credential"]
 
 
@@ -68,6 +71,7 @@ class Daily:
     def __post_init__(self) -> None:
         if self.calls < 1:
             raise ValueError(f"a limit needs at least 1 call, got {self.calls}")
+        zoneinfo.ZoneInfo(self.zone)  # ZoneInfoNotFoundError
 
     @property
     def per_s(self) -> float:
@@ -210,7 +214,7 @@ class Lane:
     narrowing: Narrowing | None = None
 
     def used(self) -> int:
-        """The units of the window now."""
+        """The units that are spent now."""
         raise NotImplementedError
 
     def narrowed(self) -> Narrowing | None:
@@ -235,16 +239,40 @@ class Lane:
         )
 
 
+@dataclass(slots=True)
+class DayLane(Lane):
+    """Of a narrowing it knows only that it is closed: a day has no rate."""
+
+    day: Day = field(kw_only=True)
+
+    def used(self) -> int:
+        return self.day.used()
+
+    async def take(self, units: int) -> float | None:
+        """None: taken. Otherwise when to come back. LimitsAway."""
+        assert isinstance(self.limit, Daily)
+        if (narrowing := self.narrowed()) and narrowing.share <= 0:
+            return narrowing.until
+        try:
+            return await self.day.take(units, calls=self.limit.calls, zone=self.limit.zone)
+        except Transient as lost:
+            raise LimitsAway(f"{self.name}: our limits are away: {lost}", retry_after_s=AWAY_S) from lost
+
+
 L = TypeVar("L", bound=Lane)
 
 
 class StackedLimiter(ABC, Generic[L]):
-    """What limiters share: names and turns. Where the windows are kept, and who grants, is their own."""
+    """What limiters share: names, turns, days. Where the windows are kept, and who grants, is their own.
 
-    def __init__(self, limits: Mapping[str, AnyLimit], lane: Callable[[str, AnyLimit], L]) -> None:
+    `limits` by their names (see `Rule.name`); `days` keeps those per day, where there are any.
+    """
+
+    def __init__(self, limits: Mapping[str, AnyLimit], days: Days | None, window: Callable[[str, Limit], L]) -> None:
         self._limits = dict(limits)
-        self._made = lane
-        self._lanes: dict[str, L] = {}
+        self._days = days
+        self._window = window
+        self._lanes: dict[str, L | DayLane] = {}
         self._turns = Turns()
 
     async def take(
@@ -264,6 +292,25 @@ class StackedLimiter(ABC, Generic[L]):
                 raise LimitRefused(told, retry_after_s=limit.per_s, name=take.name)
         # Before the grant a cancellation is welcome, after it would waste the units.
         await trio.lowlevel.checkpoint_if_cancelled()
+        held: list[tuple[Day, int]] = []
+        try:
+            for take in takes:
+                if isinstance(lane := self._lane(take), DayLane):
+                    if (until := await lane.take(take.units)) is not None:
+                        raise lane.refusal(until)
+                    held.append((lane.day, take.units))
+            windows = [take for take in takes if not isinstance(self._lane(take), DayLane)]
+            if windows:
+                await self._take_windows(windows, priority, flow, deadline, hurried)
+        except BaseException:
+            for day, units in held:
+                day.give_back(units)
+            raise
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _take_windows(
+        self, takes: Sequence[Take], priority: int, flow: str, deadline: float, hurried: Sequence[str]
+    ) -> None:
         lacking = await self._turns.take(
             {take.name: take.units for take in takes},
             partial(self._ask, takes),
@@ -275,7 +322,6 @@ class StackedLimiter(ABC, Generic[L]):
         if lacking:
             last = max(lacking, key=lambda name: (name not in hurried and lacking[name] > deadline, lacking[name]))
             raise self._lane(next(take for take in takes if take.name == last)).refusal(lacking[last])
-        await trio.lowlevel.cancel_shielded_checkpoint()
 
     @abstractmethod
     async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
@@ -286,7 +332,10 @@ class StackedLimiter(ABC, Generic[L]):
         old, new = lane.narrowed(), Narrowing(share, trio.current_time() + for_s, why)
         if (old is None and share >= 1) or (old and old.share == share and new.until - old.until < for_s / 10):
             return  # it is so already
-        await self._narrow(lane, new)
+        if isinstance(lane, DayLane):
+            lane.narrowing = narrowed(old, new)
+        else:
+            await self._narrow(lane, new)
         self._turns.changed()
 
     @abstractmethod
@@ -298,7 +347,12 @@ class StackedLimiter(ABC, Generic[L]):
         used = {name: lane.use(self._turns.waiting(name)) for name, lane in self._lanes.items()}
         return [use for _, use in sorted((unused | used).items())]
 
-    def _lane(self, take: Take) -> L:
+    def _window_of(self, take: Take) -> L:
+        lane = self._lane(take)
+        assert not isinstance(lane, DayLane)
+        return lane
+
+    def _lane(self, take: Take) -> L | DayLane:
         """As the limit is now."""
         limit = self._limits.get(take.name) or self._limits.get(take.rule)
         if limit is None:
@@ -310,6 +364,13 @@ class StackedLimiter(ABC, Generic[L]):
             lane = self._lanes[take.name] = self._made(take.name, limit)
         lane.limit = limit
         return lane
+
+    def _made(self, name: str, limit: AnyLimit) -> L | DayLane:
+        if isinstance(limit, Limit):
+            return self._window(name, limit)
+        if self._days is None:
+            raise ConfigError(f"{name}: nobody here keeps limits per day")
+        return DayLane(name, limit, day=Day(name, self._days))
 
     def _forget(self) -> None:
         """Make room for one more. LimitRefused: so many are in use."""
@@ -345,12 +406,12 @@ class WindowLane(Lane):
 class InProcessLimiter(StackedLimiter[WindowLane]):
     """The limiter of a platform that is one process; several share theirs in Redis (gcc/stores/limits.py)."""
 
-    def __init__(self, limits: Mapping[str, AnyLimit]) -> None:
-        super().__init__(limits, WindowLane)
+    def __init__(self, limits: Mapping[str, AnyLimit], days: Days | None = None) -> None:
+        super().__init__(limits, days, WindowLane)
 
     async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
         now = trio.current_time()
-        lanes = [(take, self._lane(take)) for take in takes]
+        lanes = [(take, self._window_of(take)) for take in takes]
         room = {take.name: lane.room_at(now, take.units, ahead.get(take.name, 0)) for take, lane in lanes}
         lacking = {name: at for name, at in room.items() if at > now}
         if not lacking:

@@ -19,6 +19,7 @@ from typing import Any
 import trio
 
 from gcc.errors import Transient
+from gcc.sources.days import Days
 from gcc.sources.limits import AnyLimit, Lane, LimitsAway, Narrowing, StackedLimiter, Take, narrowed
 from gcc.sources.turns import Lacking
 from gcc.stores.redis import LOST_S, Redis, Script
@@ -139,8 +140,8 @@ class RedisLane(Lane):
 class RedisLimiter(StackedLimiter[RedisLane]):
     """See `gcc.sources.limits.Limiter`. All processes must be told the same limits; who waits is known here alone."""
 
-    def __init__(self, redis: Redis, limits: Mapping[str, AnyLimit]) -> None:
-        super().__init__(limits, RedisLane)
+    def __init__(self, redis: Redis, limits: Mapping[str, AnyLimit], days: Days | None = None) -> None:
+        super().__init__(limits, days, RedisLane)
         self._redis = redis
 
     def away(self) -> str | None:
@@ -150,14 +151,14 @@ class RedisLimiter(StackedLimiter[RedisLane]):
         keys: list[str] = []
         arguments: list[int] = []
         for take in takes:
-            limit = self._lane(take).limit
+            limit = self._window_of(take).limit
             keys += [_key(take.name), _key(take.name) + ":narrowed"]
             closes_s = min(limit.per_s, FORGOTTEN_S)
             arguments += [limit.calls, _us(limit.per_s), take.units, ahead.get(take.name, 0), _us(closes_s)]
         granted, waits_us, used, _, narrowings, left_us = await self._run(takes[0].name, TAKE, keys, arguments)
         now = trio.current_time()
         for take, told, narrowing, left in zip(takes, used, narrowings, left_us, strict=True):
-            lane = self._lane(take)
+            lane = self._window_of(take)
             lane.told, lane.told_at = told, now
             share, _, why = narrowing.decode(errors="replace").partition(":")
             lane.narrowing = Narrowing(float(share), now + left / 1e6, why) if share else None

@@ -32,6 +32,7 @@ from tests.fakes.broker import FakeBroker, FakeConnection
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Connection, Database
+from tests.fakes.days import FakeDays
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.exchange import Faults as Deliveries
@@ -64,6 +65,7 @@ class Ground:
     credentials: FakeCredentials
     controls: FakeControls
     leadership: FakeLeadership
+    days: FakeDays
     broker: FakeBroker | None  # None: the queues are in the database
 
 
@@ -111,7 +113,7 @@ class Life:
             referrals=FakeReferrals(self.connection),
             credentials=ground.credentials,
             controls=ground.controls,
-            limiter=InProcessLimiter(self._limits),
+            limiter=InProcessLimiter(self._limits, ground.days),
             objects=ground.objects,
             fetcher=self._fetcher,
             broker=rabbitmq.connected if rabbitmq else None,

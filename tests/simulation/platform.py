@@ -33,6 +33,7 @@ from tests.fakes.broker import Faults as BrokerFaults
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Database, OutboxRow, QueueRow
+from tests.fakes.days import FakeDays
 from tests.fakes.event_store import FakeEventStore
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.leadership import FakeLeadership
@@ -116,7 +117,7 @@ class Simulation:
         self.ground = Ground(
             _settings(self.mix), faults, deliveries, ledger, database, store,
             MemoryObjects(faults.before_put), FakeCredentials(clock), controls,
-            FakeLeadership(), self._broker(rng) if self.mix.rabbitmq else None,
+            FakeLeadership(), FakeDays(clock), self._broker(rng) if self.mix.rabbitmq else None,
         )  # fmt: skip
         self.ledger = ledger
         self.database = database

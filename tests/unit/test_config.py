@@ -407,8 +407,9 @@ def places(model: type[pydantic.BaseModel] = Settings, path: tuple[str, ...] = (
             yield (*path, name, "trace_log_days")
 
 
-NAMES = (("roles",), ("sinker", "event_types"), ("scraper", "concurrency"), ("retention",))
-"""Of event types and flows: one that nobody knows is told."""
+NAMES = (("roles",), ("sinker", "event_types"), ("scraper", "concurrency"), ("retention",),
+         ("sources", "graphapi", "limits"), ("sources", "ytapi", "limits"))  # fmt: skip
+"""Of event types, flows and limits: one that nobody knows is told."""
 VALUES = ("hunter2", "postgresql://u:hunter2@h/d", "http://u:hunter2@[/x", "http://hunter2:99999/", '["hunter2"]',
           '{"hunter2": 1}', '{"url": ["hunter2"]}', '[["hunter2"]]', "amqp://u:hunter2@h:x/", "redis://u:hunter2@h:x/",
           "s3://hunter2:a@b", "password=hunter2 host")  # fmt: skip

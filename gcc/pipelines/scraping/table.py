@@ -1,7 +1,7 @@
 """What is scraped, and from where: all flows and sources by name, and what the settings say of them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import trio
@@ -74,10 +74,14 @@ def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit | Daily]
         raise ConfigError(f"scraper.concurrency.{unknown[0]} is no flow; known are {', '.join(catalogue.flows)}")
     chosen: dict[str, Limit | Daily] = {}
     for name, row in catalogue.sources.items():
-        source = settings.sources.get(name)
-        chosen |= row.rules
-        if source and source.calls:
-            chosen[name] = Limit(source.calls, source.per_s)
+        source = settings.sources.get(name) or SourceSettings()
+        others = [rule for rule in row.limits if rule.name(name) != name]
+        if unknown := sorted(set(source.limits) - {rule.bucket or rule.each for rule in others}):
+            raise ConfigError(f"sources.{name}.limits.{unknown[0]} is no limit; see docs/sources.md")
+        chosen[name] = Limit(source.calls, source.per_s) if source.calls else row.rules[name]
+        for rule in others:
+            calls = source.limits.get(rule.bucket or rule.each, rule.limit.calls)
+            chosen[rule.name(name)] = replace(rule.limit, calls=calls)
     return chosen
 
 
