@@ -18,6 +18,7 @@ T = TypeVar("T")
 ID_CHARS_MAX = 200  # longer ones fit no index, and are none
 LIST_MAX = 10_000  # no page of an API is longer
 NOTES_MAX = 20
+KEYS_MAX = 200
 _INT64_MAX = 2**63 - 1  # counts are stored in 64 bits
 _INT64_DIGITS = 19  # int() of a text of any length could take for ever
 _YEARS = range(1970, 2200)  # what both stores can hold, and any post can have
@@ -55,6 +56,14 @@ class Fields:
     def kind(self, key: str) -> str:
         """What stands at `key`: "an object", "a list", "a text", "true or false", "a number" or, null, "nothing"."""
         return _kind(self._values.get(key))
+
+    def names(self) -> list[str]:
+        """Of the names of what is there those that can be names of ours: no spaces, no dots, KEYS_MAX at most."""
+        return [key for key in list(self)[:KEYS_MAX] if key.isascii() and key.isidentifier()]
+
+    def noting(self, notes: list[str]) -> "Fields":
+        """The same object for another reader: what that one finds odd goes to `notes`."""
+        return Fields(self._values, self._source, self._path, notes)
 
     def object(self, key: str, *, needed: bool = False) -> "Fields":
         """The object at `key`; absent or odd it is refused where it is `needed`, else empty."""

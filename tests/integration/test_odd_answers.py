@@ -17,7 +17,7 @@ from gcc.stores import upserts
 from gcc.stores.postgres import Connection
 from tests.crawls import crawl_of
 from tests.unit.mutated_json import LONG, mutated
-from tests.unit.test_data_parse import CHANNELS, PLAYLIST, VIDEOS
+from tests.unit.test_data_parse import CHANNELS, PLAYLIST, VIDEOS, channel_of, ids_of, posts_of
 from tests.unit.test_graph_parse import PROFILE, answer
 
 AT = dt.datetime(2026, 10, 30, 12, tzinfo=dt.UTC)
@@ -50,12 +50,12 @@ def test_instagram_profiles_of_any_shape(database: str, document: Any) -> None:
 @given(mutated(CHANNELS), mutated(PLAYLIST), mutated(VIDEOS))
 def test_youtube_channels_of_any_shape(database: str, channels: Any, playlist: Any, videos: Any) -> None:
     try:
-        profile, _ = data_parse.channel(data_parse.judge(answer(channels, 200), AT), "asked", AT)
-        ids = data_parse.video_ids(data_parse.judge(answer(playlist, 200), AT))
-        posts = data_parse.posts(data_parse.judge(answer(videos, 200), AT), ids, profile)
+        profile, _ = channel_of(data_parse.judge(answer(channels, 200), AT), "asked")
+        ids = ids_of(data_parse.judge(answer(playlist, 200), AT))
+        found = {post.post_id: post for post in posts_of(data_parse.judge(answer(videos, 200), AT), profile)}
     except GccError:
         return
-    stored(database, replace(profile, posts=posts))
+    stored(database, replace(profile, posts=[found[each] for each in ids if each in found]))
 
 
 def test_half_a_character_is_stored_as_a_whole_one(database: str) -> None:

@@ -194,7 +194,7 @@ OF_THE_CREDENTIAL = [
     *(("ytapi", google_error(reason)) for reason in ("keyInvalid", "keyExpired", "ipRefererBlocked", "forbidden")),
     *(("ytapi", google_error(reason)) for reason in ("dailyLimitExceededUnreg", "rateLimitExceededUnreg")),
     *(("ytapi", google_error(reason)) for reason in ("channelForbidden", "insufficientPermissions", "neverHeardOf")),
-    *(("ytapi", google_error(reason)) for reason in ("accountDisabled", "accountDeleted", "quotaExceeded")),
+    *(("ytapi", google_error(reason)) for reason in ("accountDisabled", "accountDeleted", "userRateLimitExceeded")),
     ("ytapi", google_error("authError", None, "Invalid Credentials", 401)),
     ("ytapi", google_error("required", None, "Login Required", 401)),
     ("ytapi", refusal({"code": 403, "message": "They are blocked.", "status": "PERMISSION_DENIED"}, 403)),
@@ -342,7 +342,7 @@ async def test_side_by_side_it_is_told_once(autojump_clock: trio.testing.MockClo
                 nursery.start_soon(bench.ask, f"made.up{number}")
     reason = "ytapi: HTTP 403, accessNotConfigured, PERMISSION_DENIED: Not enabled in project 1"
     assert [(entry["credential"], entry["reason"]) for entry in logs] == [("bad-key", reason)]
-    assert bench.line.last_error == f"credential bad-key rests: {reason}"
+    assert bench.line.last_error == f"credential bad-key retired: {reason}"
     assert [error["error"] for error in bench.board.errors] == [bench.line.last_error]
 
 
@@ -355,7 +355,7 @@ async def test_side_by_side_it_is_told_once(autojump_clock: trio.testing.MockClo
         ("graphapi", graph_error(10), 3600),
         ("graphapi", refusal({"code": 17}), 3600),
         ("ytapi", google_error("keyInvalid"), None),
-        ("ytapi", google_error("accessNotConfigured"), 3600),
+        ("ytapi", google_error("accessNotConfigured"), None),
         ("ytapi", google_error("forbidden"), 3600),
     ],
 )

@@ -12,23 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcc.errors import GccError
+from gcc.sources.fields import Fields
 from gcc.sources.http import Answer
+from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import (
     CredentialDead,
     CredentialRefused,
     CredentialRests,
     MaybeAway,
     NotFound,
+    NotVisible,
     OddAnswer,
     QuestionFailed,
     RateLimited,
     SourceFailed,
 )
 from gcc.sources.youtube import data_parse
+from gcc.sources.youtube.data_errors import CommentsOff, StalePage
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable
 
-VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, QuestionFailed, SourceFailed)
+VERDICTS = (
+    CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, NotVisible, QuestionFailed, SourceFailed,
+)  # fmt: skip
 AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 CHANNEL_ID = "UCaaaaaaaaaaaaaaaaaaaaaa"
@@ -85,12 +91,31 @@ def answer(body: Any, status: int = 403, **headers: str) -> Answer:
     return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, 0.1)
 
 
+def channel_of(decoded: Any, asked: str) -> tuple[ProfileSnapshot, str | None]:
+    """The first channel of a list, and its uploads' playlist."""
+    root = Fields(decoded, "ytapi")
+    items = root.objects("items", needed=True)
+    if not items:
+        raise OddAnswer(root.notes[0])
+    return data_parse.channel(items[0], AT, asked), data_parse.uploads(items[0])
+
+
+def ids_of(decoded: Any, notes: list[str] | None = None) -> list[str]:
+    rows = Fields(decoded, "ytapi", notes=notes).each("items", data_parse.entry, needed=True)
+    return [row.video_id for row in rows]
+
+
+def posts_of(decoded: Any, profile: ProfileSnapshot, notes: list[str] | None = None) -> list[PostSnapshot]:
+    root = Fields(decoded, "ytapi", notes=notes)
+    return root.each("items", lambda each: data_parse.video(each, AT, profile.handle, profile.profile_id), needed=True)
+
+
 def refusal(reason: str, message: str = "made up", **headers: str) -> Answer:
     return answer({"error": {"code": 403, "message": message, "errors": [{"reason": reason}]}}, **headers)
 
 
 def test_a_channel() -> None:
-    profile, uploads = data_parse.channel(CHANNELS, "madeup", AT)
+    profile, uploads = channel_of(CHANNELS, "madeup")
     assert (profile.platform, profile.profile_id, profile.handle) == ("YOUTUBE", CHANNEL_ID, "MadeUp")
     assert (profile.source, profile.at, uploads) == ("ytapi", AT, "UUaaaaaaaaaaaaaaaaaaaaaa")
     assert profile.metrics == {
@@ -114,7 +139,7 @@ def test_a_channel() -> None:
 @pytest.mark.parametrize("flag", [True, "true", "yes", 1, [], {}])
 def test_hidden_subscribers_are_none_whatever_number_stands_there(flag: Any) -> None:
     hidden = {"items": [{"id": "x", "statistics": {"hiddenSubscriberCount": flag, "subscriberCount": "0"}}]}
-    profile, uploads = data_parse.channel(hidden, "@asked", AT)
+    profile, uploads = channel_of(hidden, "@asked")
     assert len(profile.notes) == (flag is not True)
     assert set(profile.metrics.values()) == {None}
     assert (profile.handle, uploads) == ("asked", None)
@@ -143,13 +168,6 @@ NO_LISTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("nothing", [NO_CHANNELS, {**NO_CHANNELS, "items": []}, {**NO_CHANNELS, "items": None}])
-def test_no_channel_is_not_found(nothing: Any) -> None:
-    with pytest.raises(NotFound) as caught:
-        data_parse.channel(data_parse.judge(answer(nothing, 200), AT), "nobody", AT)
-    assert caught.value.code == "PROFILE_NOT_FOUND"
-
-
 @pytest.mark.parametrize("body", NO_LISTS)
 def test_what_is_no_list_tells_of_no_absence(body: Any) -> None:
     with pytest.raises(OddAnswer, match=r"ytapi: \$\.(kind|items|pageInfo\.totalResults) should be "):
@@ -158,14 +176,13 @@ def test_what_is_no_list_tells_of_no_absence(body: Any) -> None:
 
 def test_a_playlist_may_be_empty_whatever_total_it_tells() -> None:
     """What was deleted is counted for a while."""
-    assert data_parse.video_ids(data_parse.judge(answer(NO_ITEMS, 200), AT)) == []
+    assert ids_of(data_parse.judge(answer(NO_ITEMS, 200), AT)) == []
 
 
-def test_posts_come_in_the_playlists_order() -> None:
-    profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
-    ids = data_parse.video_ids(PLAYLIST)
-    assert ids == ["b", "a"]
-    b, a = data_parse.posts(VIDEOS, [*ids, "private"], profile)
+def test_videos() -> None:
+    profile, _ = channel_of(CHANNELS, "madeup")
+    assert ids_of(PLAYLIST) == ["b", "a"]
+    a, b = posts_of(VIDEOS, profile)
     assert (b.post_id, b.shortcode, a.profile_id, a.handle, a.at) == ("b", "b", CHANNEL_ID, "MadeUp", AT)
     assert b.metrics == {"views": 5, "likes": None, "comments": None}
     assert (b.dimensions["post_type"], b.dimensions["duration_s"]) == ("short", 60)
@@ -186,18 +203,26 @@ def test_posts_come_in_the_playlists_order() -> None:
 @pytest.mark.parametrize(
     ("parts", "post_type"),
     [
-        ({"contentDetails": {"duration": "PT1M"}}, "short"),
-        ({"contentDetails": {"duration": "PT1M1S"}}, "video"),
-        ({"contentDetails": {}}, "video"),
+        ({"contentDetails": {"duration": "PT3M"}}, "short"),
+        ({"contentDetails": {"duration": "PT3M1S"}}, "video"),
+        ({"snippet": {"publishedAt": "2024-10-14T23:59:59Z"}, "contentDetails": {"duration": "PT1M"}}, "short"),
+        ({"snippet": {"publishedAt": "2024-10-14T23:59:59Z"}, "contentDetails": {"duration": "PT1M1S"}}, "video"),
+        ({"snippet": {"publishedAt": "2024-10-15T00:00:00Z"}, "contentDetails": {"duration": "PT1M1S"}}, "short"),
+        ({"snippet": {}, "contentDetails": {"duration": "PT1M1S"}}, "short"),
+        ({"contentDetails": {}}, None),
         ({"snippet": {"liveBroadcastContent": "upcoming"}, "contentDetails": {"duration": "P0D"}}, "live"),
+        ({"snippet": {"liveBroadcastContent": "live"}, "contentDetails": {"duration": "P0D"}}, "live"),
+        # a premiere is a film that all see first together
+        ({"snippet": {"liveBroadcastContent": "upcoming"}, "liveStreamingDetails": {},
+          "contentDetails": {"duration": "PT21M7S"}}, "video"),
         ({"contentDetails": {"duration": "P0D"}}, None),
         ({"contentDetails": {"duration": "PT0S"}}, None),
         ({"liveStreamingDetails": {"actualEndTime": "2026-10-01T05:30:00Z"}}, "live"),
     ],
-)
+)  # fmt: skip
 def test_post_types(parts: dict[str, Any], post_type: str | None) -> None:
-    profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
-    (post,) = data_parse.posts({"items": [video("a", **parts)]}, ["a"], profile)
+    profile, _ = channel_of(CHANNELS, "madeup")
+    (post,) = posts_of({"items": [video("a", **parts)]}, profile)
     assert post.dimensions["post_type"] == post_type
     assert post.dimensions["duration_s"] != 0
 
@@ -238,7 +263,7 @@ def test_the_quota_comes_back_at_midnight_pacific(now: str, until_s: float) -> N
     [
         (refusal("dailyLimitExceeded"), RateLimited, 19 * 3600.0),
         (refusal("quotaExceeded", retry_after="30"), RateLimited, 30.0),
-        (refusal("rateLimitExceeded"), RateLimited, None),
+        (refusal("rateLimitExceeded"), RateLimited, 60.0),
         (refusal("userRateLimitExceeded", retry_after="9"), RateLimited, 9.0),
         (answer(b"<html>", 429, retry_after="3"), RateLimited, 3.0),
         (refusal("keyInvalid"), CredentialDead, None),
@@ -247,10 +272,14 @@ def test_the_quota_comes_back_at_midnight_pacific(now: str, until_s: float) -> N
         (answer({"error": {"details": [{"reason": "API_KEY_INVALID"}]}}, 400), CredentialDead, None),
         (refusal("badRequest", "Invalid part."), QuestionFailed, None),
         (refusal("forbidden"), CredentialRefused, None),
-        (refusal("accessNotConfigured"), CredentialRests, None),
+        (refusal("accessNotConfigured"), CredentialDead, None),
         (answer({"error": {"errors": [{"reason": "forbidden"}], "details": [{"reason": "API_KEY_SERVICE_BLOCKED"}]}}),
-         CredentialRests, None),
-        (answer({"error": {"status": "RESOURCE_EXHAUSTED"}}, 400), RateLimited, None),
+         CredentialDead, None),
+        (answer({"error": {"status": "RESOURCE_EXHAUSTED"}}, 400), RateLimited, 60.0),
+        (answer({"error": {"code": 429, "message": "'Search Queries per day'"}}, 429), RateLimited, 19 * 3600.0),
+        (refusal("commentsDisabled"), CommentsOff, None),
+        (answer({"error": {"errors": [{"reason": "invalidPageToken"}]}}, 400), StalePage, None),
+        (refusal("subscriptionForbidden"), NotVisible, None),
         (answer({"error": {"errors": {"reason": "keyInvalid"}, "details": "x"}}, 400), SourceFailed, None),
         (answer([{"error": {"errors": [{"reason": "keyInvalid"}]}}], 400), CredentialDead, None),
         (answer({"error": "invalid_grant"}, 401), CredentialRefused, None),
@@ -291,7 +320,7 @@ def items(**parts: Any) -> dict[str, Any]:
 )
 def test_without_its_identity_a_channel_is_refused(wrong: Any, path: str) -> None:
     with pytest.raises(SourceFailed, match=path):
-        data_parse.channel(wrong, "x", AT)
+        channel_of(wrong, "x")
 
 
 @pytest.mark.parametrize(
@@ -306,25 +335,25 @@ def test_without_its_identity_a_channel_is_refused(wrong: Any, path: str) -> Non
     ],
 )  # fmt: skip
 def test_an_odd_field_of_a_channel_is_unknown(odd: dict[str, Any], unknown: set[str], notes: int) -> None:
-    profile, _ = data_parse.channel(items(**odd), "@asked", AT)
+    profile, _ = channel_of(items(**odd), "@asked")
     assert {name for name in ("subscribers", "uploads", "total_views") if profile.metrics[name] is None} == unknown
     assert profile.handle == ("MadeUp" if "snippet" not in odd else "asked")
     assert len(profile.notes) == notes
 
 
 def test_an_odd_field_of_a_video_is_unknown_and_one_without_id_is_none() -> None:
-    profile, _ = data_parse.channel(CHANNELS, "madeup", AT)
+    profile, _ = channel_of(CHANNELS, "madeup")
     notes = list(profile.notes)
-    ids = data_parse.video_ids({"items": [*PLAYLIST["items"], 7, {"contentDetails": {"videoId": 9}}]}, notes)
+    ids = ids_of({"items": [*PLAYLIST["items"], 7, {"contentDetails": {"videoId": 9}}]}, notes)
     assert ids == ["b", "a"]
     odd = video("a", contentDetails={"duration": "soon"}, statistics={"viewCount": -1, "likeCount": "3"})
     odd["snippet"] |= {"tags": ["one", 2, "tea \ud83d"], "publishedAt": 7, "title": {}}
-    b, a = data_parse.posts({"items": [odd, {"id": None}, "x", video("b")]}, ids, profile, notes)
+    a, b = posts_of({"items": [odd, {"id": None}, "x", video("b")]}, profile, notes)
     assert (a.metrics, a.publish_time) == ({"views": None, "likes": 3, "comments": None}, None)
     assert a.dimensions["tags"] == ["one", "tea \ufffd"]
     assert (a.dimensions["title"], a.dimensions["duration_s"]) == (None, None)
     assert b.metrics["views"] == 8087
-    assert len(notes) == 9, notes
+    assert len(notes) == 10, notes
 
 
 @given(mutated(CHANNELS), mutated(PLAYLIST), mutated(VIDEOS))
@@ -333,17 +362,18 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(channels: Any, playlist: An
         return data_parse.judge(answer(document, 200), AT)
 
     try:
-        profile, uploads = data_parse.channel(judged(channels), "asked", AT)
+        profile, uploads = channel_of(judged(channels), "asked")
     except VERDICTS:
-        profile, uploads = data_parse.channel(CHANNELS, "asked", AT)
+        profile, uploads = channel_of(CHANNELS, "asked")
     assert uploads is None or uploads
     notes = list(profile.notes)
     try:
-        ids = data_parse.video_ids(judged(playlist), notes)
+        ids = ids_of(judged(playlist), notes)
     except VERDICTS:
         ids = ["a", "b"]
     with suppress(*VERDICTS):
-        profile = replace(profile, posts=data_parse.posts(judged(videos), ids, profile, notes), notes=notes)
+        found = {post.post_id: post for post in posts_of(judged(videos), profile, notes)}
+        profile = replace(profile, posts=[found[each] for each in ids if each in found], notes=notes)
     check_storable(profile)
 
 
@@ -365,23 +395,21 @@ def recorded(name: str) -> Any:
 
 def test_recorded_answers() -> None:
     channel = recorded("youtube_data_api/modeldata/channels/channel_info.json")
-    profile, uploads = data_parse.channel({"items": [channel]}, "x", AT)
+    profile, uploads = channel_of({"items": [channel]}, "x")
     assert (profile.handle, profile.metrics["subscribers"], uploads) == (
         "googledevelopers",
         1927873,
         "UU_x5XG1OV2P6uZZ5FSM9Ttw",
     )
-    bare, _ = data_parse.channel(recorded("youtube_data_api/apidata/channels/info.json"), "x", AT)
+    bare, _ = channel_of(recorded("youtube_data_api/apidata/channels/info.json"), "x")
     assert set(bare.metrics.values()) == {None}
-    ids = data_parse.video_ids(recorded("youtube_data_api/apidata/playlist_items/playlist_items_paged_1.json"))
+    ids = ids_of(recorded("youtube_data_api/apidata/playlist_items/playlist_items_paged_1.json"))
     assert len(ids) == len(set(ids)) > 1
     videos = recorded("youtube_data_api/apidata/videos/videos_info_multi.json")
-    posts = data_parse.posts(videos, [item["id"] for item in videos["items"]], profile)
-    assert [post.dimensions["post_type"] for post in posts] == ["video", "video"]
-    (post,) = data_parse.posts(
-        {"items": [recorded("youtube_data_api/modeldata/videos/video_info.json")]}, ["D-lhorsDlUQ"], profile
-    )
-    assert post.metrics == {"views": 8087, "likes": 190, "comments": 32}
+    posts = posts_of(videos, profile)
+    assert [post.dimensions["post_type"] for post in posts] == [None, None]  # their length is not told
+    (post,) = posts_of({"items": [recorded("youtube_data_api/modeldata/videos/video_info.json")]}, profile)
+    assert post.metrics == {"views": 8087, "likes": 190, "comments": 32, "dislike_count": 23, "favorite_count": 0}
     assert (post.dimensions["duration_s"], post.dimensions["language"]) == (1267, "en")
 
 

@@ -1,8 +1,8 @@
 """What the Data API's refusals mean: a table of reasons, read from the top; the first row that fits holds. Pure.
 
 Google tells reasons in two shapes, `errors[].reason` and `details[].reason` (google.rpc.ErrorInfo), often in both,
-and where it tells none, in `status`. A key is dead where only a new one helps, and rests where the same one works
-again when a person has mended its project or its restrictions.
+and where it tells none, in `status`. A daily quota is that of a bucket (searches, figures, all else): only that rests,
+till midnight Pacific. A key is dead where the API refuses it or its project: asking on would look like abuse.
 """
 
 import datetime as dt
@@ -16,6 +16,8 @@ from gcc.sources.fields import Fields
 from gcc.sources.http import Answer, retry_after_s
 from gcc.sources.verdicts import (
     NotFound,
+    QuestionFailed,
+    RateLimited,
     Verdict,
     dead,
     failed,
@@ -23,13 +25,23 @@ from gcc.sources.verdicts import (
     may_not,
     no_post,
     no_profile,
-    rests,
+    not_visible,
     unanswerable,
 )
 from gcc.supervisor.lifecycle import one_line
 
 SOURCE = "ytapi"
+MINUTE_S = 60.0  # Google counts what is no daily quota by the minute
 _QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
+_OF_A_DAY = re.compile(r"per ?day|daily|quotaExceeded", re.IGNORECASE)
+
+
+class CommentsOff(QuestionFailed):
+    """Comments of this video are switched off: there are none to see."""
+
+
+class StalePage(QuestionFailed):
+    """The cursor is no longer good: pages have to be walked from the first one again."""
 
 
 def until_quota_s(now: dt.datetime) -> float:
@@ -38,8 +50,20 @@ def until_quota_s(now: dt.datetime) -> float:
     return (dt.datetime.combine(tomorrow, dt.time(), _QUOTA_ZONE) - now).total_seconds()
 
 
+def _spent(told: str, wait_s: float | None) -> RateLimited:
+    return RateLimited(told, retry_after_s=wait_s, scope="bucket")
+
+
 def _no_playlist(told: str, wait_s: float | None) -> NotFound:
     return NotFound("PLAYLIST_NOT_FOUND", told)
+
+
+def _comments_off(told: str, wait_s: float | None) -> CommentsOff:
+    return CommentsOff(told)
+
+
+def _stale_page(told: str, wait_s: float | None) -> StalePage:
+    return StalePage(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +76,34 @@ class Row:
     wait_s: Callable[[dt.datetime], float] | None = None
 
 
+def _a_minute(now: dt.datetime) -> float:
+    return MINUTE_S
+
+
 ROWS = (
     # the key is dead
     Row(r"keyInvalid|keyExpired|API_KEY_(INVALID|EXPIRED|NOT_FOUND)|authError|invalidCredentials|invalid_grant", dead),
     Row(r"ACCESS_TOKEN_EXPIRED|CONSUMER_INVALID|account(Closed|Deleted)", dead),
     Row(r"badRequest|INVALID_ARGUMENT", dead, says="api key"),  # only its message tells it from a bad parameter
-    # the key's project or its restrictions want mending
-    Row(r"accessNotConfigured|SERVICE_DISABLED|BILLING_(DISABLED|NOT_ACTIVE)|billingNotEnabled", rests),
-    Row(r"API_KEY_\w+_BLOCKED|ipRefererBlocked|\w*RefererBlocked", rests),
-    Row(r"CONSUMER_\w+|(USER_)?PROJECT_\w+|RESOURCE_PROJECT_INVALID|project\w+|GCP_SUSPENDED", rests),
-    Row(r"\w+Unreg|CREDENTIALS_MISSING|OVERLOADED_CREDENTIALS", rests),  # it counts as no key at all
-    Row(r"account(Disabled|Suspended|Unverified)|ACCOUNT_STATE_INVALID|USER_BLOCKED_BY_ADMIN", rests),
+    # the key's project or its restrictions
+    Row(r"accessNotConfigured|SERVICE_DISABLED|BILLING_(DISABLED|NOT_ACTIVE)|billingNotEnabled", dead),
+    Row(r"API_KEY_\w+_BLOCKED|ipRefererBlocked|\w*RefererBlocked", dead),
+    Row(r"CONSUMER_\w+|(USER_)?PROJECT_\w+|RESOURCE_PROJECT_INVALID|project\w+|GCP_SUSPENDED", dead),
+    Row(r"\w+Unreg|CREDENTIALS_MISSING|OVERLOADED_CREDENTIALS", dead),  # it counts as no key at all
+    Row(r"account(Disabled|Suspended|Unverified)|ACCOUNT_STATE_INVALID|USER_BLOCKED_BY_ADMIN", dead),
     # it asked too much
-    Row(r"quotaExceeded|dailyLimitExceeded", limited, wait_s=until_quota_s),  # of a day
-    Row(r"\w*(rateLimit|RateLimit|LimitExceeded)\w*|RATE_LIMIT_EXCEEDED|RESOURCE_(QUOTA_EXCEEDED|EXHAUSTED)", limited),
-    # what was asked for is not there
+    Row(r"quotaExceeded|dailyLimitExceeded", _spent, wait_s=until_quota_s),
+    Row(r"\w*(rateLimit|RateLimit|LimitExceeded)\w*|RATE_LIMIT_EXCEEDED|RESOURCE_(QUOTA_EXCEEDED|EXHAUSTED)", limited,
+        wait_s=_a_minute),
+    # what was asked for is not there, or is not shown
     Row(r"channel(NotFound|Closed|Suspended)", no_profile),
     Row(r"playlistNotFound|playlistItemsNotAccessible", _no_playlist),  # the latter: private
     Row(r"videoNotFound", no_post),
+    Row(r"subscriptionForbidden|subscriber(NotFound|NotAccessible)", not_visible),  # whom it subscribes to is private
+    Row(r"commentsDisabled", _comments_off),
     # what was asked for cannot be answered, whoever asks
-    Row(r"\w+Disabled", unanswerable),  # comments, ratings
+    Row(r"\w+Disabled", unanswerable),  # ratings
+    Row(r"invalidPageToken", _stale_page),
     Row(r"notFound|NOT_FOUND|deleted|failedPrecondition|FAILED_PRECONDITION", unanswerable),
     # a permission, or the thing asked for
     Row(r"\w*[fF]orbidden\w*|insufficient\w+|unauthorized|ACCESS_TOKEN_\w+|PERMISSION_DENIED|UNAUTHENTICATED", may_not),
@@ -80,7 +112,7 @@ ROWS = (
     # a parameter of this question
     Row(r"badRequest|[iI]nvalid\w*|missing\w+|required|unknownPart|unsupported\w+|INVALID_ARGUMENT", unanswerable),
     # the API itself, for now: backendError, INTERNAL, and what nobody has heard of
-)
+)  # fmt: skip
 
 
 def refusal(answer: Answer, error: Fields, now: dt.datetime) -> GccError:
@@ -88,9 +120,11 @@ def refusal(answer: Answer, error: Fields, now: dt.datetime) -> GccError:
     wait_s = retry_after_s(answer, now)
     reasons = _reasons(error)
     message = one_line(error.text("message") or "no message")[:200]
-    told = f"{SOURCE}: HTTP {answer.status}, {', '.join(reasons) or 'no reason'}: {message}"
+    told = f"{error.source}: HTTP {answer.status}, {', '.join(reasons) or 'no reason'}: {message}"
     if answer.status == 429:
-        return limited(told, wait_s)
+        if _OF_A_DAY.search(" ".join((message, *_quotas(error), *reasons))):
+            return _spent(told, wait_s or until_quota_s(now))
+        return limited(told, wait_s or MINUTE_S)
     for row in ROWS:
         if any(re.fullmatch(row.reason, reason) for reason in reasons) and message.lower().startswith(row.says):
             return row.verdict(told, wait_s or (row.wait_s(now) if row.wait_s else None))
@@ -102,3 +136,9 @@ def _reasons(error: Fields) -> list[str]:
     parts = [part for name in ("errors", "details") for part in error.objects(name)]
     found = [part.text("reason", chars_max=60) for part in parts[:20]] + [error.text("status", chars_max=60)]
     return list(dict.fromkeys(one_line(reason) for reason in found if reason))
+
+
+def _quotas(error: Fields) -> list[str]:
+    """The limits that it names as spent, such as SearchListPerDayPerProject."""
+    named = (part.object("metadata").text("quota_limit", chars_max=200) for part in error.objects("details")[:20])
+    return [name for name in named if name]
