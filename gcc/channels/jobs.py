@@ -59,6 +59,16 @@ out."""
 
 PRIORITY_MIN = -32_768  # of a smallint
 CLAIM_MAX = 50
+AGED_EVERY = 10
+"""Of so many jobs of a flow that are claimed one is that which is due the longest, whatever its priority."""
+
+
+AGED_MAX = -(-CLAIM_MAX // AGED_EVERY)
+
+
+def share_of_the_oldest(room: int, claimed: int) -> int:
+    """How many of the next `room` jobs are to be those, after `claimed` of that flow."""
+    return (claimed + room) // AGED_EVERY - claimed // AGED_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +210,8 @@ class Jobs(Protocol):
     async def claim(self, rooms: Mapping[str, Room]) -> list[Job]:
         """Lease due jobs of each of these flows, as many as it has room for and CLAIM_MAX at most.
 
-        Of a flow the most urgent come first, within a priority those that are due the longest.
+        Of a flow the most urgent come first, within a priority those that are due the longest. But one of AGED_EVERY
+        is that which is due the longest of all, unless an URGENT one of its flow waits: so every job moves at last.
         """
 
     async def wait(self, timeout_s: float) -> None:

@@ -187,7 +187,7 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("--id", action="append", metavar="ID", help="may be given again")
     jobs.add_argument("--limit", type=int, metavar="N", help="at most so many")
     jobs.add_argument("--file", type=_path, metavar="FILE", help="CSV of jobs to add: its header names the params")
-    jobs.add_argument("--priority", type=int, metavar="N", help="of jobs to add, -100 to 100 (0), the highest first")
+    jobs.add_argument("--priority", type=int, metavar="N", help="of jobs to add, -99 to 99 (0), the highest first")
     jobs.add_argument("--ttl", type=int, metavar="S", help="seconds that a job to add may wait (a day)")
     jobs.add_argument("--dry-run", action="store_true", help="only tell how many it would be")
     jobs.add_argument("--why", default="", metavar="WHY", help="for the action log; retry and cancel need it")

@@ -4,7 +4,7 @@ Leases are decided by the database's clock. Every transaction locks rows in key 
 """
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -18,10 +18,12 @@ from psycopg.types.json import Jsonb
 
 from gcc import statements
 from gcc.channels.jobs import (
+    AGED_MAX,
     CANCELLABLE,
     CLAIM_MAX,
     LOOKED_MAX,
     RETRYABLE,
+    URGENT,
     Crawl,
     Enqueued,
     Failure,
@@ -33,6 +35,7 @@ from gcc.channels.jobs import (
     NewJob,
     Room,
     StatusEvent,
+    share_of_the_oldest,
 )
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route, frames
@@ -43,6 +46,7 @@ from gcc.stores.postgres import Connection, Pool, named_rows
 from gcc.supervisor.lifecycle import one_line
 
 SQL = statements.load("jobs")
+DUE = SQL["due"].replace("{share_max}", str(AGED_MAX)).replace("{urgent}", str(URGENT))
 RELEASE, EXTEND = (SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend"))
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
@@ -81,6 +85,7 @@ class PostgresJobs:
         self._outbox_written = outbox_written
         self._woken = Signal()
         self._given_up: set[uuid.UUID] = set()  # told of
+        self._claimed: Counter[str] = Counter()  # by flow
 
     def woken(self, _flow: str = "") -> None:
         """Somebody enqueued jobs (NOTIFY gcc_jobs, with the flow; one claim asks for all flows)."""
@@ -120,14 +125,17 @@ class PostgresJobs:
         return [by_key[key] for key in keys]
 
     async def claim(self, rooms: Mapping[str, Room]) -> list[Job]:
+        places = {flow: min(room.jobs, CLAIM_MAX) for flow, room in rooms.items()}
         arguments = {
-            "flows": list(rooms),
-            "rooms": [min(room.jobs, CLAIM_MAX) for room in rooms.values()],
+            "flows": list(places),
+            "rooms": list(places.values()),
+            "shares": [share_of_the_oldest(places[flow], self._claimed[flow]) for flow in places],
             "priorities_min": [room.priority_min for room in rooms.values()],
             "lease_s": self._lease_s,
         }
-        jobs = await self._move_picked("claim", "due", arguments, CLAIM_MAX)
+        jobs = await self._move_picked("claim", DUE, arguments, CLAIM_MAX)
         if jobs:
+            self._claimed.update(job.flow for job in jobs)
             self._outbox_written.set()
         return jobs
 
@@ -191,10 +199,10 @@ class PostgresJobs:
         return {row["id"] for row in rows}
 
     async def rescue(self) -> int:
-        return await self._move_all("rescue", "lapsed", {"lost_max": self._lost_max}, "lease ended")
+        return await self._move_all("rescue", SQL["lapsed"], {"lost_max": self._lost_max}, "lease ended")
 
     async def expire(self) -> int:
-        return await self._move_all("expire", "overdue", {}, "expired")
+        return await self._move_all("expire", SQL["overdue"], {}, "expired")
 
     async def count(self, wanted: JobFilter, among: Collection[JobStatus] = tuple(JobStatus)) -> int:
         statement = _matching_sql("count", wanted.limit)
@@ -297,7 +305,7 @@ class PostgresJobs:
         """A change of status of the jobs that `pick` finds, with their status events; most urgent first."""
 
         def picking(only: uuid.UUID | None) -> str:
-            return SQL[pick].replace("{limit}", str(limit)).replace("{only}", "id = %(only)s" if only else "true")
+            return pick.replace("{limit}", str(limit)).replace("{only}", "id = %(only)s" if only else "true")
 
         async def move(only: uuid.UUID | None) -> list[Job]:
             filled = SQL[statement].replace("{picked}", picking(only))

@@ -11,7 +11,19 @@ import pytest
 import trio
 from psycopg.conninfo import make_conninfo
 
-from gcc.channels.jobs import CANCELLABLE, CLAIM_MAX, RETRYABLE, Failure, Job, JobFilter, Jobs, JobStatus, NewJob, Room
+from gcc.channels.jobs import (
+    CANCELLABLE,
+    CLAIM_MAX,
+    RETRYABLE,
+    URGENT,
+    Failure,
+    Job,
+    JobFilter,
+    Jobs,
+    JobStatus,
+    NewJob,
+    Room,
+)
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import Clock, SystemClock
@@ -234,7 +246,37 @@ async def test_a_claim_takes_no_more_of_a_flow_than_its_most_whatever_their_prio
         await store.jobs.enqueue([new(f"{priority} {number}", priority=priority) for number in range(CLAIM_MAX)])
     claimed = [await store.jobs.claim({FLOW: Room(1000)}) for _ in range(3)]
     assert [len(jobs) for jobs in claimed] == [CLAIM_MAX, CLAIM_MAX, 0]
-    assert {job.priority for job in claimed[0]} == {5}
+    assert Counter(job.priority for job in claimed[0]) == {5: 45, 0: 5}, "the oldest have their share"
+
+
+async def test_one_claim_in_ten_is_of_who_is_due_the_longest_whatever_its_priority(store: Store) -> None:
+    for handle, priority in (("low", -5), ("middle", 3), ("low too", -5)):
+        await store.jobs.enqueue([new(handle, priority=priority)])
+    await store.jobs.enqueue([new(f"{number}", priority=9) for number in range(100)])
+    claimed = [names(await store.jobs.claim({FLOW: Room(1)}))[0] for _ in range(31)]
+    rare = [(turn, handle) for turn, handle in enumerate(claimed, start=1) if not handle.isdecimal()]
+    assert rare == [(10, "low"), (20, "middle"), (30, "low too")]
+
+
+async def test_a_claim_of_many_gives_the_oldest_their_share_once(store: Store) -> None:
+    for handle in "ab":
+        await store.jobs.enqueue([new(handle, priority=-1)])
+        await store.jobs.enqueue([new(f"{handle}{number}", priority=9) for number in range(20)])
+    ((_, oldest), *_) = sorted((job.priority, job.params["handle"]) for job in await store.jobs.claim({FLOW: Room(10)}))
+    assert oldest == "a"
+    rest = await store.jobs.claim({FLOW: Room(40)})
+    assert len(rest) == len({job.id for job in rest}) == 32
+    assert [job.priority for job in rest][-1] == -1
+
+
+async def test_the_oldest_have_no_share_while_somebody_waits_nor_where_only_urgent_ones_are_asked_for(
+    store: Store,
+) -> None:
+    await store.jobs.enqueue([new("old")])
+    await store.jobs.enqueue([new(f"{number}", priority=URGENT) for number in range(20)])
+    assert "old" not in names(await store.jobs.claim({FLOW: Room(10)}))
+    assert "old" not in names(await store.jobs.claim({FLOW: Room(50, priority_min=URGENT)}))
+    assert names(await store.jobs.claim({FLOW: Room(10)})) == ["old"]
 
 
 async def test_what_is_given_back_unbegun_keeps_its_place_and_what_waits_tells_why(store: Store) -> None:

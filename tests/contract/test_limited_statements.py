@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from gcc import statements
 from gcc.channels.jobs import CLAIM_MAX
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_jobs import DUE
 
 STEERED = ("enable_hashjoin", "enable_mergejoin", "enable_hashagg", "enable_sort", "enable_material")
 JOBS = """
@@ -36,12 +37,14 @@ OVERDUE, LAPSED, WAITING = (
     {"status": "PROCESSING", "left_s": 60},
     {"status": "PENDING", "left_s": 60},
 )
-PICKED_BY = {"claim": "due", "rescue": "lapsed", "expire": "overdue"}
+JOBS_SQL = statements.load("jobs")
+PICKED_BY = {"claim": DUE, "rescue": JOBS_SQL["lapsed"], "expire": JOBS_SQL["overdue"]}
 MOVED = [
     # file, statement, its arguments, what fills the table, how many it moves
     ("jobs", "rescue", {"lost_max": 9}, (JOBS, LAPSED), "select count(*) from scrape_request_log where lost > 0", 500),
     ("jobs", "expire", {}, (JOBS, OVERDUE), "select count(*) from scrape_request_log where status = 'EXPIRED'", 500),
-    ("jobs", "claim", {"flows": ["f", "nobody's"], "rooms": [70, 5], "priorities_min": [0, 0], "lease_s": 9.0},
+    ("jobs", "claim", {"flows": ["f", "nobody's"], "rooms": [70, 5], "shares": [7, 1], "priorities_min": [0, 0],
+     "lease_s": 9.0},
      (JOBS, WAITING),
      "select count(*) from scrape_request_log where status = 'PROCESSING'", 70),
     ("exchange", "relay", {}, (FRAMES, {}), "select count(*) from queue_message", 500),
@@ -70,7 +73,7 @@ async def test_no_plan_moves_more_than_the_limit(
     limit: int,
 ) -> None:
     known = statements.load(file)
-    statement = known[name].replace("{picked}", known.get(PICKED_BY.get(name, ""), "")).replace("{only}", "true")
+    statement = known[name].replace("{picked}", PICKED_BY.get(name, "")).replace("{only}", "true")
     statement = statement.replace("{limit}", str(limit)).replace("{bytes_max}", "99999")
     async with steered.connection() as one, steered.connection() as other:
         await one.execute("insert into binding (exchange, routing_key, queue) values ('x', 'k', 'q')")
@@ -142,12 +145,11 @@ async def test_a_claim_reads_what_it_takes_and_no_more(pool: Pool, planned: int)
 
     But for one that was known to be empty: the first fifty rows have it analyzed, and planned for again.
     """
-    known = statements.load("jobs")
-    claim = known["claim"].replace("{picked}", known["due"]).replace("{limit}", str(CLAIM_MAX))
+    claim = JOBS_SQL["claim"].replace("{picked}", DUE).replace("{limit}", str(CLAIM_MAX))
     claim = claim.replace("{only}", "true")
-    for number, name in enumerate(("flows", "rooms", "priorities_min", "lease_s"), start=1):
+    for number, name in enumerate(("flows", "rooms", "shares", "priorities_min", "lease_s"), start=1):
         claim = claim.replace(f"%({name})s", f"${number}")
-    run = "execute claim('{a,deferred,few,none}', '{7,50,50,50}', '{0,0,0,0}', 60)"
+    run = "execute claim('{a,deferred,few,none}', '{7,50,50,50}', '{1,5,5,5}', '{0,0,0,0}', 60)"
     async with pool.connection() as conn:
         await conn.execute("alter table scrape_request_log set (autovacuum_enabled = false)")
         await conn.execute("set plan_cache_mode = force_generic_plan")
@@ -155,15 +157,17 @@ async def test_a_claim_reads_what_it_takes_and_no_more(pool: Pool, planned: int)
             if moment == planned:
                 if moment:
                     await conn.execute("analyze scrape_request_log")
-                await conn.execute(f"prepare claim (text[], integer[], smallint[], float8) as {claim}")
+                await conn.execute(f"prepare claim (text[], integer[], integer[], smallint[], float8) as {claim}")
                 await conn.execute(f"explain {run}")  # planned here, and kept
             if moment < len(JOBS_THERE):
                 await conn.execute(WAITING_JOBS, JOBS_THERE[moment])
-        ((plans,),) = await (await conn.execute(f"explain (analyze, format json) {run}")).fetchall()
+        ((plans,),) = await (await conn.execute(f"explain (analyze, buffers, format json) {run}")).fetchall()
     nodes = list(_nodes(plans[0]["Plan"]))
     assert nodes[0]["Actual Rows"] == 7 + 3
     read = [node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in nodes]
     assert max(read) < 20
+    pages = nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"]
+    assert pages < 300, "an index that is walked from end to end shows no rows"
 
 
 ENDED = """

@@ -1,9 +1,10 @@
 """The unit of work in memory; passes tests/contract/test_jobs.py like the real one."""
 
 import datetime as dt
+import heapq
 import json
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -14,6 +15,7 @@ from gcc.channels.jobs import (
     LOOKED_MAX,
     MOVES,
     RETRYABLE,
+    URGENT,
     Crawl,
     Enqueued,
     Failure,
@@ -25,6 +27,7 @@ from gcc.channels.jobs import (
     NewJob,
     Room,
     StatusEvent,
+    share_of_the_oldest,
 )
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
@@ -49,6 +52,7 @@ class FakeJobs:
         self._lost_max = lost_max
         self._outbox_written = outbox_written
         self._woken = Signal()
+        self._claims: Counter[str] = Counter()  # by flow
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         keys = [job.key for job in jobs if job.key]
@@ -96,7 +100,7 @@ class FakeJobs:
 
     async def claim(self, rooms: Mapping[str, Room]) -> list[Job]:
         def change() -> list[Job]:
-            jobs = [job for flow, room in rooms.items() for job in self._claimed(flow, room)]
+            jobs = [job for flow, room in rooms.items() for job in self._claim_of(flow, room)]
             self._emit(jobs)
             return jobs
 
@@ -105,18 +109,34 @@ class FakeJobs:
             self._outbox_written.set()
         return jobs
 
-    def _claimed(self, flow: str, room: Room) -> Iterator[Job]:
+    def _claim_of(self, flow: str, room: Room) -> Iterator[Job]:
         now, due = self._clock.now(), self._database.due_now(flow)
         left = min(room.jobs, CLAIM_MAX)
+        for row in self._oldest(flow, room, left):
+            due.remove(row)
+            left -= 1
+            yield self._claim(row, now)
         while due and left > 0:
             if due.least()[1].job.priority < room.priority_min:
                 return
             row = due.pop()
             if row.job.expires_at > now:  # else it is for expire()
                 left -= 1
-                job = self._move(row, JobStatus.PROCESSING, attempt=row.job.attempt + 1, picked_at=now)
-                self._database.tell("claimed", job)
-                yield job
+                yield self._claim(row, now)
+
+    def _oldest(self, flow: str, room: Room, left: int) -> list[JobRow]:
+        share, now = share_of_the_oldest(left, self._claims[flow]), self._clock.now()
+        due, later = self._database.due[flow], self._database.later[flow]
+        if share == 0 or any(row.job.priority >= URGENT for row in (*due, *later)):
+            return []
+        able = (row for row in due if row.job.expires_at > now and row.job.priority >= room.priority_min)
+        return heapq.nsmallest(share, able, key=lambda row: (row.due_at, row.job.id.int))
+
+    def _claim(self, row: JobRow, now: dt.datetime) -> Job:
+        self._claims[row.job.flow] += 1
+        job = self._move(row, JobStatus.PROCESSING, attempt=row.job.attempt + 1, picked_at=now)
+        self._database.tell("claimed", job)
+        return job
 
     async def wait(self, timeout_s: float) -> None:
         await self._woken.wait(timeout_s)

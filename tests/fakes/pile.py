@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -21,6 +21,9 @@ class Pile(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entry_of)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._entry_of)
 
     def put(self, item: T, key: Any) -> None:
         """Add the item, or move it to another key."""

@@ -478,7 +478,7 @@ async def test_jobs_are_added_by_the_command_line(verb: Verb, world: World, tmp_
         ((YOUTUBE, "asha"), "given as NAME=VALUE"),
         ((YOUTUBE, "handle=a", "handle=b"), "a name twice"),
         (("nobodys", "handle=a"), "there is no flow 'nobodys'"),
-        ((YOUTUBE, "handle=a", "--priority", "200"), "priority is a whole number from -100 to 100"),
+        ((YOUTUBE, "handle=a", "--priority", "200"), "priority is a whole number from -99 to 99"),
         ((YOUTUBE, "--file", "missing.csv"), "cannot be read"),
     ],
 )

@@ -120,7 +120,7 @@ async def test_a_row_that_is_no_job_is_told_of_and_costs_no_other(
 
 
 @pytest.mark.parametrize(
-    "terms", [Terms(priority=101), Terms(priority=-101), Terms(ttl_s=0), Terms(key=""), Terms(key="k" * 501)]
+    "terms", [Terms(priority=100), Terms(priority=-100), Terms(ttl_s=0), Terms(key=""), Terms(key="k" * 501)]
 )
 async def test_terms_that_no_job_can_have_add_nothing(terms: Terms) -> None:
     jobs = fake()

@@ -83,11 +83,14 @@ async def test_every_call_on_jobs_answers_what_a_look_at_all_rows_would(
     held: list[Job] = []
     moved: Counter[str] = Counter()
 
-    def due(flow: str) -> list[uuid.UUID]:
-        now = bench.database.clock.now()
+    def due(flow: str, limit: int) -> list[uuid.UUID]:
+        """Every tenth that is claimed is that which is due the longest, the others are the most urgent."""
+        now, claimed = bench.database.clock.now(), moved[f"claimed of {flow}"]
         rows = [row for row in rows_of(JobStatus.PENDING) if row.due_at <= now < row.job.expires_at]
-        rows = [row for row in rows if row.job.flow == flow]
-        return [row.job.id for row in sorted(rows, key=lambda row: (-row.job.priority, row.due_at, row.job.id))]
+        by_age = sorted((row for row in rows if row.job.flow == flow), key=lambda row: (row.due_at, row.job.id))
+        oldest = by_age[: sum(number % 10 == 0 for number in range(claimed + 1, claimed + limit + 1))]
+        rest = sorted((row for row in by_age if row not in oldest), key=lambda row: -row.job.priority)
+        return [row.job.id for row in (*oldest, *rest)][:limit]
 
     def rows_of(status: JobStatus) -> list[JobRow]:
         return [row for row in bench.database.jobs.values() if row.job.status is status]
@@ -103,11 +106,11 @@ async def test_every_call_on_jobs_answers_what_a_look_at_all_rows_would(
                 assert answer.inserted == (answer.id not in was)
             case 2 | 3:
                 flow, limit = rng.choice("ab"), rng.randrange(1, 6)
-                expected = due(flow)[:limit]
+                expected = due(flow, limit)
                 claimed = await bench.jobs.claim({flow: Room(limit)})
                 assert [job.id for job in claimed] == expected
                 held.extend(claimed)
-                moved["claimed"] += len(claimed)
+                moved[f"claimed of {flow}"] += len(claimed)
             case 4:
                 lost = [row for row in rows_of(JobStatus.PROCESSING) if row.lease_until and row.lease_until < now]
                 assert await bench.jobs.rescue() == len(lost)
@@ -144,7 +147,7 @@ async def test_every_call_on_jobs_answers_what_a_look_at_all_rows_would(
             row.key: row for row in bench.database.jobs.values() if row.job.status not in FINAL
         }
     assert min(moved.values()) > 10, moved
-    assert set(moved) == {"claimed", "rescued", "expired", "lease lost"}
+    assert set(moved) == {"claimed of a", "claimed of b", "rescued", "expired", "lease lost"}
     assert bench.database.events == sum(row.events for row in bench.database.jobs.values())
 
 

@@ -17,7 +17,7 @@ import msgspec
 import pydantic
 import trio
 
-from gcc.channels.jobs import Jobs, NewJob
+from gcc.channels.jobs import URGENT, Jobs, NewJob
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.history_rows import ROW_CHARS_MAX, Splitter
 from gcc.pipelines.scraping.flow import Flow
@@ -27,7 +27,7 @@ BATCH_ROWS = 500
 REJECTED_SHOWN_MAX = 1000
 REASON_CHARS_MAX = 300
 KEY_CHARS_MAX = 500
-PRIORITY_MAX = 100
+PRIORITY_MAX = URGENT - 1
 """People ask for priorities from minus that to that: a claim looks at each priority that there is."""
 TTL_S, TTL_S_MAX = 86_400, 366 * 86_400
 PIECE_BYTES = 16 * 1024

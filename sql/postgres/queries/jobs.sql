@@ -29,15 +29,18 @@ from unnest(%(platforms)s::text[], %(profile_ids)s::text[]) as asked (platform, 
 where (t.platform, t.profile_id) = (asked.platform, asked.profile_id) and t.first_crawl_at is null;
 
 -- name: due
--- What `claim` moves: of each flow that is asked for at most `room`, of `priority_min` or more, most urgent first, longest
--- due first. From one priority to the next lower one it leaps, so that of each only what is due is read, and no more of
--- that than is moved: neither what waits for its time nor what has ended costs anything.
+-- What `claim` moves: of each flow that is asked for at most `room`, of `priority_min` or more. The `share` of it goes to
+-- who is due the longest, whatever their priority, unless somebody waits for an answer ({urgent} or more); the rest to
+-- the most urgent first, of these to who is due the longest. From one priority to the next lower one it leaps, so that of
+-- each only what is due is read, and no more of that than is moved or might be the oldest: neither what waits for its
+-- time nor what has ended costs anything. The oldest are looked for unlocked: what another claim has by then is passed
+-- over.
 -- {limit} is the largest room that there is, a small number and a literal: whatever the statistics say, the planner
 -- follows the index then, and does not sort (with 1000 it does, where it expects some hundred jobs). {only} is true, or
 -- picks one job.
 select due.id
-from unnest(%(flows)s::text[], %(rooms)s::integer[], %(priorities_min)s::smallint[])
-     as asked (flow, room, priority_min)
+from unnest(%(flows)s::text[], %(rooms)s::integer[], %(shares)s::integer[], %(priorities_min)s::smallint[])
+     as asked (flow, room, share, priority_min)
 cross join lateral (
     with recursive level (priority) as (
         (select priority from scrape_request_log
@@ -49,12 +52,31 @@ cross join lateral (
                       and priority < level.priority
                 order by priority desc limit 1)
         from level where priority is not null
+    ), oldest as (
+        select job.id
+        from level cross join lateral (
+            select id, due_at from scrape_request_log
+            where flow = asked.flow and status = 'PENDING' and priority = level.priority
+                  and due_at <= now() and expires_at > now() and {only}
+            order by due_at, id
+            limit {share_max}
+        ) as job
+        where asked.share > 0 and (select priority from level limit 1) < {urgent}
+        order by job.due_at, job.id
+        limit asked.share
+    ), aged as materialized (
+        select id from scrape_request_log
+        where id = any(array(select id from oldest)) and status || '' = 'PENDING'  -- by its id, not by an index of these
+        limit {limit}
+        for update skip locked
     )
+    select id from aged
+    union all
     select job.id
     from level cross join lateral (
         select id from scrape_request_log
         where flow = asked.flow and status = 'PENDING' and priority = level.priority
-              and due_at <= now() and expires_at > now() and {only}
+              and due_at <= now() and expires_at > now() and {only} and id <> all(array(select id from aged))
         order by due_at, id
         limit {limit}
         for update skip locked
