@@ -56,6 +56,8 @@ from gcc.stores.rabbitmq_topology import QUORUM, Topology
 from gcc.stores.redis import Redis
 from gcc.stores.referrals import PostgresReferrals
 from gcc.stores.s3_objects import S3Objects
+from gcc.stores.sealing import KEY_FILE, Keys
+from gcc.stores.vault import Vault
 from gcc.supervisor.lifecycle import Actor, Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
@@ -110,7 +112,9 @@ class Stores:
         self.redis = Redis(settings.redis.url, connections=settings.redis.connections) if settings.redis.url else None
         self.queues: PostgresExchange | None = None
         shares = {row.name: row.shares for row in catalogue.sources.values() if row.shares}
-        self.credentials = PostgresCredentials(self.pool, clock, shares)
+        keys = Keys(settings.credentials.keys, settings.data_dir / KEY_FILE)
+        self.credentials = PostgresCredentials(self.pool, clock, keys, shares)
+        self.vault = Vault(self.pool, keys)
         channels = [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL, CREDENTIALS_CHANNEL]
         self.notifications = Notifications(self.conninfo, channels)
         self.notifications.on(CREDENTIALS_CHANNEL, self.credentials.woken)
@@ -163,7 +167,7 @@ class Stores:
                 PostgresLetters(self.web_pool, objects, outbox_written),
                 HistoryImport(self.pool, clock, outbox_written, tuple(self._catalogue.platforms.values())),
                 self.notifications,
-                self.credentials,
+                self.vault,
                 self.processes,
                 rabbitmq,
             ),
@@ -221,7 +225,9 @@ class Stores:
         await migrate_postgres(self.conninfo, SQL_FOLDER / "postgres")
         if self._settings.has_role("scraper"):
             await keep_apart(self.pool, world=self._settings.world.enabled, mix=self._settings.world.mix)
-        await seed_credentials(self._settings, self._catalogue.sources, self.credentials, self._tokens)
+        await self.vault.unlock()
+        sources = self._catalogue.sources
+        await seed_credentials(self._settings, sources, self.credentials, self.vault, self._tokens)
         if self.embedded:
             await self.jobs.end_leases()
             await PostgresLeadership(self.terms_pool).end_terms()

@@ -19,7 +19,7 @@ NUMBER_BITS_MAX = 1000
 """More than any setting has; of some 14,000 on, Python refuses to print it."""
 ORIGIN_CHARS_MAX = 200
 
-_SECRETS = {"access_key", "secret_key", "tokens", "dev_token"}
+_SECRETS = {"access_key", "secret_key", "tokens", "dev_token", "keys"}
 _NAME = re.compile(r"[\w. -]*")
 
 

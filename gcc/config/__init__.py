@@ -33,7 +33,7 @@ from gcc.config.sections import (
 from gcc.errors import ConfigError
 from gcc.refusals import NESTED_MAX, refuse_extremes, refuse_odd_names, refuse_secrets
 
-_BEARS_SECRETS = re.compile(r"url|token|_key")  # a wrong value of theirs is not repeated
+_BEARS_SECRETS = re.compile(r"url|token|_key|keys")  # a wrong value of theirs is not repeated
 _KEY = re.compile(rf"[\w-]+(\.[\w-]+){{,{NESTED_MAX}}}")
 _REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
 _ADDRESS = re.compile(r"[@=]|//")

@@ -243,6 +243,12 @@ class Source(Section):
     derive: bool | None = None  # whether figures may be computed from it; empty: as declared
 
 
+class Credentials(Section):
+    # GCC_CREDENTIALS__KEYS='["BASE64", ...]', 32 bytes each, newest first: what the secrets of credentials are sealed
+    # under. Empty: DATA/credentials.key, which the first start makes
+    keys: tuple[str, ...] = ()
+
+
 class World(Section):
     enabled: bool = False
     port: Port = 8090
@@ -321,6 +327,7 @@ class Settings(Section):
     sinker: Sinker = Sinker()
     scraper: Scraper = Scraper()
     sources: dict[str, Source] = {}
+    credentials: Credentials = Credentials()
     retention: dict[str, Days] = {}  # trace_log_days = 14: then they are dropped, whole partitions at a time; 0: never
     kept: Kept = Kept()
     world: World = World()

@@ -31,11 +31,11 @@ from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
 from gcc.sources.limits import Limiter
 from gcc.stores.clickhouse import ClickHouse
-from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.processes import Processes
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.vault import Vault
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
@@ -69,7 +69,7 @@ class Real:
     letters: Letters
     history: "HistoryImport"
     notifications: Notifications
-    credentials: PostgresCredentials
+    vault: Vault
     processes: Processes
     rabbitmq: RabbitMQExchange | None
 

@@ -130,8 +130,11 @@ class Credentials(Protocol):
         one.
         """
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts = UNKNOWN) -> bool:
-        """Store it under (source, handle). Only a new or changed secret enables it again; True if it was one."""
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None) -> bool:
+        """Store it under (source, handle). Only a new or changed secret enables it again; True if it was one.
+
+        Without `facts` its kind, app, account and scopes stay as they were; the ends of another secret do not.
+        """
 
     def renewals(self, source: str) -> int:
         """How often this process was told that a credential of `source` may be used again: it grows, by any number."""

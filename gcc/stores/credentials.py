@@ -5,44 +5,29 @@ drop them at once in this process, others see it a second later. Of one that may
 (NOTIFY gcc_credentials, by a trigger: whoever wrote the row). A lost store is Transient.
 """
 
-import datetime as dt
 import math
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
 import trio
-from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from gcc import statements
 from gcc.clock import Clock
+from gcc.errors import Transient
 from gcc.sources.credentials import UNKNOWN, Credential, Facts, Rest, RestKey, Standing, choose, rest_key, standing
 from gcc.sources.verdicts import RestScope
-from gcc.stores.postgres import Pool
+from gcc.stores.postgres import Connection, Pool
+from gcc.stores.sealing import Keys, Unsealable
 
 SQL = statements.load("credentials")
 CREDENTIALS_CHANNEL = "gcc_credentials"
 FACTS = tuple(each.name for each in fields(Facts))
 KEPT_S = 1.0
-LISTED_MAX = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A credential as people see it. `out_s`: 0 when it is ready, infinite until a new token comes. `total` and
-    `ready` count those of its source."""
-
-    source: str
-    handle: str
-    out_s: float
-    reason: str | None
-    updated_at: dt.datetime
-    total: int
-    ready: int
+USES_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +41,19 @@ class _Held:
 class PostgresCredentials:
     """See `gcc.sources.credentials.Credentials`. The database's clock measures rests, `clock` gives ids and chance.
 
-    `shares`: a source -> the one whose credentials it uses.
+    Secrets are sealed under `keys`. `shares`: a source -> the one whose credentials it uses.
     """
 
-    def __init__(self, pool: Pool, clock: Clock, shares: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, pool: Pool, clock: Clock, keys: Keys, shares: Mapping[str, str] = MappingProxyType({})) -> None:
         self._pool = pool
         self._clock = clock
+        self._keys = keys
         self._shares = shares
         self._kept: dict[str, tuple[float, _Held]] = {}  # source -> (good until, its credentials)
         self._renewals: dict[str, int] = {}  # of the sources that somebody asked about
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)  # one reader or writer a source
+        self._uses: Counter[uuid.UUID] = Counter()  # not written yet
+        self._uses_due = -math.inf
 
     def renewals(self, source: str) -> int:
         return self._renewals.setdefault(self._lender(source), 0)
@@ -81,7 +69,9 @@ class PostgresCredentials:
     ) -> Credential:
         held = await self._held_of(self._lender(source))
         standings = [standing(own, held.rests, bucket) for own in held.standings]
-        return choose(source, standings, trio.current_time(), self._clock.rng, owner=owner, without=without)
+        chosen = choose(source, standings, trio.current_time(), self._clock.rng, owner=owner, without=without)
+        self._uses[chosen.id] += 1
+        return chosen
 
     async def disable(
         self,
@@ -102,16 +92,36 @@ class PostgresCredentials:
             values |= {"source": credential.source} | dict(zip(("scope", "key", "bucket"), key, strict=True))
         return await self._write(credential.source, SQL[statement], values) == (True,)
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts = UNKNOWN) -> bool:
-        values = {"id": self._clock.new_id(), "source": source, "handle": handle, "secret": Jsonb(dict(secret))}
-        told = {name: getattr(facts, name) for name in FACTS} | {"scopes": list(facts.scopes)}
-        return await self._write(source, SQL["put_credential"], values | told) is not None
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None) -> bool:
+        async with self._locks[source]:
+            self._kept.pop(source, None)
+            async with self._keys.turn, self._pool.connection() as connection, connection.transaction():
+                return await self._put(connection, source, handle, secret, facts)
 
-    async def listed(self) -> list[Listed]:
-        """All credentials without their secrets: of each source at most LISTED_MAX, those that are out first."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Listed)) as cursor:
-            await cursor.execute(SQL["listed_credentials"], {"listed_max": LISTED_MAX})
-            return await cursor.fetchall()
+    async def _put(
+        self, connection: Connection, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None
+    ) -> bool:
+        place = {"source": source, "handle": handle}
+        new_id = self._clock.new_id()
+        added = await connection.execute(
+            SQL["add_credential"], place | self._sealed(secret, new_id) | _columns(facts or UNKNOWN)
+        )
+        if await added.fetchone() is not None:
+            return True
+        row = await (await connection.execute(SQL["held_secret"], place)).fetchone()
+        if row is None:
+            raise Transient(f"credential {handle} of {source} was removed at this moment")
+        id, plain, sealed, key_id = row
+        # Unsealable: what may be newer than the secret given, renewed by ourselves, is not replaced
+        held = plain if sealed is None else self._keys.open(sealed, key_id, id.bytes)
+        if is_new := held != dict(secret):
+            await connection.execute(SQL["replace_secret"], self._sealed(secret, id))
+        if facts is not None:
+            await connection.execute(SQL["know_credential"], {"id": id} | _columns(facts))
+        return is_new
+
+    def _sealed(self, secret: Mapping[str, Any], id: uuid.UUID) -> dict[str, Any]:
+        return {"id": id, "sealed": self._keys.seal(secret, id.bytes), "key_id": self._keys.newest}
 
     def _lender(self, source: str) -> str:
         return self._shares.get(source, source)
@@ -123,11 +133,12 @@ class PostgresCredentials:
             if (kept := self._fresh(source)) is not None:
                 return kept
             async with self._pool.connection() as connection:
+                await self._count_uses(connection)
+                resting = await (await connection.execute(SQL["standing_rests"], {"source": source})).fetchall()
                 cursor = await connection.execute(SQL["standing_credentials"], {"source": source})
                 rows = await cursor.fetchall()
-                resting = await (await connection.execute(SQL["standing_rests"], {"source": source})).fetchall()
             now_s = trio.current_time()
-            standings = [_standing(source, row, now_s) for row in rows]
+            standings = [self._standing(source, row, now_s) for row in rows]
             rests = {(scope, key, bucket): Rest(now_s + rest_s, why) for scope, key, bucket, rest_s, why in resting}
             held = _Held(standings, rests)
             self._kept[source] = (now_s + KEPT_S, held)
@@ -145,11 +156,27 @@ class PostgresCredentials:
                 cursor = await connection.execute(statement, values)
                 return await cursor.fetchone()
 
+    async def _count_uses(self, connection: Connection) -> None:
+        """Now and then: a process that is killed loses the uses of a few seconds."""
+        if not self._uses or trio.current_time() < self._uses_due:
+            return
+        self._uses_due = trio.current_time() + USES_S
+        uses, self._uses = self._uses, Counter()
+        await connection.execute(SQL["count_uses"], {"ids": list(uses), "uses": list(uses.values())})
 
-def _standing(source: str, row: Sequence[Any], now_s: float) -> Standing:
-    id, handle, secret, *known, version, reason, out_s = row
-    facts = dict(zip(FACTS, known, strict=True))
-    facts["scopes"] = tuple(facts["scopes"])
-    if not isinstance(secret, dict):
-        out_s, reason, secret = math.inf, "its credentials are no JSON object", {}
-    return Standing(Credential(id, source, handle, secret, version, **facts), now_s + out_s, reason)
+    def _standing(self, source: str, row: Sequence[Any], now_s: float) -> Standing:
+        id, handle, plain, sealed, key_id, *known, version, reason, out_s = row
+        facts = dict(zip(FACTS, known, strict=True))
+        facts["scopes"] = tuple(facts["scopes"])
+        try:
+            secret = plain if sealed is None else self._keys.open(sealed, key_id, id.bytes)
+        except Unsealable as error:
+            secret, reason = None, str(error)
+        if not isinstance(secret, dict):
+            out_s, reason = math.inf, reason if sealed else "its credentials are no JSON object"
+        held = secret if isinstance(secret, dict) else {}
+        return Standing(Credential(id, source, handle, held, version, **facts), now_s + out_s, reason)
+
+
+def _columns(facts: Facts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in FACTS} | {"scopes": list(facts.scopes)}

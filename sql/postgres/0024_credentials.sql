@@ -9,8 +9,10 @@ alter table credential
     add column expires_at timestamptz,                         -- the secret's end; null: none is known
     add column data_access_expires_at timestamptz,
     add column version integer not null default 1,             -- grows with each new secret: the fence of every verdict on one
-    add column sealed bytea,                                   -- the secret, encrypted by the key with this id
+    add column sealed bytea,                                   -- the secret, encrypted under the key with this id
     add column key_id text,
+    add column renewing_at timestamptz,                        -- a renewal was asked for, and its answer is not stored
+    add column probed_at timestamptz,
     alter column credentials drop not null;                    -- the secret as it was before there were keys
 update credential
 set account = credentials ->> 'ig_user_id'
@@ -34,7 +36,7 @@ create table credential_use (
     used_at timestamptz not null
 );
 
--- A secret that nobody may use any more wakes nobody; what a person ended by hand does.
+-- A rest that a person ends by hand wakes everybody.
 create or replace function tell_of_rest() returns trigger language plpgsql as $$
 begin
     perform pg_notify('gcc_credentials', left(old.source, 1000));

@@ -22,8 +22,9 @@ from gcc.sources.verdicts import NeedsOwner, RestScope
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Connection, Pool
+from gcc.stores.vault import Vault
 from tests.contract.test_notifications import kept
-from tests.fakes.credentials import FakeCredentials
+from tests.fakes.credentials import KEYS, FakeCredentials
 
 PassTime = Callable[[float], Awaitable[None]]
 
@@ -53,19 +54,20 @@ async def credentials(request: pytest.FixtureRequest, clock: HandClock) -> Async
         yield FakeCredentials(clock, SHARES)
         return
     pool = Pool(request.getfixturevalue("database"), 2, name="test")
-    yield PostgresCredentials(pool, clock, SHARES)
+    yield PostgresCredentials(pool, clock, KEYS, SHARES)
     await pool.aclose()
 
 
 async def test_a_source_without_a_credential_is_told_at_the_start(database: str, clock: HandClock) -> None:
     settings = Settings.model_validate({"sources": {"ytapi": {"tokens": ["a key"]}}})
     pool = Pool(database, 2, name="test")
-    stored = PostgresCredentials(pool, clock)
+    stored = PostgresCredentials(pool, clock, KEYS)
+    vault = Vault(pool, KEYS)
     with structlog.testing.capture_logs() as told:
-        await seed_credentials(settings, Catalogue().sources, stored, {})
+        await seed_credentials(settings, Catalogue().sources, stored, vault, {})
         assert [(line["source"], line["mend"]) for line in told] == [("graphapi", "set GCC_SOURCES__GRAPHAPI__TOKENS")]
         told.clear()
-        await seed_credentials(settings, Catalogue().sources, stored, {"graphapi": ["1:a token"]})
+        await seed_credentials(settings, Catalogue().sources, stored, vault, {"graphapi": ["1:a token"]})
     assert not told
     await pool.aclose()
 
@@ -199,7 +201,7 @@ async def test_a_token_that_may_be_used_again_is_a_renewal_of_its_source(credent
 
 
 async def test_a_rest_that_somebody_ends_by_hand_is_a_renewal(pool: Pool, database: str, clock: HandClock) -> None:
-    credentials, notifications = PostgresCredentials(pool, clock), Notifications(database, [CREDENTIALS_CHANNEL])
+    credentials, notifications = PostgresCredentials(pool, clock, KEYS), Notifications(database, [CREDENTIALS_CHANNEL])
     await credentials.put("graphapi", "a", {"token": "1"})
     await credentials.disable(await credentials.pick("graphapi"), rest_s=600, reason="429")
     notifications.on(CREDENTIALS_CHANNEL, credentials.woken)
@@ -433,7 +435,7 @@ class CountingPool(Pool):
 
 async def test_picks_read_once_a_second(database: str, clock: HandClock, mock_clock: trio.testing.MockClock) -> None:
     pool = CountingPool(database, 4, name="test")
-    ours, theirs = PostgresCredentials(pool, clock), PostgresCredentials(pool, clock)
+    ours, theirs = PostgresCredentials(pool, clock, KEYS), PostgresCredentials(pool, clock, KEYS)
     await theirs.put("graphapi", "a", {"token": "1"})
     before = pool.used_times
     async with trio.open_nursery() as nursery:
@@ -451,10 +453,10 @@ async def test_a_cancelled_write_keeps_nothing_stale(
     database: str, clock: HandClock, mock_clock: trio.testing.MockClock
 ) -> None:
     pool = Pool(database, 2, name="test")
-    credentials = PostgresCredentials(pool, clock)
+    credentials = PostgresCredentials(pool, clock, KEYS)
     await credentials.put("graphapi", "a", {"token": "1"})
     picked = await credentials.pick("graphapi")
-    await PostgresCredentials(pool, clock).disable(picked, rest_s=None, reason="elsewhere")
+    await PostgresCredentials(pool, clock, KEYS).disable(picked, rest_s=None, reason="elsewhere")
     with trio.CancelScope() as scope:
         scope.cancel()
         await credentials.disable(picked, rest_s=None, reason="190")
@@ -472,18 +474,18 @@ async def test_a_cancelled_write_keeps_nothing_stale(
 async def test_a_lost_store_is_transient(clock: HandClock) -> None:
     pool = Pool("host=127.0.0.1 port=1 dbname=none", 1, name="test")
     with pytest.raises(Transient) as caught:
-        await PostgresCredentials(pool, clock).pick("graphapi")
+        await PostgresCredentials(pool, clock, KEYS).pick("graphapi")
     assert not isinstance(caught.value, NoCredential)
 
 
 async def test_all_are_listed_without_secrets_those_that_are_out_first(pool: Pool, clock: HandClock) -> None:
-    credentials = PostgresCredentials(pool, clock)
+    credentials = PostgresCredentials(pool, clock, KEYS)
     for source, handle in (("ytapi", "c"), ("graphapi", "z"), ("ytapi", "a"), ("ytapi", "b")):
         await credentials.put(source, handle, {"token": f"secret of {handle}"})
     await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="expired")
     async with pool.connection() as conn:
         await conn.execute("update credential set disabled_till = now() + interval '1 hour' where handle = 'c'")
-    listed = await credentials.listed()
+    listed = await Vault(pool, KEYS).listed()
     assert [(each.source, each.handle, each.total, each.ready) for each in listed] == [
         ("graphapi", "z", 1, 0), ("ytapi", "c", 3, 2), ("ytapi", "a", 3, 2), ("ytapi", "b", 3, 2),
     ]  # fmt: skip

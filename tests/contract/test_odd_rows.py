@@ -38,6 +38,7 @@ from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.shown_letters import shown_letter, shown_waiting
 from tests.contract.test_jobs import FLOW, snapshot
 from tests.crawls import crawl_of
+from tests.fakes.credentials import KEYS
 from tests.fakes.objects import MemoryObjects
 
 DEEP = "[" * 3000 + "]" * 3000
@@ -231,7 +232,7 @@ async def test_an_outbox_row_of_any_time_goes_where_it_belongs(pool: Pool, momen
 async def test_a_notification_of_what_nobody_waits_for_is_not_kept(pool: Pool) -> None:
     jobs = jobs_of(pool)
     exchange = PostgresExchange(pool, StoredDeadLetters(pool, MemoryObjects(), SystemClock()), Signal())
-    credentials = PostgresCredentials(pool, SystemClock())
+    credentials = PostgresCredentials(pool, SystemClock(), KEYS)
     await exchange.take("q", frames_max=1)
     assert credentials.renewals("graphapi") == 0
     for wakes in (jobs, exchange, credentials):
@@ -397,7 +398,7 @@ async def test_a_good_credential_is_picked_beside_an_odd_one(pool: Pool, odd: di
     usual = {"source": "graphapi", "credentials": '{"token": "t"}'}
     for handle, columns in (("odd", usual | odd), ("good", usual)):
         await insert(pool, "credential", id=SystemClock().new_id(), handle=handle, **columns)
-    credentials = PostgresCredentials(pool, SystemClock())
+    credentials = PostgresCredentials(pool, SystemClock(), KEYS)
     for _ in range(20):
         picked = await credentials.pick("graphapi")
         assert picked.secret == {"token": "t"}

@@ -1,9 +1,11 @@
 """The credentials port in memory. Passes tests/contract/test_credentials.py."""
 
+import base64
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -22,6 +24,10 @@ from gcc.sources.credentials import (
     standing,
 )
 from gcc.sources.verdicts import RestScope
+from gcc.stores.sealing import Keys
+
+KEYS = Keys([base64.b64encode(bytes(32)).decode()], Path("none"))
+"""For stores of tests that seal."""
 
 
 @dataclass(slots=True)
@@ -85,13 +91,18 @@ class FakeCredentials:
         row.reason = reason
         return was_in
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts = UNKNOWN) -> bool:
+    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None) -> bool:
         await trio.lowlevel.checkpoint()
-        row = self._rows.get((source, handle))
-        if row is not None and row.credential.secret == dict(secret):
+        row, known = self._rows.get((source, handle)), asdict(facts or UNKNOWN)
+        if row is None:
+            new = Credential(self._clock.new_id(), source, handle, dict(secret), **known)
+        elif row.credential.secret == dict(secret):
+            row.credential = replace(row.credential, **known) if facts else row.credential
             return False
-        id, version = (row.credential.id, row.credential.version + 1) if row else (self._clock.new_id(), 1)
-        self._rows[source, handle] = _Row(Credential(id, source, handle, dict(secret), version, **asdict(facts)))
+        else:
+            changes = known if facts else {"expires_at": None, "data_access_expires_at": None}
+            new = replace(row.credential, secret=dict(secret), version=row.credential.version + 1, **changes)
+        self._rows[source, handle] = _Row(new)
         self._renewals[source] += 1
         return True
 

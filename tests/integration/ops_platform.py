@@ -36,9 +36,9 @@ from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.table import Catalogue
 from gcc.sources.limits import InProcessLimiter
 from gcc.sources.table import SOURCES
-from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History, JobHistory
 from gcc.stores.processes import Process
+from gcc.stores.vault import Listed
 from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.tree import ALL
 from gcc.web import serving

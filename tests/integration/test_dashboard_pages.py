@@ -15,8 +15,8 @@ import trio
 
 from gcc.channels.jobs import Failure, JobStatus, NewJob, Room
 from gcc.clock import SystemClock
-from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
+from gcc.stores.vault import Listed
 from gcc.supervisor.lifecycle import State
 from tests.chromium import Page
 from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, World, ops_port, process

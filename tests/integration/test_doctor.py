@@ -32,6 +32,7 @@ from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
+from tests.fakes.credentials import KEYS
 from tests.fakes.objects import MemoryObjects
 from tests.process import CONFIG, command, platform
 from tests.services.s3 import S3Node
@@ -260,7 +261,7 @@ async def test_sources_without_a_credential(pool: Pool, database: str) -> None:
 
 async def test_credentials_that_are_out_are_told_with_their_reasons(pool: Pool, database: str) -> None:
     await declared(pool)
-    credentials = PostgresCredentials(pool, SystemClock())
+    credentials = PostgresCredentials(pool, SystemClock(), KEYS)
     await credentials.put("ytapi", "spare", {"token": "hush hush"})
     while (spare := await credentials.pick("ytapi")).handle != "spare":
         pass

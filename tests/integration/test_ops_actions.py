@@ -17,8 +17,8 @@ from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.sources.limits import Take
-from gcc.stores.credentials import Listed
 from gcc.stores.job_history import History
+from gcc.stores.vault import Listed
 from gcc.tree import ALL
 from gcc.web.ops import sources
 from gcc.web.ops.port import pausable

@@ -14,6 +14,8 @@ from gcc.sources.credentials import Facts
 from gcc.sources.http import Fetcher
 from gcc.sources.source import Source
 from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.sealing import Unsealable
+from gcc.stores.vault import Vault
 
 log = structlog.get_logger()
 
@@ -39,6 +41,7 @@ async def seed_credentials(
     settings: Settings,
     sources: Mapping[str, Source],
     credentials: PostgresCredentials,
+    vault: Vault,
     world_tokens: Mapping[str, Sequence[str]],
 ) -> None:
     """Store the tokens of the environment and the world's; a known one is left as it is. A source without any is told.
@@ -52,7 +55,10 @@ async def seed_credentials(
         for number, token in enumerate(tokens, start=1):
             asks_as, _, secret = token.rpartition(":")
             known = {"token": secret, "ig_user_id": asks_as} if asks_as else {"token": token}
-            await credentials.put(name, f"{name}-{number}", known, Facts(account=asks_as or None))
-    held = {each.source for each in await credentials.listed()}
+            try:
+                await credentials.put(name, f"{name}-{number}", known, Facts(account=asks_as or None))
+            except Unsealable as error:
+                log.error("credential is left as it is", source=name, credential=f"{name}-{number}", why=str(error))
+    held = {each.source for each in await vault.listed()}
     for name in sorted(set(own) - held) if settings.has_role("scraper") else ():
         log.warning("no credential: its jobs wait", source=name, mend=f"set GCC_SOURCES__{name.upper()}__TOKENS")

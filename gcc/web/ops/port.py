@@ -76,7 +76,7 @@ class OpsPort:
                 composer,
                 operations,
                 history=JobHistory(real.clickhouse if CLICKHOUSE in self._opened else None),
-                sources=Sources(context.catalogue, context.parts.limiter, real.credentials.listed),
+                sources=Sources(context.catalogue, context.parts.limiter, real.vault.listed),
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,

@@ -18,7 +18,7 @@ from gcc.errors import Transient
 from gcc.masking import masked_text
 from gcc.pipelines.scraping.table import Catalogue
 from gcc.sources.limits import Limiter
-from gcc.stores.credentials import Listed
+from gcc.stores.vault import Listed
 from gcc.web.ops.access import Access
 from gcc.web.ops.actions import done
 
@@ -26,7 +26,7 @@ LISTED_S = 3.0  # the rest is known without the database, and does not wait long
 
 
 class Sources:
-    """`listed()`: see `PostgresCredentials.listed`."""
+    """`listed()`: see `Vault.listed`."""
 
     def __init__(
         self, catalogue: Catalogue, limiter: Limiter, listed: Callable[[], Awaitable[Sequence[Listed]]]

@@ -1,6 +1,6 @@
 -- name: standing_credentials
 -- Those of a source, and for how long each is out: 0 or less if it is not, infinite until a new token comes.
-select id, handle, credentials, kind, app, account, scopes, expires_at, data_access_expires_at, version,
+select id, handle, credentials, sealed, key_id, kind, app, account, scopes, expires_at, data_access_expires_at, version,
        case when enabled and coalesce(expires_at <= now(), false) then 'its token has expired'
             when enabled and coalesce(data_access_expires_at <= now(), false) then 'its owner''s consent to data access has expired'
             else reason end,
@@ -19,17 +19,38 @@ where source = %(source)s and till > now();
 
 -- name: listed_credentials
 -- What people may know of all of them: never the secret. Of each source those that are out come first, LISTED_MAX at most.
-select source, handle, out_s, reason, updated_at, total, ready
+select source, handle, kind, app, account, scopes, enabled, expires_at, data_access_expires_at, out_s, reason, rest_scope,
+       buckets, uses, used_at, updated_at, total, ready
 from (
-    select source, handle, out_s, reason, updated_at,
-           count(*) over of_source as total, count(*) filter (where out_s <= 0) over of_source as ready,
+    select *, count(*) over of_source as total, count(*) filter (where out_s <= 0) over of_source as ready,
            row_number() over (partition by source order by out_s desc, handle) as place
     from (
-        select source, handle, reason, updated_at,
-               case when jsonb_typeof(credentials) = 'object' and enabled and not data_access_expired
-                    then greatest(coalesce(extract(epoch from disabled_till) - extract(epoch from now()), 0), 0)::float8
-                    else 'infinity' end as out_s
+        select credential.source, handle, kind, app, account, scopes, enabled, expires_at, data_access_expires_at,
+               credential.updated_at, coalesce(uses, 0) as uses, used_at, coalesce(buckets, '[]') as buckets,
+               case when dead_why is not null then dead_why when wide.out_s > own_s then wide.reason else credential.reason end as reason,
+               case when dead_why is null and wide.out_s > own_s then wide.scope else 'credential' end as rest_scope,
+               case when dead_why is null then greatest(own_s, wide.out_s, 0) else 'infinity' end as out_s
         from credential
+        left join credential_use using (id)
+        cross join lateral (
+            select coalesce(extract(epoch from disabled_till) - extract(epoch from now()), 0)::float8 as own_s,
+                   case when sealed is null and jsonb_typeof(credentials) is distinct from 'object' then 'its credentials are no JSON object'
+                        when not enabled or data_access_expired then coalesce(credential.reason, 'no reason is known')
+                        when expires_at <= now() then 'its token has expired'
+                        when data_access_expires_at <= now() then 'its owner''s consent to data access has expired' end as dead_why
+        ) as own
+        left join lateral (
+            select scope, reason, (extract(epoch from till) - extract(epoch from now()))::float8 as out_s
+            from credential_rest as rest
+            where rest.source = credential.source and till > now() and (scope = 'source' or scope = 'app' and key = app)
+            order by till desc limit 1
+        ) as wide on true
+        left join lateral (
+            select jsonb_agg(jsonb_build_object('bucket', bucket, 'reason', reason,
+                   'back_in_s', round(extract(epoch from till) - extract(epoch from now()), 1)) order by bucket) as buckets
+            from credential_rest as rest
+            where rest.source = credential.source and till > now() and scope = 'bucket' and key = credential.id::text
+        ) as of_buckets on true
     ) as standing
     window of_source as (partition by source)
 ) as placed
@@ -75,14 +96,64 @@ on conflict (source, scope, key, bucket) do update
 set till = greatest(rest.till, excluded.till), reason = excluded.reason, updated_at = now()
 returning coalesce((select till <= now() from before), true);
 
--- name: put_credential
--- A row comes back only for a new or changed secret, which also enables it again.
-insert into credential (id, source, handle, credentials, kind, app, account, scopes, expires_at, data_access_expires_at)
-values (%(id)s, %(source)s, %(handle)s, %(secret)s, %(kind)s, %(app)s, %(account)s, %(scopes)s, %(expires_at)s, %(data_access_expires_at)s)
-on conflict (source, handle) do update
-set credentials = excluded.credentials, kind = excluded.kind, app = excluded.app, account = excluded.account,
-    scopes = excluded.scopes, expires_at = excluded.expires_at, data_access_expires_at = excluded.data_access_expires_at,
-    version = credential.version + 1, issued_at = now(),
-    enabled = true, disabled_till = null, data_access_expired = false, reason = null, updated_at = now()
-where credential.credentials is distinct from excluded.credentials
+-- name: held_secret
+select id, credentials, sealed, key_id from credential where source = %(source)s and handle = %(handle)s for update;
+
+-- name: add_credential
+insert into credential (id, source, handle, sealed, key_id, kind, app, account, scopes, expires_at, data_access_expires_at)
+values (%(id)s, %(source)s, %(handle)s, %(sealed)s, %(key_id)s, %(kind)s, %(app)s, %(account)s, %(scopes)s, %(expires_at)s, %(data_access_expires_at)s)
+on conflict (source, handle) do nothing
 returning id;
+
+-- name: replace_secret
+-- With a new secret it is as new: what was known of the old one's end, rest or death says nothing of it.
+update credential
+set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null, version = version + 1, issued_at = now(), renewing_at = null,
+    expires_at = null, data_access_expires_at = null, data_access_expired = false,
+    enabled = true, disabled_till = null, reason = null, updated_at = now()
+where id = %(id)s;
+
+-- name: know_credential
+update credential
+set kind = %(kind)s, app = %(app)s, account = %(account)s, scopes = %(scopes)s, expires_at = %(expires_at)s,
+    data_access_expires_at = %(data_access_expires_at)s, updated_at = now()
+where id = %(id)s
+  and (kind, app, account, scopes, expires_at, data_access_expires_at)
+      is distinct from (%(kind)s, %(app)s, %(account)s, %(scopes)s::text[], %(expires_at)s::timestamptz, %(data_access_expires_at)s::timestamptz);
+
+-- name: count_uses
+insert into credential_use as known (id, uses, used_at)
+select id, used.uses, now() from unnest(%(ids)s::uuid[], %(uses)s::bigint[]) as used(id, uses) join credential using (id)
+on conflict (id) do update set uses = known.uses + excluded.uses, used_at = excluded.used_at;
+
+-- name: sealed_under
+-- The keys that something is sealed under, null for what lies open, and how many.
+select key_id, count(*) from credential group by key_id;
+
+-- name: to_seal
+-- A few that are not under the newest key: nobody changes them meanwhile.
+select id, credentials, sealed, key_id from credential
+where key_id is distinct from %(newest)s and (sealed is not null or jsonb_typeof(credentials) = 'object') and id > %(after)s
+order by id limit %(limit)s
+for update;
+
+-- name: seal
+update credential set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null where id = %(id)s;
+
+-- name: enable_credential
+-- By hand: whatever it was out for is over. Answers whether there is one.
+update credential
+set enabled = true, disabled_till = null, data_access_expired = false, reason = null, updated_at = now()
+where source = %(source)s and handle = %(handle)s
+returning id;
+
+-- name: disable_credential
+update credential
+set enabled = false, disabled_till = null, reason = %(reason)s, updated_at = now()
+where source = %(source)s and handle = %(handle)s
+returning id;
+
+-- name: end_rests
+-- By hand: those of a source and of its apps, or ('key') of the buckets of one credential.
+delete from credential_rest
+where source = %(source)s and case when %(key)s::text is null then scope <> 'bucket' else key = %(key)s end;
