@@ -201,7 +201,7 @@ def narrowed(old: Narrowing | None, new: Narrowing) -> Narrowing | None:
 
 def paced(limit: AnyLimit, share: float) -> tuple[int, float]:
     """(units, seconds) of that share of a limit: fewer units, and where not one is left, one in a longer time."""
-    units = limit.calls * share
+    units = limit.calls * share + 1e-9  # 10 x 0.4 is 3.9999...
     return (int(units), limit.per_s) if units >= 1 else (1, limit.per_s / units)
 
 

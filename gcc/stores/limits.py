@@ -61,8 +61,8 @@ for number = 1, #KEYS / 2 do
         lefts[number] = redis.call('PTTL', narrows) * 1000
         if share <= 0 then
             wait = lefts[number] + 1000
-        elseif calls * share >= 1 then
-            calls = math.floor(calls * share)
+        elseif calls * share + 1e-9 >= 1 then -- see limits.paced
+            calls = math.floor(calls * share + 1e-9)
         else
             calls, per = 1, per / (calls * share)
         end

@@ -10,12 +10,12 @@ from gcc.platforms import INSTAGRAM
 from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Request
-from gcc.sources.instagram import graph_parse
+from gcc.sources.instagram import graph_parse, graph_usage
 from gcc.sources.instagram.graph_errors import SOURCE
 from gcc.sources.snapshot import ProfileSnapshot
 from gcc.sources.verdicts import CredentialDead, InvalidHandle
 
-GRAPH = SourceApi(SOURCE, graph_parse.judge)
+GRAPH = SourceApi(SOURCE, graph_parse.judge, graph_usage.usage)
 POSTS_MAX = 12  # one page
 
 _MEDIA = (
