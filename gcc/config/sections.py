@@ -260,6 +260,7 @@ class World(Section):
     history_days: int = Field(90, ge=0, le=3650)  # imported at first start; 0 = none
     calls_per_s: float = Field(100.0, gt=0)  # per source; more gets 429 with Retry-After
     quota_times: float = Field(1000.0, gt=0)  # daily quotas, as a multiple of the real ones: a demo never ends
+    calls_per_hour: int | None = Field(None, ge=1)  # of the Graph API's app; empty: twice what calls_per_s lets through
     mix: bool = False  # start also where the other one, the world or the real APIs, has filled the database
 
 

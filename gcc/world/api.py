@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gcc.world.answer import Answer, Query
 
@@ -49,6 +49,10 @@ class Api(ABC):
     def lets_in(self, token: str | None) -> bool:
         """Whether it knows the token; `tokens` are those that faults may kill."""
         return token in self.tokens
+
+    def given_out(self) -> list[dict[str, Any]]:
+        """The tokens, and whatever a test or a person must know of each to use it."""
+        return [{"token": token} for token in self.tokens]
 
     def app(self, token: str) -> str:
         """Whose quota a token spends: of an app, where several tokens share one."""

@@ -9,28 +9,42 @@ from gcc.world import graph, youtube
 from gcc.world.api import Api
 from gcc.world.model import Cast, Platform
 
-USER = "17841400000000000"  # in whose name the Graph tokens ask
 Casts = Mapping[Platform, Cast]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An API and its room, the first part of its path; `tokens` as the settings of its source take them."""
+    """An API and its room, the first part of its path; `tokens` as the settings of its source take them.
+
+    None: it is no source of its own, but another address of one.
+    """
 
     room: str
     source: str
     make: Callable[[Casts, Settings, Clock], Api]
-    tokens: Callable[[Settings], Sequence[str]]
+    tokens: Callable[[Settings], Sequence[str]] | None
     endpoint: str
+
+
+def _graph(casts: Casts, settings: Settings, clock: Clock, login: graph.Login) -> Api:
+    hourly = settings.calls_per_hour or round(2 * 3600 * settings.calls_per_s)
+    return graph.GraphApi(casts["INSTAGRAM"], clock.now, login=login, hourly_calls=max(hourly, 1))
 
 
 APIS = (
     Row(
         "graph",
         "graphapi",
-        lambda casts, settings, clock: graph.GraphApi(casts["INSTAGRAM"]),
-        lambda settings: [f"{USER}:{token}" for token in graph.TOKENS],
+        lambda casts, settings, clock: _graph(casts, settings, clock, "facebook"),
+        lambda settings: [f"{graph.USER}:{token}" for token in graph.TOKENS],
         "GET /graph/v25.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
+    ),
+    Row(
+        "graph_instagram",
+        graph.SOURCES["instagram"],
+        lambda casts, settings, clock: _graph(casts, settings, clock, "instagram"),
+        None,
+        "GET /graph_instagram/v25.0/me?fields=&access_token=, /refresh_access_token?grant_type=ig_refresh_token",
     ),
     Row(
         "youtube",

@@ -5,7 +5,7 @@ followers of one breakdown are as many as the account has.
 """
 
 import datetime as dt
-from typing import Literal
+from typing import Literal, get_args
 
 from gcc.world import names
 from gcc.world.chance import key_of, mix, unit
@@ -14,9 +14,11 @@ from gcc.world.stories import Story
 from gcc.world.timeline import spread
 
 Breakdown = Literal["age", "gender", "city", "country"]
+BREAKDOWNS: tuple[Breakdown, ...] = get_args(Breakdown)
 _AGES = ("13-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 _AGE_WEIGHTS = (0.07, 0.35, 0.35, 0.13, 0.06, 0.025, 0.015)
 _COUNTRIES = ("IN", "US", "AE", "GB", "BD", "NP", "PK", "CA", "SG", "AU", "SA", "ID", "BR", "DE", "FR")
+_BARELY_SEEN_ONE_IN = 7
 _TOP = 45
 """The API names no more cities or countries than these."""
 
@@ -86,6 +88,11 @@ def post(creator: Creator, post: Post) -> dict[str, int]:
     }
 
 
+def crossposted(post: Post) -> bool:
+    """Whether it is shown on Facebook, too."""
+    return mix(key_of(post.post_id), 2) % 3 == 0
+
+
 NAVIGATION = ("tap_forward", "tap_back", "tap_exit", "swipe_forward")
 
 
@@ -93,6 +100,8 @@ def story(cast: Cast, creator: Creator, story: Story) -> dict[str, int]:
     """Of a story, `navigation` by action beside its sum."""
     bits = mix(story.bits, 1)
     reach = int(cast.today_of(creator).followers * (0.01 + 0.05 * unit(bits)))
+    if story.bits % _BARELY_SEEN_ONE_IN == 0:
+        reach = bits % 5
     steps = {
         action: int(reach * weight * (0.5 + unit(mix(bits, place))))
         for place, (action, weight) in enumerate(zip(NAVIGATION, (0.7, 0.08, 0.12, 0.1), strict=True))

@@ -152,17 +152,30 @@ def headline(bits: int, category: str | None) -> tuple[str, tuple[str, ...]]:
     """A title or caption, and its tags."""
     subject = pick(_SUBJECTS.get(category or "", _OTHER_SUBJECTS), bits)
     title = pick(_TURNS, bits >> 8).format(subject)
-    field = (category or "creator").lower().split()[0]
-    return title[0].upper() + title[1:], (field, subject.replace(" ", ""), pick(_ANYWHERE, bits))
+    return title[0].upper() + title[1:], (field(category), subject.replace(" ", ""), pick(_ANYWHERE, bits))
+
+
+def field(category: str | None) -> str:
+    """The tag of a category."""
+    return (category or "creator").lower().split()[0]
+
+
+def _joined(subject: str) -> str:
+    return subject.replace(" ", "").lower()
 
 
 def may_bear(category: str | None, tag: str) -> bool:
-    """Whether a headline of this category can have the tag."""
+    """Whether a headline of this category can have the tag, which is in lower case."""
     subjects = _SUBJECTS.get(category or "", _OTHER_SUBJECTS)
-    field = (category or "creator").lower().split()[0]
-    return tag in _ANYWHERE or tag == field or any(tag == subject.replace(" ", "") for subject in subjects)
+    return tag in _ANYWHERE or tag == field(category) or any(tag == _joined(subject) for subject in subjects)
 
 
 def cities() -> list[str]:
     """Every city, those of India first."""
     return list(dict.fromkeys(city for home in (*_INDIA, *_ABROAD) for city in home.cities))
+
+
+def tags() -> list[str]:
+    """Every hashtag that a headline can have, in lower case."""
+    subjects = [_joined(subject) for some in (*_SUBJECTS.values(), _OTHER_SUBJECTS) for subject in some]
+    return list(dict.fromkeys((*_ANYWHERE, *map(field, (*CATEGORIES, None)), *subjects)))

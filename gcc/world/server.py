@@ -33,6 +33,7 @@ from gcc.world.creators import generate
 from gcc.world.door import COUNTED, Door
 from gcc.world.model import Cast, Platform
 from gcc.world.recorded import read_casts
+from gcc.world.truth_instagram import OF_ACCOUNT, OF_NAME, about
 
 log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
@@ -45,6 +46,11 @@ _SHOWN = (*COUNTED, "per_s")
 _ENDPOINTS = {
     **{row.source: row.endpoint for row in APIS},
     "truth": "GET /truth/{platform}/{handle}, GET /truth/{platform}?limit&offset",
+    "truth of Instagram": (
+        f"GET /truth/INSTAGRAM/{{handle}}/{'|'.join(OF_ACCOUNT)}?limit&offset, "
+        f"GET /truth/INSTAGRAM/{'|'.join(OF_NAME)}/{{name}}?limit&offset"
+    ),
+    "tokens": "GET /tokens",
     "history": "GET /history/{platform}?days=90 (NDJSON)",
     "faults": 'POST /faults {"source", "kind", "rate", "seconds"}',
     "stats": "GET /stats",
@@ -140,6 +146,8 @@ class World:
             raise ApiError(Code.METHOD_NOT_ALLOWED, f"{scope['method'][:20]} is not known here")
         if room == "truth":
             return self._truth(rest, query)
+        if room == "tokens" and not rest:
+            return answer(200, {source: door.api.given_out() for source, door in self._by_source.items()})
         if room == "stats" and not rest:
             now_s = trio.current_time()
             stats = {source: door.stats(now_s) for source, door in self._by_source.items()}
@@ -151,13 +159,29 @@ class World:
     def _truth(self, rest: str, query: Query) -> Answer:
         platform, _, handle = rest.partition("/")
         cast = self._cast(platform)
-        if handle:
-            creator = cast.by_handle(handle) or cast.by_id(handle)
-            if creator is None:
-                raise ApiError(Code.PROFILE_NOT_FOUND, f"no {cast.platform} creator {handle[:80]!r}")
-            return answer(200, truth.profile(cast, creator))
         limit, offset = _whole(query, "limit", 100, 10_000), _whole(query, "offset", 0, 10**9)
-        return answer(200, truth.listing(cast, limit, offset))
+        if not handle:
+            return answer(200, truth.listing(cast, limit, offset))
+        handle, _, kind = handle.partition("/")
+        if kind and cast.platform == "INSTAGRAM":
+            return self._instagram_truth(cast, handle, kind, offset, offset + limit)
+        creator = cast.remembered(handle)
+        if creator is None or kind:
+            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {cast.platform} creator {handle[:80]!r}")
+        return answer(200, truth.profile(cast, creator))
+
+    def _instagram_truth(self, cast: Cast, first: str, second: str, start: int, stop: int) -> Answer:
+        """Of a name, as comments/{shortcode}, or of an account, as {handle}/followers."""
+        if first in OF_NAME:
+            part = OF_NAME[first](cast, second, start, stop)
+            if part is None:
+                raise ApiError(Code.NOT_FOUND, f"no {first[:20]} of {second[:80]!r}")
+            return answer(200, {"total": part[0], "data": part[1]})
+        creator = cast.remembered(first)
+        if creator is None or second not in OF_ACCOUNT:
+            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {second[:20]!r} of an INSTAGRAM creator {first[:80]!r}")
+        total, data = OF_ACCOUNT[second](cast, creator, start, stop)
+        return answer(200, {**about(cast, creator), "total": total, "data": data})
 
     async def _history(self, platform: str, query: Query, receive: Receive, send: Send) -> None:
         cast = self._cast(platform)
@@ -220,7 +244,7 @@ def tokens(settings: Settings) -> dict[str, Sequence[str]]:
     """What it lets in, by source; as a source's tokens are given (a Graph API token as "IG_USER_ID:TOKEN")."""
     if not settings.enabled:
         return {}
-    return {row.source: row.tokens(settings) for row in APIS}
+    return {row.source: row.tokens(settings) for row in APIS if row.tokens is not None}
 
 
 async def serve_world(

@@ -24,7 +24,7 @@ def hashtag(cast: Cast, tag: str) -> list[Tagged]:
         (creator, post)
         for creator, _ in zip(able, range(CREATORS_MAX), strict=False)
         for post in cast.posts_of(creator)
-        if tag in post.tags
+        if tag in map(str.lower, post.tags)
     ]
     return _newest_first(found)
 

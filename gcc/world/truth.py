@@ -4,6 +4,7 @@ Tests compare the platform with this. Names are those of the stored rows (spec/s
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -42,11 +43,17 @@ class HistoryRow(msgspec.Struct, rename={
 def profile(cast: Cast, creator: Creator) -> dict[str, Any]:
     """The row, its recent posts and its past, as of today."""
     day = cast.today_of(creator)
-    recent = cast.posts_of(creator)[: PAGE_POSTS[cast.platform]]
+    recent = cast.posts_of(creator)[: PAGE_POSTS[cast.platform]] if creator.shows_posts else []
+    if not creator.shows_posts or not creator.shows_likes:
+        day = replace(day, avg_likes=None, engagement_rate=None)
+    if not creator.shows_posts:
+        day = replace(day, avg_comments=None, avg_views=None)
     return {
+        "state": creator.state,
+        "former_handles": creator.former_handles,
         **(_youtube_row(creator, day) if cast.platform == "YOUTUBE" else _instagram_row(creator, day)),
         "metrics": _metrics(cast.platform, day),
-        "posts": [_post(post) for post in recent],
+        "posts": [post_row(creator, post) for post in recent],
         "history": [
             {"date": date.isoformat(), **_metrics(cast.platform, past)}
             for date in cast.dates(HISTORY_DAYS)
@@ -71,6 +78,7 @@ def listing(cast: Cast, limit: int, offset: int) -> dict[str, Any]:
                 "category": creator.category,
                 "language": creator.language,
                 "country": creator.country,
+                "state": creator.state,
             }
             for creator, day in page
         ],
@@ -176,12 +184,13 @@ def _averages(day: Day) -> dict[str, float | None]:
     }
 
 
-def _post(post: Post) -> dict[str, Any]:
+def post_row(creator: Creator, post: Post) -> dict[str, Any]:
+    """A post as a stranger sees it."""
     return {
         "post_id": post.post_id,
         "shortcode": post.shortcode,
         "post_type": _POST_TYPES.get(post.kind, post.kind),
-        "likes": post.likes,
+        "likes": post.likes if creator.shows_likes else None,
         "comments": post.comments,
         "views": post.views,
         "publish_time": post.published.isoformat().replace("+00:00", "Z"),

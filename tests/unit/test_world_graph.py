@@ -152,7 +152,7 @@ def test_errors(api: GraphApi) -> None:
     status, error = refusal(
         api.answer("GET", PATH, {"fields": "business_discovery.username(nobody.here){id}"}, {}, b"")
     )
-    assert (status, error["code"], error["error_subcode"], error["message"]) == (400, 100, 2207013, "Invalid user id")
+    assert (status, error["code"], error["error_subcode"], error["message"]) == (400, 110, 2207013, "Invalid user id")
     assert error["error_user_title"] == "Cannot find User"
     for fields, code in (
         ("business_discovery{id}", 100),
@@ -161,7 +161,7 @@ def test_errors(api: GraphApi) -> None:
     ):
         status, error = refusal(api.answer("GET", PATH, {"fields": fields}, {}, b""))
         assert (status, error["code"], error["type"]) == (400, code, "OAuthException")
-    for path in ("/v25.0/me", "/v25.0/1/media", "/"):
+    for path in ("/v25.0/", "/v25.0/1/media/2", "/"):
         assert refusal(api.answer("GET", path, {}, {}, b""))[1]["code"] == 2500
 
 
