@@ -31,7 +31,7 @@ from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
-from gcc.sources.table import SOURCES
+from gcc.pipelines.scraping.table import Catalogue, lenders
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
@@ -297,9 +297,10 @@ def pending(name: str, files: Path, ledger: Sequence[Row], *, running: bool) -> 
 
 def seeds(settings: Settings) -> Finding:
     """Credentials where there is no table of them yet: whether the first start will have some."""
-    given = [source for source in SOURCES if settings.world.enabled or _tokens(settings, source)]
+    sources = lenders(settings, Catalogue())
+    given = [source for source in sources if settings.world.enabled or _tokens(settings, source)]
     found = f"given for {', '.join(given) or 'no source'}; stored at the first start"
-    return _lent(found, without=[source for source in SOURCES if source not in given])
+    return _lent(found, without=[source for source in sources if source not in given])
 
 
 def _tokens(settings: Settings, source: str) -> tuple[str, ...]:
@@ -435,10 +436,11 @@ class _Database:
         return [Finding("exchange", "fail" if oldest_s >= WAITED_FAIL_S else "warn", found, mend)]
 
     async def _credentials(self) -> list[Finding]:
-        rows = [row for row in await self._rows(_CREDENTIALS) if row[0] in SOURCES]
-        enabled = {source: [left_s for of, _, alive, left_s, _ in rows if of == source and alive] for source in SOURCES}
+        sources = lenders(self._settings, Catalogue())
+        rows = [row for row in await self._rows(_CREDENTIALS) if row[0] in sources]
+        enabled = {source: [left_s for of, _, alive, left_s, _ in rows if of == source and alive] for source in sources}
         resting = {source: sum(bool(left_s) for left_s in lefts_s) for source, lefts_s in enabled.items()}
-        found = "; ".join(f"{source} {len(enabled[source])} enabled, {resting[source]} resting" for source in SOURCES)
+        found = "; ".join(f"{source} {len(enabled[source])} enabled, {resting[source]} resting" for source in sources)
         out = [
             f"{handle} {f'rests {left_s:,.0f} s more' if alive else 'waits for a new token'} ({reason})"
             for _, handle, alive, left_s, reason in rows
@@ -447,8 +449,8 @@ class _Database:
         if out:
             more = f"; and {len(out) - OUT_TOLD_MAX} more" if len(out) > OUT_TOLD_MAX else ""
             found = f"{found}; out: {'; '.join(out[:OUT_TOLD_MAX])}{more}"
-        finding = _lent(found, without=[source for source in SOURCES if not enabled[source]])
-        spared = all(row[2] for row in rows) and all(resting[each] < len(enabled[each]) for each in SOURCES)
+        finding = _lent(found, without=[source for source in sources if not enabled[source]])
+        spared = all(row[2] for row in rows) and all(resting[each] < len(enabled[each]) for each in sources)
         if spared or finding.mend:
             return [finding]
         mend = "mend at the source what the reason names; a dead one comes back with a new token in its place"

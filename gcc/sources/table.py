@@ -1,8 +1,11 @@
 """The outside APIs, a row each: the folders here hold how they are asked and read."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from gcc.sources.instagram.graph_client import GraphApi
+from gcc.sources.instagram_web.client import WebClient
+from gcc.sources.instagram_web.providers import PROVIDERS, Provider
 from gcc.sources.limits import Daily, Limit, Rule
 from gcc.sources.source import Source
 from gcc.sources.youtube.data_client import DataApi
@@ -18,10 +21,30 @@ _YOUTUBE = (
     Rule(Daily(10_000, PACIFIC), "credential", "units"),
 )
 
+
+def scraper(provider: Provider, limit: Limit, base_url: str = "") -> Source:
+    """One who scrapes Instagram; `base_url` where it does not stand behind RapidAPI's gateway."""
+    return Source(
+        provider.name,
+        base_url or f"https://{provider.host}",
+        f"/{provider.asks_as or provider.name}",
+        (Rule(limit), Rule(limit, "credential")),  # the latter for what the gateway's headers tell
+        partial(WebClient, provider),
+        unofficial=True,
+        shares=provider.asks_as,
+    )
+
+
 SOURCES: Mapping[str, Source] = {
     row.name: row
     for row in (
         Source("graphapi", "https://graph.facebook.com", "/graph", _GRAPH, GraphApi, version="v25.0"),
         Source("ytapi", "https://www.googleapis.com/youtube", "/youtube", _YOUTUBE, DataApi, version="v3"),
+        scraper(PROVIDERS["insta-best-performance"], Limit(2, 1.0)),
+        scraper(PROVIDERS["instagram-scraper2"], Limit(5, 1.0)),
+        scraper(PROVIDERS["instagram-scraper-2022"], Limit(100, 30.0)),
+        scraper(PROVIDERS["arraybobo"], Limit(100, 30.0)),  # another name of the one above, whose limit holds
+        scraper(PROVIDERS["rocketapi"], Limit(100, 30.0)),
+        scraper(PROVIDERS["lama"], Limit(1, 1.0), "https://api.lamadava.com"),
     )
 }

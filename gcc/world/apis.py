@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gcc.clock import Clock
 from gcc.config import World as Settings
-from gcc.world import graph, youtube
+from gcc.world import graph, scrapers, youtube
 from gcc.world.api import Api
 from gcc.world.model import Cast, Platform
 
@@ -31,6 +31,17 @@ def _graph(casts: Casts, settings: Settings, clock: Clock, login: graph.Login) -
     return graph.GraphApi(casts["INSTAGRAM"], clock.now, login=login, hourly_calls=max(hourly, 1))
 
 
+def _scraper(source: str, endpoint: str, *, posted: bool = False, plain: bool = False) -> Row:
+    """One of those who scrape Instagram."""
+    return Row(
+        source,
+        source,
+        lambda casts, settings, clock: scrapers.Scraper(source, casts["INSTAGRAM"], posted=posted, plain=plain),
+        lambda settings: scrapers.tokens(source),
+        endpoint,
+    )
+
+
 APIS = (
     Row(
         "graph",
@@ -53,4 +64,9 @@ APIS = (
         lambda settings: youtube.KEYS,
         "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
     ),
+    _scraper("insta-best-performance", "GET /insta-best-performance/profile?username=|user_id="),
+    _scraper("instagram-scraper2", "GET /instagram-scraper2/user_info_by_id?user_name=|user_id="),
+    _scraper("instagram-scraper-2022", "GET /instagram-scraper-2022/ig/info_username/?user="),
+    _scraper("rocketapi", 'POST /rocketapi/instagram/user/get_info {"username"}', posted=True),
+    _scraper("lama", "GET /lama/a1/user?username=", plain=True),
 )

@@ -102,6 +102,9 @@ def process(host: str, pid: int, *, calls: int = 50, **changes: Any) -> Process:
     return replace(known, **changes)
 
 
+ASKED = ("graphapi", "ytapi")
+
+
 class ToldHistory(JobHistory):
     """What a test tells of every job."""
 
@@ -358,7 +361,8 @@ async def ops_port(
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
     page = ops_app(
-        composer, world.operations(), history=world.history, sources=Sources(CATALOGUE, world.limiter, world.listed),
+        composer, world.operations(), history=world.history,
+        sources=Sources(CATALOGUE, ASKED, world.limiter, world.listed),
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(

@@ -206,7 +206,7 @@ async def declared(pool: Pool) -> None:
         for each in checkup.BINDINGS:
             binding = (each.route.exchange, each.route.key, each.queue)
             await connection.execute("insert into binding values (%s, %s, %s)", binding)
-        for source in checkup.SOURCES:
+        for source in ("graphapi", "ytapi"):
             await connection.execute(
                 "insert into credential (id, source, handle, credentials) values (%s, %s, 'a', '{}')",
                 (SystemClock().new_id(), source),

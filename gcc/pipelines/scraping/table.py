@@ -98,6 +98,16 @@ def enabled(settings: Settings, row: Source) -> bool:
     return not row.unofficial if source.enabled is None else source.enabled
 
 
+def asked(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """The sources that may be asked, in their order."""
+    return [name for name, row in catalogue.sources.items() if enabled(settings, row)]
+
+
+def lenders(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """The sources whose credentials they use: some are but another name of one."""
+    return list(dict.fromkeys(catalogue.sources[name].shares or name for name in asked(settings, catalogue)))
+
+
 def concurrency(settings: Settings, flow: Flow) -> int:
     return settings.scraper.concurrency.get(flow.name, flow.workers * flow.concurrency)
 
@@ -105,7 +115,7 @@ def concurrency(settings: Settings, flow: Flow) -> int:
 def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
     """The flow table as verbs and pages show it."""
     current = limits(settings, catalogue)
-    on = {name for name, row in catalogue.sources.items() if enabled(settings, row)}
+    on = set(asked(settings, catalogue))
     return [
         {
             "name": flow.name,

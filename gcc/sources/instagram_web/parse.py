@@ -144,6 +144,11 @@ def comments(decoded: Any, source: str, at: dt.datetime, post_id: str, shortcode
     return Page([each for found in page.items for each in found], page.after, page.notes, page.partial)
 
 
+def total(decoded: Any, source: str, sought: Sequence[Path]) -> int | None:
+    """How many things the whole list has of which this is a page, where the page tells it."""
+    return seek(opened(decoded, source), sought)[0].total
+
+
 def _page(decoded: Any, source: str, sought: Sequence[Path], parse: Callable[[Fields], T], absent: str) -> Page[T]:
     root = opened(decoded, source)
     places = seek(root, sought, absent=absent)
@@ -172,7 +177,7 @@ def _post(media: Fields, owner: Person, at: dt.datetime, *, story: bool = False)
         source=media.source,
         at=at,
         publish_time=first(media, shapes.TIME, Fields.epoch),
-        metrics=counts(media, shapes.MEDIA_METRICS),
+        metrics={**counts(media, shapes.MEDIA_METRICS), **_watched(media, post_type)},
         dimensions={
             "post_type": post_type,
             "caption": caption,
@@ -182,6 +187,15 @@ def _post(media: Fields, owner: Person, at: dt.datetime, *, story: bool = False)
             **({"expires_at": expires.isoformat()} if expires else {}),
         },
     )
+
+
+def _watched(media: Fields, post_type: str | None) -> dict[str, int | None]:
+    """Views and plays. Some write 0 for what they do not know, and for what does not move."""
+    moves = post_type not in ("image", "carousel")
+    return {
+        name: first(media, ways, shapes.positive) or (first(media, ways, shapes.count) if moves else None)
+        for name, ways in shapes.WATCHED.items()
+    }
 
 
 def _post_type(media: Fields) -> str | None:

@@ -75,6 +75,7 @@ USER_TEXTS: Named = {
     "bio": paths("biography bio"),
     "profile_pic_url": paths("hd_profile_pic_url_info.url profile_pic_url_hd profile_pic_url profile_picture"),
     "website": paths("external_url"),
+    "fbid": paths("fbid fbid_v2"),  # its id in the Graph API
     "category": paths("category_name category business_category_name overall_category_name"),
 }
 USER_FLAGS: Named = {
@@ -84,14 +85,15 @@ USER_FLAGS: Named = {
 }
 _VIEWS = "view_count video_view_count"
 _PLAYS = "play_count ig_play_count video_play_count"
+WATCHED: Named = {  # newer answers have one of both, which Instagram calls views since 2025
+    "views": paths(f"{_VIEWS} {_PLAYS}"),
+    "plays": paths(f"{_PLAYS} {_VIEWS}"),
+}
 MEDIA_METRICS: Named = {
     "likes": paths("like_count edge_media_preview_like.count edge_liked_by.count"),
     "comments": paths(
         "comment_count edge_media_to_parent_comment.count edge_media_to_comment.count edge_media_preview_comment.count"
     ),
-    # newer answers have one of both, which Instagram calls views since 2025
-    "views": paths(f"{_VIEWS} {_PLAYS}"),
-    "plays": paths(f"{_PLAYS} {_VIEWS}"),
     "shares": paths("reshare_count share_count"),
     "saved": paths("save_count saved_count"),
     "reposts": paths("media_repost_count repost_count"),
@@ -108,11 +110,11 @@ PICTURE = paths("thumbnail_url display_url display_uri thumbnail_src")
 EXPIRES = paths("expiring_at expiring_at_timestamp")
 OWN_MEDIAS = paths("edge_owner_to_timeline_media edge_felix_video_timeline")  # beside a profile
 ANSWERS = paths("edge_threaded_comments child_comments preview_child_comments")  # to a comment
-PICTURES = paths("image_versions2.candidates display_resources resources carousel_media")
+PICTURES = paths("image_versions2.candidates image_versions display_resources resources carousel_media")
 
 _KNOWN_COUNTS = frozenset(
     way[0]
-    for table in (USER_METRICS, MEDIA_METRICS, COMMENT_METRICS)
+    for table in (USER_METRICS, MEDIA_METRICS, WATCHED, COMMENT_METRICS)
     for ways in table.values()
     for way in ways
     if len(way) == 1
@@ -149,6 +151,12 @@ class Place:
             holder, key = holder.object(key), _list_of(holder.object(key))
         found = holder.objects(key) if key else [holder]
         return [bare for item in found for bare in _bare(item)]
+
+    @property
+    def total(self) -> int | None:
+        """How many things the whole list has, where a connection tells."""
+        holder = self.around[-1]
+        return count(holder.object(self.key), "count") if holder.kind(self.key) == "an object" else None
 
     def next_page(self) -> tuple[str | None, str | None]:
         """The next page's cursor, and why this may not be all though there is none."""
@@ -219,6 +227,10 @@ def text(found: Fields, key: str) -> str | None:
 def count(found: Fields, key: str) -> int | None:
     """The count at `key`; -1 is a hidden one."""
     return None if found.code(key) == -1 else found.count(key)
+
+
+def positive(found: Fields, key: str) -> int | None:
+    return count(found, key) or None
 
 
 def counts(found: Fields, named: Named) -> dict[str, int | float | None]:

@@ -15,7 +15,7 @@ from gcc.pipelines.declared import BROKER, CLICKHOUSE, SCHEMA, Context, Pipeline
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.producers import import_and_crawl
-from gcc.pipelines.scraping.table import Catalogue, overview
+from gcc.pipelines.scraping.table import Catalogue, asked, overview
 from gcc.stores.job_history import JobHistory
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
@@ -76,7 +76,12 @@ class OpsPort:
                 composer,
                 operations,
                 history=JobHistory(real.clickhouse if CLICKHOUSE in self._opened else None),
-                sources=Sources(context.catalogue, context.parts.limiter, real.vault.listed),
+                sources=Sources(
+                    context.catalogue,
+                    asked(context.settings, context.catalogue),
+                    context.parts.limiter,
+                    real.vault.listed,
+                ),
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,

@@ -26,12 +26,17 @@ LISTED_S = 3.0  # the rest is known without the database, and does not wait long
 
 
 class Sources:
-    """`listed()`: see `Vault.listed`."""
+    """`asked` are the sources that may be asked; `listed()`: see `Vault.listed`."""
 
     def __init__(
-        self, catalogue: Catalogue, limiter: Limiter, listed: Callable[[], Awaitable[Sequence[Listed]]]
+        self,
+        catalogue: Catalogue,
+        asked: Sequence[str],
+        limiter: Limiter,
+        listed: Callable[[], Awaitable[Sequence[Listed]]],
     ) -> None:
         self._catalogue = catalogue
+        self._asked = asked
         self._limiter = limiter
         self._listed = listed
 
@@ -57,7 +62,7 @@ class Sources:
                 "limit": asdict(uses[name]),
                 "credentials": by_source.get(name, none),
             }
-            for name in self._catalogue.sources
+            for name in self._asked
         ]
         return lines, trouble
 
