@@ -54,4 +54,5 @@ bench: venv
 	$(PY) -m bench.exchange
 	$(PY) -m bench.sink
 	$(PY) -m bench.jobs
+	$(PY) -m bench.finished
 	$(PY) -m bench.claims

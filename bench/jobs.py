@@ -1,147 +1,126 @@
-"""What finished jobs cost those that are not: `python -m bench.jobs`. A claim, the dashboard's counts, a start.
+"""Jobs claimed and completed a second, beside procrastinate and pgqueuer: `python -m bench.jobs`.
 
-On an embedded PostgreSQL, each figure first with few jobs in the table and then with `--finished` of them, spread over
-29 days. `claim` is one of 50 jobs, `end` the completion of one; `counts` is what the dashboard reads each second, and
-its 95th percentile; `start` is a process's way to ready on that data folder. All in milliseconds, medians.
+`jobs_per_s`: claimed 50 at a time and completed 50 at a time, a transaction each. `jobs_per_s_single`: claimed 50 at a
+time and completed one by one, each in a transaction of its own, as scrapes are. Ours writes with every claim and every
+end the row of that status and its status event into the outbox; the peers write their own logs, which ours has not.
+Each party has an embedded PostgreSQL of its own with the platform's settings, 10 connections, 4 claimers and an
+unfinished backlog of `--jobs` at the start; they take turns, and the figures are medians over `--rounds`. Peers come
+from the environment of `--peers-python`: this one, or one of their own.
 """
 
 import argparse
 import json
-import os
-import statistics
+import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import trio
 
-from gcc.channels.jobs import Crawl, NewJob, Room
+from bench.jobs_peers import CLAIMED_AT_ONCE, CONNECTIONS, LOOPS, PEERS
+from bench.rounds import OURS, Figures, medians, rounded, table
+from gcc.channels.jobs import Crawl, Job, NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
-from gcc.config import Settings
 from gcc.pipelines.events.emit import StatusEvents
-from gcc.stores.deadletters import StoredDeadLetters
+from gcc.statements import SQL
 from gcc.stores.embedded_postgres import EmbeddedPostgres
-from gcc.stores.folder_objects import FolderObjects
-from gcc.stores.letters import PostgresLetters
+from gcc.stores.migrations import migrate_postgres
 from gcc.stores.postgres import Pool
-from gcc.stores.postgres_exchange import PostgresExchange
 from gcc.stores.postgres_jobs import PostgresJobs
-from gcc.web.ops.counts import PlatformCounts
-from tests.process import Status, platform
 
 FLOW = "refresh_profile_by_handle"
-CLAIMED_AT_ONCE, CLAIMS, READS, STARTS = 50, 20, 40, 3
-FILLED_AT_ONCE = 500_000
-SETTINGS = ("world.creators=20", "world.history_days=2", "scraper.poll_s=600")
-FILL = """
-insert into scrape_request_log (id, idempotency_key, platform, flow, params, status, attempt, created_at, due_at,
-                                picked_at, scraped_at, expires_at, source, data, seq, events)
-select gen_random_uuid(), case number %% 10 when 0 then 'first:' else 'refresh:' end || 'INSTAGRAM:' || number,
-       'INSTAGRAM', case number %% 5 when 0 then 'refresh_yt_profiles' else 'refresh_profile_by_handle' end,
-       jsonb_build_object('handle', 'creator.' || number),
-       case when number %% 100 < 90 then 'COMPLETE' when number %% 100 < 98 then 'FAILED' else 'EXPIRED' end,
-       1, ended, ended, ended, ended, ended + interval '1 day', 'graphapi',
-       jsonb_build_object('code', 'SOURCE_FAILED', 'reason', 'filled by the bench'), 3, 16
-from (select number, now() - number * interval '29 days' / %(total)s as ended
-      from generate_series(%(first)s::bigint, %(last)s) as number) as each"""
+ENQUEUED_AT_ONCE = 500
 
 
 @asynccontextmanager
-async def database(data: Path) -> AsyncIterator[Pool]:
-    server = EmbeddedPostgres(data, fsync=True)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(server.run)
-        pool = Pool(server.conninfo, 4, name="bench")
-        yield pool
-        await pool.aclose()
-        nursery.cancel_scope.cancel()
-
-
-async def start_ms(data: Path) -> float:
-    async def once() -> float:
-        began = time.perf_counter()
-        async with platform(data, *SETTINGS) as running:
-            took = time.perf_counter() - began
-            await running.stop()
-        return took
-
-    return statistics.median([await once() for _ in range(STARTS)]) * 1000
-
-
-async def work_ms(pool: Pool) -> dict[str, float]:
-    clock = SystemClock()
-    jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=600, lost_max=9, outbox_written=Signal())
-    claims: list[float] = []
-    ends: list[float] = []
-    await jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"handle": f"h{n}"}) for n in range(CLAIMS * CLAIMED_AT_ONCE)])
-    for _ in range(CLAIMS):
-        began = time.perf_counter()
-        claimed = await jobs.claim({FLOW: Room(CLAIMED_AT_ONCE)})
-        claims.append(time.perf_counter() - began)
-        assert len(claimed) == CLAIMED_AT_ONCE
-        for job in claimed:
-            began = time.perf_counter()
-            await jobs.complete(job, Crawl("graphapi"))
-            ends.append(time.perf_counter() - began)
-    return {"claim": statistics.median(claims) * 1000, "end": statistics.median(ends) * 1000}
-
-
-async def counts_ms(pool: Pool, data: Path) -> dict[str, float]:
-    objects = FolderObjects(data / "objects")
-    letters = StoredDeadLetters(pool, objects, SystemClock())
-    exchange = PostgresExchange(pool, letters, Signal(), held_bytes_max=Settings().exchange.held_bytes_max)
-    counts = PlatformCounts(pool, exchange, PostgresLetters(pool, objects, Signal()))
-    took: list[float] = []
-    for _ in range(READS):
-        began = time.perf_counter()
-        await counts.read()
-        took.append(time.perf_counter() - began)
-    return {"counts": statistics.median(took) * 1000, "counts p95": sorted(took)[int(READS * 0.95)] * 1000}
-
-
-async def measured(data: Path) -> dict[str, float]:
-    started = await start_ms(data)
-    async with database(data) as pool:
-        return {**await work_ms(pool), **await counts_ms(pool, data), "start": started}
-
-
-async def fill(data: Path, total: int) -> None:
-    async with database(data) as pool, pool.connection() as conn:
-        for first in range(1, total + 1, FILLED_AT_ONCE):
-            last = min(first + FILLED_AT_ONCE - 1, total)
-            await conn.execute(FILL, {"first": first, "last": last, "total": total})
-        await conn.execute("vacuum (analyze) scrape_request_log")
-
-
-async def bench(finished: int) -> dict[str, dict[str, float]]:
+async def database(*, fsync: bool) -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="gcc-bench-") as folder:
-        os.chmod(folder, 0o755)
-        data = Path(folder) / "data"
-        async with platform(data, *SETTINGS) as running:
+        server = EmbeddedPostgres(Path(folder), fsync=fsync)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            yield server.conninfo
+            nursery.cancel_scope.cancel()
 
-            async def crawled(status: Status) -> bool:
-                crawl = status["first_crawl"]
-                return bool(crawl and crawl["done"] == crawl["total"] == 40)
 
-            await running.until(crawled, "the first crawl")
-            await running.stop()
-        few = await measured(data)
-        await fill(data, finished)
-        return {"few": few, f"{finished:,}": await measured(data)}
+async def ours(conninfo: str, count: int) -> Figures:
+    await migrate_postgres(conninfo, SQL / "postgres")
+    clock = SystemClock()
+    pool = Pool(conninfo, CONNECTIONS, name="bench")
+    jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=600, lost_max=9, outbox_written=Signal())
+
+    async def together(claimed: list[Job]) -> None:
+        await jobs.complete_all([(job, Crawl("graphapi")) for job in claimed])
+
+    async def each(claimed: list[Job]) -> None:
+        async with trio.open_nursery() as nursery:
+            for job in claimed:
+                nursery.start_soon(jobs.complete, job, Crawl("graphapi"))
+
+    figures = {}
+    for shape, complete in (("jobs_per_s", together), ("jobs_per_s_single", each)):
+        for begin in range(0, count, ENQUEUED_AT_ONCE):
+            new = range(begin, min(begin + ENQUEUED_AT_ONCE, count))
+            await jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"handle": f"h{number}"}, f"{number}") for number in new])
+        figures[shape] = await drained(jobs, complete, count)
+    await pool.aclose()
+    return figures
+
+
+async def drained(jobs: PostgresJobs, complete: Callable[[list[Job]], Awaitable[None]], count: int) -> float:
+    done = 0
+
+    async def loop() -> None:
+        nonlocal done
+        while claimed := await jobs.claim({FLOW: Room(CLAIMED_AT_ONCE)}):
+            await complete(claimed)
+            done += len(claimed)
+
+    began = perf_counter()
+    async with trio.open_nursery() as nursery:
+        for _ in range(LOOPS):
+            nursery.start_soon(loop)
+    took = perf_counter() - began
+    assert done == count
+    return count / took
+
+
+async def peer(python: str, name: str, conninfo: str, count: int) -> Figures:
+    """Its figures; none where it is not installed."""
+    command = [python, str(Path(__file__).with_name("jobs_peers.py")), name, conninfo, str(count)]
+    done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+    if done.returncode:
+        told = done.stderr.decode().strip().rpartition("\n")[2]
+        print(f"{name} is left out: {told}; pip install -c constraints.txt -e '.[bench]'", file=sys.stderr)
+        return {}
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+async def bench(count: int, rounds: int, python: str, fsync: bool) -> dict[str, Figures]:
+    parties = {OURS: ours, **{name: partial(peer, python, name) for name in PEERS}}
+    measured: dict[str, list[Figures]] = {name: [] for name in parties}
+    for _ in range(rounds):
+        for name, run in parties.items():
+            async with database(fsync=fsync) as conninfo:
+                measured[name].append(await run(conninfo, count))
+    return {name: medians(figures) for name, figures in measured.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--finished", type=int, default=5_000_000, help="jobs that have ended")
-    result = trio.run(bench, parser.parse_args().finished)
-    few, many = result
-    print(f"{'ms':<12}{few:>12}{many:>12}")
-    for name in result[few]:
-        print(f"{name:<12}{result[few][name]:>12.2f}{result[many][name]:>12.2f}")
-    print(json.dumps({name: {key: round(ms, 2) for key, ms in figures.items()} for name, figures in result.items()}))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers-python", default=sys.executable, metavar="FILE", help="of the peers' environment")
+    parser.add_argument("--fsync", action="store_true", help="commits wait for the disk (the disk is measured then)")
+    arguments = parser.parse_args()
+    parties = trio.run(bench, arguments.jobs, arguments.rounds, arguments.peers_python, arguments.fsync)
+    print(table(parties, parties[OURS]))
+    figures = rounded({**parties.pop(OURS), "peers": parties})
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

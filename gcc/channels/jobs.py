@@ -220,6 +220,10 @@ class Jobs(Protocol):
     async def complete(self, job: Job, crawl: Crawl) -> None:
         """Commit the attempt's state and events with COMPLETE. LeaseLost: nothing was written."""
 
+    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
+        """Commit many attempts, a fraction of the cost each. Answers the ids of those that were still ours; of the
+        others nothing is written. What `complete` raises for one it raises for all: then none is written."""
+
     async def fail(self, job: Job, failure: Failure) -> None:
         """Commit the failure: PENDING again after `retry_after_s`, or FAILED. LeaseLost: nothing was written."""
 

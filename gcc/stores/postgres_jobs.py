@@ -47,7 +47,9 @@ from gcc.supervisor.lifecycle import one_line
 
 SQL = statements.load("jobs")
 DUE = SQL["due"].replace("{share_max}", str(AGED_MAX)).replace("{urgent}", str(URGENT))
-RELEASE, EXTEND = (SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend"))
+RELEASE, EXTEND, COMPLETE_ALL = (
+    SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend", "complete_all")
+)
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
 BATCH = 500  # jobs that one transaction of a person's change may move
@@ -159,6 +161,26 @@ class PostgresJobs:
             await outbox.put(conn, [*crawl.frames, *self._status_frames([ended])])
             await _tell_waiters(conn, ended, awaited=row["awaited"])
         self._outbox_written.set()
+
+    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
+        arguments = {
+            "ids": [job.id for job, _ in crawls],
+            "attempts": [job.attempt for job, _ in crawls],
+            "events": [crawl.events + 1 for _, crawl in crawls],
+            "sources": [crawl.source for _, crawl in crawls],
+            "data": [msgspec.json.encode(crawl.data).decode() for _, crawl in crawls],
+        }
+        async with self._pool.transaction() as conn:
+            rows = {row["id"]: row for row in await named_rows(conn, COMPLETE_ALL, arguments)}
+            ours = [(job, crawl) for job, crawl in crawls if job.id in rows]
+            await upserts.write(conn, [write for _, crawl in ours for write in crawl.writes])
+            ended = [replace(job, status=JobStatus.COMPLETE, seq=rows[job.id]["seq"]) for job, _ in ours]
+            frames = [frame for _, crawl in ours for frame in crawl.frames]
+            await outbox.put(conn, [*frames, *self._status_frames(ended)])
+            for job in ended:
+                await _tell_waiters(conn, job, awaited=rows[job.id]["awaited"])
+        self._outbox_written.set()
+        return set(rows)
 
     async def fail(self, job: Job, failure: Failure) -> None:
         final = failure.retry_after_s is None

@@ -142,20 +142,30 @@ class FakeJobs:
         await self._woken.wait(timeout_s)
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
-        def change() -> None:
-            row = self._held(job)
-            for table, new_rows in ordered(crawl.writes):
-                rows = self._database.tables[table.name]
-                for new in new_rows:
-                    key = table.key_of(new)
-                    rows[key] = table.merged(rows.get(key), new)
-            row.data = dict(crawl.data)
-            ended = self._move(row, JobStatus.COMPLETE, crawled_events=crawl.events)
-            self._database.tell("completed", (ended, crawl))
-            self._emit([ended], also=crawl.frames)
-
-        await self._connection.commit(change)
+        await self._connection.commit(lambda: self._complete(self._held(job), crawl))
         self._outbox_written.set()
+
+    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
+        def change() -> set[uuid.UUID]:
+            ours = [(job, crawl) for job, crawl in crawls if self._is_ours(job)]
+            for job, crawl in ours:
+                self._complete(self._database.jobs[job.id], crawl)
+            return {job.id for job, _ in ours}
+
+        ended = await self._connection.commit(change)
+        self._outbox_written.set()
+        return ended
+
+    def _complete(self, row: JobRow, crawl: Crawl) -> None:
+        for table, new_rows in ordered(crawl.writes):
+            rows = self._database.tables[table.name]
+            for new in new_rows:
+                key = table.key_of(new)
+                rows[key] = table.merged(rows.get(key), new)
+        row.data = dict(crawl.data)
+        ended = self._move(row, JobStatus.COMPLETE, crawled_events=crawl.events)
+        self._database.tell("completed", (ended, crawl))
+        self._emit([ended], also=crawl.frames)
 
     async def fail(self, job: Job, failure: Failure) -> None:
         def change() -> None:

@@ -107,6 +107,21 @@ set status = 'COMPLETE',
 where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
+-- name: complete_all
+-- As `complete`, of many jobs.
+with held as materialized (
+    {held}
+)
+update scrape_request_log as job
+set status = 'COMPLETE',
+    seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - ended.new_events) + ended.new_events,
+    lease_until = null, scraped_at = now(),
+    source = ended.new_source, data = ended.new_data::jsonb
+from unnest(%(ids)s::uuid[], %(events)s::integer[], %(sources)s::text[], %(data)s::text[])
+     as ended (id, new_events, new_source, new_data)
+where job.id = any(array(select id from held)) and ended.id = job.id
+returning job.id, seq, awaited;
+
 -- name: fail
 update scrape_request_log
 set status = 'FAILED',
