@@ -255,6 +255,7 @@ class World(Section):
     seed: int = 1
     creators: int = Field(1000, ge=1)  # per platform, generated
     odd: int = Field(0, ge=0)  # beside them, smaller: private, renamed, gone, age-gated, hiding their likes, in turn
+    owners: int = Field(0, ge=0)  # generated creators whose own Graph tokens the scraper is given
     recorded: WholePath | None = None  # a folder of recorded creators instead of generated ones
     recorded_max: int | None = Field(None, ge=1)  # of these only the biggest, per platform; empty: all
     history_days: int = Field(90, ge=0, le=3650)  # imported at first start; 0 = none

@@ -7,6 +7,8 @@ from gcc.clock import Clock
 from gcc.config import World as Settings
 from gcc.world import graph, scrapers, youtube
 from gcc.world.api import Api
+from gcc.world.creators import generate
+from gcc.world.graph_tokens import given
 from gcc.world.model import Cast, Platform
 
 Casts = Mapping[Platform, Cast]
@@ -42,12 +44,19 @@ def _scraper(source: str, endpoint: str, *, posted: bool = False, plain: bool = 
     )
 
 
+def _owners_tokens(settings: Settings) -> list[str]:
+    """Those of recorded creators would take seconds to find: there are none."""
+    if not settings.owners or settings.recorded is not None:
+        return []
+    return given(generate("INSTAGRAM", settings.seed, settings.creators), settings.owners)
+
+
 APIS = (
     Row(
         "graph",
         "graphapi",
         lambda casts, settings, clock: _graph(casts, settings, clock, "facebook"),
-        lambda settings: [f"{graph.USER}:{token}" for token in graph.TOKENS],
+        lambda settings: [*(f"{graph.USER}:{token}" for token in graph.TOKENS), *_owners_tokens(settings)],
         "GET /graph/v25.0/{ig_user_id}?fields=business_discovery.username(HANDLE){...}&access_token=",
     ),
     Row(

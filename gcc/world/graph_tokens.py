@@ -8,6 +8,7 @@ posts and comments are for that token alone. A renewed token is the old one with
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from gcc.world.chance import key_of
@@ -44,14 +45,21 @@ class Caller:
 
 def login_of(cast: Cast, creator: Creator) -> Login | None:
     """By which login the creator has given a token; None: it has not."""
-    if creator.state not in ("public", "hides_likes"):
-        return None
-    place = cast.slot(creator) % 8
-    return "facebook" if place == 0 else "instagram" if place == 4 else None
+    return _login_at(cast.slot(creator)) if creator.state in ("public", "hides_likes") else None
 
 
 def owner_token(creator: Creator, login: Login) -> str:
     return _PREFIXES[login] + creator.profile_id
+
+
+def given(creators: Sequence[Creator], count: int) -> list[str]:
+    """The tokens of the first `count` owners by Facebook Login, as the settings of a source take them."""
+    own = (creator for slot, creator in enumerate(creators) if _login_at(slot) == "facebook")
+    return [f"{creator.profile_id}:{owner_token(creator, 'facebook')}" for creator in islice(own, count)]
+
+
+def _login_at(slot: int) -> Login | None:
+    return "facebook" if slot % 8 == 0 else "instagram" if slot % 8 == 4 else None
 
 
 def owners(cast: Cast) -> list[tuple[Creator, Login, str]]:

@@ -13,7 +13,7 @@ import trio
 from gcc.clock import VirtualClock
 from gcc.config import World as Settings
 from gcc.world.graph import TOKENS, USER
-from gcc.world.server import serve_world
+from gcc.world.server import serve_world, tokens
 
 
 @asynccontextmanager
@@ -133,6 +133,15 @@ async def test_each_login_has_its_room() -> None:
             refused = await client.get(f"/{room}/v27.0/me", params={"access_token": foreign["token"]})
             assert refused.json()["error"]["code"] == 190
         assert {each["account"] for each in (await get(client, "/tokens"))["graphapi"][: len(TOKENS)]} == {USER}
+
+
+async def test_the_scraper_is_given_tokens_of_as_many_owners_as_the_settings_say() -> None:
+    async with world() as client:
+        known = [each for each in (await get(client, "/tokens"))["graphapi"] if "handle" in each]
+    given = tokens(Settings(enabled=True, creators=60, owners=3))["graphapi"]
+    assert given[: len(TOKENS)] == tokens(Settings(enabled=True, creators=60))["graphapi"]
+    assert len(given) == len(TOKENS) + 3
+    assert set(given[len(TOKENS) :]) <= {f"{each['account']}:{each['token']}" for each in known}
 
 
 async def test_usage_comes_with_good_answers_and_ends_in_a_refusal() -> None:
