@@ -25,6 +25,7 @@ from gcc.sources.breakers import Breakers, SourceClosed
 from gcc.sources.credentials import Credential, Credentials, NoCredential
 from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
+from gcc.sources.known import InProcessKnown, Known
 from gcc.sources.limits import Limit, Limiter, LimitRefused, Reading, Rule, Take, allowed
 from gcc.sources.verdicts import (
     DAY_S,
@@ -129,7 +130,7 @@ class Outside:
     """How every client asks. `timeouts` holds the seconds for one request by source, 15 where it has none.
 
     Without `breakers` it has its own, on no board. `rules` are the limits of each source; one that is not named has a
-    limit of its own name for all calls.
+    limit of its own name for all calls. `known` is what our own rows tell the clients; nothing, by default.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Outside:
         timeouts: Mapping[str, float],
         breakers: Breakers | None = None,
         rules: Mapping[str, Sequence[Rule]] | None = None,
+        known: Known | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._limiter = limiter
@@ -152,6 +154,7 @@ class Outside:
         self._breakers = breakers or Breakers(Board(clock.now), clock.rng)
         self._rules = rules or {}
         self._doubts: defaultdict[str, Doubts] = defaultdict(Doubts)  # by source
+        self.known = known or InProcessKnown()
 
     @property
     def clock(self) -> Clock:

@@ -7,7 +7,8 @@ naming the path. Texts come out as every store can hold them.
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from gcc.sources.http import Answer, decode, retry_after_s
@@ -19,6 +20,8 @@ ID_CHARS_MAX = 200  # longer ones fit no index, and are none
 LIST_MAX = 10_000  # no page of an API is longer
 NOTES_MAX = 20
 KEYS_MAX = 200
+OTHERS_MAX = 50  # so much is kept of what nobody asked for
+OTHER_CHARS_MAX = 2000
 _INT64_MAX = 2**63 - 1  # counts are stored in 64 bits
 _INT64_DIGITS = 19  # int() of a text of any length could take for ever
 _YEARS = range(1970, 2200)  # what both stores can hold, and any post can have
@@ -83,6 +86,14 @@ class Fields:
                 self._odd(place, "an object", item)
         return found
 
+    def members(self) -> list["Fields"]:
+        """The objects in it, whatever their names."""
+        return [
+            Fields(value, self._source, f"{self._path}.{_storable(key[:ID_CHARS_MAX])}", self.notes)
+            for key, value in islice(self._values.items(), LIST_MAX)
+            if isinstance(value, dict)
+        ]
+
     def each(self, key: str, parse: Callable[["Fields"], T], *, needed: bool = False) -> list[T]:
         """What `parse` makes of each of `objects`; one that it refuses (OddAnswer) is left out, and noted."""
         return parsed(self.objects(key, needed=needed), parse)
@@ -144,6 +155,44 @@ class Fields:
             return number
         self._odd(key, "a count", value)
         return None
+
+    def number(self, key: str) -> int | float | None:
+        """A number of things or a share of them: not below 0, and of 64 bits."""
+        value = self._values.get(key)
+        if isinstance(value, float):
+            if 0 <= value < _INT64_MAX:  # so it is finite
+                return value
+            self._odd(key, "a number", value)
+            return None
+        return self.count(key)
+
+    def counts(self, key: str) -> dict[str, int | float]:
+        """The numbers in the object at `key`, by their names; others are noted."""
+        inner = self.object(key)
+        numbers = {_storable(name[:ID_CHARS_MAX]): inner.number(name) for name in islice(inner._values, LIST_MAX)}
+        return {name: number for name, number in numbers.items() if number is not None}
+
+    def others(self, known: Collection[str]) -> tuple[dict[str, int | float], dict[str, str | bool]]:
+        """What stands under other names than `known`: numbers, and texts and flags; those of an object as NAME.INNER.
+
+        So what an API begins to tell is kept before anybody asks for it. Lists and odd values are no such thing.
+        """
+        numbers: dict[str, int | float] = {}
+        told: dict[str, str | bool] = {}
+        for name, value in islice(self._values.items(), LIST_MAX):
+            if name in known:
+                continue
+            for inner, said in islice(value.items(), OTHERS_MAX) if isinstance(value, dict) else ((None, value),):
+                if len(numbers) + len(told) == OTHERS_MAX:
+                    return numbers, told
+                full = _storable((name if inner is None else f"{name}.{inner}")[:ID_CHARS_MAX])
+                if isinstance(said, bool):
+                    told[full] = said
+                elif isinstance(said, str):
+                    told[full] = _storable(said[:OTHER_CHARS_MAX])
+                elif isinstance(said, int | float) and 0 <= said <= _INT64_MAX:
+                    numbers[full] = said
+        return numbers, told
 
     def code(self, key: str) -> int | None:
         """A number that means something: negative ones too, a text or a float of the same value, anything else None.

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Page(Generic[T]):
     """One page: its items, the cursor of the next page (None: it is the last), and what was odd in it, by path.
 
-    `partial` says why a last page may not be the end of the list.
+    `partial` says why something is missing from it, or after it.
     """
 
     items: Sequence[T]
@@ -31,9 +31,16 @@ class Page(Generic[T]):
 
 
 async def pages(
-    ask: Callable[[str | None], Awaitable[Page[T]]], *, pages_max: int, key: Callable[[T], Hashable]
+    ask: Callable[[str | None], Awaitable[Page[T]]],
+    *,
+    pages_max: int,
+    key: Callable[[T], Hashable],
+    cursors_move: bool = True,
 ) -> Found[list[T]]:
     """The items of at most `pages_max` pages, each `key` once, in order; `ask(None)` gets the first page.
+
+    `cursors_move`: no two pages name the same cursor. Where they may, the other side remembers the place, and a page
+    without anything new is the last.
 
     Partial, with the reason, where there may be more: the cap, a page with items of which none is new, a cursor that
     came before, or a page after the first that was refused or failed. Raises what `ask` raises for the first page, and
@@ -43,6 +50,7 @@ async def pages(
     notes: list[str] = []
     cursors: set[str | None] = {None}
     after: str | None = None
+    partial: str | None = None
     for number in range(1, pages_max + 1):
         try:
             page = await ask(after)
@@ -54,12 +62,12 @@ async def pages(
         for item in page.items:
             found.setdefault(key(item), item)
         notes += page.notes
-        after = page.after
+        after, partial = page.after, partial or page.partial
         if after is None:
-            return _found(found, page.partial, notes)
-        if page.items and len(found) == known:
+            return _found(found, partial, notes)
+        if (page.items or not cursors_move) and len(found) == known:
             return _found(found, f"page {number} brought nothing new, though another one was to follow", notes)
-        if after in cursors:
+        if cursors_move and after in cursors:
             if not found:
                 raise QuestionFailed(f"page {number} names a next one that was asked before, and none had an item")
             return _found(found, f"page {number} names a next one that was asked before", notes)

@@ -82,12 +82,13 @@ async def identify(pool: Pool, platform: Platform, handle: str) -> Known | None:
     return None if row is None else Known(row[0], None if row[1] is None else row[1].astimezone(dt.UTC))
 
 
-async def lately_not_found(pool: Pool, key: str, within_s: float) -> bool:
-    """Whether a refresh under this key (gcc.pipelines.scraping.table.refresh_key) found within `within_s` that there
-    is no such profile."""
+async def lately_not_found(pool: Pool, key: str, within_s: float) -> str | None:
+    """The code of a refresh under this key (gcc.pipelines.scraping.table.refresh_key) that found within `within_s` that
+    there is no such profile, or none that is shown."""
     async with pool.connection() as conn:
         cursor = await conn.execute(SQL["lately_not_found"].encode(), {"key": key, "within_s": within_s})
-        return await cursor.fetchone() == (True,)
+        found = await cursor.fetchone()
+        return None if found is None else str(found[0])
 
 
 async def posts(

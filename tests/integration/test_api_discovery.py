@@ -100,6 +100,7 @@ async def test_a_forced_refresh_scrapes_a_fresh_profile(api: Api, pool: Pool, qu
 
 REFUSALS = [
     (Refreshed("NOT_FOUND", "no such user"), 404, "PROFILE_NOT_FOUND", None),
+    (Refreshed("NOT_VISIBLE", "no such user"), 404, "PROFILE_NOT_FOUND", None),
     (Refreshed("INVALID", "the source refuses this name"), 422, "INVALID_HANDLE", None),
     (Refreshed("LIMITED", "call budget spent", 12.2), 429, "RATE_LIMITED", "13"),
     (Refreshed("LIMITED", "call budget spent", 0.01), 429, "RATE_LIMITED", "1"),
@@ -161,6 +162,17 @@ async def test_what_does_not_exist_is_not_asked_for_again_for_five_minutes(api: 
     for path in ("INSTAGRAM/nobody?force_refresh", "YOUTUBE/nobody", "INSTAGRAM/somebody"):
         assert (await api.refused("GET", f"{PROFILE}/{path}"))[:2] == (404, "PROFILE_NOT_FOUND")
     assert len(api.refresher.asked) == 3
+
+
+async def test_what_is_not_visible_is_not_found_and_says_so(api: Api, pool: Pool) -> None:
+    hidden = {"data": '{"code": "NOT_VISIBLE", "reason": "graphapi: HTTP 400, error 110/2207013"}'}
+    await insert(pool, "scrape_request_log", [not_found("hidden", **hidden)])
+    api.refresher.refreshed = Refreshed("NOT_VISIBLE", "")
+    for path in ("INSTAGRAM/hidden", "INSTAGRAM/another"):
+        refused = await api.refused("GET", f"{PROFILE}/{path}")
+        assert refused[:2] == (404, "PROFILE_NOT_FOUND")
+        assert "is not visible by the official API of INSTAGRAM" in refused[2]
+    assert len(api.refresher.asked) == 1
 
 
 async def test_a_stale_profile_that_is_gone_is_not_asked_for_again_either(api: Api, pool: Pool) -> None:

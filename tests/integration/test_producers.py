@@ -147,7 +147,12 @@ async def test_a_request_is_answered_when_its_job_ends(pool: Pool, jobs: Postgre
 
 @pytest.mark.parametrize(
     ("code", "outcome"),
-    [("PROFILE_NOT_FOUND", "NOT_FOUND"), ("INVALID_HANDLE", "INVALID"), ("SOURCE_FAILED", "FAILED")],
+    [
+        ("PROFILE_NOT_FOUND", "NOT_FOUND"),
+        ("NOT_VISIBLE", "NOT_VISIBLE"),
+        ("INVALID_HANDLE", "INVALID"),
+        ("SOURCE_FAILED", "FAILED"),
+    ],
 )
 async def test_a_failed_job_says_why(pool: Pool, jobs: PostgresJobs, code: str, outcome: str) -> None:
     request = Request(pool, jobs)

@@ -243,7 +243,7 @@ class Ledger:
                 if holder is None or holder[0] != job.attempt:
                     self.complain(f"job {job.id} was {what} by attempt {job.attempt}, which does not have it")
                 match of:
-                    case (_, Crawl()) if job.status is not JobStatus.COMPLETE or ends_as(job.params):
+                    case (_, Crawl()) if job.status is not JobStatus.COMPLETE or ends_as(job.platform, job.params):
                         self.complain(f"job {job.id} of {job.params} is {job.status} after its completion")
                     case (_, Failure() as failure) if job.status is JobStatus.FAILED:
                         self._given_up(job, failure)
@@ -251,7 +251,7 @@ class Ledger:
 
     def _given_up(self, job: Job, failure: Failure) -> None:
         """A bug, or a source that fails, costs its own job ATTEMPTS_MAX attempts; and nobody else's any."""
-        expected = ends_as(job.params)
+        expected = ends_as(job.platform, job.params)
         told = f"job {job.id} of {job.params} ended with {failure.code} ({failure.reason})"
         # Who was asked before healing, and does not answer, is waited for until after it.
         healthy = self._healthy and trio.current_time() > self._healed_at + ANSWER_S

@@ -34,12 +34,14 @@ _GRAPH, _YOUTUBE = GraphApi(_CASTS["INSTAGRAM"]), DataApi(_CASTS["YOUTUBE"])
 HANDLES = [(platform, creator.handle) for platform, cast in _CASTS.items() for creator, _ in cast.ranked]
 
 
-def ends_as(params: Mapping[str, Any]) -> str:
+def ends_as(platform: str, params: Mapping[str, Any]) -> str:
     """The code that a job of these params ends with, where nothing fails; "" is COMPLETE."""
     handle = params.get("handle")
     if handle in BUGS:
         return "BUG"
-    return "INVALID_PARAMS" if handle is None else "PROFILE_NOT_FOUND" if handle == UNKNOWN else ""
+    if handle == UNKNOWN:
+        return "NOT_VISIBLE" if platform == "INSTAGRAM" else "PROFILE_NOT_FOUND"
+    return "INVALID_PARAMS" if handle is None else ""
 
 
 def bug_in(request: Request) -> Exception | None:

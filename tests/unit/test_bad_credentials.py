@@ -4,6 +4,7 @@ import json
 import random
 import uuid
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from gcc.pipelines.scraping.table import FLOWS, Apis
 from gcc.pipelines.scraping.work import FlowWork
 from gcc.sources.breakers import FAILURES_MAX, Breakers, SourceClosed
 from gcc.sources.chain import DOUBTED_S, Outside, Visit
-from gcc.sources.credentials import Credential, NoCredential
+from gcc.sources.credentials import Credential, Facts, NoCredential
 from gcc.sources.doubts import AGREED_MAX, ODD_MAX, REFUSED_MAX
 from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
@@ -169,7 +170,7 @@ BLOCKED = ("SERVICE", "IP_ADDRESS", "HTTP_REFERRER", "ANDROID_APP", "IOS_APP")
 OF_THE_CREDENTIAL = [
     *(("graphapi", graph_error(190, subcode)) for subcode in (None, 458, 459, 460, 463, 464, 467, 490, 492, 99)),
     *(("graphapi", graph_error(*row)) for row in (*OWN_OBJECT, *NO_OBJECT, *ANOTHER_OBJECT)),
-    *(("graphapi", graph_error(code)) for code in (102, 101, 3, 10, 200, 210, 230, 299, 368, 5, 803)),
+    *(("graphapi", graph_error(code)) for code in (102, 101, 3, 10, 200, 210, 230, 299, 5, 803)),
     *(("graphapi", graph_error(code, status=403)) for code in (10, 200)),
     *(("graphapi", graph_error(*pair)) for pair in ((100, 33), (25, 2207050), (4, 2207051), (10, 2207003), (0, 467))),
     ("graphapi", graph_error(100, message="(#100) Missing permissions")),
@@ -181,7 +182,7 @@ OF_THE_CREDENTIAL = [
     ("graphapi", refusal("Forbidden", 403)),
     ("graphapi", refusal({"message": "no", "code": "190"})),
     ("graphapi", refusal([{"message": "no", "code": 190.0}])),
-    *(("graphapi", graph_error(code)) for code in (4, 341, 17, 32, 613, 80002)),
+    *(("graphapi", graph_error(code)) for code in (17, 32, 613, 80002)),
     ("ytapi", google_error("accessNotConfigured", "SERVICE_DISABLED")),
     ("ytapi", google_error("accessNotConfigured")),
     *(("ytapi", google_error("", reason)) for reason in ("SERVICE_DISABLED", "BILLING_DISABLED", "CONSUMER_SUSPENDED")),
@@ -227,6 +228,32 @@ async def test_of_two_credentials_one_is_bad_and_all_questions_pass(
     assert f"{source}: HTTP" in await bench.why()
     assert "bad-token" not in await bench.why()
     assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "rest_s", "rests"),
+    [
+        (4, 3600, {"bad-key", "good-0"}),
+        (341, 3600, {"bad-key", "good-0"}),
+        (368, 86_400, {"bad-key", "good-0", "good-of-another-app"}),
+    ],
+)
+async def test_what_an_app_or_the_source_asked_too_much_is_not_asked_on_with_another_credential(
+    autojump_clock: trio.testing.MockClock, code: int, rest_s: int, rests: set[str]
+) -> None:
+    bench = await Bench("graphapi", {"key": graph_error(code)}).ready()
+    secret = {"token": "good-token-of-another-app", "ig_user_id": "20"}
+    with suppress(NoCredential):
+        while not bench.asked_with("bad-token-key"):
+            await bench.ask()
+    await bench.credentials.put("graphapi", "good-of-another-app", secret, Facts(app="another"))
+    everybody = {"bad-key", "good-0", "good-of-another-app"}
+    assert await bench.ready_handles() == everybody - rests
+    if code != 368:
+        await bench.ask()
+        assert bench.asked_with("good-token-of-another-app") == 1
+    await trio.sleep(rest_s + 1)
+    assert await bench.ready_handles() == everybody
 
 
 @pytest.mark.parametrize(
@@ -351,7 +378,7 @@ async def test_side_by_side_it_is_told_once(autojump_clock: trio.testing.MockClo
     [
         ("graphapi", graph_error(190, 463), None),
         ("graphapi", graph_error(190, 459), 86_400),
-        ("graphapi", graph_error(368), 3600),
+        ("graphapi", graph_error(5), 3600),
         ("graphapi", graph_error(10), 3600),
         ("graphapi", refusal({"code": 17}), 3600),
         ("ytapi", google_error("keyInvalid"), None),
@@ -399,7 +426,7 @@ async def test_the_usage_header_names_the_wait(
 async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    bad = {"a": graph_error(190, 463, "Session has expired"), "b": graph_error(368, message="Temporarily blocked")}
+    bad = {"a": graph_error(190, 463, "Session has expired"), "b": graph_error(5, message="Temporarily blocked")}
     bench = await Bench("graphapi", bad, good=0).ready()
     work = refresh(bench)
     for _ in range(3):
@@ -408,7 +435,7 @@ async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
         assert 3500 < result.after_s <= 3601
     assert len(bench.fetcher.requests) == 2
     assert bench.line.last_error is not None
-    assert "bad-b rests (graphapi: HTTP 400, error 368/None: Temporarily blocked)" in bench.line.last_error
+    assert "bad-b rests (graphapi: HTTP 400, error 5/None: Temporarily blocked)" in bench.line.last_error
     assert "bad-a waits for a new token (graphapi: HTTP 400, error 190/463: Session" in bench.line.last_error
     assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
     assert "bad-token" not in bench.line.last_error

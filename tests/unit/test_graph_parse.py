@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from gcc.errors import GccError
 from gcc.sources.http import Answer, retry_after_s
 from gcc.sources.instagram import graph_parse
+from gcc.sources.instagram.graph_errors import NamesRefused, NoInsights, TooMuchData
 from gcc.sources.verdicts import (
     CredentialDead,
     CredentialRefused,
     CredentialRests,
     MaybeAway,
     NotFound,
+    NotVisible,
     OddAnswer,
     QuestionFailed,
     RateLimited,
@@ -28,7 +30,16 @@ from gcc.sources.verdicts import (
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable
 
-VERDICTS = (CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, QuestionFailed, SourceFailed)
+VERDICTS = (
+    CredentialDead,
+    CredentialRefused,
+    CredentialRests,
+    MaybeAway,
+    NotFound,
+    NotVisible,
+    QuestionFailed,
+    SourceFailed,
+)
 AT = dt.datetime(2026, 10, 30, 12, 0, 5, tzinfo=dt.UTC)
 RECORDED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -278,11 +289,12 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (answer(b"<html>", 403), MaybeAway),
         (answer(b"", 401), MaybeAway),
         (answer({}, 403), CredentialRefused),
-        *((error(code=code), RateLimited) for code in (4, 17, 32, 613, 80000, 80002, 80014)),
-        (error(code=110, error_subcode=2207013, error_user_title="Cannot find User"), NotFound),
-        (error(code=100, error_subcode=2207013), NotFound),
-        (error(code=100, message="Invalid user id"), NotFound),
+        *((error(code=code), RateLimited) for code in (4, 341, 17, 32, 613, 80000, 80002, 80014, 18)),
+        (error(code=110, error_subcode=2207013, error_user_title="Cannot find User"), NotVisible),
+        (error(code=100, error_subcode=2207013), NotVisible),
+        (error(code=100, message="Invalid user id"), NotVisible),
         (error(code=24, error_subcode=2207006), NotFound),
+        (error(code=24, error_subcode=2207024), NotFound),
         (error(code=190, error_subcode=459), CredentialRests),
         (error(code=368), CredentialRests),
         (error(code=100, error_subcode=33), CredentialRefused),
@@ -298,7 +310,11 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (error(code=10), CredentialRefused),
         (error(code=200), CredentialRefused),
         (error(code=100, message="(#100) Invalid parameter"), QuestionFailed),
-        (error(code=100, error_subcode=2108006), QuestionFailed),
+        (error(code=100, error_subcode=2108006), NoInsights),
+        (error(code=10, message="(#10) Not enough viewers for the media to show insights"), NoInsights),
+        (error(code=1, message="Please reduce the amount of data you're asking for"), TooMuchData),
+        (error(code=-1, error_subcode=2207086, message="Fatal"), QuestionFailed),
+        (error(code=36104), QuestionFailed),
         (error(code=1, is_transient=True), SourceFailed),
         (error(code=-1, error_subcode=2207001), SourceFailed),
         (error(code=-2, error_subcode=2207003), SourceFailed),
@@ -360,10 +376,94 @@ def test_an_error_keeps_its_message_and_codes(refusal: Answer, told: str) -> Non
     assert str(caught.value) == told
 
 
-def test_not_found_says_what() -> None:
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (error(code=24, error_subcode=2207006), "POST_NOT_FOUND"),
+        (error(code=24, error_subcode=2207024), "HASHTAG_NOT_FOUND"),
+    ],
+)
+def test_not_found_says_what(refusal: Answer, code: str) -> None:
     with pytest.raises(NotFound) as caught:
-        graph_parse.judge(error(code=110, error_subcode=2207013), AT)
-    assert caught.value.code == "PROFILE_NOT_FOUND"
+        graph_parse.judge(refusal, AT)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("refusal", "scope", "rest_s"),
+    [
+        (error(code=4), "app", None),
+        (error(code=341), "app", None),
+        (answer({"error": {"code": 4}}, 429, retry_after="7"), "app", 7),
+        (error(code=17), "credential", None),
+        (error(code=80002), "credential", None),
+        (answer({}, 429), "credential", None),
+        (error(code=368), "source", 86_400),
+        (error(code=18, error_subcode=2207034), "bucket", 86_400),
+        (error(code=190, error_subcode=459), "credential", 86_400),
+        (error(code=190, error_subcode=464), "credential", 86_400),
+        (error(code=4, error_subcode=2207051), "credential", None),
+    ],
+)
+def test_who_rests_and_how_long(refusal: Answer, scope: str, rest_s: float | None) -> None:
+    with pytest.raises(CredentialRests) as caught:
+        graph_parse.judge(refusal, AT)
+    assert (caught.value.scope, caught.value.retry_after_s) == (scope, rest_s)
+
+
+@pytest.mark.parametrize("subcode", [33, None])
+def test_a_post_that_is_not_there_is_not_found_once_another_token_agrees(subcode: int | None) -> None:
+    """Also where the message names what is in the path: that is no account of the credential's."""
+    gone = error(code=100, error_subcode=subcode, message="Unsupported get request. Object with ID '17' does not exist")
+    with pytest.raises(CredentialRefused) as caught:
+        graph_parse.judging(lambda decoded, at: decoded, of_post=True)(gone, AT)
+    assert caught.value.agreed is not None
+    assert caught.value.agreed.code == "POST_NOT_FOUND"
+
+
+NAMES = ["reach", "likes", "views", "follower_count"]
+
+
+@pytest.mark.parametrize(
+    ("message", "names", "everywhere"),
+    [
+        ("(#100) metric[1] must be one of the following values: reach, views, saved", {"likes"}, True),
+        ("metric[0] must be one of the following values: impressions, likes", {"reach"}, True),
+        ("The Media Insights API does not support the views metric for this media product type.", {"views"}, True),
+        ("The API does not support the views, likes metric for this media product type", {"views", "likes"}, True),
+        (
+            "Starting from version v22.0 and above, the likes metric is no longer supported for the queried media.",
+            {"likes"},
+            True,
+        ),
+        ("(#100) The following metrics (views,likes) should be specified with parameter metric_type=total_value",
+         {"views", "likes"}, True),
+        ("(#100) Incompatible breakdowns (follow_type) for metric (views)", {"views"}, True),
+        ("(#100) The following periods (week) are incompatible with the metric (reach)", {"reach"}, True),
+        ("(#100) Tried accessing nonexisting field (views) on node type (IGMedia)", {"views"}, True),
+        ("(#100) The follower_count metric is not available to this account", {"follower_count"}, False),
+    ],
+)  # fmt: skip
+def test_names_that_the_api_refuses(message: str, names: set[str], everywhere: bool) -> None:
+    with pytest.raises(NamesRefused) as caught:
+        graph_parse.judging(lambda decoded, at: decoded, names=NAMES)(error(code=100, message=message), AT)
+    assert (caught.value.names, caught.value.everywhere) == (names, everywhere)
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        ("(#100) metric[9] must be one of the following values: reach", QuestionFailed),
+        ("(#100) metric[0", QuestionFailed),
+        ("(#100) Tried accessing nonexisting field (other) on node type (IGMedia)", QuestionFailed),
+        ("Invalid parameter: reach likes views", QuestionFailed),
+        ("(#100) Missing permissions", CredentialRefused),
+    ],
+)
+def test_a_refusal_that_names_none_of_them_is_an_ordinary_one(message: str, verdict: type[GccError]) -> None:
+    with pytest.raises(verdict) as caught:
+        graph_parse.judging(lambda decoded, at: decoded, names=NAMES)(error(code=100, message=message), AT)
+    assert type(caught.value) is verdict
 
 
 @pytest.mark.parametrize(

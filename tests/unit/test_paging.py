@@ -38,6 +38,7 @@ class Book:
         ([Page([1, 1, 2], "a"), Page([2, 3], None)], [1, 2, 3], None),
         ([Page([1], "a"), Page([], "b"), Page([], "c"), Page([2], None)], [1, 2], None),
         ([Page([1], None, partial="7000 at most")], [1], "7000 at most"),
+        ([Page([1], "a", partial="first"), Page([2], None, partial="second")], [1, 2], "first"),
         ([Page([1], "a"), Page([1], "b")], [1], "page 2 brought nothing new, though another one was to follow"),
         ([Page([1], "a"), Page([1], None)], [1], None),
         ([Page([1], "a"), Page([2], "a")], [1, 2], "page 2 names a next one that was asked before"),
@@ -52,6 +53,21 @@ async def test_where_it_ends(answers: Sequence[Page[int] | Exception], items: li
     found = await book.read(pages_max=3 if len(answers) == 3 else 10)
     assert (found.items, found.partial) == (items, partial)
     assert len(book.asked) == len(answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "items", "partial"),
+    [
+        ([Page([1], "a"), Page([2], "a"), Page([3], None)], [1, 2, 3], None),
+        ([Page([1], "a"), Page([2], "a"), Page([2], "a")], [1, 2], "page 3 brought nothing new"),
+        ([Page([1], "a"), Page([], "a")], [1], "page 2 brought nothing new"),
+    ],
+)
+async def test_one_cursor_for_all_pages(answers: list[Page[int]], items: list[int], partial: str | None) -> None:
+    found = await pages(Book(*answers).ask, pages_max=10, key=lambda item: item, cursors_move=False)
+    assert found.items == items
+    assert (found.partial or "").startswith(partial or "")
+    assert (found.partial is None) == (partial is None)
 
 
 async def test_each_page_is_asked_by_the_cursor_of_the_one_before() -> None:

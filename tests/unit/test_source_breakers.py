@@ -25,7 +25,7 @@ from gcc.sources.doubts import ODD_MAX
 from gcc.sources.http import Answer
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
-from gcc.sources.verdicts import AWAY_S_MAX, CredentialRefused, NotFound, QuestionFailed, SourceFailed
+from gcc.sources.verdicts import AWAY_S_MAX, CredentialRefused, NotFound, QuestionFailed
 from gcc.sources.youtube.data_client import DataApi
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
@@ -391,7 +391,7 @@ async def test_an_odd_shape_is_the_question_s_own_failure(autojump_clock: trio.t
     """Valid JSON was an answer: one profile that cannot be read does not stop all others."""
     bench = await Bench(Reply(200, b'{"business_discovery": {"id": 7}}')).ready()
     for _ in range(2 * FAILURES_MAX):
-        with pytest.raises(SourceFailed, match="should be"):
+        with pytest.raises(QuestionFailed, match="should be"):
             await GraphApi(bench.outside, "http://x").profile("made.up", bench.visit)
     assert bench.board.actor("sources/graphapi").breaker == "closed"
 

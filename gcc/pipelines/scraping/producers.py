@@ -255,8 +255,10 @@ class Awaited:
                 return Refreshed("TIMEOUT", NOT_TAKEN)
             case status, _ if status not in FINAL:
                 return None
-            case _, "PROFILE_NOT_FOUND" | "NOT_VISIBLE":
+            case _, "PROFILE_NOT_FOUND":
                 return Refreshed("NOT_FOUND", self.reason)
+            case _, "NOT_VISIBLE":
+                return Refreshed("NOT_VISIBLE", self.reason)
             case _, "INVALID_HANDLE" | "INVALID_PARAMS":
                 return Refreshed("INVALID", self.reason)
         return Refreshed("FAILED", self.reason)

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Outcome = Literal["COMPLETE", "NOT_FOUND", "INVALID", "LIMITED", "FAILED", "TIMEOUT"]
+Outcome = Literal["COMPLETE", "NOT_FOUND", "NOT_VISIBLE", "INVALID", "LIMITED", "FAILED", "TIMEOUT"]
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """How a scrape on demand ended.
 
-    COMPLETE: the profile is stored. NOT_FOUND: the source knows no such profile. INVALID: the source
-    refuses the handle. LIMITED: no call is free before `retry_after_s`. FAILED: it could not be asked, or
-    did not answer, and `reason` says why. TIMEOUT: not done within the wait; it may still be done later.
+    COMPLETE: the profile is stored. NOT_FOUND: the source knows no such profile. NOT_VISIBLE: it is absent, or hidden
+    from us, and nothing tells which. INVALID: the source refuses the handle. LIMITED: no call is free before
+    `retry_after_s`. FAILED: it could not be asked, or did not answer, and `reason` says why. TIMEOUT: not done within
+    the wait; it may still be done later.
     """
 
     outcome: Outcome

@@ -1,28 +1,62 @@
-"""The Instagram Graph API as this platform asks it: business discovery, one call a profile.
+"""The Instagram Graph API as this platform asks it, with both of its logins.
 
-In: a handle and the attempt's visit. Out: a snapshot with the first page of posts. Failures: see `Outside.ask`.
-A credential's secret is {"token": ..., "ig_user_id": ...}: the professional account that asks in its name.
+A Facebook login's token asks graph.facebook.com: business discovery of any professional account by its handle,
+hashtags, and its own account's data. An Instagram login's asks graph.instagram.com, for its own account's data alone.
+What an account's owner alone is told is asked with a credential of that account: NeedsOwner, where there is none.
+
+In: names and the attempt's visit. Out: snapshots, or what was found with the reason why it is not all. Failures: see
+`Outside.ask`; NotVisible where the API does not show it. A credential's secret is {"token": ..., "ig_user_id": ...}:
+the professional account that asks in its name, where the credential's `account` does not tell.
 """
 
-from urllib.parse import quote
+import datetime as dt
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
 
+from gcc.errors import Transient
 from gcc.platforms import INSTAGRAM
-from gcc.sources.chain import Outside, Question, SourceApi, Visit
-from gcc.sources.credentials import Credential
-from gcc.sources.http import Request
-from gcc.sources.instagram import graph_parse, graph_usage
-from gcc.sources.instagram.graph_errors import SOURCE
-from gcc.sources.snapshot import ProfileSnapshot
-from gcc.sources.verdicts import CredentialDead, InvalidHandle
+from gcc.sources.chain import Outside, Visit
+from gcc.sources.instagram import graph_metrics, graph_parse
+from gcc.sources.instagram.graph_asking import Asking, NothingFits, Size
+from gcc.sources.instagram.graph_errors import SOURCE, NoInsights
+from gcc.sources.instagram.graph_insights import Insights
+from gcc.sources.instagram.hashtags import as_asked, has_emoji
+from gcc.sources.known import Author
+from gcc.sources.paging import Page, pages
+from gcc.sources.snapshot import Activity, Found, PostSnapshot, ProfileSnapshot
+from gcc.sources.verdicts import InvalidHandle, NeedsOwner, NotFound, NotVisible, QuestionFailed
+from gcc.supervisor.lifecycle import one_line
 
-GRAPH = SourceApi(SOURCE, graph_parse.judge, graph_usage.usage)
-POSTS_MAX = 12  # one page
+T = TypeVar("T")
+Item = TypeVar("Item", PostSnapshot, Activity)
+POSTS_MAX = 12  # of a profile
+PAGE = 50
+PAGES_MAX = 20  # of the posts among which one is looked for
+HASHTAGS = "hashtag"  # the bucket of questions that the 30 hashtags of 7 days bound
+REMEMBERED_MAX = 10_000
 
-_MEDIA = (
-    "id,caption,like_count,comments_count,media_type,media_product_type,permalink,timestamp,"
-    "thumbnail_url,media_url,view_count"
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+_PROFILE = _names("id,username,name,biography,followers_count,follows_count,media_count,profile_picture_url,website")
+_POST = _names(
+    "id,caption,like_count,comments_count,media_type,media_product_type,permalink,timestamp,thumbnail_url,media_url"
 )
-_PROFILE = "id,username,name,biography,followers_count,follows_count,media_count,profile_picture_url,website"
+_DISCOVERED_POST = [*_POST, "view_count"]  # which nobody is told outside of business discovery
+_OWN_PROFILE = [*_PROFILE, "ig_id", "account_type"]
+_OWN_POST = [
+    *_POST,
+    *_names("shortcode,username,owner,is_comment_enabled,is_shared_to_feed,alt_text,children,collaborators"),
+    *_names("saved_count,shares_count,reposts_count,total_like_count,total_comments_count,total_views_count"),
+]
+_TAGGED = _names("id,caption,like_count,comments_count,media_type,media_url,owner,permalink,timestamp,username")
+_HASHTAGGED = _names("id,caption,like_count,comments_count,media_type,media_url,permalink,timestamp,children")
+_COMMENT = _names("id,text,timestamp,username,from,user,like_count,hidden,parent_id,media")
 
 
 class GraphApi:
@@ -30,27 +64,278 @@ class GraphApi:
 
     def __init__(self, outside: Outside, base_url: str, ig_user_id: str = "") -> None:
         self._outside = outside
-        self._root = base_url.rstrip("/")
-        self._ig_user_id = ig_user_id
+        self._asking = Asking(outside, base_url.rstrip("/"), ig_user_id)
+        self._no_insights: dict[str, str] = {}  # of posts that never have any, with the reason
+
+    # Of anybody whose account is a professional one.
 
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
-        """The profile now. Raises InvalidHandle without asking, NotFound, and what `Outside.ask` raises."""
+        """The profile now, by business discovery. Raises InvalidHandle without asking."""
+
+        async def ask(limit: int) -> ProfileSnapshot:
+            def fields(fit: Collection[str]) -> str:
+                return f"{_chosen(_PROFILE, fit)},media.limit({limit}){{{_chosen(_DISCOVERED_POST, fit)}}}"
+
+            names = [*_PROFILE, *_DISCOVERED_POST]
+            return await self._discover(handle, names, fields, graph_parse.profile, visit)
+
+        return await Size(POSTS_MAX).fitting(ask)
+
+    async def posts(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
+        """The posts of a profile, latest first."""
+        return await _walk(lambda after, limit: self._discovered(handle, after, visit, limit), pages_max)
+
+    async def post(self, shortcode: str, handle: str, visit: Visit) -> PostSnapshot:
+        """A post, looked for among the latest of the profile whose it is: of `handle`, or as our rows tell."""
+        author = None if handle else await self._outside.known.author_of(shortcode=shortcode)
+        handle = handle or (author.handle if author else "")
+        if not handle:
+            raise NotVisible(f"{SOURCE}: a post is found by its author's handle, and nobody knows whose {shortcode} is")
+        size, after = Size(PAGE), None
+        for _ in range(PAGES_MAX):
+            page = await size.fitting(partial(self._discovered, handle, after, visit))
+            if found := next((post for post in page.items if post.shortcode == shortcode), None):
+                return found
+            after = page.after
+            if after is None:
+                raise NotVisible(f"{SOURCE}: {shortcode} is not among the posts of {handle}")
+        raise NotVisible(f"{SOURCE}: {shortcode} is not among the latest {PAGES_MAX * PAGE} posts of {handle}")
+
+    async def hashtag(self, tag: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
+        """The posts of a hashtag: those of the last day, then the top ones; nobody is told whose they are."""
+        name = as_asked(tag)
+        if has_emoji(name):
+            raise NotVisible(f"{SOURCE}: hashtags with emoji are not found by it")
+        turn = await self._outside.known.hashtag_turn(name)
+        me = {"user_id": turn.account}
+        hashtag_id = turn.hashtag_id
+        if hashtag_id is None:
+            found = await self._asking.ask(
+                f"hashtag {name}", "ig_hashtag_search", lambda decoded, _: graph_parse.hashtag_ids(decoded), visit,
+                params=lambda _: {**me, "q": name}, owner=turn.account, bucket=HASHTAGS,
+            )  # fmt: skip
+            hashtag_id = next(iter(found), None)
+            if hashtag_id is None:
+                raise NotFound("HASHTAG_NOT_FOUND", f"{SOURCE}: there is no hashtag {name}")
+            await self._outside.known.hashtag_found(name, hashtag_id)
+        recent, top = [
+            await self._edge(
+                f"{hashtag_id}/{edge}", _HASHTAGGED, graph_parse.posts, pages_max, visit,
+                params=me, owner=turn.account, bucket=HASHTAGS, cursors_move=False,
+            )
+            for edge in ("recent_media", "top_media")
+        ]  # fmt: skip
+        both = {post.post_id: post for post in (*top.items, *recent.items)}
+        return Found(list(both.values()), recent.partial or top.partial, [*recent.notes, *top.notes])
+
+    # Of the account whose own credential asks.
+
+    async def profile_by_id(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
+        """The profile with this id: with its own credential, else by the handle that it had last."""
+        try:
+            profile = await self._own_profile(profile_id, visit)
+        except NeedsOwner:
+            handle = await self._outside.known.handle_of(profile_id)
+            if handle is None:
+                raise
+            profile = await self.profile(handle, visit)
+            if profile.profile_id != profile_id:
+                raise NotVisible(
+                    f"{SOURCE}: {handle} is another profile now, and nobody knows the name of {profile_id}"
+                ) from None
+            return profile
+        names, path = _OWN_POST, f"{profile_id}/media"
+        media = await self._edge(
+            path, names, partial(graph_parse.posts, profile_id=profile_id, handle=profile.handle), 1, visit,
+            owner=profile_id, limit=POSTS_MAX,
+        )  # fmt: skip
+        return replace(profile, posts=media.items, notes=[*profile.notes, *media.notes])
+
+    async def tagged(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
+        """The posts of others that tag the account."""
+        return await self._edge(f"{profile_id}/tags", _TAGGED, graph_parse.posts, pages_max, visit, owner=profile_id)
+
+    async def stories(self, handle: str, profile_id: str, visit: Visit) -> Found[list[PostSnapshot]]:
+        """The stories of the last day."""
+        parse = partial(graph_parse.posts, profile_id=profile_id, handle=handle)
+        return await self._edge(f"{profile_id}/stories", _OWN_POST, parse, PAGES_MAX, visit, owner=profile_id)
+
+    async def comments(self, shortcode: str, post_id: str, pages_max: int, visit: Visit) -> Found[list[Activity]]:
+        """The comments under a post, each followed by the replies that came with it."""
+        author = await self._author(shortcode, post_id)
+
+        def fields(fit: Collection[str]) -> str:
+            return f"{_chosen(_COMMENT, fit)},replies.limit({PAGE}){{{_chosen(_COMMENT, fit)}}}"
+
+        parse = partial(
+            graph_parse.comments,
+            post_id=author.post_id, shortcode=shortcode or author.shortcode, profile_id=author.profile_id,
+        )  # fmt: skip
+        return await self._edge(
+            f"{author.post_id}/comments", _COMMENT, parse, pages_max, visit,
+            fields=fields, owner=author.profile_id, of_post=True,
+        )  # fmt: skip
+
+    async def post_insights(self, post_id: str, profile_id: str, visit: Visit) -> Found[list[PostSnapshot]]:
+        """A post of the account with what its owner is told of it; partial says why there is less, or nothing."""
+        return await self._media_insights(post_id, profile_id, graph_metrics.FEED, visit)
+
+    async def story_insights(self, post_id: str, profile_id: str, visit: Visit) -> Found[list[PostSnapshot]]:
+        """As `post_insights`, of a story: as long as it is shown, and at least five saw it."""
+        return await self._media_insights(post_id, profile_id, graph_metrics.STORY, visit)
+
+    async def profile_insights(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
+        """What the account's owner is told of it, as its metrics and dimensions; without posts."""
+        profile = await self._own_profile(profile_id, visit)
+        insights, missing = await self._insights(profile_id, graph_metrics.ACCOUNT, profile_id, visit)
+        notes = [*insights.notes, *([missing] if missing else [])]
+        return replace(profile, metrics=insights.metrics, dimensions=insights.dimensions, posts=[], notes=notes)
+
+    async def _discover(
+        self,
+        handle: str,
+        names: Sequence[str],
+        fields: Callable[[Collection[str]], str],
+        parse: Callable[[Any, str, dt.datetime], T],
+        visit: Visit,
+    ) -> T:
         if not INSTAGRAM.is_handle(handle):  # it goes into a field expression: anything else could ask for more
             raise InvalidHandle(f"{handle[:60]!r} is no Instagram handle: 1 to 30 of A-Z a-z 0-9 . _")
-        fields = f"business_discovery.username({handle}){{{_PROFILE},media.limit({POSTS_MAX}){{{_MEDIA}}}}}"
-        question = Question(fields, lambda credential: self._request(credential, fields))
-        decoded = await self._outside.ask(GRAPH, question, visit)
-        return graph_parse.profile(decoded, handle, self._outside.clock.now())
+        return await self._asking.ask(
+            f"profile {handle}", None, lambda decoded, at: parse(graph_parse.discovered(decoded), handle, at), visit,
+            names=names, params=lambda fit: {"fields": f"business_discovery.username({handle}){{{fields(fit)}}}"},
+        )  # fmt: skip
 
-    def _request(self, credential: Credential, fields: str) -> Request:
-        token = credential.secret.get("token")
-        asks_as = credential.secret.get("ig_user_id") or self._ig_user_id
-        if not token or not asks_as:
-            raise CredentialDead(f"{GRAPH.name}: credential {credential.handle!r} lacks its token or ig_user_id")
-        return Request(
-            source=GRAPH.name,
-            method="GET",
-            url=f"{self._root}/{quote(str(asks_as), safe='')}",
-            params={"fields": fields, "access_token": str(token)},
-            timeout_s=self._outside.timeout_s(GRAPH.name),
+    async def _discovered(self, handle: str, after: str | None, visit: Visit, limit: int) -> Page[PostSnapshot]:
+        """A page of the posts of a profile."""
+        edge = f"media{f'.after({after})' if after else ''}.limit({limit})"
+        return await self._discover(
+            handle, _DISCOVERED_POST, lambda fit: f"{edge}{{{_chosen(_DISCOVERED_POST, fit)}}}",
+            graph_parse.discovered_posts, visit,
+        )  # fmt: skip
+
+    async def _edge(
+        self,
+        path: str,
+        names: Sequence[str],
+        parse: Callable[[Any, dt.datetime], Page[Item]],
+        pages_max: int,
+        visit: Visit,
+        *,
+        fields: Callable[[Collection[str]], str] = ",".join,
+        params: Mapping[str, str] = MappingProxyType({}),
+        owner: str,
+        bucket: str = "",
+        of_post: bool = False,
+        limit: int = PAGE,
+        cursors_move: bool = True,
+    ) -> Found[list[Item]]:
+        """The items of an edge, page after page, asked for by the `owner`'s credential."""
+
+        async def ask(after: str | None, size: int) -> Page[Item]:
+            place = {**params, "limit": str(size), **({"after": after} if after else {})}
+            return await self._asking.ask(
+                f"{path} {place}", path, parse, visit, of=path.rpartition("/")[2], names=names,
+                params=lambda fit: {"fields": fields(fit), **place}, owner=owner, bucket=bucket, of_post=of_post,
+            )  # fmt: skip
+
+        return await _walk(ask, pages_max, limit, cursors_move)
+
+    async def _own_profile(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
+        return await self._asking.ask(
+            f"own profile {profile_id}", profile_id, lambda decoded, at: graph_parse.profile(decoded, "", at), visit,
+            names=_OWN_PROFILE, params=_fields, owner=profile_id,
+        )  # fmt: skip
+
+    async def _author(self, shortcode: str, post_id: str) -> Author:
+        """Whose the post is, with the post's id. Raises NeedsOwner where our rows do not tell."""
+        author = await self._outside.known.author_of(shortcode=shortcode, post_id=post_id)
+        if author is None or not author.profile_id:
+            raise NeedsOwner(f"{SOURCE}: nobody knows whose post {post_id or shortcode} is, and only its owner is told")
+        return replace(author, post_id=post_id or author.post_id)
+
+    async def _media_insights(
+        self, post_id: str, profile_id: str, kind: str, visit: Visit
+    ) -> Found[list[PostSnapshot]]:
+        owner = profile_id or (await self._author("", post_id)).profile_id
+        post = await self._asking.ask(
+            f"post {post_id}", post_id, lambda decoded, at: graph_parse.post(decoded, at, profile_id=owner), visit,
+            names=_OWN_POST, params=_fields, owner=owner, of_post=True,
+        )  # fmt: skip
+        kind = {"reels": graph_metrics.REELS, "story": graph_metrics.STORY}.get(post.dimensions["post_type"], kind)
+        insights, missing = Insights({}, {}), self._no_insights.get(post_id)
+        if missing is None:
+            try:
+                insights, missing = await self._insights(post_id, kind, owner, visit)
+            except NoInsights as none:
+                missing = str(none)
+                if none.for_good:
+                    self._remember(post_id, missing)
+        whole = replace(
+            post,
+            metrics={**post.metrics, **insights.metrics},
+            dimensions={**post.dimensions, **insights.dimensions},
         )
+        return Found([whole], missing, insights.notes)
+
+    async def _insights(self, path: str, kind: str, owner: str, visit: Visit) -> tuple[Insights, str | None]:
+        """All insights of an object, and which calls for more were in vain. Raises where all were."""
+        found = Insights({}, {})
+        failed: list[Transient] = []
+        asked = 0
+        for call in graph_metrics.calls(kind, self._asking.version):
+            try:
+                part = await self._asking.ask(
+                    f"insights of {path}: {','.join(call.names)}", f"{path}/insights",
+                    lambda decoded, _: graph_parse.insights(decoded), visit, of=kind, names=call.names,
+                    params=partial(_metrics, call.params), owner=owner, of_post=kind != graph_metrics.ACCOUNT,
+                    alone=call.alone,
+                )  # fmt: skip
+            except NothingFits:
+                continue
+            except NoInsights:
+                raise
+            except Transient as error:
+                if not (asked or isinstance(error, QuestionFailed)):
+                    raise
+                if not call.alone or not isinstance(error, QuestionFailed):
+                    failed.append(error)
+                continue
+            asked += 1
+            found = found.with_more(part)
+        if failed and not asked:
+            raise failed[0]
+        return found, "; ".join(one_line(str(error)) for error in failed) or None
+
+    def _remember(self, post_id: str, why: str) -> None:
+        self._no_insights[post_id] = why
+        if len(self._no_insights) > REMEMBERED_MAX:
+            del self._no_insights[next(iter(self._no_insights))]
+
+
+async def _walk(
+    ask: Callable[[str | None, int], Awaitable[Page[Item]]],
+    pages_max: int,
+    limit: int = PAGE,
+    cursors_move: bool = True,
+) -> Found[list[Item]]:
+    size = Size(limit)
+
+    def key(item: Item) -> str:
+        return item.post_id if isinstance(item, PostSnapshot) else item.activity_id
+
+    return await pages(
+        lambda after: size.fitting(partial(ask, after)), pages_max=pages_max, key=key, cursors_move=cursors_move
+    )
+
+
+def _chosen(names: Sequence[str], fit: Collection[str]) -> str:
+    return ",".join(name for name in names if name in fit)
+
+
+def _fields(fit: Sequence[str]) -> Mapping[str, str]:
+    return {"fields": ",".join(fit)}
+
+
+def _metrics(params: Mapping[str, str], fit: Sequence[str]) -> Mapping[str, str]:
+    return {"metric": ",".join(fit), **params}

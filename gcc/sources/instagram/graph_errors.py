@@ -1,14 +1,16 @@
 """What the Graph API's refusals mean: a table of codes, read from the top; the first row that fits holds. Pure.
 
-Of a credential: it is dead where only a new token helps, and rests where the same one may work again. A permission may
-be wanting to the token, or the thing asked for be one that nobody sees: another token tells. So it does of an object
-that is not there, unless the message names the one in the path: the credential's own account. And only where it names
-another one may that be the profile that is asked for.
+Of a credential: it is dead where only a new token helps, and rests where the same one may work again, alone or with all
+of its app. A permission may be wanting to the token, or the thing asked for be one that nobody sees: another token
+tells. So it does of an object that is not there, unless the message names the one in the path: the credential's own
+account. And only where it names another one may that be the profile that is asked for.
+
+A handle that business discovery does not know may be absent, personal or renamed: no code tells which.
 """
 
 import datetime as dt
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -18,6 +20,12 @@ from gcc.errors import GccError
 from gcc.sources.fields import Fields
 from gcc.sources.http import RETRY_AFTER_S_MAX, Answer, retry_after_s
 from gcc.sources.verdicts import (
+    DAY_S,
+    CredentialRefused,
+    CredentialRests,
+    NotFound,
+    QuestionFailed,
+    RateLimited,
     SourceFailed,
     Verdict,
     dead,
@@ -27,7 +35,7 @@ from gcc.sources.verdicts import (
     may_not,
     may_not_or_away,
     no_post,
-    no_profile,
+    not_visible,
     rests,
     rests_a_day,
     unanswerable,
@@ -36,6 +44,68 @@ from gcc.supervisor.lifecycle import one_line
 
 SOURCE = "graphapi"
 _NAMED = re.compile(r"""(?:with id ['"]|not exist: ['"]?|username \(['"]?)([^\s'"),]+)""")  # in a message in lower case
+_NAME_AT = re.compile(r"metric\[(\d{1,3})\] must be one of")
+_EVERYWHERE = re.compile(
+    "must be one of|does not support|no longer supported|nonexisting field|should be specified|[Ii]ncompatible"
+)
+_NO_FIELD = re.compile(r"nonexisting field \((\w+)\)")
+
+
+class NamesRefused(QuestionFailed):
+    """These of the names of fields or metrics that were asked for are refused; without them there may be an answer.
+
+    `everywhere`: they fit neither this version nor this kind of object; else it may be that they do not fit this one.
+    """
+
+    def __init__(self, message: str, names: Set[str], *, everywhere: bool) -> None:
+        super().__init__(message)
+        self.names = names
+        self.everywhere = everywhere
+
+
+class TooMuchData(QuestionFailed):
+    """The page is too large for the API: a smaller one may do."""
+
+
+class NoInsights(QuestionFailed):
+    """There are none of this media, and no fault is in asking: it has too few viewers, or, `for_good`, is older than
+    its business account."""
+
+    def __init__(self, message: str, *, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
+def _stops_all(told: str, wait_s: float | None) -> GccError:
+    return CredentialRests(told, retry_after_s=wait_s or DAY_S, scope="source")
+
+
+def _app_rests(told: str, wait_s: float | None) -> GccError:
+    return RateLimited(told, retry_after_s=wait_s, scope="app")
+
+
+def _asks_no_new_hashtag(told: str, wait_s: float | None) -> GccError:
+    return RateLimited(told, retry_after_s=wait_s or DAY_S, scope="bucket")
+
+
+def _no_hashtag(told: str, wait_s: float | None) -> GccError:
+    return NotFound("HASHTAG_NOT_FOUND", told)
+
+
+def _post_gone_or_may_not(told: str, wait_s: float | None) -> GccError:
+    return CredentialRefused(told, agreed=NotFound("POST_NOT_FOUND", told))
+
+
+def _too_much(told: str, wait_s: float | None) -> GccError:
+    return TooMuchData(told)
+
+
+def _too_few_viewers(told: str, wait_s: float | None) -> GccError:
+    return NoInsights(told)
+
+
+def _too_old(told: str, wait_s: float | None) -> GccError:
+    return NoInsights(f"{told} (the media is older than the business account)", for_good=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +122,19 @@ class Row:
 
 
 ROWS = (
-    # what was asked for is not there
-    Row((), (2207013,), "", no_profile),  # absent, personal or renamed: it does not tell which
-    Row((110,), (), "", no_profile),
-    Row((), (), "invalid user id", no_profile),
-    Row((), (), "cannot find user", no_profile),
+    # what was asked for is not there, or not to be seen here
+    Row((), (2207013,), "", not_visible),
+    Row((110,), (), "", not_visible),
+    Row((), (), "invalid user id", not_visible),
+    Row((), (), "cannot find user", not_visible),
     Row((24,), (2207006,), "", no_post),
+    Row((24,), (2207024,), "", _no_hashtag),
     # what was asked for cannot be answered, whoever asks
-    Row((10,), (), "not enough viewers", unanswerable),
-    Row((100,), (2108006,), "", unanswerable),  # a post older than the business account
-    Row((1,), (), "reduce the amount of data", unanswerable),
-    Row((36104,), (), "", unanswerable),  # media that is live
+    Row((10,), (), "not enough viewers", _too_few_viewers),
+    Row((), (2108006,), "", _too_old),
+    Row((1,), (), "reduce the amount of data", _too_much),
+    Row((36104,), (), "", unanswerable),  # media that is live; a field that only business discovery has
+    Row((-1,), (2207086,), "", unanswerable),  # insights of Facebook where there are none
     # the token is dead, or its user must do something first, after which it lives again
     Row((), (459, 464, 490), "", rests_a_day),  # a checkpoint, an unconfirmed user
     Row((102, 190), (), "", dead),
@@ -73,12 +145,14 @@ ROWS = (
     Row((100,), (), "appsecret_proof", rests),
     Row((104,), (), "", rests),
     # blocked for a time
-    Row((368,), (), "", rests),  # by policy
+    Row((368,), (), "", _stops_all),  # by policy: whoever asks on asks for worse
     Row((), (2207051,), "", rests),  # as an action that looks like spam
     Row((25,), (2207050,), "", rests_a_day),  # the asking account is restricted
     Row((5,), (), "", rests),  # from this address
     # it asked too much
-    Row((4, 341, 17, 32, 613, *range(80000, 80015)), (), "", limited),  # app, user, page, custom; business use cases
+    Row((18,), (), "", _asks_no_new_hashtag),  # 30 hashtags in 7 days
+    Row((4, 341), (), "", _app_rests),
+    Row((17, 32, 613, *range(80000, 80015)), (), "", limited),  # user, page, custom; business use cases
     # an object, by its name
     Row((100,), (33,), "", None),
     Row((803,), (), "", None),
@@ -97,22 +171,38 @@ ROWS = (
 )
 
 
-def refusal(answer: Answer, error: Fields, now: dt.datetime) -> GccError:
-    """The verdict that the error's code, else the answer's status, stands for."""
+def refusal(
+    answer: Answer, error: Fields, now: dt.datetime, *, names: Sequence[str] = (), of_post: bool = False
+) -> GccError:
+    """The verdict that the error's code, else the answer's status, stands for; `names`, `of_post`: see `judging`."""
     message = one_line(error.text("message") or "no message")[:200]
     told = f"{SOURCE}: HTTP {answer.status}, error {error.shown('code')}/{error.shown('error_subcode')}: {message}"
-    return _verdict(answer, error)(told, _wait_s(answer, now))
+    said = error.text("message") or ""
+    if names and error.code("code") == 100 and (unfit := _unfit(said, names)):
+        return NamesRefused(told, unfit, everywhere=_EVERYWHERE.search(said) is not None)
+    return _verdict(answer, error, of_post)(told, _wait_s(answer, now))
 
 
-def _verdict(answer: Answer, error: Fields) -> Verdict:
-    if answer.status == 429:
-        return limited
+def _unfit(said: str, names: Sequence[str]) -> set[str]:
+    """Which of `names` the message says are none here; it may list those that would be."""
+    if at := _NAME_AT.search(said):
+        number = int(at[1])
+        return {names[number]} if number < len(names) else set()
+    if field := _NO_FIELD.search(said):
+        return {field[1]} & set(names)
+    said = said.partition("following values:")[0]
+    return set(re.findall(r"\w+", said)) & set(names) if "metric" in said else set()
+
+
+def _verdict(answer: Answer, error: Fields, of_post: bool) -> Verdict:
     code, subcode = error.code("code"), error.code("error_subcode")
     said = " ".join(error.text(name) or "" for name in ("message", "error_user_title")).lower()
     for row in ROWS:
         fits = (not row.codes or code in row.codes) and (not row.subcodes or subcode in row.subcodes)
         if fits and row.says in said:
-            return row.verdict or _of_object(said, answer.url)
+            return row.verdict or (_post_gone_or_may_not if of_post else _of_object(said, answer.url))
+    if answer.status == 429:
+        return limited
     return may_not if answer.status in (401, 403) else failed
 
 
@@ -121,7 +211,7 @@ def _of_object(said: str, url: str) -> Verdict:
     named = _NAMED.search(said)
     if named is None:
         return may_not
-    return rests if named[1].rstrip(".") == unquote(url.rpartition("/")[2]).lower() else gone_or_may_not
+    return rests if named[1].rstrip(".") in unquote(url).lower().split("/") else gone_or_may_not
 
 
 def _wait_s(answer: Answer, now: dt.datetime) -> float | None:

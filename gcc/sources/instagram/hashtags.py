@@ -59,3 +59,12 @@ def hashtags(caption: str) -> list[str]:
 def _names(character: str) -> bool:
     """Whether it makes a hashtag of what would be a number: no digit, underscore, joiner or sign between syllables."""
     return unicodedata.category(character)[0] not in "NPC"
+
+
+def as_asked(tag: str) -> str:
+    """A hashtag as a source is asked for it: without # and in small letters."""
+    return tag.strip().lstrip("#＃").lower()
+
+
+def has_emoji(tag: str) -> bool:
+    return re.search(f"[{_EMOJI}{_PRESENTED}]", tag) is not None

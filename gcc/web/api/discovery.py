@@ -187,8 +187,8 @@ class Discovery:
         if self.state() == "draining":
             raise ApiError(Code.DRAINING, "nothing is scraped while the platform shuts down")
         key = refresh_key(platform, handle)
-        if not forced and await profiles_read.lately_not_found(self.pool, key, self.not_found_s):
-            raise _not_found(platform.name, handle)
+        if not forced and (code := await profiles_read.lately_not_found(self.pool, key, self.not_found_s)):
+            raise _not_found(platform.name, handle, visible=code != "NOT_VISIBLE")
         unknown = not known and await profiles_read.identify(self.pool, platform, handle) is None
         with self._joining(key) as first:
             if unknown and first:  # refused without a checkpoint: nobody can have joined it
@@ -213,14 +213,18 @@ class Discovery:
         return dt.datetime.combine(day, dt.time(), self.zone)
 
 
-def _not_found(platform: str, handle: str) -> ApiError:
-    return ApiError(Code.PROFILE_NOT_FOUND, f"{platform} has no profile called {handle!r}")
+def _not_found(platform: str, handle: str, *, visible: bool) -> ApiError:
+    """`visible`: it would be seen if it were there."""
+    if visible:
+        return ApiError(Code.PROFILE_NOT_FOUND, f"{platform} has no profile called {handle!r}")
+    hidden = "absent, personal or renamed: its official API does not tell which"
+    return ApiError(Code.PROFILE_NOT_FOUND, f"{handle!r} is not visible by the official API of {platform} ({hidden})")
 
 
 def _refusal(refreshed: Refreshed, platform: str, handle: str) -> ApiError:
     match refreshed.outcome:
-        case "NOT_FOUND":
-            return _not_found(platform, handle)
+        case "NOT_FOUND" | "NOT_VISIBLE" as outcome:
+            return _not_found(platform, handle, visible=outcome == "NOT_FOUND")
         case "INVALID":
             return invalid_handle(refreshed.reason)
         case "LIMITED":

@@ -44,11 +44,12 @@ order by by_handle, preference, scraped_at desc
 limit 1;
 
 -- name: lately_not_found
--- Whether a refresh of this key ended lately because there is no such profile.
-select exists (
-    select from scrape_request_log
-    where idempotency_key = %(key)s and status = 'FAILED' and data ->> 'code' = 'PROFILE_NOT_FOUND'
-      and scraped_at > now() - make_interval(secs => %(within_s)s));
+-- As what a refresh of this key ended lately because there is no such profile, or none that is shown.
+select data ->> 'code' from scrape_request_log
+where idempotency_key = %(key)s and status = 'FAILED' and data ->> 'code' in ('PROFILE_NOT_FOUND', 'NOT_VISIBLE')
+  and scraped_at > now() - make_interval(secs => %(within_s)s)
+order by scraped_at desc
+limit 1;
 
 -- name: posts
 -- Newest first, undated ones last. The keys of the page before: null for the first page. A post of no year of Python's

@@ -1,0 +1,117 @@
+"""One call of the Graph API: whose login asks where, and what to do about names and sizes that the API refuses.
+
+A field or metric that does not fit fails the whole call: it is left out for a day, and the call is made without it.
+"""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from gcc.sources.chain import Outside, Question, SourceApi, Visit
+from gcc.sources.credentials import Credential
+from gcc.sources.http import Request
+from gcc.sources.instagram import graph_parse
+from gcc.sources.instagram.graph_errors import SOURCE, NamesRefused, TooMuchData
+from gcc.sources.instagram.graph_metrics import Unfit, version_of
+from gcc.sources.instagram.graph_usage import usage
+from gcc.sources.verdicts import CredentialDead, QuestionFailed
+
+T = TypeVar("T")
+Params = Callable[[Sequence[str]], Mapping[str, str]]
+"""The parameters of a call, of those of its names that fit."""
+GRAPH = SourceApi(SOURCE, graph_parse.judge, usage)
+_FACEBOOK, _INSTAGRAM = "//graph.facebook.com", "//graph.instagram.com"
+
+
+class NothingFits(QuestionFailed):
+    """The API refuses every name that the call would ask for."""
+
+
+class Size:
+    """How much is asked for at once: half of it, and half again, where that is too much data for the API."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    async def fitting(self, ask: Callable[[int], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await ask(self._size)
+            except TooMuchData:
+                if self._size == 1:
+                    raise
+                self._size //= 2
+
+
+class Asking:
+    """`root` is the API's address with its version; `ig_user_id` serves credentials that name no account."""
+
+    def __init__(self, outside: Outside, root: str, ig_user_id: str) -> None:
+        self.version = version_of(root)
+        self._outside = outside
+        self._root = root
+        self._ig_user_id = ig_user_id
+        self._unfit = Unfit()
+
+    async def ask(
+        self,
+        text: str,
+        path: str | None,
+        parse: Callable[[Any, dt.datetime], T],
+        visit: Visit,
+        *,
+        params: Params,
+        names: Sequence[str] = (),
+        of: str = "",
+        owner: str | None = None,
+        bucket: str = "",
+        of_post: bool = False,
+        alone: bool = False,
+    ) -> T:
+        """What `parse` makes of the answer at `path`; None: the account that asks.
+
+        `names` are the fields or metrics, of a kind `of` objects, of which `params` gets those that fit. `of_post`: the
+        path names a post. `alone`: a question without an answer is about its names, whatever the API says of it. Raises
+        NothingFits where none does, and what `Outside.ask` raises.
+        """
+        fitting: list[str] = []  # as they were asked for last
+        unfit_here: set[str] = set()
+        login = ""
+
+        def build(credential: Credential) -> Request:
+            nonlocal login
+            login = credential.kind
+            fitting[:] = [name for name in self._unfit.fitting(f"{login} {of}", names) if name not in unfit_here]
+            if names and not fitting:
+                raise NothingFits(f"{SOURCE}: all of {', '.join(names)} were refused lately")
+            return self._request(credential, path, params(fitting))
+
+        judge = graph_parse.judging(parse, names=fitting, of_post=of_post)
+        question = Question(text, build, bucket=bucket, owner=owner, judge=judge)
+        while True:
+            try:
+                found: T = await self._outside.ask(GRAPH, question, visit)
+                return found
+            except NamesRefused as refused:
+                unfit_here |= refused.names
+                if refused.everywhere:
+                    self._unfit.add(f"{login} {of}", refused.names)
+            except QuestionFailed:
+                if alone:
+                    self._unfit.add(f"{login} {of}", names)
+                raise
+
+    def _request(self, credential: Credential, path: str | None, params: Mapping[str, str]) -> Request:
+        token = credential.secret.get("token")
+        account = credential.account or credential.secret.get("ig_user_id") or self._ig_user_id
+        if not token or not account:
+            raise CredentialDead(f"{SOURCE}: credential {credential.handle!r} lacks its token or ig_user_id")
+        root = self._root.replace(_FACEBOOK, _INSTAGRAM) if credential.kind == "instagram" else self._root
+        return Request(
+            source=SOURCE,
+            method="GET",
+            url=f"{root}/{quote(path or str(account), safe='/')}",
+            params={**params, "access_token": str(token)},
+            timeout_s=self._outside.timeout_s(SOURCE),
+        )
