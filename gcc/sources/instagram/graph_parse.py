@@ -170,7 +170,7 @@ def comments(
 def insights(decoded: Any) -> Insights:
     """What an owner is told of an account or a media: old series and new totals, by the API's names."""
     whole = Fields(decoded, SOURCE)
-    if "data" not in whole and "id" not in whole:
+    if "data" in whole or "id" not in whole:
         whole.objects("data", needed=True)
     return insights_of(whole)
 
