@@ -44,7 +44,8 @@ from gcc.pipelines.declared import (
     refuse_odd,
 )
 from gcc.pipelines.roles import Roles
-from gcc.pipelines.scraping.table import Catalogue
+from gcc.pipelines.scraping.limiting import heard
+from gcc.pipelines.scraping.table import Catalogue, limits
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
@@ -105,6 +106,7 @@ class Tree:
         rooms = [room for row in pipelines for room in row.rooms or (row.name.partition("/")[0],)]
         board = Board(clock.now, list(dict.fromkeys(["stores", CONTROLS, WORLD, *rooms])))
         gates = Gates(parts.controls, board.actor(CONTROLS), clock)
+        gates.follow(partial(heard, parts.limiter, limits(settings, catalogue)))
         self.context = Context(
             settings, clock, board, parts, gates, self.drain, catalogue, pipelines, past=self._past, state=self.state
         )

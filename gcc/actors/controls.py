@@ -1,7 +1,7 @@
 """Live overrides and the action log: what people changed while the platform runs, who and why.
 
-An override has a name: `pause:<actor>` is true, `concurrency:<flow>` a number; where there is none, nothing is
-overridden. Losing the store is Transient.
+An override has a name: `pause:<actor>` is true, `concurrency:<flow>` a number, `limit:<name>` an object (see
+gcc/pipelines/scraping/limiting.py); where there is none, nothing is overridden. Losing the store is Transient.
 """
 
 import datetime as dt
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 PAUSE = "pause:"
 CONCURRENCY = "concurrency:"
+LIMIT = "limit:"
 CONCURRENCY_MAX = 1000
 
 

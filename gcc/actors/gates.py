@@ -106,6 +106,16 @@ class Gates:
         self._gates: dict[str, Gate] = {}
         self._levels: dict[str, Level] = {}
         self._woken = Signal()
+        self._followers: list[Callable[[Mapping[str, Any]], None]] = []
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        """All of them, as of the last reading."""
+        return self._overrides
+
+    def follow(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have `hear` told all overrides after each reading."""
+        self._followers.append(hear)
 
     def gate(self, actor_name: str) -> Gate:
         """The gate of this actor, the same at every call (an actor that was restarted finds its pause)."""
@@ -159,3 +169,5 @@ class Gates:
         for flow, level in self._levels.items():
             asked = self._overrides.get(CONCURRENCY + flow)
             level.turn(asked if type(asked) is int and 1 <= asked <= CONCURRENCY_MAX else level.default)
+        for hear in self._followers:
+            hear(self._overrides)

@@ -36,6 +36,7 @@ VERBS = {
     "dead-letters": "list the dead letters that wait, or show one",
     "replay": "send dead letters to their queues again, each once",
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
+    "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "schedules": "what runs when, or run one now",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
@@ -155,6 +156,10 @@ def _add_verbs(top: Parser) -> None:
     for name in ("pause", "resume", "concurrency"):
         verb[name].add_argument("--why", required=True, metavar="WHY", help="for the action log")
     verb["actions"].add_argument("--limit", type=int, default=20, metavar="N", help="how many, the newest (20)")
+    verb["limits"].add_argument("action", nargs="?", default="list", choices=("list", "set"))
+    words = "of set: the NAME of a limit, and its CALLS and seconds (PER_S), or default: as configured"
+    verb["limits"].add_argument("words", nargs="*", metavar="WORD", help=words)
+    verb["limits"].add_argument("--why", default="", metavar="WHY", help="for the action log; set needs it")
     verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
     verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run"))
     verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")

@@ -176,6 +176,12 @@ class Limiter(Protocol):
         """Allow only `share` of a limit for so long (0: nothing, 1: all of it). What comes later holds, but nothing
         opens a closed limit before its time. LimitsAway: it may hold nowhere."""
 
+    def override(self, limits: Mapping[str, AnyLimit]) -> None:
+        """What people set in place of what was configured, by names of limits or of rules; all others are as they were.
+
+        What was spent still counts, as far back as the window that it was spent in.
+        """
+
     def away(self) -> str | None:
         """Why the limits cannot be asked now, where they are kept elsewhere and that is lost; None: they can."""
 
@@ -211,6 +217,7 @@ class Lane:
 
     name: str
     limit: AnyLimit
+    rule: str = ""
     narrowing: Narrowing | None = None
 
     def used(self) -> int:
@@ -270,6 +277,7 @@ class StackedLimiter(ABC, Generic[L]):
 
     def __init__(self, limits: Mapping[str, AnyLimit], days: Days | None, window: Callable[[str, Limit], L]) -> None:
         self._limits = dict(limits)
+        self._set: dict[str, AnyLimit] = {}
         self._days = days
         self._window = window
         self._lanes: dict[str, L | DayLane] = {}
@@ -342,8 +350,16 @@ class StackedLimiter(ABC, Generic[L]):
     async def _narrow(self, lane: L, new: Narrowing) -> None:
         """Keep it where the windows are."""
 
+    def override(self, limits: Mapping[str, AnyLimit]) -> None:
+        if limits != self._set:
+            self._set = dict(limits)
+            for lane in self._lanes.values():
+                self._lane(Take(lane.name, rule=lane.rule))
+            self._turns.changed()
+
     def usage(self) -> list[LimitUse]:
-        unused = {name: LimitUse(name, 0, limit.calls, limit.per_s, 0) for name, limit in self._limits.items()}
+        named = self._limits | self._set
+        unused = {name: LimitUse(name, 0, limit.calls, limit.per_s, 0) for name, limit in named.items()}
         used = {name: lane.use(self._turns.waiting(name)) for name, lane in self._lanes.items()}
         return [use for _, use in sorted((unused | used).items())]
 
@@ -354,7 +370,8 @@ class StackedLimiter(ABC, Generic[L]):
 
     def _lane(self, take: Take) -> L | DayLane:
         """As the limit is now."""
-        limit = self._limits.get(take.name) or self._limits.get(take.rule)
+        known = (limits.get(name) for limits in (self._set, self._limits) for name in (take.name, take.rule))
+        limit = next((limit for limit in known if limit), None)
         if limit is None:
             name = take.rule or take.name
             raise ConfigError(f"no limit is set for source {name!r}; add sources.{name}.calls and per_s")
@@ -362,7 +379,7 @@ class StackedLimiter(ABC, Generic[L]):
         if lane is None:
             self._forget()
             lane = self._lanes[take.name] = self._made(take.name, limit)
-        lane.limit = limit
+        lane.rule, lane.limit = take.rule, limit
         return lane
 
     def _made(self, name: str, limit: AnyLimit) -> L | DayLane:

@@ -22,13 +22,16 @@ from gcc.clock import SystemClock
 from gcc.config import Gateway as GatewaySettings
 from gcc.config import Settings, Web
 from gcc.metrics import Metrics
+from gcc.pipelines.scraping.limiting import FULL_REFRESH
 from gcc.pipelines.scraping.refresh import Refreshed
+from gcc.sources.limits import InProcessLimiter
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import serving
 from gcc.web.api import shapes
 from gcc.web.api.openapi import EVERYWHERE, PLACELESS, errors_of
 from gcc.web.gateway.app import Gateway, gateway_app
+from tests.fakes.days import FakeDays
 
 TOKEN = "gcc-dev"
 NOW = dt.datetime(2026, 10, 15, 20, 0, tzinfo=dt.UTC)  # the 16th, 01:30, in Kolkata
@@ -65,6 +68,7 @@ class Api:
     refresher: ScriptedRefresher
     metrics: Metrics
     state: str
+    limiter: InProcessLimiter
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         response = await self.client.request(method, path, **options)
@@ -130,12 +134,14 @@ async def serving_api(
         roles=("web",), gateway=GatewaySettings(port=0, **gateway), web=Web(dev_token=dev_token, scrape_wait_s=3.0)
     )
     refresher, metrics = ScriptedRefresher(), Metrics()
+    limiter = InProcessLimiter(FULL_REFRESH, FakeDays(StillClock()))
     states: list[Api] = []
     app = gateway_app(
         settings,
         pool=pool,
         clickhouse=clickhouse,
         refresher=refresher,
+        limiter=limiter,
         clock=StillClock(),
         metrics=metrics,
         state=lambda: states[0].state,
@@ -145,7 +151,7 @@ async def serving_api(
     async with served(app, settings) as url:
         headers = {"authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
-            api = Api(app, client, refresher, metrics, "ready")
+            api = Api(app, client, refresher, metrics, "ready", limiter)
             states.append(api)
             yield api
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import httpx
@@ -18,7 +19,7 @@ from gcc.channels.letters import Letter
 from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
-from gcc.config import Bind
+from gcc.config import Bind, Settings
 from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import CheckReport
@@ -33,9 +34,9 @@ from gcc.pipelines.events.types import (
     TRACE_LOG,
 )
 from gcc.pipelines.roles import Roles
-from gcc.pipelines.scraping.table import Catalogue
+from gcc.pipelines.scraping.limiting import heard
+from gcc.pipelines.scraping.table import Catalogue, limits
 from gcc.sources.limits import InProcessLimiter
-from gcc.sources.table import SOURCES
 from gcc.stores.job_history import History, JobHistory
 from gcc.stores.processes import Process
 from gcc.stores.vault import Listed
@@ -43,6 +44,7 @@ from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.tree import ALL
 from gcc.web import serving
 from gcc.web.ops.app import ops_app
+from gcc.web.ops.limits import Limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.port import pausable
 from gcc.web.ops.registry import MODULE
@@ -52,6 +54,7 @@ from gcc.web.ops.sources import Sources
 from gcc.web.ops.verbs import Verbs
 from tests.fakes.controls import FakeControls
 from tests.fakes.database import Connection, Database
+from tests.fakes.days import FakeDays
 from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.jobs import FakeJobs
 from tests.fakes.letters import FakeLetters
@@ -118,6 +121,7 @@ class ToldHistory(JobHistory):
 
 
 CATALOGUE = Catalogue()
+LIMITS = limits(Settings(), CATALOGUE)
 
 
 class AskedRoles(Roles):
@@ -201,10 +205,11 @@ class World:
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.connection = Connection(Database(clock))
-        self.limiter = InProcessLimiter({name: limit for row in SOURCES.values() for name, limit in row.rules.items()})
+        self.limiter = InProcessLimiter(LIMITS, FakeDays(clock))
         self.letters = FakeLetters(self.connection, Signal())
         self.jobs = FakeJobs(self.connection, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
         self.gates = Gates(self.controls, Board(clock.now).actor("controls"), clock)
+        self.gates.follow(partial(heard, self.limiter, LIMITS))
         self.controls.told = self.gates.woken
         self.gates.concurrency(INSTAGRAM, 16)
         self.gates.concurrency(YOUTUBE, 8)
@@ -256,10 +261,15 @@ class World:
             for role in self.roles.here:
                 nursery.start_soon(drain_role, role)
 
+    async def gates_read(self) -> None:
+        """As if the process had heard of what was changed."""
+        self.gates._overrides = await self.controls.read()
+        self.gates._apply()
+
     def operations(self) -> Operations:
         return Operations(
             self.controls, self.jobs, self.letters, self.gates, SystemClock(), roles=self.roles,
-            flows=CATALOGUE.flows, pausable=pausable(ALL, CATALOGUE),
+            flows=CATALOGUE.flows, pausable=pausable(ALL, CATALOGUE), limits=LIMITS,
             schedulers=[cast(Scheduler, AtOnce(self))] if self.schedules else [],
         )  # fmt: skip
 
@@ -363,6 +373,7 @@ async def ops_port(
     page = ops_app(
         composer, world.operations(), history=world.history,
         sources=Sources(CATALOGUE, ASKED, world.limiter, world.listed),
+        limits=Limits(LIMITS, world.limiter, world.gates, SystemClock()),
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(

@@ -98,6 +98,26 @@ async def test_a_forced_refresh_scrapes_a_fresh_profile(api: Api, pool: Pool, qu
     assert len(api.refresher.asked) == 1
 
 
+async def test_full_refreshes_have_three_limits_of_which_all_or_none_are_spent(api: Api, pool: Pool) -> None:
+    for handle in ("one", "Two"):
+        await add_instagram(pool, handle)
+    api.refresher.refreshed = Refreshed("COMPLETE", "")
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/one?full_refresh")).status_code == 200
+    refused = await api.get(f"{PROFILE}/INSTAGRAM/ONE?full_refresh")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["title"]) == (
+        429,
+        "CONCURRENCY_LIMIT",
+        "Concurrency Limit Exceeded",
+    )
+    assert "code 2: beat_server_refresh_profile_insta_per_handle_one: our limit of 1 calls per 1 s" in error["detail"]
+    assert refused.headers["retry-after"] == "1"
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/ONE?force_refresh")).status_code == 200, "that has no limit of its own"
+    assert (await api.get(f"{PROFILE}/INSTAGRAM/two?full_refresh")).status_code == 200
+    used = {use.name.removeprefix("beat_server_refresh_profile_insta_"): use.used for use in api.limiter.usage()}
+    assert (used["daily"], used["per_minute"], used["per_handle_two"]) == (2, 2, 1)
+
+
 REFUSALS = [
     (Refreshed("NOT_FOUND", "no such user"), 404, "PROFILE_NOT_FOUND", None),
     (Refreshed("NOT_VISIBLE", "no such user"), 404, "PROFILE_NOT_FOUND", None),

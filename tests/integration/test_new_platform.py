@@ -183,6 +183,7 @@ async def test_a_platform_of_a_later_day(pipes: Pool) -> None:
         pool=pipes,
         clickhouse=nothing,
         refresher=OnDemand(pipes, jobs, Stage("ports"), flows),
+        limiter=nothing,
         clock=clock,
         metrics=Metrics(),
         state=lambda: "ready",

@@ -452,6 +452,49 @@ async def test_pauses_and_concurrency_by_the_command_line(verb: Verb, world: Wor
     assert [done["verb"] for done in json.loads(told)["actions"]] == ["concurrency", "concurrency", "resume", "pause"]
 
 
+async def test_limits_by_the_command_line(verb: Verb, world: World) -> None:
+    set_one = ("limits", "set", "ytapi.search@ytapi-1", "50", "86400", "--why", "half a project")
+    assert await verb(*set_one) == (0, "ytapi.search@ytapi-1: 50 calls per 86400 s", "")
+    assert (await verb("limits", "set", "graphapi", "7", "0.5", "--why", "calm"))[0] == 0
+    await world.gates_read()
+    await world.limiter.narrow(Take("ytapi"), 0.0, 60.0, "told by a header")
+    code, told, _ = await verb("limits", "--json")
+    rows = {row["name"]: row for row in json.loads(told)["limits"]}
+    assert (code, rows["graphapi"]["calls"], rows["graphapi"]["per_s"], rows["graphapi"]["why"]) == (0, 7, 0.5, "calm")
+    assert "@" in rows["graphapi"]["set_by"] and rows["graphapi"]["set_at"]
+    assert (rows["ytapi"]["share"], rows["ytapi"]["why"], rows["ytapi"]["set_by"]) == (0.0, "told by a header", None)
+    assert rows["ytapi"]["until"] is not None
+    assert (rows["ytapi.search@ytapi-1"]["calls"], rows["ytapi.search@*"]["calls"]) == (50, 100)
+    assert set(rows["graphapi"]) == {
+        "name", "calls", "per_s", "used", "waiting", "share", "why", "until", "set_by", "set_at",
+    }  # fmt: skip
+    lines = (await verb("limits"))[1].splitlines()
+    assert any(line.startswith("graphapi  0 of 7 calls per 0.5 s; set by ") for line in lines)
+    assert any(line.startswith("ytapi  0 of 50 calls per 1 s; 0% of it until ") for line in lines)
+    assert await verb("limits", "set", "graphapi", "default", "--why", "z") == (0, "graphapi: as configured", "")
+    await world.gates_read()
+    assert {use.name: use.calls for use in world.limiter.usage()}["graphapi"] == 50
+    assert [done.verb for done in world.controls.log.values()] == ["limit"] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("set", "nothing", "5", "1", "--why", "x"), "there is no limit 'nothing'; there are "),
+        (("set", "ytapi", "0", "1", "--why", "x"), "calls is a number of 1 to"),
+        (("set", "ytapi", "5", "0", "--why", "x"), "per_s is a number of seconds"),
+        (("set", "ytapi.search@*", "5", "60", "--why", "x"), "whole days of America/Los_Angeles: write 86400"),
+        (("set", "ytapi", "many", "1", "--why", "x"), "'many' is no number"),
+        (("set", "ytapi", "5", "--why", "x"), "limits set NAME CALLS PER_S"),
+        (("set", "ytapi", "5", "1"), "needs --why"),
+    ],
+)
+async def test_limits_that_make_no_sense_are_refused(verb: Verb, words: tuple[str, ...], told: str) -> None:
+    code, _, error = await verb("limits", *words)
+    assert code != 0
+    assert told in error
+
+
 async def test_jobs_are_added_by_the_command_line(verb: Verb, world: World, tmp_path: Path) -> None:
     one = ("jobs", "add", YOUTUBE, "handle=asha=1, bad", "--priority", "5", "--key", "mine", "--why", "she asked")
     assert await verb(*one) == (0, "1 rows: 1 added, 0 are there already, 0 rejected", "")

@@ -11,6 +11,7 @@ from gcc.config import Source as SourceSettings
 from gcc.errors import ConfigError
 from gcc.pipelines.scraping import instagram, shopify, youtube
 from gcc.pipelines.scraping.flow import Flow
+from gcc.pipelines.scraping.limiting import FULL_REFRESH
 from gcc.platforms import Platform
 from gcc.sources.breakers import Breakers, Out
 from gcc.sources.limits import Daily, Limit, Limiter, LimitsAway
@@ -72,7 +73,7 @@ def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit | Daily]
         raise ConfigError(f"sources.{unknown[0]} is no source; known are {', '.join(catalogue.sources)}")
     if unknown := sorted(set(settings.scraper.concurrency) - set(catalogue.flows)):
         raise ConfigError(f"scraper.concurrency.{unknown[0]} is no flow; known are {', '.join(catalogue.flows)}")
-    chosen: dict[str, Limit | Daily] = {}
+    chosen: dict[str, Limit | Daily] = dict(FULL_REFRESH)
     for name, row in catalogue.sources.items():
         source = settings.sources.get(name) or SourceSettings()
         others = [rule for rule in row.limits if rule.name(name) != name]

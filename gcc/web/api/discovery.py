@@ -19,10 +19,11 @@ from quart import Request
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import Transient
+from gcc.pipelines.scraping.limiting import take_full_refresh
 from gcc.pipelines.scraping.refresh import Refreshed, Refresher
 from gcc.pipelines.scraping.table import refresh_key
-from gcc.platforms import Platform
-from gcc.sources.limits import Limit
+from gcc.platforms import INSTAGRAM, Platform
+from gcc.sources.limits import Limit, Limiter, LimitRefused
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
@@ -57,6 +58,7 @@ class Discovery:
         pool: Pool,
         clickhouse: ClickHouse,
         refresher: Refresher,
+        limiter: Limiter,
         clock: Clock,
         state: Callable[[], str],
         due: Due,
@@ -70,6 +72,7 @@ class Discovery:
         self.pool = pool
         self.clickhouse = clickhouse
         self.refresher = refresher
+        self.limiter = limiter
         self.clock = clock
         self.state = state
         self.due = due
@@ -81,8 +84,8 @@ class Discovery:
             Route(
                 "GET", PROFILE, "getProfile", "A profile with the figures of its recent posts", self.profile,
                 data=naming.profile, query=shapes.ProfileQuery, parts=naming.parts, part_schemas=naming.part_schemas,
-                errors=(*_NAMING, Code.PROFILE_UNAVAILABLE, Code.RATE_LIMITED, Code.SOURCE_UNAVAILABLE,
-                        Code.SCRAPE_TIMEOUT, Code.DRAINING),
+                errors=(*_NAMING, Code.PROFILE_UNAVAILABLE, Code.RATE_LIMITED, Code.CONCURRENCY_LIMIT,
+                        Code.SOURCE_UNAVAILABLE, Code.SCRAPE_TIMEOUT, Code.DRAINING),
                 description="A profile that is missing or stale is scraped first; meta.source is then `scrape`."
                 " What its source does not know is not asked for again for a while, unless forced.",
             ),
@@ -108,6 +111,8 @@ class Discovery:
         if row is not None and not forced and self.clock.now() - row["scraped_at"] <= self.stale_after:
             return Answer(row, "postgres", as_of=row["scraped_at"])
         try:
+            if query.full_refresh and shown.platform is INSTAGRAM:
+                await self._take_full_refresh(handle)
             await self._refresh(tenant, shown.platform, handle, known=row is not None, forced=forced)
         except ApiError as error:
             if row is None or forced or error.code not in _PUTTING_UP_WITH_STALE:
@@ -196,6 +201,14 @@ class Discovery:
             refreshed = await self.refresher.refresh(platform.name, platform.folded(handle), wait_s=self.wait_s)
         if refreshed.outcome != "COMPLETE":
             raise _refusal(refreshed, platform.name, handle)
+
+    async def _take_full_refresh(self, handle: str) -> None:
+        """Spend one of each limit of a full refresh, or none. Refused at once."""
+        try:
+            await take_full_refresh(self.limiter, INSTAGRAM.folded(handle))
+        except LimitRefused as refused:
+            told = f"code 2: {refused}"
+            raise ApiError(Code.CONCURRENCY_LIMIT, told, retry_after_s=refused.retry_after_s or 1.0) from refused
 
     @contextmanager
     def _joining(self, key: str) -> Iterator[bool]:

@@ -41,6 +41,7 @@ class Code(enum.Enum):
     INVALID_CURSOR = 422, "The cursor is not valid"
     INVALID_DATE = 422, "A date is not valid"
     RATE_LIMITED = 429, "A limit is reached"
+    CONCURRENCY_LIMIT = 429, "Concurrency Limit Exceeded"
     HEADERS_TOO_LARGE = 431, "The headers are too large"
     INTERNAL = 500, "The platform made a mistake"
     NOT_IMPLEMENTED = 501, "This is not understood here"

@@ -76,7 +76,9 @@ class Given(pydantic.BaseModel):
 
 class ProfileQuery(Given):
     force_refresh: Flag = Field(False, description="Scrape now, however fresh the profile is.")
-    full_refresh: Flag = Field(False, description="The same as force_refresh.")
+    full_refresh: Flag = Field(
+        False, description="As force_refresh; of Instagram under three limits of its own (a day, a minute, a handle)."
+    )
 
 
 class PostsQuery(Given):

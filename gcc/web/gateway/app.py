@@ -21,6 +21,7 @@ from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.refresh import Refresher
+from gcc.sources.limits import Limiter
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import access
@@ -49,6 +50,7 @@ def gateway_app(
     pool: Pool,
     clickhouse: ClickHouse,
     refresher: Refresher,
+    limiter: Limiter,
     clock: Clock,
     metrics: Metrics,
     state: Callable[[], str],
@@ -63,7 +65,15 @@ def gateway_app(
     docs = Docs(gcc.__version__)
     naming = Naming(shown)
     discovery = Discovery(
-        settings, naming, pool=pool, clickhouse=clickhouse, refresher=refresher, clock=clock, state=state, due=due
+        settings,
+        naming,
+        pool=pool,
+        clickhouse=clickhouse,
+        refresher=refresher,
+        limiter=limiter,
+        clock=clock,
+        state=state,
+        due=due,
     )
     for routes in (discovery.routes(), Leaderboard(pool, naming, due).routes(), gateway.routes(), docs.routes()):
         for route in routes:

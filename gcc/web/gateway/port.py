@@ -35,6 +35,7 @@ class GatewayPort:
             pool=context.real.web_pool,
             clickhouse=context.real.clickhouse,
             refresher=self._refresher,
+            limiter=context.parts.limiter,
             clock=context.clock,
             metrics=context.metrics,
             state=context.state,

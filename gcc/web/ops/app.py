@@ -30,6 +30,7 @@ from gcc.web.ops.exposed import ExposedStatus
 from gcc.web.ops.hub import Client, HubFull
 from gcc.web.ops.jobs import add_jobs
 from gcc.web.ops.letters import add_letters
+from gcc.web.ops.limits import Limits, add_limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import MODULE
 from gcc.web.ops.snapshot import Composer
@@ -60,6 +61,7 @@ def ops_app(
     *,
     history: JobHistory,
     sources: Sources,
+    limits: Limits,
     token: str,
     command: str = MODULE,
     draining: trio.Event,
@@ -77,6 +79,7 @@ def ops_app(
     add_jobs(app, access, operations, history, platform.kept)
     add_letters(app, access, operations)
     add_sources(app, access, sources)
+    add_limits(app, access, operations, limits)
 
     @app.get("/api/status")
     async def status() -> Response:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import trio
 
-from gcc.actors.controls import CONCURRENCY, PAUSE, Action, Controls
+from gcc.actors.controls import CONCURRENCY, LIMIT, PAUSE, Action, Controls
 from gcc.actors.gates import Gates
 from gcc.actors.scheduler import Scheduler, shown
 from gcc.channels.deadletters import UNROUTABLE, Document
@@ -26,6 +26,8 @@ from gcc.pipelines.events.pipeline import CONSUMERS
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.adding import AddReport, Terms, add
 from gcc.pipelines.scraping.flow import Flow
+from gcc.pipelines.scraping.limiting import SetLimit, meant
+from gcc.sources.limits import AnyLimit
 
 COUNTED_MAX = 10_000  # of jobs that match: to count all costs the more the longer we run
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
@@ -41,7 +43,7 @@ class By:
 
 class Operations:
     """`flows` are known ones; `pausable`: what people may name -> the actor that is paused. `schedulers`: none without
-    the role analytics. `import_history(name, chunks, form, dry_run)`."""
+    the role analytics. `limits` as configured. `import_history(name, chunks, form, dry_run)`."""
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Operations:
         pausable: Mapping[str, str],
         schedulers: Sequence[Scheduler] = (),
         import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
+        limits: Mapping[str, AnyLimit] | None = None,
     ) -> None:
         self._controls = controls
         self._jobs = jobs
@@ -67,6 +70,7 @@ class Operations:
         self._pausable = pausable
         self._schedulers = schedulers
         self._import_history = import_history
+        self._limits = limits or {}
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
@@ -96,6 +100,20 @@ class Operations:
             raise Permanent(f"there is no flow {flow!r}; there are {', '.join(self._flows)}")
         action = self._action("concurrency", f"{flow} {value or 'default'}", by, detail={"value": value})
         await self._override(CONCURRENCY + flow, value, action)
+
+    async def limit(self, name: str, calls: int | None, per_s: float | None, by: By) -> None:
+        """How much a limit allows, in all processes at once, or a limit of one credential or app; None: as configured.
+
+        Permanent: see `limiting.meant`.
+        """
+        if calls is None and per_s is None:
+            value, words = None, "default"
+        else:
+            limit = meant(name, calls, per_s, self._limits)
+            at = self._clock.now().isoformat(timespec="seconds")
+            value, words = SetLimit(limit, by.who, by.why, at).value(), str(limit)
+        action = self._action("limit", f"{name} {words}", by, detail=value)
+        await self._override(LIMIT + name, value, action)
 
     async def would_move(self, verb: Literal["retry", "cancel"], wanted: JobFilter) -> int:
         """How many jobs match; a retry may move fewer, since it takes one job of each key."""

@@ -15,10 +15,11 @@ from gcc.pipelines.declared import BROKER, CLICKHOUSE, SCHEMA, Context, Pipeline
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.producers import import_and_crawl
-from gcc.pipelines.scraping.table import Catalogue, asked, overview
+from gcc.pipelines.scraping.table import Catalogue, asked, limits, overview
 from gcc.stores.job_history import JobHistory
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
+from gcc.web.ops.limits import Limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import REGISTRY, command, remove_registry, write_registry
 from gcc.web.ops.snapshot import Composer, Counts, Platform
@@ -57,6 +58,7 @@ class OpsPort:
         context, real, ports = self._context, self._context.real, self._context.drain.stage("ports")
         platform = self._platform()
         composer = Composer(platform)
+        configured = limits(context.settings, context.catalogue)
         operations = Operations(
             context.parts.controls,
             context.parts.jobs,
@@ -66,6 +68,7 @@ class OpsPort:
             roles=self._roles,
             flows=context.catalogue.flows,
             pausable=platform.pausable,
+            limits=configured,
             schedulers=context.schedulers,
             import_history=partial(
                 import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
@@ -82,6 +85,7 @@ class OpsPort:
                     context.parts.limiter,
                     real.vault.listed,
                 ),
+                limits=Limits(configured, context.parts.limiter, context.gates, context.clock),
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,

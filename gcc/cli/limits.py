@@ -1,0 +1,56 @@
+"""`limits [list]`, `limits set NAME CALLS PER_S --why WHY` and `limits set NAME default --why WHY`."""
+
+import argparse
+import json
+from typing import Any
+
+from gcc.cli.client import Running, find, sentence
+from gcc.errors import ConfigError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    action, words = arguments.action, arguments.words
+    if action == "list" and not words:
+        return _list(find(arguments), as_json=arguments.json)
+    if action != "set" or not (len(words) == 3 or words[1:] == ["default"]):
+        raise ConfigError("write limits, limits set NAME CALLS PER_S --why WHY, or limits set NAME default --why WHY")
+    if not arguments.why:
+        raise ConfigError("limits set needs --why: it is kept in the action log")
+    calls, per_s = (None, None) if len(words) == 2 else (int(_number(words[1])), _number(words[2]))
+    body = {"name": words[0], "calls": calls, "per_s": per_s, "why": arguments.why}
+    done = find(arguments).act("/api/limits", body)
+    told = "as configured" if calls is None else f"{calls:,} calls per {per_s:g} s"
+    print(json.dumps(done) if arguments.json else f"{done['name']}: {told}")
+    return 0
+
+
+def _list(running: Running, *, as_json: bool) -> int:
+    rows = running.ask("GET", "/api/limits", holds=list)["data"]
+    if as_json:
+        print(json.dumps({"limits": rows}))
+        return 0
+    for row in rows:
+        print(_told(row))
+    return 0
+
+
+def _told(row: dict[str, Any]) -> str:
+    told = f"{sentence(row['name'])}  {row['used']:,} of {row['calls']:,} calls per {row['per_s']:g} s"
+    if row["waiting"]:
+        told += f", {row['waiting']:,} wait"
+    if row["share"] < 1:
+        told += f"; {row['share']:.0%} of it until {row['until']}: {sentence(row['why'])}"
+    if row["set_by"]:
+        told += f"; set by {sentence(row['set_by'])} at {row['set_at']}"
+        told += f": {sentence(row['why'])}" if row["share"] >= 1 else ""
+    return told
+
+
+def _number(word: str) -> float:
+    try:
+        number = float(word)
+        if number.is_integer() or number > 0:
+            return number
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"limits set: {word!r} is no number")
