@@ -79,7 +79,7 @@ class Tokens:
         self._renewed: dict[str, dt.datetime] = {}  # when each renewed one was made, oldest first
 
     def caller(self, token: str | None) -> Caller | None:
-        """None: nobody's."""
+        """None: nobody's, or an owner's that has ended."""
         if token is None:
             return None
         first = token.partition("~")[0]
@@ -89,7 +89,7 @@ class Tokens:
             return Caller(token, self._login)
         prefix = _PREFIXES[self._login]
         creator = self._cast.by_id(first.removeprefix(prefix)) if first.startswith(prefix) else None
-        if creator is None or login_of(self._cast, creator) != self._login:
+        if creator is None or login_of(self._cast, creator) != self._login or self.expires(token) <= self._now():
             return None
         return Caller(token, self._login, creator)
 
@@ -98,7 +98,7 @@ class Tokens:
 
     def renew(self, token: str) -> dict[str, Any]:
         """A new token in the place of this one. Raises GraphError."""
-        if self.caller(token) is None or self.expires(token) <= self._now():
+        if self.caller(token) is None:
             raise GraphError(dead_token())
         if self._login == "instagram" and self._now() - (self.expires(token) - LIFE) < RENEWED_AFTER:
             raise refused("The access token must be at least 24 hours old to be refreshed")
@@ -126,7 +126,7 @@ class Tokens:
                 "data_access_expires_at": int((expires - LIFE + _DATA_ACCESS).timestamp()),
                 "expires_at": int(expires.timestamp()),
                 "issued_at": int((expires - LIFE).timestamp()),
-                "is_valid": expires > self._now(),
+                "is_valid": True,
                 "scopes": scopes,
                 "granular_scopes": [{"scope": scope, "target_ids": [caller.account]} for scope in scopes],
                 "user_id": str(key_of(caller.account) % 10**15),

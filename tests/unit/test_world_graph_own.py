@@ -363,6 +363,7 @@ def test_tokens_are_told_of_and_renewed(cast: Cast) -> None:
     assert api.lets_in(fresh)
     assert ask(api, fresh, "me")["id"] == owner.profile_id
     now = NOW + dt.timedelta(days=55)
+    assert not api.lets_in(token)
     assert not ask(api, fresh, "debug_token", input_token=token)["data"]["is_valid"]
     assert ask(api, fresh, "debug_token", input_token=fresh)["data"]["is_valid"]
     assert refusal(api, fresh, "oauth/access_token", grant_type="fb_exchange_token", fb_exchange_token=token)[0] == 190
