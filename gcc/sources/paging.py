@@ -40,7 +40,7 @@ async def pages(
     """The items of at most `pages_max` pages, each `key` once, in order; `ask(None)` gets the first page.
 
     `cursors_move`: no two pages name the same cursor. Where they may, the other side remembers the place, and a page
-    without anything new is the last.
+    without anything new that names the same one is the last.
 
     Partial, with the reason, where there may be more: the cap, a page with items of which none is new, a cursor that
     came before, or a page after the first that was refused or failed. Raises what `ask` raises for the first page, and
@@ -65,7 +65,8 @@ async def pages(
         after, partial = page.after, partial or page.partial
         if after is None:
             return _found(found, partial, notes)
-        if (page.items or not cursors_move) and len(found) == known:
+        again = not cursors_move and after in cursors
+        if (page.items or again) and len(found) == known:
             return _found(found, f"page {number} brought nothing new, though another one was to follow", notes)
         if cursors_move and after in cursors:
             if not found:

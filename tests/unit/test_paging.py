@@ -61,6 +61,7 @@ async def test_where_it_ends(answers: Sequence[Page[int] | Exception], items: li
         ([Page([1], "a"), Page([2], "a"), Page([3], None)], [1, 2, 3], None),
         ([Page([1], "a"), Page([2], "a"), Page([2], "a")], [1, 2], "page 3 brought nothing new"),
         ([Page([1], "a"), Page([], "a")], [1], "page 2 brought nothing new"),
+        ([Page([1], "a"), Page([], "b"), Page([2], None)], [1, 2], None),
     ],
 )
 async def test_one_cursor_for_all_pages(answers: list[Page[int]], items: list[int], partial: str | None) -> None:
