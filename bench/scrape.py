@@ -155,7 +155,6 @@ class Bare:
 async def fetch(seconds: float) -> Figures:
     """The GET and the parse alone: AT_ONCE callers, as many profiles as they can."""
     async with world(0.0) as (url, _), HttpFetcher() as fetcher:
-        user, _, token = tokens(World(enabled=True))["graphapi"][0].rpartition(":")
         bare: Any = Bare(fetcher)
         api, done, turns = GraphApi(bare, f"{url}/graph/v25.0"), 0, cycle(await names(url, "instagram"))
 
