@@ -86,8 +86,10 @@ class Transformer:
         self._one_run = trio.Lock()
         actor.state = State.WAITING
 
-    async def run_models(self, select: Collection[str] = ()) -> list[ModelRun]:
+    async def run_models(self, select: Collection[str] = (), *, whole: bool = False) -> list[ModelRun]:
         """Build the models whose name or tag (`tag:core`) is in `select`, all of them when it is empty.
+
+        `whole`: incremental ones, too, from all that there is now: something of it was removed.
 
         Parents outside the selection are taken as they stand. Failures of models are in the answer,
         never raised; a store that cannot even be asked what it holds raises Transient. Raises
@@ -99,7 +101,7 @@ class Transformer:
         async with self._one_run:
             self._actor.state = State.RUNNING
             try:
-                run = await self._begin(models)
+                run = await self._begin(models, whole=whole)
                 async with trio.open_nursery() as nursery:
                     for model in models:
                         nursery.start_soon(self._build_after_parents, run, model)
@@ -108,7 +110,7 @@ class Transformer:
                 self._actor.in_flight = 0
         return [run.results[model.name] for model in models]
 
-    async def _begin(self, models: Sequence[Model]) -> _Run:
+    async def _begin(self, models: Sequence[Model], *, whole: bool) -> _Run:
         await self._warehouse.command(_SQL["create_database"])
         await self._warehouse.command(_SQL["create_model_run"])
         [now] = await self._warehouse.rows(_SQL["server_time"])
@@ -118,7 +120,7 @@ class Transformer:
             self._clock.new_id(),
             now["now"],
             {row["name"]: row["fingerprint"] for row in built},
-            {row["model"]: row["watermark"] for row in watermarks},
+            {} if whole else {row["model"]: row["watermark"] for row in watermarks},
             {model.name: trio.Event() for model in models},
             {},
         )

@@ -39,7 +39,16 @@ SOURCES: Mapping[str, Source] = {
     row.name: row
     for row in (
         Source("graphapi", "https://graph.facebook.com", "/graph", _GRAPH, GraphApi, version="v25.0"),
-        Source("ytapi", "https://www.googleapis.com/youtube", "/youtube", _YOUTUBE, DataApi, version="v3"),
+        Source(
+            "ytapi",
+            "https://www.googleapis.com/youtube",
+            "/youtube",
+            _YOUTUBE,
+            DataApi,
+            version="v3",
+            kept_days=30,
+            derives=False,
+        ),
         scraper(PROVIDERS["insta-best-performance"], Limit(2, 1.0)),
         scraper(PROVIDERS["instagram-scraper2"], Limit(5, 1.0)),
         scraper(PROVIDERS["instagram-scraper-2022"], Limit(100, 30.0)),

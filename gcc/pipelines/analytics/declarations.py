@@ -13,6 +13,7 @@ from gcc.actors.transformer import ModelRun, Transformer
 from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.events.retention import Retention
+from gcc.pipelines.events.source_retention import SourceRetention
 
 SYNCED: Sequence[SyncedTable] = (
     SyncedTable("leaderboard", mart="mart_leaderboard"),
@@ -22,7 +23,9 @@ SYNCED: Sequence[SyncedTable] = (
 Detail = dict[str, Any]
 
 
-def schedules(transformer: Transformer, sync: Sync, retention: Retention, pruning: Pruning) -> list[Schedule]:
+def schedules(
+    transformer: Transformer, sync: Sync, retention: Retention, source_retention: SourceRetention, pruning: Pruning
+) -> list[Schedule]:
     """The rows. What was missed or cut off while no leader ran is made up once."""
 
     async def core_models() -> Detail:
@@ -43,6 +46,7 @@ def schedules(transformer: Transformer, sync: Sync, retention: Retention, prunin
         Schedule("sync_time_series", "5 * * * *", sync_time_series, timeout_s=1800, catch_up="one"),
         Schedule("sync_leaderboard", "15 20 * * *", sync_leaderboard, timeout_s=1800, catch_up="one"),
         Schedule("retention", "45 21 * * *", retention, timeout_s=3600, catch_up="one"),
+        Schedule("source_retention", "5 22 * * *", source_retention, timeout_s=7200, catch_up="one"),
         Schedule("pruning", "35 * * * *", pruning, timeout_s=1800, catch_up="one"),
         Schedule("recount", "25 22 * * *", pruning.recount, timeout_s=600),
         # Everything in one go, by trigger: the first start runs it as soon as import and crawl are done.

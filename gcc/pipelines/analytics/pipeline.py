@@ -1,10 +1,13 @@
 """The analytics pipeline: events -> models -> synced tables, by schedule, under one leader.
 
 In: event tables in ClickHouse. Out: `dbt.*` models, the synced tables of PostgreSQL, schedule_run rows; what is old is
-dropped from the event tables, and pruned where it has ended. What other pipelines declare as schedules is run, too.
+dropped from the event tables, removed where its source lets nobody keep it longer, and pruned where it has ended. What
+other pipelines declare as schedules is run, too.
 Any number of processes may run it: one leads, the others wait. It finishes when the drain's intake stage
 has begun: what runs is cancelled (its queries killed), the term is given back.
 """
+
+from functools import partial
 
 import trio
 
@@ -15,7 +18,10 @@ from gcc.actors.transformer import Transformer
 from gcc.pipelines.analytics import declarations, models
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.declared import Context
+from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import Retention, kept_days
+from gcc.pipelines.events.source_retention import SourceRetention
+from gcc.pipelines.scraping import table as scraping
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.schedule_runs import PostgresScheduleRuns
 from gcc.stores.synced_tables import SyncedTables
@@ -49,7 +55,16 @@ class AnalyticsPipeline:
         )
         retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings))
         pruning = Pruning(real.pool, context.parts.objects, self._leader, settings.kept)
-        own = declarations.schedules(transformer, sync, retention, pruning)
+        source_retention = SourceRetention(
+            Removal(real.clickhouse, real.pool, self._leader),
+            real.pool,
+            self._leader,
+            clock,
+            scraping.kept_days(settings, context.catalogue),
+            scraping.states(context.catalogue),
+            partial(transformer.run_models, whole=True),
+        )
+        own = declarations.schedules(transformer, sync, retention, source_retention, pruning)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(
             declarations.overridden([*own, *others], settings.analytics.schedules),

@@ -12,6 +12,7 @@ A broker does not tell which events are in its queues, so with one `settled` mea
 says why. The outbox need not be empty: of its frames, too, those are found that are stored already.
 """
 
+import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from gcc import statements
 from gcc.channels.message import Route
 from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.stillness import Broker, Stillness
-from gcc.pipelines.events.types import EVENT_TYPES, EventType
+from gcc.pipelines.events.types import EVENT_TYPES, EventType, timestamp
 from gcc.stores.postgres import Pool, named_rows
 
 SQL = statements.load("check")
@@ -48,6 +49,20 @@ _PLACES = {
 }
 ASIDE = "__aside"
 """What retention sets aside of a table, to count and to drop it, stands in a table with this at the end of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of `table`: those for which `words` are true, with `values` for what stands in braces there."""
+
+    table: str
+    words: str
+    values: Mapping[str, Any]
+
+    def settled(self, before: dt.datetime) -> "Rows":
+        """Those of them that were inserted before."""
+        words = f"({self.words}) and insert_timestamp < {{settled:DateTime64(6, 'UTC')}}"
+        return Rows(self.table, words, {**self.values, "settled": timestamp(before)})
 
 
 class Reading(Protocol):
@@ -100,7 +115,7 @@ async def _try(pool: Pool, clickhouse: Reading, broker: Broker | None) -> CheckR
         await stillness.begin()
     overlap = await _stored_while_queued(pool, clickhouse, "outbox_bodies" if broker else "queue_bodies")
     uncounted = {table for table, _, _ in aside} - set(ledger["dropping"])
-    stored, doubled = await _stored(clickhouse, uncounted)
+    stored, doubled = await _stored(clickhouse, uncounted, {rows.table: rows for rows in await open_removals(pool)})
     if stillness:
         await stillness.end()
     settled = before == (await _ledger(pool), await set_aside(clickhouse))
@@ -150,21 +165,29 @@ async def _ledger(pool: Pool) -> dict[str, Any]:
     return row
 
 
-async def _stored(clickhouse: Reading, uncounted: Collection[str]) -> tuple[int, int]:
+async def open_removals(pool: Pool) -> list[Rows]:
+    """What was counted to be removed and may still be there, one of a table at most; see removal.py."""
+    async with pool.connection() as conn:
+        return [Rows(*row) for row in await (await conn.execute(SQL["open_removals"])).fetchall()]
+
+
+async def _stored(clickhouse: Reading, uncounted: Collection[str], removing: Mapping[str, Rows]) -> tuple[int, int]:
     """(distinct events of ours stored, rows too many after FINAL), over the counted tables.
 
     `uncounted`: tables of which something is set aside and not counted. A move that was cut short may have left the
-    same rows in both.
+    same rows in both. `removing`, by table: rows that are counted already.
     """
     stored = doubled = 0
     for table in (event_type.table for event_type in COUNTED):
+        leaving = removing.get(table)
         every = f"select event_id, origin, true as here from {table} final"  # noqa: S608 - declared name
+        every += f" where not ({leaving.words})" if leaving else ""
         if table in uncounted:
             every += f" union all select event_id, origin, false from {table}{ASIDE}"  # noqa: S608
         (row,) = await clickhouse.rows(
             "select countIf(here) as rows, uniqExactIf(event_id, here) as ids,"  # noqa: S608
             f" uniqExactIf(event_id, origin in {{by:Array(String)}}) as ours from ({every})",
-            {"by": list(EMITTED_BY)},
+            {"by": list(EMITTED_BY), **(leaving.values if leaving else {})},
         )
         stored += int(row["ours"])
         doubled += int(row["rows"]) - int(row["ids"])

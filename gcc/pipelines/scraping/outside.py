@@ -7,7 +7,7 @@ import structlog
 from gcc.config import Settings
 from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.limiting import DrainingLimiter
-from gcc.pipelines.scraping.table import Apis, address, enabled
+from gcc.pipelines.scraping.table import Apis, address, derives, enabled
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside
 from gcc.sources.credentials import Facts
@@ -34,7 +34,8 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
         for name, row in sources.items()
         if enabled(context.settings, row)
     }
-    return Apis(clients, breakers, parts.limiter)
+    underived = frozenset(name for name, row in sources.items() if not derives(context.settings, row))
+    return Apis(clients, breakers, parts.limiter, underived)
 
 
 async def seed_credentials(

@@ -17,6 +17,7 @@ from gcc.sources.breakers import Breakers, Out
 from gcc.sources.limits import Daily, Limit, Limiter, LimitsAway
 from gcc.sources.source import Source
 from gcc.sources.table import SOURCES
+from gcc.tables import Table
 
 FLOWS: Mapping[str, Flow] = {flow.name: flow for flow in (*instagram.FLOWS, *youtube.FLOWS, *shopify.FLOWS)}
 
@@ -30,6 +31,8 @@ class Apis:
     clients: Mapping[str, Any]
     breakers: Breakers
     limiter: Limiter
+    underived: Collection[str] = ()
+    """Sources from whose answers no figures of our own may be computed."""
 
     def out(self, sources: Collection[str]) -> Out | None:
         """None: one of `sources` may be asked, or none ever. Else why not, and until when, see `Breakers.out`."""
@@ -107,6 +110,34 @@ def asked(settings: Settings, catalogue: Catalogue) -> list[str]:
 def lenders(settings: Settings, catalogue: Catalogue) -> list[str]:
     """The sources whose credentials they use: some are but another name of one."""
     return list(dict.fromkeys(catalogue.sources[name].shares or name for name in asked(settings, catalogue)))
+
+
+def kept_days(settings: Settings, catalogue: Catalogue) -> dict[str, int]:
+    """How many days what each source answered may be kept, of those that do not let us keep it for ever.
+
+    The world, where it stands in for a source, has no such rules.
+    """
+    days = {}
+    for name, row in catalogue.sources.items():
+        source = settings.sources.get(name) or SourceSettings()
+        declared = 0 if _is_made_up(settings, source) else row.kept_days or 0
+        days[name] = declared if source.retention_days is None else source.retention_days
+    return {name: kept for name, kept in days.items() if kept}
+
+
+def derives(settings: Settings, row: Source) -> bool:
+    """Whether figures of our own may be computed from what it answers; see `kept_days`."""
+    source = settings.sources.get(row.name) or SourceSettings()
+    return row.derives or _is_made_up(settings, source) if source.derive is None else source.derive
+
+
+def _is_made_up(settings: Settings, source: SourceSettings) -> bool:
+    return settings.world.enabled and not source.base_url
+
+
+def states(catalogue: Catalogue) -> list[Table]:
+    """The tables of current state that flows write."""
+    return list({table.name: table for flow in catalogue.flows.values() for table in flow.tables}.values())
 
 
 def concurrency(settings: Settings, flow: Flow) -> int:

@@ -29,7 +29,7 @@ from gcc.sources.breakers import SourceClosed, wait_s
 from gcc.sources.chain import Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.limits import LimitRefused
-from gcc.sources.snapshot import Sheet
+from gcc.sources.snapshot import ProfileSnapshot, Sheet, derive
 from gcc.sources.verdicts import NeedsOwner, NotVisible, RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
 from gcc.supervisor.lifecycle import one_line
@@ -78,6 +78,8 @@ class FlowWork:
             return self._failure(job, "REFUSED", error, None, visit)
         except Transient as error:
             return self._failure(job, "SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
+        if isinstance(retrieved, ProfileSnapshot) and source not in self._apis.underived:
+            retrieved = derive(retrieved)
         found = self._flow.yields(retrieved, self._clock.new_id)
         if found.notes:
             self._tell(source, job, found.notes)

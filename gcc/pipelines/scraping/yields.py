@@ -25,7 +25,6 @@ from gcc.sources.snapshot import (
     ProfileSnapshot,
     Relation,
     Sheet,
-    derive,
 )
 from gcc.tables import Row, Table, Types, Upsert
 
@@ -112,27 +111,26 @@ def insights_table(platform: Platform) -> Table:
 
 
 def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Yield:
-    """A profile with its averages, its posts, and its place in the list of followed profiles."""
-    derived = derive(profile)
+    """A profile, with its averages where they were derived, its posts, and its place in the list of followed ones."""
     account = {
-        **derived.dimensions,
-        **derived.metrics,
+        **profile.dimensions,
+        **profile.metrics,
         "id": new_id(),
-        platform.profile_id: derived.profile_id,
-        "handle": derived.handle,
-        "source": derived.source,
-        "scraped_at": derived.at,
+        platform.profile_id: profile.profile_id,
+        "handle": profile.handle,
+        "source": profile.source,
+        "scraped_at": profile.at,
     }
-    tracked = {"platform": platform.name, "profile_id": derived.profile_id, "handle": derived.handle}
+    tracked = {"platform": platform.name, "profile_id": profile.profile_id, "handle": profile.handle}
     return Yield(
         [
             Upsert(platform.account, [_columns(platform.account, account)]),
-            _posts(platform, derived.posts),
+            _posts(platform, profile.posts),
             Upsert(TRACKED_PROFILE, [tracked]),
         ],
-        [*profile_frames(platform, derived, new_id), *post_frames(derived.posts, new_id)],
-        {"profile_id": derived.profile_id, "handle": derived.handle, "posts": len(derived.posts)},
-        derived.notes,
+        [*profile_frames(platform, profile, new_id), *post_frames(profile.posts, new_id)],
+        {"profile_id": profile.profile_id, "handle": profile.handle, "posts": len(profile.posts)},
+        profile.notes,
     )
 
 

@@ -12,7 +12,8 @@ with job as materialized (
 select
     (job.complete + pruned.complete)::bigint as jobs_complete,
     (job.events + pruned.events + (select coalesce(sum(events), 0) from import_ledger))::bigint as events_emitted,
-    (select coalesce(sum(emitted), 0) from dropped_partition where event_table = any(%(tables)s))::bigint
+    ((select coalesce(sum(emitted), 0) from dropped_partition where event_table = any(%(tables)s))
+        + (select coalesce(sum(emitted), 0) from removed_rows where event_table = any(%(tables)s)))::bigint
         as events_dropped,
     (select coalesce(sum(coalesce(counted, events)), 0) from dead_letter where replayed_at is null
         and frame_id in (select frame_id from outbox)
@@ -43,3 +44,7 @@ join unnest(%(exchanges)s::text[], %(keys)s::text[], %(queue_of_each)s::text[]) 
 where counted is distinct from 0 and id > %(after)s
 order by id
 limit 200;
+
+-- name: open_removals
+-- Rows that were counted to be removed and may still be there, by their table.
+select event_table, condition, parameters from removed_rows where removed_at is null;
