@@ -249,6 +249,17 @@ class Credentials(Section):
     keys: tuple[str, ...] = ()
 
 
+class WorldLimit(Section):
+    """A limit that the world measures, and refuses more where it is enforced."""
+
+    source: str
+    calls: int = Field(ge=1, le=1_000_000)
+    per_s: Seconds = Field(gt=0, le=604_800)
+    each: Literal["source", "token", "app"] = "source"
+    bucket: str = ""  # of the source's calls; empty: all
+    enforced: bool = False
+
+
 class World(Section):
     enabled: bool = False
     port: Port = 8090
@@ -260,6 +271,8 @@ class World(Section):
     recorded_max: int | None = Field(None, ge=1)  # of these only the biggest, per platform; empty: all
     history_days: int = Field(90, ge=0, le=3650)  # imported at first start; 0 = none
     calls_per_s: float = Field(100.0, gt=0)  # per source; more gets 429 with Retry-After
+    latency_s: Seconds = Field(0.0, ge=0, le=60)  # before each answer of an outside API
+    limits: tuple[WorldLimit, ...] = ()  # measured at its door; GET /stats tells how full each ever was
     quota_times: float = Field(1000.0, gt=0)  # daily quotas, as a multiple of the real ones: a demo never ends
     calls_per_hour: int | None = Field(None, ge=1)  # of the Graph API's app; empty: twice what calls_per_s lets through
     mix: bool = False  # start also where the other one, the world or the real APIs, has filled the database

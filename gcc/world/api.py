@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from gcc.world.answer import Answer, Query
+from gcc.world.limits import Used
 
 Headers = Mapping[bytes, bytes]
 """Of a request, names in lower case."""
@@ -21,6 +22,8 @@ class Api(ABC):
     tokens: Sequence[str]
     open = False
     """Whether it answers callers without a token."""
+    lists: ClassVar[Sequence[str]] = ("data", "items")
+    """Names of the lists in its answers, for a fault that empties them."""
     daily: ClassVar[Mapping[str, int]] = {}
     """Units of a bucket that an app may take between two midnights in California."""
 
@@ -33,7 +36,8 @@ class Api(ABC):
         """`path` is what follows the room. Never raises: whatever a caller sends has an answer."""
 
     @abstractmethod
-    def refuse_token(self, token: str | None) -> Answer: ...
+    def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
+        """None: there was none. `expired`: it was good, and has run out."""
 
     @abstractmethod
     def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer: ...
@@ -53,6 +57,14 @@ class Api(ABC):
     def given_out(self) -> list[dict[str, Any]]:
         """The tokens, and whatever a test or a person must know of each to use it."""
         return [{"token": token} for token in self.tokens]
+
+    def error(self, code: str, subcode: str | None) -> Answer | None:
+        """An error of its own table, in its envelope, for POST /faults; None: it has none of this code."""
+        return None
+
+    def usage(self, used: Used) -> Sequence[tuple[str, str]]:
+        """The headers by which its good answers tell how full a limit is."""
+        return ()
 
     def app(self, token: str) -> str:
         """Whose quota a token spends: of an app, where several tokens share one."""

@@ -37,7 +37,8 @@ from gcc.world.graph_nodes import (
 )
 from gcc.world.graph_refusals import GraphError, no_field
 from gcc.world.graph_tokens import TOKENS, USER, Caller, Login, Tokens, owners
-from gcc.world.graph_usage import Usage
+from gcc.world.graph_usage import Usage, told
+from gcc.world.limits import Used
 from gcc.world.model import Cast, Creator, Post
 from gcc.world.stories import Story
 
@@ -151,12 +152,18 @@ class GraphApi(Api):
             return found
         return replace(found, headers=self._usage.headers(caller.account if own else "", self._now()))
 
-    def refuse_token(self, token: str | None) -> Answer:
+    def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
         return refusals.no_token() if token is None else refusals.dead_token()
 
     def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer:
         """The whole application's limit (4), or one user's (17): both forms are met in the wild."""
         return refusals.user_limit(retry_after_s) if of_user else refusals.app_limit(retry_after_s)
+
+    def error(self, code: str, subcode: str | None) -> Answer | None:
+        return refusals.by_code(code, subcode)
+
+    def usage(self, used: Used) -> Sequence[tuple[str, str]]:
+        return told(round(100 * used.share))
 
     def fail(self, status: int) -> Answer:
         message = "An unexpected error has occurred. Please retry your request later."

@@ -106,6 +106,30 @@ def no_token() -> Answer:
     return error(400, 2500, "An active access token must be used to query information about the current user.")
 
 
+_MESSAGES = {  # by code: the status, and what it says where the subcode has no words of its own
+    "-2": (500, "Fatal"), "-1": (500, "Unknown error"), "1": (500, "An unknown error occurred"),
+    "2": (500, "Service temporarily unavailable"), "3": (403, "Application does not have the capability"),
+    "4": (403, "Application request limit reached"), "10": (403, "Application does not have permission"),
+    "17": (400, "User request limit reached"), "24": (400, "The requested resource does not exist"),
+    "32": (403, "Page request limit reached"), "100": (400, "Invalid parameter"), "102": (401, "Session key invalid"),
+    "110": (400, "Invalid user id"), "190": (400, "Error validating access token"),
+    "200": (403, "Permissions error"), "341": (403, "Application limit reached"),
+    "368": (403, "Temporarily blocked for policies violations"),
+    "613": (400, "Calls to this api have exceeded the rate limit."),
+    "80002": (400, "There have been too many calls to this Instagram account."),
+    "803": (404, "Some of the aliases you requested do not exist"),
+}  # fmt: skip
+
+
+def by_code(code: str, subcode: str | None) -> Answer | None:
+    """The error of a code, with whatever subcode; None: none such is known."""
+    if code not in _MESSAGES or not (subcode is None or (subcode.isascii() and subcode.isdigit())):
+        return None
+    status, message = _MESSAGES[code]
+    more = {} if subcode is None else {"error_subcode": int(subcode)}
+    return error(status, int(code), f"(#{code}) {message}", is_transient=code in ("-2", "-1", "1", "2"), **more)
+
+
 def unknown_path(path: str) -> Answer:
     return error(400, 2500, f"Unknown path components: {path}")
 

@@ -9,6 +9,12 @@ _HOUR_MIN = 60
 _KEYS_MAX = 1000
 
 
+def told(percent: int) -> list[tuple[str, str]]:
+    """X-App-Usage."""
+    shown = {"call_count": percent, "total_time": percent * 2 // 3, "total_cputime": percent // 2}
+    return [("x-app-usage", _json(shown))]
+
+
 class Usage:
     """Calls of the last hour, of one app and of each account. `allowed`: an hour's allowance of each."""
 
@@ -41,9 +47,7 @@ class Usage:
 
     def headers(self, account: str, now: dt.datetime) -> tuple[tuple[str, str], ...]:
         """X-App-Usage, and for an account's own data X-Business-Use-Case-Usage."""
-        app = self.percent("", now)
-        shown = {"call_count": app, "total_time": app * 2 // 3, "total_cputime": app // 2}
-        found = [("x-app-usage", _json(shown))]
+        found = told(self.percent("", now))
         if account:
             own = self.percent(account, now)
             use = {

@@ -298,7 +298,7 @@ class Scraper(Api):
             return self._hidden()
         return answer(200, _enveloped(200, shown) if self._posted else shown)
 
-    def refuse_token(self, token: str | None) -> Answer:
+    def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
         if self._plain or token is None:
             return self._refusal(401, "Invalid API key. Go to https://docs.rapidapi.com for more info.")
         return self._refusal(403, "You are not subscribed to this API.")

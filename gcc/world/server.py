@@ -7,7 +7,7 @@ token, its daily quota, an injected fault; only then the API itself answers. /tr
 
 It is asked from this machine only, and by no foreign page (gcc/web/access.py). What is no outside API's own
 error is the platform's envelope. Held requests (a `timeout` fault) end when the caller leaves, after a minute,
-or when the process drains.
+or when the process drains. Nothing else waits but for the settings' latency.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ import trio
 from gcc.clock import Clock
 from gcc.config import Bind
 from gcc.config import World as Settings
-from gcc.errors import Permanent
+from gcc.errors import ConfigError, Permanent
 from gcc.web import access
 from gcc.web.api import envelope
 from gcc.web.api.errors import ApiError, Code
@@ -31,6 +31,7 @@ from gcc.world.answer import Answer, Query, answer, query_of
 from gcc.world.apis import APIS, Casts
 from gcc.world.creators import generate
 from gcc.world.door import COUNTED, Door
+from gcc.world.limits import Rule
 from gcc.world.model import Cast, Platform
 from gcc.world.recorded import read_casts
 from gcc.world.truth_instagram import OF_ACCOUNT, OF_NAME, about
@@ -50,15 +51,16 @@ _ENDPOINTS = {
         f"GET /truth/INSTAGRAM/{{handle}}/{'|'.join(OF_ACCOUNT)}?limit&offset, "
         f"GET /truth/INSTAGRAM/{'|'.join(OF_NAME)}/{{name}}?limit&offset"
     ),
-    "tokens": "GET /tokens",
+    "tokens": "GET /tokens: whom each API lets in",
     "history": "GET /history/{platform}?days=90 (NDJSON)",
-    "faults": 'POST /faults {"source", "kind", "rate", "seconds"}',
-    "stats": "GET /stats",
+    "faults": 'POST /faults {"source", "kind", "rate", "seconds", "code", "subcode", "scope", "bucket", ...}',
+    "limits": 'POST /limits {"source", "each": "source"|"token"|"app", "bucket", "calls", "per_s", "enforced"}',
+    "stats": "GET /stats: calls, refusals and faults; how full each limit and each day's quota ever was",
 }
 
 
 class World:
-    """The ASGI app over the casts of both platforms."""
+    """The ASGI app over the casts of both platforms. Raises ConfigError naming world.limits."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class World:
         self._doors = {
             row.room: Door(
                 row.make(casts, settings, clock),
+                clock,
                 seed=settings.seed,
                 calls_per_s=settings.calls_per_s,
                 quota_times=settings.quota_times,
@@ -81,6 +84,13 @@ class World:
             for row in APIS
         }
         self._by_source = {door.api.source: door for door in self._doors.values()}
+        self._latency_s = settings.latency_s
+        try:
+            for limit in settings.limits:
+                self._declare(Rule(**limit.model_dump()))
+        except Permanent as wrong:
+            raise ConfigError(f"world.limits: {wrong}") from None
+        self._posts = {"faults": self._add_fault, "limits": self._add_limit}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -111,37 +121,29 @@ class World:
         await _send(send, found)
 
     async def _outside(self, door: Door, path: str, query: Query, scope: Scope, receive: Receive) -> Answer:
-        method, headers = scope["method"], dict(scope["headers"])
+        method = scope["method"]
         body = b"" if method == "GET" else await _body(receive)
         now_s = trio.current_time()
-        refusal = door.admit(method, path, query, headers, body, self._clock, now_s)
-        if refusal is not None:
-            return refusal
-        api, rng = door.api, door.faults.rng
-        match door.struck(now_s):
-            case "429":
-                return api.refuse_rate(1 + int(rng.random() * 2), of_user=rng.random() < 0.5)
-            case "500":
-                return api.fail(500)
-            case "timeout":
-                await self._hold(receive)
-                return api.fail(504)
-            case "garbage":
-                return _garbage(api.answer(method, path, query, headers, body), rng.random())
-            case _:
-                return api.answer(method, path, query, headers, body)
+        call = door.read(method, path, query, dict(scope["headers"]), body)
+        refusal = door.admit(call, now_s)
+        fault = None if refusal else door.strike(call, now_s)
+        if self._latency_s:
+            await trio.sleep(self._latency_s)
+        if fault is not None and fault.wait_s:
+            await self._hold(receive, fault.wait_s)
+        return refusal or door.answer(call, fault, now_s)
 
-    async def _hold(self, receive: Receive) -> None:
-        """Keep a caller waiting: until it leaves, a minute is over, or the process drains."""
-        with trio.move_on_after(faults.HOLD_S):
+    async def _hold(self, receive: Receive, wait_s: float) -> None:
+        """Keep a caller waiting: so long, until it leaves, or until the process drains."""
+        with trio.move_on_after(wait_s):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
                 await self._draining.wait()
                 nursery.cancel_scope.cancel()
 
     async def _own(self, room: str, rest: str, query: Query, scope: Scope, receive: Receive) -> Answer:
-        if scope["method"] == "POST" and room == "faults" and not rest:
-            return await self._add_fault(scope, receive)
+        if scope["method"] == "POST" and room in self._posts and not rest:
+            return await self._post(self._posts[room], scope, receive)
         if scope["method"] != "GET":
             raise ApiError(Code.METHOD_NOT_ALLOWED, f"{scope['method'][:20]} is not known here")
         if room == "truth":
@@ -149,9 +151,7 @@ class World:
         if room == "tokens" and not rest:
             return answer(200, {source: door.api.given_out() for source, door in self._by_source.items()})
         if room == "stats" and not rest:
-            now_s = trio.current_time()
-            stats = {source: door.stats(now_s) for source, door in self._by_source.items()}
-            return answer(200, {name: {source: stats[source][name] for source in stats} for name in _SHOWN})
+            return answer(200, self._stats(trio.current_time()))
         if not room:
             return answer(200, {"endpoints": _ENDPOINTS, "today": self._casts["INSTAGRAM"].today.isoformat()})
         raise ApiError(Code.NOT_FOUND, f"no {room[:40]!r} in this world; GET / lists what there is")
@@ -191,21 +191,39 @@ class World:
             await _stream(send, truth.history(cast, days))
             nursery.cancel_scope.cancel()
 
-    async def _add_fault(self, scope: Scope, receive: Receive) -> Answer:
+    async def _post(self, take: Callable[[bytes], Any], scope: Scope, receive: Receive) -> Answer:
         sent_as = access.header(scope, b"content-type") or "application/json"
         if sent_as.partition(";")[0].strip().lower() != "application/json":
             raise ApiError(Code.NOT_JSON, f"send application/json, not {sent_as[:80]!r}")
         try:
-            wish = msgspec.json.decode(await _body(receive), type=dict[str, str | float | bool | None])
-            source, kind, rate, seconds = faults.read(wish, tuple(self._by_source))
+            return answer(200, take(await _body(receive)))
         except (msgspec.DecodeError, Permanent) as wrong:
             raise ApiError(Code.BAD_REQUEST, str(wrong)) from None
-        now_s = trio.current_time()
-        active = self._by_source[source].faults
-        active.add(kind, rate, seconds, now_s)
-        dead = list(active.dead_tokens(now_s))
-        fault = {"source": source, "kind": kind, "rate": rate, "seconds": seconds}
-        return answer(200, {**fault, "dead_tokens": dead})
+
+    def _add_fault(self, body: bytes) -> dict[str, Any]:
+        fault = faults.read(body, {source: door.api for source, door in self._by_source.items()})
+        dead = self._by_source[fault.source].add_fault(fault, trio.current_time())
+        return {**msgspec.to_builtins(fault), "dead_tokens": dead}
+
+    def _add_limit(self, body: bytes) -> dict[str, Any]:
+        """A limit begins to be measured, or begins anew."""
+        rule = msgspec.json.decode(body, type=Rule)
+        self._declare(rule)
+        return msgspec.structs.asdict(rule)
+
+    def _declare(self, rule: Rule) -> None:
+        door = self._by_source.get(rule.source)
+        if door is None:
+            raise Permanent(f"source {rule.source[:40]!r} is none of {', '.join(self._by_source)}")
+        door.declare(rule, trio.current_time())
+
+    def _stats(self, now_s: float) -> dict[str, Any]:
+        stats = {source: door.stats(now_s) for source, door in self._by_source.items()}
+        return {
+            **{name: {source: stats[source][name] for source in stats} for name in _SHOWN},
+            "limits": [row for door in self._doors.values() for row in door.limits(now_s)],
+            "quotas": [row for door in self._doors.values() for row in door.quotas()],
+        }
 
     def _cast(self, platform: str) -> Cast:
         for name, cast in self._casts.items():
@@ -257,19 +275,12 @@ async def serve_world(
 ) -> None:
     """The actor: builds the world and serves it until `draining`; `started(url)` when it can be asked.
 
-    Raises ConfigError naming world.port or world.recorded.
+    Raises ConfigError naming world.port, world.recorded or world.limits.
     """
     casts = await trio.to_thread.run_sync(people, settings, clock.now().date())
     world = World(casts, clock, settings, draining=draining)
     bind = Bind(port=settings.port)
     await serve(world, bind, key="world.port", draining=draining, grace_s=grace_s, task_status=task_status)
-
-
-def _garbage(good: Answer, draw: float) -> Answer:
-    """A page for people, or an answer that was cut off: 200 and useless, either way."""
-    if draw < 0.5:
-        return Answer(200, b"<!DOCTYPE html><html><body>Sorry, something went wrong.</body></html>", "text/html")
-    return Answer(200, good.body[: len(good.body) // 2], good.content_type)
 
 
 def _whole(query: Query, name: str, default: int, largest: int) -> int:

@@ -13,6 +13,7 @@ from gcc.world.answer import Answer, Query, answer
 from gcc.world.api import Api, Headers
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.model import Cast, Creator, Post
+from gcc.world.youtube_errors import REFUSALS, DataError, error
 
 KEYS = tuple(f"world-yt-{number}" for number in range(1, 4))
 _IDS_MAX = 50
@@ -26,14 +27,6 @@ _PARTS = {  # known of each collection; a live stream's details are asked for, b
 _THUMBNAILS = (("default", 120, 90), ("medium", 320, 180), ("high", 480, 360))
 _BUCKETS = {"/v3/search": "search", "/v3/videos:batchGetStats": "batchGetStats"}
 _TOKEN_MARK = 0x9A6E  # tells our page tokens from any other text
-
-
-class DataError(Exception):
-    """An answer of the API that is an error."""
-
-    def __init__(self, refusal: Answer) -> None:
-        super().__init__(refusal.body.decode())
-        self.answer = refusal
 
 
 class DataApi(Api):
@@ -60,40 +53,35 @@ class DataApi(Api):
             return self.fail(405)
         route = self._routes.get(path)
         if route is None:
-            return error(404, "notFound", "global", f"The requested URL {path} was not found.", "NOT_FOUND")
+            return error("notFound", f"The requested URL {path} was not found.")
         try:
             return answer(200, route(query))
         except DataError as refused:
             return refused.answer
 
-    def refuse_token(self, token: str | None) -> Answer:
-        if token is None:
-            message = "The request is missing a valid API key."
-            return error(403, "forbidden", "global", message, "PERMISSION_DENIED")
-        message = "API key not valid. Please pass a valid API key."
-        return error(400, "keyInvalid", "usageLimits", message, "INVALID_ARGUMENT")
+    def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
+        return error("forbidden" if token is None else "keyExpired" if expired else "keyInvalid")
 
     def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer:
-        message = "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute" + (
-            " per user'." if of_user else "'."
-        )
-        reason = "userRateLimitExceeded" if of_user else "rateLimitExceeded"
-        return error(429, reason, "usageLimits", message, "RESOURCE_EXHAUSTED", retry_after_s)
+        return error("userRateLimitExceeded" if of_user else "rateLimitExceeded", retry_after_s=retry_after_s)
 
     def cost(self, method: str, path: str, query: Query, body: bytes) -> tuple[str, int]:
         return _BUCKETS.get(path, ""), 1
 
     def refuse_quota(self, bucket: str = "") -> Answer:
         if bucket == "search":
-            message = (
+            spent = (
                 "Quota exceeded for quota metric 'Search Queries' and limit 'Search Queries per day' of the project."
             )
-            return error(429, "rateLimitExceeded", "global", message, "RESOURCE_EXHAUSTED")
-        message = "The request cannot be completed because you have exceeded your quota."
-        return error(403, "quotaExceeded", "youtube.quota", message)
+            return error("rateLimitExceeded", spent)
+        return error("quotaExceeded")
+
+    def error(self, code: str, subcode: str | None) -> Answer | None:
+        """By its reason."""
+        return error(code) if code in REFUSALS and subcode is None else None
 
     def fail(self, status: int) -> Answer:
-        return error(status, "backendError", "global", "Internal error encountered.", "INTERNAL")
+        return error("backendError", status=status)
 
     def _channels(self, query: Query) -> dict[str, Any]:
         parts = _parts(query, "channel")
@@ -104,7 +92,7 @@ class DataApi(Api):
         else:
             filters = "forUsername, managedByMe, categoryId, mine, forHandle, id"
             message = f"No filter selected. Expected one of: {filters}"
-            raise DataError(error(400, "missingRequiredParameter", "youtube.parameter", message))
+            raise DataError("missingRequiredParameter", message)
         items = [self._channel(creator, parts) for creator in found if creator is not None]
         return _listing("channel", items, total=len(items), per_page=_per_page(query))
 
@@ -114,8 +102,7 @@ class DataApi(Api):
         creator = self._cast.by_id("UC" + playlist_id[2:]) if playlist_id.startswith("UU") else None
         posts = [] if creator is None else self._cast.posts_of(creator)
         if creator is None or not posts:  # a channel without videos names a playlist that does not exist
-            message = "The playlist identified with the request's <code>playlistId</code> parameter cannot be found."
-            raise DataError(error(404, "playlistNotFound", "youtube.playlistItem", message))
+            raise DataError("playlistNotFound")
         per_page = _per_page(query)
         start = _page_start(query.get("pageToken"), len(posts))
         end = start + per_page
@@ -239,20 +226,6 @@ class DataApi(Api):
         return item
 
 
-def error(
-    code: int, reason: str, domain: str, message: str, status: str | None = None, retry_after_s: int | None = None
-) -> Answer:
-    """The Data API's error envelope."""
-    body: dict[str, Any] = {
-        "code": code,
-        "message": message,
-        "errors": [{"message": message, "domain": domain, "reason": reason}],
-    }
-    if status is not None:
-        body["status"] = status
-    return answer(code, {"error": body}, retry_after_s)
-
-
 def duration(seconds: int) -> str:
     """ISO 8601 as YouTube writes it: PT21M7S, PT1H2S, PT45S."""
     hours, rest = divmod(seconds, 3600)
@@ -290,7 +263,7 @@ def _time(post: Post) -> str:
 def _required(query: Query, name: str) -> str:
     if name not in query:
         message = f"The request is missing a required parameter: {name}."
-        raise DataError(error(400, "missingRequiredParameter", "youtube.parameter", message))
+        raise DataError("missingRequiredParameter", message)
     return query[name]
 
 
@@ -298,7 +271,7 @@ def _parts(query: Query, what: str) -> list[str]:
     parts = _required(query, "part").split(",")
     for part in parts:
         if part not in _PARTS[what]:
-            raise DataError(error(400, "unknownPart", "youtube.part", f"'{part}'"))
+            raise DataError("unknownPart", f"'{part}'")
     return parts
 
 
@@ -306,8 +279,7 @@ def _ids(query: Query) -> list[str]:
     """The distinct ids of `id`, in order."""
     ids = list(dict.fromkeys(query["id"].split(",")))
     if len(ids) > _IDS_MAX:
-        message = "The request specifies an invalid filter parameter."
-        raise DataError(error(400, "invalidFilters", "youtube.parameter", message))
+        raise DataError("invalidFilters")
     return ids
 
 
@@ -316,7 +288,7 @@ def _per_page(query: Query) -> int:
     if text.isascii() and text.isdigit() and int(text[:4]) <= _PAGE_MAX:
         return max(int(text), 1)
     message = f"Invalid value '{text[:20]}'. Values must be within the range: [0, {_PAGE_MAX}]"
-    raise DataError(error(400, "invalidParameter", "global", message, "INVALID_ARGUMENT"))
+    raise DataError("invalidParameter", message)
 
 
 def _page_token(start: int) -> str:
@@ -330,5 +302,4 @@ def _page_start(token: str | None, count: int) -> int:
     for start in range(count):
         if _page_token(start) == token:
             return start
-    message = "The request specifies an invalid page token."
-    raise DataError(error(400, "invalidPageToken", "youtube.parameter", message))
+    raise DataError("invalidPageToken")

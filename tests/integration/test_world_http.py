@@ -258,6 +258,72 @@ async def test_a_spent_search_bucket_leaves_the_others() -> None:
         assert (await call(client, "ytapi", youtube.KEYS[1])).status_code == 200
 
 
+async def test_declared_limits_are_measured_at_the_door() -> None:
+    limits = [{"source": "ytapi", "calls": 5, "per_s": 60.0, "bucket": "search"}]
+    async with world(limits=limits) as client:
+        wish = {"source": "graphapi", "calls": 3, "per_s": 60, "each": "token", "enforced": True}
+        assert (await client.post("/limits", json=wish)).json() == wish | {"bucket": ""}
+        answers = [await call(client, "graphapi", token) for token in (*graph.TOKENS[:1] * 4, graph.TOKENS[1])]
+        assert [answer.status_code for answer in answers[:3]] == [200] * 3
+        assert (answers[3].json()["error"]["code"], answers[4].status_code) == (17, 200)
+        for path in ("search", "search", "channels"):
+            await client.get(f"/youtube/v3/{path}", params={"key": youtube.KEYS[0], "part": "id"})
+        stats = await get(client, "/stats")
+        told = {(row["source"], row["key"], row["bucket"]): (row["peak"], row["calls"]) for row in stats["limits"]}
+        assert told == {
+            ("ytapi", "", "search"): (2, 5),
+            ("graphapi", graph.TOKENS[0], ""): (4, 3),
+            ("graphapi", graph.TOKENS[1], ""): (1, 3),
+        }
+        spent = {(row["bucket"], row["key"]): row["used"] for row in stats["quotas"] if row["source"] == "ytapi"}
+        assert spent == {("search", youtube.KEYS[0]): 2, ("", youtube.KEYS[0]): 1}
+        given = (await get(client, "/tokens"))["graphapi"]
+        assert {row["token"] for row in given} >= set(graph.TOKENS)
+
+
+async def test_a_limit_of_no_source_refuses_to_start() -> None:
+    settings = Settings(enabled=True, port=0, creators=3, limits=[{"source": "nobody", "calls": 1, "per_s": 1.0}])
+    with pytest.raises(ConfigError, match=r"world.limits.*nobody"):
+        await serve_world(settings, VirtualClock(1), draining=trio.Event())
+
+
+async def test_latency_and_slow_answers() -> None:
+    async with world(latency_s=0.05) as client:
+        begun = trio.current_time()
+        assert (await call(client, "ytapi")).status_code == 200
+        assert trio.current_time() - begun >= 0.05
+        await add_fault(client, source="ytapi", kind="slow", latency_s=0.2)
+        begun = trio.current_time()
+        assert (await call(client, "ytapi")).status_code == 200
+        assert trio.current_time() - begun >= 0.25
+        await get(client, "/stats")  # the world's own pages never wait
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "subcode", "found"),
+    [
+        ("ytapi", "dailyLimitExceeded", None, (403, 403, "dailyLimitExceeded")),
+        ("ytapi", "keyExpired", None, (400, 400, "keyExpired")),
+        ("graphapi", 190, 460, (400, 190, 460)),
+        ("graphapi", "4", None, (403, 4, None)),
+    ],
+)
+async def test_an_error_by_its_code(source: str, code: Any, subcode: Any, found: tuple[int, int, Any]) -> None:
+    async with world() as client:
+        await add_fault(client, source=source, kind="error", code=code, subcode=subcode)
+        answer = await call(client, source)
+        error = answer.json()["error"]
+        reason = error["errors"][0]["reason"] if "errors" in error else error.get("error_subcode")
+        assert (answer.status_code, error["code"], reason) == found
+
+
+async def test_a_usage_fault_replaces_the_headers_of_a_good_answer() -> None:
+    async with world() as client:
+        await add_fault(client, source="graphapi", kind="usage", share=0.97)
+        told = json.loads((await call(client, "graphapi")).headers["x-app-usage"])
+        assert told["call_count"] == 97
+
+
 async def test_a_body_is_bounded() -> None:
     async with world() as client:
         large = await client.post(GRAPH, params={"access_token": graph.TOKENS[0]}, content=b"x" * 70_000)
@@ -409,6 +475,13 @@ async def test_a_page_of_another_site_breaks_no_crawl(headers: dict[str, str], s
         ("POST", "/faults", b'{"source": "graphapi", "kind": "500", "rate": true}', 400),
         ("POST", "/faults", b'{"source": "graphapi", "kind": "500", "seconds": 1' + b"0" * 5000 + b"}", 400),
         ("POST", "/faults", b"", 400),
+        ("POST", "/faults", b'{"source": "ytapi", "kind": "error", "code": "none"}', 400),
+        ("POST", "/limits", b'{"source": "tiktok", "calls": 1, "per_s": 1}', 400),
+        ("POST", "/limits", b'{"source": "ytapi", "calls": 0, "per_s": 1}', 400),
+        ("POST", "/limits", b'{"source": "ytapi", "calls": 1, "per_s": 0}', 400),
+        ("POST", "/limits", b'{"source": "ytapi", "calls": 1, "per_s": 1, "each": "city"}', 400),
+        ("GET", "/limits", None, 404),
+        ("GET", "/tokens/x", None, 404),
         ("GET", "/truth/%00", None, 404),
         ("GET", "/truth/instagram/%ff%00", None, 404),
         ("GET", "/truth/instagram?limit=9223372036854775808", None, 400),
