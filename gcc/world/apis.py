@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from gcc.clock import Clock
 from gcc.config import World as Settings
-from gcc.world import graph, scrapers, youtube
+from gcc.world import graph, rapidapi, scrapers, youtube, youtube_analytics, youtube_scraped
 from gcc.world.api import Api
 from gcc.world.creators import generate
 from gcc.world.graph_tokens import given
 from gcc.world.model import Cast, Platform
+from gcc.world.youtube_owners import OWNERS, access_token
 
 Casts = Mapping[Platform, Cast]
 
@@ -51,6 +52,14 @@ def _owners_tokens(settings: Settings) -> list[str]:
     return given(generate("INSTAGRAM", settings.seed, settings.creators), settings.owners)
 
 
+def _channel_owners_tokens(settings: Settings) -> list[str]:
+    """As CHANNEL_ID:TOKEN; of recorded creators none either."""
+    if settings.recorded is not None:
+        return []
+    signed_in = generate("YOUTUBE", settings.seed, min(settings.owners, settings.creators, OWNERS))
+    return [f"{creator.profile_id}:{access_token(creator.profile_id, 0)}" for creator in signed_in]
+
+
 APIS = (
     Row(
         "graph",
@@ -71,7 +80,35 @@ APIS = (
         "ytapi",
         lambda casts, settings, clock: youtube.DataApi(casts["YOUTUBE"]),
         lambda settings: youtube.KEYS,
-        "GET /youtube/v3/channels|playlistItems|videos?part=&key=",
+        f"GET /youtube/v3/{'|'.join(youtube.COLLECTIONS)}?part=&key=",
+    ),
+    Row(
+        "ytanalytics",
+        "ytanalytics",
+        lambda casts, settings, clock: youtube_analytics.AnalyticsApi(casts["YOUTUBE"]),
+        _channel_owners_tokens,
+        "GET /ytanalytics/v2/reports?ids=channel==MINE&startDate=&endDate=&metrics=&dimensions= (an owner's)",
+    ),
+    Row(
+        "oauth2",
+        youtube_analytics.TokenApi.source,
+        lambda casts, settings, clock: youtube_analytics.TokenApi(casts["YOUTUBE"]),
+        None,
+        "POST /oauth2/token grant_type=refresh_token&refresh_token=&client_id=&client_secret= (a form)",
+    ),
+    Row(
+        "youtube138",
+        "youtube138",
+        lambda casts, settings, clock: youtube_scraped.Youtube138(casts["YOUTUBE"]),
+        lambda settings: rapidapi.keys("youtube138"),
+        "GET /youtube138/channel/details/?id=",
+    ),
+    Row(
+        "youtubev31",
+        "youtubev31",
+        lambda casts, settings, clock: youtube_scraped.V31Api(casts["YOUTUBE"]),
+        lambda settings: rapidapi.keys("youtubev31"),
+        "GET /youtubev31/channels?part=&id=",
     ),
     _scraper("insta-best-performance", "GET /insta-best-performance/profile?username=|user_id="),
     _scraper("instagram-scraper2", "GET /instagram-scraper2/user_info_by_id?user_name=|user_id="),

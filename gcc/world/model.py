@@ -48,7 +48,7 @@ class Post:
     comments: int
     views: int | None  # None on Instagram: business discovery does not tell it
     duration_s: int
-    number: int = 0  # among all posts of its creator, from the first one; Instagram only
+    number: int = 0  # among all posts of its creator, from the first one
     copyrighted: bool = False  # its sound belongs to others: the file is not given out
 
 

@@ -170,6 +170,12 @@ def may_bear(category: str | None, tag: str) -> bool:
     return tag in _ANYWHERE or tag == field(category) or any(tag == _joined(subject) for subject in subjects)
 
 
+def may_say(category: str | None, word: str) -> bool:
+    """Whether a headline of this category, or one of its tags, can hold the word."""
+    spoken = (*_SUBJECTS.get(category or "", _OTHER_SUBJECTS), (category or "creator").lower(), *_TURNS, *_ANYWHERE)
+    return any(word in text.lower() for text in spoken) or may_bear(category, word)
+
+
 def cities() -> list[str]:
     """Every city, those of India first."""
     return list(dict.fromkeys(city for home in (*_INDIA, *_ABROAD) for city in home.cities))

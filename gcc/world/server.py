@@ -11,7 +11,7 @@ or when the process drains. Nothing else waits but for the settings' latency.
 """
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from gcc.web import access
 from gcc.web.api import envelope
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.serving import serve
-from gcc.world import faults, truth
+from gcc.world import faults, truth, truth_instagram, truth_youtube
 from gcc.world.answer import Answer, Query, answer, query_of
 from gcc.world.apis import APIS, Casts
 from gcc.world.creators import generate
@@ -34,7 +34,6 @@ from gcc.world.door import COUNTED, Door
 from gcc.world.limits import Rule
 from gcc.world.model import Cast, Platform
 from gcc.world.recorded import read_casts
-from gcc.world.truth_instagram import OF_ACCOUNT, OF_NAME, about
 
 log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
@@ -44,13 +43,17 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _BODY_BYTES_MAX = 64 * 1024
 _BODY_S_MAX = 10.0
 _SHOWN = (*COUNTED, "per_s")
+_TRUTHS: Mapping[Platform, Any] = {"INSTAGRAM": truth_instagram, "YOUTUBE": truth_youtube}
 _ENDPOINTS = {
     **{row.source: row.endpoint for row in APIS},
     "truth": "GET /truth/{platform}/{handle}, GET /truth/{platform}?limit&offset",
-    "truth of Instagram": (
-        f"GET /truth/INSTAGRAM/{{handle}}/{'|'.join(OF_ACCOUNT)}?limit&offset, "
-        f"GET /truth/INSTAGRAM/{'|'.join(OF_NAME)}/{{name}}?limit&offset"
-    ),
+    **{
+        f"truth of {platform}": (
+            f"GET /truth/{platform}/{{handle}}/{'|'.join(of.OF_ACCOUNT)}?limit&offset, "
+            f"GET /truth/{platform}/{'|'.join(of.OF_NAME)}/{{name}}?limit&offset"
+        )
+        for platform, of in _TRUTHS.items()
+    },
     "tokens": "GET /tokens: whom each API lets in",
     "history": "GET /history/{platform}?days=90 (NDJSON)",
     "faults": 'POST /faults {"source", "kind", "rate", "seconds", "code", "subcode", "scope", "bucket", ...}',
@@ -163,25 +166,26 @@ class World:
         if not handle:
             return answer(200, truth.listing(cast, limit, offset))
         handle, _, kind = handle.partition("/")
-        if kind and cast.platform == "INSTAGRAM":
-            return self._instagram_truth(cast, handle, kind, offset, offset + limit)
+        if kind:
+            return self._truth_of(cast, handle, kind, offset, offset + limit)
         creator = cast.remembered(handle)
-        if creator is None or kind:
+        if creator is None:
             raise ApiError(Code.PROFILE_NOT_FOUND, f"no {cast.platform} creator {handle[:80]!r}")
         return answer(200, truth.profile(cast, creator))
 
-    def _instagram_truth(self, cast: Cast, first: str, second: str, start: int, stop: int) -> Answer:
+    def _truth_of(self, cast: Cast, first: str, second: str, start: int, stop: int) -> Answer:
         """Of a name, as comments/{shortcode}, or of an account, as {handle}/followers."""
-        if first in OF_NAME:
-            part = OF_NAME[first](cast, second, start, stop)
+        of = _TRUTHS[cast.platform]
+        if first in of.OF_NAME:
+            part = of.OF_NAME[first](cast, second, start, stop)
             if part is None:
                 raise ApiError(Code.NOT_FOUND, f"no {first[:20]} of {second[:80]!r}")
             return answer(200, {"total": part[0], "data": part[1]})
         creator = cast.remembered(first)
-        if creator is None or second not in OF_ACCOUNT:
-            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {second[:20]!r} of an INSTAGRAM creator {first[:80]!r}")
-        total, data = OF_ACCOUNT[second](cast, creator, start, stop)
-        return answer(200, {**about(cast, creator), "total": total, "data": data})
+        if creator is None or second not in of.OF_ACCOUNT:
+            raise ApiError(Code.PROFILE_NOT_FOUND, f"no {second[:20]!r} of a {cast.platform} creator {first[:80]!r}")
+        total, data = of.OF_ACCOUNT[second](cast, creator, start, stop)
+        return answer(200, {**of.about(cast, creator), "total": total, "data": data})
 
     async def _history(self, platform: str, query: Query, receive: Receive, send: Send) -> None:
         cast = self._cast(platform)

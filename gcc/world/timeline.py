@@ -133,6 +133,7 @@ class Timeline:
             comments=comments,
             views=views,
             duration_s=15 + bits % 45 if short else 120 + bits % 1500,
+            number=draft.number,
         )
 
 

@@ -62,6 +62,9 @@ REFUSALS = {
     "unknownPart": Refusal(400, "youtube.part", "The part is unknown."),
     "invalidFilters": Refusal(400, _PARAMETER, "The request specifies an invalid filter parameter."),
     "invalidParameter": Refusal(400, "global", "Invalid value.", "INVALID_ARGUMENT"),
+    "badRequest": Refusal(
+        400, "global", "The query is not supported. Check the documentation for supported queries.", "INVALID_ARGUMENT"
+    ),
     "invalidPageToken": Refusal(400, _PARAMETER, "The request specifies an invalid page token."),
     "invalidSearchFilter": Refusal(400, "youtube.search", "The request contains an invalid combination of filters."),
     "backendError": Refusal(503, "global", "Internal error encountered.", "INTERNAL"),

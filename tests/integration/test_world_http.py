@@ -18,7 +18,7 @@ import trio
 from gcc.clock import VirtualClock
 from gcc.config import World as Settings
 from gcc.errors import ConfigError, Transient
-from gcc.world import faults, graph, youtube
+from gcc.world import faults, graph, truth_youtube, youtube
 from gcc.world.history import history
 from gcc.world.server import World, people, serve_world
 
@@ -322,6 +322,61 @@ async def test_a_usage_fault_replaces_the_headers_of_a_good_answer() -> None:
         await add_fault(client, source="graphapi", kind="usage", share=0.97)
         told = json.loads((await call(client, "graphapi")).headers["x-app-usage"])
         assert told["call_count"] == 97
+
+
+async def test_an_expired_owners_token_is_renewed() -> None:
+    async with world() as client:
+        given = (await get(client, "/tokens"))["ytanalytics"][0]
+
+        async def report(token: str) -> httpx.Response:
+            query = {"ids": "channel==MINE", "startDate": "2025-11-01", "endDate": "2025-11-30", "metrics": "views"}
+            return await client.get(
+                "/ytanalytics/v2/reports", params=query, headers={"Authorization": f"Bearer {token}"}
+            )
+
+        assert (await report(given["token"])).status_code == 200
+        told = await add_fault(client, source="ytanalytics", kind="expire", rate=1.0)
+        assert given["token"] in told["dead_tokens"]
+        assert (await report(given["token"])).status_code == 401
+        form = {"grant_type": "refresh_token"} | {
+            name: given[name] for name in ("refresh_token", "client_id", "client_secret")
+        }
+        renewed = (await client.post("/oauth2/token", data=form)).json()["access_token"]
+        assert (await report(renewed)).status_code == 200
+        await add_fault(client, source="google-oauth", kind="error", code="invalid_grant")
+        refused = await client.post("/oauth2/token", data=form)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_the_truth_of_youtube_tells_each_flow() -> None:
+    async with world(odd=5) as client:
+        rows = (await get(client, "/truth/youtube", limit=100))["data"]
+        for kind in truth_youtube.OF_ACCOUNT:
+            told = await get(client, f"/truth/youtube/{rows[0]['handle']}/{kind}", limit=2)
+            assert (told["profile_id"], told["terminated"]) == (rows[0]["profile_id"], False)
+            assert len(told["data"]) <= 2
+        videos = await get(client, f"/truth/youtube/{rows[0]['profile_id']}/videos", limit=3, offset=1)
+        video_id = videos["data"][0]["post_id"]
+        assert (await get(client, f"/truth/youtube/video/{video_id}"))["data"] == videos["data"][:1]
+        comments = await get(client, f"/truth/youtube/comments/{video_id}", limit=2)
+        assert comments["total"] >= len(comments["data"])
+        assert (await client.get("/truth/youtube/playlist/PLnone")).status_code == 404
+        assert (await client.get(f"/truth/youtube/{rows[0]['handle']}/dances")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("/youtube138/channel/details/", {"id": "@HANDLE"}), ("/youtubev31/channels", {"part": "id", "id": "UC"})],
+)
+async def test_the_scrapers_of_youtube_stand_behind_a_gateway(path: str, query: dict[str, str]) -> None:
+    source = path.split("/")[1]
+    async with world(limits=[{"source": source, "calls": 850, "per_s": 60.0}]) as client:
+        handle = (await get(client, "/truth/youtube"))["data"][0]["handle"]
+        query = {name: value.replace("HANDLE", handle) for name, value in query.items()}
+        assert (await client.get(path, params=query)).status_code == 401
+        good = await client.get(path, params=query, headers={"X-RapidAPI-Key": f"world-{source}-1"})
+        assert good.status_code == 200
+        assert good.headers["x-ratelimit-requests-remaining"] == "848"  # a refused call counts, too
 
 
 async def test_a_body_is_bounded() -> None:

@@ -171,7 +171,8 @@ def test_errors(cast: Cast, api: DataApi) -> None:
         ("playlistItems", {"part": "snippet", "playlistId": playlist, "maxResults": "-1"}, (400, "invalidParameter")),
         ("videos", {"part": "snippet"}, (400, "missingRequiredParameter")),
         ("videos", {"part": "snippet", "id": ",".join(map(str, range(51)))}, (400, "invalidFilters")),
-        ("search", {"part": "snippet"}, (404, "notFound")),
+        ("search", {"part": "snippet", "order": "size"}, (400, "invalidParameter")),
+        ("captions", {"part": "snippet"}, (404, "notFound")),
     ):
         assert refusal(api.answer("GET", f"/v3/{collection}", query, {}, b"")) == expected
 
