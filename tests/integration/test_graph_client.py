@@ -69,8 +69,8 @@ async def asking() -> AsyncIterator[Bench]:
             url = await nursery.start(partial(serve_world, SETTINGS, Stopped(1), draining=draining, grace_s=2.0))
             bench = Bench(url, fetcher)
             await bench.credentials.put(SOURCE, "app", {"token": TOKENS[0]}, Facts(account=USER))
-            for creator, token in OWNERS:
-                facts = Facts(kind="facebook", account=creator.profile_id)
+            for creator, login, token in owners(CAST):
+                facts = Facts(kind=login, account=creator.profile_id)
                 await bench.credentials.put(SOURCE, creator.handle, {"token": token}, facts)
             yield bench
             draining.set()
@@ -120,9 +120,20 @@ async def test_what_an_owner_is_told() -> None:
         told = await bench.api.stories(OWNER.handle, OWNER.profile_id, bench.visit)
         assert [post.post_id for post in told.items] == [each.story_id for each in stories.stories(CAST, OWNER)]
         assert (tagged.partial, told.partial) == (None, None)
-        other = next(creator for creator, _ in CAST.ranked if creator not in dict(OWNERS))
+        given = [creator for creator, *_ in owners(CAST)]
+        other = next(creator for creator, _ in CAST.ranked if creator not in given)
         with pytest.raises(NeedsOwner):
             await bench.api.stories(other.handle, other.profile_id, bench.visit)
+
+
+async def test_an_owner_by_instagram_login_is_told_the_same() -> None:
+    owner = next(creator for creator, login, _ in owners(CAST) if login == "instagram")
+    async with asking() as bench:
+        profile = await bench.api.profile_by_id(owner.profile_id, bench.visit)
+        assert (profile.handle, len(profile.posts)) == (owner.handle, 12)
+        post = CAST.posts_of(owner)[0]
+        found = await bench.api.post_insights(post.post_id, owner.profile_id, bench.visit)
+        assert insights.post(owner, post).items() <= found.items[0].metrics.items()
 
 
 async def test_every_comment_and_every_reply() -> None:

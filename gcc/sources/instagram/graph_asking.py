@@ -21,7 +21,8 @@ T = TypeVar("T")
 Params = Callable[[Sequence[str]], Mapping[str, str]]
 """The parameters of a call, of those of its names that fit."""
 GRAPH = SourceApi(SOURCE, graph_parse.judge, usage)
-_FACEBOOK, _INSTAGRAM = "//graph.facebook.com", "//graph.instagram.com"
+_OF_INSTAGRAM_LOGIN = {"//graph.facebook.com/": "//graph.instagram.com/", "/graph/": "/graph_instagram/"}
+"""Where an Instagram login asks instead: of the real API, and of the world."""
 
 
 class NothingFits(QuestionFailed):
@@ -107,7 +108,7 @@ class Asking:
         account = credential.account or credential.secret.get("ig_user_id") or self._ig_user_id
         if not token or not account:
             raise CredentialDead(f"{SOURCE}: credential {credential.handle!r} lacks its token or ig_user_id")
-        root = self._root.replace(_FACEBOOK, _INSTAGRAM) if credential.kind == "instagram" else self._root
+        root = _root_of(self._root, credential)
         return Request(
             source=SOURCE,
             method="GET",
@@ -115,3 +116,9 @@ class Asking:
             params={**params, "access_token": str(token)},
             timeout_s=self._outside.timeout_s(SOURCE),
         )
+
+
+def _root_of(root: str, credential: Credential) -> str:
+    for facebook, instagram in _OF_INSTAGRAM_LOGIN.items() if credential.kind == "instagram" else ():
+        root = root.replace(facebook, instagram)
+    return root
