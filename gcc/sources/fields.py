@@ -98,6 +98,17 @@ class Fields:
         """What `parse` makes of each of `objects`; one that it refuses (OddAnswer) is left out, and noted."""
         return parsed(self.objects(key, needed=needed), parse)
 
+    def lists(self, key: str) -> list[tuple[str, list[Any]]]:
+        """(path, items) of each list in the list at `key`: rows of a table. Texts among the items can be stored."""
+        found = []
+        for place, items in self._list(key):
+            if isinstance(items, list):
+                row = [_storable(item) if isinstance(item, str) else item for item in items]
+                found.append((f"{self._path}.{place}", row))
+            else:
+                self._odd(place, "a list", items)
+        return found
+
     def texts(self, key: str) -> list[str]:
         """The texts in the list at `key`."""
         found = []

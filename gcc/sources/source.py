@@ -32,6 +32,8 @@ class Source:
     """What a credential's secret must hold, beside its token."""
     shares: str = ""
     """The source whose credentials, and their rests, it uses; empty: it has its own."""
+    of_owners: bool = False
+    """Asked with owners' own credentials alone, which come as owners log in: to have none is no fault."""
 
     def __post_init__(self) -> None:
         names = [rule.name(self.name) for rule in self.limits]

@@ -1,14 +1,20 @@
 """The outside APIs, a row each: the folders here hold how they are asked and read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
+from gcc.sources.chain import Outside
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS, Provider
 from gcc.sources.limits import Daily, Limit, Rule
 from gcc.sources.source import Source
+from gcc.sources.youtube import v31, youtube138
+from gcc.sources.youtube.analytics import AnalyticsApi
 from gcc.sources.youtube.data_client import DataApi
+from gcc.sources.youtube.v31 import V31Api
+from gcc.sources.youtube.youtube138 import Youtube138
 
 CALLS = Limit(50, 1.0)  # a second; where the other side names no number, this bounds the whole platform
 PACIFIC = "America/Los_Angeles"
@@ -35,6 +41,12 @@ def scraper(provider: Provider, limit: Limit, base_url: str = "") -> Source:
     )
 
 
+def _youtube_scraper(name: str, host: str, limit: Limit, client: Callable[[Outside, str], Any]) -> Source:
+    """One who scrapes YouTube, behind RapidAPI's gateway."""
+    limits = (Rule(limit), Rule(limit, "credential"))
+    return Source(name, f"https://{host}", f"/{name}", limits, client, unofficial=True)
+
+
 SOURCES: Mapping[str, Source] = {
     row.name: row
     for row in (
@@ -49,6 +61,19 @@ SOURCES: Mapping[str, Source] = {
             kept_days=30,
             derives=False,
         ),
+        Source(
+            "ytanalytics",
+            "https://youtubeanalytics.googleapis.com",
+            "/ytanalytics",
+            (Rule(CALLS),),
+            AnalyticsApi,
+            version="v2",
+            of_owners=True,
+            kept_days=30,
+            derives=False,
+        ),
+        _youtube_scraper("youtube138", youtube138.HOST, Limit(850, 60.0), Youtube138),
+        _youtube_scraper("youtubev31", v31.HOST, Limit(500, 60.0), V31Api),
         scraper(PROVIDERS["insta-best-performance"], Limit(2, 1.0)),
         scraper(PROVIDERS["instagram-scraper2"], Limit(5, 1.0)),
         scraper(PROVIDERS["instagram-scraper-2022"], Limit(100, 30.0)),

@@ -1,5 +1,6 @@
 """What the clients of YouTube ask and answer: buckets, ids together, pages, what is missing or refused."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +12,24 @@ import trio.testing
 from gcc.clock import VirtualClock
 from gcc.metrics import Metrics
 from gcc.sources.chain import Outside, Visit
-from gcc.sources.credentials import NoCredential
+from gcc.sources.credentials import Facts, NoCredential
 from gcc.sources.http import Request
 from gcc.sources.limits import InProcessLimiter, Limit
 from gcc.sources.snapshot import Found
-from gcc.sources.verdicts import InvalidHandle, NotFound, NotVisible, QuestionFailed, Refused
+from gcc.sources.verdicts import (
+    InvalidHandle,
+    NeedsOwner,
+    NotFound,
+    NotVisible,
+    OddAnswer,
+    QuestionFailed,
+    Refused,
+    SourceFailed,
+)
+from gcc.sources.youtube.analytics import REPORTS, AnalyticsApi, Kind
 from gcc.sources.youtube.data_client import DataApi
 from gcc.sources.youtube.v31 import HOST, V31Api
+from gcc.sources.youtube.youtube138 import Youtube138
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
 
@@ -137,8 +149,8 @@ class Bench:
         self.clock = VirtualClock(seed=1)
         self.fetcher = FakeFetcher(outside)
         self.credentials = FakeCredentials(self.clock)
-        limiter = InProcessLimiter({name: Limit(1000, 1.0) for name in SOURCES})
-        self.outside = Outside(self.fetcher, limiter, self.credentials, self.clock, Metrics(), {})
+        self.limiter = InProcessLimiter({name: Limit(1000, 1.0) for name in SOURCES})
+        self.outside = Outside(self.fetcher, self.limiter, self.credentials, self.clock, Metrics(), {})
         self.visit = Visit()
 
     async def ready(self, keys: int = 1) -> "Bench":
@@ -433,3 +445,198 @@ async def test_v31_knows_the_gateways_refusals(
     tube.odd["channels"] = lambda _: reply
     with pytest.raises(verdict):
         await V31Api(bench.outside, "http://gateway").profile("handle7", bench.visit)
+
+
+class Pages:
+    """youtube138 over one channel of three videos, a page each; `odd` as of Tube."""
+
+    def __init__(self) -> None:
+        self.odd: dict[str, Reply] = {}
+
+    def __call__(self, request: Request) -> Reply:
+        path = request.url.removeprefix("http://gateway").strip("/")
+        params, after = request.params, int(request.params.get("cursorNext", 0))
+        if path in self.odd:
+            return self.odd[path]
+        channel = {"channelId": channel_id(1), "title": "One", "username": "@one", "stats": {"subscribersText": "2K"}}
+        body: dict[str, Any]
+        match path:
+            case "search":
+                body = {"contents": [{"type": "channel", "channel": channel}]}
+            case "channel/details":
+                body = channel
+            case "channel/videos" | "playlist/videos":
+                name = "short" if params.get("filter") == "shorts_latest" else "v"
+                body = {"contents": [{"type": "video", "video": {"videoId": f"{name}{after}", "stats": {"views": 5}}}]}
+                body |= {"cursorNext": str(after + 1)} if after < 2 else {}
+            case "video/details":
+                body = {"videoId": params["id"], "author": {"channelId": channel_id(1)}, "lengthSeconds": 500}
+            case "video/comments":
+                body = {"comments": [{"commentId": "c1", "content": "hi", "stats": {"votes": 1, "replies": 2}}]}
+            case _:
+                return Reply(404, b'{"message":"Endpoint \'/x\' does not exist"}')
+        return Reply(200, json.dumps(body).encode())
+
+
+@pytest.fixture
+def pages() -> Pages:
+    return Pages()
+
+
+@pytest.fixture
+async def scraper(pages: Pages) -> Bench:
+    return await Bench(pages).ready()
+
+
+async def test_138_finds_a_channel_by_id_and_by_handle(autojump_clock: Clock, scraper: Bench) -> None:
+    api = Youtube138(scraper.outside, "http://gateway")
+    for asked in (channel_id(1), "@One"):
+        profile = await api.profile(asked, scraper.visit)
+        assert (profile.source, profile.profile_id, profile.handle) == ("youtube138", channel_id(1), "one")
+        assert profile.metrics["subscribers"] == 2000
+        assert [(post.post_id, post.profile_id, post.handle) for post in profile.posts] == [
+            ("v0", channel_id(1), "one")
+        ]
+    with pytest.raises(QuestionFailed, match="does not find @two"):
+        await api.profile("two", scraper.visit)
+    assert (await api.channels([channel_id(1), "two"], scraper.visit)).partial == (
+        "1 are missing: youtube138: a search does not find @two"
+    )
+
+
+async def test_138_walks_by_its_cursor(autojump_clock: Clock, scraper: Bench) -> None:
+    api = Youtube138(scraper.outside, "http://gateway")
+    assert ids(await api.channel_videos(channel_id(1), 9, scraper.visit)) == ["v0", "v1", "v2"]
+    assert [request.params.get("cursorNext") for request in scraper.fetcher.requests] == [None, "1", "2"]
+    listed = await api.playlist("PL", 2, scraper.visit)
+    assert [post.dimensions["position"] for post in listed.items] == [0, 1]
+    assert listed.partial == "there are more than 2 pages"
+
+
+async def test_138_tells_what_it_cannot(autojump_clock: Clock, scraper: Bench) -> None:
+    api = Youtube138(scraper.outside, "http://gateway")
+    assert (await api.comments("v0", 9, scraper.visit)).partial == "replies are not told"
+    with pytest.raises(QuestionFailed, match="no categories by their ids"):
+        await api.genre("10", "IN", 1, scraper.visit)
+    for video_id, told in (("short0", "short"), ("v0", "video")):
+        (post,) = (await api.post_type(video_id, "", scraper.visit)).items
+        assert post.dimensions["post_type"] == told
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict", "code"),
+    [
+        (Reply(404, b'{"error":"nothing here"}'), NotFound, "POST_NOT_FOUND"),
+        (Reply(200, b'{"error":"Video unavailable"}'), NotFound, "POST_NOT_FOUND"),
+        (Reply(404, b'{"message":"Endpoint \'/video/details/\' does not exist"}'), SourceFailed, None),
+        (Reply(400, b'{"error":"bad id"}'), QuestionFailed, None),
+        (Reply(200, b'{"title":"no id"}'), OddAnswer, None),
+        (Reply(403, b'{"message":"You are not subscribed to this API."}'), NoCredential, "NO_CREDENTIAL"),
+    ],
+)
+async def test_138_says_absent_only_where_it_is_told(
+    autojump_clock: Clock, pages: Pages, scraper: Bench, reply: Reply, verdict: type[Exception], code: str | None
+) -> None:
+    pages.odd["video/details"] = reply
+    with pytest.raises(verdict) as caught:
+        await Youtube138(scraper.outside, "http://gateway").videos(["v0"], scraper.visit)
+    assert getattr(caught.value, "code", None) == code
+
+
+COLUMNS = {"views": 7, "engagedViews": 5, "viewerPercentage": 40.5}
+
+
+class Owned:
+    """The Analytics API of a channel: two rows for each question, `unfit` metrics refused."""
+
+    def __init__(self) -> None:
+        self.unfit: set[str] = set()
+
+    def __call__(self, request: Request) -> Reply:
+        dimensions = [name for name in request.params.get("dimensions", "").split(",") if name]
+        metrics = request.params["metrics"].split(",")
+        if self.unfit & set(metrics):
+            return refused("badRequest", 400, "The query is not supported.")
+        rows = [[*(f"{name}{n}" for name in dimensions), *(COLUMNS.get(name, 1) for name in metrics)] for n in (1, 2)]
+        header = [{"name": name} for name in (*dimensions, *metrics)]
+        return Reply(200, json.dumps({"columnHeaders": header, "rows": rows}).encode())
+
+
+@pytest.fixture
+def owned() -> Owned:
+    return Owned()
+
+
+@pytest.fixture
+async def owner(owned: Owned) -> Bench:
+    bench = Bench(owned)
+    facts = Facts(kind="google", account=channel_id(1))
+    await bench.credentials.put("ytanalytics", "mine", {"token": "secret-oauth"}, facts)
+    return bench
+
+
+TODAY = dt.date(2026, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "end", "asked"),
+    [
+        ("daily", None, None, ("2025-12-02", "2025-12-29")),
+        ("daily", dt.date(2025, 12, 1), TODAY, ("2025-12-01", "2025-12-29")),
+        ("monthly", None, None, ("2025-11-01", "2025-11-01")),
+        ("monthly", dt.date(2025, 9, 2), dt.date(2025, 12, 31), ("2025-10-01", "2025-11-01")),
+        ("monthly", dt.date(2025, 9, 1), dt.date(2025, 10, 31), ("2025-09-01", "2025-10-01")),
+        ("demographic", dt.date(2025, 9, 1), dt.date(2025, 9, 9), ("2025-09-01", "2025-09-09")),
+    ],
+)
+async def test_reports_are_of_days_that_are_counted(
+    autojump_clock: Clock, owner: Bench, kind: Kind, start: dt.date, end: dt.date, asked: tuple[str, str]
+) -> None:
+    found = await AnalyticsApi(owner.outside, "http://x/v2").report(kind, channel_id(1), start, end, owner.visit)
+    (request,) = owner.fetcher.requests
+    assert (request.params["startDate"], request.params["endDate"]) == asked
+    assert (request.url, request.params["ids"]) == ("http://x/v2/reports", "channel==MINE")
+    assert request.headers["Authorization"] == "Bearer secret-oauth"
+    assert "secret-oauth" not in repr(owner.visit.traces)
+    assert (tuple(found.items.header), len(found.items.rows)) == (REPORTS[kind].columns, 2)
+    assert found.partial == (
+        "days after 2025-12-29 are not counted yet" if end and end > dt.date(2025, 12, 29) else None
+    )
+
+
+async def test_where_nothing_is_counted_nothing_is_asked(autojump_clock: Clock, owner: Bench) -> None:
+    api, day = AnalyticsApi(owner.outside, "http://x/v2"), dt.date(2025, 9, 2)
+    month = await api.report("monthly", channel_id(1), day, day, owner.visit)
+    today = await api.report("daily", channel_id(1), TODAY, TODAY, owner.visit)
+    assert (month.items.rows, month.partial) == ([], "no whole month lies in between")
+    assert today.partial == "days after 2025-12-29 are not counted yet; no day of it is counted"
+    assert owner.fetcher.requests == []
+
+
+async def test_an_unfit_mix_is_asked_for_without_what_may_be_unfit(
+    autojump_clock: Clock, owned: Owned, owner: Bench
+) -> None:
+    owned.unfit = {"engagedViews"}
+    found = await AnalyticsApi(owner.outside, "http://x/v2").report("daily", channel_id(1), None, None, owner.visit)
+    assert found.items.rows[0][:3] == ["day1", 7, None]
+    assert found.partial and found.partial.startswith("views alone: ytanalytics: HTTP 400, badRequest")
+
+
+async def test_an_owners_report_needs_the_owners_own_token(autojump_clock: Clock, owner: Bench) -> None:
+    api = AnalyticsApi(owner.outside, "http://x/v2")
+    with pytest.raises(NeedsOwner):
+        await api.report("daily", channel_id(2), None, None, owner.visit)
+    with pytest.raises(NeedsOwner):
+        await api.profile_insights(channel_id(2), owner.visit)
+    assert owner.fetcher.requests == []
+
+
+async def test_what_an_owner_is_told_of_a_channel(autojump_clock: Clock, owner: Bench) -> None:
+    profile = await AnalyticsApi(owner.outside, "http://x/v2").profile_insights(channel_id(1), owner.visit)
+    assert (profile.profile_id, profile.metrics["views"], profile.metrics["engaged_views"]) == (channel_id(1), 7, 5)
+    assert profile.dimensions == {
+        "days": 28,
+        "audience_age": {"ageGroup1": 40.5, "ageGroup2": 40.5},
+        "audience_gender": {"gender1": 40.5, "gender2": 40.5},
+        "audience_country": {"country1": 7, "country2": 7},
+    }

@@ -61,6 +61,6 @@ async def seed_credentials(
             except Unsealable as error:
                 log.error("credential is left as it is", source=name, credential=f"{name}-{number}", why=str(error))
     held = {each.source for each in await vault.listed()}
-    asked = {row.shares or name for name, row in sources.items() if enabled(settings, row)}
+    asked = {row.shares or name for name, row in sources.items() if enabled(settings, row) and not row.of_owners}
     for name in sorted(asked - held) if settings.has_role("scraper") else ():
         log.warning("no credential: its jobs wait", source=name, mend=f"set GCC_SOURCES__{name.upper()}__TOKENS")

@@ -108,8 +108,9 @@ def asked(settings: Settings, catalogue: Catalogue) -> list[str]:
 
 
 def lenders(settings: Settings, catalogue: Catalogue) -> list[str]:
-    """The sources whose credentials they use: some are but another name of one."""
-    return list(dict.fromkeys(catalogue.sources[name].shares or name for name in asked(settings, catalogue)))
+    """The sources whose credentials they use, and need: some are but another name of one, some have owners' alone."""
+    rows = (catalogue.sources[name] for name in asked(settings, catalogue))
+    return list(dict.fromkeys(row.shares or row.name for row in rows if not row.of_owners))
 
 
 def kept_days(settings: Settings, catalogue: Catalogue) -> dict[str, int]:

@@ -64,6 +64,25 @@ class DataApi:
         found = await self._shown(ids, notes, visit, handle=profile.handle, channel_id=profile.profile_id)
         return replace(profile, posts=found, notes=notes)
 
+    async def channels(self, handles_or_ids: Iterable[str], visit: Visit) -> Found[list[ProfileSnapshot]]:
+        """The channels that there are, without their videos. Raises NotFound where there is none of them."""
+        wanted, notes = list(dict.fromkeys(handles_or_ids)), list[str]()
+        answered = await self._channels.fetch(filter(YOUTUBE.is_id, wanted), visit)
+        notes += answered.odd
+        found: list[ProfileSnapshot] = []
+        absent: list[str] = []
+        for asked in wanted:
+            try:
+                known = [each for each in [answered.items.get(asked)] if each]
+                item = self._only(known, (), asked) if YOUTUBE.is_id(asked) else await self._by_handle(asked, visit)
+            except (NotFound, InvalidHandle):
+                absent.append(asked)
+            else:
+                found.append(data_parse.channel(item.noting(notes), self._outside.clock.now(), asked))
+        if not found:
+            raise NotFound("PROFILE_NOT_FOUND", f"{self.api.name}: there are no channels {', '.join(wanted[:5])}")
+        return Found(found, f"there are no channels {', '.join(absent[:20])}" if absent else None, notes)
+
     async def videos(self, ids: Iterable[str], visit: Visit) -> Found[list[PostSnapshot]]:
         """The videos that there are of `ids`, with their figures alone where the quota of all else is spent.
 
@@ -176,19 +195,23 @@ class DataApi:
 
     async def _channel(self, handle_or_id: str, visit: Visit) -> Fields:
         """The channel's item. By its id it is asked for together with others."""
-        handle = handle_or_id.removeprefix("@")
+        if not YOUTUBE.is_id(handle_or_id):
+            return await self._by_handle(handle_or_id, visit)
+        answered = await self._channels.fetch([handle_or_id], visit)
+        return self._only(list(answered.items.values()), answered.odd, handle_or_id)
+
+    async def _by_handle(self, asked: str, visit: Visit) -> Fields:
+        handle = asked.removeprefix("@")
         if not YOUTUBE.is_handle(handle):
-            raise InvalidHandle(f"{handle_or_id[:60]!r} is neither a YouTube handle nor a channel id")
-        if YOUTUBE.is_id(handle_or_id):
-            answered = await self._channels.fetch([handle_or_id], visit)
-            found, odd = list(answered.items.values()), answered.odd
-        else:
-            root = await self._list("channels", {"part": _CHANNEL_PARTS, "forHandle": handle}, visit)
-            found, odd = root.objects("items"), root.notes
+            raise InvalidHandle(f"{asked[:60]!r} is neither a YouTube handle nor a channel id")
+        root = await self._list("channels", {"part": _CHANNEL_PARTS, "forHandle": handle}, visit)
+        return self._only(root.objects("items"), root.notes, asked)
+
+    def _only(self, found: Sequence[Fields], odd: Sequence[str], asked: str) -> Fields:
         if not found and odd:
             raise OddAnswer(f"{self.api.name}: {odd[0]}")
         if not found:
-            raise NotFound("PROFILE_NOT_FOUND", f"{self.api.name}: there is no channel {handle_or_id!r}")
+            raise NotFound("PROFILE_NOT_FOUND", f"{self.api.name}: there is no channel {asked!r}")
         return found[0]
 
     async def _uploaded(self, playlist_id: str | None, notes: list[str], visit: Visit) -> list[str]:

@@ -242,9 +242,12 @@ def figures(statistics: Fields, names: Mapping[str, str]) -> Metrics:
     """The counts by their names here, None where there is none; others by their own, in small letters."""
     others = [name for name in statistics.names() if name not in names and name.endswith("Count")]
     known: Metrics = {name: statistics.count(field) for field, name in names.items()}
-    return known | {
-        _CAPITAL.sub("_", name).lower(): statistics.count(name) for name in others if name != "hiddenSubscriberCount"
-    }
+    return known | {snake(name): statistics.count(name) for name in others if name != "hiddenSubscriberCount"}
+
+
+def snake(name: str) -> str:
+    """favoriteCount -> favorite_count."""
+    return _CAPITAL.sub("_", name).lower()
 
 
 def _post(

@@ -5,16 +5,14 @@ id, whose it is) is OddAnswer naming the path.
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from gcc.platforms import YOUTUBE
 from gcc.sources.fields import ID_CHARS_MAX, Fields
 from gcc.sources.snapshot import Activity, ChannelActivity, Person, PostSnapshot, Relation
-from gcc.sources.youtube.data_parse import figures, iso, known, thumbnail
+from gcc.sources.youtube.data_parse import figures, iso, known, snake, thumbnail
 
-_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _OF_THREAD = {"totalReplyCount": "replies"}
 
 
@@ -99,7 +97,7 @@ def activity(item: Fields, at: dt.datetime) -> ChannelActivity:
         source=item.source,
         at=at,
         activity_id=item.identity("id"),
-        kind=_CAPITAL.sub("_", kind).lower(),
+        kind=snake(kind),
         channel_id=snippet.identity("channelId"),
         publish_time=snippet.time("publishedAt"),
         metrics={},
@@ -140,7 +138,7 @@ def _done_to(details: Fields) -> Iterator[tuple[str, Any]]:
     ):
         for name in place.names():
             if name.endswith("Id") and name not in ("resourceId", "seedResourceId"):
-                yield prefix + _CAPITAL.sub("_", name).lower(), place.text(name, chars_max=ID_CHARS_MAX)
+                yield prefix + snake(name), place.text(name, chars_max=ID_CHARS_MAX)
     if "reason" in details:
         yield "reason", details.text("reason")
 

@@ -17,6 +17,7 @@ from gcc.sources.times import instant
 from gcc.sources.youtube import data_parse
 from gcc.sources.youtube.data_parse import iso, known
 
+_OF_VIDEOS = ("videoId", "video_id", "lengthSeconds", "snippet")  # one of these stands in each
 _COUNT = re.compile(r"(\d{1,19}|\d{1,3}(?:,\d{3})+|\d{1,3}\.\d{1,3})\s*([KMB]?)(?:\s+\w+)*", re.ASCII | re.IGNORECASE)
 _TIMES = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})", re.ASCII)
@@ -46,7 +47,7 @@ def _flat(item: Fields) -> Iterator[Fields]:
 
 def videos(root: Fields, at: dt.datetime) -> list[PostSnapshot]:
     """The videos of a list, in its order; channels and playlists among them are left out."""
-    shown = [entry for entry in entries(root) if any(name in entry for name in ("videoId", "video_id", "snippet"))]
+    shown = [entry for entry in entries(root) if any(name in entry for name in _OF_VIDEOS)]
     return [post for post in parsed(shown, lambda entry: video(entry, at)) if post is not None]
 
 

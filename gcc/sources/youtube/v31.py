@@ -10,6 +10,7 @@ from gcc.sources.chain import SourceApi
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Answer, Request
 from gcc.sources.rapidapi import gateway
+from gcc.sources.rapidapi.usage import usage
 from gcc.sources.youtube import data_parse
 from gcc.sources.youtube.data_client import DataApi, token
 
@@ -27,7 +28,7 @@ def judge(answer: Answer, now: dt.datetime) -> Any:
 class V31Api(DataApi):
     """`base_url` is the gateway's host for it. A credential's secret is {"token": key of the gateway}."""
 
-    api = SourceApi(SOURCE, judge)
+    api = SourceApi(SOURCE, judge, usage)
     has_buckets = False
 
     def _request(self, credential: Credential, collection: str, params: dict[str, Any]) -> Request:

@@ -5,7 +5,7 @@ see `Outside.ask`; what a list's later pages fail with makes it partial. A crede
 """
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -19,8 +19,9 @@ from gcc.sources.fields import Fields, opened
 from gcc.sources.http import Answer, Request
 from gcc.sources.paging import Page, pages
 from gcc.sources.rapidapi import gateway
+from gcc.sources.rapidapi.usage import usage
 from gcc.sources.snapshot import Activity, Found, PostSnapshot, ProfileSnapshot
-from gcc.sources.verdicts import InvalidHandle, NotFound, QuestionFailed, failed, may_not
+from gcc.sources.verdicts import InvalidHandle, NotFound, OddAnswer, QuestionFailed, failed, may_not
 from gcc.sources.youtube import data_parse, scraped_parse
 from gcc.sources.youtube.data_client import POSTS_MAX, token
 from gcc.supervisor.lifecycle import one_line
@@ -28,7 +29,7 @@ from gcc.supervisor.lifecycle import one_line
 T = TypeVar("T")
 SOURCE = "youtube138"
 HOST = "youtube138.p.rapidapi.com"
-VIDEOS_MAX = 50  # of one job: each costs a call
+ASKED_MAX = 50  # of one job: each costs a call
 PROFILE, POST, PLAYLIST = "PROFILE_NOT_FOUND", "POST_NOT_FOUND", "PLAYLIST_NOT_FOUND"
 
 
@@ -53,7 +54,7 @@ def judge(answer: Answer, now: dt.datetime, absent: str = PROFILE) -> Any:
 class Youtube138:
     """`base_url` is the gateway's host for it."""
 
-    api = SourceApi(SOURCE, judge)
+    api = SourceApi(SOURCE, judge, usage)
 
     def __init__(self, outside: Outside, base_url: str) -> None:
         self._outside = outside
@@ -61,35 +62,19 @@ class Youtube138:
 
     async def profile(self, handle_or_id: str, visit: Visit) -> ProfileSnapshot:
         """The channel now, with its latest videos. Raises InvalidHandle without asking, NotFound."""
-        channel_id = await self._channel_id(handle_or_id, visit)
-        root = await self._get("channel/details", {"id": channel_id}, PROFILE, visit)
-        profile, notes = scraped_parse.channel(root, self._outside.clock.now()), list(root.notes)
-        listed = await self._get("channel/videos", {"id": channel_id, "filter": "videos_latest"}, PROFILE, visit)
+        profile = await self._channel(handle_or_id, visit)
+        latest = {"id": profile.profile_id, "filter": "videos_latest"}
+        listed = await self._get("channel/videos", latest, PROFILE, visit)
         posts = [_of(profile, post) for post in scraped_parse.videos(listed, profile.at)[:POSTS_MAX]]
-        return replace(profile, posts=posts, notes=notes + listed.notes)
+        return replace(profile, posts=posts, notes=[*profile.notes, *listed.notes])
+
+    async def channels(self, handles_or_ids: Iterable[str], visit: Visit) -> Found[list[ProfileSnapshot]]:
+        """The channels that there are, without their videos. Raises NotFound where there is none of them."""
+        return await self._one_by_one(handles_or_ids, self._channel, PROFILE, visit)
 
     async def videos(self, ids: Iterable[str], visit: Visit) -> Found[list[PostSnapshot]]:
-        """The videos that there are of `ids`, a call each. Raises NotFound where nothing is left."""
-        wanted = [each for each in dict.fromkeys(ids) if data_parse.is_video_id(each)]
-        found, missing, notes = list[PostSnapshot](), list[str](), list[str]()
-        for number, video_id in enumerate(wanted[:VIDEOS_MAX]):
-            try:
-                root = await self._get("video/details", {"id": video_id}, POST, visit)
-            except NotFound:
-                missing.append("gone or private")
-            except Transient as error:
-                if number == 0:
-                    raise
-                missing.append(one_line(str(error)))
-            else:
-                post = scraped_parse.video(root, self._outside.clock.now())
-                found += [post] if post else []
-                notes += root.notes
-        missing += ["more than were asked for"] * max(len(wanted) - VIDEOS_MAX, 0)
-        if not found:
-            raise NotFound(POST, f"{SOURCE}: gone or private: {', '.join(wanted[:5]) or 'no id'}")
-        why = ", ".join(dict.fromkeys(missing))
-        return Found(found, f"{len(missing)} videos are missing: {why}" if missing else None, notes)
+        """The videos that there are of `ids`. Raises NotFound where nothing is left."""
+        return await self._one_by_one(filter(data_parse.is_video_id, ids), self._video, POST, visit)
 
     async def channel_videos(self, channel_id: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
         """What the channel uploaded, newest first, without shorts and streams, which have lists of their own."""
@@ -140,6 +125,37 @@ class Youtube138:
         )
         answered = any(each.metrics["replies"] for each in found.items)
         return replace(found, partial=found.partial or ("replies are not told" if answered else None))
+
+    async def _one_by_one(
+        self, names: Iterable[str], ask: Callable[[str, Visit], Awaitable[T]], absent: str, visit: Visit
+    ) -> Found[list[T]]:
+        """A call or more for each of the first ones. What fails after the first is told as missing."""
+        wanted, found, missing = list(dict.fromkeys(names)), list[T](), list[str]()
+        for name in wanted[:ASKED_MAX]:
+            try:
+                found.append(await ask(name, visit))
+            except (NotFound, InvalidHandle):
+                missing.append("not there, or private")
+            except Transient as error:
+                if not found:
+                    raise
+                missing.append(one_line(str(error)))
+        missing += ["more than were asked for"] * max(len(wanted) - ASKED_MAX, 0)
+        if not found:
+            raise NotFound(absent, f"{SOURCE}: not there, or private: {', '.join(wanted[:5]) or 'no id'}")
+        why = ", ".join(dict.fromkeys(missing))
+        return Found(found, f"{len(missing)} are missing: {why}" if missing else None)
+
+    async def _channel(self, handle_or_id: str, visit: Visit) -> ProfileSnapshot:
+        channel_id = await self._channel_id(handle_or_id, visit)
+        root = await self._get("channel/details", {"id": channel_id}, PROFILE, visit)
+        return scraped_parse.channel(root, self._outside.clock.now())
+
+    async def _video(self, video_id: str, visit: Visit) -> PostSnapshot:
+        root = await self._get("video/details", {"id": video_id}, POST, visit)
+        if (post := scraped_parse.video(root, self._outside.clock.now())) is None:
+            raise OddAnswer(f"{SOURCE}: $ should be a video")
+        return post
 
     async def _channel_id(self, handle_or_id: str, visit: Visit) -> str:
         handle = handle_or_id.removeprefix("@")
