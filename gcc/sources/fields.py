@@ -350,4 +350,5 @@ def _kind(value: Any) -> str:
 
 def _storable(text: str) -> str:
     """As every store can hold it: without NUL, and half a character (a lone surrogate) as U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text.replace("\x00", ""))
+    whole = text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    return whole.replace("\x00", "")

@@ -6,6 +6,7 @@ import structlog
 
 from gcc.config import Settings
 from gcc.pipelines.declared import Context
+from gcc.pipelines.scraping import own_snapshots
 from gcc.pipelines.scraping.limiting import DrainingLimiter
 from gcc.pipelines.scraping.table import Apis, address, derives, enabled
 from gcc.sources.breakers import Breakers
@@ -35,6 +36,8 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
         if enabled(context.settings, row)
     }
     underived = frozenset(name for name, row in sources.items() if not derives(context.settings, row))
+    if parts.real is not None and "ytapi" not in underived:
+        clients[own_snapshots.NAME] = own_snapshots.OwnSnapshots(parts.real.pool, context.clock)
     return Apis(clients, breakers, parts.limiter, underived)
 
 

@@ -157,7 +157,11 @@ def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
             "params": flow.params.model_json_schema(),
             "workers": flow.workers,
             "concurrency": concurrency(settings, flow),
-            "limits": {name: {"calls": current[name].calls, "per_s": current[name].per_s} for name in flow.chain},
+            "limits": {
+                name: {"calls": current[name].calls, "per_s": current[name].per_s}
+                for name in flow.chain
+                if name in current  # our own snapshots are there beside the sources
+            },
             "events": [event.name for event in flow.events],
             "tables": [table.name for table in flow.tables],
             "capability": flow.capability,

@@ -20,8 +20,9 @@ from gcc.pipelines.events.types import (
     PROFILE_RELATIONSHIP_LOG,
     YT_ACTIVITY_LOG,
 )
-from gcc.pipelines.scraping import sheets, yields
+from gcc.pipelines.scraping import own_snapshots, sheets, yields
 from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Flow, HandleParams, Params, Retrieve
+from gcc.pipelines.scraping.own_snapshots import OwnSnapshots
 from gcc.platforms import YOUTUBE
 from gcc.sources.chain import Visit
 from gcc.sources.snapshot import Activity, ChannelActivity, Found, PostSnapshot, ProfileSnapshot, Relation, Sheet
@@ -156,7 +157,7 @@ async def _insights(api: AnalyticsApi, params: OwnerParams, visit: Visit) -> Pro
     return await api.profile_insights(params.channel_id, visit)
 
 
-async def _report(kind: Kind, api: AnalyticsApi, params: ReportParams, visit: Visit) -> Found[Sheet]:
+async def _report(kind: Kind, api: AnalyticsApi | OwnSnapshots, params: ReportParams, visit: Visit) -> Found[Sheet]:
     return await api.report(kind, params.channel_id, params.start, params.end, visit)
 
 
@@ -190,6 +191,8 @@ def _videos_csv(name: str, params: type[Params], retrieve: Retrieve) -> Flow:
 
 def _report_csv(name: str, kind: Kind) -> Flow:
     chain = {"ytanalytics": partial(_report, kind)}
+    if kind in ("daily", "monthly"):  # nothing of ours tells who watches
+        chain[own_snapshots.NAME] = partial(_report, kind)
     return _flow(name, ReportParams, chain, yields.of_sheet, capability="owner", header=REPORTS[kind].columns)
 
 

@@ -111,10 +111,10 @@ def uploads(item: Fields) -> str | None:
 def video(item: Fields, at: dt.datetime, handle: str = "", channel_id: str = "") -> PostSnapshot:
     """A video, of `videos` or of videos:batchGetStats; of the channel that it names, else of that of `channel_id`."""
     video_id = item.identity("id")
-    snippet, details = item.object("snippet"), item.object("contentDetails")
+    snippet, details, status = item.object("snippet"), item.object("contentDetails"), item.object("status")
     published = snippet.time("publishedAt") or snippet.time("publishTime")
     duration_s = details.read("duration", "a duration below 68 years", duration)
-    tags = snippet.texts("tags")
+    tags, broadcast = snippet.texts("tags"), _broadcast(snippet)
     return _post(
         item,
         video_id,
@@ -124,7 +124,7 @@ def video(item: Fields, at: dt.datetime, handle: str = "", channel_id: str = "")
         published=published,
         metrics=figures(item.object("statistics"), _OF_VIDEO),
         dimensions={
-            "post_type": _post_type(item, duration_s, published) if "duration" in details else None,
+            "post_type": _post_type(item, broadcast, duration_s, published) if "duration" in details else None,
             "title": snippet.text("title"),
             "description": snippet.text("description"),
             "tags": tags if "tags" in snippet or "title" in snippet else None,  # a video without tags has no field
@@ -134,10 +134,10 @@ def video(item: Fields, at: dt.datetime, handle: str = "", channel_id: str = "")
             "thumbnail_url": thumbnail(snippet),
             **known(
                 channel_title=snippet.text("channelTitle"),
-                broadcast=_broadcast(item),
+                broadcast=broadcast,
                 scheduled_at=iso(item.object("liveStreamingDetails").time("scheduledStartTime")),
-                privacy=item.object("status").text("privacyStatus"),
-                made_for_kids=item.object("status").flag("madeForKids"),
+                privacy=status.text("privacyStatus"),
+                made_for_kids=status.flag("madeForKids"),
                 topics=item.object("topicDetails").texts("topicCategories"),
                 paid_promotion=item.object("paidProductPlacementDetails").flag("hasPaidProductPlacement"),
             ),
@@ -175,7 +175,6 @@ def found_video(item: Fields, at: dt.datetime) -> PostSnapshot | None:
     if "videoId" not in place:
         return None
     snippet = item.object("snippet")
-    broadcast = snippet.text("liveBroadcastContent")
     return _post(
         item,
         place.identity("videoId"),
@@ -190,7 +189,7 @@ def found_video(item: Fields, at: dt.datetime) -> PostSnapshot | None:
             "thumbnail_url": thumbnail(snippet),
             **known(
                 channel_title=snippet.text("channelTitle"),
-                broadcast=broadcast if broadcast in ("live", "upcoming") else None,
+                broadcast=_broadcast(snippet),
             ),
         },
     )
@@ -275,16 +274,18 @@ def _post(
     )
 
 
-def _broadcast(item: Fields) -> str | None:
+def _broadcast(snippet: Fields) -> str | None:
     """live, upcoming (a premiere, where the film has its length already), or None."""
-    broadcast = item.object("snippet").text("liveBroadcastContent")
+    broadcast = snippet.text("liveBroadcastContent")
     return broadcast if broadcast in ("live", "upcoming") else None
 
 
-def _post_type(item: Fields, duration_s: int | None, published: dt.datetime | None) -> str | None:
+def _post_type(
+    item: Fields, broadcast: str | None, duration_s: int | None, published: dt.datetime | None
+) -> str | None:
     """A premiere is a video that all see first at one time: unlike a stream, it has its length before."""
-    premiere = _broadcast(item) == "upcoming" and bool(duration_s)
-    if (_broadcast(item) or "liveStreamingDetails" in item) and not premiere:
+    premiere = broadcast == "upcoming" and bool(duration_s)
+    if (broadcast or "liveStreamingDetails" in item) and not premiere:
         return "live"
     if duration_s == 0:
         return None  # P0D: nobody knows yet, it is being processed
