@@ -297,6 +297,24 @@ async def test_what_is_gone_of_videos_is_told(autojump_clock: Clock, api: DataAp
         await api.videos(["1_2"], bench.visit)
 
 
+async def test_what_cannot_be_read_is_not_gone(autojump_clock: Clock, api: DataApi, tube: Tube, bench: Bench) -> None:
+    tube.odd["videos"] = lambda _: listing("video", [{"id": ["1_1"]}])
+    tube.odd["channels"] = lambda _: listing("channel", [{"id": ["UC"]}])
+    with pytest.raises(OddAnswer, match=r"\$\.items\[0\]\.id should be an id"):
+        await api.videos(["1_1"], bench.visit)
+    with pytest.raises(OddAnswer, match=r"\$\.items\[0\]\.id should be an id"):
+        await api.channels([channel_id(1)], bench.visit)
+
+
+async def test_channels_by_ids_and_handles(autojump_clock: Clock, api: DataApi, bench: Bench) -> None:
+    found = await api.channels([channel_id(1), "@handle2", channel_id(200), "handle300", "no handle!"], bench.visit)
+    assert [(each.handle, each.posts) for each in found.items] == [("handle1", []), ("handle2", [])]
+    assert found.partial == f"there are no channels {channel_id(200)}, handle300, no handle!"
+    assert bench.asked == ["channels"] * 3
+    with pytest.raises(NotFound, match="there are no channels handle300"):
+        await api.channels(["handle300"], bench.visit)
+
+
 async def test_a_channels_videos_and_what_is_private_of_them(autojump_clock: Clock, api: DataApi, bench: Bench) -> None:
     found = await api.channel_videos(channel_id(1), 9, bench.visit)
     assert (ids(found), found.partial) == (["1_1", "1_3"], "1 videos are gone or private")

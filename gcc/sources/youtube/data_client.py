@@ -6,7 +6,8 @@ handle alone. Failures: see `Outside.ask`; what a list's later pages fail with m
 is {"token": API key}.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence, Sized
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -66,22 +67,17 @@ class DataApi:
 
     async def channels(self, handles_or_ids: Iterable[str], visit: Visit) -> Found[list[ProfileSnapshot]]:
         """The channels that there are, without their videos. Raises NotFound where there is none of them."""
-        wanted, notes = list(dict.fromkeys(handles_or_ids)), list[str]()
+        wanted = list(dict.fromkeys(handles_or_ids))
         answered = await self._channels.fetch(filter(YOUTUBE.is_id, wanted), visit)
-        notes += answered.odd
-        found: list[ProfileSnapshot] = []
-        absent: list[str] = []
-        for asked in wanted:
-            try:
-                known = [each for each in [answered.items.get(asked)] if each]
-                item = self._only(known, (), asked) if YOUTUBE.is_id(asked) else await self._by_handle(asked, visit)
-            except (NotFound, InvalidHandle):
-                absent.append(asked)
-            else:
-                found.append(data_parse.channel(item.noting(notes), self._outside.clock.now(), asked))
-        if not found:
-            raise NotFound("PROFILE_NOT_FOUND", f"{self.api.name}: there are no channels {', '.join(wanted[:5])}")
-        return Found(found, f"there are no channels {', '.join(absent[:20])}" if absent else None, notes)
+        items, notes, at = dict(answered.items), list(answered.odd), self._outside.clock.now()
+        for handle in wanted:
+            if not YOUTUBE.is_id(handle):
+                with suppress(NotFound, InvalidHandle):
+                    items[handle] = await self._by_handle(handle, visit)
+        absent = ", ".join(each for each in wanted if each not in items)[:500]
+        self._some(items, notes, "PROFILE_NOT_FOUND", f"there are no channels {absent}")
+        found = [data_parse.channel(items[each].noting(notes), at, each) for each in wanted if each in items]
+        return Found(found, f"there are no channels {absent}" if absent else None, notes)
 
     async def videos(self, ids: Iterable[str], visit: Visit) -> Found[list[PostSnapshot]]:
         """The videos that there are of `ids`, with their figures alone where the quota of all else is spent.
@@ -97,8 +93,7 @@ class DataApi:
                 raise
             reason = f"figures alone: {one_line(str(refusal))}"
             found = await self._shown(wanted, notes, visit, by=self._figures)
-        if not found:
-            raise NotFound("POST_NOT_FOUND", f"{self.api.name}: gone or private: {', '.join(wanted[:5]) or 'no id'}")
+        self._some(found, notes, "POST_NOT_FOUND", f"gone or private: {', '.join(wanted[:5]) or 'no id'}")
         gone = _missing(wanted, found)
         return Found(found, "; ".join(filter(None, (reason, gone))) or None, notes)
 
@@ -198,21 +193,24 @@ class DataApi:
         if not YOUTUBE.is_id(handle_or_id):
             return await self._by_handle(handle_or_id, visit)
         answered = await self._channels.fetch([handle_or_id], visit)
-        return self._only(list(answered.items.values()), answered.odd, handle_or_id)
+        self._some(answered.items, answered.odd, "PROFILE_NOT_FOUND", f"there is no channel {handle_or_id!r}")
+        return answered.items[handle_or_id]
 
     async def _by_handle(self, asked: str, visit: Visit) -> Fields:
         handle = asked.removeprefix("@")
         if not YOUTUBE.is_handle(handle):
             raise InvalidHandle(f"{asked[:60]!r} is neither a YouTube handle nor a channel id")
         root = await self._list("channels", {"part": _CHANNEL_PARTS, "forHandle": handle}, visit)
-        return self._only(root.objects("items"), root.notes, asked)
+        items = root.objects("items")
+        self._some(items, root.notes, "PROFILE_NOT_FOUND", f"there is no channel {asked!r}")
+        return items[0]
 
-    def _only(self, found: Sequence[Fields], odd: Sequence[str], asked: str) -> Fields:
+    def _some(self, found: Sized, odd: Sequence[str], absent: str, told: str) -> None:
+        """NotFound where there is nothing, and nothing that could not be read: that may be what was asked for."""
         if not found and odd:
             raise OddAnswer(f"{self.api.name}: {odd[0]}")
         if not found:
-            raise NotFound("PROFILE_NOT_FOUND", f"{self.api.name}: there is no channel {asked!r}")
-        return found[0]
+            raise NotFound(absent, f"{self.api.name}: {told}")
 
     async def _uploaded(self, playlist_id: str | None, notes: list[str], visit: Visit) -> list[str]:
         """The latest uploads' ids. A channel that never uploaded names a playlist that does not exist."""
