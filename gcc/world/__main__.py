@@ -22,6 +22,9 @@ def _settings(argv: list[str]) -> Settings:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recorded", type=Path, help="a folder of recorded creators instead of generated ones")
     parser.add_argument("--calls-per-s", type=float, default=100.0, help="per source; more gets 429")
+    parser.add_argument("--latency-s", type=float, default=0.0, help="before each answer of an outside API")
+    parser.add_argument("--quota-times", type=float, default=1000.0, help="daily quotas, times the real ones")
+    parser.add_argument("--odd", type=int, default=0, help="creators beside them: private, renamed, gone, ...")
     try:
         return Settings(enabled=True, **vars(parser.parse_args(argv)))
     except pydantic.ValidationError as error:

@@ -40,7 +40,7 @@ def _scraper(source: str, endpoint: str, *, posted: bool = False, plain: bool = 
         source,
         source,
         lambda casts, settings, clock: scrapers.Scraper(source, casts["INSTAGRAM"], posted=posted, plain=plain),
-        lambda settings: scrapers.tokens(source),
+        lambda settings: rapidapi.keys(source),
         endpoint,
     )
 

@@ -1,16 +1,14 @@
 """RapidAPI's gateway, as it stands before the APIs that are sold there: keys, plans, its refusals and usage headers."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
 from gcc.world.answer import Answer, Query, answer
 from gcc.world.api import Api, Headers
 from gcc.world.limits import Used
 
-_INVALID_KEY = "Invalid API key. Go to https://docs.rapidapi.com/docs/keys for more info."
 _MESSAGES = {  # a fault's code -> status and message
     "notSubscribed": (403, "You are not subscribed to this API."),
-    "invalidKey": (401, _INVALID_KEY),
+    "invalidKey": (401, "Invalid API key. Go to https://docs.rapidapi.com for more info."),
     "blocked": (403, "Blocked User. Please contact your API provider."),
     "daily": (429, "You have exceeded the DAILY quota for Requests on your current plan, BASIC."),
     "monthly": (429, "You have exceeded the MONTHLY quota for Requests on your current plan, BASIC."),
@@ -22,30 +20,30 @@ _MESSAGES = {  # a fault's code -> status and message
 
 
 class RapidApi(Api):
-    """An API behind the gateway: a subclass says what it answers to GET, None where it has no such endpoint."""
+    """An API behind the gateway; one that is not (`plain`) refuses in the same words, in an envelope of its own."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, plain: bool = False) -> None:
         self.source = source
         self.tokens = keys(source)
-
-    @abstractmethod
-    def get(self, path: str, query: Query) -> Answer | None: ...
+        self._key, self._told = ("x-access-key", "detail") if plain else ("x-rapidapi-key", "message")
 
     def token(self, query: Query, headers: Headers) -> str | None:
-        return headers.get(b"x-rapidapi-key", b"").decode("latin-1") or query.get("rapidapi-key")
+        return headers.get(self._key.encode(), b"").decode("latin-1") or None
 
-    def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
-        found = self.get(path, query) if method == "GET" else None
-        return _message(404, f"Endpoint '{path}' does not exist") if found is None else found
+    def no_endpoint(self, path: str) -> Answer:
+        return self.refusal(404, f"Endpoint '{path}' does not exist")
 
     def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
-        return _message(401, _INVALID_KEY) if token is None else _message(*_MESSAGES["notSubscribed"])
+        return self.refusal(*_MESSAGES["invalidKey" if token is None or self._told == "detail" else "notSubscribed"])
 
     def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer:
-        return _message(429, "Too many requests", retry_after_s)
+        return self.refusal(*_MESSAGES["tooMany"], retry_after_s)
+
+    def refuse_quota(self, bucket: str = "") -> Answer:
+        return self.refusal(*_MESSAGES["daily"], 3600)
 
     def error(self, code: str, subcode: str | None) -> Answer | None:
-        return _message(*_MESSAGES[code]) if code in _MESSAGES and subcode is None else None
+        return self.refusal(*_MESSAGES[code]) if code in _MESSAGES and subcode is None else None
 
     def usage(self, used: Used) -> Sequence[tuple[str, str]]:
         """Of the plan's requests; the reset is in seconds."""
@@ -54,12 +52,11 @@ class RapidApi(Api):
         return [(f"x-ratelimit-requests-{name}", str(value)) for name, value in told.items()]
 
     def fail(self, status: int) -> Answer:
-        return _message(status, "API is unreachable, please contact the API provider")
+        return self.refusal(status, _MESSAGES["unreachable"][1])
+
+    def refusal(self, status: int, message: str, retry_after_s: int | None = None) -> Answer:
+        return answer(status, {self._told: message}, retry_after_s)
 
 
 def keys(source: str) -> tuple[str, ...]:
     return tuple(f"world-{source}-{number}" for number in range(1, 4))
-
-
-def _message(status: int, message: str, retry_after_s: int | None = None) -> Answer:
-    return answer(status, {"message": message}, retry_after_s)

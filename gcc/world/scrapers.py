@@ -7,15 +7,16 @@ near a thousand, one's followers at FOLLOWERS_MAX.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from gcc.world import audience, comments, crowd, stories, tagging
 from gcc.world.answer import Answer, Query, answer
-from gcc.world.api import Api, Headers
+from gcc.world.api import Headers
 from gcc.world.instagram_shapes import Account, Json, Shape, comment, media, person, story, user
 from gcc.world.model import Cast, Creator, Post
+from gcc.world.rapidapi import RapidApi
 
 LIKERS_MAX = 1000
 FOLLOWERS_MAX = 2000  # of the one that cuts them
@@ -267,25 +268,22 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
 }  # fmt: skip
 
 
-class Scraper(Api):
+class Scraper(RapidApi):
     """One of them, behind RapidAPI's gateway unless it says its refusals itself (`plain`)."""
 
+    lists: ClassVar[Sequence[str]] = ("items", "users", "edges", "reels")
+
     def __init__(self, source: str, cast: Cast, *, posted: bool = False, plain: bool = False) -> None:
-        self.source = source
-        self.tokens = tokens(source)
+        super().__init__(source, plain=plain)
         self._feed = Feed(cast)
         self._routes = ROUTES[source]
         self._posted = posted  # its parameters come as a JSON body, its answers in an envelope
         self._plain = plain
 
-    def token(self, query: Query, headers: Headers) -> str | None:
-        name = b"x-access-key" if self._plain else b"x-rapidapi-key"
-        return headers.get(name, b"").decode("latin-1") or None
-
     def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
         route = self._routes.get(path)
         if route is None:
-            return self._refusal(404, f"Endpoint '{path}' does not exist")
+            return self.no_endpoint(path)
         if method != ("POST" if self._posted else "GET"):
             return self.fail(405)
         given = _given(body) if self._posted else query
@@ -298,23 +296,6 @@ class Scraper(Api):
             return self._hidden()
         return answer(200, _enveloped(200, shown) if self._posted else shown)
 
-    def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
-        if self._plain or token is None:
-            return self._refusal(401, "Invalid API key. Go to https://docs.rapidapi.com for more info.")
-        return self._refusal(403, "You are not subscribed to this API.")
-
-    def refuse_rate(self, retry_after_s: int, *, of_user: bool) -> Answer:
-        return self._refusal(429, "Too many requests", retry_after_s)
-
-    def refuse_quota(self, bucket: str = "") -> Answer:
-        return self._refusal(429, "You have exceeded the DAILY quota for Requests on your current plan, BASIC.", 3600)
-
-    def fail(self, status: int) -> Answer:
-        return self._refusal(status, "API is unreachable, please contact the API provider")
-
-    def _refusal(self, status: int, message: str, retry_after_s: int | None = None) -> Answer:
-        return answer(status, {"detail" if self._plain else "message": message}, retry_after_s)
-
     def _absent(self) -> Answer:
         if self._plain:  # a user is told by 400
             return answer(400, {"detail": "Target not found", "exc_type": "NotFoundError"})
@@ -326,10 +307,6 @@ class Scraper(Api):
             return answer(403, {"detail": "Private account", "exc_type": "PrivateAccount"})
         refusal = {"message": "Not authorized to view user", "status": "fail"}
         return answer(200, _enveloped(400, refusal)) if self._posted else answer(200, refusal)
-
-
-def tokens(source: str) -> tuple[str, ...]:
-    return tuple(f"world-{source}-{number}" for number in range(1, 4))
 
 
 def _enveloped(status: int, body: Any) -> Json:

@@ -171,7 +171,8 @@ class World:
         creator = cast.remembered(handle)
         if creator is None:
             raise ApiError(Code.PROFILE_NOT_FOUND, f"no {cast.platform} creator {handle[:80]!r}")
-        return answer(200, truth.profile(cast, creator))
+        tell = truth_youtube.profile if cast.platform == "YOUTUBE" else truth.profile
+        return answer(200, tell(cast, creator))
 
     def _truth_of(self, cast: Cast, first: str, second: str, start: int, stop: int) -> Answer:
         """Of a name, as comments/{shortcode}, or of an account, as {handle}/followers."""

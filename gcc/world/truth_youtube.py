@@ -8,15 +8,32 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from gcc.world import comments, youtube_figures, youtube_model, youtube_talk
+from gcc.world import comments, truth, youtube_figures, youtube_model, youtube_talk
 from gcc.world.comments import Comment
-from gcc.world.model import Cast, Creator, Post
+from gcc.world.model import PAGE_POSTS, Cast, Creator, Post
 from gcc.world.youtube_owners import OWNERS
 
 T = TypeVar("T")
 Json = dict[str, Any]
 Part = tuple[int, list[Json]]
 _REPORT_DAYS = 90
+
+
+def profile(cast: Cast, creator: Creator) -> Json:
+    """The row as the platform shows it, which is all of it unless the channel is an odd one."""
+    told = truth.profile(cast, creator)
+    if creator.state == "public":
+        return told
+    closed = {} if youtube_model.takes_comments(creator) else {"comments": None}
+    recent = youtube_model.uploads(cast, creator)[: PAGE_POSTS["YOUTUBE"]]
+    posts = [truth.post_row(creator, post) | closed for post in recent]
+    hidden = dict.fromkeys(("followers", "subscribers")) if youtube_model.hides_subscribers(creator) else {}
+    averages = {f"avg_{name}": _mean([post[name] for post in posts]) for name in ("likes", "comments", "views")}
+    followers = None if hidden else told["followers"]
+    likes, said = averages["avg_likes"], averages["avg_comments"]
+    rate = None if followers is None or likes is None or said is None else (likes + said) / followers
+    known = averages | {"engagement_rate": rate} | hidden
+    return told | known | {"metrics": told["metrics"] | known, "posts": posts}
 
 
 def about(cast: Cast, creator: Creator) -> Json:
@@ -188,6 +205,11 @@ def _comment(shown: Comment) -> Json:
         "likes": shown.likes,
         "publish_time": _time(shown.published),
     }
+
+
+def _mean(figures: list[int | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _time(moment: dt.datetime) -> str:

@@ -16,7 +16,7 @@ from gcc.world.model import Cast, Creator, Post
 from gcc.world.youtube_errors import REFUSALS, DataError, error
 from gcc.world.youtube_items import Json
 from gcc.world.youtube_items import duration as duration
-from gcc.world.youtube_owners import Owners, bearer, owners
+from gcc.world.youtube_owners import CLIENT_ID, Owners, bearer, owners
 from gcc.world.youtube_query import Page
 
 KEYS = tuple(f"world-yt-{number}" for number in range(1, 4))
@@ -55,6 +55,10 @@ class DataApi(Api):
 
     def lets_in(self, token: str | None) -> bool:
         return token in KEYS or self._owners.channel(token) is not None
+
+    def app(self, token: str) -> str:
+        """Each key has a project of its own; owners have signed in to one."""
+        return token if token in KEYS else CLIENT_ID
 
     def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
         if method != "GET":

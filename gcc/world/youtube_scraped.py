@@ -6,13 +6,14 @@ numbers, times are words ("3 days ago"), pages go on by `cursorNext`.
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from gcc.world import comments, youtube_items, youtube_model, youtube_talk
 from gcc.world.answer import Answer, Query, answer
+from gcc.world.api import Headers
 from gcc.world.model import Cast, Creator, Post
 from gcc.world.rapidapi import RapidApi
-from gcc.world.youtube import DataApi
+from gcc.world.youtube import COLLECTIONS, DataApi
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -36,12 +37,16 @@ class V31Api(RapidApi):
         super().__init__("youtubev31")
         self._data = DataApi(cast)
 
-    def get(self, path: str, query: Query) -> Answer | None:
-        found = self._data.answer("GET", f"/v3/{path.removeprefix('/v3').lstrip('/')}", query, {}, b"")
-        return None if found.status == 404 and b'"notFound"' in found.body else found
+    def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
+        collection = path.removeprefix("/v3").strip("/")
+        if collection not in COLLECTIONS:
+            return self.no_endpoint(path)
+        return self._data.answer(method, f"/v3/{collection}", query, {}, b"")
 
 
 class Youtube138(RapidApi):
+    lists: ClassVar[Sequence[str]] = ("contents", "comments")
+
     def __init__(self, cast: Cast) -> None:
         super().__init__("youtube138")
         self._cast = cast
@@ -54,10 +59,12 @@ class Youtube138(RapidApi):
             "search": self._search,
         }
 
-    def get(self, path: str, query: Query) -> Answer | None:
+    def answer(self, method: str, path: str, query: Query, headers: Headers, body: bytes) -> Answer:
         route = self._routes.get(path.strip("/"))
         if route is None:
-            return None
+            return self.no_endpoint(path)
+        if method != "GET":
+            return self.fail(405)
         name = "q" if path.strip("/") == "search" else "id"
         if name not in query:
             return answer(400, {"error": f"Missing required parameter: {name}"})

@@ -20,7 +20,7 @@ from gcc.sources.instagram_web.providers import PROVIDERS
 from gcc.sources.limits import InProcessLimiter, Limit
 from gcc.sources.snapshot import Found, PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import InvalidHandle, NotFound, NotVisible, QuestionFailed, Unserved
-from gcc.world import audience, comments, crowd, scrapers, stories, tagging
+from gcc.world import audience, comments, crowd, rapidapi, scrapers, stories, tagging
 from gcc.world.model import Creator, Post, State
 from gcc.world.server import people, serve_world
 from tests.fakes.credentials import FakeCredentials
@@ -59,7 +59,7 @@ async def asking(name: str) -> AsyncIterator[Bench]:
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery, HttpFetcher() as fetcher:
             bench = Bench(name, await nursery.start(actor), fetcher)
-            await bench.credentials.put(source, "a", {"token": scrapers.tokens(source)[0]})
+            await bench.credentials.put(source, "a", {"token": rapidapi.keys(source)[0]})
             yield bench
             draining.set()
 

@@ -264,6 +264,22 @@ def test_an_owner_asks_for_mine(cast: Cast, api: DataApi) -> None:
 # Odd channels.
 
 
+@pytest.mark.parametrize("state", ["private", "renamed", "age_gated", "hides_likes"])
+def test_the_truth_of_an_odd_channel_is_what_is_shown_of_it(cast: Cast, api: DataApi, state: str) -> None:
+    creator = odd(cast, state)
+    true = truth_youtube.profile(cast, creator)
+    (item,) = ask(api, "channels", part="statistics", id=creator.profile_id)["items"]
+    hidden = item["statistics"]["hiddenSubscriberCount"]
+    assert true["subscribers"] == (None if hidden else int(item["statistics"]["subscriberCount"]))
+    ids = ",".join(post["post_id"] for post in true["posts"]) or "none"
+    shown = [item["statistics"] for item in ask(api, "videos", part="statistics", id=ids)["items"]]
+    for name, count in (("likes", "likeCount"), ("comments", "commentCount"), ("views", "viewCount")):
+        told = [int(figures[count]) if count in figures else None for figures in shown]
+        assert [post[name] for post in true["posts"]] == told
+        known = [figure for figure in told if figure is not None]
+        assert true[f"avg_{name}"] == (sum(known) / len(known) if known else None)
+
+
 def test_a_terminated_channel_is_a_list_without_items(cast: Cast, api: DataApi) -> None:
     gone = odd(cast, "gone")
     for query in ({"id": gone.profile_id}, {"forHandle": gone.handle}, {"forUsername": "anybody"}):
