@@ -6,6 +6,7 @@ number that nobody else uses, and another one to each worker.
 """
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,3 +43,12 @@ def redis(request: pytest.FixtureRequest) -> Iterator[str]:
     with redis_py.Redis.from_url(url) as client:
         client.flushdb()
     yield url
+
+
+@pytest.fixture
+def old_redis(redis: str) -> str:
+    """The URL of one that has been up for a second: one that has just started grants nothing."""
+    with redis_py.Redis.from_url(redis) as client:
+        while client.info("server")["uptime_in_seconds"] < 1:
+            time.sleep(0.02)
+    return redis

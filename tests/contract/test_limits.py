@@ -3,7 +3,6 @@
 Windows are kept by the times at which calls were granted, as whoever granted them has them, not by our stopwatch.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -54,15 +53,6 @@ def in_process(limit: Limit, grants: list[float]) -> Limiter:
     limiter = InProcessLimiter({"x": limit})
     limiter._lane(Take("x")).window = RecordedWindow(grants)
     return limiter
-
-
-@pytest.fixture
-def old_redis(redis: str) -> str:
-    """The URL of one that has been up for a second: one that has just started grants nothing."""
-    with redis_py.Redis.from_url(redis) as client:
-        while client.info("server")["uptime_in_seconds"] < 1:
-            time.sleep(0.02)
-    return redis
 
 
 Make = Callable[[Limit], Limiter]
