@@ -47,9 +47,12 @@ from gcc.sources.table import SOURCES
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
+from gcc.stores.vault import Vault
 from gcc.supervisor.drain import Drain
 from gcc.world.server import tokens
 from tests.contexts import context, partly
+from tests.fakes.credentials import KEYS
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.objects import MemoryObjects
 
 FLOW = {"instagram": "refresh_profile_by_handle", "youtube": "refresh_yt_profiles"}
@@ -88,12 +91,18 @@ async def profiles(platform: str, latency_s: float, seconds: float) -> Figures:
 async def _profiles(platform: str, url: str, world_pid: int, pool: Pool, seconds: float) -> Figures:
     flow, clock = FLOWS[FLOW[platform]], SystemClock()
     settings = load(None, overrides=["world.enabled=true", f"scraper.concurrency.{flow.name}={AT_ONCE}"])
-    credentials = PostgresCredentials(pool, clock)
-    await seed_credentials(settings, SOURCES, credentials, tokens(settings.world))
+    credentials = PostgresCredentials(pool, clock, KEYS)
+    await seed_credentials(settings, SOURCES, credentials, Vault(pool, KEYS), tokens(settings.world))
     jobs = PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
     limiter = InProcessLimiter(dict.fromkeys((name for row in SOURCES.values() for name in row.rules), NO_LIMIT))
     parts = partly(
-        Parts, jobs=jobs, credentials=credentials, limiter=limiter, objects=MemoryObjects(), fetcher=HttpFetcher
+        Parts,
+        jobs=jobs,
+        credentials=credentials,
+        limiter=limiter,
+        objects=MemoryObjects(),
+        erasures=NobodyErased(),
+        fetcher=HttpFetcher,
     )
     running = context(settings, Drain(("intake", "scrapers"), 60), parts)
     running.urls["world"] = url

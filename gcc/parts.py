@@ -30,7 +30,7 @@ from gcc.pipelines.events.stillness import Telling
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.start import keep_apart
-from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.pipelines.scraping.table import SHARED_STATES, Catalogue, limits, states_by_platform
 from gcc.sources.http import HttpFetcher
 from gcc.sources.limits import InProcessLimiter, Limiter
 from gcc.statements import SQL as SQL_FOLDER
@@ -40,6 +40,7 @@ from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.days import PostgresDays
 from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
+from gcc.stores.erasures import ERASED_CHANNEL, PostgresErasures
 from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.letters import PostgresLetters
@@ -115,9 +116,11 @@ class Stores:
         keys = Keys(settings.credentials.keys, settings.data_dir / KEY_FILE)
         self.credentials = PostgresCredentials(self.pool, clock, keys, shares)
         self.vault = Vault(self.pool, keys)
-        channels = [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL, CREDENTIALS_CHANNEL]
+        channels = [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL, CREDENTIALS_CHANNEL, ERASED_CHANNEL]
         self.notifications = Notifications(self.conninfo, channels)
         self.notifications.on(CREDENTIALS_CHANNEL, self.credentials.woken)
+        self.erasures = PostgresErasures(self.pool, catalogue.platforms, states_by_platform(catalogue), SHARED_STATES)
+        self.notifications.on(ERASED_CHANNEL, self.erasures.woken)
         self._clock = clock
         outbox_written = Signal()
         self.jobs = PostgresJobs(
@@ -155,6 +158,7 @@ class Stores:
             controls=PostgresControls(self.pool),
             limiter=self._limiter(),
             objects=objects,
+            erasures=self.erasures,
             fetcher=HttpFetcher,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=PostgresLeadership(self.terms_pool) if rabbitmq else None,
@@ -169,6 +173,7 @@ class Stores:
                 self.notifications,
                 self.vault,
                 self.processes,
+                self.erasures,
                 rabbitmq,
             ),
         )

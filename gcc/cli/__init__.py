@@ -38,6 +38,7 @@ VERBS = {
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "schedules": "what runs when, or run one now",
+    "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
     "doctor": "checks config, stores, versions, clock, disk, ports, migrations and bindings, and how to mend each",
@@ -155,6 +156,8 @@ def _add_verbs(top: Parser) -> None:
     verb["concurrency"].add_argument("value", metavar="N", help="1 to 1000, or default: as configured")
     for name in ("pause", "resume", "concurrency"):
         verb[name].add_argument("--why", required=True, metavar="WHY", help="for the action log")
+    verb["erase"].add_argument("who", nargs="*", metavar="PLATFORM PROFILE", help="its handle or id; without: list")
+    verb["erase"].add_argument("--why", default="", metavar="WHY", help="for the action log; needed to erase")
     verb["actions"].add_argument("--limit", type=int, default=20, metavar="N", help="how many, the newest (20)")
     verb["limits"].add_argument("action", nargs="?", default="list", choices=("list", "set"))
     words = "of set: the NAME of a limit, and its CALLS and seconds (PER_S), or default: as configured"

@@ -31,6 +31,7 @@ from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
 from gcc.sources.limits import Limiter
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.erasures import PostgresErasures
 from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.processes import Processes
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # of the pipelines' own folders, which import this
     from gcc.pipelines.events.sinks import EventStore
     from gcc.pipelines.events.stillness import Telling
     from gcc.pipelines.scraping.table import Catalogue
+    from gcc.pipelines.scraping.work import Erasures
 
 SCHEMA, CLICKHOUSE, REDIS, BROKER = "stores/schema", "stores/clickhouse", "stores/redis", "stores/rabbitmq"
 CONTROLS, WORLD = "controls", "world"
@@ -71,6 +73,7 @@ class Real:
     notifications: Notifications
     vault: Vault
     processes: Processes
+    erasures: PostgresErasures
     rabbitmq: RabbitMQExchange | None
 
 
@@ -93,6 +96,7 @@ class Parts:
     controls: Controls
     limiter: Limiter
     objects: Objects
+    erasures: "Erasures"
     fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
     broker: Connect | None = None
     leadership: Leadership | None = None

@@ -39,6 +39,7 @@ from gcc.web.ops.shown_letters import shown_letter, shown_waiting
 from tests.contract.test_jobs import FLOW, snapshot
 from tests.crawls import crawl_of
 from tests.fakes.credentials import KEYS
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.objects import MemoryObjects
 
 DEEP = "[" * 3000 + "]" * 3000
@@ -321,7 +322,9 @@ async def test_params_that_are_no_object_fail_their_job(pool: Pool, params: str)
     (job,) = await jobs.claim({FLOW: Room(1)})
     apis: Any = None  # nobody is asked
     retries = Retries(3, Backoff(first_s=1.0, max_s=1.0))
-    failure = await FlowWork(FLOWS[FLOW], apis, MemoryObjects(), SystemClock(), retries, random.Random(0))(job)
+    failure = await FlowWork(
+        FLOWS[FLOW], apis, MemoryObjects(), NobodyErased(), SystemClock(), retries, random.Random(0)
+    )(job)
     assert isinstance(failure, Failure)
     assert (failure.code, failure.retry_after_s) == ("INVALID_PARAMS", None)
     await jobs.fail(job, failure)

@@ -28,6 +28,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from gcc.supervisor.backoff import Backoff
 from gcc.tables import Table, Upsert
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.objects import MemoryObjects
 
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
@@ -101,7 +102,7 @@ async def test_a_flow_of_another_kind_is_a_row_its_retrieve_and_its_yield(follow
     jobs = PostgresJobs(followers, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
     unused: Any = None
     apis = Apis({"first": unused, "second": api}, unused, unused)
-    work = FlowWork(flow, apis, MemoryObjects(), clock, Retries(3, Backoff(1, 2)), random.Random(0))
+    work = FlowWork(flow, apis, MemoryObjects(), NobodyErased(), clock, Retries(3, Backoff(1, 2)), random.Random(0))
     for _ in range(2):
         await jobs.enqueue([NewJob(flow.name, flow.platform, {"profile_id": "1"})])
         (job,) = await jobs.claim({flow.name: Room(1)})

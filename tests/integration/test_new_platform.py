@@ -38,6 +38,7 @@ from gcc.tables import Table
 from gcc.web.api import shapes
 from gcc.web.api.naming import SHOWN, Shown
 from gcc.web.gateway.app import gateway_app
+from tests.fakes.erasures import NobodyErased
 
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 PIPES = Platform(
@@ -135,7 +136,13 @@ async def crawl(jobs: PostgresJobs, api: dict[str, ProfileSnapshot]) -> list[str
     nothing: Any = None
     clock = SystemClock()
     work = FlowWork(
-        FLOW, Apis({"pipesapi": api}, nothing, nothing), nothing, clock, Retries(2, Backoff(1, 1)), random.Random(0)
+        FLOW,
+        Apis({"pipesapi": api}, nothing, nothing),
+        nothing,
+        NobodyErased(),
+        clock,
+        Retries(2, Backoff(1, 1)),
+        random.Random(0),
     )
     claimed = await jobs.claim({FLOW.name: Room(9)})
     for job in claimed:

@@ -134,7 +134,7 @@ async def round_of(
     stored: Stored, kept: Mapping[EventType, int] = KEPT, *, on: Any = None, clock: Clock | None = None
 ) -> dict[str, int]:
     async with leading(stored.pool) as leader:
-        retention = Retention(on or stored.clickhouse, stored.pool, leader, clock or Later(), kept)
+        retention = Retention(on or stored.clickhouse, stored.pool, leader, clock or Later(), kept, trio.Lock())
         return dict((await retention())["dropped"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import trio
 
 from gcc.config import Settings
 from gcc.pipelines.events.removal import Removal
@@ -36,7 +37,7 @@ async def round_of(stored: Stored, *, on: Any = None, days: Mapping[str, int] = 
         rebuilt += 1
 
     async with leading(stored.pool) as leader:
-        removal = Removal(on or stored.clickhouse, stored.pool, leader)
+        removal = Removal(on or stored.clickhouse, stored.pool, leader, trio.Lock())
         retention = SourceRetention(removal, stored.pool, leader, Later(), days, [YOUTUBE.account], rebuild)
         return dict((await retention())["removed"]), rebuilt
 
@@ -73,7 +74,7 @@ async def test_what_arrives_late_is_removed_when_it_is_settled(stored: Stored) -
 
     await stored.put(PROFILE_LOG, 3, 40, source="short")
     async with leading(stored.pool) as leader:
-        removal = Removal(stored.clickhouse, stored.pool, leader)
+        removal = Removal(stored.clickhouse, stored.pool, leader, trio.Lock())
         early = SourceRetention(removal, stored.pool, leader, Now(), DAYS, [], lambda: pytest.fail("nothing went"))
         assert await early() == {"removed": {}}
     assert (await round_of(stored))[0] == {PROFILE_LOG.table: 3}

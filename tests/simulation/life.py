@@ -33,6 +33,7 @@ from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Connection, Database
 from tests.fakes.days import FakeDays
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.event_store import FakeDeadLetters, FakeEventStore
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.exchange import Faults as Deliveries
@@ -115,6 +116,7 @@ class Life:
             controls=ground.controls,
             limiter=InProcessLimiter(self._limits, ground.days),
             objects=ground.objects,
+            erasures=NobodyErased(),
             fetcher=self._fetcher,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=LifeLeadership(self.connection, ground.leadership) if rabbitmq else None,

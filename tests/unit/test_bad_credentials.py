@@ -34,6 +34,7 @@ from gcc.sources.youtube.data_client import DataApi
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board
 from tests.fakes.credentials import FakeCredentials
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.fetcher import FakeFetcher, Reply
 from tests.fakes.objects import MemoryObjects
 from tests.unit.test_chain import youtube
@@ -505,7 +506,13 @@ def refresh(bench: Bench) -> FlowWork:
     scraper = Scraper()
     retries = Retries(scraper.attempts_max, Backoff(scraper.backoff_s, scraper.backoff_s_max))
     return FlowWork(
-        FLOWS["refresh_profile_by_handle"], bench.apis, MemoryObjects(), bench.clock, retries, bench.clock.rng
+        FLOWS["refresh_profile_by_handle"],
+        bench.apis,
+        MemoryObjects(),
+        NobodyErased(),
+        bench.clock,
+        retries,
+        bench.clock.rng,
     )
 
 

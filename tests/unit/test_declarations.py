@@ -34,7 +34,7 @@ class Stage:
 
 
 def everything(stage: Stage) -> Callable[[], Any]:
-    found = schedules(*(cast(Any, stage) for _ in range(5)))
+    found = schedules(*(cast(Any, stage) for _ in range(6)))
     return next(schedule.run for schedule in found if schedule.name == "models_and_syncs")
 
 

@@ -30,6 +30,7 @@ from gcc.sources.youtube.data_client import DataApi
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, Board, State
 from tests.fakes.credentials import FakeCredentials
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.fetcher import FakeFetcher, Reply
 from tests.fakes.objects import MemoryObjects
 from tests.unit.test_chain import SRC, answers, build, fails, youtube
@@ -279,7 +280,9 @@ def work_of(bench: Bench) -> FlowWork:
     apis = Apis(clients, bench.breakers, bench.limiter)
     settings = Scraper()
     retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
-    return FlowWork(FLOWS["refresh_profile_by_handle"], apis, MemoryObjects(), bench.clock, retries, bench.clock.rng)
+    return FlowWork(
+        FLOWS["refresh_profile_by_handle"], apis, MemoryObjects(), NobodyErased(), bench.clock, retries, bench.clock.rng
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gcc.actors.sync import Sync, SyncedTable
 from gcc.actors.transformer import ModelRun, Transformer
 from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.pruning import Pruning
+from gcc.pipelines.events.erasure import Erasure
 from gcc.pipelines.events.retention import Retention
 from gcc.pipelines.events.source_retention import SourceRetention
 
@@ -24,7 +25,12 @@ Detail = dict[str, Any]
 
 
 def schedules(
-    transformer: Transformer, sync: Sync, retention: Retention, source_retention: SourceRetention, pruning: Pruning
+    transformer: Transformer,
+    sync: Sync,
+    retention: Retention,
+    source_retention: SourceRetention,
+    erasure: Erasure,
+    pruning: Pruning,
 ) -> list[Schedule]:
     """The rows. What was missed or cut off while no leader ran is made up once."""
 
@@ -37,6 +43,9 @@ def schedules(
     async def sync_time_series() -> Detail:
         return await _synced(sync, "social_profile_time_series")
 
+    async def erasure_of_all() -> Detail:
+        return await erasure(every=True)
+
     async def models_and_syncs() -> Detail:
         models = _built(await transformer.run_models())
         return {"models": models, "syncs": await _each_synced(sync)}
@@ -46,6 +55,8 @@ def schedules(
         Schedule("sync_time_series", "5 * * * *", sync_time_series, timeout_s=1800, catch_up="one"),
         Schedule("sync_leaderboard", "15 20 * * *", sync_leaderboard, timeout_s=1800, catch_up="one"),
         Schedule("retention", "45 21 * * *", retention, timeout_s=3600, catch_up="one"),
+        Schedule("erasure", "*/15 * * * *", erasure, timeout_s=840),
+        Schedule("erasure_of_all", "45 22 * * *", erasure_of_all, timeout_s=7200, catch_up="one"),
         Schedule("source_retention", "5 22 * * *", source_retention, timeout_s=7200, catch_up="one"),
         Schedule("pruning", "35 * * * *", pruning, timeout_s=1800, catch_up="one"),
         Schedule("recount", "25 22 * * *", pruning.recount, timeout_s=600),

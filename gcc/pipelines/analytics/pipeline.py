@@ -18,6 +18,7 @@ from gcc.actors.transformer import Transformer
 from gcc.pipelines.analytics import declarations, models
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.declared import Context
+from gcc.pipelines.events.erasure import Erasure
 from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.pipelines.events.source_retention import SourceRetention
@@ -53,18 +54,22 @@ class AnalyticsPipeline:
             board.actor("analytics/sync"),
             clock,
         )
-        retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings))
+        turn = trio.Lock()
+        retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings), turn)
         pruning = Pruning(real.pool, context.parts.objects, self._leader, settings.kept)
+        removal = Removal(real.clickhouse, real.pool, self._leader, turn)
+        rebuild = partial(transformer.run_models, whole=True)
+        erasure = Erasure(real.erasures, removal, context.parts.objects, clock, rebuild)
         source_retention = SourceRetention(
-            Removal(real.clickhouse, real.pool, self._leader),
+            removal,
             real.pool,
             self._leader,
             clock,
             scraping.kept_days(settings, context.catalogue),
             scraping.states(context.catalogue),
-            partial(transformer.run_models, whole=True),
+            rebuild,
         )
-        own = declarations.schedules(transformer, sync, retention, source_retention, pruning)
+        own = declarations.schedules(transformer, sync, retention, source_retention, erasure, pruning)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(
             declarations.overridden([*own, *others], settings.analytics.schedules),

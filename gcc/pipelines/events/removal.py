@@ -12,6 +12,8 @@ Cut short anywhere, `finish` goes on from there.
 
 import json
 
+import trio
+
 from gcc import statements
 from gcc.actors.leader import Leader
 from gcc.pipelines.events.check import Rows, open_removals
@@ -27,18 +29,25 @@ _CLICKHOUSE = statements.load("removal", statements.SQL / "clickhouse" / "querie
 class Removal:
     """Raises Transient, LeaseLost when another process leads."""
 
-    def __init__(self, clickhouse: EventTables, pool: Pool, leader: Leader) -> None:
+    def __init__(self, clickhouse: EventTables, pool: Pool, leader: Leader, turn: trio.Lock) -> None:
+        """`turn` is held by whoever takes something out of the event tables: one at a time counts, and deletes."""
         self._clickhouse = clickhouse
         self._pool = pool
         self._leader = leader
+        self._turn = turn
 
     async def finish(self) -> None:
         """Remove what was counted, and may still be there."""
-        for rows in await open_removals(self._pool):
-            await self._remove(rows)
+        async with self._turn:
+            for rows in await open_removals(self._pool):
+                await self._remove(rows)
 
     async def remove(self, rows: Rows) -> int:
         """How many different events went. Nothing of the table may be open: see `finish`."""
+        async with self._turn:
+            return await self._counted_and_removed(rows)
+
+    async def _counted_and_removed(self, rows: Rows) -> int:
         values = {**rows.values, "emitted_by": list(EMITTED_BY)}
         (counts,) = await self._clickhouse.rows(_filled("count", rows), values)
         if not counts["events"]:

@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import trio
+
 from gcc import statements
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
@@ -52,16 +54,28 @@ class Retention:
     """A round is `await retention()`; see Schedule. Raises Transient, LeaseLost when another process leads."""
 
     def __init__(
-        self, clickhouse: EventTables, pool: Pool, leader: Leader, clock: Clock, kept: Mapping[EventType, int]
+        self,
+        clickhouse: EventTables,
+        pool: Pool,
+        leader: Leader,
+        clock: Clock,
+        kept: Mapping[EventType, int],
+        turn: trio.Lock,
     ) -> None:
+        """`turn`: see `Removal`."""
         self._clickhouse = clickhouse
         self._pool = pool
         self._leader = leader
         self._clock = clock
         self._kept = kept
+        self._turn = turn
 
     async def __call__(self) -> dict[str, Any]:
         """Finish what was cut short, then drop what is due. Answers the events dropped now, by table."""
+        async with self._turn:
+            return await self._round()
+
+    async def _round(self) -> dict[str, Any]:
         dropped: Counter[str] = Counter()
         for event_type, days in self._kept.items():
             table = event_type.table

@@ -67,13 +67,13 @@ class ScrapingPipeline:
         )
 
     def _scraper(self, flow: Flow, outside: Apis, leases: Leases, claimer: Claimer) -> Scraper:
-        context, settings = self._context, self._context.settings.scraper
+        context, parts, settings = self._context, self._context.parts, self._context.settings.scraper
         actor = context.board.actor(scraper(flow.name))
         retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))
         return Scraper(
             flow.name,
-            context.parts.jobs,
-            FlowWork(flow, outside, context.parts.objects, context.clock, retries, context.clock.rng),
+            parts.jobs,
+            FlowWork(flow, outside, parts.objects, parts.erasures, context.clock, retries, context.clock.rng),
             claimer,
             retries=retries,
             concurrency=context.gates.concurrency(flow.name, concurrency(context.settings, flow)),

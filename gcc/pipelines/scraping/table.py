@@ -12,6 +12,7 @@ from gcc.errors import ConfigError
 from gcc.pipelines.scraping import instagram, shopify, youtube
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.limiting import FULL_REFRESH
+from gcc.pipelines.scraping.yields import POST_ACTIVITY_LOG, PROFILE_RELATIONSHIP, TRACKED_PROFILE
 from gcc.platforms import Platform
 from gcc.sources.breakers import Breakers, Out
 from gcc.sources.limits import Daily, Limit, Limiter, LimitsAway
@@ -139,6 +140,24 @@ def _is_made_up(settings: Settings, source: SourceSettings) -> bool:
 def states(catalogue: Catalogue) -> list[Table]:
     """The tables of current state that flows write."""
     return list({table.name: table for flow in catalogue.flows.values() for table in flow.tables}.values())
+
+
+def states_by_platform(catalogue: Catalogue) -> dict[str, list[Table]]:
+    """Of which flows write what they find on each platform."""
+    found: dict[str, dict[str, Table]] = {}
+    for flow in catalogue.flows.values():
+        found.setdefault(flow.platform, {}).update({table.name: table for table in flow.tables})
+    return {platform: list(tables.values()) for platform, tables in found.items()}
+
+
+_OF_PROFILES = {"platform": "text", "profile_id": "text"}
+SHARED_STATES = (
+    TRACKED_PROFILE,
+    PROFILE_RELATIONSHIP,
+    POST_ACTIVITY_LOG,
+    *(Table(name, key=_OF_PROFILES) for name in ("leaderboard", "social_profile_time_series")),
+)
+"""And those of all platforms: of the synced ones no more is known here than whom they tell of."""
 
 
 def concurrency(settings: Settings, flow: Flow) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import pydantic
 import structlog
@@ -22,6 +22,7 @@ from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import trace_frames
+from gcc.pipelines.scraping.erased import spared
 from gcc.pipelines.scraping.flow import Flow, Retrieve
 from gcc.pipelines.scraping.table import Apis
 from gcc.pipelines.scraping.yields import EXPORT, Yield, csv_of
@@ -36,20 +37,34 @@ from gcc.supervisor.lifecycle import one_line
 
 NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
 UNSERVED = frozenset({"SOURCE_NOT_ENABLED", NotVisible.code, NeedsOwner.code})
-OBJECTS_AWAY_S = 5.0
+OURS_AWAY_S = 5.0
+FORGOTTEN = Failure("ERASED", "the profile was erased: nothing of it is stored", None)
 
 log = structlog.get_logger()
+
+
+class Erasures(Protocol):
+    async def of(self, platform: str) -> frozenset[str]:
+        """The ids of profiles that are not to be stored. Transient: nobody knows."""
 
 
 class FlowWork:
     """Scrapes jobs of one flow; see `gcc.actors.scraper.Work`."""
 
     def __init__(
-        self, flow: Flow, apis: Apis, objects: Objects, clock: Clock, retries: Retries, rng: random.Random
+        self,
+        flow: Flow,
+        apis: Apis,
+        objects: Objects,
+        erasures: Erasures,
+        clock: Clock,
+        retries: Retries,
+        rng: random.Random,
     ) -> None:
         self._flow = flow
         self._apis = apis
         self._objects = objects
+        self._erasures = erasures
         self._clock = clock
         self._retries = retries
         self._rng = rng
@@ -61,6 +76,12 @@ class FlowWork:
             params = self._flow.params.model_validate(job.params)
         except pydantic.ValidationError as error:
             return Failure("INVALID_PARAMS", one_line(f"params of flow {self._flow.name}: {refused(error)}"), None)
+        try:
+            erased = await self._erasures.of(self._flow.platform)
+        except Transient as error:
+            return Deferred(OURS_AWAY_S, "STORE_AWAY", one_line(str(error)))
+        if not erased.isdisjoint(each for each in job.params.values() if isinstance(each, str)):
+            return FORGOTTEN
         chain = self._chain(params, visit)
         if not chain:
             off = ", ".join(f"sources.{source}.enabled" for source in self._flow.chain)
@@ -78,6 +99,8 @@ class FlowWork:
             return self._failure(job, "REFUSED", error, None, visit)
         except Transient as error:
             return self._failure(job, "SOURCE_FAILED", error, self._retry_after_s(job, error), visit)
+        if (retrieved := spared(retrieved, erased)) is None:
+            return FORGOTTEN
         if isinstance(retrieved, ProfileSnapshot) and source not in self._apis.underived:
             retrieved = derive(retrieved)
         found = self._flow.yields(retrieved, self._clock.new_id)
@@ -86,7 +109,7 @@ class FlowWork:
         try:
             await self._store(job, found.objects)
         except Transient as error:
-            return Deferred(OBJECTS_AWAY_S, "OBJECTS_AWAY", one_line(str(error)), self._traces(job, visit))
+            return Deferred(OURS_AWAY_S, "OBJECTS_AWAY", one_line(str(error)), self._traces(job, visit))
         return self._crawl(job, source, found, visit)
 
     def _crawl(self, job: Job, source: str, found: Yield, visit: Visit) -> Crawl:
@@ -115,7 +138,7 @@ class FlowWork:
         try:
             await self._store(job, {EXPORT: csv_of(Sheet(self._flow.header, ()))})
         except Transient as error:
-            return Deferred(OBJECTS_AWAY_S, "OBJECTS_AWAY", one_line(str(error)), failure.frames)
+            return Deferred(OURS_AWAY_S, "OBJECTS_AWAY", one_line(str(error)), failure.frames)
         return replace(failure, data={"objects": [EXPORT.format(job=job.id)]})
 
     def _tell(self, source: str, job: Job, notes: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ and, from a page, its own header naming the action (the last part of the path). 
 import datetime as dt
 import json
 import math
+from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -77,6 +78,12 @@ class ConcurrencyBody(Body):
 
 class ScheduleBody(Body):
     name: Word
+    why: Why
+
+
+class EraseBody(Body):
+    platform: Word
+    profile: Word
     why: Why
 
 
@@ -151,6 +158,17 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
     async def run() -> Response:
         wanted = await read_action(access, ScheduleBody, "run")
         return done(await operations.run_schedule(wanted.name, by(access, wanted.why)))
+
+    @app.post("/api/erase")
+    async def erase() -> Response:
+        wanted = await read_action(access, EraseBody, "erase")
+        profile_id = await operations.erase(wanted.platform, wanted.profile, by(access, wanted.why))
+        return done({"platform": wanted.platform.upper(), "profile_id": profile_id})
+
+    @app.get("/api/erasures")
+    async def erasures() -> Response:
+        access.check_reader(request)
+        return done([asdict(each) for each in await operations.erasures()])
 
     @app.get("/api/actions")
     async def actions() -> Response:

@@ -28,6 +28,7 @@ from gcc.pipelines.scraping.adding import AddReport, Terms, add
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.limiting import SetLimit, meant
 from gcc.sources.limits import AnyLimit
+from gcc.stores.erasures import Erased, PostgresErasures
 
 COUNTED_MAX = 10_000  # of jobs that match: to count all costs the more the longer we run
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
@@ -59,6 +60,7 @@ class Operations:
         schedulers: Sequence[Scheduler] = (),
         import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
         limits: Mapping[str, AnyLimit] | None = None,
+        erasures: PostgresErasures | None = None,
     ) -> None:
         self._controls = controls
         self._jobs = jobs
@@ -71,6 +73,7 @@ class Operations:
         self._schedulers = schedulers
         self._import_history = import_history
         self._limits = limits or {}
+        self._erasures = erasures
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
@@ -235,6 +238,18 @@ class Operations:
         counts = {"rows": report.rows, "followed": report.followed, "rejected": report.rejected_total}
         await self._note(replace(action, things=report.imported, detail=given | counts))
         return report
+
+    async def erase(self, platform: str, profile: str, by: By) -> str:
+        """Have a profile forgotten, which begins within minutes; its id. See `PostgresErasures.erase`."""
+        if self._erasures is None:
+            raise Permanent("this process forgets nobody")
+        profile_id = await self._erasures.erase(platform.upper(), profile, who=by.who, why=by.why)
+        await self._note(self._action("erase", f"{platform.upper()} {profile_id}", by))
+        return profile_id
+
+    async def erasures(self) -> list[Erased]:
+        """Who is forgotten, or is to be, the newest first."""
+        return await self._erasures.listed() if self._erasures else []
 
     async def actions(self, limit: int) -> list[Action]:
         """The action log, newest first."""

@@ -73,6 +73,7 @@ class OpsPort:
             import_history=partial(
                 import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
             ),
+            erasures=real.erasures,
         )
         app = Verbs(
             ops_app(

@@ -1,0 +1,163 @@
+"""Profiles that are forgotten: who they are, and their rows in PostgreSQL.
+
+In: a name or an id, from people. Out: `erased_profile`, of which all processes are told (NOTIFY gcc_erased), so that no
+crawl stores anything of them again; and their rows are gone. A lost store is Transient.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from gcc import statements
+from gcc.errors import Permanent
+from gcc.platforms import Platform
+from gcc.stores.postgres import Pool
+from gcc.tables import Table
+
+SQL = statements.load("erasure")
+ERASED_CHANNEL = "gcc_erased"
+KEPT_S = 60.0  # a notification may have been missed
+BATCH = 1000
+PERSONS = ("profile_id", "channel_id", "source_profile_id", "target_profile_id", "actor_profile_id")
+"""Columns in which a profile stands, in tables of whichever platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """`erased_at`: when all of it was gone for the first time; None: not yet."""
+
+    platform: str
+    profile_id: str
+    names: Sequence[str]
+    who: str
+    why: str
+    requested_at: dt.datetime
+    erased_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The profiles of one platform that are to go: their ids, and every word that names them, in small letters."""
+
+    platform: str
+    ids: Sequence[str]
+    names: Sequence[str]
+
+
+class PostgresErasures:
+    """`states`: the tables of current state, by the platform that writes them; `shared`: those of all platforms."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        platforms: Mapping[str, Platform],
+        states: Mapping[str, Sequence[Table]],
+        shared: Sequence[Table],
+    ) -> None:
+        self._pool = pool
+        self._platforms = platforms
+        self._states = states
+        self._shared = shared
+        self._kept: dict[str, tuple[float, frozenset[str]]] = {}  # platform -> (good until, ids)
+
+    def woken(self, payload: str) -> None:
+        self._kept.clear()
+
+    async def of(self, platform: str) -> frozenset[str]:
+        """The ids of those who are not to be stored."""
+        good_until, ids = self._kept.get(platform, (-1.0, frozenset()))
+        if trio.current_time() >= good_until:
+            async with self._pool.connection() as conn:
+                rows = await (await conn.execute(SQL["ids"], {"platform": platform})).fetchall()
+            ids = frozenset(row[0] for row in rows)
+            self._kept[platform] = trio.current_time() + KEPT_S, ids
+        return ids
+
+    async def erase(self, platform: str, name: str, *, who: str, why: str) -> str:
+        """Have the profile of this handle or id forgotten; its id. Permanent: it cannot be told who is meant."""
+        known = self._platforms.get(platform)
+        if known is None:
+            raise Permanent(f"there is no platform {platform!r}; there are {', '.join(self._platforms)}")
+        bare = name.removeprefix("@")
+        async with self._pool.connection() as conn:
+            statement = SQL["named"].replace("{accounts}", _accounts(known))
+            found = await (await conn.execute(statement, {"platform": platform, "name": bare})).fetchall()
+            if not found and known.is_id(bare):
+                found = [(bare, [])]
+            if len(found) != 1:
+                told = f"{len(found)} profiles have had the handle" if found else "nobody here is known by the name"
+                raise Permanent(f"{told} {name!r} on {platform}: give the id of the one that is meant")
+            ((profile_id, names),) = found
+            values = {"platform": platform, "profile_id": profile_id, "names": names or [], "who": who, "why": why}
+            await conn.execute(SQL["erase"], values)
+        self._kept.clear()
+        return str(profile_id)
+
+    async def listed(self) -> list[Erased]:
+        """The newest first."""
+        async with self._pool.connection() as conn:
+            return [Erased(*row) for row in await (await conn.execute(SQL["erased"])).fetchall()]
+
+    async def due(self, *, every: bool) -> list[Leaving]:
+        """Those of whom something may be left; `every`: all of them."""
+        async with self._pool.connection() as conn:
+            rows = await (await conn.execute(SQL["due"], {"every": every})).fetchall()
+        found = []
+        for platform in dict.fromkeys(row[0] for row in rows):
+            of = [row for row in rows if row[0] == platform]
+            names = {word.lower() for _, profile_id, names in of for word in (profile_id, *names)}
+            found.append(Leaving(platform, [row[1] for row in of], sorted(names | {f"@{name}" for name in names})))
+        return found
+
+    async def forget_rows(self, leaving: Leaving) -> int:
+        """Delete what is known of them; how many rows."""
+        rows = 0
+        for table, where in self._places(leaving.platform):
+            statement = SQL["forget"].replace("{table}", f'"{table.name}"').replace("{where}", where)
+            rows += await self._in_batches(statement, {"platform": leaving.platform, "ids": list(leaving.ids)})
+        return rows
+
+    async def forget_jobs(self, leaving: Leaving) -> list[str]:
+        """Delete the jobs that name them; their ids."""
+        statement, gone = SQL["jobs"].replace("{limit}", str(BATCH)), []
+        while True:
+            async with self._pool.connection() as conn:
+                values = {"platform": leaving.platform, "names": list(leaving.names)}
+                batch = await (await conn.execute(statement, values)).fetchall()
+            gone += [str(row[0]) for row in batch]
+            if len(batch) < BATCH:
+                return gone
+
+    async def gone(self, leaving: Leaving) -> None:
+        async with self._pool.connection() as conn:
+            await conn.execute(SQL["gone"], {"platform": leaving.platform, "ids": list(leaving.ids)})
+
+    async def _in_batches(self, statement: str, values: Mapping[str, object]) -> int:
+        gone = batch = 0
+        statement = statement.replace("{limit}", str(BATCH))
+        while gone == 0 or batch == BATCH:
+            async with self._pool.connection() as conn:
+                batch = (await conn.execute(statement, values)).rowcount
+            gone += batch
+            if not batch:
+                break
+        return gone
+
+    def _places(self, platform: str) -> Iterator[tuple[Table, str]]:
+        """Each table in which they may stand, and where."""
+        for table in {each.name: each for each in (*self._states.get(platform, ()), *self._shared)}.values():
+            persons = [f"{column} = any(%(ids)s)" for column in PERSONS if column in table.columns]
+            if persons:
+                own = "platform = %(platform)s and " if "platform" in table.columns else ""
+                yield table, f"{own}({' or '.join(persons)})"
+
+
+def _accounts(platform: Platform) -> str:
+    """Names and ids, wherever they are known."""
+    account, name = platform.account.name, platform.name
+    return (
+        f"select '{name}' as platform, {platform.profile_id} as profile_id, handle from {account}"  # noqa: S608
+        " union all select platform, profile_id, handle from tracked_profile"
+    )

@@ -1,0 +1,59 @@
+-- Profiles that are forgotten, see gcc/stores/erasures.py. {table}, {where} and {accounts} are composed from declared
+-- tables, {limit} is a literal.
+
+-- name: named
+-- Who is, or was, known by this name, or has this id; of one id all names that are known.
+select profile_id, array_agg(distinct handle) filter (where handle is not null) from ({accounts}) as known
+where platform = %(platform)s and (profile_id = %(name)s or lower(handle) = lower(%(name)s))
+group by profile_id;
+
+-- name: erase
+insert into erased_profile (platform, profile_id, names, who, why)
+values (%(platform)s, %(profile_id)s, %(names)s, %(who)s, %(why)s)
+on conflict (platform, profile_id) do update
+set names = array(select distinct unnest(erased_profile.names || excluded.names)), who = excluded.who, why = excluded.why,
+    requested_at = now(), erased_at = null;
+
+-- name: erased
+select platform, profile_id, names, who, why, requested_at, erased_at from erased_profile order by requested_at desc, profile_id;
+
+-- name: ids
+select profile_id from erased_profile where platform = %(platform)s;
+
+-- name: due
+-- Those of whom something may have come since they were last looked for: the new ones, or all.
+select platform, profile_id, names from erased_profile
+where %(every)s or erased_at is null or requested_at > now() - interval '2 days'
+order by platform, profile_id;
+
+-- name: gone
+update erased_profile set erased_at = coalesce(erased_at, now())
+where platform = %(platform)s and profile_id = any(%(ids)s);
+
+-- name: forget
+-- A batch of the rows in which they stand.
+delete from {table} where ctid = any(array(select ctid from {table} where {where} limit {limit} for update skip locked));
+
+-- name: jobs
+-- A batch of the jobs that name them in their params, with what `check` counts of them; an attempt that is under way has
+-- lost its job. Answers their ids: objects are called after them.
+with picked as materialized (
+    select id from scrape_request_log
+    where platform = %(platform)s
+      and exists (select from jsonb_each_text(case jsonb_typeof(params) when 'object' then params else '{}' end) as param
+                  where lower(param.value) = any(%(names)s))
+    limit {limit}
+    for update skip locked
+), gone as (
+    delete from scrape_request_log as job where job.id = any(array(select id from picked))
+    returning job.id, job.status, job.events, counted_as(job.idempotency_key) as counted
+), moved as (
+    insert into counted_total (name, events, jobs_complete)
+    select 'jobs_pruned', sum(events), count(*) filter (where status = 'COMPLETE') from gone
+    having count(*) > 0
+    on conflict (name) do update set events = counted_total.events + excluded.events,
+                                     jobs_complete = counted_total.jobs_complete + excluded.jobs_complete
+), told as (
+    insert into tally select 'pruned first job', '', '', count(*) from gone where counted = 'first job' having count(*) > 0
+)
+select id from gone;

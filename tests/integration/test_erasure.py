@@ -1,0 +1,254 @@
+"""Who is erased is in no store any more, and stays away; everybody else is as before, and `check` is exact."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import trio
+
+from gcc.channels.jobs import NewJob, Room
+from gcc.channels.memory import Signal
+from gcc.clock import SystemClock
+from gcc.errors import Permanent
+from gcc.pipelines.events.check import check
+from gcc.pipelines.events.emit import StatusEvents
+from gcc.pipelines.events.erasure import PLACES, Erasure
+from gcc.pipelines.events.removal import Removal
+from gcc.pipelines.events.types import (
+    ASSET_LOG,
+    EVENT_TYPES,
+    POST_ACTIVITY_LOG,
+    POST_LOG,
+    PROFILE_LOG,
+    PROFILE_RELATIONSHIP_LOG,
+    SCRAPE_REQUEST_LOG,
+    SENTIMENT_LOG,
+    TRACE_LOG,
+    YT_ACTIVITY_LOG,
+    EventType,
+)
+from gcc.pipelines.scraping.erased import spared
+from gcc.pipelines.scraping.table import SHARED_STATES, Catalogue, states_by_platform
+from gcc.pipelines.scraping.work import FORGOTTEN
+from gcc.sources.snapshot import Activity, Found, Person, PostSnapshot, ProfileSnapshot, Relation
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.erasures import PERSONS, PostgresErasures
+from gcc.stores.postgres import Pool
+from gcc.stores.postgres_jobs import PostgresJobs
+from tests.fakes.objects import MemoryObjects
+from tests.integration.test_retention import FIELDS, Stored, leading
+
+AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+GONE, STAYS = "17840000000000001", "17840000000000002"
+OF: dict[EventType, Any] = {
+    PROFILE_LOG: lambda who: {"profile_id": who},
+    POST_LOG: lambda who: {"profile_id": who, "shortcode": "c"},
+    SENTIMENT_LOG: lambda who: {
+        "profile_id": who, "shortcode": "c", "comment_id": "1", "comment": "x", "sentiment": "positive", "score": 1.0,
+    },
+    ASSET_LOG: lambda who: {"profile_id": who, "asset_type": "picture", "s3_url": "s", "cdn_url": "c"},
+    POST_ACTIVITY_LOG: lambda who: {
+        "profile_id": "0", "shortcode": "c", "activity_type": "like", "actor_profile_id": who,
+    },
+    PROFILE_RELATIONSHIP_LOG: lambda who: {
+        "source_profile_id": "0", "target_profile_id": who, "relationship_type": "follows",
+    },
+    YT_ACTIVITY_LOG: lambda who: {"activity_id": "1", "activity_type": "upload", "actor_channel_id": who},
+    SCRAPE_REQUEST_LOG: lambda who: {**FIELDS[SCRAPE_REQUEST_LOG], "params": {"handle": f"Name.{who[-1]}"}},
+    TRACE_LOG: lambda who: {
+        **FIELDS[TRACE_LOG], "uri": f"http://x/1?fields=business_discovery.username%28name.{who[-1]}%29%7Bid%7D",
+    },
+}  # fmt: skip
+"""An event of each kind that tells of a profile."""
+
+
+def erasures_of(pool: Pool) -> PostgresErasures:
+    catalogue = Catalogue()
+    return PostgresErasures(pool, catalogue.platforms, states_by_platform(catalogue), SHARED_STATES)
+
+
+class Ground:
+    def __init__(self, pool: Pool, clickhouse: ClickHouse) -> None:
+        self.pool, self.clickhouse = pool, clickhouse
+        self.stored = Stored(pool, clickhouse)
+        self.erasures = erasures_of(pool)
+        self.objects = MemoryObjects()
+        self.rebuilt = 0
+
+    async def fill(self) -> None:
+        for who in (GONE, STAYS):
+            for event_type, fields in OF.items():
+                platform = {"platform": "INSTAGRAM"} if event_type is not TRACE_LOG else {}
+                base = {} if event_type in (SCRAPE_REQUEST_LOG, TRACE_LOG) else self._base(event_type)
+                FIELDS[event_type] = {**base, **fields(who), **platform}
+                await self.stored.put(event_type, 2, 3)
+            await self._rows(who)
+            await self.objects.put(f"media/instagram/{who}/picture/1.jpg", b"1")
+
+    def _base(self, event_type: EventType) -> dict[str, Any]:
+        known = {"source": "s", "handle": "h", "metrics": {}, "dimensions": {}}
+        return {name: value for name, value in known.items() if name in event_type.schema.__struct_fields__}
+
+    async def _rows(self, who: str) -> None:
+        other = {"profile_id": who, "handle": f"name.{who[-1]}", "source": "graphapi", "scraped_at": AT}
+        async with self.pool.connection() as conn:
+            await conn.execute(
+                "insert into instagram_account (id, profile_id, handle, source, scraped_at)"
+                " values (gen_random_uuid(), %(profile_id)s, %(handle)s, %(source)s, %(scraped_at)s)", other,
+            )  # fmt: skip
+            await conn.execute(
+                "insert into instagram_post (post_id, shortcode, profile_id, source, scraped_at)"
+                " select %(profile_id)s || n, 'c', %(profile_id)s, 's', now() from generate_series(1, 2500) n", other,
+            )  # fmt: skip
+            await conn.execute("insert into tracked_profile values ('INSTAGRAM', %(profile_id)s, %(handle)s)", other)
+            await conn.execute(
+                "insert into profile_relationship values"
+                " ('INSTAGRAM', '0', %(profile_id)s, 'follows', null, null, 's', now(), now())", other,
+            )  # fmt: skip
+
+    async def erase(self, *, every: bool = False) -> dict[str, Any]:
+        async def rebuild() -> None:
+            self.rebuilt += 1
+
+        async with leading(self.pool) as leader:
+            removal = Removal(self.clickhouse, self.pool, leader, trio.Lock())
+            return await Erasure(self.erasures, removal, self.objects, SystemClock(), rebuild)(every=every)
+
+    async def dropped(self) -> int:
+        """How many events `check` knows of that are gone; to it nothing is missing or doubled."""
+        report = await check(self.pool, self.clickhouse)
+        assert report.well and report.settled, report
+        assert report.events_stored + report.events_dropped + report.outbox_pending == report.events_emitted, report
+        return report.events_dropped
+
+    async def left(self, who: str) -> dict[str, int]:
+        """Where something of them is left, and how much."""
+        found = {}
+        for event_type in OF:
+            rows = await self.clickhouse.rows(f"select * from {event_type.table} final")  # noqa: S608
+            found[event_type.table] = sum(who in str(row) or f"ame.{who[-1]}" in str(row) for row in rows)
+        async with self.pool.connection() as conn:
+            for table in ("instagram_account", "instagram_post", "tracked_profile", "profile_relationship",
+                          "scrape_request_log"):  # fmt: skip
+                rows = await (await conn.execute(f"select * from {table}")).fetchall()  # noqa: S608
+                found[table] = sum(who in str(row) or f"name.{who[-1]}" in str(row) for row in rows)
+        found["objects"] = len(await self.objects.keys(f"media/instagram/{who}/"))
+        return {place: count for place, count in found.items() if count}
+
+
+@pytest.fixture
+async def ground(pool: Pool, clickhouse: ClickHouse) -> Ground:
+    return Ground(pool, clickhouse)
+
+
+def jobs_of(pool: Pool) -> PostgresJobs:
+    clock = SystemClock()
+    return PostgresJobs(pool, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
+
+
+async def test_nothing_is_left_of_them_and_all_of_the_others(ground: Ground) -> None:
+    await ground.fill()
+    jobs = jobs_of(ground.pool)
+    new = [NewJob("refresh_profile_by_handle", "INSTAGRAM", {"handle": f"name.{who[-1]}"}) for who in (GONE, STAYS)]
+    await jobs.enqueue(new)
+    before = await ground.left(STAYS)
+    assert before == await ground.left(GONE)
+    assert await ground.erasures.erase("INSTAGRAM", "@Name.1", who="me", why="asked") == GONE
+    found = await ground.erase()
+    assert await ground.left(GONE) == {}
+    assert await ground.left(STAYS) == before
+    assert (found["events"], found["rows"], found["jobs"], found["objects"]) == (2 * len(OF), 2503, 1, 1)
+    assert ground.rebuilt == 1
+    (told,) = await ground.erasures.listed()
+    assert (told.profile_id, told.who, told.erased_at is not None) == (GONE, "me", True)
+    assert await ground.dropped() == 2 * sum(event_type.counted for event_type in OF)
+
+
+async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None:
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="nobody knows them yet")
+    assert await ground.erase() == {"profiles": 1}
+    await ground.fill()
+    await ground.erase()
+    assert await ground.left(GONE) == {f"{TRACE_LOG.table}": 2, f"{SCRAPE_REQUEST_LOG.table}": 2}, "told by no id"
+    assert ground.rebuilt == 1
+    async with ground.pool.connection() as conn:
+        await conn.execute("update erased_profile set requested_at = now() - interval '3 days'")
+    assert await ground.erase() == {"profiles": 0}
+    assert await ground.erase(every=True) == {"profiles": 1}
+
+
+async def test_an_attempt_under_way_has_lost_its_job(ground: Ground) -> None:
+    await ground.fill()
+    jobs = jobs_of(ground.pool)
+    await jobs.enqueue([NewJob("refresh_profile_by_handle", "INSTAGRAM", {"handle": "name.1"})])
+    (job,) = await jobs.claim({"refresh_profile_by_handle": Room(1)})
+    await ground.erasures.erase("INSTAGRAM", "name.1", who="me", why="asked")
+    await ground.erase()
+    assert await jobs.extend([job]) == set()
+    assert await jobs.look(job.id) is None
+    await ground.dropped()
+
+
+async def test_whom_nobody_can_tell_is_not_erased(ground: Ground) -> None:
+    await ground.fill()
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into tracked_profile values ('INSTAGRAM', '99', 'name.1')")
+    for platform, name, told in (
+        ("INSTAGRAM", "name.1", "2 profiles have had the handle"),
+        ("INSTAGRAM", "nobody", "nobody here is known"),
+        ("FACES", "name.2", "there is no platform"),
+    ):
+        with pytest.raises(Permanent, match=told):
+            await ground.erasures.erase(platform, name, who="me", why="asked")
+    assert not await ground.erasures.listed()
+
+
+async def test_all_processes_hear_of_it(ground: Ground) -> None:
+    here, elsewhere = ground.erasures, erasures_of(ground.pool)
+    assert await elsewhere.of("INSTAGRAM") == await here.of("INSTAGRAM") == frozenset()
+    await here.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert await here.of("INSTAGRAM") == {GONE}
+    elsewhere.woken("")
+    assert await elsewhere.of("INSTAGRAM") == {GONE}
+    assert await elsewhere.of("YOUTUBE") == frozenset()
+
+
+def test_a_crawl_is_spared_of_them() -> None:
+    def person(name: str) -> Person:
+        return Person(name)
+
+    profile = ProfileSnapshot("P", GONE, "h", "s", AT, {}, {}, [])
+    assert spared(profile, frozenset({GONE})) is None
+    assert spared(profile, frozenset({STAYS})) is profile
+    relations = [Relation("P", "s", AT, person("1"), person(who)) for who in (GONE, STAYS)]
+    activities = [Activity("P", "s", AT, who, "like", "p", "c", "2", person(who)) for who in (GONE, STAYS)]
+    posts = [PostSnapshot("P", "p", "c", who, "h", "s", AT, None, {}, {}) for who in (GONE, STAYS)]
+    for items in (relations, activities, posts):
+        found = Found(items, "a part", ["odd"])
+        assert spared(found, frozenset({GONE})) == Found(items[1:], "a part", ["odd"])
+    assert (FORGOTTEN.code, FORGOTTEN.retry_after_s) == ("ERASED", None)
+
+
+async def test_no_place_is_forgotten(pool: Pool) -> None:
+    """A table or an event that comes to be, and tells of profiles, is looked at, or named here with its reason."""
+    told = {
+        event_type
+        for event_type in EVENT_TYPES
+        if {*PERSONS, "actor_channel_id"} & {*event_type.schema.__struct_fields__}
+    }
+    assert told <= PLACES.keys(), told - PLACES.keys()
+    async with pool.connection() as conn:
+        rows = await (
+            await conn.execute(
+                "select distinct table_name from information_schema.columns join information_schema.tables"
+                " using (table_schema, table_name) where table_schema = 'public' and table_type = 'BASE TABLE'"
+                " and column_name = any(%s)",
+                [list(PERSONS)],
+            )
+        ).fetchall()
+    erasures = erasures_of(pool)
+    looked_at = {table.name for platform in Catalogue().platforms for table, _ in erasures._places(platform)}
+    no_flow_yet = {"instagram_profile_insights", "youtube_profile_insights", "youtube_activity"}
+    assert {row[0] for row in rows} - looked_at - no_flow_yet == {"erased_profile"}, (
+        "that is how it is known whom not to store"
+    )
