@@ -37,6 +37,7 @@ VERBS = {
     "replay": "send dead letters to their queues again, each once",
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
+    "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
     "schedules": "what runs when, or run one now",
     "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
@@ -168,6 +169,7 @@ def _add_verbs(top: Parser) -> None:
     verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
     verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
     _add_jobs(verb["jobs"])
+    _add_credentials(verb["credentials"])
     _add_letters(verb["dead-letters"], verb["replay"])
 
 
@@ -199,6 +201,25 @@ def _add_jobs(jobs: argparse.ArgumentParser) -> None:
     jobs.add_argument("--ttl", type=int, metavar="S", help="seconds that a job to add may wait (a day)")
     jobs.add_argument("--dry-run", action="store_true", help="only tell how many it would be")
     jobs.add_argument("--why", default="", metavar="WHY", help="for the action log; retry and cancel need it")
+
+
+def _add_credentials(credentials: argparse.ArgumentParser) -> None:
+    credentials.add_argument("action", choices=("list", "add", "probe", "enable", "disable", "rotate-key"))
+    credentials.add_argument("source", nargs="?", metavar="SOURCE")
+    handle = "what people call it; enable without it ends the rests of the source and its apps"
+    credentials.add_argument("handle", nargs="?", metavar="HANDLE", help=handle)
+    secret = "the variable that holds the secret (without: stdin); a token, or a JSON object with all of it"
+    credentials.add_argument("--secret-from", metavar="VARIABLE", help=secret)
+    kinds = "token, key, facebook, instagram, google, shopify or shopify_app (token)"
+    credentials.add_argument("--kind", default="token", metavar="KIND", help=kinds)
+    credentials.add_argument(
+        "--app", default="", metavar="APP", help="whom it was given to: they are throttled together"
+    )
+    credentials.add_argument("--account", metavar="ID", help="whose own it is: an Instagram user, a channel, a shop")
+    credentials.add_argument("--scope", action="append", metavar="SCOPE", help="may be given again")
+    credentials.add_argument("--expires-at", metavar="TIME", help="RFC 3339")
+    credentials.add_argument("--data-access-expires-at", metavar="TIME", help="RFC 3339")
+    credentials.add_argument("--why", default="", metavar="WHY", help="for the action log; all but list need it")
 
 
 def _add_letters(letters: argparse.ArgumentParser, replay: argparse.ArgumentParser) -> None:

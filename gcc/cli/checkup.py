@@ -16,7 +16,7 @@ import sys
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ import trio
 
 from gcc import statements
 from gcc.channels.objects import Objects
+from gcc.cli import checkup_credentials
+from gcc.cli.finding import Finding
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
@@ -77,16 +79,6 @@ _CREDENTIALS = """
 select source, handle, enabled and not data_access_expired,
        greatest(extract(epoch from disabled_till - now()), 0)::float8, coalesce(reason, 'no reason is known')
 from credential order by source, handle"""
-
-State = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    name: str
-    state: State
-    found: str
-    mend: str | None = None  # a sentence with the command or setting; None where there is nothing to do
 
 
 async def within(deadline_s: float, name: str, look: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
@@ -366,7 +358,8 @@ class _Database:
         if self._settings.exchange.url == "postgres":
             findings += await ask("queue bindings", self._bindings)
         findings += await ask("exchange", self._waiting)
-        return findings + await ask("credentials", self._credentials)
+        findings += await ask("credentials", self._credentials)
+        return findings + await ask("credential keys", partial(checkup_credentials.look, self._settings, self._rows))
 
     async def _rows(self, query: str) -> list[Any]:
         async with self._connection.transaction():

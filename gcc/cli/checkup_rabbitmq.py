@@ -17,7 +17,8 @@ import httpx
 import trio
 
 from gcc.channels.message import Binding
-from gcc.cli.checkup import VERB, Finding, first_line, within
+from gcc.cli.checkup import VERB, first_line, within
+from gcc.cli.finding import Finding
 from gcc.errors import Transient
 from gcc.pipelines.events.routes import KEPT
 from gcc.stores import rabbitmq

@@ -9,7 +9,8 @@ from typing import Any
 
 import trio
 
-from gcc.cli.checkup import Finding, skew, within
+from gcc.cli.checkup import skew, within
+from gcc.cli.finding import Finding
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.pipelines.scraping.table import Catalogue, limits

@@ -26,9 +26,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gcc.cli import USAGE, checkup, checkup_rabbitmq, checkup_redis
-from gcc.cli.checkup import VERB, Finding, within
+from gcc.cli.checkup import VERB, within
 from gcc.cli.client import Told, decoded, settings_as_run
 from gcc.cli.descriptors import allow_files
+from gcc.cli.finding import Finding
 from gcc.clock import Clock, SystemClock
 from gcc.config import Bind, Settings
 from gcc.errors import ConfigError, GccError

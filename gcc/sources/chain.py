@@ -49,7 +49,10 @@ STORE_AWAY_S = 1.0  # when to ask again after the credentials could not be read 
 REST_S = 3600.0  # how long a credential rests where the source named no time
 DOUBTED_S = 300.0  # and how long one that was refused so much that it is probably its own fault
 FOR_S_MIN, FOR_S_MAX = 1.0, 86_400.0  # for how long an answer may narrow a limit
-_SECRET_PARAMS = frozenset({"access_token", "token", "key", "api_key", "apikey", "client_secret", "appsecret_proof"})
+_SECRET_PARAMS = frozenset((
+    "access_token", "refresh_token", "token", "key", "api_key", "apikey", "client_secret", "appsecret_proof",
+))  # fmt: skip
+_NO_SECRETS = frozenset({"ig_user_id", "client_id", "shop"})  # of what a credential's secret may hold
 _SECRET_CHARS_MIN = 6  # shorter ones protect nothing, and could be a part of any word
 _SAFE_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "x-rapidapi-host"})
 
@@ -75,7 +78,9 @@ class Question:
     """What is asked of a source: `text` tells it, in the same words whoever asks, and `build` makes the request.
 
     It costs `units` of the source's limits of all calls and of those of `bucket`. `owner` is the account whose own
-    credential must ask; None: any may. `judge` stands in for the source's where an endpoint answers in its own way.
+    credential must ask; None: any may. `using`: this credential asks, and no other one, whether it is out or not.
+    `judge` stands in for the source's where an endpoint answers in its own way. `secret_answer`: what is asked for is
+    a secret itself; else those of the credential are masked wherever an answer repeats them.
     """
 
     text: str
@@ -83,7 +88,9 @@ class Question:
     bucket: str = ""
     units: int = 1
     owner: str | None = None
+    using: Credential | None = None
     judge: Callable[[Answer, dt.datetime], Any] | None = None
+    secret_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,15 @@ class _Asking:
     tried: list[uuid.UUID] = field(default_factory=list)
     refused: list[tuple[Credential, CredentialRefused]] = field(default_factory=list)
     unanswered: list[tuple[Credential, MaybeAway]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What became of a probe: False: it is dead, and was retired. `reason` tells what stands in its way."""
+
+    credential: Credential
+    alive: bool
+    reason: str
 
 
 class Outside:
@@ -189,12 +205,49 @@ class Outside:
                 except (CredentialRests, CredentialDead) as error:
                     rest_s = error.retry_after_s or (DAY_S if _stops(error) else REST_S)
                     await self._take_out(source.name, credential, error, rest_s, question.bucket)
+                    if question.using is not None:
+                        raise
                 except (Refused, Unserved):
                     await self._answered(source.name, credential, asking)
                     raise
                 else:
                     await self._answered(source.name, credential, asking)
                     return decoded
+
+    async def probe(
+        self, source: SourceApi, handle: str, build: Callable[[Credential], Request], visit: Visit
+    ) -> "Probed":
+        """Ask what `build` makes with this credential of the source, also if it is out: an answer brings it back.
+
+        Raises Refused (there is none of this name) and what `ask` raises of the source, or of the limit.
+        """
+        with _our_store(source.name):
+            credential = await self._credentials.held(source.name, handle)
+        if credential is None:
+            raise Refused("CREDENTIAL_NOT_FOUND", f"{source.name} has no credential {handle!r}")
+
+        def answered(answer: Answer, now: dt.datetime) -> None:
+            """Whatever is in it: a good answer, to what is not asked for its own sake, need not hold what others do."""
+            try:
+                source.judge(answer, now)
+            except OddAnswer:
+                if answer.status != 200:
+                    raise
+
+        try:
+            question = Question(f"probe of {handle}", build, using=credential, judge=answered)
+            await self.ask(source, question, visit)
+        except CredentialDead as dead:
+            return Probed(credential, False, one_line(str(dead)))
+        except (CredentialRests, QuestionFailed, Refused) as error:  # it is answered, if not well
+            return Probed(credential, True, one_line(str(error)))
+        with _our_store(source.name):
+            await self._credentials.revive(credential)
+        return Probed(credential, True, "")
+
+    @property
+    def credentials(self) -> Credentials:
+        return self._credentials
 
     async def _take(self, source: str, question: Question, asking: _Asking, visit: Visit) -> Credential:
         """One that was not tried yet and may ask now: each of its limits is taken.
@@ -254,10 +307,7 @@ class Outside:
         tells of the source, of the question, or of neither."""
         try:
             with _our_store(source):
-                without = [*asking.tried, *full]
-                return await self._credentials.pick(
-                    source, bucket=question.bucket, owner=question.owner, without=without
-                )
+                return await self._chosen(source, question, [*asking.tried, *full])
         except NoCredential as none:
             if full and not isinstance(none, _StoreAway):
                 return None
@@ -267,9 +317,16 @@ class Outside:
             if asking.refused and none.retry_after_s is None:
                 raise QuestionFailed(f"no credential may ask this: {asking.refused[-1][1]}") from none
             self._breakers.of(source).told(none)
-            if not (asking.refused or question.bucket or question.owner):  # else there may be one for other questions
+            if not (asking.refused or question.bucket or question.owner or question.using):  # else others may be asked
                 self._breakers.of(source).refused(none, asking.renewals)
             raise
+
+    async def _chosen(self, source: str, question: Question, without: Collection[uuid.UUID]) -> Credential:
+        if question.using is None:
+            return await self._credentials.pick(source, bucket=question.bucket, owner=question.owner, without=without)
+        if question.using.id in without:
+            raise NoCredential(f"{source}: only {question.using.handle} may ask this")
+        return question.using
 
     def _end_if_agreed(self, doubts: Doubts, asking: _Asking) -> None:
         """Raise what the refusals mean once it is known that they tell of the question."""
@@ -326,7 +383,8 @@ class Outside:
         try:
             answer = await self._fetch(request, visit)
             await self._heed(source, answer, credential)
-            decoded = judge(_without_secrets(answer, credential), self._clock.now())
+            shown = answer if question.secret_answer and answer.status == 200 else _without_secrets(answer, credential)
+            decoded = judge(shown, self._clock.now())
         except MaybeAway:
             raise  # the other credentials tell
         except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Unserved, Refused):
@@ -403,15 +461,13 @@ def _our_store(source: str) -> Iterator[None]:
 
 
 def _without_secrets(answer: Answer, credential: Credential) -> Answer:
-    """Some APIs repeat a token that they refuse in their error text, which ends in logs and rows."""
-    if answer.status == 200 and b"error" not in answer.body:
-        return answer
+    """Some APIs repeat a token: in the error text that refuses it, in the address of the next page."""
     body = answer.body
     for name, value in credential.secret.items():
-        if name in _SECRET_PARAMS and isinstance(value, str) and len(value) >= _SECRET_CHARS_MIN:
+        if name not in _NO_SECRETS and isinstance(value, str) and len(value) >= _SECRET_CHARS_MIN:
             for form in (value, quote(value, safe=""), value.replace("/", "\\/")):  # plain, in a URL, in JSON
                 body = body.replace(form.encode(), b"***")
-    return replace(answer, body=body)
+    return answer if body is answer.body else replace(answer, body=body)
 
 
 def safe_uri(request: Request) -> str:

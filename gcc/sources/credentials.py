@@ -19,6 +19,8 @@ from gcc.errors import Transient
 from gcc.sources.verdicts import NeedsOwner, RestScope
 
 NEVER = math.inf
+BY_HAND = "by hand: "
+"""How the reason begins for which a person took one out."""
 TOLD_MAX = 5  # so many credentials that are out are told with their reasons
 
 
@@ -135,6 +137,19 @@ class Credentials(Protocol):
 
         Without `facts` its kind, app, account and scopes stay as they were; the ends of another secret do not.
         """
+
+    async def held(self, source: str, handle: str) -> Credential | None:
+        """One by its name, whether it is out or not. None: there is none. Transient: its key is not here."""
+
+    async def revive(self, credential: Credential) -> bool:
+        """It was answered: what it was retired for, or rested for, is over, unless a person took it out. True if it
+        was out."""
+
+    async def renewing(self, credential: Credential) -> bool:
+        """Note that a new secret is asked for. True: one was asked for before, and its answer never came here."""
+
+    async def renewed(self, credential: Credential, secret: Mapping[str, Any], facts: Facts) -> bool:
+        """Store the secret that follows this one, which is dropped with that. False: another one is there already."""
 
     def renewals(self, source: str) -> int:
         """How often this process was told that a credential of `source` may be used again: it grows, by any number."""

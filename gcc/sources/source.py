@@ -30,6 +30,8 @@ class Source:
     derives: bool = True
     needs: Sequence[str] = ()
     """What a credential's secret must hold, beside its token."""
+    keyless: bool = False
+    """It has no credentials of its own: it is asked with another source's."""
     shares: str = ""
     """The source whose credentials, and their rests, it uses; empty: it has its own."""
     of_owners: bool = False
@@ -51,3 +53,13 @@ class Source:
         """Where its calls begin, below `root`, which may name its version already."""
         root, version = root.rstrip("/"), version or self.version
         return f"{root}/{version}" if version and not root.endswith(f"/{version}") else root
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether some are stored under its name."""
+        return not (self.keyless or self.shares)
+
+    @property
+    def needs_credentials(self) -> bool:
+        """Whether nothing at all can be asked of it without any, of its own or of who lends it some."""
+        return not (self.keyless or self.of_owners)

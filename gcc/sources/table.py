@@ -10,6 +10,8 @@ from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS, Provider
 from gcc.sources.limits import Daily, Limit, Rule
 from gcc.sources.source import Source
+from gcc.sources.tokens import renewals as tokens
+from gcc.sources.tokens.client import TokenApi
 from gcc.sources.youtube import v31, youtube138
 from gcc.sources.youtube.analytics import AnalyticsApi
 from gcc.sources.youtube.data_client import DataApi
@@ -80,5 +82,7 @@ SOURCES: Mapping[str, Source] = {
         scraper(PROVIDERS["arraybobo"], Limit(100, 30.0)),  # another name of the one above, whose limit holds
         scraper(PROVIDERS["rocketapi"], Limit(100, 30.0)),
         scraper(PROVIDERS["lama"], Limit(1, 1.0), "https://api.lamadava.com"),
+        # Where tokens are renewed: each kind's own host, see tokens/renewals.py.
+        Source(tokens.SOURCE, "", "", (Rule(Limit(10, 1.0)),), TokenApi, keyless=True),
     )
 }

@@ -18,7 +18,18 @@ import trio
 from gcc import statements
 from gcc.clock import Clock
 from gcc.errors import Transient
-from gcc.sources.credentials import UNKNOWN, Credential, Facts, Rest, RestKey, Standing, choose, rest_key, standing
+from gcc.sources.credentials import (
+    BY_HAND,
+    UNKNOWN,
+    Credential,
+    Facts,
+    Rest,
+    RestKey,
+    Standing,
+    choose,
+    rest_key,
+    standing,
+)
 from gcc.sources.verdicts import RestScope
 from gcc.stores.postgres import Connection, Pool
 from gcc.stores.sealing import Keys, Unsealable
@@ -119,6 +130,37 @@ class PostgresCredentials:
         if facts is not None:
             await connection.execute(SQL["know_credential"], {"id": id} | _columns(facts))
         return is_new
+
+    async def held(self, source: str, handle: str) -> Credential | None:
+        lender = self._lender(source)
+        async with self._pool.connection() as connection:
+            values = {"source": lender, "handle": handle}
+            row = await (await connection.execute(SQL["held_credential"], values)).fetchone()
+        if row is None:
+            return None
+        found = self._standing(lender, row, 0.0)
+        if found.ready_at == math.inf:
+            raise Transient(f"credential {handle} of {lender} cannot be used: {found.reason}")
+        return found.credential
+
+    async def revive(self, credential: Credential) -> bool:
+        values = {"id": credential.id, "version": credential.version, "by_hand": BY_HAND}
+        return await self._write(credential.source, SQL["revive_credential"], values) is not None
+
+    async def renewing(self, credential: Credential) -> bool:
+        values = {"id": credential.id, "version": credential.version}
+        return await self._write(credential.source, SQL["note_renewing"], values) == (True,)
+
+    async def renewed(self, credential: Credential, secret: Mapping[str, Any], facts: Facts) -> bool:
+        same = {"id": credential.id, "version": credential.version}
+        async with self._locks[credential.source]:
+            self._kept.pop(credential.source, None)
+            async with self._keys.turn, self._pool.connection() as connection, connection.transaction():
+                if await (await connection.execute(SQL["still_held"], same)).fetchone() is None:
+                    return False
+                await connection.execute(SQL["replace_secret"], self._sealed(secret, credential.id))
+                await connection.execute(SQL["know_credential"], {"id": credential.id} | _columns(facts))
+        return True
 
     def _sealed(self, secret: Mapping[str, Any], id: uuid.UUID) -> dict[str, Any]:
         return {"id": id, "sealed": self._keys.seal(secret, id.bytes), "key_id": self._keys.newest}

@@ -5,7 +5,7 @@ In: the keys of this process, words of people. Out: sealed rows, and their stand
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,8 +110,17 @@ class Vault:
 
     async def listed(self) -> list[Listed]:
         """All credentials without their secrets: of each source at most LISTED_MAX, those that are out first."""
+        return await self._listed(listed_max=LISTED_MAX, source=None, handle=None)
+
+    async def look(self, source: str, handle: str) -> Listed:
+        """One of them. Permanent: there is none of this name."""
+        for found in await self._listed(listed_max=1, source=source, handle=handle):
+            return found
+        raise _unknown(source, handle)
+
+    async def _listed(self, **which: Any) -> list[Listed]:
         async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Listed)) as cursor:
-            await cursor.execute(SQL["listed_credentials"], {"listed_max": LISTED_MAX})
+            await cursor.execute(SQL["listed_credentials"], which)
             return await cursor.fetchall()
 
     async def enable(self, source: str, handle: str | None) -> None:
@@ -131,6 +140,19 @@ class Vault:
             values = {"source": source, "handle": handle, "reason": reason}
             _known(await (await connection.execute(SQL["disable_credential"], values)).fetchone(), source, handle)
 
+    async def due(self, rules: Mapping[str, tuple[float, float]], again_s: float) -> list[tuple[str, str]]:
+        """(source, handle) of those that are to be renewed, by their kinds' (seconds before the end, least age)."""
+        near_s, age_s = [list(each) for each in zip(*rules.values(), strict=True)]
+        values = {"kinds": list(rules), "near_s": near_s, "age_s": age_s, "again_s": again_s}
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(SQL["due_renewals"], values)).fetchall()
+
+    async def ending(self, renewed: Sequence[str], near_s: float) -> list[tuple[str, str, str, dt.datetime]]:
+        """(source, handle, kind, when) of those that end within `near_s`; no secret of the kinds in `renewed`."""
+        async with self._pool.connection() as connection:
+            values = {"renewed": list(renewed), "near_s": near_s}
+            return await (await connection.execute(SQL["ending"], values)).fetchall()
+
     async def _sealed_under(self) -> dict[str | None, int]:
         async with self._pool.connection() as connection:
             return dict(await (await connection.execute(SQL["sealed_under"])).fetchall())
@@ -138,9 +160,13 @@ class Vault:
 
 def _known(row: tuple[Any, ...] | None, source: str, handle: str) -> uuid.UUID:
     if row is None:
-        raise Permanent(f"{source} has no credential {handle!r}")
+        raise _unknown(source, handle)
     id: uuid.UUID = row[0]
     return id
+
+
+def _unknown(source: str, handle: str) -> Permanent:
+    return Permanent(f"{source} has no credential {handle!r}; see: credentials list")
 
 
 def _lost(missing: Sequence[str], place: str) -> str:

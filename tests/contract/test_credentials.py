@@ -17,7 +17,7 @@ from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.table import Catalogue
-from gcc.sources.credentials import Credentials, Facts, NoCredential
+from gcc.sources.credentials import BY_HAND, Credentials, Facts, NoCredential
 from gcc.sources.verdicts import NeedsOwner, RestScope
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.notifications import Notifications
@@ -310,6 +310,43 @@ async def test_one_that_has_expired_waits_for_a_new_token(credentials: Credentia
         await credentials.pick("graphapi")
     await credentials.put("graphapi", "a", {"token": "2"})
     assert await handles(credentials, "graphapi") == {"a"}
+
+
+async def test_one_is_held_by_its_name_whether_it_is_out_or_not(credentials: Credentials) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"})
+    picked = await credentials.pick("graphapi")
+    await credentials.disable(picked, rest_s=None, reason="190")
+    assert await credentials.held("graphapi", "a") == picked == await credentials.held("borrower", "a")
+    assert await credentials.held("graphapi", "b") is None
+
+
+@pytest.mark.parametrize(("rest_s", "reason", "back"), [(None, "190", True), (60, "429", True), (None, BY_HAND, False)])
+async def test_what_was_answered_is_back_unless_a_person_took_it_out(
+    credentials: Credentials, rest_s: float | None, reason: str, back: bool
+) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"})
+    picked = await credentials.pick("graphapi")
+    assert not await credentials.revive(picked), "it was not out"
+    await credentials.disable(picked, rest_s=rest_s, reason=reason)
+    assert await credentials.revive(picked) == back
+    assert await handles(credentials, "graphapi") == ({"a"} if back else set())
+    await credentials.put("graphapi", "a", {"token": "2"})
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="190")
+    assert not await credentials.revive(picked), "that was the old token"
+
+
+async def test_a_renewed_secret_drops_the_old_one_once(credentials: Credentials) -> None:
+    end = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+    await credentials.put("graphapi", "a", {"token": "1"}, Facts(kind="instagram", account="17"))
+    first = await credentials.pick("graphapi", owner="17")
+    assert [await credentials.renewing(first) for _ in range(2)] == [False, True], "the first one was not answered"
+    facts = Facts(kind="instagram", account="17", expires_at=end)
+    assert await credentials.renewed(first, {"token": "2"}, facts)
+    second = await credentials.pick("graphapi", owner="17")
+    assert (second.id, second.secret, second.expires_at) == (first.id, {"token": "2"}, end)
+    assert not await credentials.renewed(first, {"token": "late"}, facts)
+    assert (await credentials.pick("graphapi", owner="17")).secret == {"token": "2"}
+    assert not await credentials.renewing(second)
 
 
 async def test_a_source_may_use_anothers_and_shares_their_rests(credentials: Credentials) -> None:

@@ -1,5 +1,6 @@
 """Secrets in the database: sealed, under new keys while others work, and refused at the start without their key."""
 
+import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -190,3 +191,24 @@ async def test_uses_are_counted(pool: Pool, mock_clock: trio.testing.MockClock) 
     await ours.pick("graphapi")
     (listed,) = await Vault(pool, given(1)).listed()
     assert listed.uses == 7 and listed.used_at is not None
+
+
+async def test_those_whose_end_is_near_are_due_and_what_people_renew_is_told(pool: Pool) -> None:
+    vault, ours, now = Vault(pool, given(1)), PostgresCredentials(pool, CLOCK, given(1)), CLOCK.now()
+    ends = {"soon": dt.timedelta(hours=1), "later": dt.timedelta(days=30), "over": dt.timedelta(hours=-1)}
+    for kind in ("instagram", "facebook", "google"):
+        for name, ends_in in ends.items():
+            await ours.put("graphapi", f"{kind} {name}", {"token": "x"}, Facts(kind=kind, expires_at=now + ends_in))
+    rules = {"google": (7200.0, 0.0), "instagram": (7200.0, 86_400.0)}
+    assert {handle for _, handle in await vault.due(rules, 600)} == {"google soon", "google over"}, (
+        "instagram's are new"
+    )
+    await changed(pool, "update credential set issued_at = issued_at - interval '2 days'")
+    due = {handle for _, handle in await vault.due(rules, 600)}
+    assert due == {"google soon", "google over", "instagram soon", "instagram over"}
+    held = await ours.held("graphapi", "google soon")
+    assert held is not None
+    await ours.renewing(held)
+    await vault.disable("graphapi", "google over", "by hand: gone")
+    assert {handle for _, handle in await vault.due(rules, 600)} == {"instagram soon", "instagram over"}
+    assert [row[1] for row in await vault.ending(list(rules), 86_400)] == ["facebook soon"]

@@ -12,6 +12,7 @@ import trio
 
 from gcc.clock import Clock
 from gcc.sources.credentials import (
+    BY_HAND,
     NEVER,
     UNKNOWN,
     Credential,
@@ -26,7 +27,8 @@ from gcc.sources.credentials import (
 from gcc.sources.verdicts import RestScope
 from gcc.stores.sealing import Keys
 
-KEYS = Keys([base64.b64encode(bytes(32)).decode()], Path("none"))
+KEY = base64.b64encode(bytes(32)).decode()
+KEYS = Keys([KEY], Path("none"))
 """For stores of tests that seal."""
 
 
@@ -44,6 +46,7 @@ class FakeCredentials:
         self._rows: dict[tuple[str, str], _Row] = {}
         self._rests: dict[tuple[str, RestKey], Rest] = {}  # by source
         self._renewals: Counter[str] = Counter()
+        self._renewing: set[uuid.UUID] = set()
 
     async def pick(
         self, source: str, *, bucket: str = "", owner: str | None = None, without: Collection[uuid.UUID] = ()
@@ -105,6 +108,37 @@ class FakeCredentials:
         self._rows[source, handle] = _Row(new)
         self._renewals[source] += 1
         return True
+
+    async def held(self, source: str, handle: str) -> Credential | None:
+        await trio.lowlevel.checkpoint()
+        row = self._rows.get((self._shares.get(source, source), handle))
+        return row and row.credential
+
+    async def revive(self, credential: Credential) -> bool:
+        await trio.lowlevel.checkpoint()
+        row = self._same(credential)
+        if row is None or row.ready_at <= trio.current_time() or (row.reason or "").startswith(BY_HAND):
+            return False
+        row.ready_at, row.reason = 0.0, None
+        self._renewals[credential.source] += 1
+        return True
+
+    async def renewing(self, credential: Credential) -> bool:
+        await trio.lowlevel.checkpoint()
+        row = self._same(credential)
+        before, self._renewing = self._renewing, self._renewing | ({credential.id} if row else set())
+        return credential.id in before
+
+    async def renewed(self, credential: Credential, secret: Mapping[str, Any], facts: Facts) -> bool:
+        if self._same(credential) is None:
+            await trio.lowlevel.checkpoint()
+            return False
+        self._renewing -= {credential.id}
+        return await self.put(credential.source, credential.handle, secret, facts)
+
+    def _same(self, credential: Credential) -> _Row | None:
+        row = self._rows.get((credential.source, credential.handle))
+        return row if row and row.credential.version == credential.version else None
 
     def renewals(self, source: str) -> int:
         return self._renewals[self._shares.get(source, source)]

@@ -37,13 +37,17 @@ from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.limiting import heard
 from gcc.pipelines.scraping.table import Catalogue, limits
 from gcc.sources.limits import InProcessLimiter
+from gcc.sources.table import SOURCES
+from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.job_history import History, JobHistory
+from gcc.stores.postgres import Pool
 from gcc.stores.processes import Process
-from gcc.stores.vault import Listed
+from gcc.stores.vault import Listed, Vault
 from gcc.supervisor.lifecycle import Actor, Board, State
 from gcc.tree import ALL
 from gcc.web import serving
 from gcc.web.ops.app import ops_app
+from gcc.web.ops.credentials import CredentialActions
 from gcc.web.ops.limits import Limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.port import pausable
@@ -53,6 +57,7 @@ from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
 from gcc.web.ops.verbs import Verbs
 from tests.fakes.controls import FakeControls
+from tests.fakes.credentials import KEYS
 from tests.fakes.database import Connection, Database
 from tests.fakes.days import FakeDays
 from tests.fakes.event_store import FakeDeadLetters
@@ -182,6 +187,8 @@ class World:
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
     credentials: list[Listed] = field(default_factory=list)
+    database: str = "host=127.0.0.1 port=1 dbname=none"
+    """Of the credentials that people change; there is none where a test changes none."""
     urls: dict[str, str] = field(default_factory=lambda: {"gateway": "http://127.0.0.1:8009"})
     counts: Counts = field(
         default_factory=lambda: Counts(
@@ -370,10 +377,15 @@ async def ops_port(
     composer = Composer(world.platform())
     world.remember(composer.series, past_s)
     draining, returned = trio.Event(), trio.Event()
+    pool, clock = Pool(world.database, 2, name="test"), SystemClock()
+    credentials = CredentialActions(
+        Vault(pool, KEYS), PostgresCredentials(pool, clock, KEYS), world.jobs, world.controls, clock, SOURCES
+    )
     page = ops_app(
         composer, world.operations(), history=world.history,
         sources=Sources(CATALOGUE, ASKED, world.limiter, world.listed),
         limits=Limits(LIMITS, world.limiter, world.gates, SystemClock()),
+        credentials=credentials,
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(
@@ -395,6 +407,7 @@ async def ops_port(
         yield opened
         await opened.stop()
         nursery.cancel_scope.cancel()
+    await pool.aclose()
 
 
 def client(port: Port, *, token: str | None = TOKEN) -> httpx.AsyncClient:

@@ -201,7 +201,7 @@ async def test_sources_tell_rests_and_credentials_and_the_database_that_is_away(
         await page.until(f"{text('#source-ytapi .head')}.startsWith('ytapi rests, asked again in 4')")
         shown = await page.js(text("#source-ytapi"))
         assert "50 calls in any 1 s" in shown and "1 of 2 ready" in shown
-        assert "ytapi-2 waits for a new token – API key not valid" in shown
+        assert "ytapi-2 token waits for a new token – – – API key not valid" in shown
         without = await page.js(text("#source-graphapi"))
         assert without.startswith("graphapi cannot be asked")
         assert not await page.js("document.querySelectorAll('svg.icon > path:not([d])').length")
@@ -211,6 +211,35 @@ async def test_sources_tell_rests_and_credentials_and_the_database_that_is_away(
             f"{text('#source-graphapi')}.includes('The credentials cannot be told now: PostgreSQL does not answer')"
         )
         assert "50 calls in any 1 s" in await page.js(text("#source-graphapi")), "the rest stays"
+
+
+async def test_credentials_tell_whose_they_are_what_rests_and_when_they_end(page: Page, world: World) -> None:
+    rest = {"bucket": "search", "back_in_s": 7200.0, "reason": "HTTP 429: 'Search Queries per day'"}
+    throttled = "HTTP 400, code 4: Application request limit reached"
+    world.credentials = [
+        Listed(
+            "graphapi", "asha", 900.0, throttled, NOW, 3, 1, kind="facebook", app="1029384756", rest_scope="app",
+            account="17841400000000001", expires_at=NOW, data_access_expires_at=NOW, uses=48_210, used_at=NOW,
+        ),
+        Listed("graphapi", "lent", math.inf, "by hand: lent out", NOW, 3, 1, kind="instagram", enabled=False),
+        Listed("graphapi", "spare", 0.0, None, NOW, 3, 1),
+        Listed("ytapi", "main", 0.0, None, NOW, 1, 1, kind="key", buckets=[rest], uses=9, used_at=NOW),
+    ]  # fmt: skip
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/sources")
+        await page.until("document.querySelectorAll('.source tbody tr').length === 4")
+        shown = await page.js(text("#source-graphapi"))
+        assert "asha facebook app 1029384756, account 17841400000000001 rests with all of its app 15 min" in shown
+        assert f"{NOW:%Y-%m-%d} data {NOW:%Y-%m-%d} 48,210 {throttled}" in shown
+        assert "lent instagram disabled – – – by hand: lent out" in shown
+        assert "Calls of search rest for 2 h 00 min: HTTP 429" in await page.js(text("#source-ytapi"))
+        for width in (1280, 390):
+            for scheme in ("dark", "light"):
+                await page.look(width=width, height=800, scheme=scheme)
+                await page.until(f"innerWidth === {width}")
+                assert await page.js("document.documentElement.scrollWidth") == width
+                await shoot(page, f"credentials-{width}-{scheme}", whole_page=True)
+        assert page.complaints == []
 
 
 async def test_events_show_queues_and_letters_and_pause_a_queue(page: Page, world: World) -> None:

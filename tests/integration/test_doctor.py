@@ -23,19 +23,21 @@ import pytest
 import trio
 
 from gcc.cli import checkup, doctor
-from gcc.cli.checkup import Finding
+from gcc.cli.finding import Finding
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import Transient
+from gcc.sources.credentials import Facts
 from gcc.statements import SQL
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
-from tests.fakes.credentials import KEYS
+from tests.fakes.credentials import KEY, KEYS
 from tests.fakes.objects import MemoryObjects
 from tests.process import CONFIG, command, platform
 from tests.services.s3 import S3Node
+from tests.unit.test_sealing import given
 
 SMALL = ("world.creators=3", "world.history_days=0")
 DEADLINE_S = 0.5
@@ -79,8 +81,9 @@ async def examined(data: Path, *, settings: dict[str, Any] | None = None, **more
 
 
 async def database_findings(database: str, *, running: bool = False, sql: Path | None = None) -> Findings:
+    settings = Settings.model_validate({"credentials": {"keys": [KEY]}})
     found = await checkup.postgres(
-        database, Settings(), SystemClock(), running=running, sql=sql or SQL / "postgres", deadline_s=10
+        database, settings, SystemClock(), running=running, sql=sql or SQL / "postgres", deadline_s=10
     )
     return by_name(found)
 
@@ -257,6 +260,22 @@ async def test_sources_without_a_credential(pool: Pool, database: str) -> None:
     assert unwell(found) == {"credentials": "warn"}
     assert "GCC_SOURCES__YTAPI__TOKENS" in str(found["credentials"].mend)
     assert "GRAPHAPI" not in str(found["credentials"].mend)
+
+
+async def test_secrets_whose_key_is_away_and_consents_that_end_are_told(database: str) -> None:
+    pool = Pool(database, 2, name="test")
+    soon = SystemClock().now() + dt.timedelta(days=3)
+    for source, handle, keys, facts in (
+        ("graphapi", "asha", KEYS, Facts(kind="facebook", data_access_expires_at=soon)),
+        ("graphapi", "renewed", KEYS, Facts(kind="instagram", expires_at=soon)),
+        ("ytapi", "main", given(9), Facts()),
+    ):
+        await PostgresCredentials(pool, SystemClock(), keys).put(source, handle, {"token": "x"}, facts)
+    found = await database_findings(database)
+    key = found["credential keys"]
+    assert (key.state, given(9).newest in key.found) == ("fail", True) and "GCC_CREDENTIALS__KEYS" in (key.mend or "")
+    assert found["expiring credentials"].found == f"asha of graphapi (facebook) on {soon:%Y-%m-%d}"
+    await pool.aclose()
 
 
 async def test_credentials_that_are_out_are_told_with_their_reasons(pool: Pool, database: str) -> None:

@@ -13,6 +13,7 @@ WORDS = {
     "resume": ["WHAT", "--why", "x"],
     "concurrency": ["FLOW", "1", "--why", "x"],
     "jobs": ["list"],
+    "credentials": ["list"],
     "import-history": ["FILE"],
 }
 WRONG = [

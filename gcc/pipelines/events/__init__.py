@@ -1,7 +1,7 @@
 """Events: from the outbox to the queues, and from the queues to the event store."""
 
 from gcc.pipelines.declared import BROKER, CLICKHOUSE, CONTROLS, Pipeline
-from gcc.pipelines.events.pipeline import CONSUMERS, RelayPipeline, SinkPipeline
+from gcc.pipelines.events.pipeline import CONSUMERS, LISTENERS, RelayPipeline, SinkPipeline
 
 RELAY = Pipeline(
     "events/relay",
@@ -17,6 +17,6 @@ SINKERS = Pipeline(
     stages=("sinkers",),
     needs=(CONTROLS, CLICKHOUSE),
     uses=(BROKER,),
-    pausable=lambda _: CONSUMERS,
+    pausable=lambda _: {queue: actor for queue, actor in CONSUMERS.items() if queue not in LISTENERS},
     build=lambda context: SinkPipeline(context).run,
 )

@@ -39,9 +39,14 @@ RELAY_LEADER = "relay"
 UNDERTAKER = "events/sinker error_queues"
 ERROR_QUEUES = "error queues"
 """All of them, as one consumer has them and as people see them."""
+LISTENERS: Mapping[str, str] = {
+    queue: f"credentials/listener {queue}" for queue in ("identity_token_q", "credentials_validate_q")
+}
+"""Who takes from a queue without a table, see gcc/pipelines/credentials."""
 CONSUMERS: Mapping[str, str] = {
     **{event_type.queue: f"events/sinker {event_type.name}" for event_type in EVENT_TYPES},
     ERROR_QUEUES: UNDERTAKER,
+    **LISTENERS,
 }
 """Who takes from each queue."""
 BURIED = BatchLimits(rows=LETTERS_MAX, age_s=1.0, rows_max=5 * LETTERS_MAX)
@@ -58,7 +63,7 @@ class RelayPipeline:
         """Runs until the stage "relay" of the drain has begun and the outbox is empty."""
         context, parts = self._context, self._context.parts
         actor = context.board.actor("events/relay")
-        await _declare(parts, Patience(actor, context.clock.rng))
+        await declare(parts, Patience(actor, context.clock.rng))
         async with trio.open_nursery() as nursery:
             leader: Leader | None = None
             if parts.leadership is not None:
@@ -85,7 +90,7 @@ class SinkPipeline:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until the stage "sinkers" of the drain has begun and what they hold is stored."""
         context = self._context
-        await _declare(context.parts, Patience(context.board.actor("events/sinkers"), context.clock.rng))
+        await declare(context.parts, Patience(context.board.actor("events/sinkers"), context.clock.rng))
         async with self._telling():
             async with trio.open_nursery() as nursery:
                 for event_type in chosen(context.settings):
@@ -169,7 +174,8 @@ def bindings(foreign: bool) -> tuple[Binding, ...]:
     return (*BINDINGS, *ERROR_BINDINGS) if foreign else BINDINGS
 
 
-async def _declare(parts: Parts, patience: Patience) -> None:
+async def declare(parts: Parts, patience: Patience) -> None:
+    """Declare all bindings, however long the exchange is away."""
     while True:
         try:
             await parts.exchange.declare(bindings(foreign=parts.broker is not None))

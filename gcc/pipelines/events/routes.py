@@ -1,8 +1,9 @@
 """The way of every message that is not an event for a table: the exchanges, and the queues of other consumers.
 
 Together with the event types (types.py) this is the whole route table of spec/events.md; nobody else names routes.
-Keys of topic exchanges may hold `*` (one word) and `#` (any number of words). All queues are durable. Nobody takes
-from the queues below yet: they keep their messages for the listeners, forwards and jobs of later releases.
+Keys of topic exchanges may hold `*` (one word) and `#` (any number of words). All queues are durable. From
+most of the queues below nobody takes yet: they keep their messages for the listeners, forwards and jobs of later
+releases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,11 +46,12 @@ ACCESS_TOKEN_EXPIRED = Route("identity.dx", "access_token_expired_rk")
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue without a table. `consumers` is how many take from it at once, in all."""
+    """A queue without a table. `consumers` is how many take from it at once, in all; `taken`: some do already."""
 
     name: str
     routes: tuple[Route, ...]
     consumers: int
+    taken: bool = False
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
@@ -61,15 +63,15 @@ def routes(exchange: str, keys: Sequence[str]) -> tuple[Route, ...]:
     return tuple(Route(exchange, key) for key in keys)
 
 
-def _queue(exchange: str, key: str, name: str, consumers: int) -> Queue:
-    return Queue(name, (Route(exchange, key),), consumers)
+def _queue(exchange: str, key: str, name: str, consumers: int, *, taken: bool = False) -> Queue:
+    return Queue(name, (Route(exchange, key),), consumers, taken)
 
 
 QUEUES: tuple[Queue, ...] = (
     Queue("webengage_event_q", (*routes("grpc_event.tx", MARKETING), WEBENGAGE), 3),
     # listeners
-    _queue("identity.dx", "new_access_token_rk", "identity_token_q", 5),
-    _queue("beat.dx", "credentials_validate_rk", "credentials_validate_q", 5),
+    _queue("identity.dx", "new_access_token_rk", "identity_token_q", 5, taken=True),
+    _queue("beat.dx", "credentials_validate_rk", "credentials_validate_q", 5, taken=True),
     _queue("beat.dx", "keyword_collection_rk", "keyword_collection_q", 5),
     _queue("beat.dx", "post_activity_log_bulk", "post_activity_log_bulk_q", 5),
     _queue("beat.dx", "sentiment_collection_report_in_rk", "sentiment_collection_report_in_q", 5),
@@ -88,7 +90,7 @@ QUEUES: tuple[Queue, ...] = (
     _queue("coffee.dx", "sentiment_collection_report_out_rk", "sentiment_collection_report_out_q", 2),
 )
 
-KEPT = frozenset(queue.name for queue in QUEUES)
+KEPT = frozenset(queue.name for queue in QUEUES if not queue.taken)
 """Nobody takes from these yet: what waits there is not late."""
 
 

@@ -52,7 +52,7 @@ async def seed_credentials(
 
     A Graph API token is given as "IG_USER_ID:TOKEN": it asks in the name of that account.
     """
-    own = [name for name, row in sources.items() if not row.shares]
+    own = [name for name, row in sources.items() if row.has_credentials]
     for name in own:
         source = settings.sources.get(name)
         tokens = (*(source.tokens if source else ()), *world_tokens.get(name, ()))
@@ -64,6 +64,6 @@ async def seed_credentials(
             except Unsealable as error:
                 log.error("credential is left as it is", source=name, credential=f"{name}-{number}", why=str(error))
     held = {each.source for each in await vault.listed()}
-    asked = {row.shares or name for name, row in sources.items() if enabled(settings, row) and not row.of_owners}
+    asked = {row.shares or name for name, row in sources.items() if enabled(settings, row) and row.needs_credentials}
     for name in sorted(asked - held) if settings.has_role("scraper") else ():
         log.warning("no credential: its jobs wait", source=name, mend=f"set GCC_SOURCES__{name.upper()}__TOKENS")

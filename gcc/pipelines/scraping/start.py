@@ -20,6 +20,7 @@ from gcc.actors.scheduler import Schedule
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
+from gcc.pipelines.scraping.upkeep import Renewals
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import intake_open
 from gcc.supervisor.lifecycle import State
@@ -129,3 +130,8 @@ def stale_profiles(context: Context) -> Schedule:
     flows = context.catalogue.refreshing
     producer = StaleProfiles(context.real.pool, context.parts.jobs, stale_s=stale_s, flows=flows)
     return Schedule("stale_profiles", "30 18 * * *", producer, timeout_s=600.0)
+
+
+def credential_renewals(context: Context) -> Schedule:
+    """Every five minutes: the shortest token lives an hour."""
+    return Schedule("credential_renewals", "*/5 * * * *", Renewals(context.real.vault, context.parts.jobs))

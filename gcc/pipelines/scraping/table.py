@@ -9,7 +9,7 @@ import trio
 from gcc.config import Settings
 from gcc.config import Source as SourceSettings
 from gcc.errors import ConfigError
-from gcc.pipelines.scraping import instagram, shopify, youtube
+from gcc.pipelines.scraping import instagram, shopify, upkeep, youtube
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.limiting import FULL_REFRESH
 from gcc.pipelines.scraping.yields import POST_ACTIVITY_LOG, PROFILE_RELATIONSHIP, TRACKED_PROFILE
@@ -20,7 +20,9 @@ from gcc.sources.source import Source
 from gcc.sources.table import SOURCES
 from gcc.tables import Table
 
-FLOWS: Mapping[str, Flow] = {flow.name: flow for flow in (*instagram.FLOWS, *youtube.FLOWS, *shopify.FLOWS)}
+FLOWS: Mapping[str, Flow] = {
+    flow.name: flow for flow in (*instagram.FLOWS, *youtube.FLOWS, *shopify.FLOWS, *upkeep.FLOWS)
+}
 
 LIMITS_LOOK_S = 1.0  # how often whoever waits for work looks whether limits that were away are back
 
@@ -111,7 +113,7 @@ def asked(settings: Settings, catalogue: Catalogue) -> list[str]:
 def lenders(settings: Settings, catalogue: Catalogue) -> list[str]:
     """The sources whose credentials they use, and need: some are but another name of one, some have owners' alone."""
     rows = (catalogue.sources[name] for name in asked(settings, catalogue))
-    return list(dict.fromkeys(row.shares or row.name for row in rows if not row.of_owners))
+    return list(dict.fromkeys(row.shares or row.name for row in rows if row.needs_credentials))
 
 
 def kept_days(settings: Settings, catalogue: Catalogue) -> dict[str, int]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from gcc.sources.chain import Outside, Question, SourceApi, Visit
+from gcc.sources.chain import Outside, Probed, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Request
 from gcc.sources.instagram import graph_parse
@@ -102,6 +102,13 @@ class Asking:
                 if alone:
                     self._unfit.add(f"{login} {of}", names)
                 raise
+
+    async def probe(self, handle: str, visit: Visit) -> Probed:
+        """Whether this credential is answered at all."""
+        fields = {"fields": "id"}
+        return await self._outside.probe(
+            GRAPH, handle, lambda credential: self._request(credential, None, fields), visit
+        )
 
     def _request(self, credential: Credential, path: str | None, params: Mapping[str, str]) -> Request:
         token = credential.secret.get("token")

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from gcc.errors import Transient
 from gcc.platforms import INSTAGRAM
-from gcc.sources.chain import Outside, Visit
+from gcc.sources.chain import Outside, Probed, Visit
 from gcc.sources.instagram import graph_metrics, graph_parse
 from gcc.sources.instagram.graph_asking import Asking, NothingFits, Size
 from gcc.sources.instagram.graph_errors import SOURCE, NoInsights
@@ -66,6 +66,10 @@ class GraphApi:
         self._outside = outside
         self._asking = Asking(outside, base_url.rstrip("/"), ig_user_id)
         self._no_insights: dict[str, str] = {}  # of posts that never have any, with the reason
+
+    async def probe(self, handle: str, visit: Visit) -> Probed:
+        """See `Outside.probe`: the id of the account in whose name it asks."""
+        return await self._asking.probe(handle, visit)
 
     # Of anybody whose account is a professional one.
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from gcc.errors import Transient
 from gcc.platforms import YOUTUBE
-from gcc.sources.chain import Outside, Question, SourceApi, Visit
+from gcc.sources.chain import Outside, Probed, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential, NoCredential
 from gcc.sources.fields import Fields
 from gcc.sources.http import Request
@@ -54,6 +54,13 @@ class DataApi:
         self._videos = Batching(partial(self._by_id, "videos", {"part": _VIDEO_PARTS}, UNITS))
         figures = {"part": "id,snippet,statistics,contentDetails"}
         self._figures = Batching(partial(self._by_id, "videos:batchGetStats", figures, STATS))
+
+    async def probe(self, handle: str, visit: Visit) -> Probed:
+        """See `Outside.probe`: a channel that need not exist, for one unit."""
+        params = {"part": "id", "id": "UC_x5XG1OV2P6uZZ5FSM9Ttw"}
+        return await self._outside.probe(
+            self.api, handle, lambda credential: self._request(credential, "channels", params), visit
+        )
 
     async def profile(self, handle_or_id: str, visit: Visit) -> ProfileSnapshot:
         """The channel now, with its latest videos. Raises InvalidHandle without asking, NotFound."""

@@ -26,6 +26,7 @@ from gcc.stores.job_history import JobHistory
 from gcc.web.api.errors import ApiError
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.actions import add_actions
+from gcc.web.ops.credentials import CredentialActions, add_credentials
 from gcc.web.ops.exposed import ExposedStatus
 from gcc.web.ops.hub import Client, HubFull
 from gcc.web.ops.jobs import add_jobs
@@ -62,6 +63,7 @@ def ops_app(
     history: JobHistory,
     sources: Sources,
     limits: Limits,
+    credentials: CredentialActions,
     token: str,
     command: str = MODULE,
     draining: trio.Event,
@@ -80,6 +82,7 @@ def ops_app(
     add_letters(app, access, operations)
     add_sources(app, access, sources)
     add_limits(app, access, operations, limits)
+    add_credentials(app, access, credentials)
 
     @app.get("/api/status")
     async def status() -> Response:

@@ -19,6 +19,7 @@ from gcc.pipelines.scraping.table import Catalogue, asked, limits, overview
 from gcc.stores.job_history import JobHistory
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
+from gcc.web.ops.credentials import CredentialActions
 from gcc.web.ops.limits import Limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import REGISTRY, command, remove_registry, write_registry
@@ -87,6 +88,7 @@ class OpsPort:
                     real.vault.listed,
                 ),
                 limits=Limits(configured, context.parts.limiter, context.gates, context.clock),
+                credentials=self._credentials(),
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,
@@ -113,6 +115,13 @@ class OpsPort:
             finally:
                 remove_registry(registry)
             nursery.cancel_scope.cancel()
+
+    def _credentials(self) -> CredentialActions:
+        context, parts = self._context, self._context.parts
+        sources = context.catalogue.sources
+        return CredentialActions(
+            context.real.vault, parts.credentials, parts.jobs, parts.controls, context.clock, sources
+        )
 
     def _platform(self) -> Platform:
         context = self._context

@@ -4,7 +4,6 @@ What each source's breaker does is on the board, and so in the status object. A 
 credentials unknown, with the reason, and the rest as it is.
 """
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -15,12 +14,12 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gcc.errors import Transient
-from gcc.masking import masked_text
 from gcc.pipelines.scraping.table import Catalogue
 from gcc.sources.limits import Limiter
 from gcc.stores.vault import Listed
 from gcc.web.ops.access import Access
 from gcc.web.ops.actions import done
+from gcc.web.ops.shown_credentials import shown
 
 LISTED_S = 3.0  # the rest is known without the database, and does not wait longer for it
 
@@ -60,25 +59,16 @@ class Sources:
                 "name": name,
                 "flows": [flow.name for flow in self._catalogue.flows.values() if name in flow.chain],
                 "limit": asdict(uses[name]),
-                "credentials": by_source.get(name, none),
+                "credentials": None if row.keyless else by_source.get(row.shares or name, none),
             }
-            for name in self._asked
+            for name, row in ((name, self._catalogue.sources[name]) for name in self._asked)
         ]
         return lines, trouble
 
 
 def _credentials(listed: list[Listed]) -> dict[str, Any]:
-    shown = [
-        {
-            "handle": each.handle,
-            "state": "ready" if each.out_s <= 0 else "rests" if math.isfinite(each.out_s) else "waits for a new token",
-            "back_in_s": round(each.out_s, 1) if math.isfinite(each.out_s) else None,
-            "reason": None if each.reason is None else masked_text(each.reason),
-            "updated_at": each.updated_at,
-        }
-        for each in listed
-    ]
-    return {"total": listed[0].total, "ready": listed[0].ready, "listed": shown}
+    lines = [shown(each) for each in listed]
+    return {"total": listed[0].total, "ready": listed[0].ready, "listed": lines}
 
 
 def add_sources(app: QuartTrio, access: Access, sources: Sources) -> None:

@@ -18,7 +18,7 @@ from credential_rest
 where source = %(source)s and till > now();
 
 -- name: listed_credentials
--- What people may know of all of them: never the secret. Of each source those that are out come first, LISTED_MAX at most.
+-- What people may know of all of them, or of one: never the secret. Of each source those that are out come first, LISTED_MAX at most.
 select source, handle, kind, app, account, scopes, enabled, expires_at, data_access_expires_at, out_s, reason, rest_scope,
        buckets, uses, used_at, updated_at, total, ready
 from (
@@ -51,6 +51,7 @@ from (
             from credential_rest as rest
             where rest.source = credential.source and till > now() and scope = 'bucket' and key = credential.id::text
         ) as of_buckets on true
+        where %(source)s::text is null or (credential.source = %(source)s and handle = %(handle)s)
     ) as standing
     window of_source as (partition by source)
 ) as placed
@@ -120,6 +121,47 @@ set kind = %(kind)s, app = %(app)s, account = %(account)s, scopes = %(scopes)s, 
 where id = %(id)s
   and (kind, app, account, scopes, expires_at, data_access_expires_at)
       is distinct from (%(kind)s, %(app)s, %(account)s, %(scopes)s::text[], %(expires_at)s::timestamptz, %(data_access_expires_at)s::timestamptz);
+
+-- name: held_credential
+select id, handle, credentials, sealed, key_id, kind, app, account, scopes, expires_at, data_access_expires_at, version, reason, 0::float8
+from credential where source = %(source)s and handle = %(handle)s;
+
+-- name: revive_credential
+update credential
+set enabled = true, disabled_till = null, data_access_expired = false, reason = null, updated_at = now()
+where id = %(id)s and version = %(version)s and (not enabled or disabled_till > now())
+  and not coalesce(starts_with(reason, %(by_hand)s), false)
+returning true;
+
+-- name: note_renewing
+-- Answers whether one was asked for before, and its answer never came here.
+with before as materialized (
+    select id, renewing_at is not null as was_asked from credential where id = %(id)s and version = %(version)s for update
+)
+update credential set renewing_at = now() from before where credential.id = before.id
+returning was_asked;
+
+-- name: still_held
+select id from credential where id = %(id)s and version = %(version)s for update;
+
+-- name: due_renewals
+-- Those whose secret ends within so many seconds of its kind, is old enough to be renewed, and was not asked for just now.
+select source, handle
+from credential
+join unnest(%(kinds)s::text[], %(near_s)s::float8[], %(age_s)s::float8[]) as rule(kind, near_s, age_s) using (kind)
+where enabled and expires_at < now() + make_interval(secs => near_s) and issued_at < now() - make_interval(secs => age_s)
+  and coalesce(renewing_at < now() - make_interval(secs => %(again_s)s), true)
+order by expires_at
+limit 1000;
+
+-- name: ending
+-- Those that a person has to renew: their secret, or their owner's consent, ends within so many seconds.
+select source, handle, kind, least(expires_at, data_access_expires_at)
+from credential
+where enabled and least(case when kind = any(%(renewed)s) then null else expires_at end, data_access_expires_at)
+      between now() and now() + make_interval(secs => %(near_s)s)
+order by 4
+limit 100;
 
 -- name: count_uses
 insert into credential_use as known (id, uses, used_at)

@@ -46,7 +46,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
       </div>
     </dl>
     ${line?.last_error && html`<p class="error-text" title="Last error">${line.last_error}</p>`}
-    <h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>
+    ${(credentials || trouble) && html`<h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>`}
     <${Refused} refused=${trouble} what="The credentials" />
     ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase()}__TOKENS</code> and start again, see docs/real-apis.md.</p>`}
     ${credentials?.total > 0 &&
@@ -54,8 +54,11 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
       <thead>
         <tr>
           <th scope="col">Credential</th>
+          <th scope="col">Kind</th>
           <th scope="col">State</th>
           <th scope="col" class="r">Back in</th>
+          <th scope="col" class="r">Ends</th>
+          <th scope="col" class="r">Used</th>
           <th scope="col">Reason</th>
         </tr>
       </thead>
@@ -76,14 +79,28 @@ function Answering({ line, credentials }) {
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${rest}</span>`
 }
 
-const STATES = { ready: ["check", "ok"], rests: ["clock", "warn"], "waits for a new token": ["cross", "bad"] }
+const STATES = { ready: ["check", "ok"], rests: ["clock", "warn"], disabled: ["pause", "muted"], "waits for a new token": ["cross", "bad"] }
+const WHOSE = { app: "with all of its app", source: "with all of the source" }
 
-function Credential({ handle, state, back_in_s, reason, updated_at }) {
+function Credential({ handle, kind, app, account, state, rests, back_in_s, reason, buckets, expires_at, data_access_expires_at, uses, used_at, updated_at }) {
   const [icon, tone] = STATES[state] ?? ["unknown", "muted"]
+  const whose = [app && `app ${app}`, account && `account ${account}`].filter(Boolean).join(", ")
   return html`<tr title=${`As it is since ${absolute(updated_at)}`}>
     <th scope="row"><span class="label">${handle}</span></th>
-    <${Cell} word="State"><span class="state"><${Icon} name=${icon} tone=${tone} />${state}</span><//>
+    <${Cell} word="Kind">${kind}${whose && html` <span class="muted">${whose}</span>`}<//>
+    <${Cell} word="State"><span class="state"><${Icon} name=${icon} tone=${tone} />${state}${WHOSE[rests] ? ` ${WHOSE[rests]}` : ""}</span><//>
     <${Cell} word="Back in" kind="r num">${state === "rests" && duration(Math.ceil(back_in_s))}<//>
-    <${Cell} word="Reason" kind="grows wrap">${state !== "ready" && reason}<//>
+    <${Cell} word="Ends" kind="r num">${expires_at && html`<span title=${`Its secret ends ${absolute(expires_at)}`}>${day(expires_at)}</span>`}${expires_at && data_access_expires_at && " "}${data_access_expires_at && html`<span class="muted" title=${`Its owner's consent ends ${absolute(data_access_expires_at)}`}>data ${day(data_access_expires_at)}</span>`}<//>
+    <${Cell} word="Used" kind="r num">${uses > 0 && html`<span title=${`Last ${absolute(used_at)}`}>${count(uses)}</span>`}<//>
+    <${Cell} word="Reason" kind="grows wrap">${reasons(state, reason, buckets)}<//>
   </tr>`
 }
+
+// What stands in its way, and which of its calls rest while the others go on.
+function reasons(state, reason, buckets) {
+  const resting = buckets.map((rest) => `Calls of ${rest.bucket || "no bucket"} rest for ${duration(Math.ceil(rest.back_in_s))}: ${rest.reason}`)
+  const all = state === "ready" || !reason ? resting : [reason, ...resting]
+  return all.length > 0 && all.map((text) => html`<div key=${text}>${text}</div>`)
+}
+
+const day = (moment) => moment.slice(0, 10)

@@ -1,0 +1,147 @@
+"""What the messages of credentials do. In: lines of JSON, of any shape. Out: what they ask for; refused ones as dead
+letters, with their secrets masked: no replay brings those back, their sender has to send them again.
+"""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+import structlog
+
+from gcc.channels.deadletters import Burial, DeadLetters
+from gcc.channels.jobs import Jobs
+from gcc.channels.message import Delivery
+from gcc.clock import Clock
+from gcc.errors import Permanent
+from gcc.masking import MASK, masked_text, masked_value
+from gcc.pipelines.events.reading import lines
+from gcc.pipelines.scraping.upkeep import PROBED, probe_of
+from gcc.sources.credentials import KINDS, Credentials, Facts
+from gcc.sources.fields import Fields
+from gcc.sources.source import Source
+from gcc.sources.verdicts import OddAnswer
+
+NAME_CHARS_MAX = 300
+PART_CHARS_MAX = 5000
+OF_PLATFORM = {
+    "INSTAGRAM": ("graphapi", "facebook"),
+    "YOUTUBE": ("ytanalytics", "google"),
+    "SHOPIFY": ("shopify", "shopify"),
+}
+"""The source and the kind of a platform's token, where the message names none."""
+ACCOUNTS = ("account", "account_id", "ig_user_id", "channel_id", "shop", "profile_id")
+PARTS = ("refresh_token", "client_id", "client_secret", "ig_user_id")
+"""What a secret holds beside its token, by the names that a message has for it."""
+
+log = structlog.get_logger()
+
+Do = Callable[[Fields], Awaitable[None]]
+
+
+class Refused(Permanent):
+    """This message cannot be followed."""
+
+
+async def each(batch: Sequence[Delivery], dead_letters: DeadLetters, do: Do) -> int:
+    """Do what each line says; how many were. Those that cannot be followed are buried, masked. Raises Transient."""
+    done, burials = 0, []
+    for delivery in batch:
+        for _, line in lines(delivery.frame.body):
+            try:
+                await do(Fields(msgspec.json.decode(line), "message"))
+            except (Permanent, OddAnswer, msgspec.DecodeError, RecursionError) as error:
+                burials.append(Burial(delivery.queue, delivery.frame, _masked(line), 1, masked_text(str(error))))
+            else:
+                done += 1
+    await dead_letters.bury(burials)
+    return done
+
+
+def _masked(line: bytes) -> bytes:
+    """Of an object what its names tell apart; of anything else nothing: it may be a secret itself."""
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        found = None
+    return msgspec.json.encode(masked_value(found) if isinstance(found, dict) else MASK)
+
+
+class NewTokens:
+    """identity.dx/new_access_token_rk: stores a token, or puts a new one in the place of an old one.
+
+    The same message again changes nothing.
+    """
+
+    def __init__(
+        self, credentials: Credentials, dead_letters: DeadLetters, clock: Clock, sources: Mapping[str, Source]
+    ) -> None:
+        self._credentials = credentials
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._sources = sources
+
+    async def handle(self, batch: Sequence[Delivery]) -> int:
+        return await each(batch, self._dead_letters, self._store)
+
+    async def _store(self, told: Fields) -> None:
+        source, kind = OF_PLATFORM.get((told.text("platform") or "").upper(), ("", "token"))
+        source, kind = told.text("source") or source, told.text("kind") or kind
+        if source not in self._sources or not self._sources[source].has_credentials:
+            raise Refused(f"there is no source {source[:NAME_CHARS_MAX]!r} that has credentials")
+        if kind not in KINDS:
+            raise Refused(f"there is no kind {kind[:NAME_CHARS_MAX]!r} of credentials")
+        token = told.text("access_token") or told.text("token")
+        if not token:
+            ref = "; its token_ref is of a table that is not here" if "token_ref" in told else ""
+            raise Refused(f"it holds no access_token{ref}")
+        account = next(filter(None, (told.number_or_text(name) for name in ACCOUNTS)), None)
+        handle = told.text("handle", chars_max=NAME_CHARS_MAX) or account
+        if not handle:
+            raise Refused(f"it names neither a handle nor an account ({', '.join(ACCOUNTS)})")
+        secret = {"token": token} | {
+            name: part for name in PARTS if (part := told.number_or_text(name, chars_max=5000))
+        }
+        if source == "graphapi" and account:
+            secret.setdefault("ig_user_id", account)
+        facts = Facts(
+            kind=kind,
+            app=told.number_or_text("app") or told.number_or_text("app_id") or "",
+            account=account,
+            scopes=tuple(told.texts("scopes")),
+            expires_at=self._end(told, "expires_at", "expires_in"),
+            data_access_expires_at=self._end(told, "data_access_expires_at", "data_access_expires_in"),
+        )
+        held = await self._credentials.held(source, handle)
+        if held is None or held.secret != secret:  # a message may come again, and count its seconds anew
+            await self._credentials.put(source, handle, secret, facts)
+            log.info("credential stored", source=source, credential=handle, kind=kind)
+
+    def _end(self, told: Fields, at: str, in_s: str) -> dt.datetime | None:
+        """A moment, or so many seconds from now; 0 is Facebook's word for never."""
+        if moment := told.time(at):
+            return moment
+        seconds = told.count(in_s)
+        return self._clock.now() + dt.timedelta(seconds=min(seconds, 10**9)) if seconds else None
+
+
+class Probes:
+    """beat.dx/credentials_validate_rk: a job that probes the credential, which retires and tells of a dead one."""
+
+    def __init__(self, jobs: Jobs, dead_letters: DeadLetters, sources: Mapping[str, Source]) -> None:
+        self._jobs = jobs
+        self._dead_letters = dead_letters
+        self._sources = sources
+
+    async def handle(self, batch: Sequence[Delivery]) -> int:
+        return await each(batch, self._dead_letters, self._probe)
+
+    async def _probe(self, told: Fields) -> None:
+        source = told.text("source") or OF_PLATFORM.get((told.text("platform") or "").upper(), ("", ""))[0]
+        handle = told.text("handle", chars_max=NAME_CHARS_MAX) or told.number_or_text("account")
+        if source not in PROBED:
+            raise Refused(
+                f"credentials of {source[:NAME_CHARS_MAX]!r} are not probed; those of {', '.join(PROBED)} are"
+            )
+        if not handle:
+            raise Refused("it names no handle of a credential")
+        await self._jobs.enqueue([probe_of(source, handle)])

@@ -1,0 +1,54 @@
+"""The listeners of credentials, each on its queue.
+
+In: deliveries. Out: credentials, jobs that probe one, dead letters without secrets.
+"""
+
+import trio
+
+from gcc.actors.consumer import Consumer, Handler
+from gcc.actors.patience import Patience
+from gcc.channels.batch import BatchLimits
+from gcc.pipelines.credentials.listeners import NewTokens, Probes
+from gcc.pipelines.declared import Context
+from gcc.pipelines.events.pipeline import LISTENERS, declare
+
+FEW = BatchLimits(rows=50, age_s=0.2, rows_max=500)
+"""They come one by one, and somebody waits for what they bring."""
+
+
+class CredentialsPipeline:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until the stage "intake" of the drain has begun and what was taken is stored."""
+        context, parts = self._context, self._context.parts
+        await declare(parts, Patience(context.board.actor("credentials"), context.clock.rng))
+        sources = context.catalogue.sources
+        handlers: dict[str, Handler] = {
+            "identity_token_q": NewTokens(
+                parts.credentials, parts.dead_letters, context.clock, context.catalogue.sources
+            ),
+            "credentials_validate_q": Probes(parts.jobs, parts.dead_letters, sources),
+        }
+        async with trio.open_nursery() as nursery:
+            for queue, handler in handlers.items():
+                await nursery.start(self._consumer(queue, handler).run)
+            task_status.started()
+
+    def _consumer(self, queue: str, handler: Handler) -> Consumer:
+        context, parts = self._context, self._context.parts
+        actor = context.board.actor(LISTENERS[queue])
+        return Consumer(
+            queue,
+            parts.exchange,
+            handler,
+            parts.dead_letters,
+            limits=FEW,
+            channels=context.channels,
+            actor=actor,
+            stage=context.drain.stage("intake"),
+            metrics=context.metrics,
+            rng=context.clock.rng,
+            gate=context.gates.gate(actor.name),
+        )
