@@ -26,6 +26,8 @@ _INT64_MAX = 2**63 - 1  # counts are stored in 64 bits
 _INT64_DIGITS = 19  # int() of a text of any length could take for ever
 _YEARS = range(1970, 2200)  # what both stores can hold, and any post can have
 _EPOCH_S = range(1, 7_258_118_400)  # to the end of these years
+AMOUNT_CHARS_MAX = 40
+_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -204,6 +206,17 @@ class Fields:
                 elif isinstance(said, int | float) and 0 <= said <= _INT64_MAX:
                     numbers[full] = said
         return numbers, told
+
+    def amount(self, key: str) -> float | None:
+        """A number with decimals, or one in a text, as money is told; finite, and it may be negative."""
+        value = self._values.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _INT64_MAX:
+            return float(value)
+        if isinstance(value, str) and len(value) <= AMOUNT_CHARS_MAX and _AMOUNT.fullmatch(value):
+            return float(value)
+        if value is not None:
+            self._odd(key, "an amount", value)
+        return None
 
     def code(self, key: str) -> int | None:
         """A number that means something: negative ones too, a text or a float of the same value, anything else None.

@@ -9,6 +9,7 @@ from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS, Provider
 from gcc.sources.limits import Daily, Limit, Rule
+from gcc.sources.shopify.client import POINTS_MAX, REST, ShopifyApi
 from gcc.sources.source import Source
 from gcc.sources.tokens import renewals as tokens
 from gcc.sources.tokens.client import TokenApi
@@ -49,6 +50,12 @@ def _youtube_scraper(name: str, host: str, limit: Limit, client: Callable[[Outsi
     return Source(name, f"https://{host}", f"/{name}", limits, client, unofficial=True)
 
 
+_SHOPIFY = (  # in points of GraphQL, of which a call of REST counts as one; of the smallest plan
+    Rule(Limit(20_000, 1.0)),
+    Rule(Limit(POINTS_MAX, 5.0), "credential"),  # half of a bucket of 1,000 that 100 a second fill again
+    Rule(Limit(2, 1.0), "credential", REST),
+)
+
 SOURCES: Mapping[str, Source] = {
     row.name: row
     for row in (
@@ -76,6 +83,15 @@ SOURCES: Mapping[str, Source] = {
         ),
         _youtube_scraper("youtube138", youtube138.HOST, Limit(850, 60.0), Youtube138),
         _youtube_scraper("youtubev31", v31.HOST, Limit(500, 60.0), V31Api),
+        Source(
+            "shopify",
+            "https://{store}.myshopify.com/admin/api",
+            "/shopify/{store}/admin/api",
+            _SHOPIFY,
+            ShopifyApi,
+            version="2026-10",
+            of_owners=True,
+        ),
         scraper(PROVIDERS["insta-best-performance"], Limit(2, 1.0)),
         scraper(PROVIDERS["instagram-scraper2"], Limit(5, 1.0)),
         scraper(PROVIDERS["instagram-scraper-2022"], Limit(100, 30.0)),

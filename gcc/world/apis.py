@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gcc.clock import Clock
 from gcc.config import World as Settings
-from gcc.world import graph, rapidapi, scrapers, youtube, youtube_analytics, youtube_scraped
+from gcc.world import graph, rapidapi, scrapers, shopify, youtube, youtube_analytics, youtube_scraped
 from gcc.world.api import Api
 from gcc.world.creators import generate
 from gcc.world.graph_tokens import given
@@ -115,4 +115,13 @@ APIS = (
     _scraper("instagram-scraper-2022", "GET /instagram-scraper-2022/ig/info_username/?user="),
     _scraper("rocketapi", 'POST /rocketapi/instagram/user/get_info {"username"}', posted=True),
     _scraper("lama", "GET /lama/a1/user?username=", plain=True),
+    Row(
+        "shopify",
+        shopify.SOURCE,
+        lambda casts, settings, clock: shopify.ShopifyApi(
+            settings.seed, [creator.handle for creator, _ in casts["INSTAGRAM"].ranked[:20]], clock.now
+        ),
+        lambda settings: [f"{store}{shopify.DOMAIN}:{token}" for token, store in shopify.TOKENS.items()],
+        "POST /shopify/{store}/admin/api/2026-10/graphql.json, GET /shopify/{store}/admin/api/2026-10/orders.json",
+    ),
 )

@@ -26,7 +26,7 @@ from gcc.web import access
 from gcc.web.api import envelope
 from gcc.web.api.errors import ApiError, Code
 from gcc.web.serving import serve
-from gcc.world import faults, truth, truth_instagram, truth_youtube
+from gcc.world import faults, shopify, truth, truth_instagram, truth_youtube
 from gcc.world.answer import Answer, Query, answer, query_of
 from gcc.world.apis import APIS, Casts
 from gcc.world.creators import generate
@@ -46,7 +46,7 @@ _SHOWN = (*COUNTED, "per_s")
 _TRUTHS: Mapping[Platform, Any] = {"INSTAGRAM": truth_instagram, "YOUTUBE": truth_youtube}
 _ENDPOINTS = {
     **{row.source: row.endpoint for row in APIS},
-    "truth": "GET /truth/{platform}/{handle}, GET /truth/{platform}?limit&offset",
+    "truth": "GET /truth/{platform}/{handle}, GET /truth/SHOPIFY/{store}, GET /truth/{platform}?limit&offset",
     **{
         f"truth of {platform}": (
             f"GET /truth/{platform}/{{handle}}/{'|'.join(of.OF_ACCOUNT)}?limit&offset, "
@@ -161,8 +161,10 @@ class World:
 
     def _truth(self, rest: str, query: Query) -> Answer:
         platform, _, handle = rest.partition("/")
-        cast = self._cast(platform)
         limit, offset = _whole(query, "limit", 100, 10_000), _whole(query, "offset", 0, 10**9)
+        if platform.upper() == "SHOPIFY":
+            return self._orders(handle, offset, offset + limit)
+        cast = self._cast(platform)
         if not handle:
             return answer(200, truth.listing(cast, limit, offset))
         handle, _, kind = handle.partition("/")
@@ -173,6 +175,13 @@ class World:
             raise ApiError(Code.PROFILE_NOT_FOUND, f"no {cast.platform} creator {handle[:80]!r}")
         tell = truth_youtube.profile if cast.platform == "YOUTUBE" else truth.profile
         return answer(200, tell(cast, creator))
+
+    def _orders(self, store: str, start: int, stop: int) -> Answer:
+        api = self._by_source[shopify.SOURCE].api
+        orders = api.truth(store) if isinstance(api, shopify.ShopifyApi) else None
+        if orders is None:
+            raise ApiError(Code.NOT_FOUND, f"no store {store[:80]!r}; there are {', '.join(shopify.STORES)}")
+        return answer(200, {"total": len(orders), "data": orders[start:stop]})
 
     def _truth_of(self, cast: Cast, first: str, second: str, start: int, stop: int) -> Answer:
         """Of a name, as comments/{shortcode}, or of an account, as {handle}/followers."""

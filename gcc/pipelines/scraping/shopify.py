@@ -1,9 +1,54 @@
 """The flows of Shopify."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
 
-from gcc.pipelines.scraping.flow import Flow
+import pydantic
+from pydantic import AfterValidator, Field
+
+from gcc.pipelines.events.types import ORDER_LOG
+from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Flow, Params
+from gcc.pipelines.scraping.yields import ORDER, of_orders
+from gcc.sources.chain import Visit
+from gcc.sources.shopify.client import ShopifyApi, store_name
+from gcc.sources.snapshot import Found, Order
+from gcc.sources.verdicts import InvalidHandle
 
 SHOPIFY = "SHOPIFY"
 """A platform of shops, not of profiles."""
-FLOWS: Sequence[Flow] = ()
+PAGES_MAX = 400
+
+
+def _store(text: str) -> str:
+    try:
+        return store_name(text)
+    except InvalidHandle as error:
+        raise ValueError(str(error)) from None
+
+
+class StoreParams(Params):
+    """`store` is a shop's NAME or NAME.myshopify.com; of orders that were placed `since` then, oldest first."""
+
+    store: Annotated[str, AfterValidator(_store)]
+    since: pydantic.AwareDatetime | None = None
+    pages_max: Annotated[int, Field(ge=1, le=10_000)] = PAGES_MAX
+
+
+async def _orders(api: ShopifyApi, params: StoreParams, visit: Visit) -> Found[list[Order]]:
+    return await api.orders(params.store, params.since, params.pages_max, visit)
+
+
+FLOWS: Sequence[Flow] = (
+    Flow(
+        "refresh_orders_by_store",
+        SHOPIFY,
+        StoreParams,
+        {"shopify": _orders},
+        partial(of_orders, SHOPIFY),
+        workers=1,
+        events=(ORDER_LOG, *OF_EVERY_JOB),
+        tables=(ORDER,),
+        capability="owner",
+    ),
+)
