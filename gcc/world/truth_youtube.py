@@ -142,7 +142,7 @@ def _comments(cast: Cast, name: str, start: int, stop: int) -> Part | None:
 
 
 def _search(cast: Cast, name: str, start: int, stop: int) -> Part:
-    return _part(youtube_model.search(cast, name, ""), start, stop, lambda pair: (
+    return _part(youtube_model.search(cast, name), start, stop, lambda pair: (
         {"channel_id": pair[0].profile_id} if pair[1] is None else _video(pair[0], pair[1])
     ))  # fmt: skip
 

@@ -140,9 +140,9 @@ class DataApi(Api):
         found = youtube_model.playlist(self._cast, youtube_query.required(query, "playlistId"))
         if found is None:  # so is an automatic one of no videos
             raise DataError("playlistNotFound")
-        page = youtube_query.page(query, len(found.rows))
-        rows = enumerate(page.of(found.rows), page.start)
-        return [youtube_items.playlist_item(found, position, row, parts) for position, row in rows], page
+        rows = [pair for pair in enumerate(found.rows) if query.get("videoId") in (None, pair[1].video_id)]
+        page = youtube_query.page(query, len(rows))
+        return [youtube_items.playlist_item(found, position, row, parts) for position, row in page.of(rows)], page
 
     def _playlists(self, query: Query, parts: Collection[str]) -> tuple[Iterable[Json], Page | None]:
         if "channelId" in query:
@@ -156,7 +156,8 @@ class DataApi(Api):
         return [youtube_items.playlist(each, parts) for each in page.of(found)], page
 
     def _search(self, query: Query, parts: Collection[str]) -> tuple[Iterable[Json], Page | None]:
-        found = _filtered(youtube_model.search(self._cast, query.get("q", ""), query.get("channelId", "")), query)
+        about = [query.get(name, "") for name in ("q", "channelId", "videoCategoryId")]
+        found = _filtered(youtube_model.search(self._cast, *about), query)
         page = youtube_query.page(query, len(found))
         return [youtube_items.found(*pair) for pair in page.of(found)], page
 

@@ -148,10 +148,7 @@ def subscriptions(cast: Cast, creator: Creator) -> list[Subscription]:
 def chart(cast: Cast, category_id: str, region: str) -> list[tuple[Creator, Post]]:
     """The most popular of a category of CHARTED, "" for all of them, in a country; at most 200."""
     wanted = set(CHARTED.values()) if category_id in ("", "0") else {CHARTED[category_id]}
-    ids = names.YOUTUBE_CATEGORY_IDS
-    makers = (
-        creator for creator, _ in cast.ranked if ids.get(creator.category or "", "24") in wanted and creator.shows_posts
-    )
+    makers = (creator for creator, _ in cast.ranked if _category_of(creator) in wanted and creator.shows_posts)
     found = [
         (creator, post)
         for creator in itertools.islice(makers, _CHART_CREATORS)
@@ -162,8 +159,8 @@ def chart(cast: Cast, category_id: str, region: str) -> list[tuple[Creator, Post
 
 
 @functools.lru_cache(maxsize=64)
-def search(cast: Cast, words: str, channel_id: str) -> list[tuple[Creator, Post | None]]:
-    """Channels (no post) and videos that have all the words, of a channel or of all; the best fitting first.
+def search(cast: Cast, words: str, channel_id: str = "", category_id: str = "") -> list[tuple[Creator, Post | None]]:
+    """Channels (no post) and videos that have all the words, of a channel or category or of all; the greatest first.
 
     As the real one it finds no more than some hundreds.
     """
@@ -172,7 +169,11 @@ def search(cast: Cast, words: str, channel_id: str) -> list[tuple[Creator, Post 
     if channel_id:
         makers = iter([own] if own is not None else [])
     else:
-        may = (creator for creator, _ in cast.ranked if all(_speaks_of(creator, word) for word in asked))
+        may = (
+            creator
+            for creator, _ in cast.ranked
+            if category_id in ("", _category_of(creator)) and all(_speaks_of(creator, word) for word in asked)
+        )
         makers = itertools.islice(may, _SEARCHED_CREATORS_MAX)
     return list(itertools.islice(_matching(cast, makers, asked), _FOUND_MAX))
 
@@ -188,6 +189,11 @@ def _matching(cast: Cast, makers: Iterator[Creator], asked: list[str]) -> Iterat
             text = f"{name} {post.title} {' '.join(post.tags)}".lower()
             if all(word in text for word in asked):
                 yield creator, post
+
+
+def _category_of(creator: Creator) -> str:
+    """The number of all its videos' category."""
+    return names.YOUTUBE_CATEGORY_IDS.get(creator.category or "", "24")
 
 
 def _speaks_of(creator: Creator, word: str) -> bool:

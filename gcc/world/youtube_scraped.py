@@ -117,7 +117,7 @@ class Youtube138(RapidApi):
         return {"contents": shown} | after
 
     def _search(self, words: str, query: Query) -> Json:
-        found = youtube_model.search(self._cast, words, "")
+        found = youtube_model.search(self._cast, words)
         page, after = _page(found, query, _PAGE)
         shown = [self._found(creator) if post is None else self._entry(creator, post) for creator, post in page]
         return {

@@ -140,6 +140,17 @@ def test_the_playlists_of_a_channel_split_its_uploads(cast: Cast, api: DataApi) 
     assert shorts and all("M" not in item["contentDetails"]["duration"][:5] for item in shorts)
 
 
+def test_one_video_of_a_playlist(cast: Cast, api: DataApi) -> None:
+    creator = the_public(cast)[0]
+    posts = cast.posts_of(creator)
+    short = next(post for post in posts if post.kind == "short")
+    query = {"part": "snippet", "playlistId": "UUSH" + creator.key}
+    (item,) = ask(api, "playlistItems", **query, videoId=short.post_id)["items"]
+    assert item["snippet"]["resourceId"]["videoId"] == short.post_id
+    long = next(post for post in posts if post.kind == "video")
+    assert ask(api, "playlistItems", **query, videoId=long.post_id)["items"] == []
+
+
 def test_a_playlist_keeps_a_row_of_a_video_that_has_become_private(cast: Cast, api: DataApi) -> None:
     listed = [row for each in the_public(cast)[:8] for row in youtube_model.playlists(cast, each)]
     shown = ask(api, "playlists", part="snippet,contentDetails", id=listed[0].playlist_id)["items"][0]
@@ -178,6 +189,9 @@ def test_search_finds_by_words_and_filters_and_orders(cast: Cast, api: DataApi) 
     durations = {post.post_id: post.duration_s for post in cast.posts_of(creator)}
     assert short and all(durations[item["id"]["videoId"]] < 240 for item in short)
     assert ask(api, "search", part="snippet", q="zzzz nothing")["items"] == []
+    music = walk(api, "search", part="snippet", type="video", videoCategoryId="10", order="viewCount", maxResults="50")
+    found = ask(api, "videos", part="snippet", id=",".join(item["id"]["videoId"] for item in music[:50]))["items"]
+    assert {item["snippet"]["categoryId"] for item in found} == {"10"}
 
 
 @pytest.mark.parametrize(("category", "names"), [("10", {"10"}), ("20", {"20"}), ("1", {"1"}), ("", {"1", "10", "20"})])
