@@ -20,6 +20,7 @@ from gcc.sources.http import Request
 from gcc.sources.table import SOURCES
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Board
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.fetcher import Reply
 from tests.fakes.objects import MemoryObjects
 from tests.unit.test_youtube_clients import Bench, Owned, Tube, channel_id, refused
@@ -32,7 +33,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Mapping[str, int]]] = {
     "refresh_yt_posts": ({"video_ids": ["1_1", "1_3"]}, {"youtube_post": 2}),
     "refresh_yt_posts_by_channel_id": (CHANNEL, {"youtube_post": 2}),
     "refresh_yt_posts_by_playlist_id": ({"playlist_id": f"UU{1:022}"}, {"youtube_post": 2}),
-    "refresh_yt_posts_by_genre": ({"category": "Music", "pages_max": 2}, {"youtube_post": 3}),
+    "refresh_yt_posts_by_genre": ({"category": "26", "pages_max": 2}, {"youtube_post": 3}),
     "refresh_yt_posts_by_search": ({"query": "tea"}, {"youtube_post": 2}),
     "refresh_yt_post_type": ({"video_id": "1_1"}, {"youtube_post": 1}),
     "fetch_channels_csv": ({"channels": ["@handle1", channel_id(2)]}, {"lines": 3}),
@@ -69,7 +70,7 @@ class Work:
         rng = self.bench.clock.rng
         apis = Apis(clients, Breakers(Board(self.bench.clock.now), rng), self.bench.limiter)
         retries = Retries(Scraper().attempts_max, Backoff(Scraper().backoff_s, Scraper().backoff_s_max))
-        self.work = FlowWork(self.flow, apis, self.objects, self.bench.clock, retries, rng)
+        self.work = FlowWork(self.flow, apis, self.objects, NobodyErased(), self.bench.clock, retries, rng)
 
     async def run(self, params: Any, *, owned: bool = True) -> Crawl | Failure | Deferred:
         now = self.bench.clock.now()

@@ -35,6 +35,8 @@ POSTS_MAX = 15
 PAGE = 50
 COMMENTS_PAGE = 100
 REPLIES_ASKED_MAX = 50  # threads of one video whose other replies are asked for, a call each at least
+SHORTS_PAGES = 4  # one, unless the API answers more than the video that it is asked for
+CHARTED = frozenset({"10", "20", "1", "30"})  # music, gaming, movies: charts of others ended in July 2025
 _CHANNEL_PARTS = "snippet,contentDetails,statistics"
 _VIDEO_PARTS = "snippet,contentDetails,statistics,liveStreamingDetails"
 
@@ -134,10 +136,16 @@ class DataApi:
         return await self._searched({"q": query}, pages_max, visit)
 
     async def genre(self, category: str, region: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
-        """The most viewed videos of a category, by its id or its title, in a region (two letters)."""
-        params = {"regionCode": region, "order": "viewCount"}
-        params["videoCategoryId"] = category if category.isdigit() else await self._category(category, region, visit)
-        return await self._searched(params, pages_max, visit)
+        """The most viewed videos of a category, by its id or its title, in a region (two letters): of its chart, where
+        it has one, which costs no search."""
+        wanted = category if category.isdigit() else await self._category(category, region, visit)
+        if wanted in CHARTED and self.has_buckets:
+            asked = {"part": _VIDEO_PARTS, "chart": "mostPopular", "videoCategoryId": wanted, "regionCode": region}
+            parse = partial(data_parse.video, at=self._outside.clock.now())
+            with suppress(QuestionFailed):
+                return await self._walk("videos", asked, parse, lambda each: each.post_id, pages_max, visit)
+        asked = {"videoCategoryId": wanted, "regionCode": region, "order": "viewCount"}
+        return await self._searched(asked, pages_max, visit)
 
     async def post_type(self, video_id: str, channel_id: str, visit: Visit) -> Found[list[PostSnapshot]]:
         """The video with its post_type by the channel's playlist of shorts, where it has one, else by its length."""
@@ -146,9 +154,10 @@ class DataApi:
         of = post.profile_id or channel_id
         told = post.dimensions["post_type"]
         if told in ("short", "video") and YOUTUBE.is_id(of):
-            params = {"part": "id", "playlistId": f"UUSH{of[2:]}", "videoId": video_id}
+            params = {"part": "contentDetails", "playlistId": f"UUSH{of[2:]}", "videoId": video_id}
             try:
-                told = "short" if (await self._list("playlistItems", params, visit)).objects("items") else "video"
+                rows = await self._walk("playlistItems", params, data_parse.entry, _row_key, SHORTS_PAGES, visit)
+                told = "short" if video_id in {row.video_id for row in rows.items} else "video"
             except NotFound as absent:
                 told = "video" if absent.code == "POST_NOT_FOUND" else told
             except QuestionFailed:

@@ -102,7 +102,7 @@ ROWS = (
     Row(r"subscriptionForbidden|subscriber(NotFound|NotAccessible)", not_visible),  # whom it subscribes to is private
     Row(r"commentsDisabled", _comments_off),
     # what was asked for cannot be answered, whoever asks
-    Row(r"\w+Disabled", unanswerable),  # ratings
+    Row(r"\w+Disabled|videoChartNotFound", unanswerable),  # ratings; the chart of a category
     Row(r"invalidPageToken", _stale_page),
     Row(r"notFound|NOT_FOUND|deleted|failedPrecondition|FAILED_PRECONDITION", unanswerable),
     # a permission, or the thing asked for

@@ -20,6 +20,7 @@ from gcc.sources.youtube.data_parse import iso, known
 _OF_VIDEOS = ("videoId", "video_id", "lengthSeconds", "snippet")  # one of these stands in each
 _COUNT = re.compile(r"(\d{1,19}|\d{1,3}(?:,\d{3})+|\d{1,3}\.\d{1,3})\s*([KMB]?)(?:\s+\w+)*", re.ASCII | re.IGNORECASE)
 _TIMES = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+_CODE = re.compile(r"[A-Z]{2}")
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})", re.ASCII)
 _AGO = re.compile(r"(?:.*\s)?(\d{1,4})\s+(second|minute|hour|day|week|month|year)s?\s+ago(?:\s.*)?", re.IGNORECASE)
 _UNITS_S = {
@@ -99,7 +100,7 @@ def channel(item: Fields, at: dt.datetime) -> ProfileSnapshot:
     channel_id = item.identity("channelId")
     figures = _figures(item, {"subscribers": "subscriberCount", "videos": "videosCount", "views": "viewCount"})
     subscribers, uploads, views = (figures.pop(name) for name in ("subscribers", "videos", "views"))
-    title, country = item.text("title"), item.text("country")
+    title, country = item.text("title"), item.text("country") or ""
     handle = _handle(item, item)
     return ProfileSnapshot(
         platform=YOUTUBE.name,
@@ -121,9 +122,10 @@ def channel(item: Fields, at: dt.datetime) -> ProfileSnapshot:
             "title": title,
             "full_name": title,
             "description": item.text("description") or item.text("descriptionSnippet"),
-            "country_name": country,
+            "country": country if _CODE.fullmatch(country) else None,
             "profile_pic_url": _picture(item, "avatar"),
             **known(
+                country_name="" if _CODE.fullmatch(country) else country,
                 is_verified=any(badge.text("type") == "VERIFIED_CHANNEL" for badge in item.objects("badges")) or None,
                 joined_at=item.text("joinedDate"),
             ),
