@@ -33,7 +33,7 @@ INSTAGRAM = Platform(
         "instagram_account",
         key={"profile_id": "text"},
         first={"id": "uuid"},
-        latest={"handle": "text", **AVERAGES, "source": "text", "scraped_at": "timestamptz"},
+        latest={"handle": "text", "state": "text", **AVERAGES, "source": "text", "scraped_at": "timestamptz"},
         known={
             **dict.fromkeys(("full_name", "bio", "profile_type", "category", "language", "country", "city"), "text"),
             **dict.fromkeys(("followers", "following", "media_count"), "bigint"),

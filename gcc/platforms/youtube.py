@@ -55,7 +55,7 @@ YOUTUBE = Platform(
         "youtube_account",
         key={"channel_id": "text"},
         first={"id": "uuid"},
-        latest={**AVERAGES, "source": "text", "scraped_at": "timestamptz"},
+        latest={"state": "text", **AVERAGES, "source": "text", "scraped_at": "timestamptz"},
         known={
             **dict.fromkeys(("handle", "title", "description", "category", "language", "country"), "text"),
             **dict.fromkeys(("subscribers", "uploads", "total_views"), "bigint"),

@@ -33,7 +33,8 @@ class PostSnapshot:
 class ProfileSnapshot:
     """A profile as a source showed it at `at` (UTC), with its recent posts, newest first.
 
-    `notes` tells what was odd in the answer, by path, and therefore is unknown here.
+    `more` are further posts, where they were asked for: averages are of the recent ones, whatever the flow. `notes`
+    tells what was odd in the answer, by path, and therefore is unknown here.
     """
 
     platform: str
@@ -45,6 +46,7 @@ class ProfileSnapshot:
     dimensions: dict[str, Any]
     posts: list[PostSnapshot]
     notes: Sequence[str] = ()
+    more: "Found[list[PostSnapshot]] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gcc.sources.credentials import Facts
 from gcc.sources.http import Fetcher
 from gcc.sources.source import Source
 from gcc.stores.credentials import PostgresCredentials
+from gcc.stores.known import PostgresKnown
 from gcc.stores.sealing import Unsealable
 from gcc.stores.vault import Vault
 
@@ -28,7 +29,10 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
     timeouts = {name: source.timeout_s for name, source in context.settings.sources.items()}
     limited = DrainingLimiter(parts.limiter, context.drain.stage("intake"))
     rules = {name: row.limits for name, row in sources.items()}
-    outside = Outside(fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers, rules)
+    known = PostgresKnown(parts.real.pool) if parts.real else None
+    outside = Outside(
+        fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers, rules, known
+    )
     world_url = context.urls.get("world")
     clients = {
         name: row.client(outside, address(context.settings, row, world_url))

@@ -118,6 +118,7 @@ def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Y
         "id": new_id(),
         platform.profile_id: profile.profile_id,
         "handle": profile.handle,
+        "state": "private" if profile.dimensions.get("is_private") else "active",
         "source": profile.source,
         "scraped_at": profile.at,
     }
