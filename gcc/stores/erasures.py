@@ -160,4 +160,5 @@ def _accounts(platform: Platform) -> str:
     return (
         f"select '{name}' as platform, {platform.profile_id} as profile_id, handle from {account}"  # noqa: S608
         " union all select platform, profile_id, handle from tracked_profile"
+        " union all select platform, profile_id, handle from profile_handle"
     )

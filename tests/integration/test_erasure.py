@@ -129,7 +129,7 @@ class Ground:
             found[event_type.table] = sum(who in str(row) or f"ame.{who[-1]}" in str(row) for row in rows)
         async with self.pool.connection() as conn:
             for table in ("instagram_account", "instagram_post", "tracked_profile", "profile_relationship",
-                          "scrape_request_log"):  # fmt: skip
+                          "profile_handle", "scrape_request_log"):  # fmt: skip
                 rows = await (await conn.execute(f"select * from {table}")).fetchall()  # noqa: S608
                 found[table] = sum(who in str(row) or f"name.{who[-1]}" in str(row) for row in rows)
         found["objects"] = len(await self.objects.keys(f"media/instagram/{who}/"))
@@ -157,7 +157,7 @@ async def test_nothing_is_left_of_them_and_all_of_the_others(ground: Ground) -> 
     found = await ground.erase()
     assert await ground.left(GONE) == {}
     assert await ground.left(STAYS) == before
-    assert (found["events"], found["rows"], found["jobs"], found["objects"]) == (2 * len(OF), 2503, 1, 1)
+    assert (found["events"], found["rows"], found["jobs"], found["objects"]) == (2 * len(OF), 2504, 1, 1)
     assert ground.rebuilt == 1
     (told,) = await ground.erasures.listed()
     assert (told.profile_id, told.who, told.erased_at is not None) == (GONE, "me", True)

@@ -157,9 +157,9 @@ SHARED_STATES = (
     TRACKED_PROFILE,
     PROFILE_RELATIONSHIP,
     POST_ACTIVITY_LOG,
-    *(Table(name, key=_OF_PROFILES) for name in ("leaderboard", "social_profile_time_series")),
+    *(Table(name, key=_OF_PROFILES) for name in ("leaderboard", "social_profile_time_series", "profile_handle")),
 )
-"""And those of all platforms: of the synced ones no more is known here than whom they tell of."""
+"""And those of all platforms: of what the database fills itself no more is known here than whom it tells of."""
 
 
 def concurrency(settings: Settings, flow: Flow) -> int:
