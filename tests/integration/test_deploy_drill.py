@@ -1,10 +1,12 @@
 """A deploy: two processes on one PostgreSQL, RabbitMQ and ClickHouse; the leader is drained, the other goes on."""
 
+import json
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.fakes.credentials import KEY
 from tests.integration.test_lost_dependencies import (
     SETTINGS,
     all_done,
@@ -32,6 +34,7 @@ async def test_the_leader_of_two_processes_is_drained_and_the_other_finishes_eve
 ) -> None:
     monkeypatch.setenv("GCC_EXCHANGE__URL", rabbitmq)  # of the child processes
     monkeypatch.setenv("GCC_POSTGRES__URL", database)
+    monkeypatch.setenv("GCC_CREDENTIALS__KEYS", json.dumps([KEY]))
     port = await free_port()
     settings = (
         *SETTINGS, f"world.creators={CREATORS}", "sources.ytapi.calls=1", f"clickhouse.url=http://127.0.0.1:{port}",

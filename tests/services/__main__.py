@@ -3,6 +3,9 @@
 Prints the variables that bring the platform, and the tests, to them. Servers that run here already are left alone.
 """
 
+import base64
+import json
+import secrets
 import signal
 import sys
 import tempfile
@@ -49,6 +52,7 @@ async def main() -> None:
             tell(
                 "the platform (ClickHouse stays embedded)",
                 GCC_POSTGRES__URL=url(postgres.conninfo),
+                GCC_CREDENTIALS__KEYS=json.dumps([base64.b64encode(secrets.token_bytes(32)).decode()]),
                 GCC_EXCHANGE__URL=vhost,
                 GCC_REDIS__URL=redis.url,
                 GCC_OBJECTS__URL=f"s3://{BUCKET}",

@@ -12,6 +12,7 @@ import yaml
 from gcc import cli
 from gcc.config import Settings, load
 from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.stores.sealing import Keys
 from gcc.tree import ALL
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,7 @@ def test_each_variable_that_the_config_for_servers_names_is_a_setting() -> None:
 def test_the_processes_share_the_servers_and_all_roles_between_them() -> None:
     crawl, serve = (settings(process) for process in PROCESSES)
     assert urls(crawl) == urls(serve)
+    assert Keys(crawl.credentials.keys, ROOT).ids == Keys(serve.credentials.keys, ROOT).ids != []
     assert {part for part, url in urls(crawl).items() if "change-me" in url} == {
         "postgres", "exchange", "redis", "clickhouse",
     }  # fmt: skip
