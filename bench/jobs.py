@@ -1,8 +1,8 @@
 """Jobs claimed and completed a second, beside procrastinate and pgqueuer: `python -m bench.jobs`.
 
 `jobs_per_s`: claimed 50 at a time and completed 50 at a time, a transaction each. `jobs_per_s_single`: claimed 50 at a
-time and completed one by one, each in a transaction of its own, as scrapes are. Ours writes with every claim and every
-end the row of that status and its status event into the outbox; the peers write their own logs, which ours has not.
+time and completed one by one, each in a transaction of its own, as scrapes are. Ours are the calls of the store, and
+write with every claim and every end the status event into the outbox, too; what the peers do is told in jobs_peers.py.
 Each party has an embedded PostgreSQL of its own with the platform's settings, 10 connections, 4 claimers and an
 unfinished backlog of `--jobs` at the start; they take turns, and the figures are medians over `--rounds`. Peers come
 from the environment of `--peers-python`: this one, or one of their own.
@@ -101,7 +101,10 @@ async def peer(python: str, name: str, conninfo: str, count: int) -> Figures:
 
 
 async def bench(count: int, rounds: int, python: str, fsync: bool) -> dict[str, Figures]:
-    parties = {OURS: ours, **{name: partial(peer, python, name) for name in PEERS}}
+    parties: dict[str, Callable[[str, int], Awaitable[Figures]]] = {
+        OURS: ours,
+        **{name: partial(peer, python, name) for name in PEERS},
+    }
     measured: dict[str, list[Figures]] = {name: [] for name in parties}
     for _ in range(rounds):
         for name, run in parties.items():
@@ -118,7 +121,7 @@ def main() -> None:
     parser.add_argument("--fsync", action="store_true", help="commits wait for the disk (the disk is measured then)")
     arguments = parser.parse_args()
     parties = trio.run(bench, arguments.jobs, arguments.rounds, arguments.peers_python, arguments.fsync)
-    print(table(parties, parties[OURS]))
+    print(table(parties, dict.fromkeys(row for figures in parties.values() for row in figures)))
     figures = rounded({**parties.pop(OURS), "peers": parties})
     print(json.dumps(figures))
 

@@ -1,8 +1,9 @@
 """The peers of the jobs' bench: `python bench/jobs_peers.py PARTY CONNINFO JOBS`; the last line is its figures.
 
-Needs nothing of ours, so that it may run in an environment of its own. Each is given what costs it least: its own
-statements for a claim and an end, without its worker around them. pgqueuer claims and ends many at once; procrastinate
-can only claim and end one by one, so its figure is the same for both shapes.
+Needs nothing of ours, so that it may run in an environment of its own. `jobs_per_s` is each one's worker, as its users
+run it, with a task that does nothing: pgqueuer's claims 50 at a time and ends them together, procrastinate's claims and
+ends each alone. The other two are pgqueuer's own statements without the worker: 50 claimed and then ended one by one
+(`jobs_per_s_single`), or together (`statements_per_s`).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 CLAIMED_AT_ONCE, LOOPS, CONNECTIONS = 50, 4, 10
@@ -37,7 +39,9 @@ async def drained(step: Callable[[], Awaitable[int]], jobs: int, loops: int) -> 
 async def pgqueuer(conninfo: str, jobs: int) -> dict[str, Rate]:
     import asyncpg
     from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+    from pgqueuer.qm import QueueManager
     from pgqueuer.queries import EntrypointExecutionParameter, Queries
+    from pgqueuer.types import QueueExecutionMode
     from psycopg.conninfo import conninfo_to_dict
 
     given = conninfo_to_dict(conninfo)
@@ -46,7 +50,7 @@ async def pgqueuer(conninfo: str, jobs: int) -> dict[str, Rate]:
         queries = Queries(AsyncpgPoolDriver(pool))
         await queries.install()
 
-        async def claim() -> list[object]:
+        async def claim() -> Any:
             entrypoints = {"flow": EntrypointExecutionParameter(0)}
             return await queries.dequeue(CLAIMED_AT_ONCE, entrypoints, uuid4(), None, timedelta(seconds=60))
 
@@ -60,37 +64,46 @@ async def pgqueuer(conninfo: str, jobs: int) -> dict[str, Rate]:
             await asyncio.gather(*(queries.log_jobs([(job, "successful", None)]) for job in claimed))
             return len(claimed)
 
-        rates = {}
-        for shape, step in (("jobs_per_s", together), ("jobs_per_s_single", each)):
+        async def enqueue() -> None:
             await queries.enqueue(["flow"] * jobs, [b'{"handle": "somebody"}'] * jobs, [0] * jobs)
+
+        rates = {}
+        for shape, step in (("statements_per_s", together), ("jobs_per_s_single", each)):
+            await enqueue()
             rates[shape] = await drained(step, jobs, LOOPS)
-        return rates
+        worker, done = QueueManager(queries), 0
+
+        @worker.entrypoint("flow")  # type: ignore[untyped-decorator]
+        async def flow(job: Any) -> None:
+            nonlocal done
+            done += 1
+
+        await enqueue()
+        began = time.perf_counter()
+        await worker.run(batch_size=CLAIMED_AT_ONCE, mode=QueueExecutionMode.drain)
+        assert done == jobs
+        return {"jobs_per_s": jobs / (time.perf_counter() - began), **rates}
 
 
 async def procrastinate(conninfo: str, jobs: int) -> dict[str, Rate]:
     from procrastinate import App, PsycopgConnector
-    from procrastinate.jobs import Status
 
     app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=CONNECTIONS, max_size=CONNECTIONS))
 
-    @app.task(queue="flow", name="flow")
-    async def flow(handle: str) -> None: ...
+    done = 0
+
+    @app.task(queue="flow", name="flow")  # type: ignore[untyped-decorator]
+    async def flow(handle: str) -> None:
+        nonlocal done
+        done += 1
 
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
-        (worker,) = await app.connector.execute_query_all_async(
-            "insert into procrastinate_workers default values returning id"
-        )
         await flow.batch_defer_async(*({"handle": "somebody"} for _ in range(jobs)))
-
-        async def step() -> int:
-            job = await app.job_manager.fetch_job(["flow"], worker["id"])
-            if job is None:
-                return 0
-            await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=False)
-            return 1
-
-        rate = await drained(step, jobs, CONNECTIONS)
+        began = time.perf_counter()
+        await app.run_worker_async(concurrency=CONNECTIONS, wait=False, install_signal_handlers=False)
+        assert done == jobs
+        rate = jobs / (time.perf_counter() - began)
         return {"jobs_per_s": rate, "jobs_per_s_single": rate}
 
 

@@ -20,17 +20,19 @@ RELAYING = statements.load("exchange")
 async def put(conn: Connection, frames: Sequence[Frame]) -> None:
     """Insert `frames`, in their order. Nothing is visible before the caller's commit."""
     if frames:
-        await conn.execute(
-            SQL["put_outbox"],
-            {
-                "ids": [frame.id for frame in frames],
-                "exchanges": [frame.route.exchange for frame in frames],
-                "keys": [frame.route.key for frame in frames],
-                "events": [frame.events for frame in frames],
-                "bodies": [frame.body for frame in frames],
-                "counted": [frame.counted for frame in frames],
-            },
-        )
+        await conn.execute(SQL["put_outbox"], columns(frames))
+
+
+def columns(frames: Sequence[Frame]) -> dict[str, Any]:
+    """The frames, as statements that insert them take them."""
+    return {
+        "ids": [frame.id for frame in frames],
+        "exchanges": [frame.route.exchange for frame in frames],
+        "keys": [frame.route.key for frame in frames],
+        "frame_events": [frame.events for frame in frames],
+        "bodies": [frame.body for frame in frames],
+        "counted": [frame.counted for frame in frames],
+    }
 
 
 def outbox_rows(rows: Iterable[tuple[Any, ...]]) -> list[OutboxRow]:

@@ -50,10 +50,12 @@ DUE = SQL["due"].replace("{share_max}", str(AGED_MAX)).replace("{urgent}", str(U
 RELEASE, EXTEND, COMPLETE_ALL = (
     SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend", "complete_all")
 )
+ENDS = {**SQL, "complete_alone": SQL["complete_alone"].replace("{complete}", SQL["complete"])}
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
 BATCH = 500  # jobs that one transaction of a person's change may move
 TRIES_MAX = 5
+SEQ_MAX = 2**31 - 1
 OF_A_ROW = frozenset({"22", "23", "54", "P0"})
 """Classes of SQLSTATE: values, constraints, the server's fixed limits, what triggers raise."""
 
@@ -145,21 +147,19 @@ class PostgresJobs:
         await self._woken.wait(timeout_s)
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
-        async with self._pool.transaction() as conn:
-            row = await self._end(
-                conn,
-                "complete",
-                job,
-                {
-                    "events": crawl.events + 1,
-                    "source": crawl.source,
-                    "data": Jsonb(dict(crawl.data)),
-                },
-            )
-            await upserts.write(conn, crawl.writes)
-            ended = replace(job, status=JobStatus.COMPLETE, seq=row["seq"])
-            await outbox.put(conn, [*crawl.frames, *self._status_frames([ended])])
-            await _tell_waiters(conn, ended, awaited=row["awaited"])
+        ended = replace(job, status=JobStatus.COMPLETE, seq=min(job.seq, SEQ_MAX - 1) + 1)
+        frames = [*crawl.frames, *self._status_frames([ended])]
+        arguments = {"events": crawl.events + 1, "source": crawl.source, "data": Jsonb(dict(crawl.data))}
+        if crawl.writes or job.awaited:
+            async with self._pool.transaction() as conn:
+                row = await self._end(conn, "complete", job, arguments)
+                await upserts.write(conn, crawl.writes)
+                await outbox.put(conn, frames)
+                await _tell_waiters(conn, ended, awaited=row["awaited"])
+        else:  # a statement is a transaction
+            async with self._pool.connection() as conn:
+                row = await self._end(conn, "complete_alone", job, {**arguments, **outbox.columns(frames)})
+                await _tell_waiters(conn, ended, awaited=row["awaited"])
         self._outbox_written.set()
 
     async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
@@ -387,7 +387,7 @@ class PostgresJobs:
             self._outbox_written.set()
 
     async def _end(self, conn: Connection, statement: str, job: Job, arguments: Mapping[str, Any]) -> DictRow:
-        rows = await named_rows(conn, SQL[statement], {**arguments, "id": job.id, "attempt": job.attempt})
+        rows = await named_rows(conn, ENDS[statement], {**arguments, "id": job.id, "attempt": job.attempt})
         if not rows:
             raise LeaseLost(f"job {job.id} attempt {job.attempt} is over: {statement} wrote nothing")
         return rows[0]
