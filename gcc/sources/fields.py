@@ -113,6 +113,9 @@ class Fields:
 
     def texts(self, key: str) -> list[str]:
         """The texts in the list at `key`."""
+        value = self._values.get(key)
+        if isinstance(value, list) and len(value) <= LIST_MAX and all(isinstance(item, str) for item in value):
+            return [_storable(item) for item in value]  # as nearly all are: their places are of no interest
         found = []
         for place, item in self._list(key):
             if isinstance(item, str):

@@ -311,7 +311,8 @@ def duration(text: str) -> int:
 
 def thumbnail(snippet: Fields) -> str | None:
     thumbnails = snippet.object("thumbnails")
-    return next((url for size in _THUMBNAILS if (url := thumbnails.object(size).text("url"))), None)
+    sizes = (size for size in _THUMBNAILS if size in thumbnails)
+    return next((url for size in sizes if (url := thumbnails.object(size).text("url"))), None)
 
 
 def known(**dimensions: Any) -> dict[str, Any]:
