@@ -45,7 +45,7 @@ from gcc.pipelines.declared import (
 )
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.limiting import heard
-from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.pipelines.scraping.table import Catalogue, catalogue_of, limits
 from gcc.stores import data_folder
 from gcc.stores.controls import CONTROLS_CHANNEL
 from gcc.stores.postgres import Pool
@@ -92,7 +92,7 @@ class Tree:
     ) -> None:
         refuse_what_is_not_here(settings)
         refuse_odd(pipelines, GROUND)
-        catalogue = catalogue or Catalogue()
+        catalogue = catalogue or catalogue_of(settings)
         self.settings = settings
         self.ready = trio.Event()
         self.roles = Roles(pipelines, settings.roles, settings.grace_s)

@@ -29,11 +29,11 @@ from gcc.channels.objects import Objects
 from gcc.cli import checkup_credentials
 from gcc.cli.finding import Finding
 from gcc.clock import Clock
-from gcc.config import Settings
+from gcc.config import Settings, tokens_variable
 from gcc.errors import ConfigError, GccError
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
-from gcc.pipelines.scraping.table import Catalogue, lenders
+from gcc.pipelines.scraping.table import catalogue_of, lenders
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
@@ -289,7 +289,7 @@ def pending(name: str, files: Path, ledger: Sequence[Row], *, running: bool) -> 
 
 def seeds(settings: Settings) -> Finding:
     """Credentials where there is no table of them yet: whether the first start will have some."""
-    sources = lenders(settings, Catalogue())
+    sources = lenders(settings, catalogue_of(settings))
     given = [source for source in sources if settings.world.enabled or _tokens(settings, source)]
     found = f"given for {', '.join(given) or 'no source'}; stored at the first start"
     return _lent(found, without=[source for source in sources if source not in given])
@@ -302,7 +302,7 @@ def _tokens(settings: Settings, source: str) -> tuple[str, ...]:
 def _lent(found: str, without: Sequence[str]) -> Finding:
     if not without:
         return Finding("credentials", "ok", found)
-    variables = " and ".join(f"GCC_SOURCES__{source.upper()}__TOKENS" for source in without)
+    variables = " and ".join(map(tokens_variable, without))
     mend = f"""set {variables} to '["TOKEN"]' (of graphapi '["IG_USER_ID:TOKEN"]'), then start again"""
     return Finding("credentials", "warn", f"{found}; none for {', '.join(without)}", mend)
 
@@ -429,7 +429,7 @@ class _Database:
         return [Finding("exchange", "fail" if oldest_s >= WAITED_FAIL_S else "warn", found, mend)]
 
     async def _credentials(self) -> list[Finding]:
-        sources = lenders(self._settings, Catalogue())
+        sources = lenders(self._settings, catalogue_of(self._settings))
         rows = [row for row in await self._rows(_CREDENTIALS) if row[0] in sources]
         enabled = {source: [left_s for of, _, alive, left_s, _ in rows if of == source and alive] for source in sources}
         resting = {source: sum(bool(left_s) for left_s in lefts_s) for source, lefts_s in enabled.items()}

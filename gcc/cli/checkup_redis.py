@@ -13,7 +13,7 @@ from gcc.cli.checkup import skew, within
 from gcc.cli.finding import Finding
 from gcc.clock import Clock
 from gcc.config import Settings
-from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.pipelines.scraping.table import catalogue_of, limits
 from gcc.sources.limits import Limit
 from gcc.stores.limits import FORGOTTEN_S
 from gcc.stores.redis import asked, place
@@ -49,7 +49,7 @@ def _persistence(settings: Settings, info: dict[str, Any]) -> list[Finding]:
     """Short windows are waited for after a restart; long ones must be on its disk."""
     long = [
         name
-        for name, limit in limits(settings, Catalogue()).items()
+        for name, limit in limits(settings, catalogue_of(settings)).items()
         if isinstance(limit, Limit) and limit.per_s > FORGOTTEN_S
     ]
     if not long or info.get("aof_enabled"):

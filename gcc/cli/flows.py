@@ -7,7 +7,7 @@ import argparse
 import json
 
 from gcc.cli.client import NotRunning, find, settings_of
-from gcc.pipelines.scraping.table import Catalogue, overview
+from gcc.pipelines.scraping.table import catalogue_of, overview
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -17,7 +17,7 @@ def main(arguments: argparse.Namespace) -> int:
         flows, told = answer["data"], f"as it runs, by {answer['meta']['settings']}"
     except NotRunning:
         flows, told = (
-            overview(settings, Catalogue()),
+            overview(settings, catalogue_of(settings)),
             f"nothing runs on {settings.data_dir}; as a start would, by {settings.told_by}",
         )
     if arguments.json:

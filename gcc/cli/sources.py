@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from gcc.cli.client import find, sentence
+from gcc.config import tokens_variable
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -39,7 +40,7 @@ def _answering(source: dict[str, Any], line: dict[str, Any] | None) -> str:
         return "not asked by this process"
     if line["breaker"] != "open":
         if source["credentials"] is not None and not source["credentials"]["total"]:
-            return f"cannot be asked: set GCC_SOURCES__{source['name'].upper()}__TOKENS and start again"
+            return f"cannot be asked: set {tokens_variable(source['name'])} and start again"
         return "answers"
     return f"rests, asked again in {line['retry_in_s'] or 0:,.0f} s ({sentence(line['last_error'] or 'no error told')})"
 

@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"[@=]|//")
 
 __all__ = [
     "OBJECTS_URL", "Bind", "Gateway", "Kept", "Scraper", "Settings", "SinkerOverride", "Source", "Web", "World",
-    "is_loopback", "load", "whole_path",
+    "is_loopback", "load", "tokens_variable", "whole_path",
 ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def load(
     for name, text in sorted(environ.items()):
         if name.startswith("GCC_") and not name.startswith("GCC_TEST_"):  # those are told to the tests
             origin = "a variable GCC_..." if _ADDRESS.search(name) else name
-            given.put(path := name[4:].lower().split("__"), _value(path, text), origin=origin)
+            given.put(path := _named(name), _value(path, text), origin=origin)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not _KEY.fullmatch(key.strip()):  # not repeated: who knows what it holds
@@ -153,11 +153,22 @@ class _Given:
         return f"{named}: {message}{got}{more}"
 
 
+def tokens_variable(source: str) -> str:
+    """The variable that holds a source's tokens: shells know no "-", so "_" stands for it in a source's name."""
+    return f"GCC_SOURCES__{source.upper().replace('-', '_')}__TOKENS"
+
+
+def _named(variable: str) -> list[str]:
+    """The key that a variable GCC_... sets."""
+    path = variable[4:].lower().split("__")
+    return [path[0], path[1].replace("_", "-"), *path[2:]] if path[0] == "sources" and len(path) > 1 else path
+
+
 def _example(section: tuple[str, ...]) -> str:
     """The variable of what is most often set in a section."""
     name, *rest = section
     if name == "sources":
-        return "__".join(["GCC_SOURCES", (rest or ["graphapi"])[0].upper(), "TOKENS"])
+        return tokens_variable((rest or ["graphapi"])[0])
     fields = getattr(Settings.model_fields[name].annotation, "model_fields", {"NAME": None})
     if rest:
         return f"GCC_{'__'.join(section).upper()}__NAME"

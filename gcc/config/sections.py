@@ -241,6 +241,11 @@ class Source(Section):
         None  # what it answered is kept so long unless renewed; 0: for ever; empty: as declared
     )
     derive: bool | None = None  # whether figures may be computed from it; empty: as declared
+    # Of one who scrapes Instagram: what is asked -> how it is written, "GET feed?user_id={profile_id}"; one that no row
+    # declares needs these, or `like`: the one that it is asked like. docs/sources.md tells more
+    endpoints: dict[str, str] = {}
+    like: str = ""
+    host: str = Field("", pattern=r"^[A-Za-z0-9.-]*$")  # by which RapidAPI's gateway knows it
 
 
 class Credentials(Section):

@@ -31,12 +31,12 @@ _YOUTUBE = (
 )
 
 
-def scraper(provider: Provider, limit: Limit, base_url: str = "") -> Source:
+def scraper(provider: Provider, limit: Limit, base_url: str = "", world_room: str = "") -> Source:
     """One who scrapes Instagram; `base_url` where it does not stand behind RapidAPI's gateway."""
     return Source(
         provider.name,
         base_url or f"https://{provider.host}",
-        f"/{provider.asks_as or provider.name}",
+        f"/{world_room or provider.asks_as or provider.name}",
         (Rule(limit), Rule(limit, "credential")),  # the latter for what the gateway's headers tell
         partial(WebClient, provider),
         unofficial=True,

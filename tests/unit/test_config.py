@@ -10,7 +10,7 @@ import pytest
 from gcc.cli import parse
 from gcc.cli.client import settings_of
 from gcc.clock import SystemClock
-from gcc.config import Settings, SinkerOverride, Source, load
+from gcc.config import Settings, SinkerOverride, Source, load, tokens_variable
 from gcc.errors import ConfigError
 from gcc.parts import Stores, open_objects, refuse_what_is_not_here
 from gcc.pipelines.roles import Roles
@@ -572,3 +572,11 @@ def test_a_setting_of_the_wrong_shape_is_shown_the_right_one(
     with pytest.raises(ConfigError) as caught:
         load(file, environ=environ, overrides=overrides)
     assert told.format(file=file) in str(caught.value)
+
+
+def test_an_underscore_stands_for_the_dash_of_a_source(tmp_path: Path) -> None:
+    variable = tokens_variable("instagram-scraper2")
+    assert variable == "GCC_SOURCES__INSTAGRAM_SCRAPER2__TOKENS"
+    settings = load(None, environ={variable: '["a"]', "GCC_WEB__STALE_AFTER_S": "7"})
+    assert settings.sources["instagram-scraper2"].tokens == ("a",)
+    assert settings.web.stale_after_s == 7

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from gcc.config import Settings
+from gcc.config import Settings, tokens_variable
 from gcc.pipelines.declared import Context
 from gcc.pipelines.scraping import own_snapshots
 from gcc.pipelines.scraping.limiting import DrainingLimiter
@@ -70,4 +70,4 @@ async def seed_credentials(
     held = {each.source for each in await vault.listed()}
     asked = {row.shares or name for name, row in sources.items() if enabled(settings, row) and row.needs_credentials}
     for name in sorted(asked - held) if settings.has_role("scraper") else ():
-        log.warning("no credential: its jobs wait", source=name, mend=f"set GCC_SOURCES__{name.upper()}__TOKENS")
+        log.warning("no credential: its jobs wait", source=name, mend=f"set {tokens_variable(name)}")

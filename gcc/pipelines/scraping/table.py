@@ -1,7 +1,9 @@
 """What is scraped, and from where: all flows and sources by name, and what the settings say of them."""
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import trio
@@ -15,15 +17,18 @@ from gcc.pipelines.scraping.limiting import FULL_REFRESH
 from gcc.pipelines.scraping.yields import POST_ACTIVITY_LOG, PROFILE_RELATIONSHIP, TRACKED_PROFILE
 from gcc.platforms import Platform
 from gcc.sources.breakers import Breakers, Out
+from gcc.sources.instagram_web.client import WebClient
+from gcc.sources.instagram_web.providers import PROVIDERS, declared
 from gcc.sources.limits import Daily, Limit, Limiter, LimitsAway
 from gcc.sources.source import Source
-from gcc.sources.table import SOURCES
+from gcc.sources.table import SOURCES, scraper
 from gcc.tables import Table
 
 FLOWS: Mapping[str, Flow] = {
     flow.name: flow for flow in (*instagram.FLOWS, *youtube.FLOWS, *shopify.FLOWS, *upkeep.FLOWS)
 }
 
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # which a variable of the environment can name
 LIMITS_LOOK_S = 1.0  # how often whoever waits for work looks whether limits that were away are back
 
 
@@ -66,6 +71,34 @@ class Catalogue:
 
 
 REFRESHING = Catalogue().refreshing
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """All of it, with who scrapes Instagram as the settings declare it: asked last, by the flows that ask the others.
+
+    Raises ConfigError naming the setting.
+    """
+    sources, own = dict(SOURCES), []
+    for name, given in settings.sources.items():
+        if not (given.endpoints or given.like):
+            continue
+        provider = declared(name, given.host, given.like, given.endpoints)
+        if name in PROVIDERS:
+            sources[name] = replace(sources[name], client=partial(WebClient, provider))
+        elif name in SOURCES:
+            raise ConfigError(f"sources.{name}.endpoints: it has none; of {', '.join(PROVIDERS)} they can be set")
+        elif not given.calls or not (given.host or given.like or given.base_url) or not _NAME.fullmatch(name):
+            raise ConfigError(f"sources.{name} needs calls, and a host or base_url, and a name of a-z, 0-9 and -")
+        else:
+            sources[name] = scraper(provider, Limit(given.calls, given.per_s), given.base_url, given.like)
+            own.append(name)
+    return Catalogue(sources, {name: _asking(flow, own) for name, flow in FLOWS.items()})
+
+
+def _asking(flow: Flow, scrapers: Sequence[str]) -> Flow:
+    """The flow, asking these last, where it asks others like them: as it asks those."""
+    like = next((retrieve for name, retrieve in flow.chain.items() if name in PROVIDERS), None)
+    return replace(flow, chain={**flow.chain, **dict.fromkeys(scrapers, like)}) if like and scrapers else flow
 
 
 def refresh_key(platform: Platform, handle: str) -> str:

@@ -9,7 +9,7 @@ after.
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 from urllib.parse import parse_qsl, quote
 
@@ -184,6 +184,21 @@ PROVIDERS: Mapping[str, Provider] = {
 def showing(asked: Asked) -> list[str]:
     """The providers with an endpoint for it, in the order in which they stand in for the official API."""
     return [name for name, row in PROVIDERS.items() if asked in row.endpoints]
+
+
+def declared(name: str, host: str, like: str, written: Mapping[str, str]) -> Provider:
+    """A provider of the settings alone, or a known one of which they change endpoints. Raises ConfigError."""
+    known = PROVIDERS.get(like or name)
+    if like and known is None:
+        raise ConfigError(f"sources.{name}.like {like!r} is none of {', '.join(PROVIDERS)}")
+    try:
+        own = endpoints(written)
+    except ConfigError as error:
+        raise ConfigError(f"sources.{name}.endpoints: {error}") from None
+    if known is None:
+        return Provider(name, host, own)
+    asks_as = known.asks_as if known.name == name else ""
+    return replace(known, name=name, host=host or known.host, endpoints={**known.endpoints, **own}, asks_as=asks_as)
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

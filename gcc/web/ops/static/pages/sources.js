@@ -48,7 +48,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
     ${line?.last_error && html`<p class="error-text" title="Last error">${line.last_error}</p>`}
     ${(credentials || trouble) && html`<h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>`}
     <${Refused} refused=${trouble} what="The credentials" />
-    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase()}__TOKENS</code> and start again, see docs/real-apis.md.</p>`}
+    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase().replaceAll('-', '_')}__TOKENS</code> and start again, see docs/real-apis.md.</p>`}
     ${credentials?.total > 0 &&
     html`<table class="rows">
       <thead>
