@@ -76,6 +76,8 @@ def inside(status: int, body: Any) -> dict[str, Any]:
         (ROCKET, 200, {"error": {"message": "This account is private"}}, NotVisible),
         (ROCKET, 200, {"errors": [{"message": "execution error"}]}, SourceFailed),
         (ROCKET, 404, {"status": "fail"}, NotFound),
+        (ROCKET, 200, {"message": "Username does not exist", "success": False}, NotFound),
+        (ROCKET, 200, {"msg": "try later"}, SourceFailed),
         (ROCKET, 302, b"", SourceFailed),
     ],
 )

@@ -122,18 +122,23 @@ def _said(levels: list[Fields]) -> str:
 
 def _complains(levels: list[Fields]) -> bool:
     """Whether it is a refusal inside a good status."""
-    for level in levels:
-        told = [name for name in _COMPLAINTS if level.kind(name) in ("a text", "an object")]
-        fails = level.kind("status") == "a text" and level.text("status") in ("fail", "failed", "error")
-        unfit = level.kind("status") == "true or false" and level.flag("status") is False
-        to_person = level.kind("type") == "a text" and level.text("type") == "CHALLENGE_REDIRECTION"
-        if (
-            told
-            or fails
-            or unfit
-            or to_person
-            or "authenticated" in level
-            or ("errors" in level and "data" not in level)
-        ):
-            return True
-    return False
+    return any(map(_is_refusal, levels)) or (bool(levels) and _only_talks(levels[0]))
+
+
+def _is_refusal(level: Fields) -> bool:
+    says = {name: level.text(name) for name in ("status", "type") if level.kind(name) == "a text"}
+    return (
+        says.get("status") in ("fail", "failed", "error")
+        or says.get("type") == "CHALLENGE_REDIRECTION"
+        or (level.kind("status") == "true or false" and level.flag("status") is False)
+        or any(level.kind(name) in ("a text", "an object") for name in _COMPLAINTS)
+        or ("errors" in level and "data" not in level)
+        or "authenticated" in level
+    )
+
+
+def _only_talks(root: Fields) -> bool:
+    """Whether it has words for people, and nothing that anybody could have asked for."""
+    says = any(root.kind(name) == "a text" for name in ("message", "msg", "reason"))
+    holds = any(root.kind(name) in ("an object", "a list") for name in root)
+    return says and not holds and not any(name in root for name in ("pk", "id", "username", "code", "shortcode"))

@@ -17,6 +17,7 @@ from gcc.platforms import INSTAGRAM
 from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Request
+from gcc.sources.instagram.hashtags import hashtags
 from gcc.sources.instagram_web import parse, shapes
 from gcc.sources.instagram_web.answers import Judge
 from gcc.sources.instagram_web.providers import Provider
@@ -24,10 +25,11 @@ from gcc.sources.instagram_web.shapes import Path
 from gcc.sources.paging import Page, pages
 from gcc.sources.rapidapi.usage import usage
 from gcc.sources.snapshot import Activity, Found, Person, PostSnapshot, ProfileSnapshot, Relation
-from gcc.sources.verdicts import CredentialDead, InvalidHandle, NotVisible, QuestionFailed, Refused, Unserved
+from gcc.sources.verdicts import CredentialDead, InvalidHandle, NotVisible, OddAnswer, QuestionFailed, Refused, Unserved
 
 T = TypeVar("T")
 POSTS_MAX = 12  # beside a profile: the first page
+TAG_CHARS_MAX = 100
 _SHORTCODE = re.compile(r"[\w-]{1,64}", re.ASCII)
 _ABSENT = {"post": parse.NO_POST, "comments": parse.NO_POST, "likers": parse.NO_POST, "hashtag": parse.NO_HASHTAG}
 
@@ -45,17 +47,23 @@ class WebClient:
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
         """The profile now, with its first page of posts. Raises InvalidHandle without asking."""
         decoded = await self._ask("user", visit, handle=_handle(handle))
-        return await self._with_posts(parse.profile(decoded, self._source, self._now(), handle), visit)
+        found = parse.profile(decoded, self._source, self._now(), handle)
+        self._require(found.handle.lower() == handle.lower(), handle, found.handle)
+        return await self._with_posts(found, visit)
 
     async def profile_by_id(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
         """The same by its id, whatever its handle is now."""
         decoded = await self._ask("user_by_id", visit, profile_id=_id(profile_id))
-        return await self._with_posts(parse.profile(decoded, self._source, self._now()), visit)
+        found = parse.profile(decoded, self._source, self._now())
+        self._require(profile_id in (found.profile_id, found.dimensions["fbid"]), profile_id, found.profile_id)
+        return await self._with_posts(found, visit)
 
     async def post(self, shortcode: str, handle: str, visit: Visit) -> PostSnapshot:
         """One post; `handle` is its owner's, where it is known and the answer does not tell."""
         decoded = await self._ask("post", visit, shortcode=_shortcode(shortcode))
-        return parse.post(decoded, self._source, self._now(), Person("", handle))
+        found = parse.post(decoded, self._source, self._now(), Person("", handle))
+        self._require(found.shortcode == shortcode, shortcode, found.shortcode)
+        return found
 
     async def posts(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
         """A profile's posts, newest first."""
@@ -69,8 +77,8 @@ class WebClient:
 
     async def hashtag(self, tag: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
         """Posts with the hashtag `tag`, which is written without its #."""
-        if not tag or len(tag) > 100 or not all(letter.isalnum() or letter == "_" for letter in tag):
-            raise QuestionFailed(f"{tag[:60]!r} is no hashtag: letters, digits and _")
+        if len(tag) > TAG_CHARS_MAX or hashtags(f"#{tag}") != [tag.lower()]:
+            raise QuestionFailed(f"{tag[:60]!r} is no hashtag")
         return await self._posts("hashtag", parse.hashtag, pages_max, visit, tag=tag)
 
     async def stories(self, handle: str, profile_id: str, visit: Visit) -> Found[list[PostSnapshot]]:
@@ -82,11 +90,15 @@ class WebClient:
 
     async def followers(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[Relation]]:
         """Who follows the profile."""
-        return await self._relations("followers", parse.followers, handle, profile_id, pages_max, visit)
+        return await self._relations(
+            "followers", parse.followers, shapes.FOLLOWERS, handle, profile_id, pages_max, visit
+        )
 
     async def following(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[Relation]]:
         """Whom the profile follows."""
-        return await self._relations("following", parse.following, handle, profile_id, pages_max, visit)
+        return await self._relations(
+            "following", parse.following, shapes.FOLLOWING, handle, profile_id, pages_max, visit
+        )
 
     async def comments(self, shortcode: str, post_id: str, pages_max: int, visit: Visit) -> Found[list[Activity]]:
         return await self._activities("comments", parse.comments, shapes.COMMENTS, shortcode, post_id, pages_max, visit)
@@ -124,6 +136,7 @@ class WebClient:
         self,
         asked: str,
         read: Callable[[Any, str, Any, Person], Page[Relation]],
+        sought: tuple[Path, ...],
         handle: str,
         profile_id: str,
         pages_max: int,
@@ -197,6 +210,11 @@ class WebClient:
 
         text = f"{asked}?{urlencode({name: value for name, value in values.items() if value})}"
         return await self._outside.ask(self._api, Question(text, build, judge=self._judge(asked)), visit)
+
+    def _require(self, same: bool, asked: str, got: str) -> None:
+        """An answer about another thing is none."""
+        if not same:
+            raise OddAnswer(f"{self._source}: $ should be about {asked!r}, got {got[:60]!r}")
 
     def _judge(self, asked: str) -> Judge:
         row, absent = self._provider, _ABSENT.get(asked, parse.NO_PROFILE)
