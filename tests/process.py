@@ -20,10 +20,13 @@ import trio
 
 from gcc.cli.client import Running
 from gcc.cli.live import messages
+from gcc.sources.instagram_web.providers import PROVIDERS
 from gcc.web.ops.registry import REGISTRY
 
 CONFIG = Path(__file__).parents[1] / "config" / "embedded.toml"
 ANY_PORTS = ("ops.port=0", "gateway.port=0", "world.port=0")
+# A test that makes the official APIs fail or wait means them: one that means the scrapers switches them on again.
+OFFICIAL_ONLY = tuple(f"sources.{name}.enabled=false" for name in PROVIDERS)
 READY_S = 90.0
 UNTIL_S = 240.0
 TOKEN = {"Authorization": "Bearer gcc-dev"}
@@ -31,7 +34,7 @@ Status = dict[str, Any]
 
 
 def command(verb: str, data: Path, *words: str, settings: tuple[str, ...] = ()) -> list[str]:
-    overrides = [word for setting in (*ANY_PORTS, *settings) for word in ("--set", setting)]
+    overrides = [word for setting in (*ANY_PORTS, *OFFICIAL_ONLY, *settings) for word in ("--set", setting)]
     python = [sys.executable, "-m", "gcc.supervisor", verb, *words]
     return [*python, "--config", str(CONFIG), "--data", str(data), *overrides]
 

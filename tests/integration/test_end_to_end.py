@@ -274,6 +274,23 @@ async def test_import_history_reports_bad_rows_and_never_imports_twice(tmp_path:
     await well(data)
 
 
+async def test_a_scraper_stands_in_where_the_official_api_does_not_answer(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    scraper = "sources.insta-best-performance.enabled=true"
+    async with platform(data, *FAST, "world.history_days=0", scraper) as running:
+        (creator,) = (await running.world("/truth/INSTAGRAM?limit=1"))["data"]
+        await running.world("/faults", json={"source": "graphapi", "kind": "token", "rate": 1, "seconds": 600})
+        shown = await running.api("GET", f"{PROFILES}/INSTAGRAM/{creator['handle']}")
+        assert shown.status_code == 200, shown.text
+        found = shown.json()["data"]
+        assert (found["source"], found["followers"]) == ("insta-best-performance", creator["followers"])
+        assert len(found["recent_posts"]) == 12
+        absent = await running.api("GET", f"{PROFILES}/INSTAGRAM/nobody.is.called.so")
+        assert absent.status_code == 404, absent.text  # it sees what there is: that is final
+        assert await running.stop() == 0
+    await well(data)
+
+
 async def test_dead_tokens_retire_and_their_jobs_wait(tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = (*FAST, "world.history_days=0", "web.scrape_wait_s=3")
