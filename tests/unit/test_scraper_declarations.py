@@ -8,7 +8,7 @@ import pytest
 from gcc.config import load
 from gcc.errors import ConfigError
 from gcc.pipelines.scraping.table import Catalogue, asked, catalogue_of, lenders, limits
-from gcc.sources.instagram_web.providers import PROVIDERS, endpoint, showing
+from gcc.sources.instagram_web.providers import PROVIDERS, endpoint
 from gcc.sources.limits import Limit
 
 NOTHING = dict.fromkeys(("handle", "profile_id", "shortcode", "post_id", "tag", "after"), "")
@@ -49,23 +49,31 @@ def test_what_is_no_endpoint_is_refused(written: str) -> None:
         endpoint(written)
 
 
+FIVE = ["instagram-scraper2", "instagram-scraper-2022", "arraybobo", "rocketapi", "lama"]
+
+
 @pytest.mark.parametrize(
-    ("what", "names"),
+    ("flow", "names"),
     [
-        ("user", list(PROVIDERS)),
-        ("user_by_id", list(PROVIDERS)),
-        ("post", ["instagram-scraper2", "instagram-scraper-2022", "arraybobo", "rocketapi", "lama"]),
-        ("tagged", ["instagram-scraper-2022", "arraybobo"]),
-        ("stories", ["instagram-scraper-2022", "arraybobo", "rocketapi", "lama"]),
-        ("followers", ["instagram-scraper2", "rocketapi", "lama"]),
-        ("following", ["instagram-scraper2", "lama"]),
-        ("hashtag", ["instagram-scraper2", "lama"]),
-        ("comments", ["instagram-scraper2"]),
-        ("likers", ["instagram-scraper2"]),
+        ("refresh_profile_by_handle", ["insta-best-performance", *FIVE]),
+        ("refresh_profile_basic", ["insta-best-performance", *FIVE]),
+        ("refresh_profile_custom", ["insta-best-performance", *FIVE]),
+        ("refresh_profile_by_profile_id", ["insta-best-performance", *FIVE]),
+        ("refresh_post_by_shortcode", FIVE),
+        ("refresh_tagged_posts", ["instagram-scraper-2022", "arraybobo"]),
+        ("refresh_stories_posts", ["instagram-scraper-2022", "arraybobo", "rocketapi", "lama"]),
+        ("refresh_post_insights", []),
+        ("fetch_profile_followers", ["instagram-scraper2", "rocketapi", "lama"]),
+        ("fetch_profile_following", ["instagram-scraper2", "lama"]),
+        ("fetch_hashtag_posts", ["instagram-scraper2", "lama"]),
+        ("fetch_post_comments", ["instagram-scraper2"]),
+        ("fetch_post_likes", ["instagram-scraper2"]),
     ],
-)  # fmt: skip
-def test_who_stands_in_for_what_in_which_order(what: Any, names: list[str]) -> None:
-    assert showing(what) == names
+)
+def test_who_stands_in_for_what_in_which_order(flow: str, names: list[str]) -> None:
+    chain = list(Catalogue().flows[flow].chain)
+    assert [name for name in chain if name in PROVIDERS] == names
+    assert chain[len(chain) - len(names) :] == names, "those who scrape come last"
 
 
 def settings(**sources: Any) -> Any:

@@ -109,7 +109,7 @@ def likers(decoded: Any, source: str, at: dt.datetime, post_id: str, shortcode: 
 
     def likes(user: Fields) -> Activity:
         actor = _person(user)
-        like = f"{post_id}:{actor.profile_id}"
+        like = f"{post_id or shortcode}:{actor.profile_id}"
         return Activity(INSTAGRAM.name, source, at, like, "like", post_id, shortcode, profile_id="", actor=actor)
 
     return _page(decoded, source, shapes.LIKERS, likes, NO_POST)

@@ -181,11 +181,6 @@ PROVIDERS: Mapping[str, Provider] = {
 }
 
 
-def showing(asked: Asked) -> list[str]:
-    """The providers with an endpoint for it, in the order in which they stand in for the official API."""
-    return [name for name, row in PROVIDERS.items() if asked in row.endpoints]
-
-
 def declared(name: str, host: str, like: str, written: Mapping[str, str]) -> Provider:
     """A provider of the settings alone, or a known one of which they change endpoints. Raises ConfigError."""
     known = PROVIDERS.get(like or name)
