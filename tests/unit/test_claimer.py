@@ -299,3 +299,19 @@ async def test_cancelled_anywhere_it_loses_no_job(autojump_clock: MockClock) -> 
     async with bench.scraping(work, concurrency=3):
         await trio.sleep(60)
     assert bench.statuses() == [JobStatus.COMPLETE] * 60
+
+
+async def test_630_tasks_are_in_flight_in_one_process_and_an_urgent_one_is_next(autojump_clock: MockClock) -> None:
+    bench, flows = Bench(), [FLOW, *(f"busy {number}" for number in range(41))]
+    async with bench.scraping(finish, flows=flows, concurrency=15):
+        await trio.sleep(1)
+        for flow in flows:
+            await bench.enqueue(20, flow)
+        await wait_all_tasks_blocked()
+        assert Counter(bench.statuses()) == {JobStatus.PROCESSING: 630, JobStatus.PENDING: 42 * 5}
+        await bench.enqueue(1, "busy 40", priority=URGENT, key="urgent")
+        await trio.sleep(9.5)
+        (urgent,) = [row.job for row in bench.database.jobs.values() if row.key == "urgent"]
+        assert urgent.status is JobStatus.PROCESSING, "before those that are due longer"
+        await trio.sleep(20)
+        assert set(bench.statuses()) == {JobStatus.COMPLETE}
