@@ -1,15 +1,25 @@
 """Who scrapes Instagram, as rows and settings declare it: endpoints as they are written, requests as they go out."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
+from gcc.clock import VirtualClock
 from gcc.config import load
 from gcc.errors import ConfigError
+from gcc.metrics import Metrics
 from gcc.pipelines.scraping.table import Catalogue, asked, catalogue_of, lenders, limits
+from gcc.sources.chain import Outside, Visit, first_of
+from gcc.sources.http import Request
+from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS, endpoint
-from gcc.sources.limits import Limit
+from gcc.sources.limits import InProcessLimiter, Limit
+from tests.fakes.credentials import FakeCredentials
+from tests.fakes.fetcher import FakeFetcher, Reply
 
 NOTHING = dict.fromkeys(("handle", "profile_id", "shortcode", "post_id", "tag", "after"), "")
 
@@ -140,3 +150,28 @@ def test_a_wrong_declaration_is_refused_by_its_name(sources: Any, complaint: str
     given = settings(**sources)
     with pytest.raises(ConfigError, match=complaint):
         limits(given, catalogue_of(given))
+
+
+async def test_a_long_back_off_sends_the_question_to_the_next_source_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def outside(request: Request) -> Reply:
+        if request.source == "insta-best-performance":
+            return Reply(429, b'{"message": "Too many requests"}', {"Retry-After": "3300"})
+        user = {"pk": 5, "username": "tea", "follower_count": 12, "media_count": 0}
+        return Reply(200, json.dumps({"user": user}).encode())
+
+    clock, fetcher = VirtualClock(1), FakeFetcher(outside)
+    credentials = FakeCredentials(clock)
+    limiter = InProcessLimiter(dict.fromkeys(PROVIDERS, Limit(100, 1.0)))
+    through = Outside(fetcher, limiter, credentials, clock, Metrics(), {})
+    names = ("insta-best-performance", "instagram-scraper2")
+    for name in names:
+        await credentials.put(name, "a", {"token": f"{name} token"})
+    visit, begun = Visit(), trio.current_time()
+    clients = {name: WebClient(PROVIDERS[name], through, "http://outside.example") for name in names}
+    found = await first_of([(name, partial(api.profile, "tea", visit)) for name, api in clients.items()])
+    assert (found.source, found.metrics["followers"]) == ("instagram-scraper2", 12)
+    assert trio.current_time() == begun
+    hosts = [request.headers["X-RapidAPI-Host"] for request in fetcher.requests]
+    assert hosts == [PROVIDERS[name].host for name in names]
