@@ -1,13 +1,14 @@
 """How fast limits are asked: `python -m bench.limits --seconds 5`. Grants per second, and the time of one.
 
-In the process, and in a private Redis. A wide limit is never full; at a narrow one callers wait, the rate is its own.
+In the process, and in a private Redis. A wide limit is never full; at a narrow one callers wait, the rate is its own. A
+stack is three limits at once, as a question takes them: of source, app and credential. The last line is JSON.
 """
 
 import argparse
 import json
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -16,17 +17,24 @@ from gcc.stores.limits import RedisLimiter
 from gcc.stores.redis import Redis
 from tests.services.redis import RedisNode
 
-CASES: Mapping[str, Limit] = {"wide": Limit(10**6, 0.5), "narrow": Limit(50, 0.1)}
+WIDE, NARROW = Limit(10**6, 0.5), Limit(50, 0.1)
+ONE, STACK = [Take("x")], [Take("x"), Take("x@@app", rule="x@@*"), Take("x@key", rule="x@*")]
+CASES: Mapping[str, tuple[Limit, Sequence[Take]]] = {
+    "wide": (WIDE, ONE),
+    "narrow": (NARROW, ONE),
+    "wide stack": (WIDE, STACK),
+    "narrow stack": (NARROW, STACK),
+}
 YOUNG_S = 2.0  # a Redis that has just started grants nothing for a window
 
 
-async def measure(limiter: Limiter, callers: int, seconds: float) -> dict[str, float]:
+async def measure(limiter: Limiter, takes: Sequence[Take], callers: int, seconds: float) -> dict[str, float]:
     times_s: list[float] = []
 
     async def call() -> None:
         while True:
             began = trio.current_time()
-            await limiter.take([Take("x")], wait_s_max=60)
+            await limiter.take(takes, wait_s_max=60)
             times_s.append(trio.current_time() - began)
 
     cpu_s = os.times().user + os.times().system
@@ -50,9 +58,10 @@ async def bench(callers: int, seconds: float) -> dict[str, dict[str, float]]:
         await trio.sleep(YOUNG_S)
         store = Redis(node.url)
         result = {}
-        for name, limit in CASES.items():
-            result[f"redis {name}"] = await measure(RedisLimiter(store, {"x": limit}), callers, seconds)
-            result[f"in process {name}"] = await measure(InProcessLimiter({"x": limit}), callers, seconds)
+        for name, (limit, takes) in CASES.items():
+            limits = {take.rule or take.name: limit for take in takes}
+            result[f"redis {name}"] = await measure(RedisLimiter(store, limits), takes, callers, seconds)
+            result[f"in process {name}"] = await measure(InProcessLimiter(limits), takes, callers, seconds)
         store.close()
         return result
     finally:
@@ -66,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     result = trio.run(bench, arguments.callers, arguments.seconds)
     for case, figures in result.items():
-        print(f"{case:<20}" + "".join(f"{name} {figure:<12,}" for name, figure in figures.items()))
+        print(f"{case:<24}" + "".join(f"{name} {figure:<12,}" for name, figure in figures.items()))
     print(json.dumps(result))
 
 

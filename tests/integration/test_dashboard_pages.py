@@ -15,6 +15,7 @@ import trio
 
 from gcc.channels.jobs import Failure, JobStatus, NewJob, Room
 from gcc.clock import SystemClock
+from gcc.sources.limits import Take
 from gcc.stores.job_history import History
 from gcc.stores.vault import Listed
 from gcc.supervisor.lifecycle import State
@@ -240,6 +241,34 @@ async def test_credentials_tell_whose_they_are_what_rests_and_when_they_end(page
                 assert await page.js("document.documentElement.scrollWidth") == width
                 await shoot(page, f"credentials-{width}-{scheme}", whole_page=True)
         assert page.complaints == []
+
+
+async def test_limits_are_shown_with_what_narrows_them_and_changed_with_a_why(page: Page, world: World) -> None:
+    await world.limiter.narrow(Take("graphapi"), 0.4, 600.0, f"x-app-usage tells 90% {NASTY}")
+    await world.limiter.narrow(Take("ytapi.search@ytapi-1", rule="ytapi.search@*"), 0.0, 600.0, "spent")
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/sources")
+        await page.until(f"{text('#limits')}.includes('ytapi.search@ytapi-1')")
+        shown = await page.js(text("#limits"))
+        assert "40 % of it – x-app-usage tells 90% <img" in shown and "closed – spent" in shown
+        assert "as configured" in shown
+        for width in (1280, 390):
+            for scheme in ("light", "dark"):
+                await page.look(width=width, height=900, scheme=scheme)
+                assert await page.js("document.documentElement.scrollWidth <= innerWidth"), "nothing is beside the page"
+                await shoot(page, f"limits-{width}-{scheme}", whole_page=True)
+        await page.js("document.querySelector('[aria-label=\"Change graphapi…\"]').click()")
+        await page.until(f"{ACTIVE}.id === 'limit-calls'")
+        await page.js(f"{ACTIVE}.select()")
+        await page.write("7")
+        await fill(page, "#why", "calm")
+        await shoot(page, "limits-dialog")
+        await page.press("Enter")
+        await page.until(f"{text('#told')}.startsWith('graphapi: 7 in any 1 s.')")
+        await world.gates_read()
+        await page.until(f"{text('#limits')}.includes('7 in any')")
+    assert world.controls.overrides["limit:graphapi"]["calls"] == 7
+    assert world.controls.overrides["limit:graphapi"]["who"] == "dashboard"
 
 
 async def test_events_show_queues_and_letters_and_pause_a_queue(page: Page, world: World) -> None:

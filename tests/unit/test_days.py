@@ -1,6 +1,7 @@
 """Limits per day: no day is ever exceeded, whoever restarts, dies or waits, and what was refused costs nothing."""
 
 import datetime as dt
+from collections import Counter
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,9 +12,18 @@ from hypothesis import strategies as st
 
 from gcc.clock import VirtualClock
 from gcc.errors import ConfigError, Transient
+from gcc.metrics import Metrics
+from gcc.sources.breakers import Breakers
+from gcc.sources.chain import Outside, Question, SourceApi, Visit
+from gcc.sources.credentials import Credential
 from gcc.sources.days import EDGE_S
+from gcc.sources.http import Request, decode
 from gcc.sources.limits import Daily, InProcessLimiter, Limit, LimitRefused, LimitsAway, Take
+from gcc.sources.table import SOURCES
+from gcc.supervisor.lifecycle import Board
+from tests.fakes.credentials import FakeCredentials
 from tests.fakes.days import FakeDays
+from tests.fakes.fetcher import FakeFetcher, Reply
 
 PACIFIC = "America/Los_Angeles"
 H = 3600.0
@@ -95,6 +105,37 @@ async def test_where_days_are_away_nobody_knows_and_without_them_it_is_said(
         await InProcessLimiter({"x": Daily(100, PACIFIC)}).take([Take("x")], wait_s_max=0)
     with pytest.raises(ValueError, match="at least 1"):
         Daily(0, PACIFIC)
+
+
+async def test_a_spent_bucket_leaves_the_other_questions_at_full_rate(autojump_clock: trio.testing.MockClock) -> None:
+    clock = VirtualClock(seed=1)
+    rules = SOURCES["ytapi"].limits
+    limiter = InProcessLimiter(SOURCES["ytapi"].rules, FakeDays(clock))
+    credentials, breakers = FakeCredentials(clock), Breakers(Board(clock.now), clock.rng)
+    for key in "ab":
+        await credentials.put("ytapi", key, {"token": key})
+    fetcher = FakeFetcher(lambda _: Reply(200, b"{}"))
+    outside = Outside(fetcher, limiter, credentials, clock, Metrics(), {}, breakers, {"ytapi": rules})
+    api = SourceApi("ytapi", lambda answer, _: decode(answer, "ytapi"))
+
+    async def ask(bucket: str) -> None:
+        def build(credential: Credential) -> Request:
+            return Request("ytapi", "GET", "http://x", {"key": credential.secret["token"]})
+
+        await outside.ask(api, Question("q", build, bucket=bucket), Visit(wait_s_max=2.0))
+
+    for _ in range(200):
+        await ask("search")
+    assert Counter(request.params["key"] for request in fetcher.requests) == {"a": 100, "b": 100}
+    begun = trio.current_time()
+    with pytest.raises(LimitRefused, match=r"ytapi\.search@[ab]: our limit of 100 calls per day") as caught:
+        await ask("search")
+    assert caught.value.retry_after_s == pytest.approx(until_midnight_s(clock) + EDGE_S)
+    assert trio.current_time() == begun, "refused at once"
+    assert breakers.out(["ytapi"]) is None, "jobs that ask other things are claimed"
+    for bucket in ("units", "stats") * 50:
+        await ask(bucket)
+    assert trio.current_time() - begun <= 2.0, "50 a second"
 
 
 STEPS = st.lists(

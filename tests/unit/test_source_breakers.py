@@ -285,6 +285,36 @@ def work_of(bench: Bench) -> FlowWork:
     )
 
 
+async def test_a_limited_source_gives_slots_back_and_holds_no_other_flow_s(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = await Bench(FOUND).ready()
+    await bench.credentials.put("ytapi", "y", {"token": "tokenY"})
+    bench.limiter = InProcessLimiter({"graphapi": Limit(1, 3600.0), "ytapi": Limit(1000, 1.0)})
+    bench.outside = Outside(
+        bench.fetcher, bench.limiter, bench.credentials, bench.clock, Metrics(), {}, bench.breakers
+    )  # fmt: skip
+    work, begun = work_of(bench), trio.current_time()
+    assert isinstance(await work(job(0)), Crawl)
+
+    async def limited() -> None:
+        deferred = await work(job(0))
+        assert isinstance(deferred, Deferred)
+        assert deferred.code == "LIMITED" and deferred.after_s >= 3590
+        assert trio.current_time() - begun <= Visit().wait_s_max, "it holds its slot no longer"
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(limited)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(QuestionFailed):  # the answer is of the other API; it was asked at once
+            await DataApi(bench.outside, "http://x").profile("made.up", Visit())
+        assert trio.current_time() == begun
+    assert bench.breakers.out(["ytapi"]) is None
+    out = bench.breakers.out(["graphapi"])
+    assert out is not None and out.code == "LIMITED", "its jobs are not claimed before there is room"
+
+
 @pytest.mark.parametrize(
     ("body", "retry_after", "wait_s"),
     [(b'{"error": {"code": 2, "message": "no"}}', "120", 120), (b"<html>", "120", 120), (b"", "86400", AWAY_S_MAX)],

@@ -10,7 +10,7 @@ import { LettersForm } from "./letters_dialog.js"
 import { DrainStages } from "./panels.js"
 import { Icon } from "./parts.js"
 
-const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, jobs: JobsForm, job: JobForm, schedule: Schedule, letters: LettersForm, stack: Stack }
+const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, limit: Limit, jobs: JobsForm, job: JobForm, schedule: Schedule, letters: LettersForm, stack: Stack }
 
 // The one dialog of the page. Its content is there while something is asked for.
 export function Dialogs({ status, asked, close, told }) {
@@ -203,6 +203,38 @@ function Concurrency({ flow, status, close, told }) {
       </button>
     </div>
     <p aria-live="polite">${effect}</p>
+  <//>`
+}
+
+// ---- limits
+
+const CALLS_MAX = 1e9
+
+function Limit({ limit, close, told }) {
+  const { name, per_s } = limit
+  const [calls, setCalls] = useState(String(limit.calls))
+  const [seconds, setSeconds] = useState(String(per_s))
+  const [isDefault, setDefault] = useState(false)
+  const isValid = Number.isInteger(Number(calls)) && Number(calls) >= 1 && Number(calls) <= CALLS_MAX && Number(seconds) > 0
+  const words = isDefault ? "as configured" : `${count(Number(calls))} in any ${seconds} s`
+  return html`<${ActionForm}
+    title=${`Limit ${name}`}
+    confirm=${isDefault ? "As configured" : isValid ? `Set to ${words}` : "Set"}
+    isReady=${isDefault || isValid}
+    cli=${(why) => ["limits", "set", name, ...(isDefault ? ["default"] : [calls, seconds]), "--why", why]}
+    send=${(why) => act("/api/limits", { name, calls: isDefault ? null : Number(calls), per_s: isDefault ? null : Number(seconds), why })}
+    close=${close}
+    done=${() => told(`${name}: ${words}.`)}
+  >
+    <div class="field row">
+      <label for="limit-calls">Calls</label>
+      <input id="limit-calls" type="number" min="1" max=${CALLS_MAX} required disabled=${isDefault} value=${calls} onInput=${(event) => setCalls(event.target.value)} autofocus />
+      <label for="limit-seconds">in any</label>
+      <input id="limit-seconds" type="number" min="0" step="any" required disabled=${isDefault} value=${seconds} onInput=${(event) => setSeconds(event.target.value)} />
+      <span>s</span>
+      <button type="button" class="small" aria-pressed=${isDefault} onClick=${() => setDefault(!isDefault)}>As configured</button>
+    </div>
+    <p>All processes hear of it at once. What was spent still counts.</p>
   <//>`
 }
 

@@ -7,8 +7,9 @@ import { Refused, useLook } from "../look.js"
 import { Bar } from "../panels.js"
 import { Cell, Icon } from "../parts.js"
 import { address } from "../route.js"
+import { Limits } from "./limits.js"
 
-export function SourcesPage({ status }) {
+export function SourcesPage({ status, ask }) {
   const { data: sources, meta, refused } = useLook("/api/sources", {}, { everyS: 2 })
   return html`<section class="panel page-wide lead">
       <div class="head"><h2>Sources</h2><code title="The same in a terminal">python -m gcc.supervisor sources</code></div>
@@ -17,7 +18,8 @@ export function SourcesPage({ status }) {
     </section>
     ${sources?.map(
       (source) => html`<${Source} key=${source.name} ...${source} line=${status.actors.find(({ name }) => name === `sources/${source.name}`)} trouble=${meta.credentials_error} />`,
-    )}`
+    )}
+    <${Limits} ask=${ask} />`
 }
 
 function Source({ name, flows, limit, credentials, line, trouble }) {
