@@ -94,11 +94,12 @@ class Take:
 class Rule:
     """One limit of a source, as its row declares it: of every call (bucket "") or of those of a bucket.
 
-    It is kept once for the whole platform, or once for `each` credential or app. `word` tells rules apart that are of
+    It is kept once for the whole platform, or once for `each` credential or app. Without a limit each of these may as
+    much as all of the source: it is there to be narrowed by what answers tell. `word` tells rules apart that are of
     the same calls ("hourly"). Their names: `graphapi`, `ytapi.search`, `ytapi.search@KEY`, `graphapi@@APP`.
     """
 
-    limit: Limit | Daily
+    limit: Limit | Daily | None
     each: Each = "source"
     bucket: str = ""
     word: str = ""
@@ -370,7 +371,8 @@ class StackedLimiter(ABC, Generic[L]):
 
     def _lane(self, take: Take) -> L | DayLane:
         """As the limit is now."""
-        known = (limits.get(name) for limits in (self._set, self._limits) for name in (take.name, take.rule))
+        names = (take.name, take.rule, take.rule.partition("@")[0])
+        known = (limits.get(name) for name in names for limits in (self._set, self._limits))
         limit = next((limit for limit in known if limit), None)
         if limit is None:
             name = take.rule or take.name

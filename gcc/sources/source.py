@@ -47,7 +47,7 @@ class Source:
     @property
     def rules(self) -> dict[str, Limit | Daily]:
         """What its limits are called, and how many there are."""
-        return {rule.name(self.name): rule.limit for rule in self.limits}
+        return {rule.name(self.name): rule.limit for rule in self.limits if rule.limit}
 
     def address(self, root: str, version: str = "") -> str:
         """Where its calls begin, below `root`, which may name its version already."""

@@ -22,7 +22,7 @@ from gcc.sources.youtube.youtube138 import Youtube138
 CALLS = Limit(50, 1.0)  # a second; where the other side names no number, this bounds the whole platform
 PACIFIC = "America/Los_Angeles"
 
-_GRAPH = (Rule(CALLS), Rule(CALLS, "app"), Rule(CALLS, "credential"))  # the narrower ones for what its headers tell
+_GRAPH = (Rule(CALLS), Rule(None, "app"), Rule(None, "credential"))  # for what its headers tell
 _YOUTUBE = (
     Rule(CALLS),
     Rule(Daily(100, PACIFIC), "credential", "search"),
@@ -37,7 +37,7 @@ def scraper(provider: Provider, limit: Limit, base_url: str = "", world_room: st
         provider.name,
         base_url or f"https://{provider.host}",
         f"/{world_room or provider.asks_as or provider.name}",
-        (Rule(limit), Rule(limit, "credential")),  # the latter for what the gateway's headers tell
+        (Rule(limit), Rule(None, "credential")),  # the latter for what the gateway's headers tell
         partial(WebClient, provider),
         unofficial=True,
         shares=provider.asks_as,
@@ -46,7 +46,7 @@ def scraper(provider: Provider, limit: Limit, base_url: str = "", world_room: st
 
 def _youtube_scraper(name: str, host: str, limit: Limit, client: Callable[[Outside, str], Any]) -> Source:
     """One who scrapes YouTube, behind RapidAPI's gateway."""
-    limits = (Rule(limit), Rule(limit, "credential"))
+    limits = (Rule(limit), Rule(None, "credential"))
     return Source(name, f"https://{host}", f"/{name}", limits, client, unofficial=True)
 
 

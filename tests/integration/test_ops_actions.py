@@ -485,6 +485,7 @@ async def test_limits_by_the_command_line(verb: Verb, world: World) -> None:
     ("words", "told"),
     [
         (("set", "nothing", "5", "1", "--why", "x"), "there is no limit 'nothing'; there are "),
+        (("set", "nothing", "default", "--why", "x"), "there is no limit 'nothing'; there are "),
         (("set", "ytapi", "0", "1", "--why", "x"), "calls is a number of 1 to"),
         (("set", "ytapi", "5", "0", "--why", "x"), "per_s is a number of seconds"),
         (("set", "ytapi.search@*", "5", "60", "--why", "x"), "whole days of America/Los_Angeles: write 86400"),

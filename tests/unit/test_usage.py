@@ -123,8 +123,8 @@ class Bench:
     def __init__(self) -> None:
         self.told: list[Reading] = []
         self.credentials = FakeCredentials(VirtualClock(seed=1))
-        rules = {"src": [Rule(Limit(10, 1.0)), Rule(Limit(10, 1.0), "app"), Rule(Limit(10, 1.0), "credential")]}
-        self.limiter = InProcessLimiter({rule.name("src"): rule.limit for rule in rules["src"]})  # type: ignore[misc]
+        rules = {"src": [Rule(Limit(10, 1.0)), Rule(None, "app"), Rule(None, "credential")]}
+        self.limiter = InProcessLimiter({"src": Limit(10, 1.0)})
         self.fetcher = FakeFetcher(lambda _: Reply(200, b"{}"))
         clock = VirtualClock(seed=1)
         self.outside = Outside(self.fetcher, self.limiter, self.credentials, clock, Metrics(), {}, rules=rules)

@@ -44,22 +44,27 @@ class SetLimit:
         return {"calls": self.limit.calls, "per_s": self.limit.per_s, **told}
 
 
-def meant(name: str, calls: Any, per_s: Any, limits: Mapping[str, AnyLimit]) -> AnyLimit:
-    """What a person sets in place of `name` of the configured `limits`, or of one credential's or app's. Permanent: it
-    makes no sense."""
+def configured(name: str, limits: Mapping[str, AnyLimit]) -> AnyLimit:
+    """What `name`, which may be of one credential or app, allows by `limits`. Permanent: there is none."""
     stem, at, _ = name.partition("@@" if "@@" in name else "@")
-    configured = limits.get(name) or limits.get(f"{stem}{at}*" if at else "")
-    if configured is None:
+    found = limits.get(name) or limits.get(f"{stem}{at}*") or (limits.get(stem) if at else None)
+    if found is None:
         raise Permanent(f"there is no limit {name!r}; there are {', '.join(limits)}")
+    return found
+
+
+def meant(name: str, calls: Any, per_s: Any, limits: Mapping[str, AnyLimit]) -> AnyLimit:
+    """What a person sets in place of what is `configured`. Permanent: it makes no sense."""
+    now = configured(name, limits)
     if type(calls) is not int or not 1 <= calls <= CALLS_MAX:
         raise Permanent(f"calls is a number of 1 to {CALLS_MAX:,}")
     if type(per_s) not in (int, float) or not (math.isfinite(per_s) and 0 < per_s <= PER_S_MAX):
         raise Permanent(f"per_s is a number of seconds, more than 0 and at most {PER_S_MAX:,}")
-    if isinstance(configured, Limit):
+    if isinstance(now, Limit):
         return Limit(calls, float(per_s))
-    if per_s != configured.per_s:
-        raise Permanent(f"{name} is of whole days of {configured.zone}: write {configured.per_s:g} for its seconds")
-    return replace(configured, calls=calls)
+    if per_s != now.per_s:
+        raise Permanent(f"{name} is of whole days of {now.zone}: write {now.per_s:g} for its seconds")
+    return replace(now, calls=calls)
 
 
 def set_limits(overrides: Mapping[str, Any], limits: Mapping[str, AnyLimit]) -> dict[str, SetLimit]:

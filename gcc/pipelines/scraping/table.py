@@ -120,8 +120,9 @@ def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit | Daily]
             raise ConfigError(f"sources.{name}.limits.{unknown[0]} is no limit; see docs/sources.md")
         chosen[name] = Limit(source.calls, source.per_s) if source.calls else row.rules[name]
         for rule in others:
-            calls = source.limits.get(rule.bucket or rule.each, rule.limit.calls)
-            chosen[rule.name(name)] = replace(rule.limit, calls=calls)
+            calls, limit = source.limits.get(rule.bucket or rule.each), rule.limit or chosen[name]
+            if rule.limit or calls:
+                chosen[rule.name(name)] = replace(limit, calls=calls or limit.calls)
     return chosen
 
 

@@ -26,7 +26,7 @@ from gcc.pipelines.events.pipeline import CONSUMERS
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.adding import AddReport, Terms, add
 from gcc.pipelines.scraping.flow import Flow
-from gcc.pipelines.scraping.limiting import SetLimit, meant
+from gcc.pipelines.scraping.limiting import SetLimit, configured, meant
 from gcc.sources.limits import AnyLimit
 from gcc.stores.erasures import Erased, PostgresErasures
 
@@ -111,6 +111,8 @@ class Operations:
         """
         if calls is None and per_s is None:
             value, words = None, "default"
+            if LIMIT + name not in self._gates.overrides:  # else it is of another version, say, and has to go
+                configured(name, self._limits)
         else:
             limit = meant(name, calls, per_s, self._limits)
             at = self._clock.now().isoformat(timespec="seconds")
