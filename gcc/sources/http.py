@@ -1,7 +1,8 @@
 """The only way to the outside: a request in, an answer in memory out, whatever its status.
 
-One httpx client for the process (keep-alive, bounded connections, HTTP/2 where it is offered, no redirects, no proxy
-from the environment). What gives no whole answer (a lost connection, a deadline, a body beyond 8 MiB) is Transient.
+An httpx client for each source, so that one that hangs holds no connection of another (keep-alive, bounded, HTTP/2
+where it is offered, no redirects, no proxy from the environment). What gives no whole answer (a lost connection, a
+deadline, a body beyond 8 MiB) is Transient.
 Judging the answer is the source's matter.
 """
 
@@ -78,24 +79,30 @@ class Fetcher(Protocol):
 
 
 class HttpFetcher:
-    """The real fetcher, over one httpx client; use as an async context manager or call aclose()."""
+    """The real fetcher, over an httpx client for each source; use as an async context manager or call aclose()."""
 
     def __init__(self, *, connections_max: int = 100, tls: ssl.SSLContext | None = None) -> None:
-        """`tls`: whom to trust, if not those whom everybody does."""
-        limits = httpx.Limits(
+        """`connections_max` of each source. `tls`: whom to trust, if not those whom everybody does."""
+        self._limits = httpx.Limits(
             max_connections=connections_max,
             max_keepalive_connections=connections_max,  # with fewer, a busy crawl opens a new one for most calls
             keepalive_expiry=4.0,  # below the 5 s after which common servers hang up on idle connections
         )
-        self._client = httpx.AsyncClient(
-            headers={"accept-encoding": "gzip", "user-agent": "gcc-platform"},
-            limits=limits,
-            http2=True,
-            verify=tls or True,
-            timeout=None,  # one deadline for the whole exchange instead, see fetch
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    def _client(self, source: str) -> httpx.AsyncClient:
+        if source not in self._clients:
+            self._clients[source] = httpx.AsyncClient(
+                headers={"accept-encoding": "gzip", "user-agent": "gcc-platform"},
+                limits=self._limits,
+                http2=True,
+                verify=self._tls,
+                timeout=None,  # one deadline for the whole exchange instead, see fetch
+                trust_env=False,
+                follow_redirects=False,
+            )
+        return self._clients[source]
 
     async def fetch(self, request: Request) -> Answer:
         begun = trio.current_time()
@@ -117,7 +124,7 @@ class HttpFetcher:
         # httpx reads through generators in generators: only what is raised inside the innermost one ends them
         # all, so a body that is too large is left by cancelling the next read, not by leaving the loop.
         with trio.CancelScope() as reading:
-            async with self._client.stream(
+            async with self._client(request.source).stream(
                 request.method,
                 request.url,
                 params=dict(request.params),
@@ -136,7 +143,8 @@ class HttpFetcher:
         return reply.status_code, headers, _unpack(body, request) if packed else bytes(body)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
 
     async def __aenter__(self) -> Self:
         return self

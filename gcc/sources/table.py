@@ -9,7 +9,8 @@ from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS, Provider
 from gcc.sources.limits import Daily, Limit, Rule
-from gcc.sources.shopify.client import POINTS_MAX, REST, ShopifyApi
+from gcc.sources.shopify.client import POINTS_MAX, ShopifyApi
+from gcc.sources.shopify.usage import REST
 from gcc.sources.source import Source
 from gcc.sources.tokens import renewals as tokens
 from gcc.sources.tokens.client import TokenApi

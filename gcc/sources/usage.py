@@ -48,11 +48,13 @@ def decoded(text: str) -> Any:
         return None
 
 
-def of_left(limit: float | None, left: float | None, for_s: float | None, why: str) -> list[Reading]:
+def of_left(
+    limit: float | None, left: float | None, for_s: float | None, why: str, *, bucket: str = ""
+) -> list[Reading]:
     """What a limit of a credential tells, of which so much is left until it is full again; none where it does not."""
     if limit is None or left is None or limit <= 0 or left > limit:
         return []
-    return [Reading("credential", 1.0 - max(left, 0.0) / limit, TOLD_S if for_s is None else for_s, why)]
+    return [Reading("credential", 1.0 - max(left, 0.0) / limit, TOLD_S if for_s is None else for_s, why, bucket)]
 
 
 def nearest(readings: Iterable[Reading]) -> list[Reading]:

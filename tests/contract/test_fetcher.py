@@ -113,6 +113,15 @@ def ask(server: Server) -> Ask:
     return ask
 
 
+async def test_a_source_that_hangs_holds_no_connection_of_another(http: HttpFetcher, ask: Ask) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):  # five times as many as it has connections
+            nursery.start_soon(http.fetch, replace(ask("/slow", 60.0), source="slow"))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (await http.fetch(ask("/ok", 5.0))).status == 200
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("path", ["/ok", "/refused", "/broken", "/elsewhere", "/full"])
 async def test_an_answer_of_any_status_is_an_answer(fetcher: Fetcher, ask: Ask, path: str) -> None:
     answer = await fetcher.fetch(ask(path))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import redis as redis_py
 import trio
 import trio.testing
 
@@ -309,6 +310,21 @@ async def test_no_window_is_ever_exceeded_by_two_that_share_redis(
     limiters = [RedisLimiter(store, LIMITS) for store in stores]
     assert await storm(limiters, seed, 80, 1.5) > 10
     assert_kept(grants, ALL)
+    for store in stores:
+        store.close()
+
+
+async def test_what_narrows_a_limit_is_shared_by_processes(old_redis: str, grants: Grants) -> None:
+    stores = [RecordedRedis(old_redis, grants) for _ in range(2)]
+    one, two = (RedisLimiter(store, LIMITS) for store in stores)
+    await one.narrow(Take("src@a", rule="src@*"), 0.0, 60.0, "é: HTTP 429")
+    with pytest.raises(LimitRefused, match=r"src@a: .*of which 0% is allowed \(é: HTTP 429\)") as caught:
+        await two.take([Take("src"), Take("src@a", rule="src@*")], wait_s_max=PER_S)
+    assert caught.value.retry_after_s == pytest.approx(60.0, abs=2.0)
+    await two.take([Take("src"), Take("src@b", rule="src@*")], wait_s_max=0)
+    with redis_py.Redis.from_url(old_redis) as client:
+        assert sorted(client.keys()) == [b"gcc:{limit}:src", b"gcc:{limit}:src@a:narrowed", b"gcc:{limit}:src@b"]
+        assert 0 < client.pttl(b"gcc:{limit}:src@a:narrowed") <= 60_000, "it ends by itself"
     for store in stores:
         store.close()
 

@@ -22,5 +22,10 @@ def usage(answer: Answer) -> Sequence[Reading]:
     return nearest(
         reading
         for name, of in told.items()
-        for reading in of_left(number(of["limit"]), number(of["remaining"]), seconds(of["reset"]), f"{name}: {of}")
+        for reading in of_left(
+            number(of["limit"]),
+            number(of["remaining"]),
+            seconds(of["reset"]),
+            f"{of['remaining']} of {of['limit']} {name} left",
+        )
     )

@@ -22,14 +22,12 @@ from gcc.sources.paging import Page, pages
 from gcc.sources.shopify import errors
 from gcc.sources.shopify.errors import TooCostly
 from gcc.sources.shopify.orders_parse import SOURCE, graphql_line, graphql_order, rest_order
-from gcc.sources.shopify.usage import usage
+from gcc.sources.shopify.usage import REST, usage
 from gcc.sources.snapshot import Found, Order
 from gcc.sources.verdicts import InvalidHandle
 
 DOMAIN = ".myshopify.com"
 REST_VERSION = "rest-"
-REST = "rest"
-"""The bucket of its calls."""
 REST_PAGE = 250
 PAGE, LINES = 50, 10
 POINTS_UNTOLD, POINTS_MAX = 100, 500

@@ -7,6 +7,8 @@ from gcc.sources.http import Answer
 from gcc.sources.limits import Reading
 from gcc.sources.usage import decoded, number, of_left
 
+REST = "rest"
+"""The bucket of its calls."""
 CALLS = "x-shopify-shop-api-call-limit"
 CALLS_PER_S = 2.0  # what leaks of the smallest plan's bucket
 _POINTS = re.compile(rb'(?<!\\)"throttleStatus"\s*:\s*(\{[^{}]{0,1000}\})')
@@ -17,7 +19,7 @@ def usage(answer: Answer) -> Sequence[Reading]:
     used, _, size = answer.headers.get(CALLS, "").partition("/")
     spent, calls = number(used), number(size)
     if spent is not None and calls is not None:
-        return of_left(calls, calls - spent, spent / CALLS_PER_S, f"{CALLS} tells {used}/{size}")
+        return of_left(calls, calls - spent, spent / CALLS_PER_S, f"{CALLS} tells {used}/{size}", bucket=REST)
     if (found := _POINTS.findall(answer.body)) and isinstance(
         status := decoded(found[-1].decode(errors="replace")), dict
     ):
