@@ -261,11 +261,8 @@ async def test_sources_tell_limits_and_credentials_without_secrets(port: Port, w
         Listed("ytapi", "ytapi-2", 0.0, None, NOW, 2, 1),
     ]
     (graph, youtube), meta = await get(port, "sources")
-    assert (graph["name"], graph["flows"], graph["credentials"]["total"]) == (
-        "graphapi",
-        [INSTAGRAM, "probe_credential"],
-        0,
-    )
+    assert (graph["name"], graph["credentials"]["total"]) == ("graphapi", 0)
+    assert {INSTAGRAM, "probe_credential"} <= set(graph["flows"]) and YOUTUBE not in graph["flows"]
     whole = {"share": 1.0, "narrowed_s": 0.0, "why": ""}
     assert youtube["limit"] == {"name": "ytapi", "used": 1, "calls": 50, "per_s": 1.0, "waiting": 0, **whole}
     assert (youtube["credentials"]["total"], youtube["credentials"]["ready"]) == (2, 1)
