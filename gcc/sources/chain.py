@@ -380,6 +380,7 @@ class Outside:
         """Ask once, and tell the source's breaker whether it was there."""
         breaker, judge = self._breakers.of(source.name), question.judge or source.judge
         request = question.build(credential)
+        self._credentials.used(credential)
         try:
             answer = await self._fetch(request, visit)
             await self._heed(source, answer, credential)

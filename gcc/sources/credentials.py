@@ -116,6 +116,9 @@ class Credentials(Protocol):
         Raises NoCredential, NeedsOwner (there is none of the owner's), Transient when the store is lost.
         """
 
+    def used(self, credential: Credential) -> None:
+        """Count a question that is asked with it: about so many are told to people, the last few not at once."""
+
     async def disable(
         self,
         credential: Credential,

@@ -80,9 +80,10 @@ class PostgresCredentials:
     ) -> Credential:
         held = await self._held_of(self._lender(source))
         standings = [standing(own, held.rests, bucket) for own in held.standings]
-        chosen = choose(source, standings, trio.current_time(), self._clock.rng, owner=owner, without=without)
-        self._uses[chosen.id] += 1
-        return chosen
+        return choose(source, standings, trio.current_time(), self._clock.rng, owner=owner, without=without)
+
+    def used(self, credential: Credential) -> None:
+        self._uses[credential.id] += 1
 
     async def disable(
         self,

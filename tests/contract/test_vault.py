@@ -186,7 +186,7 @@ async def test_uses_are_counted(pool: Pool, mock_clock: trio.testing.MockClock) 
     ours = PostgresCredentials(pool, CLOCK, given(1))
     await ours.put("graphapi", "a", {"token": "x"})
     for _ in range(7):
-        await ours.pick("graphapi")
+        ours.used(await ours.pick("graphapi"))
     mock_clock.jump(USES_S)
     await ours.pick("graphapi")
     (listed,) = await Vault(pool, given(1)).listed()

@@ -46,6 +46,7 @@ class FakeCredentials:
         self._rows: dict[tuple[str, str], _Row] = {}
         self._rests: dict[tuple[str, RestKey], Rest] = {}  # by source
         self._renewals: Counter[str] = Counter()
+        self.uses: Counter[str] = Counter()  # by handle
         self._renewing: set[uuid.UUID] = set()
 
     async def pick(
@@ -57,6 +58,9 @@ class FakeCredentials:
         rows = [row for row in self._rows.values() if row.credential.source == lender]
         standings = [standing(self._standing(row), rests, bucket) for row in rows]
         return choose(source, standings, trio.current_time(), self._clock.rng, owner=owner, without=without)
+
+    def used(self, credential: Credential) -> None:
+        self.uses[credential.handle] += 1
 
     def _standing(self, row: _Row) -> Standing:
         ends = {

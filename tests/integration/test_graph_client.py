@@ -56,8 +56,9 @@ class Bench:
         }
         known = InProcessKnown(authors=authors, accounts=(USER,))
         limiter = InProcessLimiter({SOURCE: Limit(100_000, 1.0)})
-        outside = Outside(fetcher, limiter, self.credentials, clock, Metrics(), {}, known=known)
-        self.api = GraphApi(outside, f"{url}/graph/v25.0", USER)
+        self.url = url
+        self.outside = Outside(fetcher, limiter, self.credentials, clock, Metrics(), {}, known=known)
+        self.api = GraphApi(self.outside, f"{url}/graph/v25.0", USER)
         self.visit = Visit()
 
 

@@ -180,6 +180,14 @@ async def test_a_question_of_an_owner_is_asked_with_its_own_token_only(autojump_
     assert bench.breakers.out(["src"]) is None
 
 
+async def test_each_question_that_is_asked_with_one_is_counted(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(by_token(tokenA=OK))
+    await bench.credentials.put("src", "a", {"token": "tokenA"})
+    for _ in range(3):
+        await bench.ask()
+    assert bench.credentials.uses == {"a": 3}
+
+
 async def test_a_rate_limited_credential_rests_and_the_next_one_is_asked(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
