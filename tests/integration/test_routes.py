@@ -19,7 +19,7 @@ from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import check
 from gcc.pipelines.events.referrals import also_referrals
-from gcc.pipelines.events.routes import ACCESS_TOKEN_EXPIRED, CLICKS, EXCHANGES, KEPT, MARKETING, QUEUES
+from gcc.pipelines.events.routes import ACCESS_TOKEN_EXPIRED, CLICKS, EXCHANGES, MARKETING, QUEUES
 from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import BINDINGS, EVENT_TYPES, EventType
 from gcc.stores import outbox
@@ -303,7 +303,9 @@ def test_every_event_type_has_a_payload_and_every_table_one_type() -> None:
     assert {case.event_type for case in CASES} == set(TYPES)
     tables = [event_type.table for event_type in EVENT_TYPES]
     assert len(tables) == len(set(tables)) == 24
-    assert {binding.queue for binding in BINDINGS} == {event_type.queue for event_type in EVENT_TYPES} | KEPT
+    assert {binding.queue for binding in BINDINGS} == {each.queue for each in EVENT_TYPES} | {
+        queue.name for queue in QUEUES
+    }
 
 
 def test_the_documentation_has_every_row() -> None:
