@@ -477,18 +477,24 @@ def safe_uri(request: Request) -> str:
     return f"{request.shown_url}?{urlencode(shown, safe='*(){},.:')}" if shown else request.shown_url
 
 
-async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]]) -> T:
+async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]], *, patience_s: float = 0.0) -> T:
     """The result of the first source of `chain` (name, attempt) that answers, tried in order.
 
-    What is not Transient (NotFound) ends it at once. Of those that do not serve it (Unserved) nothing more is hoped:
-    where all are such, Refused with the first one's code. When each of the others is closed to us for now
-    (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest known wait is raised. Otherwise
-    SourcesExhausted, listing the reasons, with the wait until the first of them wants to be asked again.
+    A limit of ours that has room again within `patience_s` ends it at once (LimitRefused): the job comes back then, and
+    does not spend the next source, which may be a worse one. What is not Transient (NotFound) ends it, too. Of those
+    that do not serve it (Unserved) nothing more is hoped: where all are such, Refused with the first one's code. When
+    each of the others is closed to us for now (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest
+    known wait is raised. Otherwise SourcesExhausted, listing the reasons, with the wait until the first of them wants
+    to be asked again.
     """
     failures: list[tuple[str, Transient]] = []
     for name, attempt in chain:
         try:
             return await attempt()
+        except LimitRefused as failure:
+            if failure.retry_after_s is not None and failure.retry_after_s < patience_s:
+                raise
+            failures.append((name, failure))
         except Transient as failure:
             failures.append((name, failure))
     unserved = [(name, failure) for name, failure in failures if isinstance(failure, Unserved)]

@@ -197,3 +197,27 @@ async def test_bad_paths_are_named(api: Api) -> None:
     for group in ("x" * 101, "a%00b"):
         refused = await api.refused("POST", f"{BOARD}/INSTAGRAM/category/{group}")
         assert refused[:2] == (422, "INVALID_PARAMETER")
+
+
+@pytest.mark.parametrize(
+    ("month", "metric", "crossed"),
+    [
+        ("2026-08", "views", True),  # its last days count otherwise than July
+        ("2026-09", "views", True),  # than August's first
+        ("2026-10", "views", False),
+        ("2026-08", "followers", False),
+    ],
+)
+async def test_ranks_on_both_sides_of_a_step_say_so(
+    pool: Pool, api: Api, month: str, metric: str, crossed: bool
+) -> None:
+    day = dt.date.fromisoformat(f"{month}-01")
+    row = creator(1, day, platform="YOUTUBE", views_rank=1, views_rank_prev=2, views=7)
+    await insert(pool, "leaderboard", [row])
+    await mark_synced(pool, "leaderboard", as_of=NOW)
+    meta = (await ask(api, "/YOUTUBE", month=month, metric=metric))["meta"]
+    assert ("steps" in meta) is crossed
+    if crossed:
+        (step,) = meta["steps"]
+        assert (step["since"], step["settled"]) == ("2026-08-24", "2026-08-27")
+        assert "first frame" in step["what"]

@@ -327,7 +327,10 @@ def test_patterns_are_declared_on_topic_exchanges_only() -> None:
 
 def test_only_what_this_platform_emits_and_counts_is_counted() -> None:
     counted = {event_type.name for event_type in EVENT_TYPES if event_type.counted}
-    assert counted == {"profile_log", "post_log", "scrape_request_log"}
+    assert counted == {
+        "profile_log", "post_log", "scrape_request_log", "post_activity_log", "profile_relationship_log", "order_log",
+        "yt_activity_log",
+    }  # fmt: skip
 
 
 async def test_queues_without_a_table_keep_what_is_published(way: Way) -> None:

@@ -20,6 +20,7 @@ from gcc.stores.postgres import Pool
 from tests.integration.test_retention import FIELDS, Cut, Later, Mortal, Stored, leading
 
 DAYS = {"short": 30}
+YOUTUBES = {"ytapi": 30, "ytanalytics": 30}
 FIELDS[POST_LOG] = {**FIELDS[PROFILE_LOG], "shortcode": "c"}
 
 
@@ -109,13 +110,13 @@ async def test_cut_short_anywhere_the_next_round_goes_on(stored: Stored, after: 
 @pytest.mark.parametrize(
     ("settings", "kept", "may_derive"),
     [
-        ({}, {"ytapi": 30}, False),
+        ({}, YOUTUBES, False),
         ({"world": {"enabled": True}}, {}, True),
         ({"world": {"enabled": True}, "sources": {"ytapi": {"base_url": "http://x"}}}, {"ytapi": 30}, False),
-        ({"sources": {"ytapi": {"retention_days": 0, "derive": True}}}, {}, True),
+        ({"sources": {"ytapi": {"retention_days": 0, "derive": True}}}, {"ytanalytics": 30}, True),
         (
             {"sources": {"graphapi": {"retention_days": 7}, "ytapi": {"retention_days": 20}}},
-            {"graphapi": 7, "ytapi": 20},
+            {**YOUTUBES, "graphapi": 7, "ytapi": 20},
             False,
         ),
     ],

@@ -455,3 +455,19 @@ async def test_a_channel_that_cannot_be_is_not_asked_for(handle: str) -> None:
     with pytest.raises(InvalidHandle):
         await DataApi(bench.outside, "http://x").profile(handle, bench.visit)
     assert not bench.fetcher.requests
+
+
+@pytest.mark.parametrize(("wait_s", "next_is_asked"), [(59, False), (60, True), (None, True)])
+async def test_a_limit_of_ours_that_soon_has_room_does_not_spend_the_next_source(
+    wait_s: float | None, next_is_asked: bool
+) -> None:
+    async def answers() -> str:
+        return "answer"
+
+    chain = [("a", fails(LimitRefused("full", retry_after_s=wait_s))), ("b", answers)]
+    assert await first_of(chain) == "answer", "somebody waits"
+    if next_is_asked:
+        assert await first_of(chain, patience_s=60) == "answer"
+    else:
+        with pytest.raises(LimitRefused):
+            await first_of(chain, patience_s=60)

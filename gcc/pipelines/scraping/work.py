@@ -16,7 +16,7 @@ import pydantic
 import structlog
 
 from gcc.actors.scraper import Deferred, Retries
-from gcc.channels.jobs import Crawl, Failure, Job
+from gcc.channels.jobs import URGENT, Crawl, Failure, Job
 from gcc.channels.message import Frame
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
@@ -38,6 +38,7 @@ from gcc.supervisor.lifecycle import one_line
 NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
 UNSERVED = frozenset({"SOURCE_NOT_ENABLED", NotVisible.code, NeedsOwner.code})
 OURS_AWAY_S = 5.0
+PATIENCE_S = 60.0  # nobody waits for the job: our limit of a better source is worth waiting for
 FORGOTTEN = Failure("ERASED", "the profile was erased: nothing of it is stored", None)
 
 log = structlog.get_logger()
@@ -88,7 +89,7 @@ class FlowWork:
             reason = f"no source of flow {self._flow.name} is switched on: {off}"
             return await self._unserved(job, Failure("SOURCE_NOT_ENABLED", reason, None))
         try:
-            source, retrieved = await first_of(chain)
+            source, retrieved = await first_of(chain, patience_s=0.0 if job.priority >= URGENT else PATIENCE_S)
         except NO_COST as error:
             # Those refused together are told the same time: spread out when they come back.
             after_s = wait_s(error) + self._rng.uniform(0.0, 1.0)

@@ -23,6 +23,7 @@ from gcc.pipelines.scraping.limiting import take_full_refresh
 from gcc.pipelines.scraping.refresh import Refreshed, Refresher
 from gcc.pipelines.scraping.table import refresh_key
 from gcc.platforms import INSTAGRAM, Platform
+from gcc.platforms.steps import crossed
 from gcc.sources.limits import Limit, Limiter, LimitRefused
 from gcc.stores import profiles_read
 from gcc.stores.clickhouse import ClickHouse
@@ -131,12 +132,13 @@ class Discovery:
         first, last = query.span(self.clock.now().astimezone(self.zone).date())
         known = await self._known(shown.platform, handle)
         nothing = f"nothing is known of its {query.metric} from {first} to {last}"
+        steps = list(crossed(shown.platform.name, query.metric, first, last))
         if query.metric in SYNCED_METRICS:
             points, as_of = await profiles_read.synced_series(
                 self.pool, shown.platform.name, known.profile_id, query.metric, first, last, query.granularity
             )
             note = None if points else not_yet("series", self.due("sync_time_series")) if as_of is None else nothing
-            return Answer(points, "postgres", as_of=as_of, note=note)
+            return Answer(points, "postgres", as_of=as_of, note=note, steps=steps if points else ())
         span = self._midnight(first), self._midnight(last + dt.timedelta(days=1))
         try:
             points, as_of = await profiles_read.event_series(
@@ -154,7 +156,8 @@ class Discovery:
                 f"{query.metric} is read from the analytics database, which does not answer; try again",
                 retry_after_s=error.retry_after_s,
             ) from error
-        return Answer(points, "clickhouse", as_of=as_of, note=None if points else nothing)
+        note = None if points else nothing
+        return Answer(points, "clickhouse", as_of=as_of, note=note, steps=steps if points else ())
 
     async def posts(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
         shown, handle = self.naming.profile_named(platform, handle)

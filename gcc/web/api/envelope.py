@@ -4,12 +4,13 @@ In: what a handler found, or what went wrong. Out: the JSON bytes. Times are RFC
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
+from gcc.platforms.steps import Step
 from gcc.web.api.errors import ApiError
 
 JSON = "application/json"
@@ -20,7 +21,8 @@ _encode = msgspec.json.Encoder().encode
 class Answer:
     """What a handler returns. `as_of` is the time the data is true of, `source` the store it came from.
 
-    `note`: why there is nothing in it.
+    `note`: why there is nothing in it. `steps`: where figures in it began to mean something else, so that those before
+    do not compare with those after.
     """
 
     data: Any
@@ -29,6 +31,7 @@ class Answer:
     cursor: str | None = None
     total: int | None = None
     note: str | None = None
+    steps: Collection[Step] = ()
 
 
 Due = Callable[[str], str | None]
@@ -42,7 +45,7 @@ def not_yet(what: str, next_run: str | None) -> str:
 
 
 def success(answer: Answer) -> bytes:
-    meta = {
+    meta: dict[str, Any] = {
         "cursor": answer.cursor,
         "total": answer.total,
         "as_of": None if answer.as_of is None else answer.as_of.astimezone(dt.UTC),
@@ -50,6 +53,8 @@ def success(answer: Answer) -> bytes:
     }
     if answer.note is not None:
         meta["note"] = answer.note
+    if answer.steps:
+        meta["steps"] = [{"since": step.since, "settled": step.settled, "what": step.what} for step in answer.steps]
     return _encode({"status": "SUCCESS", "data": answer.data, "meta": meta})
 
 

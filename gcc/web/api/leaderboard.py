@@ -5,11 +5,13 @@ refused (CURSOR_EXPIRED), because places have moved and pages would skip or repe
 """
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 from quart import Request
 
+from gcc.platforms.steps import Step, crossed
 from gcc.stores import leaderboard_read
 from gcc.stores.leaderboard_read import Scope
 from gcc.stores.postgres import Pool
@@ -94,4 +96,13 @@ class Leaderboard:
             note = not_yet("leaderboard", self.due("sync_leaderboard"))
         elif not page.total:
             note = f"nobody is ranked by {body.metric} in this {scope}, in {body.month or 'the latest month there is'}"
-        return Answer(rows, "postgres", as_of=page.as_of, cursor=more, total=page.total, note=note)
+        steps = list(_between_months(platform, body.metric, rows[0]["month"])) if rows else ()
+        return Answer(rows, "postgres", as_of=page.as_of, cursor=more, total=page.total, note=note, steps=steps)
+
+
+def _between_months(platform: str, metric: str, month: str) -> Iterator[Step]:
+    """The steps between the figures of `month` (YYYY-MM) and those of the one before, whose ranks stand beside them."""
+    first = dt.date.fromisoformat(f"{month}-01")
+    before = (first - dt.timedelta(days=1)).replace(day=1)
+    last = (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+    return crossed(platform, metric, before, last)

@@ -253,12 +253,19 @@ class YouTubeProfile(Profile):
     recent_posts: list[YouTubeFigures] = Field(description=f"The newest videos, at most {YOUTUBE.recent_posts_max}.")
 
 
+class StepShown(Row):
+    since: dt.date = Field(description="From this day on some figures, and from `settled` on all, count otherwise.")
+    settled: dt.date
+    what: str = Field(description="What counts otherwise: figures before and after do not compare.")
+
+
 class Meta(Row):
     cursor: str | None = Field(description="Pass it to get the next page; null on the last one.")
     total: int | None
     as_of: dt.datetime | None = Field(description="The time that the data is true of; null: nothing was synced yet.")
     source: Literal["postgres", "clickhouse", "scrape", "process"]
     note: str = Field("", description="Why there is nothing; absent where there is something.")
+    steps: list[StepShown] = Field([], description="Absent where all figures compare with each other.")
 
 
 class FaultShown(Row):

@@ -32,7 +32,12 @@ where platform = %(platform)s and profile_id = any(%(ids)s);
 
 -- name: forget
 -- A batch of the rows in which they stand.
-delete from {table} where ctid = any(array(select ctid from {table} where {where} limit {limit} for update skip locked));
+with picked as materialized (
+    select ctid from {table} where {where}
+    limit {limit}
+    for update skip locked
+)
+delete from {table} where ctid = any(array(select ctid from picked));
 
 -- name: jobs
 -- A batch of the jobs that name them in their params, with what `check` counts of them; an attempt that is under way has

@@ -9,6 +9,9 @@ update removed_rows set removed_at = now() where event_table = %(table)s and rem
 
 -- name: forget
 -- Current state whose last answer is too old, a batch at a time. {table} is a declared name, {limit} a literal.
-delete from {table} where ctid = any(array(
-    select ctid from {table} where source = %(source)s and scraped_at < %(before)s limit {limit} for update skip locked
-));
+with picked as materialized (
+    select ctid from {table} where source = %(source)s and scraped_at < %(before)s
+    limit {limit}
+    for update skip locked
+)
+delete from {table} where ctid = any(array(select ctid from picked));
