@@ -22,6 +22,7 @@ from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
 from gcc.sources.breakers import Breakers, SourceClosed
+from gcc.sources.calls import Call
 from gcc.sources.credentials import Credential, Credentials, NoCredential
 from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
@@ -190,10 +191,10 @@ class Outside:
         asking, doubts = _Asking(question.text, self._credentials.renewals(source.name)), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
-                credential = await self._take(source.name, question, asking, visit)
+                credential, call = await self._take(source.name, question, asking, visit)
                 asking.tried.append(credential.id)
                 try:
-                    decoded = await self._answer(source, question, credential, visit)
+                    decoded = await self._answer(source, question, credential, call, visit)
                 except MaybeAway as error:
                     asking.unanswered.append((credential, error))
                 except CredentialRefused as error:
@@ -249,7 +250,7 @@ class Outside:
     def credentials(self) -> Credentials:
         return self._credentials
 
-    async def _take(self, source: str, question: Question, asking: _Asking, visit: Visit) -> Credential:
+    async def _take(self, source: str, question: Question, asking: _Asking, visit: Visit) -> tuple[Credential, Call]:
         """One that was not tried yet and may ask now: each of its limits is taken.
 
         One whose own limits have no room is passed over for another; where all ready ones are so, the first is waited
@@ -259,14 +260,13 @@ class Outside:
         full: list[tuple[float, Credential]] = []  # (seconds until there is room, whose)
         while (credential := await self._pick(source, question, asking, [each.id for _, each in full])) is not None:
             try:
-                await self._take_all(source, question, credential, asking, visit, deadline, others=True)
+                return credential, await self._take_all(
+                    source, question, credential, asking, visit, deadline, others=True
+                )
             except _Full as none:
                 full.append((none.retry_after_s or 0.0, credential))
-            else:
-                return credential
         _, credential = min(full, key=lambda each: each[0])
-        await self._take_all(source, question, credential, asking, visit, deadline, others=False)
-        return credential
+        return credential, await self._take_all(source, question, credential, asking, visit, deadline, others=False)
 
     async def _take_all(
         self,
@@ -278,7 +278,7 @@ class Outside:
         deadline: float,
         *,
         others: bool,
-    ) -> None:
+    ) -> Call:
         """Take of the question's whole stack of limits. _Full: one of the credential's own has no room; unless there
         are no `others`, it is not waited for. LimitRefused: one of all."""
         rules = [rule for rule in self._rules_of(credential.source) if rule.bucket in ("", question.bucket)]
@@ -286,7 +286,7 @@ class Outside:
         own = [take.name for rule, take in takes.items() if rule.each != "source"] if others else []
         wait_s = max(0.0, deadline - trio.current_time())
         try:
-            await self._limiter.take(
+            return await self._limiter.take(
                 list(takes.values()), priority=visit.priority, flow=visit.flow, wait_s_max=wait_s, hurried=own
             )
         except LimitRefused as refusal:
@@ -376,18 +376,21 @@ class Outside:
         log.warning(f"credential {what}", rest_s=None if dead else rest_s, **told)
         self._breakers.of(source).told(f"credential {credential.handle} {what}: {reason}")
 
-    async def _answer(self, source: SourceApi, question: Question, credential: Credential, visit: Visit) -> Any:
+    async def _answer(
+        self, source: SourceApi, question: Question, credential: Credential, call: Call, visit: Visit
+    ) -> Any:
         """Ask once, and tell the source's breaker whether it was there."""
         breaker, judge = self._breakers.of(source.name), question.judge or source.judge
-        request = question.build(credential)
+        request = replace(question.build(credential), passage=call)
         self._credentials.used(credential)
         try:
-            answer = await self._fetch(request, visit)
+            async with call:
+                answer = await self._fetch(request, visit)
             await self._heed(source, answer, credential)
             shown = answer if question.secret_answer and answer.status == 200 else _without_secrets(answer, credential)
             decoded = judge(shown, self._clock.now())
-        except MaybeAway:
-            raise  # the other credentials tell
+        except (MaybeAway, LimitRefused):
+            raise  # the other credentials tell; nothing was asked
         except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Unserved, Refused):
             breaker.answered()
             raise

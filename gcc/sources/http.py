@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -34,6 +35,16 @@ RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily 
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
+class Passage(Protocol):
+    """Who follows a request on its way; see gcc/sources/calls.py."""
+
+    async def sending(self) -> None:
+        """It has a connection, and is about to be written. What this raises is raised by `fetch`."""
+
+    def answered(self) -> None:
+        """The head of its answer came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A question to `source`. URL, parameters, headers and body may hold secrets: the repr shows none of them.
@@ -49,6 +60,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = 15.0
     body: bytes = field(default=b"", repr=False)
+    passage: Passage | None = field(default=None, repr=False, compare=False)
 
     @property
     def shown_url(self) -> str:
@@ -130,7 +142,10 @@ class HttpFetcher:
                 params=dict(request.params),
                 headers=dict(request.headers),
                 content=request.body or None,
+                extensions={"trace": partial(_followed, passage)} if (passage := request.passage) else None,
             ) as reply:
+                if passage:
+                    passage.answered()
                 async for chunk in reply.aiter_raw():
                     if len(body) + len(chunk) > BODY_BYTES_MAX:
                         reading.cancel()
@@ -153,6 +168,12 @@ class HttpFetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _followed(passage: Passage, event: str, _: Any) -> None:
+    """Hears all that httpcore does for a request ("http11.send_request_headers.started")."""
+    if event.endswith(".send_request_headers.started"):
+        await passage.sending()
 
 
 def _why(error: httpx.HTTPError) -> str:

@@ -1,8 +1,8 @@
 """How often the outside may be called: limits, what one question takes of each, and who is let through.
 
-A limit is at most `calls` units in ANY `per_s` seconds (see window.py), or in a day of a zone. A source has several,
-for all of its calls or for a bucket of them, each kept for the whole platform, for each credential, or for each app.
-A question takes of its whole stack, or of none.
+A limit is at most `calls` units in ANY `per_s` seconds (see window.py) at the other side (see calls.py), or in a day of
+a zone. A source has several, for all of its calls or for a bucket of them, each kept for the whole platform, for each
+credential, or for each app. A question takes of its whole stack, or of none.
 
 Callers wait in turn (see turns.py). Who cannot be served in the time they have is refused at once, with the seconds to
 come back after. A limit can be narrowed for a while, by what the other side tells of how much is left.
@@ -14,14 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Generic, Literal, Protocol, TypeVar
+from types import TracebackType
+from typing import Generic, Literal, Protocol, Self, TypeVar
 
 import trio
 
 from gcc.errors import ConfigError, Transient
+from gcc.sources.calls import Call, Floor, Floors
 from gcc.sources.days import Day, Days
 from gcc.sources.turns import Lacking, Turns
-from gcc.sources.window import Window
+from gcc.sources.window import IN_FLIGHT, Window, way_s
 
 LANES_MAX = 10_000  # kept at once; beyond them those that nobody uses now are forgotten
 DAY_S = 86_400.0
@@ -165,8 +167,10 @@ class Limiter(Protocol):
         flow: str = "",
         wait_s_max: float,
         hurried: Sequence[str] = (),
-    ) -> None:
+    ) -> Call:
         """Return when all of `takes` may be spent now; they are then, whatever comes of it. All of them, or none.
+
+        They count from then on; who enters the Call, and tells it of its way, lets them count from when it arrived.
 
         Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is known, when
         one of `hurried` (names) has no room now, or when nobody knows. Cancelled while waiting: nothing is spent, or
@@ -283,6 +287,8 @@ class StackedLimiter(ABC, Generic[L]):
         self._window = window
         self._lanes: dict[str, L | DayLane] = {}
         self._turns = Turns()
+        self._floors = Floors(Floor)  # by the name of the first limit that a call takes of: a source's
+        self._granted_at = 0.0
 
     async def take(
         self,
@@ -292,7 +298,7 @@ class StackedLimiter(ABC, Generic[L]):
         flow: str = "",
         wait_s_max: float,
         hurried: Sequence[str] = (),
-    ) -> None:
+    ) -> Call:
         deadline = trio.current_time() + wait_s_max
         for take in takes:
             limit = self._lane(take).limit
@@ -302,20 +308,22 @@ class StackedLimiter(ABC, Generic[L]):
         # Before the grant a cancellation is welcome, after it would waste the units.
         await trio.lowlevel.checkpoint_if_cancelled()
         held: list[tuple[Day, int]] = []
+        windows = [take for take in takes if not isinstance(self._lane(take), DayLane)]
         try:
             for take in takes:
                 if isinstance(lane := self._lane(take), DayLane):
                     if (until := await lane.take(take.units)) is not None:
                         raise lane.refusal(until)
                     held.append((lane.day, take.units))
-            windows = [take for take in takes if not isinstance(self._lane(take), DayLane)]
             if windows:
                 await self._take_windows(windows, priority, flow, deadline, hurried)
         except BaseException:
             for day, units in held:
                 day.give_back(units)
             raise
+        call = self._call(windows, self._floors[takes[0].name])
         await trio.lowlevel.cancel_shielded_checkpoint()
+        return call
 
     async def _take_windows(
         self, takes: Sequence[Take], priority: int, flow: str, deadline: float, hurried: Sequence[str]
@@ -334,7 +342,11 @@ class StackedLimiter(ABC, Generic[L]):
 
     @abstractmethod
     async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
-        """See turns.Ask. A grant is not followed by a checkpoint."""
+        """See turns.Ask. A grant is told to `_granted_at`, and not followed by a checkpoint."""
+
+    @abstractmethod
+    def _call(self, takes: Sequence[Take], floor: Floor) -> Call:
+        """What was granted at `_granted_at`."""
 
     async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
         lane = self._lane(what)
@@ -422,6 +434,35 @@ class WindowLane(Lane):
         return min(narrowing.until, self.window.room_at(now, units, per_s, calls, ahead))
 
 
+class FollowedCall(Call):
+    def __init__(self, spent: Sequence[tuple[WindowLane, int]], at: float, floor: Floor) -> None:
+        super().__init__(floor)
+        self._spent = [(lane, units, at) for lane, units in spent]
+
+    async def __aenter__(self) -> Self:
+        self._counts(lambda way_s: IN_FLIGHT)
+        return self
+
+    async def sending(self) -> None:
+        await super().sending()
+        sent_at = trio.current_time()
+        self._counts(lambda way_s: sent_at + way_s)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        came_at = trio.current_time() if self.came_at is None else self.came_at
+        sent_at = came_at if self.sent_at is None else self.sent_at
+        self._counts(lambda way_s: min(sent_at + way_s, came_at))
+
+    def _counts(self, since: Callable[[float], float]) -> None:
+        """In each of its windows since then, which is told how long the way may be there."""
+        for number, (lane, units, at) in enumerate(self._spent):
+            to = since(way_s(lane.limit.per_s))
+            lane.window.move(at, to, units)
+            self._spent[number] = lane, units, to
+
+
 class InProcessLimiter(StackedLimiter[WindowLane]):
     """The limiter of a platform that is one process; several share theirs in Redis (gcc/stores/limits.py)."""
 
@@ -434,9 +475,14 @@ class InProcessLimiter(StackedLimiter[WindowLane]):
         room = {take.name: lane.room_at(now, take.units, ahead.get(take.name, 0)) for take, lane in lanes}
         lacking = {name: at for name, at in room.items() if at > now}
         if not lacking:
+            self._granted_at = now
             for take, lane in lanes:
                 lane.window.spend(now, take.units)
         return lacking
+
+    def _call(self, takes: Sequence[Take], floor: Floor) -> Call:
+        spent = [(self._window_of(take), take.units) for take in takes]
+        return FollowedCall(spent, self._granted_at, floor)
 
     async def _narrow(self, lane: WindowLane, new: Narrowing) -> None:
         lane.narrowing = narrowed(lane.narrowing, new)

@@ -5,12 +5,25 @@ that take credentials out. Bursts up to the limit are allowed, not spread out: a
 the window is kept all the same.
 """
 
+import math
 from collections import deque
 from itertools import islice
 
+IN_FLIGHT = math.inf
+"""When a unit was spent whose call was not sent yet."""
+WAY_S_MAX = 1.0
+
+
+def way_s(per_s: float) -> float:
+    """How long what was sent may be on its way at most, as windows of `per_s` reckon until it is answered."""
+    return min(WAY_S_MAX, per_s / 4)
+
 
 class Window:
-    """The units of the window, by when they were spent: never more entries than units of the limit."""
+    """The units of the window, by when they were spent: never more entries than units of the limit.
+
+    What was spent later than now is not yet known to have arrived: then at the latest.
+    """
 
     def __init__(self) -> None:
         self._spent: deque[tuple[float, int]] = deque()  # (when, units), oldest first
@@ -22,9 +35,24 @@ class Window:
             self._used -= self._spent.popleft()[1]
         return self._used
 
-    def spend(self, now: float, units: int) -> None:
-        self._spent.append((now, units))
+    def spend(self, at: float, units: int) -> None:
+        self._spent.insert(self._place((at, units)), (at, units))
         self._used += units
+
+    def move(self, at: float, to: float, units: int) -> None:
+        """What was spent `at` counts as spent at another time, unless it is forgotten."""
+        place = self._place((at, units)) - 1
+        if place >= 0 and self._spent[place] == (at, units):
+            del self._spent[place]
+            self._used -= units
+            self.spend(to, units)
+
+    def _place(self, entry: tuple[float, int]) -> int:
+        """Behind what is not later; the search begins at the end, where nearly all of it is."""
+        place = len(self._spent)
+        while place and self._spent[place - 1] > entry:
+            place -= 1
+        return place
 
     def room_at(self, now: float, units: int, per_s: float, most: int, ahead: int) -> float:
         """When `units` fit under `most`, after `ahead` units of others who each take their turn at once; now, if they
@@ -35,12 +63,22 @@ class Window:
             return now
         excess = max(0, self._used - most)  # of a limit that was lowered
         rounds, place = divmod(over - excess - 1, most)
-        return self._freed_at(excess + place, now) + (rounds + 1) * per_s
+        return self._freed_at(excess + place, now, per_s) + rounds * per_s
 
-    def _freed_at(self, place: int, now: float) -> float:
-        """When the unit at this place was spent, or will be at the soonest."""
+    def _freed_at(self, place: int, now: float, per_s: float) -> float:
+        """When the unit at this place leaves the window, or will at the soonest."""
         for at, units in islice(self._spent, place + 1):
             place -= units
             if place < 0:
-                return at
-        return now
+                return _leaves(at, now, per_s)
+        return now + per_s
+
+
+def _leaves(at: float, now: float, per_s: float) -> float:
+    """When what was spent at that time leaves the window, or may at the soonest; after now."""
+    if at <= now:
+        return at + per_s
+    if at == IN_FLIGHT:
+        return now + per_s
+    soonest = at - way_s(per_s) + per_s
+    return soonest if soonest > now else at + per_s

@@ -29,12 +29,16 @@ class FakeFetcher:
 
     async def fetch(self, request: Request) -> Answer:
         self.requests.append(request)
+        if request.passage:
+            await request.passage.sending()
         reply = self._outside(request)
         await trio.sleep(min(reply.delay_s, request.timeout_s))
         if reply.delay_s >= request.timeout_s:
             raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s")
         if reply.lost:
             raise Transient(f"{request.source}: connection lost")
+        if request.passage:
+            request.passage.answered()
         if len(reply.body) > BODY_BYTES_MAX:
             raise Transient(f"{request.source}: answer too large")
         headers = {name.lower(): value for name, value in reply.headers.items()}

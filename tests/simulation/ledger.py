@@ -283,7 +283,7 @@ class Ledger:
     # the outside, and buffers
 
     def called(self, process: int, source: str, limit: Limit) -> None:
-        """Process `process` asks `source` now."""
+        """A call of process `process` arrives at `source` now."""
         now, calls = trio.current_time(), self._calls[process, source]
         while calls and now - calls[0] >= limit.per_s - 1e-6:
             calls.popleft()

@@ -8,6 +8,7 @@ from typing import Any
 
 from gcc.actors.controls import LIMIT
 from gcc.errors import Permanent
+from gcc.sources.calls import Call
 from gcc.sources.limits import AnyLimit, Daily, Limit, Limiter, LimitRefused, LimitUse, Take
 from gcc.supervisor.drain import Stage, take_until
 
@@ -104,18 +105,14 @@ class DrainingLimiter:
         flow: str = "",
         wait_s_max: float,
         hurried: Sequence[str] = (),
-    ) -> None:
+    ) -> Call:
         ask = partial(self._limiter.take, takes, priority=priority, flow=flow, hurried=hurried)
         if self._stage.begun.is_set():  # work in hand goes on where it needs not wait
-            await ask(wait_s_max=0.0)
-            return
-
-        async def take() -> bool:
-            await ask(wait_s_max=wait_s_max)
-            return True
-
-        if not await take_until(self._stage, take):
+            return await ask(wait_s_max=0.0)
+        call = await take_until(self._stage, partial(ask, wait_s_max=wait_s_max))
+        if call is None:
             raise LimitRefused(f"{takes[0].name}: the platform drains; the job goes back", retry_after_s=0.0)
+        return call
 
     async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
         await self._limiter.narrow(what, share, for_s, why)

@@ -1,0 +1,127 @@
+"""Calls that arrive later than they were let through, and bunched: no window is exceeded where they arrive.
+
+One suite for the limiter of a process, under a virtual clock, and for two that share Redis, in real time. A call waits
+for its connection, is written, is on its way, and is answered, is not, or is given up; each takes any time.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import pytest
+import trio
+import trio.testing
+
+from gcc.sources.calls import ANSWERS_MIN
+from gcc.sources.limits import InProcessLimiter, Limit, Limiter, LimitRefused, Take
+from gcc.sources.window import way_s
+from gcc.stores.limits import RedisLimiter
+from gcc.stores.redis import Redis
+
+PER_S = 0.4
+LIMITS = {"x": Limit(8, PER_S), "x.slow": Limit(3, PER_S)}
+STACK = [Take("x"), Take("x.slow")]
+Arrivals = list[float]
+Chance = Callable[[], float]
+
+
+class LostError(Exception):
+    """As a connection is lost."""
+
+
+async def call(
+    limiter: Limiter, takes: Sequence[Take], arrivals: Arrivals, waits: Chance, way: Chance, answer: Chance
+) -> None:
+    """One that waits so long for its connection, is on its way so long, and is answered after, or lost (negative)."""
+    let_through = await limiter.take(takes, wait_s_max=1000.0)
+    async with let_through:
+        await trio.sleep(waits())
+        await let_through.sending()
+        await trio.sleep(way())
+        arrivals.append(trio.current_time())
+        answer_s = answer()
+        await trio.sleep(abs(answer_s))
+        if answer_s < 0:
+            raise LostError
+        let_through.answered()
+
+
+async def storm(limiters: Sequence[Limiter], rng: random.Random, span_s: float, callers: int) -> list[Arrivals]:
+    """What arrived of each limit of LIMITS, from callers who ask on and on."""
+    all_, slow = list[float](), list[float]()
+    until = trio.current_time() + span_s
+
+    def waits() -> float:
+        return rng.choice((0.0, 0.001, rng.uniform(0, 0.1), rng.uniform(0, 2 * PER_S)))
+
+    def way() -> float:
+        return rng.choice((0.001, rng.uniform(0.001, 0.9 * way_s(PER_S))))
+
+    def answer() -> float:
+        return rng.choice((0.02, 0.02, rng.uniform(0.02, PER_S / 2), -0.03))
+
+    async def caller() -> None:
+        while trio.current_time() < until:
+            takes, arrivals = rng.choice(((STACK, slow), (STACK[:1], all_)))
+            with trio.move_on_after(rng.choice((PER_S / 2, 1000.0))), suppress(LostError, LimitRefused):
+                await call(rng.choice(limiters), takes, arrivals, waits, way, answer)
+            await trio.sleep(0.001)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(callers):
+            nursery.start_soon(caller)
+    return [sorted(all_ + slow), slow]
+
+
+def assert_kept(arrived: Sequence[Arrivals]) -> None:
+    for (name, limit), arrivals in zip(LIMITS.items(), arrived, strict=True):
+        for earlier, later in zip(sorted(arrivals), sorted(arrivals)[limit.calls :], strict=False):
+            assert later - earlier >= limit.per_s - 1e-6, f"{name}: more than {limit}"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_window_is_exceeded_where_the_calls_arrive(seed: int) -> None:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    arrived = trio.run(storm, [InProcessLimiter(LIMITS)], random.Random(seed), 20.0, 12, clock=clock)
+    assert len(arrived[0]) > 100
+    assert_kept(arrived)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_two_that_share_redis_exceed_no_window_where_the_calls_arrive(old_redis: str, seed: int) -> None:
+    stores = [Redis(old_redis) for _ in range(2)]
+    arrived = await storm([RedisLimiter(store, LIMITS) for store in stores], random.Random(seed), 4.0, 24)
+    assert len(arrived[0]) > 30
+    assert_kept(arrived)
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("answer_s", [0.001, 0.2])
+@pytest.mark.parametrize("calls", [1, 5, 50])
+async def test_what_answers_take_costs_no_rate(
+    autojump_clock: trio.testing.MockClock, calls: int, answer_s: float
+) -> None:
+    limiter, arrivals = InProcessLimiter({"x": Limit(calls, 1.0)}), list[float]()
+
+    async def caller() -> None:
+        while trio.current_time() < 100:
+            await call(limiter, STACK[:1], arrivals, lambda: 0.002, lambda: 0.001, lambda: answer_s)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3 * calls):
+            nursery.start_soon(caller)
+    learnt = [at for at in arrivals if at > arrivals[0] + 2 * ANSWERS_MIN]
+    assert len(learnt) / (learnt[-1] - learnt[0]) > 0.98 * calls
+
+
+async def test_who_was_let_through_and_waited_too_long_to_be_sent_takes_its_turn_again(old_redis: str) -> None:
+    store = Redis(old_redis)
+    limiter = RedisLimiter(store, {"x": Limit(1, PER_S)})
+    late = await limiter.take(STACK[:1], wait_s_max=0)
+    await trio.sleep(1.2 * PER_S)
+    await limiter.take(STACK[:1], wait_s_max=0)
+    async with late:
+        with pytest.raises(LimitRefused, match="x: our limit of 1 calls"):
+            await late.sending()
+    store.close()
