@@ -47,8 +47,8 @@ def redis(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def old_redis(redis: str) -> str:
-    """The URL of one that has been up for a second: one that has just started grants nothing."""
+    """The URL of one that has been up for long: one that has just started grants nothing."""
     with redis_py.Redis.from_url(redis) as client:
-        while client.info("server")["uptime_in_seconds"] < 1:
+        while client.info("server")["uptime_in_seconds"] < 3:
             time.sleep(0.02)
     return redis
