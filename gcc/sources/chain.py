@@ -40,6 +40,7 @@ from gcc.sources.verdicts import (
     RateLimited,
     Refused,
     SourcesExhausted,
+    Unsendable,
     Unserved,
     failed,
 )
@@ -389,8 +390,8 @@ class Outside:
             await self._heed(source, answer, credential)
             shown = answer if question.secret_answer and answer.status == 200 else _without_secrets(answer, credential)
             decoded = judge(shown, self._clock.now())
-        except (MaybeAway, LimitRefused):
-            raise  # the other credentials tell; nothing was asked
+        except (MaybeAway, Unsendable, LimitRefused):
+            raise  # the other credentials tell; or nothing was asked
         except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Unserved, Refused):
             breaker.answered()
             raise

@@ -26,7 +26,7 @@ import trio
 
 from gcc import threads
 from gcc.errors import Transient
-from gcc.sources.verdicts import SourceFailed
+from gcc.sources.verdicts import SourceFailed, Unsendable
 
 BODY_BYTES_MAX = 8 << 20
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)  # to the last @: a password may hold any character
@@ -123,12 +123,16 @@ class HttpFetcher:
                 status, headers, body = await self._exchange(request)
         except trio.TooSlowError:
             raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s") from None
+        except (
+            UnicodeError,
+            httpx.InvalidURL,
+            httpx.LocalProtocolError,
+        ) as error:  # its text repeats what may be a secret
+            why = getattr(error, "reason", None) or type(error).__name__
+            raise Unsendable(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
         except httpx.HTTPError as error:
             # `from None`: the cause would carry the request with its secrets into tracebacks
             raise Transient(f"{request.source}: {type(error).__name__}: {_why(error)}") from None
-        except (UnicodeError, httpx.InvalidURL) as error:  # its text repeats what may be a secret
-            why = getattr(error, "reason", None) or type(error).__name__
-            raise Transient(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
         return Answer(status, headers, body, trio.current_time() - begun, request.shown_url)
 
     async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:

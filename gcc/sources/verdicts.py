@@ -66,6 +66,10 @@ class CredentialRefused(Transient):
         self.agreed = agreed
 
 
+class Unsendable(CredentialRefused):
+    """No request can hold what this one is made of, such as a line's end in a key: nothing was asked."""
+
+
 class MaybeAway(Transient):
     """The source, or what stands before it, answers nothing to this credential, or to all: another one tells which.
 

@@ -16,6 +16,7 @@ import trio
 
 from gcc.errors import Transient
 from gcc.sources.http import BODY_BYTES_MAX, Answer, Fetcher, HttpFetcher, Request
+from gcc.sources.verdicts import Unsendable
 from tests.fakes.fetcher import FakeFetcher, Reply
 
 REPLIES = {
@@ -239,6 +240,16 @@ async def test_what_no_request_can_hold_is_transient(more: dict[str, Any]) -> No
     async with HttpFetcher() as fetcher:
         with pytest.raises(Transient, match="somewhere") as caught:
             await fetcher.fetch(Request("somewhere", "GET", **{"url": "http://127.0.0.1:1/", **more}))
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["hush\n", " hush", "Bearer hush\r\nX-Other: 1", "hush\0", "hush\u0663"], ids=ascii)
+async def test_a_header_that_no_request_can_hold_is_no_fault_of_the_source(
+    http: HttpFetcher, ask: Ask, value: str
+) -> None:
+    """It is met only once there is a connection."""
+    with pytest.raises(Unsendable, match="no request can hold its host, parameters or headers") as caught:
+        await http.fetch(replace(ask("/ok"), headers={"X-RapidAPI-Key": value}))
     assert "hush" not in str(caught.value)
 
 

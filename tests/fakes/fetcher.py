@@ -7,17 +7,22 @@ import trio
 
 from gcc.errors import Transient
 from gcc.sources.http import BODY_BYTES_MAX, Answer, Request
+from gcc.sources.verdicts import Unsendable
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the outside does with a request: answer after `delay_s`, or drop the connection (`lost`)."""
+    """What the outside does with a request: answer after `delay_s`, or drop the connection (`lost`).
+
+    `unsendable`: it never comes there, as no request can hold it.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     lost: bool = False
+    unsendable: bool = False
 
 
 class FakeFetcher:
@@ -32,6 +37,10 @@ class FakeFetcher:
         if request.passage:
             await request.passage.sending()
         reply = self._outside(request)
+        if reply.unsendable:
+            raise Unsendable(
+                f"{request.source}: no request can hold its host, parameters or headers: LocalProtocolError"
+            )
         await trio.sleep(min(reply.delay_s, request.timeout_s))
         if reply.delay_s >= request.timeout_s:
             raise Transient(f"{request.source}: no answer within {request.timeout_s:g} s")

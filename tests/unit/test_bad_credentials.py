@@ -231,6 +231,18 @@ async def test_of_two_credentials_one_is_bad_and_all_questions_pass(
     assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
 
 
+@pytest.mark.parametrize("source", ["graphapi", "ytapi"])
+async def test_a_key_that_no_request_can_hold_is_its_own_fault_and_not_the_sources(
+    autojump_clock: trio.testing.MockClock, source: str
+) -> None:
+    bench = await Bench(source, {"pasted": Reply(unsendable=True)}).ready()
+    for number in range(40):
+        assert (await bench.ask(f"made.up{number}")).profile_id
+    assert await bench.ready_handles() == {"good-0"}
+    assert "no request can hold" in await bench.why()
+    assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
+
+
 @pytest.mark.parametrize(
     ("code", "rest_s", "rests"),
     [
