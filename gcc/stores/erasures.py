@@ -22,6 +22,8 @@ KEPT_S = 60.0  # a notification may have been missed
 BATCH = 1000
 PERSONS = ("profile_id", "channel_id", "source_profile_id", "target_profile_id", "actor_profile_id")
 """Columns in which a profile stands, in tables of whichever platform."""
+NAMED_BY = ("handle", "profile_id", "channel_id", "channels")
+"""Params of jobs that name profiles, one or a list of them; a word in another one is no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class PostgresErasures:
         statement, gone = SQL["jobs"].replace("{limit}", str(BATCH)), []
         while True:
             async with self._pool.connection() as conn:
-                values = {"platform": leaving.platform, "names": list(leaving.names)}
+                values = {"platform": leaving.platform, "names": list(leaving.names), "named_by": list(NAMED_BY)}
                 batch = await (await conn.execute(statement, values)).fetchall()
             gone += [str(row[0]) for row in batch]
             if len(batch) < BATCH:

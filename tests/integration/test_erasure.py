@@ -177,6 +177,25 @@ async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None
     assert await ground.erase(every=True) == {"profiles": 1}
 
 
+async def test_a_name_that_is_also_a_word_or_a_number_takes_no_job_of_others(ground: Ground) -> None:
+    """Nor the events of these, nor what they exported."""
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into tracked_profile values ('INSTAGRAM', %s, '20')", (GONE,))
+        await conn.execute("insert into profile_handle values ('INSTAGRAM', %s, 'fitness', now(), now())", (GONE,))
+    others = [{"hashtag": "fitness"}, {"query": "Fitness"}, {"pages_max": 20, "tags": ["20"]}]
+    theirs = [{"handle": "Fitness"}, {"handle": "@20"}, {"profile_id": GONE}, {"channels": ["x", "@Fitness"]}]
+    for params in (*others, *theirs):
+        FIELDS[SCRAPE_REQUEST_LOG] = {**FIELDS[SCRAPE_REQUEST_LOG], "params": params, "platform": "INSTAGRAM"}
+        await ground.stored.put(SCRAPE_REQUEST_LOG, 2, 1)
+    await jobs_of(ground.pool).enqueue([NewJob("a_flow", "INSTAGRAM", params) for params in (*others, *theirs)])
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    found = await ground.erase()
+    async with ground.pool.connection() as conn:
+        rows = await (await conn.execute("select params from scrape_request_log")).fetchall()
+    assert sorted(str(sorted(row[0].items())) for row in rows) == sorted(str(sorted(each.items())) for each in others)
+    assert (found["jobs"], found["events"]) == (len(theirs), 2 * len(theirs))
+
+
 async def test_an_attempt_under_way_has_lost_its_job(ground: Ground) -> None:
     await ground.fill()
     jobs = jobs_of(ground.pool)
@@ -223,7 +242,8 @@ def test_a_crawl_is_spared_of_them() -> None:
     relations = [Relation("P", "s", AT, person("1"), person(who)) for who in (GONE, STAYS)]
     activities = [Activity("P", "s", AT, who, "like", "p", "c", "2", person(who)) for who in (GONE, STAYS)]
     posts = [PostSnapshot("P", "p", "c", who, "h", "s", AT, None, {}, {}) for who in (GONE, STAYS)]
-    for items in (relations, activities, posts):
+    profiles = [ProfileSnapshot("P", who, "h", "s", AT, {}, {}, []) for who in (GONE, STAYS)]
+    for items in (relations, activities, posts, profiles):
         found = Found(items, "a part", ["odd"])
         assert spared(found, frozenset({GONE})) == Found(items[1:], "a part", ["odd"])
     assert (FORGOTTEN.code, FORGOTTEN.retry_after_s) == ("ERASED", None)

@@ -29,7 +29,7 @@ from gcc.pipelines.events.types import (
     YT_ACTIVITY_LOG,
     EventType,
 )
-from gcc.stores.erasures import Leaving, PostgresErasures
+from gcc.stores.erasures import NAMED_BY, Leaving, PostgresErasures
 
 _IDS, _NAMES = "{ids:Array(String)}", "{names:Array(String)}"
 _OWN = f"profile_id in {_IDS}"
@@ -42,7 +42,9 @@ PLACES: Mapping[EventType, str] = {
     PROFILE_RELATIONSHIP_LOG: f"source_profile_id in {_IDS} or target_profile_id in {_IDS}",
     YT_ACTIVITY_LOG: f"actor_channel_id in {_IDS}",
     SCRAPE_REQUEST_LOG: (
-        f"hasAny(arrayMap(each -> lower(each.2), JSONExtractKeysAndValues(params, 'String')), {_NAMES})"
+        f"arrayExists(param -> has({_NAMES}, lower(JSONExtractString(params, param)))"
+        f" or hasAny(arrayMap(each -> lower(each), JSONExtract(params, param, 'Array(String)')), {_NAMES}),"
+        f" {list(NAMED_BY)})"
     ),
 }
 """Where a profile stands in the events of its platform."""

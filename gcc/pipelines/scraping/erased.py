@@ -20,7 +20,7 @@ def spared(found: Any, erased: Set[str]) -> Any | None:
 def _persons(item: Any) -> tuple[str, ...]:
     """The ids of the profiles that it tells of."""
     match item:
-        case PostSnapshot():
+        case ProfileSnapshot() | PostSnapshot():
             return (item.profile_id,)
         case Relation():
             return item.person.profile_id, item.target.profile_id

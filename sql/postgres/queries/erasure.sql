@@ -40,13 +40,15 @@ with picked as materialized (
 delete from {table} where ctid = any(array(select ctid from picked));
 
 -- name: jobs
--- A batch of the jobs that name them in their params, with what `check` counts of them; an attempt that is under way has
+-- A batch of the jobs that name them, alone or in a list, in the params that name profiles, with what `check` counts of them; an attempt that is under way has
 -- lost its job. Answers their ids: objects are called after them.
 with picked as materialized (
     select id from scrape_request_log
     where platform = %(platform)s
-      and exists (select from jsonb_each_text(case jsonb_typeof(params) when 'object' then params else '{}' end) as param
-                  where lower(param.value) = any(%(names)s))
+      and exists (select from jsonb_each(case jsonb_typeof(params) when 'object' then params else '{}' end) as param,
+                              jsonb_array_elements_text(case jsonb_typeof(param.value) when 'array' then param.value
+                                                                                       else jsonb_build_array(param.value) end) as word
+                  where param.key = any(%(named_by)s) and lower(word) = any(%(names)s))
     limit {limit}
     for update skip locked
 ), gone as (
