@@ -164,12 +164,11 @@ class Fields:
         return None
 
     def count(self, key: str) -> int | None:
-        """A number of things: an integer or its digits in a text, 0 to 2^63 - 1."""
-        value = self._values.get(key)
-        number = _whole(value)
-        if value is None or (number is not None and number >= 0):
+        """A number of things: an integer, one that was written as a float, or its digits in a text, 0 to 2^63 - 1."""
+        number = self.code(key)
+        if key not in self or (number is not None and number >= 0):
             return number
-        self._odd(key, "a count", value)
+        self._odd(key, "a count", self._values[key])
         return None
 
     def number(self, key: str) -> int | float | None:
@@ -241,13 +240,16 @@ class Fields:
         return self.read(key, "a time with its zone", _time)
 
     def epoch(self, key: str) -> dt.datetime | None:
-        """A time as seconds since 1970, a number or its digits in a text, or as `time` reads it; 0 is None."""
-        seconds = self.code(key)
-        if seconds is None:
+        """A time as seconds since 1970, or thousandths or millionths of them, a number or its digits in a text, or as
+        `time` reads it; 0 is None. What is less than a second is left out."""
+        value = self._values.get(key)
+        told = int(value) if isinstance(value, float) and abs(value) < 2**53 else self.code(key)
+        if told is None:
             return self.time(key)
-        if seconds == 0 or seconds in _EPOCH_S:
+        seconds = next((told // parts for parts in (1, 1000, 1_000_000) if told // parts in _EPOCH_S), None)
+        if told == 0 or seconds is not None:
             return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None
-        self._odd(key, "seconds since 1970", seconds)
+        self._odd(key, "seconds since 1970", told)
         return None
 
     def read(self, key: str, wanted: str, parse: Callable[[str], T]) -> T | None:

@@ -217,6 +217,7 @@ def test_videos() -> None:
           "contentDetails": {"duration": "PT21M7S"}}, "video"),
         ({"contentDetails": {"duration": "P0D"}}, None),
         ({"contentDetails": {"duration": "PT0S"}}, None),
+        ({"contentDetails": {"duration": "PT1.5S"}}, None),  # whatever it says: nobody guesses
         ({"liveStreamingDetails": {"actualEndTime": "2026-10-01T05:30:00Z"}}, "live"),
     ],
 )  # fmt: skip
@@ -280,6 +281,14 @@ def test_the_quota_comes_back_at_midnight_pacific(now: str, until_s: float) -> N
         (refusal("commentsDisabled"), CommentsOff, None),
         (answer({"error": {"errors": [{"reason": "invalidPageToken"}]}}, 400), StalePage, None),
         (refusal("subscriptionForbidden"), NotVisible, None),
+        (refusal("accountClosed"), NotFound, None),  # the account that was asked for, not the one that asks
+        (refusal("accountSuspended"), NotFound, None),
+        (refusal("authenticatedUserAccountSuspended"), CredentialDead, None),
+        (refusal("watchHistoryNotAccessible"), QuestionFailed, None),
+        (refusal("playlistOperationUnsupported"), QuestionFailed, None),
+        (answer({"error": {"errors": [{"reason": "processingFailure"}]}}, 400), QuestionFailed, None),
+        (answer({"error": {"errors": [{"reason": "commentThreadNotFound"}]}}, 404), QuestionFailed, None),
+        (answer({"error": {"errors": [{"reason": "neverHeardOf"}]}}, 503), SourceFailed, None),
         (answer({"error": {"errors": {"reason": "keyInvalid"}, "details": "x"}}, 400), SourceFailed, None),
         (answer([{"error": {"errors": [{"reason": "keyInvalid"}]}}], 400), CredentialDead, None),
         (answer({"error": "invalid_grant"}, 401), CredentialRefused, None),

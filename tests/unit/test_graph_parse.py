@@ -304,6 +304,12 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (error(code=100, message='Object with ID "foo" does not exist'), CredentialRefused),
         (error(code=100, error_subcode=33, message="Object with ID '17' does not exist"), CredentialRests),
         (error(code=100, error_subcode=33, message="Object with ID '99' does not exist"), CredentialRefused),
+        (
+            error(
+                code=100, error_subcode=33, message="Invalid parameter", error_user_msg="Object with ID '17' does not"
+            ),
+            CredentialRests,
+        ),
         (error(code=803, message="(#803) Some of the aliases you requested do not exist: 17"), CredentialRests),
         (error(code=803, message="(#803) Some of the aliases you requested do not exist: made.up"), CredentialRefused),
         (error(code=803, message="(#803) Cannot query users by their username (made.up)"), CredentialRefused),

@@ -22,6 +22,7 @@ from tests.unit.storable import check_storable, check_value
 RECORDED = Path(__file__).parents[2].parent / "shared" / "data"
 AT = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
 ME = Person("9", "me")
+TAKEN_AT = dt.datetime(2023, 11, 14, 22, 13, 20, tzinfo=dt.UTC)
 
 Parse = Callable[[Any], Any]
 PARSERS: dict[str, Parse] = {
@@ -160,6 +161,10 @@ NODE = {"id": "81", "shortcode": "Cab", "taken_at_timestamp": 1700000000, "__typ
 FLAT = {"pk": "81", "id": "81_5", "code": "Cab", "taken_at": "2023-11-14T22:13:20Z", "media_type": 8, "like_count": 6,
         "comment_count": 2, "caption_text": "hi #tea", "user": {"pk": "5", "username": "tea"},
         "thumbnail_url": "https://i/1"}  # fmt: skip
+OF_2016 = {"id": "81_5", "code": "Cab", "created_time": "1700000000", "__typename": "GraphSidecar",
+           "caption": {"text": "hi #tea"}, "likes": {"data": [], "count": 6}, "comments": {"data": [], "count": 2},
+           "images": {"standard_resolution": {"url": "https://i/1"}},
+           "user": {"id": "5", "username": "tea"}}  # fmt: skip
 WEB_USER = {"id": "5", "username": "tea", "full_name": "Tea", "edge_followed_by": {"count": 12},
             "edge_follow": {"count": 3}, "edge_owner_to_timeline_media": {"count": 4}}  # fmt: skip
 
@@ -185,12 +190,24 @@ def edges(*nodes: Any, more: str | None = "c2") -> Any:
         rocket({"data": {"user": WEB_USER}, "status": "ok"}),
         {"data": {"xdt_api__v1__users__web_profile": {"user": {**USER, "pk": "5", "id": "5"}}}},
         {"response": {"user": USER}},
+        {"data": {"fetch__XDTUserDict": USER}},
+        {**USER, "follower_count": 12.0, "media_count": "4"},
     ],
 )
 def test_profiles_of_the_scrapers(answer: Any) -> None:
     found = facts(PARSERS["profile"](answer))
     expected = {"profile_id": "5", "handle": "tea", "followers": 12, "following": 3, "media_count": 4, "posts": []}
     assert expected.items() <= found.items()
+
+
+def test_a_profile_of_2016_with_its_posts() -> None:
+    post = {"id": "81", "code": "Cab", "date": 1700000000, "caption": "hi #tea", "display_src": "https://i/1",
+            "likes": {"count": 6}, "comments": {"count": 2}, "is_video": True, "video_views": 9}  # fmt: skip
+    user = {"id": "5", "username": "tea", "followed_by": {"count": 12}, "follows": {"count": 3},
+            "media": {"count": 4, "nodes": [post], "page_info": {"has_next_page": False}}}  # fmt: skip
+    found = PARSERS["profile"]({"user": user, "logging_page_id": "profilePage_5"})
+    assert {"followers": 12, "following": 3, "media_count": 4}.items() <= found.metrics.items()
+    assert ([each.metrics["views"] for each in found.posts], found.notes) == ([9], [])
 
 
 @pytest.mark.parametrize(
@@ -210,6 +227,23 @@ def test_profiles_of_the_scrapers(answer: Any) -> None:
         ({"data": {"xdt_api__v1__feed__user_timeline_graphql_connection": edges(MEDIA)}}, "c2"),
         ({"response": {"items": [MEDIA], "next_max_id": None}, "next_page_id": "c2"}, "c2"),
         ({"posts": [{"node": MEDIA}], "next_cursor": "c2"}, "c2"),
+        ({"data": {"items": [MEDIA]}, "pagination_token": "c2"}, "c2"),
+        ({"items": [OF_2016], "more_available": True, "next_max_id": "c2"}, "c2"),
+        (
+            {
+                "data": {
+                    "items": [
+                        {
+                            **MEDIA,
+                            "like_count": None,
+                            "comment_count": None,
+                            "metrics": {"like_count": 6, "comment_count": 2},
+                        }
+                    ]
+                }
+            },
+            None,
+        ),
     ],
 )
 def test_posts_of_the_scrapers(answer: Any, after: str | None) -> None:
@@ -217,7 +251,7 @@ def test_posts_of_the_scrapers(answer: Any, after: str | None) -> None:
     (found,) = map(facts, page.items)
     expected = {"post_id": "81", "shortcode": "Cab", "profile_id": "5", "handle": "tea", "likes": 6, "comments": 2,
                 "caption": "hi #tea", "hashtags": ["tea"], "post_type": "carousel", "thumbnail_url": "https://i/1",
-                "publish_time": dt.datetime(2023, 11, 14, 22, 13, 20, tzinfo=dt.UTC),
+                "publish_time": TAKEN_AT,
                 "permalink": "https://www.instagram.com/p/Cab/"}  # fmt: skip
     assert expected.items() <= found.items()
     assert (page.after, page.partial, list(page.notes)) == (after, None, [])
@@ -250,6 +284,7 @@ STORY = {**MEDIA, "expiring_at": 1700086400}
     ("answer", "count"),
     [
         ({"reels": {"5": {"items": [STORY], "user": USER}}, "status": "ok"}, 1),
+        ({"data": {"xdt_api__v1__feed__reels_media__connection": edges({"items": [STORY], "user": USER})}}, 1),
         ({"reels": {"5": None}}, 0),
         ({"reels": {}}, 0),
         ({"reel": None, "status": "ok"}, 0),
@@ -343,6 +378,13 @@ def test_a_hashtag_in_rows_of_a_page() -> None:
         ({"view_count": 0, "play_count": 0, "__typename": "GraphImage"}, "views", None),
         ({"view_count": 0, "play_count": 16033, "product_type": "clips"}, "views", 16033),
         ({"video_view_count": 0, "is_video": True, "__typename": None}, "views", 0),
+        ({"taken_at_timestamp": 1700000000.5}, "publish_time", TAKEN_AT),
+        ({"taken_at_timestamp": "1700000000500"}, "publish_time", TAKEN_AT),
+        (
+            {"taken_at_timestamp": 1700000000500000},
+            "publish_time",
+            TAKEN_AT,
+        ),
         ({"some_new_count": 3}, "some_new_count", 3),
         ({"taken_at_timestamp": 0}, "publish_time", None),
     ],

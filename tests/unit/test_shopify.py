@@ -207,6 +207,7 @@ async def test_rest_names_nothing_beside_the_cursor_and_the_page_size(autojump_c
         ('<https://x/?page_info=p>; rel="previous"', None),
         ('<https://x/?limit=5&page_info=a_b-1>; rel="next"', "a_b-1"),
         ("<https://x/?page_info=q>; rel=next", "q"),
+        ("<https://x/?page_info=eyJ9%3D%3D&limit=5>; rel=next", "eyJ9=="),  # it is encoded again when it is sent
         ('<https://x/?limit=5>; rel="next"', None),
     ],
 )
@@ -244,7 +245,8 @@ COST = {"cost": {"requestedQueryCost": 500, "throttleStatus": {
         (404, {"errors": "Not Found"}, NotFound, None),
         (423, {}, QuestionFailed, None),
         (301, "{}", QuestionFailed, None),
-        (301, "", SourceFailed, None),
+        (301, "", QuestionFailed, None),  # of one shop: the others answer
+        (302, "<html>", QuestionFailed, None),
         (503, {"errors": {"base": ["away"]}}, SourceFailed, None),
         (503, "<html>", SourceFailed, None),
     ],
@@ -307,6 +309,37 @@ def test_recorded_orders(name: str, order_id: str, total: float, lines: list[Any
 def test_odd_properties_of_line_items(name: str, read: list[Any], noted: int) -> None:
     line = Fields(recorded(f"go/orderlineitems/{name}"), "shopify")
     assert (properties(line), len(line.notes)) == (read, noted)
+
+
+def test_all_sums_of_an_order_are_kept_and_what_was_paid_back_is_added_up() -> None:
+    paid_back = [
+        {"kind": "refund", "status": "success", "amount": "10.10"},
+        {"kind": "refund", "status": "failure", "amount": "99.00"},
+        {"kind": "void", "status": "success", "amount": "7.00"},
+    ]
+    refunds = [{"transactions": paid_back}, {"transactions": [{"kind": "refund", "amount": "0.20"}]}, {}]
+    document = {"id": 1, "total_tip_received": "0.5", "total_weight": 300, "total_tax": None, "refunds": refunds}
+    metrics = rest_order(Fields(document, "shopify"), "s", AT).metrics
+    assert (metrics["total_refunded"], metrics["total_tip_received"], metrics["total_weight"]) == (10.3, 0.5, 300.0)
+    assert rest_order(Fields({"id": 1}, "shopify"), "s", AT).metrics["total_refunded"] is None
+
+
+@pytest.mark.parametrize(
+    ("info", "why"),
+    [
+        ({"hasNextPage": True, "endCursor": None}, "it says that there are more, and names no way there"),
+        ({}, "it does not tell whether there are more"),
+        ({"hasNextPage": False, "endCursor": None}, None),
+    ],
+)
+async def test_a_page_that_names_no_way_on_may_not_be_the_last(
+    autojump_clock: trio.testing.MockClock, info: dict[str, Any], why: str | None
+) -> None:
+    bench = await Bench().ready()
+    data = {"data": {"orders": {"nodes": [], "pageInfo": info}}}
+    bench.stand_in = lambda request: Reply(200, json.dumps(data).encode())
+    found = await bench.orders(ALL, since=bench.clock.now())
+    assert (found.items, found.partial) == ([], why)
 
 
 def test_an_order_without_an_id_costs_itself_alone() -> None:

@@ -561,6 +561,8 @@ async def test_138_tells_what_it_cannot(autojump_clock: Clock, scraper: Bench) -
         (Reply(404, b'{"error":"nothing here"}'), NotFound, "POST_NOT_FOUND"),
         (Reply(200, b'{"error":"Video unavailable"}'), NotFound, "POST_NOT_FOUND"),
         (Reply(404, b'{"message":"Endpoint \'/video/details/\' does not exist"}'), SourceFailed, None),
+        (Reply(200, b'{"error":"This account has been terminated."}'), NotFound, "POST_NOT_FOUND"),
+        (Reply(200, b'{"error":{"message":"It violated our Community Guidelines."}}'), NotFound, "POST_NOT_FOUND"),
         (Reply(400, b'{"error":"bad id"}'), QuestionFailed, None),
         (Reply(200, b'{"title":"no id"}'), OddAnswer, None),
         (Reply(403, b'{"message":"You are not subscribed to this API."}'), NoCredential, "NO_CREDENTIAL"),

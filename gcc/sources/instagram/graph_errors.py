@@ -200,7 +200,9 @@ def _verdict(answer: Answer, error: Fields, of_post: bool) -> Verdict:
     for row in ROWS:
         fits = (not row.codes or code in row.codes) and (not row.subcodes or subcode in row.subcodes)
         if fits and row.says in said:
-            return row.verdict or (_post_gone_or_may_not if of_post else _of_object(said, answer.url))
+            # the message may be "invalid parameter" alone
+            told = f"{said} {error.text('error_user_msg') or ''}".lower()
+            return row.verdict or (_post_gone_or_may_not if of_post else _of_object(told, answer.url))
     if answer.status == 429:
         return limited
     return may_not if answer.status in (401, 403) else failed

@@ -34,7 +34,7 @@ _TOLD_IN = ("message", "msg", "detail", "error", "error_type", "exc_type", "erro
 _WRAPPED_IN = ("response", "body", "error", "detail", "data")
 _COMPLAINTS = ("error", "exc_type", "errorMessage", "detail", "checkpoint_url")
 _DEPTH_MAX = 4
-_THING = "(user|username|profile|account|media|post|page|hashtag|resource)"
+_THING = "(?:user|username|profile|account|media|post|page|hashtag|resource)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,11 @@ ROWS = (
     Row(r"please wait a few minutes|useragent mismatch", failed),
     # what nobody sees who may not
     Row(r"not authorized to view|private ?account|(account|profile|user) is private|hiding follow", not_visible),
+    Row(r"restricted_profile|geo_?block|age[ -]restricted|users aged|not available in your country", not_visible),
     # what is not there
     Row(rf"\b{_THING}s?\b.{{0,20}} (not found|unavailable|(does ?n[o']t|do not) exist)", None),
-    Row(rf"{_THING}_?(not_?found|unavailable)|notfounderror|no such user|no users? found|invalid user", None),
+    Row(rf"{_THING}_?(not_?found|unavailable)|notfounderror|no such user|no users? found|invalid (target )?user", None),
+    Row(rf"\b({_THING}|photo|video|reel|story) (has been|was) (deleted|removed)|may have been removed", None),
     # who asks
     Row(r"insufficient ?funds|(top up|out of|not enough|no) (balance|credits|requests)", rests_a_day),
     Row(r"(invalid|wrong|unknown|expired|inactive|bad) (access[ _-]?key|api[ _-]?key|token)", dead),
@@ -132,9 +134,14 @@ def _is_refusal(level: Fields) -> bool:
         or says.get("type") == "CHALLENGE_REDIRECTION"
         or (level.kind("status") == "true or false" and level.flag("status") is False)
         or any(level.kind(name) in ("a text", "an object") for name in _COMPLAINTS)
-        or ("errors" in level and "data" not in level)
+        or ("errors" in level and not _holds(level.object("data")))
         or "authenticated" in level
     )
+
+
+def _holds(data: Fields) -> bool:
+    """Whether there is anything in it: beside errors a null says that they came in between, not that there is none."""
+    return any(name in data for name in data)
 
 
 def _only_talks(root: Fields) -> bool:

@@ -277,4 +277,4 @@ def _reels(root: Fields) -> list[Fields]:
             reels = holder.object("reels")
             return [reels.object(name) for name in reels if reels.kind(name) == "an object"]
         case key:
-            return holder.objects(key) if holder.kind(key) == "a list" else [holder.object(key)]
+            return place.items() if holder.kind(key) == "a list" else [holder.object(key)]

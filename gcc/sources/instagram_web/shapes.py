@@ -23,7 +23,8 @@ def paths(text: str) -> tuple[Path, ...]:
 
 # Where things stand, below any wrapping.
 
-WRAPPINGS = frozenset(("response", "body", "data", "graphql", "result"))  # and all that begin with xdt_
+WRAPPINGS = frozenset(("response", "body", "data", "graphql", "result"))  # and all of _WRAPPINGS_BEGIN
+_WRAPPINGS_BEGIN = ("xdt_", "fetch__XDT")
 USER = paths("user.reel.user user broadcast_dict.broadcast_owner")
 MEDIA = paths("shortcode_media xdt_shortcode_media media_or_ad media items")
 MEDIAS = paths(
@@ -36,7 +37,7 @@ HASHTAG = paths(
     " edge_hashtag_to_media edge_hashtag_to_ranked_media edge_hashtag_to_top_posts"
     " recent.sections top.sections media_grid.sections sections items medias edges"
 )
-REELS = paths("reels_media reels reel items")
+REELS = paths("reels_media reels reel items edges")
 FOLLOWERS = paths("user.edge_followed_by edge_followed_by users items edges")
 FOLLOWING = paths("user.edge_follow edge_follow users items edges")
 LIKERS = paths("shortcode_media.edge_liked_by xdt_shortcode_media.edge_liked_by edge_liked_by users items edges")
@@ -51,7 +52,10 @@ _SECTION = paths("medias fill_items one_by_two_item.clips.items")  # of layout_c
 
 # How a page tells of the next one. A flag of _ENDS ends the list where it is false, whatever cursor stands beside it.
 
-_CURSORS = paths("page_info.end_cursor paging_info.max_id next_max_id next_page_id next_cursor end_cursor next_min_id")
+_CURSORS = paths(
+    "page_info.end_cursor paging_info.max_id next_max_id next_page_id next_cursor end_cursor next_min_id"
+    " pagination_token"
+)
 _ENDS = paths("page_info.has_next_page paging_info.more_available more_available has_next_page")
 _MORE = (*_ENDS, *paths("big_list has_more has_more_comments"))
 _LIMITED = "should_limit_list_of_followers"
@@ -66,9 +70,9 @@ COMMENT_IDS = ("id", "strong_id__", "pk")
 MEDIA_IDS = ("id", "strong_id__", "pk", "media_id")
 Named = Mapping[str, Sequence[Path]]
 USER_METRICS: Named = {
-    "followers": paths("follower_count followers_count edge_followed_by.count"),
-    "following": paths("following_count edge_follow.count"),
-    "media_count": paths("media_count edge_owner_to_timeline_media.count all_media_count"),
+    "followers": paths("follower_count followers_count edge_followed_by.count followed_by.count"),
+    "following": paths("following_count edge_follow.count follows.count"),
+    "media_count": paths("media_count edge_owner_to_timeline_media.count all_media_count media.count"),
 }
 USER_TEXTS: Named = {
     "full_name": paths("full_name"),
@@ -83,19 +87,20 @@ USER_FLAGS: Named = {
     "is_business": paths("is_business is_business_account"),
     "is_private": paths("is_private"),
 }
-_VIEWS = "view_count video_view_count"
-_PLAYS = "play_count ig_play_count video_play_count"
+_VIEWS = "view_count video_view_count video_views metrics.view_count"
+_PLAYS = "play_count ig_play_count video_play_count metrics.play_count"
 WATCHED: Named = {  # newer answers have one of both, which Instagram calls views since 2025
     "views": paths(f"{_VIEWS} {_PLAYS}"),
     "plays": paths(f"{_PLAYS} {_VIEWS}"),
 }
 MEDIA_METRICS: Named = {
-    "likes": paths("like_count edge_media_preview_like.count edge_liked_by.count"),
+    "likes": paths("like_count edge_media_preview_like.count edge_liked_by.count likes.count metrics.like_count"),
     "comments": paths(
         "comment_count edge_media_to_parent_comment.count edge_media_to_comment.count edge_media_preview_comment.count"
+        " comments.count metrics.comment_count"
     ),
-    "shares": paths("reshare_count share_count"),
-    "saved": paths("save_count saved_count"),
+    "shares": paths("reshare_count share_count metrics.share_count"),
+    "saved": paths("save_count saved_count metrics.save_count"),
     "reposts": paths("media_repost_count repost_count"),
 }
 COMMENT_METRICS: Named = {
@@ -104,11 +109,11 @@ COMMENT_METRICS: Named = {
 }
 OWNER = paths("user owner from")
 CODE = paths("code shortcode")
-TIME = paths("taken_at taken_at_timestamp taken_at_ts created_at_utc created_at created_time")
-CAPTION = paths("caption.text caption_text caption")
-PICTURE = paths("thumbnail_url display_url display_uri thumbnail_src")
+TIME = paths("taken_at taken_at_timestamp taken_at_ts created_at_utc created_at created_time date")
+CAPTION = paths("caption_text caption caption.text")
+PICTURE = paths("thumbnail_url display_url display_uri thumbnail_src display_src images.standard_resolution.url")
 EXPIRES = paths("expiring_at expiring_at_timestamp")
-OWN_MEDIAS = paths("edge_owner_to_timeline_media edge_felix_video_timeline")  # beside a profile
+OWN_MEDIAS = paths("edge_owner_to_timeline_media edge_felix_video_timeline media")  # beside a profile
 ANSWERS = paths("edge_threaded_comments child_comments preview_child_comments")  # to a comment
 PICTURES = paths("image_versions2.candidates image_versions display_resources resources carousel_media")
 
@@ -121,7 +126,10 @@ _KNOWN_COUNTS = frozenset(
 )
 
 
-_NULLS = frozenset(("user", "shortcode_media", "xdt_shortcode_media", "hashtag", "reels_media", "reels", "reel"))
+_NULLS = frozenset((
+    "user", "shortcode_media", "xdt_shortcode_media", "xdt_api__v1__media__shortcode__web_info", "hashtag",
+    "reels_media", "reels", "reel",
+))  # fmt: skip
 """What is null where there is none."""
 
 
@@ -276,19 +284,20 @@ def _place(around: tuple[Fields, ...], way: Path) -> Place | None:
 
 def _list_of(connection: Fields) -> str:
     """The name of its list; "" where it is no connection."""
-    return next((name for name in ("edges", "items") if connection.kind(name) == "a list"), "")
+    return next((name for name in ("edges", "items", "nodes") if connection.kind(name) == "a list"), "")
 
 
 def _wraps(holder: Fields, name: str) -> bool:
-    kinds = ("an object",) if name.startswith("xdt_") else ("an object", "a list")
-    return (name in WRAPPINGS or name.startswith("xdt_")) and holder.kind(name) in kinds
+    if name.startswith(_WRAPPINGS_BEGIN):
+        return holder.kind(name) == "an object"
+    return name in WRAPPINGS and holder.kind(name) in ("an object", "a list")
 
 
 def _bare(item: Fields) -> Iterator[Fields]:
     """What is wrapped in an item of a list: mostly one thing, of a row of a page several."""
     for _ in range(_DEPTH_MAX):
         wrapping = next((name for name in _ITEM_WRAPPINGS if item.kind(name) == "an object"), None)
-        if wrapping is None:
+        if wrapping is None or "username" in item:  # a person has media, and is none
             break
         item = item.object(wrapping)
     if item.kind("layout_content") != "an object":

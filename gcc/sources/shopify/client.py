@@ -121,7 +121,7 @@ class ShopifyApi:
             lines = await self._lines(name, item, visit)
             parse = partial(graphql_order, lines=lines, store=f"{name}{DOMAIN}", at=self._outside.clock.now())
             found += parsed([item], parse)
-        return Page(found, _next(listed), data.notes)
+        return Page(found, _next(listed), data.notes, _why_cut(listed))
 
     async def _lines(self, name: str, order: Fields, visit: Visit) -> list[dict[str, Any]]:
         """All line items of an order: those that came with it, and their further pages."""
@@ -197,6 +197,15 @@ def store_name(store: str) -> str:
 def _next(listed: Fields) -> str | None:
     info = listed.object("pageInfo")
     return info.text("endCursor") if info.flag("hasNextPage") else None
+
+
+def _why_cut(listed: Fields) -> str | None:
+    """Why there may be more though no cursor leads to it."""
+    info = listed.object("pageInfo")
+    more = info.flag("hasNextPage")
+    if more is None:
+        return "it does not tell whether there are more"
+    return "it says that there are more, and names no way there" if more and "endCursor" not in info else None
 
 
 def _utc(moment: dt.datetime) -> str:

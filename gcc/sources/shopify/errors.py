@@ -8,6 +8,7 @@ and the errors tell what this app may not see.
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from gcc.errors import GccError
 from gcc.sources.fields import Fields
@@ -42,6 +43,7 @@ def _too_costly(told: str, wait_s: float | None) -> GccError:
 
 
 STATUSES: Mapping[int, Verdict] = {
+    **dict.fromkeys((301, 302, 303, 307, 308), unanswerable),  # the shop moved, or is closed: the others are not
     401: dead,
     402: unanswerable,  # the shop does not pay
     403: may_not,  # a scope
@@ -102,11 +104,8 @@ def next_page(link: str) -> str | None:
     for part in link.split(","):
         address, _, about = part.partition(";")
         if 'rel="next"' in about.replace(" ", "").replace("'", '"') or "rel=next" in about.replace(" ", ""):
-            query = address.strip().strip("<>").partition("?")[2]
-            for pair in query.split("&"):
-                name, _, value = pair.partition("=")
-                if name == "page_info" and value:
-                    return value
+            query = parse_qsl(address.strip().strip("<>").partition("?")[2])
+            return next((value for name, value in query if name == "page_info"), None)
     return None
 
 

@@ -42,8 +42,21 @@ def rest_order(item: Fields, store: str, at: dt.datetime) -> Order:
     }
     money = {name: _rest_money(item, name) for name in _MONEY}
     money["total_shipping"] = _shop_money(item.object("total_shipping_price_set"))
+    money["total_refunded"] = _refunded(item) if "refunds" in item else None
+    others = (name for name in item.names() if name not in money and name.startswith(("total_", "current_total_")))
+    money |= {name: item.amount(name) for name in others if item.kind(name) in ("a text", "a number")}
     cancelled, placed = item.time("cancelled_at"), item.time("processed_at") or item.time("created_at")
     return _order(_identity(item, "id"), store, at, placed, cancelled, money, lines, dimensions)
+
+
+def _refunded(item: Fields) -> float:
+    """What was paid back, in the currency of the shop."""
+    paid = (each for refund in item.objects("refunds") for each in refund.objects("transactions"))
+    return round(sum(each.amount("amount") or 0 for each in paid if _is_refund(each)), 2)
+
+
+def _is_refund(transaction: Fields) -> bool:
+    return transaction.text("kind") == "refund" and transaction.text("status") in ("success", None)
 
 
 def _rest_money(item: Fields, name: str) -> float | None:

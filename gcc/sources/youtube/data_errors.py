@@ -83,26 +83,27 @@ def _a_minute(now: dt.datetime) -> float:
 ROWS = (
     # the key is dead
     Row(r"keyInvalid|keyExpired|API_KEY_(INVALID|EXPIRED|NOT_FOUND)|authError|invalidCredentials|invalid_grant", dead),
-    Row(r"ACCESS_TOKEN_EXPIRED|CONSUMER_INVALID|account(Closed|Deleted)", dead),
+    Row(r"ACCESS_TOKEN_EXPIRED|CONSUMER_INVALID|accountDeleted|authenticatedUserAccount(Closed|Suspended)", dead),
     Row(r"badRequest|INVALID_ARGUMENT", dead, says="api key"),  # only its message tells it from a bad parameter
     # the key's project or its restrictions
     Row(r"accessNotConfigured|SERVICE_DISABLED|BILLING_(DISABLED|NOT_ACTIVE)|billingNotEnabled", dead),
     Row(r"API_KEY_\w+_BLOCKED|ipRefererBlocked|\w*RefererBlocked", dead),
     Row(r"CONSUMER_\w+|(USER_)?PROJECT_\w+|RESOURCE_PROJECT_INVALID|project\w+|GCP_SUSPENDED", dead),
     Row(r"\w+Unreg|CREDENTIALS_MISSING|OVERLOADED_CREDENTIALS", dead),  # it counts as no key at all
-    Row(r"account(Disabled|Suspended|Unverified)|ACCOUNT_STATE_INVALID|USER_BLOCKED_BY_ADMIN", dead),
+    Row(r"account(Disabled|Unverified)|ACCOUNT_STATE_INVALID|USER_BLOCKED_BY_ADMIN", dead),
     # it asked too much
     Row(r"quotaExceeded|dailyLimitExceeded", _spent, wait_s=until_quota_s),
     Row(r"\w*(rateLimit|RateLimit|LimitExceeded)\w*|RATE_LIMIT_EXCEEDED|RESOURCE_(QUOTA_EXCEEDED|EXHAUSTED)", limited,
         wait_s=_a_minute),
     # what was asked for is not there, or is not shown
-    Row(r"channel(NotFound|Closed|Suspended)", no_profile),
+    Row(r"channel(NotFound|Closed|Suspended)|account(Closed|Suspended)", no_profile),  # whose subscriptions they are
     Row(r"playlistNotFound|playlistItemsNotAccessible", _no_playlist),  # the latter: private
     Row(r"videoNotFound", no_post),
     Row(r"subscriptionForbidden|subscriber(NotFound|NotAccessible)", not_visible),  # whom it subscribes to is private
     Row(r"commentsDisabled", _comments_off),
     # what was asked for cannot be answered, whoever asks
     Row(r"\w+Disabled|videoChartNotFound", unanswerable),  # ratings; the chart of a category
+    Row(r"\w+NotAccessible|\w+Unsupported", unanswerable),  # what was watched, by anybody
     Row(r"invalidPageToken", _stale_page),
     Row(r"notFound|NOT_FOUND|deleted|failedPrecondition|FAILED_PRECONDITION", unanswerable),
     # a permission, or the thing asked for
@@ -111,7 +112,7 @@ ROWS = (
     Row(r"required", may_not, says="login required"),
     # a parameter of this question
     Row(r"badRequest|[iI]nvalid\w*|missing\w+|required|unknownPart|unsupported\w+|INVALID_ARGUMENT", unanswerable),
-    # the API itself, for now: backendError, INTERNAL, and what nobody has heard of
+    # the API itself, for now: backendError, INTERNAL; else, if the status blames the question, that
 )  # fmt: skip
 
 
@@ -128,7 +129,9 @@ def refusal(answer: Answer, error: Fields, now: dt.datetime) -> GccError:
     for row in ROWS:
         if any(re.fullmatch(row.reason, reason) for reason in reasons) and message.lower().startswith(row.says):
             return row.verdict(told, wait_s or (row.wait_s(now) if row.wait_s else None))
-    return (may_not if answer.status in (401, 403) else failed)(told, wait_s)
+    if answer.status in (401, 403):
+        return may_not(told, wait_s)
+    return (unanswerable if reasons and 400 <= answer.status < 500 else failed)(told, wait_s)
 
 
 def _reasons(error: Fields) -> list[str]:

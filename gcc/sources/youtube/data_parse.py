@@ -287,9 +287,9 @@ def _post_type(
     premiere = broadcast == "upcoming" and bool(duration_s)
     if (broadcast or "liveStreamingDetails" in item) and not premiere:
         return "live"
-    if duration_s == 0:
+    if not duration_s:
         return None  # P0D: nobody knows yet, it is being processed
-    return "short" if duration_s is not None and is_short(duration_s, published) else "video"
+    return "short" if is_short(duration_s, published) else "video"
 
 
 def is_short(duration_s: int, published: dt.datetime | None) -> bool:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 SOURCE = "youtube138"
 HOST = "youtube138.p.rapidapi.com"
 ASKED_MAX = 50  # of one job: each costs a call
+_GONE = ("not found", "does not exist", "unavailable", "private", "terminated", "removed", "violat")
 PROFILE, POST, PLAYLIST = "PROFILE_NOT_FOUND", "POST_NOT_FOUND", "PLAYLIST_NOT_FOUND"
 
 
@@ -44,7 +45,7 @@ def judge(answer: Answer, now: dt.datetime, absent: str = PROFILE) -> Any:
         return decoded
     said = one_line(error.text("message") or error.text("error") or "no message")[:200]
     told = f"{SOURCE}: HTTP {answer.status}: {said}"
-    if any(words in said.lower() for words in ("not found", "does not exist", "unavailable", "private")):
+    if any(words in said.lower() for words in _GONE):
         raise NotFound(absent, told)
     if answer.status in (400, 422):
         raise QuestionFailed(told)
