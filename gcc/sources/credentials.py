@@ -21,6 +21,7 @@ from gcc.sources.verdicts import NeedsOwner, RestScope
 NEVER = math.inf
 BY_HAND = "by hand: "
 """How the reason begins for which a person took one out."""
+GIVEN_MAX = 20
 TOLD_MAX = 5  # so many credentials that are out are told with their reasons
 
 
@@ -135,10 +136,14 @@ class Credentials(Protocol):
         one.
         """
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None) -> bool:
+    async def put(
+        self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None, *, once: bool = False
+    ) -> bool:
         """Store it under (source, handle). Only a new or changed secret enables it again; True if it was one.
 
         Without `facts` its kind, app, account and scopes stay as they were; the ends of another secret do not.
+        `once`: whoever gives it may do so again (at each start, by a message that comes twice), and knows nothing of
+        what followed. If it was one of the last GIVEN_MAX that were given, nothing changes.
         """
 
     async def held(self, source: str, handle: str) -> Credential | None:
@@ -148,11 +153,15 @@ class Credentials(Protocol):
         """It was answered: what it was retired for, or rested for, is over, unless a person took it out. True if it
         was out."""
 
-    async def renewing(self, credential: Credential) -> bool:
-        """Note that a new secret is asked for. True: one was asked for before, and its answer never came here."""
+    async def renewing(self, credential: Credential, *, alone_s: float) -> float | None:
+        """Note that a new secret is asked for. Answers how many seconds ago one was asked for before whose answer never
+        came here; None: none was. Within `alone_s` of that nothing is noted: whoever asked may still wait."""
 
     async def renewed(self, credential: Credential, secret: Mapping[str, Any], facts: Facts) -> bool:
-        """Store the secret that follows this one, which is dropped with that. False: another one is there already."""
+        """Store the secret that follows this one, which is dropped with that. False: another one is there already.
+
+        A dead one lives again. Its rests go on, and what a person took out stays out.
+        """
 
     def renewals(self, source: str) -> int:
         """How often this process was told that a credential of `source` may be used again: it grows, by any number."""

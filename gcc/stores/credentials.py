@@ -5,6 +5,8 @@ drop them at once in this process, others see it a second later. Of one that may
 (NOTIFY gcc_credentials, by a trigger: whoever wrote the row). A lost store is Transient.
 """
 
+import hashlib
+import json
 import math
 import uuid
 from collections import Counter, defaultdict
@@ -20,6 +22,7 @@ from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.sources.credentials import (
     BY_HAND,
+    GIVEN_MAX,
     UNKNOWN,
     Credential,
     Facts,
@@ -104,31 +107,41 @@ class PostgresCredentials:
             values |= {"source": credential.source} | dict(zip(("scope", "key", "bucket"), key, strict=True))
         return await self._write(credential.source, SQL[statement], values) == (True,)
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None) -> bool:
+    async def put(
+        self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None, *, once: bool = False
+    ) -> bool:
         async with self._locks[source]:
             self._kept.pop(source, None)
             async with self._keys.turn, self._pool.connection() as connection, connection.transaction():
-                return await self._put(connection, source, handle, secret, facts)
+                return await self._put(connection, source, handle, secret, facts, once)
 
     async def _put(
-        self, connection: Connection, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None
+        self,
+        connection: Connection,
+        source: str,
+        handle: str,
+        secret: Mapping[str, Any],
+        facts: Facts | None,
+        once: bool,
     ) -> bool:
         place = {"source": source, "handle": handle}
         new_id = self._clock.new_id()
-        added = await connection.execute(
-            SQL["add_credential"], place | self._sealed(secret, new_id) | _columns(facts or UNKNOWN)
-        )
-        if await added.fetchone() is not None:
+        new = place | self._sealed(secret, new_id) | _columns(facts or UNKNOWN) | {"given": _given(secret, new_id)}
+        if await (await connection.execute(SQL["add_credential"], new)).fetchone() is not None:
             return True
         row = await (await connection.execute(SQL["held_secret"], place)).fetchone()
         if row is None:
             raise Transient(f"credential {handle} of {source} was removed at this moment")
-        id, plain, sealed, key_id = row
+        id, plain, sealed, key_id, given = row
+        if once and _given(secret, id) in given:
+            return False
         # Unsealable: what may be newer than the secret given, renewed by ourselves, is not replaced
         held = plain if sealed is None else self._keys.open(sealed, key_id, id.bytes)
         if is_new := held != dict(secret):
             await connection.execute(SQL["replace_secret"], self._sealed(secret, id))
-        if facts is not None:
+        noted = {"id": id, "given": _given(secret, id), "given_max": GIVEN_MAX}
+        await connection.execute(SQL["note_given"], noted)
+        if facts is not None and (is_new or not once):
             await connection.execute(SQL["know_credential"], {"id": id} | _columns(facts))
         return is_new
 
@@ -148,9 +161,10 @@ class PostgresCredentials:
         values = {"id": credential.id, "version": credential.version, "by_hand": BY_HAND}
         return await self._write(credential.source, SQL["revive_credential"], values) is not None
 
-    async def renewing(self, credential: Credential) -> bool:
-        values = {"id": credential.id, "version": credential.version}
-        return await self._write(credential.source, SQL["note_renewing"], values) == (True,)
+    async def renewing(self, credential: Credential, *, alone_s: float) -> float | None:
+        values = {"id": credential.id, "version": credential.version, "alone_s": alone_s}
+        noted = await self._write(credential.source, SQL["note_renewing"], values)
+        return None if noted is None else noted[0]
 
     async def renewed(self, credential: Credential, secret: Mapping[str, Any], facts: Facts) -> bool:
         same = {"id": credential.id, "version": credential.version}
@@ -159,7 +173,8 @@ class PostgresCredentials:
             async with self._keys.turn, self._pool.connection() as connection, connection.transaction():
                 if await (await connection.execute(SQL["still_held"], same)).fetchone() is None:
                     return False
-                await connection.execute(SQL["replace_secret"], self._sealed(secret, credential.id))
+                followed = self._sealed(secret, credential.id) | {"by_hand": BY_HAND}
+                await connection.execute(SQL["renew_secret"], followed)
                 await connection.execute(SQL["know_credential"], {"id": credential.id} | _columns(facts))
         return True
 
@@ -219,6 +234,11 @@ class PostgresCredentials:
             out_s, reason = math.inf, reason if sealed else "its credentials are no JSON object"
         held = secret if isinstance(secret, dict) else {}
         return Standing(Credential(id, source, handle, held, version, **facts), now_s + out_s, reason)
+
+
+def _given(secret: Mapping[str, Any], id: uuid.UUID) -> bytes:
+    """What tells, of a row, whether a secret was given for it before; of what a secret is it tells nothing."""
+    return hashlib.sha256(id.bytes + json.dumps(dict(secret), sort_keys=True).encode()).digest()
 
 
 def _columns(facts: Facts) -> dict[str, Any]:

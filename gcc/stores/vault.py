@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 
 from gcc import statements
 from gcc.errors import ConfigError, Permanent
+from gcc.sources.credentials import BY_HAND
 from gcc.stores.postgres import Pool
 from gcc.stores.sealing import Keys, Unsealable
 
@@ -140,10 +141,14 @@ class Vault:
             values = {"source": source, "handle": handle, "reason": reason}
             _known(await (await connection.execute(SQL["disable_credential"], values)).fetchone(), source, handle)
 
-    async def due(self, rules: Mapping[str, tuple[float, float]], again_s: float) -> list[tuple[str, str]]:
-        """(source, handle) of those that are to be renewed, by their kinds' (seconds before the end, least age)."""
-        near_s, age_s = [list(each) for each in zip(*rules.values(), strict=True)]
-        values = {"kinds": list(rules), "near_s": near_s, "age_s": age_s, "again_s": again_s}
+    async def due(self, rules: Mapping[str, tuple[float, float, bool]], again_s: float) -> list[tuple[str, str]]:
+        """(source, handle) of those that are to be renewed, by their kinds' (seconds before the end, least age, whether
+        one that was found dead is renewed too)."""
+        near_s, age_s, revives = [list(each) for each in zip(*rules.values(), strict=True)]
+        values = {
+            "kinds": list(rules), "near_s": near_s, "age_s": age_s, "revives": revives, "again_s": again_s,
+            "by_hand": BY_HAND,
+        }  # fmt: skip
         async with self._pool.connection() as connection:
             return await (await connection.execute(SQL["due_renewals"], values)).fetchall()
 

@@ -17,7 +17,7 @@ from gcc.config import Settings
 from gcc.errors import Transient
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.table import Catalogue
-from gcc.sources.credentials import BY_HAND, Credentials, Facts, NoCredential
+from gcc.sources.credentials import BY_HAND, GIVEN_MAX, Credentials, Facts, NoCredential
 from gcc.sources.verdicts import NeedsOwner, RestScope
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.notifications import Notifications
@@ -69,6 +69,24 @@ async def test_a_source_without_a_credential_is_told_at_the_start(database: str,
         told.clear()
         await seed_credentials(settings, Catalogue().sources, stored, vault, {"graphapi": ["1:a token"]})
     assert not told
+    await pool.aclose()
+
+
+async def test_a_start_leaves_what_a_person_put_in_the_place_of_its_token(database: str, clock: HandClock) -> None:
+    pool = Pool(database, 2, name="test")
+    stored, vault = PostgresCredentials(pool, clock, KEYS), Vault(pool, KEYS)
+
+    async def start(token: str) -> str:
+        settings = Settings.model_validate({"sources": {"ytapi": {"tokens": [token]}}})
+        await seed_credentials(settings, Catalogue().sources, stored, vault, {})
+        held = await stored.held("ytapi", "ytapi-1")
+        assert held is not None
+        return f"{held.secret['token']} of {held.app}"
+
+    assert await start("old") == "old of "
+    await stored.put("ytapi", "ytapi-1", {"token": "by hand"}, Facts(app="x"))
+    assert await start("old") == "by hand of x"
+    assert await start("new") == "new of "
     await pool.aclose()
 
 
@@ -339,14 +357,59 @@ async def test_a_renewed_secret_drops_the_old_one_once(credentials: Credentials)
     end = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
     await credentials.put("graphapi", "a", {"token": "1"}, Facts(kind="instagram", account="17"))
     first = await credentials.pick("graphapi", owner="17")
-    assert [await credentials.renewing(first) for _ in range(2)] == [False, True], "the first one was not answered"
+    asked = [await credentials.renewing(first, alone_s=60) for _ in range(2)]
+    assert asked == [None, pytest.approx(0, abs=5)], "the first one was not answered"
     facts = Facts(kind="instagram", account="17", expires_at=end)
     assert await credentials.renewed(first, {"token": "2"}, facts)
     second = await credentials.pick("graphapi", owner="17")
     assert (second.id, second.secret, second.expires_at) == (first.id, {"token": "2"}, end)
     assert not await credentials.renewed(first, {"token": "late"}, facts)
     assert (await credentials.pick("graphapi", owner="17")).secret == {"token": "2"}
-    assert not await credentials.renewing(second)
+    assert await credentials.renewing(second, alone_s=60) is None
+
+
+@pytest.mark.parametrize(
+    ("rest_s", "reason", "back"), [(None, "190", True), (None, f"{BY_HAND}asked to", False), (60, "spam", False)]
+)
+async def test_a_renewal_ends_a_death_and_neither_a_rest_nor_what_a_person_wants(
+    credentials: Credentials, rest_s: float | None, reason: str, back: bool
+) -> None:
+    await credentials.put("graphapi", "a", {"token": "1"})
+    first = await credentials.pick("graphapi")
+    await credentials.disable(first, rest_s=rest_s, reason=reason)
+    assert await credentials.renewed(first, {"token": "2"}, Facts())
+    held = await credentials.held("graphapi", "a")
+    assert held is not None and held.secret == {"token": "2"}
+    assert await handles(credentials, "graphapi") == ({"a"} if back else set())
+    if not back:
+        with pytest.raises(NoCredential, match=reason):
+            await credentials.pick("graphapi")
+
+
+async def test_the_end_of_a_dead_one_has_come(credentials: Credentials) -> None:
+    end = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+    await credentials.put("graphapi", "a", {"token": "1"}, Facts(expires_at=end))
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="190")
+    held = await credentials.held("graphapi", "a")
+    assert held is not None and held.expires_at is not None and held.expires_at < end
+
+
+async def test_what_was_given_before_does_not_replace_what_followed(credentials: Credentials) -> None:
+    facts = Facts(app="x", expires_at=dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+    assert await credentials.put("graphapi", "a", {"token": "1"}, facts, once=True)
+    assert not await credentials.put("graphapi", "a", {"token": "1"}, Facts(), once=True)
+    first = await credentials.pick("graphapi")
+    assert (first.app, first.expires_at) == ("x", facts.expires_at)
+    assert await credentials.renewed(first, {"token": "2"}, facts)
+    assert not await credentials.put("graphapi", "a", {"token": "1"}, Facts(), once=True), "that one is burnt"
+    assert await credentials.put("graphapi", "a", {"token": "3"}, facts)
+    assert not await credentials.put("graphapi", "a", {"token": "1"}, once=True)
+    assert (await credentials.pick("graphapi")).secret == {"token": "3"}
+    assert await credentials.put("graphapi", "a", {"token": "4"}, once=True), "that is a new one"
+    assert await credentials.put("graphapi", "a", {"token": "1"}), "by hand it may come back"
+    for number in range(GIVEN_MAX):
+        assert await credentials.put("graphapi", "a", {"token": f"n{number}"}, once=True)
+    assert await credentials.put("graphapi", "a", {"token": "1"}, once=True), "so many are remembered"
 
 
 async def test_a_source_may_use_anothers_and_shares_their_rests(credentials: Credentials) -> None:

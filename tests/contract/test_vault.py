@@ -11,12 +11,15 @@ import trio.testing
 
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError, Permanent
-from gcc.sources.credentials import Facts, NoCredential
+from gcc.pipelines.credentials.listeners import NewTokens
+from gcc.sources.credentials import BY_HAND, Facts, NoCredential
+from gcc.sources.table import SOURCES
 from gcc.stores.credentials import USES_S, PostgresCredentials
 from gcc.stores.postgres import Pool
 from gcc.stores.sealing import KEY_FILE, Keys, Unsealable
 from gcc.stores.vault import BATCH, Vault
 from tests.contract.test_odd_rows import insert
+from tests.unit.test_credential_listeners import Bench
 from tests.unit.test_sealing import given
 
 CLOCK = SystemClock()
@@ -199,7 +202,7 @@ async def test_those_whose_end_is_near_are_due_and_what_people_renew_is_told(poo
     for kind in ("instagram", "facebook", "google"):
         for name, ends_in in ends.items():
             await ours.put("graphapi", f"{kind} {name}", {"token": "x"}, Facts(kind=kind, expires_at=now + ends_in))
-    rules = {"google": (7200.0, 0.0), "instagram": (7200.0, 86_400.0)}
+    rules = {"google": (7200.0, 0.0, True), "instagram": (7200.0, 86_400.0, False)}
     assert {handle for _, handle in await vault.due(rules, 600)} == {"google soon", "google over"}, (
         "instagram's are new"
     )
@@ -208,7 +211,42 @@ async def test_those_whose_end_is_near_are_due_and_what_people_renew_is_told(poo
     assert due == {"google soon", "google over", "instagram soon", "instagram over"}
     held = await ours.held("graphapi", "google soon")
     assert held is not None
-    await ours.renewing(held)
+    await ours.renewing(held, alone_s=60)
     await vault.disable("graphapi", "google over", "by hand: gone")
     assert {handle for _, handle in await vault.due(rules, 600)} == {"instagram soon", "instagram over"}
     assert [row[1] for row in await vault.ending(list(rules), 86_400)] == ["facebook soon"]
+
+
+async def test_what_was_found_dead_is_due_once_where_something_else_than_its_token_renews_it(pool: Pool) -> None:
+    vault, ours = Vault(pool, given(1)), PostgresCredentials(pool, CLOCK, given(1))
+    end = CLOCK.now() + dt.timedelta(days=30)
+    for kind in ("instagram", "google"):
+        await ours.put("graphapi", kind, {"token": "x"}, Facts(kind=kind, account=kind, expires_at=end))
+    rules = {"google": (7200.0, 0.0, True), "instagram": (7200.0, 86_400.0, False)}
+    for kind in rules:
+        await ours.disable(await ours.pick("graphapi", owner=kind), rest_s=None, reason="401")
+    assert [handle for _, handle in await vault.due(rules, 600)] == ["google"]
+    held = await ours.held("graphapi", "google")
+    assert held is not None
+    await ours.renewing(held, alone_s=60)
+    assert await vault.due(rules, 0) == [], "it was asked for, and refused"
+    await vault.disable("graphapi", "google", f"{BY_HAND}gone")
+    assert await vault.due(rules, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [("sealed = 'x'", False), ("sealed = null, key_id = null, credentials = '[1]'", True)],
+)
+async def test_a_row_that_cannot_be_opened_holds_no_other_token_up(pool: Pool, broken: str, mended: bool) -> None:
+    """In a batch of messages: that of its credential is buried, or mends it, and all others are stored."""
+    ours = PostgresCredentials(pool, CLOCK, given(1))
+    await ours.put("graphapi", "a", {"token": "old"})
+    await changed(pool, f"update credential set {broken}")  # noqa: S608 - a literal of ours
+    bench = Bench()
+    listener = NewTokens(ours, bench, CLOCK, SOURCES)
+    messages = [{"source": "graphapi", "handle": handle, "access_token": "hush-hush"} for handle in "ab"]
+    assert await listener.handle([bench.delivery(*messages)]) == (2 if mended else 1)
+    assert len(bench.buried) == (0 if mended else 1) and "hush" not in str(bench.buried)
+    picked = {(await ours.pick("graphapi")).handle for _ in range(30)}
+    assert picked == ({"a", "b"} if mended else {"b"})

@@ -4,7 +4,7 @@ import base64
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import trio
 from gcc.clock import Clock
 from gcc.sources.credentials import (
     BY_HAND,
+    GIVEN_MAX,
     NEVER,
     UNKNOWN,
     Credential,
@@ -37,6 +38,7 @@ class _Row:
     credential: Credential
     ready_at: float = 0.0  # of Trio's clock; NEVER: retired
     reason: str | None = None
+    given: list[Mapping[str, Any]] = field(default_factory=list)  # the last ones
 
 
 class FakeCredentials:
@@ -47,7 +49,7 @@ class FakeCredentials:
         self._rests: dict[tuple[str, RestKey], Rest] = {}  # by source
         self._renewals: Counter[str] = Counter()
         self.uses: Counter[str] = Counter()  # by handle
-        self._renewing: set[uuid.UUID] = set()
+        self._renewing: dict[uuid.UUID, float] = {}  # since when
 
     async def pick(
         self, source: str, *, bucket: str = "", owner: str | None = None, without: Collection[uuid.UUID] = ()
@@ -98,9 +100,23 @@ class FakeCredentials:
         row.reason = reason
         return was_in
 
-    async def put(self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None) -> bool:
+    async def put(
+        self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None, *, once: bool = False
+    ) -> bool:
         await trio.lowlevel.checkpoint()
-        row, known = self._rows.get((source, handle)), asdict(facts or UNKNOWN)
+        row = self._rows.get((source, handle))
+        if once and row and dict(secret) in row.given:
+            return False
+        given = [*([each for each in row.given if each != secret] if row else []), dict(secret)][-GIVEN_MAX:]
+        is_same = row is not None and row.credential.secret == dict(secret)
+        is_new = self._replace(row, source, handle, secret, None if once and is_same else facts)
+        self._rows[source, handle].given = given
+        return is_new
+
+    def _replace(
+        self, row: _Row | None, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None
+    ) -> bool:
+        known = asdict(facts or UNKNOWN)
         if row is None:
             new = Credential(self._clock.new_id(), source, handle, dict(secret), **known)
         elif row.credential.secret == dict(secret):
@@ -116,6 +132,8 @@ class FakeCredentials:
     async def held(self, source: str, handle: str) -> Credential | None:
         await trio.lowlevel.checkpoint()
         row = self._rows.get((self._shares.get(source, source), handle))
+        if row and row.ready_at == NEVER and row.credential.expires_at:
+            return replace(row.credential, expires_at=min(row.credential.expires_at, self._clock.now()))
         return row and row.credential
 
     async def revive(self, credential: Credential) -> bool:
@@ -127,18 +145,26 @@ class FakeCredentials:
         self._renewals[credential.source] += 1
         return True
 
-    async def renewing(self, credential: Credential) -> bool:
+    async def renewing(self, credential: Credential, *, alone_s: float) -> float | None:
         await trio.lowlevel.checkpoint()
-        row = self._same(credential)
-        before, self._renewing = self._renewing, self._renewing | ({credential.id} if row else set())
-        return credential.id in before
+        if self._same(credential) is None:
+            return None
+        now, asked_at = trio.current_time(), self._renewing.get(credential.id)
+        if asked_at is None or now - asked_at >= alone_s:
+            self._renewing[credential.id] = now
+        return None if asked_at is None else now - asked_at
 
     async def renewed(self, credential: Credential, secret: Mapping[str, Any], facts: Facts) -> bool:
-        if self._same(credential) is None:
-            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        if (row := self._same(credential)) is None:
             return False
-        self._renewing -= {credential.id}
-        return await self.put(credential.source, credential.handle, secret, facts)
+        self._renewing.pop(credential.id, None)
+        version = row.credential.version + 1
+        row.credential = replace(row.credential, secret=dict(secret), version=version, **asdict(facts))
+        if row.ready_at == NEVER and not (row.reason or "").startswith(BY_HAND):
+            row.ready_at, row.reason = 0.0, None
+        self._renewals[credential.source] += 1
+        return True
 
     def _same(self, credential: Credential) -> _Row | None:
         row = self._rows.get((credential.source, credential.handle))

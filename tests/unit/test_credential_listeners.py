@@ -15,6 +15,7 @@ from gcc.channels.message import Delivery, Frame, Route
 from gcc.clock import VirtualClock
 from gcc.pipelines.credentials.listeners import NewTokens, Probes
 from gcc.pipelines.events.emit import StatusEvents
+from gcc.sources.credentials import Facts
 from gcc.sources.table import SOURCES
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Connection, Database
@@ -68,6 +69,19 @@ async def test_a_token_is_stored_with_what_is_known_of_it(autojump_clock: trio.t
     await bench.tokens.handle([bench.delivery(message | {"access_token": f"{SECRET}-2", "kind": "instagram"})])
     held = await bench.credentials.held("graphapi", "asha")
     assert held is not None and (held.version, held.kind) == (2, "instagram")
+
+
+async def test_a_message_that_comes_again_brings_back_no_burnt_token(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    message = {"platform": "SHOPIFY", "shop": "made-up.myshopify.com", "access_token": SECRET, "refresh_token": "r1"}
+    await bench.tokens.handle([bench.delivery(message)])
+    held = await bench.credentials.held("shopify", "made-up.myshopify.com")
+    assert held is not None
+    await bench.credentials.renewed(held, {"token": "renewed", "refresh_token": "r2"}, Facts(kind="shopify"))
+    assert await bench.tokens.handle([bench.delivery(message)]) == 1
+    held = await bench.credentials.held("shopify", "made-up.myshopify.com")
+    assert held is not None and held.secret == {"token": "renewed", "refresh_token": "r2"}
+    assert not bench.buried
 
 
 @pytest.mark.parametrize(

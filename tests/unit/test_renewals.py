@@ -19,8 +19,8 @@ from gcc.sources.chain import Outside, Visit
 from gcc.sources.credentials import Facts, NoCredential
 from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
-from gcc.sources.limits import InProcessLimiter, Limit
-from gcc.sources.tokens.client import STORE_S, TokenApi
+from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
+from gcc.sources.tokens.client import ALONE_S, STORE_S, TokenApi
 from gcc.sources.tokens.renewals import RENEWALS
 from gcc.sources.verdicts import OddAnswer, QuestionFailed, RateLimited, Refused, SourceFailed
 from tests.fakes.credentials import FakeCredentials
@@ -189,12 +189,43 @@ async def test_a_lost_answer_of_a_rotating_token_is_told(autojump_clock: trio.te
     await bench.put("shopify")
     with pytest.raises(Transient):
         await bench.renew()
+    await trio.sleep(ALONE_S)
     with (
         structlog.testing.capture_logs() as told,
         pytest.raises(Refused, match="answer of an earlier renewal was lost"),
     ):
         await bench.renew()
     assert told[0]["event"] == "the answer of a renewal was lost, asking again"
+
+
+async def test_a_refresh_token_that_rotates_is_asked_with_by_one_at_a_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Who comes second (a job by hand, one whose lease had ended) would burn it."""
+    bench = Bench(
+        lambda request: Reply(200, b'{"access_token": "t", "refresh_token": "r", "expires_in": 60}', delay_s=9)
+    )
+    await bench.put("shopify")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.renew)
+        await trio.sleep(3)
+        with pytest.raises(LimitRefused, match="is being renewed") as caught:
+            await bench.renew()
+    assert caught.value.retry_after_s == ALONE_S - 3
+    assert len(bench.fetcher.requests) == 1
+    assert (await bench.held()).secret["refresh_token"] == "r"
+
+
+@pytest.mark.parametrize("kind", ["google", "shopify", "shopify_app"])
+async def test_one_that_was_found_dead_before_its_end_is_renewed(
+    autojump_clock: trio.testing.MockClock, kind: str
+) -> None:
+    bench = Bench(lambda request: ok())
+    await bench.put(kind, ends_in_s=86_400 * 30)
+    assert not await bench.renew(), "it is well"
+    await bench.credentials.disable(await bench.held(), rest_s=None, reason="401")
+    assert await bench.renew()
+    assert (await bench.credentials.pick("graphapi", owner=SHOP)).secret["token"] == "new-token"
 
 
 async def test_a_new_pair_is_stored_however_often_the_store_fails(

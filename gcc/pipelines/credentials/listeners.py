@@ -69,7 +69,7 @@ def _masked(line: bytes) -> bytes:
 class NewTokens:
     """identity.dx/new_access_token_rk: stores a token, or puts a new one in the place of an old one.
 
-    The same message again changes nothing.
+    The same message again changes nothing, also where its token was renewed or replaced since.
     """
 
     def __init__(
@@ -111,9 +111,7 @@ class NewTokens:
             expires_at=self._end(told, "expires_at", "expires_in"),
             data_access_expires_at=self._end(told, "data_access_expires_at", "data_access_expires_in"),
         )
-        held = await self._credentials.held(source, handle)
-        if held is None or held.secret != secret:  # a message may come again, and count its seconds anew
-            await self._credentials.put(source, handle, secret, facts)
+        if await self._credentials.put(source, handle, secret, facts, once=True):
             log.info("credential stored", source=source, credential=handle, kind=kind)
 
     def _end(self, told: Fields, at: str, in_s: str) -> dt.datetime | None:

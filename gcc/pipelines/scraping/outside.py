@@ -52,7 +52,8 @@ async def seed_credentials(
     vault: Vault,
     world_tokens: Mapping[str, Sequence[str]],
 ) -> None:
-    """Store the tokens of the environment and the world's; a known one is left as it is. A source without any is told.
+    """Store the tokens of the environment and the world's; one that was given before is left as it is, and so is what
+    followed it. A source without any is told.
 
     A Graph API token is given as "IG_USER_ID:TOKEN": it asks in the name of that account.
     """
@@ -64,7 +65,7 @@ async def seed_credentials(
             asks_as, _, secret = token.rpartition(":")
             known = {"token": secret, "ig_user_id": asks_as} if asks_as else {"token": token}
             try:
-                await credentials.put(name, f"{name}-{number}", known, Facts(account=asks_as or None))
+                await credentials.put(name, f"{name}-{number}", known, Facts(account=asks_as or None), once=True)
             except Unsealable as error:
                 log.error("credential is left as it is", source=name, credential=f"{name}-{number}", why=str(error))
     held = {each.source for each in await vault.listed()}

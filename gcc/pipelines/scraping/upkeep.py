@@ -104,7 +104,7 @@ class Renewals:
         self._jobs = jobs
 
     async def __call__(self) -> dict[str, Any]:
-        rules = {kind: (renewal.near_s, renewal.age_s) for kind, renewal in RENEWALS.items()}
+        rules = {kind: (renewal.near_s, renewal.age_s, renewal.revives) for kind, renewal in RENEWALS.items()}
         due = await self._vault.due(rules, AGAIN_S)
         enqueued = await self._jobs.enqueue([renewal_of(source, handle) for source, handle in due])
         ending = await self._vault.ending(list(RENEWALS), TOLD_S)

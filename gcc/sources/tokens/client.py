@@ -17,11 +17,13 @@ from gcc.errors import Transient
 from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import KINDS, Credential, Facts
 from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.limits import LimitRefused
 from gcc.sources.tokens.renewals import RENEWALS, SOURCE, problem, renewed, request
 from gcc.sources.verdicts import CredentialDead, QuestionFailed, RateLimited, Refused, failed
 
 STORE_S = 60.0
 STORE_AGAIN_S = 0.5
+ALONE_S = 120.0  # by then whoever asks has stored the answer, or never will
 DEAD = frozenset({"invalid_grant", "190", "102"})
 PASSING = frozenset({"1", "2", "temporarily_unavailable", "server_error"})
 THROTTLED = frozenset({"4", "17", "32", "613", "slow_down"})
@@ -67,6 +69,7 @@ class TokenApi:
 
     async def renew(self, source: str, handle: str, visit: Visit) -> Renewed:
         """Renew one by its name. Refused: there is none, it is of a kind that no call renews, or it is dead now.
+        LimitRefused: somebody asks already.
 
         Cancelled after the answer came: it is stored all the same.
         """
@@ -81,8 +84,11 @@ class TokenApi:
         if held.expires_at is not None and held.expires_at > now + dt.timedelta(seconds=renewal.near_s):
             return Renewed(held, False, held.expires_at)
         asked = request(held, self._root, self._outside.timeout_s(SOURCE))
-        was_lost = await credentials.renewing(held) and renewal.rotates
-        if was_lost:
+        asked_s = await credentials.renewing(held, alone_s=ALONE_S) if renewal.rotates else None
+        if asked_s is not None and asked_s < ALONE_S:
+            told = f"{source} {handle} is being renewed: a refresh token that rotates is good for one answer"
+            raise LimitRefused(told, retry_after_s=ALONE_S - asked_s)
+        if was_lost := asked_s is not None:
             log.warning("the answer of a renewal was lost, asking again", source=source, credential=handle)
         question = Question(f"renewal of {source} {handle}", lambda _: asked, using=held, secret_answer=True)
         try:

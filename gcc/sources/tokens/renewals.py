@@ -38,6 +38,11 @@ class Renewal:
     age_s: float = 0.0
     rotates: bool = False
 
+    @property
+    def revives(self) -> bool:
+        """Whether one whose token is dead may be renewed all the same."""
+        return "token" not in self.needs
+
 
 def _instagram(secret: Mapping[str, Any]) -> tuple[str, str, Mapping[str, str], bytes, str]:
     params = {"grant_type": "ig_refresh_token", "access_token": str(secret["token"])}

@@ -98,13 +98,17 @@ set till = greatest(rest.till, excluded.till), reason = excluded.reason, updated
 returning coalesce((select till <= now() from before), true);
 
 -- name: held_secret
-select id, credentials, sealed, key_id from credential where source = %(source)s and handle = %(handle)s for update;
+select id, credentials, sealed, key_id, given from credential where source = %(source)s and handle = %(handle)s for update;
 
 -- name: add_credential
-insert into credential (id, source, handle, sealed, key_id, kind, app, account, scopes, expires_at, data_access_expires_at)
-values (%(id)s, %(source)s, %(handle)s, %(sealed)s, %(key_id)s, %(kind)s, %(app)s, %(account)s, %(scopes)s, %(expires_at)s, %(data_access_expires_at)s)
+insert into credential (id, source, handle, sealed, key_id, given, kind, app, account, scopes, expires_at, data_access_expires_at)
+values (%(id)s, %(source)s, %(handle)s, %(sealed)s, %(key_id)s, array[%(given)s::bytea], %(kind)s, %(app)s, %(account)s, %(scopes)s, %(expires_at)s, %(data_access_expires_at)s)
 on conflict (source, handle) do nothing
 returning id;
+
+-- name: note_given
+update credential set given = (array_append(array_remove(given, %(given)s), %(given)s))[greatest(1, cardinality(given) + 2 - %(given_max)s):]
+where id = %(id)s;
 
 -- name: replace_secret
 -- With a new secret it is as new: what was known of the old one's end, rest or death says nothing of it.
@@ -112,6 +116,14 @@ update credential
 set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null, version = version + 1, issued_at = now(), renewing_at = null,
     expires_at = null, data_access_expires_at = null, data_access_expired = false,
     enabled = true, disabled_till = null, reason = null, updated_at = now()
+where id = %(id)s;
+
+-- name: renew_secret
+-- It goes on with another secret: a dead one lives again, but its rest goes on, and what a person took out stays out.
+update credential
+set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null, version = version + 1, issued_at = now(), renewing_at = null,
+    enabled = enabled or not coalesce(starts_with(reason, %(by_hand)s), false),
+    reason = case when enabled or starts_with(reason, %(by_hand)s) then reason end, updated_at = now()
 where id = %(id)s;
 
 -- name: know_credential
@@ -123,7 +135,10 @@ where id = %(id)s
       is distinct from (%(kind)s, %(app)s, %(account)s, %(scopes)s::text[], %(expires_at)s::timestamptz, %(data_access_expires_at)s::timestamptz);
 
 -- name: held_credential
-select id, handle, credentials, sealed, key_id, kind, app, account, scopes, expires_at, data_access_expires_at, version, reason, 0::float8
+-- The secret of one that is out for good has ended, whatever was known of its end.
+select id, handle, credentials, sealed, key_id, kind, app, account, scopes,
+       case when enabled or expires_at is null then expires_at else least(expires_at, now()) end,
+       data_access_expires_at, version, reason, 0::float8
 from credential where source = %(source)s and handle = %(handle)s;
 
 -- name: revive_credential
@@ -134,22 +149,28 @@ where id = %(id)s and version = %(version)s and (not enabled or disabled_till > 
 returning true;
 
 -- name: note_renewing
--- Answers whether one was asked for before, and its answer never came here.
+-- Answers how many seconds ago one was asked for before, whose answer never came here. Whoever did so is left alone for a while.
 with before as materialized (
-    select id, renewing_at is not null as was_asked from credential where id = %(id)s and version = %(version)s for update
+    select id, extract(epoch from now() - renewing_at)::float8 as ago_s from credential
+    where id = %(id)s and version = %(version)s
+    for update
 )
-update credential set renewing_at = now() from before where credential.id = before.id
-returning was_asked;
+update credential set renewing_at = case when ago_s < %(alone_s)s then renewing_at else now() end
+from before where credential.id = before.id
+returning ago_s;
 
 -- name: still_held
 select id from credential where id = %(id)s and version = %(version)s for update;
 
 -- name: due_renewals
--- Those whose secret ends within so many seconds of its kind, is old enough to be renewed, and was not asked for just now.
+-- Those whose secret ends within so many seconds of its kind, is old enough to be renewed, and was not asked for just now; and,
+-- once, those that were found dead and of whose kind something else than the dead token brings a new one.
 select source, handle
 from credential
-join unnest(%(kinds)s::text[], %(near_s)s::float8[], %(age_s)s::float8[]) as rule(kind, near_s, age_s) using (kind)
-where enabled and expires_at < now() + make_interval(secs => near_s) and issued_at < now() - make_interval(secs => age_s)
+join unnest(%(kinds)s::text[], %(near_s)s::float8[], %(age_s)s::float8[], %(revives)s::bool[]) as rule(kind, near_s, age_s, revives)
+     using (kind)
+where case when enabled then expires_at < now() + make_interval(secs => near_s) and issued_at < now() - make_interval(secs => age_s)
+           else revives and not coalesce(starts_with(reason, %(by_hand)s), false) and coalesce(renewing_at < updated_at, true) end
   and coalesce(renewing_at < now() - make_interval(secs => %(again_s)s), true)
 order by expires_at
 limit 1000;
