@@ -14,34 +14,37 @@ Metrics = dict[str, int | float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class PostSnapshot:
-    """A post as a source showed it at `at` (UTC). On YouTube post_id == shortcode == video id."""
+class Seen:
+    """What `source` showed of `platform` at `at` (UTC)."""
 
     platform: str
+    source: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PostSnapshot(Seen):
+    """A post. On YouTube post_id == shortcode == video id."""
+
     post_id: str
     shortcode: str
     profile_id: str
     handle: str
-    source: str
-    at: dt.datetime
     publish_time: dt.datetime | None
     metrics: Metrics
     dimensions: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileSnapshot:
-    """A profile as a source showed it at `at` (UTC), with its recent posts, newest first.
+class ProfileSnapshot(Seen):
+    """A profile, with its recent posts, newest first.
 
     `more` are further posts, where they were asked for: averages are of the recent ones, whatever the flow. `notes`
     tells what was odd in the answer, by path, and therefore is unknown here.
     """
 
-    platform: str
     profile_id: str
     handle: str
-    source: str
-    at: dt.datetime
     metrics: Metrics
     dimensions: dict[str, Any]
     posts: list[PostSnapshot]
@@ -60,28 +63,22 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """`person` follows `target` (on YouTube: subscribes to it), as a source showed it at `at` (UTC)."""
+class Relation(Seen):
+    """`person` follows `target` (on YouTube: subscribes to it)."""
 
-    platform: str
-    source: str
-    at: dt.datetime
     person: Person
     target: Person
     kind: Literal["follows", "subscribes"] = "follows"
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Seen):
     """What somebody did with a post: `activity_id` is the comment's own, of a like "{post_id}:{actor's id}".
 
     `profile_id`: whose post it is, "" where it is not told. A comment's text and the comment that it answers are
     dimensions `text` and `parent_id`.
     """
 
-    platform: str
-    source: str
-    at: dt.datetime
     activity_id: str
     kind: Literal["comment", "like"]
     post_id: str
@@ -94,12 +91,9 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelActivity:
+class ChannelActivity(Seen):
     """What a YouTube channel did: uploaded, liked, subscribed, ..."""
 
-    platform: str
-    source: str
-    at: dt.datetime
     activity_id: str
     kind: str
     channel_id: str
@@ -109,11 +103,9 @@ class ChannelActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An order of a shop; `placed_at` is when it was made, `at` (UTC) when it was read."""
+class Order(Seen):
+    """An order of a shop; `placed_at` is when it was made."""
 
-    source: str
-    at: dt.datetime
     order_id: str
     store: str
     placed_at: dt.datetime | None

@@ -16,7 +16,6 @@ from gcc.world import names
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.model import Cast, Creator, Post
 
-SHORT_S_MAX = 180
 Air = Literal["none", "live", "upcoming"]
 CHARTED = {"10": "10", "20": "20", "1": "1", "30": "1"}
 """The categories that a chart is made of since July 2025, and whose videos stand in it: music, gaming, movies."""

@@ -124,11 +124,11 @@ def new(handle: str, **changes: object) -> NewJob:
 def snapshot(handle: str, *, profile_id: str = "17841", at: dt.datetime | None = None) -> ProfileSnapshot:
     at = at or SystemClock().now()
     post = PostSnapshot(
-        "INSTAGRAM", "p1", "Cabc", profile_id, handle, "graphapi", at, at, {"likes": 5, "comments": None},
+        "INSTAGRAM", "graphapi", at, "p1", "Cabc", profile_id, handle, at, {"likes": 5, "comments": None},
         {"caption": 'tabs\tand "quotes" \\', "hashtags": ["a", 'b"c\\']},
     )  # fmt: skip
     return ProfileSnapshot(
-        "INSTAGRAM", profile_id, handle, "graphapi", at, {"followers": 10}, {"full_name": "N\u0938"}, [post]
+        "INSTAGRAM", "graphapi", at, profile_id, handle, {"followers": 10}, {"full_name": "N\u0938"}, [post]
     )
 
 

@@ -236,13 +236,13 @@ def test_a_crawl_is_spared_of_them() -> None:
     def person(name: str) -> Person:
         return Person(name)
 
-    profile = ProfileSnapshot("P", GONE, "h", "s", AT, {}, {}, [])
+    profile = ProfileSnapshot("P", "s", AT, GONE, "h", {}, {}, [])
     assert spared(profile, frozenset({GONE})) is None
     assert spared(profile, frozenset({STAYS})) is profile
     relations = [Relation("P", "s", AT, person("1"), person(who)) for who in (GONE, STAYS)]
     activities = [Activity("P", "s", AT, who, "like", "p", "c", "2", person(who)) for who in (GONE, STAYS)]
-    posts = [PostSnapshot("P", "p", "c", who, "h", "s", AT, None, {}, {}) for who in (GONE, STAYS)]
-    profiles = [ProfileSnapshot("P", who, "h", "s", AT, {}, {}, []) for who in (GONE, STAYS)]
+    posts = [PostSnapshot("P", "s", AT, "p", "c", who, "h", None, {}, {}) for who in (GONE, STAYS)]
+    profiles = [ProfileSnapshot("P", "s", AT, who, "h", {}, {}, []) for who in (GONE, STAYS)]
     for items in (relations, activities, posts, profiles):
         found = Found(items, "a part", ["odd"])
         assert spared(found, frozenset({GONE})) == Found(items[1:], "a part", ["odd"])

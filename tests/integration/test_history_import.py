@@ -166,7 +166,7 @@ async def test_others_run_every_few_milliseconds(imports: HistoryImport, content
 
 
 async def crawled(pool: Pool, platform: str, profile_id: str, handle: str) -> None:
-    snapshot = ProfileSnapshot(platform, profile_id, handle, "api", SystemClock().now(), {"followers": 1}, {}, [])
+    snapshot = ProfileSnapshot(platform, "api", SystemClock().now(), profile_id, handle, {"followers": 1}, {}, [])
     async with pool.transaction() as conn:
         await upserts.write(conn, crawl_of(snapshot).writes)
 

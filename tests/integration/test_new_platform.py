@@ -114,12 +114,12 @@ CATALOGUE = Catalogue(flows={**FLOWS, FLOW.name: FLOW})
 def pipe(handle: str, profile_id: str, *likes: int | None) -> ProfileSnapshot:
     posts = [
         PostSnapshot(
-            "PIPES", f"{profile_id}-{number}", "", profile_id, handle, "pipesapi", AT,
+            "PIPES", "pipesapi", AT, f"{profile_id}-{number}", "", profile_id, handle,
             AT - dt.timedelta(days=number), {"likes": count}, {},
         )
         for number, count in enumerate(likes)
     ]  # fmt: skip
-    return ProfileSnapshot("PIPES", profile_id, handle, "pipesapi", AT, {"followers": 5}, {"mood": "calm"}, posts)
+    return ProfileSnapshot("PIPES", "pipesapi", AT, profile_id, handle, {"followers": 5}, {"mood": "calm"}, posts)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ async def jobs(pool: Pool) -> PostgresJobs:
 
 
 def snapshot(handle: str, profile_id: str, at: dt.datetime = NOW) -> ProfileSnapshot:
-    return ProfileSnapshot("INSTAGRAM", profile_id, handle, "graphapi", at, {"followers": 1}, {}, [])
+    return ProfileSnapshot("INSTAGRAM", "graphapi", at, profile_id, handle, {"followers": 1}, {}, [])
 
 
 def tracked(platform: str, profile_id: str, handle: str) -> Upsert:

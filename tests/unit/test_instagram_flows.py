@@ -103,7 +103,7 @@ def test_good_params(flow: str, params: dict[str, Any]) -> None:
 
 def post(number: int) -> PostSnapshot:
     return PostSnapshot(
-        "INSTAGRAM", f"1800{number}", f"C{number}", "17", "made.up", "graphapi", AT, None,
+        "INSTAGRAM", "graphapi", AT, f"1800{number}", f"C{number}", "17", "made.up", None,
         {"likes": number, "comments": 1, "views": None}, {"post_type": "image"},
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ class Shows:
 
 async def test_a_custom_crawl_keeps_its_averages_over_the_latest_posts() -> None:
     metrics = {"followers": 10}
-    profile = ProfileSnapshot("INSTAGRAM", "17", "made.up", "graphapi", AT, metrics, {}, [post(1), post(3)])
+    profile = ProfileSnapshot("INSTAGRAM", "graphapi", AT, "17", "made.up", metrics, {}, [post(1), post(3)])
     flow, visit = BY_NAME["refresh_profile_custom"], Visit()
     retrieved = await flow.chain["graphapi"](Shows(profile), flow.params.model_validate({"handle": "made.up"}), visit)
     found = flow.yields(derive(retrieved), SystemClock().new_id)
@@ -137,7 +137,7 @@ async def test_a_custom_crawl_keeps_its_averages_over_the_latest_posts() -> None
 
 
 def test_a_private_profile_is_known_as_one() -> None:
-    profile = ProfileSnapshot("INSTAGRAM", "17", "made.up", "lama", AT, {}, {"is_private": True}, [])
+    profile = ProfileSnapshot("INSTAGRAM", "lama", AT, "17", "made.up", {}, {"is_private": True}, [])
     found = BY_NAME["refresh_profile_by_handle"].yields(profile, SystemClock().new_id)
     (account,) = next(write.rows for write in found.writes if write.table.name == "instagram_account")
     assert account["state"] == "private"

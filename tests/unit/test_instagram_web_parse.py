@@ -4,6 +4,7 @@ import copy
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def recorded(name: str) -> Any:
 
 def facts(found: Any) -> dict[str, Any]:
     """What is told of a thing, flat: its fields, metrics and dimensions."""
-    shown = {name: getattr(found, name) for name in found.__slots__ if name not in ("metrics", "dimensions")}
+    shown = {
+        each.name: getattr(found, each.name) for each in fields(found) if each.name not in ("metrics", "dimensions")
+    }
     return {**shown, **found.dimensions, **found.metrics}
 
 

@@ -11,10 +11,10 @@ AT = dt.datetime(2026, 10, 30, tzinfo=dt.UTC)
 
 def profile(followers: int | None, *posts: Metrics) -> ProfileSnapshot:
     shown = [
-        PostSnapshot("INSTAGRAM", str(number), str(number), "1", "x", "graphapi", AT, None, metrics, {})
+        PostSnapshot("INSTAGRAM", "graphapi", AT, str(number), str(number), "1", "x", None, metrics, {})
         for number, metrics in enumerate(posts)
     ]
-    return ProfileSnapshot("INSTAGRAM", "1", "x", "graphapi", AT, {"followers": followers}, {}, shown)
+    return ProfileSnapshot("INSTAGRAM", "graphapi", AT, "1", "x", {"followers": followers}, {}, shown)
 
 
 def test_averages_and_rate() -> None:

@@ -22,7 +22,6 @@ from gcc.sources.source import Source
 from gcc.sources.verdicts import OddAnswer
 
 NAME_CHARS_MAX = 300
-PART_CHARS_MAX = 5000
 OF_PLATFORM = {
     "INSTAGRAM": ("graphapi", "facebook"),
     "YOUTUBE": ("ytanalytics", "google"),

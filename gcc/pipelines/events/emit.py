@@ -10,6 +10,7 @@ from gcc.channels.jobs import Job
 from gcc.channels.message import Frame, NewId, Route, frames
 from gcc.clock import Clock
 from gcc.pipelines.events.schemas import (
+    Event,
     OrderLog,
     PostActivityLog,
     PostLog,
@@ -28,147 +29,147 @@ from gcc.pipelines.events.types import (
     SCRAPE_REQUEST_LOG,
     TRACE_LOG,
     YT_ACTIVITY_LOG,
+    EventType,
     encode,
     timestamp,
 )
 from gcc.platforms import Platform
 from gcc.sources.chain import Trace
-from gcc.sources.snapshot import Activity, ChannelActivity, Order, Person, PostSnapshot, ProfileSnapshot, Relation
+from gcc.sources.snapshot import Activity, ChannelActivity, Order, Person, PostSnapshot, ProfileSnapshot, Relation, Seen
 
 HOST = socket.gethostname()
 
 
 def profile_frames(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> list[Frame]:
     """One profile_log."""
-    line = encode(
-        ProfileLog(
-            event_id=str(new_id()),
-            event_timestamp=timestamp(profile.at),
-            source=profile.source,
-            platform=profile.platform,
-            profile_id=profile.profile_id,
-            handle=profile.profile_id if platform.known_by_id else profile.handle,  # as of the spec of events
-            metrics=profile.metrics,
-            dimensions={**profile.dimensions, "handle": profile.handle},
-        )
+    event = ProfileLog(
+        **_seen(profile, new_id),
+        profile_id=profile.profile_id,
+        handle=profile.profile_id if platform.known_by_id else profile.handle,  # as of the spec of events
+        metrics=profile.metrics,
+        dimensions={**profile.dimensions, "handle": profile.handle},
     )
-    return list(frames(PROFILE_LOG.route, [line], new_id))
+    return _frames(PROFILE_LOG, [event], new_id)
 
 
 def post_frames(posts: Iterable[PostSnapshot], new_id: NewId) -> list[Frame]:
     """A post_log for each."""
-    lines = (
-        encode(
-            PostLog(
-                event_id=str(new_id()),
-                event_timestamp=timestamp(post.at),
-                source=post.source,
-                platform=post.platform,
-                profile_id=post.profile_id,
-                handle=post.handle,
-                shortcode=post.shortcode,
-                post_id=post.post_id,
-                publish_time=_time(post.publish_time),
-                metrics=post.metrics,
-                dimensions=post.dimensions,
-            )
+    events = (
+        PostLog(
+            **_seen(post, new_id),
+            profile_id=post.profile_id,
+            handle=post.handle,
+            shortcode=post.shortcode,
+            post_id=post.post_id,
+            publish_time=_time(post.publish_time),
+            metrics=post.metrics,
+            dimensions=post.dimensions,
         )
         for post in posts
     )
-    return list(frames(POST_LOG.route, lines, new_id))
+    return _frames(POST_LOG, events, new_id)
 
 
 def relation_frames(relations: Iterable[Relation], new_id: NewId) -> list[Frame]:
     """A profile_relationship_log for each: its source is who follows, its target whom."""
-    lines = (
-        encode(
-            ProfileRelationshipLog(
-                event_id=str(new_id()),
-                event_timestamp=timestamp(relation.at),
-                source=relation.source,
-                platform=relation.platform,
-                source_profile_id=relation.person.profile_id,
-                target_profile_id=relation.target.profile_id,
-                relationship_type=relation.kind,
-                source_metrics=relation.person.metrics,
-                source_dimensions=_of_person(relation.person),
-                target_metrics=relation.target.metrics,
-                target_dimensions=_of_person(relation.target),
-            )
+    events = (
+        ProfileRelationshipLog(
+            **_seen(relation, new_id),
+            source_profile_id=relation.person.profile_id,
+            target_profile_id=relation.target.profile_id,
+            relationship_type=relation.kind,
+            source_metrics=relation.person.metrics,
+            source_dimensions=_of_person(relation.person),
+            target_metrics=relation.target.metrics,
+            target_dimensions=_of_person(relation.target),
         )
         for relation in relations
     )
-    return list(frames(PROFILE_RELATIONSHIP_LOG.route, lines, new_id))
+    return _frames(PROFILE_RELATIONSHIP_LOG, events, new_id)
 
 
 def activity_frames(activities: Iterable[Activity], new_id: NewId) -> list[Frame]:
     """A post_activity_log for each."""
-    lines = (
-        encode(
-            PostActivityLog(
-                event_id=str(new_id()),
-                event_timestamp=timestamp(activity.at),
-                source=activity.source,
-                platform=activity.platform,
-                profile_id=activity.profile_id,
-                shortcode=activity.shortcode,
-                activity_type=activity.kind,
-                actor_profile_id=activity.actor.profile_id,
-                publish_time=_time(activity.publish_time),
-                metrics=activity.metrics,
-                dimensions={
-                    **activity.dimensions,
-                    "activity_id": activity.activity_id,
-                    "post_id": activity.post_id,
-                    **{f"actor_{name}": value for name, value in _of_person(activity.actor).items()},
-                },
-            )
+    events = (
+        PostActivityLog(
+            **_seen(activity, new_id),
+            profile_id=activity.profile_id,
+            shortcode=activity.shortcode,
+            activity_type=activity.kind,
+            actor_profile_id=activity.actor.profile_id,
+            publish_time=_time(activity.publish_time),
+            metrics=activity.metrics,
+            dimensions={
+                **activity.dimensions,
+                "activity_id": activity.activity_id,
+                "post_id": activity.post_id,
+                **{f"actor_{name}": value for name, value in _of_person(activity.actor).items()},
+            },
         )
         for activity in activities
     )
-    return list(frames(POST_ACTIVITY_LOG.route, lines, new_id))
+    return _frames(POST_ACTIVITY_LOG, events, new_id)
 
 
 def channel_activity_frames(activities: Iterable[ChannelActivity], new_id: NewId) -> list[Frame]:
     """A yt_activity_log for each."""
-    lines = (
-        encode(
-            YtActivityLog(
-                event_id=str(new_id()),
-                event_timestamp=timestamp(activity.at),
-                source=activity.source,
-                platform=activity.platform,
-                activity_id=activity.activity_id,
-                activity_type=activity.kind,
-                actor_channel_id=activity.channel_id,
-                publish_time=_time(activity.publish_time),
-                metrics=activity.metrics,
-                dimensions=activity.dimensions,
-            )
+    events = (
+        YtActivityLog(
+            **_seen(activity, new_id),
+            activity_id=activity.activity_id,
+            activity_type=activity.kind,
+            actor_channel_id=activity.channel_id,
+            publish_time=_time(activity.publish_time),
+            metrics=activity.metrics,
+            dimensions=activity.dimensions,
         )
         for activity in activities
     )
-    return list(frames(YT_ACTIVITY_LOG.route, lines, new_id))
+    return _frames(YT_ACTIVITY_LOG, events, new_id)
 
 
-def order_frames(platform: str, orders: Iterable[Order], new_id: NewId) -> list[Frame]:
+def order_frames(orders: Iterable[Order], new_id: NewId) -> list[Frame]:
     """An order_log for each."""
-    lines = (
-        encode(
-            OrderLog(
-                event_id=str(new_id()),
-                event_timestamp=timestamp(order.at),
-                source=order.source,
-                platform=platform,
-                platform_order_id=order.order_id,
-                store=order.store,
-                metrics=order.metrics,
-                dimensions={**order.dimensions, "placed_at": _time(order.placed_at)},
-            )
+    events = (
+        OrderLog(
+            **_seen(order, new_id),
+            platform_order_id=order.order_id,
+            store=order.store,
+            metrics=order.metrics,
+            dimensions={**order.dimensions, "placed_at": _time(order.placed_at)},
         )
         for order in orders
     )
-    return list(frames(ORDER_LOG.route, lines, new_id))
+    return _frames(ORDER_LOG, events, new_id)
+
+
+def trace_frames(traces: Iterable[Trace], new_id: NewId, *, job: uuid.UUID) -> list[Frame]:
+    """A trace_log for each request of one attempt; the job that they were made for is their origin_id."""
+    events = (
+        TraceLog(
+            event_id=str(trace.id),
+            event_timestamp=timestamp(trace.at),
+            origin_id=str(job),
+            id=str(trace.id),
+            host_name=HOST,
+            service_name=trace.source,
+            method=trace.method,
+            uri=trace.uri,
+            headers=dict(trace.headers),
+            request=trace.request,
+            response_status=trace.response_status or 0,  # 0: no answer came
+            response_size=trace.response_size,
+            time_taken=trace.time_taken,
+        )
+        for trace in traces
+    )
+    return _frames(TRACE_LOG, events, new_id)
+
+
+def _seen(shown: Seen, new_id: NewId) -> dict[str, Any]:
+    """What all events of a crawl begin with."""
+    at = timestamp(shown.at)
+    return {"event_id": str(new_id()), "event_timestamp": at, "source": shown.source, "platform": shown.platform}
 
 
 def _of_person(person: Person) -> dict[str, Any]:
@@ -179,29 +180,8 @@ def _time(at: dt.datetime | None) -> str | None:
     return timestamp(at) if at else None
 
 
-def trace_frames(traces: Iterable[Trace], new_id: NewId, *, job: uuid.UUID) -> list[Frame]:
-    """A trace_log for each request of one attempt; the job that they were made for is their origin_id."""
-    lines = (
-        encode(
-            TraceLog(
-                event_id=str(trace.id),
-                event_timestamp=timestamp(trace.at),
-                origin_id=str(job),
-                id=str(trace.id),
-                host_name=HOST,
-                service_name=trace.source,
-                method=trace.method,
-                uri=trace.uri,
-                headers=dict(trace.headers),
-                request=trace.request,
-                response_status=trace.response_status or 0,  # 0: no answer came
-                response_size=trace.response_size,
-                time_taken=trace.time_taken,
-            )
-        )
-        for trace in traces
-    )
-    return list(frames(TRACE_LOG.route, lines, new_id))
+def _frames(kind: EventType, events: Iterable[Event], new_id: NewId) -> list[Frame]:
+    return list(frames(kind.route, map(encode, events), new_id))
 
 
 class StatusEvents:
@@ -225,7 +205,7 @@ class StatusEvents:
                 priority=job.priority,
                 retry_count=job.retry_count,
                 reason=reason,
-                picked_at=timestamp(job.picked_at) if job.picked_at else None,
+                picked_at=_time(job.picked_at),
                 expires_at=timestamp(job.expires_at),
             )
         )

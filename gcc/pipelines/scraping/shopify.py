@@ -1,7 +1,6 @@
 """The flows of Shopify."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated
 
 import pydantic
@@ -12,11 +11,10 @@ from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Flow, Params
 from gcc.pipelines.scraping.yields import ORDER, of_orders
 from gcc.sources.chain import Visit
 from gcc.sources.shopify.client import ShopifyApi, store_name
+from gcc.sources.shopify.orders_parse import PLATFORM
 from gcc.sources.snapshot import Found, Order
 from gcc.sources.verdicts import InvalidHandle
 
-SHOPIFY = "SHOPIFY"
-"""A platform of shops, not of profiles."""
 PAGES_MAX = 400
 
 
@@ -42,10 +40,10 @@ async def _orders(api: ShopifyApi, params: StoreParams, visit: Visit) -> Found[l
 FLOWS: Sequence[Flow] = (
     Flow(
         "refresh_orders_by_store",
-        SHOPIFY,
+        PLATFORM,
         StoreParams,
         {"shopify": _orders},
-        partial(of_orders, SHOPIFY),
+        of_orders,
         workers=1,
         events=(ORDER_LOG, *OF_EVERY_JOB),
         tables=(ORDER,),

@@ -24,6 +24,7 @@ from gcc.sources.snapshot import (
     PostSnapshot,
     ProfileSnapshot,
     Relation,
+    Seen,
     Sheet,
 )
 from gcc.tables import Row, Table, Types, Upsert
@@ -119,8 +120,7 @@ def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Y
         platform.profile_id: profile.profile_id,
         "handle": profile.handle,
         "state": "private" if profile.dimensions.get("is_private") else "active",
-        "source": profile.source,
-        "scraped_at": profile.at,
+        **_seen(profile),
     }
     tracked = {"platform": platform.name, "profile_id": profile.profile_id, "handle": profile.handle}
     return Yield(
@@ -137,8 +137,7 @@ def of_profile(platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Y
 
 def of_posts(platform: Platform, found: Found[Sequence[PostSnapshot]], new_id: NewId) -> Yield:
     """Posts of anybody, with whatever figures are told: an owner's insights, too."""
-    posts = found.items
-    return Yield([_posts(platform, posts)], post_frames(posts, new_id), _told(found, "posts"), found.notes)
+    return _all(found, "posts", _posts(platform, found.items), post_frames(found.items, new_id))
 
 
 def of_profile_insights(table: Table, platform: Platform, profile: ProfileSnapshot, new_id: NewId) -> Yield:
@@ -148,8 +147,7 @@ def of_profile_insights(table: Table, platform: Platform, profile: ProfileSnapsh
         "handle": profile.handle or None,
         "metrics": profile.metrics,
         "dimensions": profile.dimensions,
-        "source": profile.source,
-        "scraped_at": profile.at,
+        **_seen(profile),
     }
     told = {"profile_id": profile.profile_id, "metrics": len(profile.metrics)}
     return Yield([Upsert(table, [row])], profile_frames(platform, profile, new_id), told, profile.notes)
@@ -166,13 +164,11 @@ def of_relations(found: Found[Sequence[Relation]], new_id: NewId) -> Yield:
             "first_seen_at": each.at,
             "source_handle": each.person.handle or None,
             "target_handle": each.target.handle or None,
-            "source": each.source,
-            "scraped_at": each.at,
+            **_seen(each),
         }
         for each in found.items
     ]
-    frames = relation_frames(found.items, new_id)
-    return Yield([Upsert(PROFILE_RELATIONSHIP, rows)], frames, _told(found, "relations"), found.notes)
+    return _all(found, "relations", Upsert(PROFILE_RELATIONSHIP, rows), relation_frames(found.items, new_id))
 
 
 def of_activities(found: Found[Sequence[Activity]], new_id: NewId) -> Yield:
@@ -192,13 +188,11 @@ def of_activities(found: Found[Sequence[Activity]], new_id: NewId) -> Yield:
             "likes": each.metrics.get("likes"),
             "replies": each.metrics.get("replies"),
             "publish_time": each.publish_time,
-            "source": each.source,
-            "scraped_at": each.at,
+            **_seen(each),
         }
         for each in found.items
     ]
-    frames = activity_frames(found.items, new_id)
-    return Yield([Upsert(POST_ACTIVITY_LOG, rows)], frames, _told(found, "activities"), found.notes)
+    return _all(found, "activities", Upsert(POST_ACTIVITY_LOG, rows), activity_frames(found.items, new_id))
 
 
 def of_channel_activities(found: Found[Sequence[ChannelActivity]], new_id: NewId) -> Yield:
@@ -211,16 +205,14 @@ def of_channel_activities(found: Found[Sequence[ChannelActivity]], new_id: NewId
             "publish_time": each.publish_time,
             "metrics": each.metrics,
             "dimensions": each.dimensions,
-            "source": each.source,
-            "scraped_at": each.at,
+            **_seen(each),
         }
         for each in found.items
     ]
-    frames = channel_activity_frames(found.items, new_id)
-    return Yield([Upsert(YOUTUBE_ACTIVITY, rows)], frames, _told(found, "activities"), found.notes)
+    return _all(found, "activities", Upsert(YOUTUBE_ACTIVITY, rows), channel_activity_frames(found.items, new_id))
 
 
-def of_orders(platform: str, found: Found[Sequence[Order]], new_id: NewId) -> Yield:
+def of_orders(found: Found[Sequence[Order]], new_id: NewId) -> Yield:
     """Orders of a shop."""
     rows = [
         {
@@ -232,14 +224,11 @@ def of_orders(platform: str, found: Found[Sequence[Order]], new_id: NewId) -> Yi
             "total_price": each.metrics.get("total_price"),
             "metrics": each.metrics,
             "dimensions": each.dimensions,
-            "source": each.source,
-            "scraped_at": each.at,
+            **_seen(each),
         }
         for each in found.items
     ]
-    return Yield(
-        [Upsert(ORDER, rows)], order_frames(platform, found.items, new_id), _told(found, "orders"), found.notes
-    )
+    return _all(found, "orders", Upsert(ORDER, rows), order_frames(found.items, new_id))
 
 
 EXPORT = "exports/{job}.csv"
@@ -273,16 +262,19 @@ def _posts(platform: Platform, posts: Sequence[PostSnapshot]) -> Upsert:
             "publish_time": post.publish_time,
             platform.profile_id: post.profile_id or None,
             platform.post_id: post.post_id,
-            "source": post.source,
-            "scraped_at": post.at,
+            **_seen(post),
         }
         for post in posts
     ]
     return Upsert(platform.post, [_columns(platform.post, row) for row in rows])
 
 
-def _told(found: Found[Any], noun: str) -> dict[str, Any]:
-    return {noun: len(found.items), **_partial(found)}
+def _all(found: Found[Any], noun: str, write: Upsert, frames: Sequence[Frame]) -> Yield:
+    return Yield([write], frames, {noun: len(found.items), **_partial(found)}, found.notes)
+
+
+def _seen(shown: Seen) -> Row:
+    return {"source": shown.source, "scraped_at": shown.at}
 
 
 def _partial(found: Found[Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from gcc.sources.fields import Fields
 from gcc.sources.snapshot import Order
 
 SOURCE = "shopify"
+PLATFORM = "SHOPIFY"
+"""Of shops, not of profiles."""
 UTM = ("source", "medium", "campaign", "content", "term")
 _MONEY = {  # of REST -> of GraphQL
     "total_price": "totalPriceSet",
@@ -153,7 +155,7 @@ def _order(
     told = {**dimensions, "status": status, "cancelled_at": cancelled_at and cancelled_at.isoformat()}
     known = {name: value for name, value in told.items() if value not in (None, "", [], {})}
     metrics = {**money, "items": sum(line["quantity"] or 0 for line in lines), "line_items": len(lines)}
-    return Order(SOURCE, at, order_id, store, placed_at, metrics, {**known, "line_items": lines})
+    return Order(PLATFORM, SOURCE, at, order_id, store, placed_at, metrics, {**known, "line_items": lines})
 
 
 def _utm_of(landing: str | None) -> dict[str, str]:
