@@ -194,6 +194,8 @@ def edges(*nodes: Any, more: str | None = "c2") -> Any:
         {"data": {"xdt_api__v1__users__web_profile": {"user": {**USER, "pk": "5", "id": "5"}}}},
         {"response": {"user": USER}},
         {"data": {"fetch__XDTUserDict": USER}},
+        {"data": {"__typename": "Query", "1$fetch__XDTUserDict(data:$data,id:$id)": USER}},
+        {"data": {"1$multifetch__XDTUserDict(ids:$ids)": [{"node": USER}]}},
         {**USER, "follower_count": 12.0, "media_count": "4"},
     ],
 )
@@ -201,6 +203,11 @@ def test_profiles_of_the_scrapers(answer: Any) -> None:
     found = facts(PARSERS["profile"](answer))
     expected = {"profile_id": "5", "handle": "tea", "followers": 12, "following": 3, "media_count": 4, "posts": []}
     assert expected.items() <= found.items()
+
+
+@pytest.mark.parametrize("fbid", [17841400000000017, "17841400000000017"])
+def test_the_id_of_the_graph_api_is_a_text_however_it_is_written(fbid: Any) -> None:
+    assert PARSERS["profile"]({**USER, "fbid_v2": fbid}).dimensions["fbid"] == "17841400000000017"
 
 
 def test_a_profile_of_2016_with_its_posts() -> None:
@@ -380,7 +387,18 @@ def test_a_hashtag_in_rows_of_a_page() -> None:
         ({"edge_media_to_caption": {"edges": []}}, "caption", None),
         ({"view_count": 0, "play_count": 0, "__typename": "GraphImage"}, "views", None),
         ({"view_count": 0, "play_count": 16033, "product_type": "clips"}, "views", 16033),
-        ({"video_view_count": 0, "is_video": True, "__typename": None}, "views", 0),
+        ({"video_view_count": 0, "is_video": True, "__typename": None}, "views", None),  # but it has likes
+        (
+            {
+                "video_view_count": 0,
+                "is_video": True,
+                "__typename": None,
+                "edge_media_preview_like": {"count": 0},
+                "edge_media_to_comment": {"count": 0},
+            },
+            "views",
+            0,
+        ),
         ({"taken_at_timestamp": 1700000000.5}, "publish_time", TAKEN_AT),
         ({"taken_at_timestamp": "1700000000500"}, "publish_time", TAKEN_AT),
         (

@@ -16,7 +16,7 @@ from gcc.sources.instagram.hashtags import hashtags
 from gcc.sources.instagram_web import shapes
 from gcc.sources.instagram_web.shapes import Path, beside, counts, first, identity, opened, seek
 from gcc.sources.paging import Page
-from gcc.sources.snapshot import Activity, Person, PostSnapshot, ProfileSnapshot, Relation
+from gcc.sources.snapshot import Activity, Metrics, Person, PostSnapshot, ProfileSnapshot, Relation
 from gcc.sources.verdicts import NotFound, OddAnswer
 
 T = TypeVar("T")
@@ -168,6 +168,7 @@ def _post(media: Fields, owner: Person, at: dt.datetime, *, story: bool = False)
     caption = first(media, shapes.CAPTION, shapes.text) or _web_caption(media)
     post_type = "story" if story else _post_type(media)
     expires = first(media, shapes.EXPIRES, Fields.epoch)
+    metrics = counts(media, shapes.MEDIA_METRICS)
     return PostSnapshot(
         platform=INSTAGRAM.name,
         post_id=post_id,
@@ -177,7 +178,7 @@ def _post(media: Fields, owner: Person, at: dt.datetime, *, story: bool = False)
         source=media.source,
         at=at,
         publish_time=first(media, shapes.TIME, Fields.epoch),
-        metrics={**counts(media, shapes.MEDIA_METRICS), **_watched(media, post_type)},
+        metrics={**metrics, **_watched(media, post_type, metrics)},
         dimensions={
             "post_type": post_type,
             "caption": caption,
@@ -189,11 +190,11 @@ def _post(media: Fields, owner: Person, at: dt.datetime, *, story: bool = False)
     )
 
 
-def _watched(media: Fields, post_type: str | None) -> dict[str, int | None]:
-    """Views and plays. Some write 0 for what they do not know, and for what does not move."""
-    moves = post_type not in ("image", "carousel")
+def _watched(media: Fields, post_type: str | None, metrics: Metrics) -> dict[str, int | None]:
+    """Views and plays. Some write 0 for what they do not know, and for what does not move: none is liked unseen."""
+    unseen = post_type not in ("image", "carousel") and not metrics["likes"] and not metrics["comments"]
     return {
-        name: first(media, ways, shapes.positive) or (first(media, ways, shapes.count) if moves else None)
+        name: first(media, ways, shapes.positive) or (first(media, ways, shapes.count) if unseen else None)
         for name, ways in shapes.WATCHED.items()
     }
 
@@ -256,7 +257,8 @@ def _person(user: Fields) -> Person:
 
 def _dimensions(user: Fields) -> dict[str, Any]:
     texts = {name: first(user, ways, shapes.text) for name, ways in shapes.USER_TEXTS.items()}
-    return {**texts, **{name: first(user, ways, Fields.flag) for name, ways in shapes.USER_FLAGS.items()}}
+    flags = {name: first(user, ways, Fields.flag) for name, ways in shapes.USER_FLAGS.items()}
+    return {**texts, "fbid": first(user, shapes.FBID, Fields.number_or_text), **flags}
 
 
 def _told(values: dict[str, T]) -> dict[str, T]:

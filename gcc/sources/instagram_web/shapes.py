@@ -5,6 +5,7 @@ shape (edge_followed_by, page_info) or one of their mixtures. So nothing here as
 first one with a value holds.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,8 +24,8 @@ def paths(text: str) -> tuple[Path, ...]:
 
 # Where things stand, below any wrapping.
 
-WRAPPINGS = frozenset(("response", "body", "data", "graphql", "result"))  # and all of _WRAPPINGS_BEGIN
-_WRAPPINGS_BEGIN = ("xdt_", "fetch__XDT")
+WRAPPINGS = frozenset(("response", "body", "data", "graphql", "result"))  # and all like _XDT
+_XDT = re.compile(r"(?:\d+\$)?(?:xdt_|(?:multi)?fetch__XDT)")  # in the app with a number before, and arguments after
 USER = paths("user.reel.user user broadcast_dict.broadcast_owner")
 MEDIA = paths("shortcode_media xdt_shortcode_media media_or_ad media items")
 MEDIAS = paths(
@@ -79,9 +80,10 @@ USER_TEXTS: Named = {
     "bio": paths("biography bio"),
     "profile_pic_url": paths("hd_profile_pic_url_info.url profile_pic_url_hd profile_pic_url profile_picture"),
     "website": paths("external_url"),
-    "fbid": paths("fbid fbid_v2"),  # its id in the Graph API
     "category": paths("category_name category business_category_name overall_category_name"),
 }
+FBID = paths("fbid fbid_v2")
+"""Its id in the Graph API."""
 USER_FLAGS: Named = {
     "is_verified": paths("is_verified"),
     "is_business": paths("is_business is_business_account"),
@@ -288,8 +290,8 @@ def _list_of(connection: Fields) -> str:
 
 
 def _wraps(holder: Fields, name: str) -> bool:
-    if name.startswith(_WRAPPINGS_BEGIN):
-        return holder.kind(name) == "an object"
+    if xdt := _XDT.match(name):
+        return holder.kind(name) == ("a list" if "multi" in xdt[0] else "an object")
     return name in WRAPPINGS and holder.kind(name) in ("an object", "a list")
 
 
