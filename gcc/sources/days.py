@@ -11,7 +11,8 @@ from typing import Protocol
 
 import trio
 
-EDGE_S = 2.0  # our midnight, the other side's, and the way there
+EDGE_S = 2.0  # our midnight, and the other side's
+WAY_S = 20.0  # so long before it nobody gets any: a call may wait for a connection as long as its whole timeout, 15 s
 BLOCK_SHARE, BLOCK_MAX = 100, 100
 AGAIN_S = 60.0  # how soon to look again for what is spent: somebody may have raised it
 
@@ -57,14 +58,19 @@ class Day:
             now = trio.current_time()
             if now < self._begins:
                 return self._begins
-            if self._left < units or now >= self._ends - EDGE_S:
+            if self._left < units or now >= self.closes_at:
                 return self._ends + EDGE_S
             self._left -= units
             return None
 
-    def give_back(self, units: int) -> None:
-        """They were taken a moment ago, and not used."""
-        if trio.current_time() < self._ends:
+    @property
+    def closes_at(self) -> float:
+        """Until when what was taken now may be sent, on Trio's clock: later it may count as the next day's."""
+        return self._ends - WAY_S
+
+    def give_back(self, units: int, closes_at: float) -> None:
+        """They were taken of the day that closes then, and not used."""
+        if closes_at == self.closes_at:
             self._left += units
 
     def used(self) -> int:

@@ -307,19 +307,20 @@ class StackedLimiter(ABC, Generic[L]):
                 raise LimitRefused(told, retry_after_s=limit.per_s, name=take.name)
         # Before the grant a cancellation is welcome, after it would waste the units.
         await trio.lowlevel.checkpoint_if_cancelled()
-        held: list[tuple[Day, int]] = []
+        held: list[tuple[Day, int, float]] = []
         windows = [take for take in takes if not isinstance(self._lane(take), DayLane)]
         try:
             for take in takes:
                 if isinstance(lane := self._lane(take), DayLane):
                     if (until := await lane.take(take.units)) is not None:
                         raise lane.refusal(until)
-                    held.append((lane.day, take.units))
+                    held.append((lane.day, take.units, lane.day.closes_at))
+                    deadline = min(deadline, lane.day.closes_at)
             if windows:
                 await self._take_windows(windows, priority, flow, deadline, hurried)
         except BaseException:
-            for day, units in held:
-                day.give_back(units)
+            for day, units, closes_at in held:
+                day.give_back(units, closes_at)
             raise
         call = self._call(windows, self._floors[takes[0].name])
         await trio.lowlevel.cancel_shielded_checkpoint()

@@ -16,7 +16,7 @@ from gcc.metrics import Metrics
 from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
-from gcc.sources.days import EDGE_S
+from gcc.sources.days import EDGE_S, WAY_S
 from gcc.sources.http import Request, decode
 from gcc.sources.limits import Daily, InProcessLimiter, Limit, LimitRefused, LimitsAway, Take
 from gcc.sources.table import SOURCES
@@ -66,6 +66,28 @@ async def test_around_midnight_nobody_gets_any(autojump_clock: trio.testing.Mock
     assert await refused(limiter, Take("x")) == pytest.approx(EDGE_S - 0.5)
     await trio.sleep(EDGE_S)
     await limiter.take([Take("x")], wait_s_max=0)
+
+
+async def test_nobody_takes_what_is_left_of_a_day_into_the_next_one(autojump_clock: trio.testing.MockClock) -> None:
+    """By waiting for another limit over midnight, or by giving back then what was taken before."""
+    clock = VirtualClock(seed=1)
+    days, limits = FakeDays(clock), {"day": Daily(100, PACIFIC), "slow": Limit(1, 3600.0)}
+    limiter = InProcessLimiter(limits, days)
+    stack = [Take("day"), Take("slow")]
+    async with await limiter.take([Take("slow")], wait_s_max=0):
+        pass
+    await trio.sleep(until_midnight_s(clock) - WAY_S - 1.0)
+    async with await limiter.take([Take("slow")], wait_s_max=0):
+        pass
+    asked_at = trio.current_time()
+    with pytest.raises(LimitRefused, match="slow"):
+        await limiter.take(stack, wait_s_max=7200.0)
+    assert trio.current_time() - asked_at <= 1.0
+    await trio.sleep(WAY_S + 2 * EDGE_S)
+    for _ in range(100):
+        await limiter.take([Take("day")], wait_s_max=0)
+    await refused(limiter, Take("day"))
+    assert days.reserved["day"][1] == 100
 
 
 async def test_what_another_limit_refuses_or_a_caller_leaves_is_given_back(
