@@ -121,48 +121,37 @@ DAY_S = 86_400.0
 AWAY_S_MAX = 600.0
 
 
-def dead(told: str, wait_s: float | None) -> GccError:
-    return CredentialDead(told)
+def plain(kind: Callable[[str], GccError]) -> Verdict:
+    """Of a kind that knows no wait."""
+    return lambda told, _: kind(told)
 
 
-def rests(told: str, wait_s: float | None) -> GccError:
-    return CredentialRests(told, retry_after_s=wait_s)
+def resting(kind: type[CredentialRests], scope: RestScope = "credential", otherwise_s: float | None = None) -> Verdict:
+    """`scope` rests, for `otherwise_s` where no wait is named."""
+    return lambda told, wait_s: kind(told, retry_after_s=wait_s or otherwise_s, scope=scope)
 
 
-def rests_a_day(told: str, wait_s: float | None) -> GccError:
-    return CredentialRests(told, retry_after_s=wait_s or DAY_S)
+def missing(code: str) -> Verdict:
+    """What was asked for does not exist: PROFILE_NOT_FOUND, ..."""
+    return lambda told, _: NotFound(code, told)
 
 
-def limited(told: str, wait_s: float | None) -> GccError:
-    return RateLimited(told, retry_after_s=wait_s)
+def missing_or_may_not(code: str) -> Verdict:
+    """It does not exist, if all credentials are told so."""
+    return lambda told, _: CredentialRefused(told, agreed=NotFound(code, told))
 
 
-def may_not(told: str, wait_s: float | None) -> GccError:
-    return CredentialRefused(told)
-
-
-def gone_or_may_not(told: str, wait_s: float | None) -> GccError:
-    return CredentialRefused(told, agreed=NotFound("PROFILE_NOT_FOUND", told))
+dead = plain(CredentialDead)
+rests = resting(CredentialRests)
+rests_a_day = resting(CredentialRests, otherwise_s=DAY_S)
+limited = resting(RateLimited)
+may_not = plain(CredentialRefused)
+not_visible = plain(NotVisible)
+unanswerable = plain(QuestionFailed)
 
 
 def may_not_or_away(told: str, wait_s: float | None) -> GccError:
     return MaybeAway(told, retry_after_s=wait_s)
-
-
-def not_visible(told: str, wait_s: float | None) -> GccError:
-    return NotVisible(told)
-
-
-def no_profile(told: str, wait_s: float | None) -> GccError:
-    return NotFound("PROFILE_NOT_FOUND", told)
-
-
-def no_post(told: str, wait_s: float | None) -> GccError:
-    return NotFound("POST_NOT_FOUND", told)
-
-
-def unanswerable(told: str, wait_s: float | None) -> GccError:
-    return QuestionFailed(told)
 
 
 def failed(told: str, wait_s: float | None) -> SourceFailed:

@@ -21,21 +21,21 @@ from gcc.sources.fields import Fields
 from gcc.sources.http import RETRY_AFTER_S_MAX, Answer, retry_after_s
 from gcc.sources.verdicts import (
     DAY_S,
-    CredentialRefused,
     CredentialRests,
-    NotFound,
     QuestionFailed,
     RateLimited,
     SourceFailed,
     Verdict,
     dead,
     failed,
-    gone_or_may_not,
     limited,
     may_not,
     may_not_or_away,
-    no_post,
+    missing,
+    missing_or_may_not,
     not_visible,
+    plain,
+    resting,
     rests,
     rests_a_day,
     unanswerable,
@@ -76,34 +76,6 @@ class NoInsights(QuestionFailed):
         self.for_good = for_good
 
 
-def _stops_all(told: str, wait_s: float | None) -> GccError:
-    return CredentialRests(told, retry_after_s=wait_s or DAY_S, scope="source")
-
-
-def _app_rests(told: str, wait_s: float | None) -> GccError:
-    return RateLimited(told, retry_after_s=wait_s, scope="app")
-
-
-def _asks_no_new_hashtag(told: str, wait_s: float | None) -> GccError:
-    return RateLimited(told, retry_after_s=wait_s or DAY_S, scope="bucket")
-
-
-def _no_hashtag(told: str, wait_s: float | None) -> GccError:
-    return NotFound("HASHTAG_NOT_FOUND", told)
-
-
-def _post_gone_or_may_not(told: str, wait_s: float | None) -> GccError:
-    return CredentialRefused(told, agreed=NotFound("POST_NOT_FOUND", told))
-
-
-def _too_much(told: str, wait_s: float | None) -> GccError:
-    return TooMuchData(told)
-
-
-def _too_few_viewers(told: str, wait_s: float | None) -> GccError:
-    return NoInsights(told)
-
-
 def _too_old(told: str, wait_s: float | None) -> GccError:
     return NoInsights(f"{told} (the media is older than the business account)", for_good=True)
 
@@ -127,12 +99,12 @@ ROWS = (
     Row((110,), (), "", not_visible),
     Row((), (), "invalid user id", not_visible),
     Row((), (), "cannot find user", not_visible),
-    Row((24,), (2207006,), "", no_post),
-    Row((24,), (2207024,), "", _no_hashtag),
+    Row((24,), (2207006,), "", missing("POST_NOT_FOUND")),
+    Row((24,), (2207024,), "", missing("HASHTAG_NOT_FOUND")),
     # what was asked for cannot be answered, whoever asks
-    Row((10,), (), "not enough viewers", _too_few_viewers),
+    Row((10,), (), "not enough viewers", plain(NoInsights)),
     Row((), (2108006,), "", _too_old),
-    Row((1,), (), "reduce the amount of data", _too_much),
+    Row((1,), (), "reduce the amount of data", plain(TooMuchData)),
     Row((36104,), (), "", unanswerable),  # media that is live; a field that only business discovery has
     Row((-1,), (2207086,), "", unanswerable),  # insights of Facebook where there are none
     # the token is dead, or its user must do something first, after which it lives again
@@ -145,13 +117,13 @@ ROWS = (
     Row((100,), (), "appsecret_proof", rests),
     Row((104,), (), "", rests),
     # blocked for a time
-    Row((368,), (), "", _stops_all),  # by policy: whoever asks on asks for worse
+    Row((368,), (), "", resting(CredentialRests, "source", DAY_S)),  # by policy: whoever asks on asks for worse
     Row((), (2207051,), "", rests),  # as an action that looks like spam
     Row((25,), (2207050,), "", rests_a_day),  # the asking account is restricted
     Row((5,), (), "", rests),  # from this address
     # it asked too much
-    Row((18,), (), "", _asks_no_new_hashtag),  # 30 hashtags in 7 days
-    Row((4, 341), (), "", _app_rests),
+    Row((18,), (), "", resting(RateLimited, "bucket", DAY_S)),  # 30 hashtags in 7 days
+    Row((4, 341), (), "", resting(RateLimited, "app")),
     Row((17, 32, 613, *range(80000, 80015)), (), "", limited),  # user, page, custom; business use cases
     # an object, by its name
     Row((100,), (33,), "", None),
@@ -202,7 +174,7 @@ def _verdict(answer: Answer, error: Fields, of_post: bool) -> Verdict:
         if fits and row.says in said:
             # the message may be "invalid parameter" alone
             told = f"{said} {error.text('error_user_msg') or ''}".lower()
-            return row.verdict or (_post_gone_or_may_not if of_post else _of_object(told, answer.url))
+            return row.verdict or (missing_or_may_not("POST_NOT_FOUND") if of_post else _of_object(told, answer.url))
     if answer.status == 429:
         return limited
     return may_not if answer.status in (401, 403) else failed
@@ -213,7 +185,7 @@ def _of_object(said: str, url: str) -> Verdict:
     named = _NAMED.search(said)
     if named is None:
         return may_not
-    return rests if named[1].rstrip(".") in unquote(url).lower().split("/") else gone_or_may_not
+    return rests if named[1].rstrip(".") in unquote(url).lower().split("/") else missing_or_may_not("PROFILE_NOT_FOUND")
 
 
 def _wait_s(answer: Answer, now: dt.datetime) -> float | None:

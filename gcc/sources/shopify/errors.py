@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gcc.errors import GccError
 from gcc.sources.fields import Fields
 from gcc.sources.http import Answer, decode, retry_after_s
 from gcc.sources.shopify.orders_parse import SOURCE
 from gcc.sources.verdicts import (
-    NotFound,
     QuestionFailed,
     SourceFailed,
     Verdict,
@@ -23,6 +21,8 @@ from gcc.sources.verdicts import (
     failed,
     limited,
     may_not,
+    missing,
+    plain,
     unanswerable,
 )
 from gcc.supervisor.lifecycle import one_line
@@ -30,16 +30,8 @@ from gcc.supervisor.lifecycle import one_line
 THROTTLED_S = 2.0  # where it names no wait: a bucket that is full has room again by then
 
 
-def _no_store(told: str, wait_s: float | None) -> GccError:
-    return NotFound("STORE_NOT_FOUND", told)
-
-
 class TooCostly(QuestionFailed):
     """A query that asks for too much at once."""
-
-
-def _too_costly(told: str, wait_s: float | None) -> GccError:
-    return TooCostly(told)
 
 
 STATUSES: Mapping[int, Verdict] = {
@@ -47,7 +39,7 @@ STATUSES: Mapping[int, Verdict] = {
     401: dead,
     402: unanswerable,  # the shop does not pay
     403: may_not,  # a scope
-    404: _no_store,
+    404: missing("STORE_NOT_FOUND"),
     406: unanswerable,
     422: unanswerable,
     423: unanswerable,  # locked
@@ -58,7 +50,7 @@ CODES: Mapping[str, Verdict] = {
     "THROTTLED": limited,
     "ACCESS_DENIED": may_not,
     "SHOP_INACTIVE": unanswerable,
-    "MAX_COST_EXCEEDED": _too_costly,
+    "MAX_COST_EXCEEDED": plain(TooCostly),
     "INTERNAL_SERVER_ERROR": failed,
     "TIMEOUT": failed,
 }

@@ -15,7 +15,6 @@ from gcc.errors import GccError
 from gcc.sources.fields import Fields
 from gcc.sources.http import Answer, retry_after_s
 from gcc.sources.verdicts import (
-    NotFound,
     QuestionFailed,
     RateLimited,
     Verdict,
@@ -23,9 +22,10 @@ from gcc.sources.verdicts import (
     failed,
     limited,
     may_not,
-    no_post,
-    no_profile,
+    missing,
     not_visible,
+    plain,
+    resting,
     unanswerable,
 )
 from gcc.supervisor.lifecycle import one_line
@@ -50,20 +50,7 @@ def until_quota_s(now: dt.datetime) -> float:
     return (dt.datetime.combine(tomorrow, dt.time(), _QUOTA_ZONE) - now).total_seconds()
 
 
-def _spent(told: str, wait_s: float | None) -> RateLimited:
-    return RateLimited(told, retry_after_s=wait_s, scope="bucket")
-
-
-def _no_playlist(told: str, wait_s: float | None) -> NotFound:
-    return NotFound("PLAYLIST_NOT_FOUND", told)
-
-
-def _comments_off(told: str, wait_s: float | None) -> CommentsOff:
-    return CommentsOff(told)
-
-
-def _stale_page(told: str, wait_s: float | None) -> StalePage:
-    return StalePage(told)
+_spent = resting(RateLimited, "bucket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +83,16 @@ ROWS = (
     Row(r"\w*(rateLimit|RateLimit|LimitExceeded)\w*|RATE_LIMIT_EXCEEDED|RESOURCE_(QUOTA_EXCEEDED|EXHAUSTED)", limited,
         wait_s=_a_minute),
     # what was asked for is not there, or is not shown
-    Row(r"channel(NotFound|Closed|Suspended)|account(Closed|Suspended)", no_profile),  # whose subscriptions they are
-    Row(r"playlistNotFound|playlistItemsNotAccessible", _no_playlist),  # the latter: private
-    Row(r"videoNotFound", no_post),
+    # (account: whose subscriptions they are)
+    Row(r"channel(NotFound|Closed|Suspended)|account(Closed|Suspended)", missing("PROFILE_NOT_FOUND")),
+    Row(r"playlistNotFound|playlistItemsNotAccessible", missing("PLAYLIST_NOT_FOUND")),  # the latter: private
+    Row(r"videoNotFound", missing("POST_NOT_FOUND")),
     Row(r"subscriptionForbidden|subscriber(NotFound|NotAccessible)", not_visible),  # whom it subscribes to is private
-    Row(r"commentsDisabled", _comments_off),
+    Row(r"commentsDisabled", plain(CommentsOff)),
     # what was asked for cannot be answered, whoever asks
     Row(r"\w+Disabled|videoChartNotFound", unanswerable),  # ratings; the chart of a category
     Row(r"\w+NotAccessible|\w+Unsupported", unanswerable),  # what was watched, by anybody
-    Row(r"invalidPageToken", _stale_page),
+    Row(r"invalidPageToken", plain(StalePage)),
     Row(r"notFound|NOT_FOUND|deleted|failedPrecondition|FAILED_PRECONDITION", unanswerable),
     # a permission, or the thing asked for
     Row(r"\w*[fF]orbidden\w*|insufficient\w+|unauthorized|ACCESS_TOKEN_\w+|PERMISSION_DENIED|UNAUTHENTICATED", may_not),
