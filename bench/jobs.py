@@ -1,8 +1,9 @@
 """Jobs claimed and completed a second, beside procrastinate and pgqueuer: `python -m bench.jobs`.
 
-`jobs_per_s`: claimed 50 at a time and completed 50 at a time, a transaction each. `jobs_per_s_single`: claimed 50 at a
-time and completed one by one, each in a transaction of its own, as scrapes are. Ours are the calls of the store, and
-write with every claim and every end the status event into the outbox, too; what the peers do is told in jobs_peers.py.
+`jobs_per_s`: claimed 50 at a time and completed 50 at a time. `jobs_per_s_single`: claimed 50 at a time, each completed
+by a call of its own, as scrapes do; what ends at the same moment shares a transaction of ours then, with pgqueuer each
+has its own. Ours are the calls of the store, and write with every claim and every end the status event into the outbox,
+too; what the peers do is told in jobs_peers.py. `cpu_us`: processor time a job, of our process and of the database.
 Each party has an embedded PostgreSQL of its own with the platform's settings, 10 connections, 4 claimers and an
 unfinished backlog of `--jobs` at the start; they take turns, and the figures are medians over `--rounds`. Peers come
 from the environment of `--peers-python`: this one, or one of their own.
@@ -16,10 +17,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import trio
 
+from bench.claims import cpu_s_of_children
 from bench.jobs_peers import CLAIMED_AT_ONCE, CONNECTIONS, LOOPS, PEERS
 from bench.rounds import OURS, Figures, medians, rounded, table
 from gcc.channels.jobs import Crawl, Job, NewJob, Room
@@ -61,11 +63,14 @@ async def ours(conninfo: str, count: int) -> Figures:
                 nursery.start_soon(jobs.complete, job, Crawl("graphapi"))
 
     figures = {}
-    for shape, complete in (("jobs_per_s", together), ("jobs_per_s_single", each)):
+    for shape, complete in (("", together), ("_single", each)):
         for begin in range(0, count, ENQUEUED_AT_ONCE):
             new = range(begin, min(begin + ENQUEUED_AT_ONCE, count))
             await jobs.enqueue([NewJob(FLOW, "INSTAGRAM", {"handle": f"h{number}"}, f"{number}") for number in new])
-        figures[shape] = await drained(jobs, complete, count)
+        cpu = process_time(), cpu_s_of_children()
+        figures[f"jobs_per_s{shape}"] = await drained(jobs, complete, count)
+        figures[f"cpu_us{shape}"] = (process_time() - cpu[0]) / count * 1e6
+        figures[f"database_cpu_us{shape}"] = (cpu_s_of_children() - cpu[1]) / count * 1e6
     await pool.aclose()
     return figures
 

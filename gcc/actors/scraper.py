@@ -1,9 +1,10 @@
 """Works off the jobs of one flow: an attempt for each that is claimed, side by side, each committed with its events.
 
-In: jobs, from the process's claimer, as many as there are slots free. Out: one transaction a job (state, events,
-completion), or its failure with the traces of what was tried. A refused or failed source costs this job a retry, a
-limit of ours costs nothing; a lost store is waited for. Anything else that its work or its commit raises is a bug, and
-this job's failure (code BUG), tried again like others; where not even that can be written, the lease ends by itself.
+In: jobs, from the process's claimer, as many as there are slots free. Out: of each its state, events
+and completion in one transaction, or its failure with the traces of what was tried. A refused or failed source costs
+this job a retry, a limit of ours costs nothing; a lost store is waited for. Anything else that its work or its commit
+raises is a bug, and this job's failure (code BUG), tried again like others; where not even that can be written, the
+lease ends by itself.
 At drain, and for a pause, nothing more begins, and what has begun is finished. How many jobs run at once may change at
 any time; those in hand are finished all the same.
 """

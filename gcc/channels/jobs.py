@@ -218,11 +218,10 @@ class Jobs(Protocol):
         """Return when any flow may have work: told by an enqueue, or `timeout_s` later. One waiter a process."""
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
-        """Commit the attempt's state and events with COMPLETE. LeaseLost: nothing was written."""
+        """Commit the attempt's state and events with COMPLETE. LeaseLost: nothing was written.
 
-    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
-        """Commit many attempts, a fraction of the cost each. Answers the ids of those that were still ours; of the
-        others nothing is written. What `complete` raises for one it raises for all: then none is written."""
+        Attempts that end at the same moment may share a transaction; an error is that of its own attempt alone.
+        """
 
     async def fail(self, job: Job, failure: Failure) -> None:
         """Commit the failure: PENDING again after `retry_after_s`, or FAILED. LeaseLost: nothing was written."""

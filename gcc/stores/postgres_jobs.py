@@ -43,19 +43,17 @@ from gcc.clock import Clock
 from gcc.errors import LeaseLost, Transient
 from gcc.stores import outbox, upserts
 from gcc.stores.postgres import Connection, Pool, named_rows
+from gcc.stores.together import Together
 from gcc.supervisor.lifecycle import one_line
 
 SQL = statements.load("jobs")
 DUE = SQL["due"].replace("{share_max}", str(AGED_MAX)).replace("{urgent}", str(URGENT))
-RELEASE, EXTEND, COMPLETE_ALL = (
-    SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend", "complete_all")
-)
-ENDS = {**SQL, "complete_alone": SQL["complete_alone"].replace("{complete}", SQL["complete"])}
+RELEASE, EXTEND, COMPLETE = (SQL[name].replace("{held}", SQL["held"]) for name in ("release", "extend", "complete"))
 JOBS_CHANNEL = "gcc_jobs"
 DONE_CHANNEL = "gcc_job_done"
 BATCH = 500  # jobs that one transaction of a person's change may move
+ENDS_BYTES_MAX = 4 << 20  # of events that one transaction of several attempts may write
 TRIES_MAX = 5
-SEQ_MAX = 2**31 - 1
 OF_A_ROW = frozenset({"22", "23", "54", "P0"})
 """Classes of SQLSTATE: values, constraints, the server's fixed limits, what triggers raise."""
 
@@ -88,6 +86,7 @@ class PostgresJobs:
         self._lost_max = lost_max
         self._outbox_written = outbox_written
         self._woken = Signal()
+        self._ends = Together(self.complete_all, weight=_frame_bytes, weight_max=ENDS_BYTES_MAX)
         self._given_up: set[uuid.UUID] = set()  # told of
         self._claimed: Counter[str] = Counter()  # by flow
 
@@ -147,31 +146,19 @@ class PostgresJobs:
         await self._woken.wait(timeout_s)
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
-        ended = replace(job, status=JobStatus.COMPLETE, seq=min(job.seq, SEQ_MAX - 1) + 1)
-        frames = [*crawl.frames, *self._status_frames([ended])]
-        arguments = {"events": crawl.events + 1, "source": crawl.source, "data": Jsonb(dict(crawl.data))}
-        if crawl.writes or job.awaited:
-            async with self._pool.transaction() as conn:
-                row = await self._end(conn, "complete", job, arguments)
-                await upserts.write(conn, crawl.writes)
-                await outbox.put(conn, frames)
-                await _tell_waiters(conn, ended, awaited=row["awaited"])
-        else:  # a statement is a transaction
-            async with self._pool.connection() as conn:
-                row = await self._end(conn, "complete_alone", job, {**arguments, **outbox.columns(frames)})
-                await _tell_waiters(conn, ended, awaited=row["awaited"])
-        self._outbox_written.set()
+        await self._ends.commit((job, crawl))
 
-    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
+    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> list[Exception | None]:
+        """One transaction: without those whose attempts are over, of whom it is told."""
         arguments = {
             "ids": [job.id for job, _ in crawls],
             "attempts": [job.attempt for job, _ in crawls],
             "events": [crawl.events + 1 for _, crawl in crawls],
             "sources": [crawl.source for _, crawl in crawls],
-            "data": [msgspec.json.encode(crawl.data).decode() for _, crawl in crawls],
+            "data": [Jsonb(dict(crawl.data)) for _, crawl in crawls],
         }
         async with self._pool.transaction() as conn:
-            rows = {row["id"]: row for row in await named_rows(conn, COMPLETE_ALL, arguments)}
+            rows = {row["id"]: row for row in await named_rows(conn, COMPLETE, arguments)}
             ours = [(job, crawl) for job, crawl in crawls if job.id in rows]
             await upserts.write(conn, [write for _, crawl in ours for write in crawl.writes])
             ended = [replace(job, status=JobStatus.COMPLETE, seq=rows[job.id]["seq"]) for job, _ in ours]
@@ -180,7 +167,7 @@ class PostgresJobs:
             for job in ended:
                 await _tell_waiters(conn, job, awaited=rows[job.id]["awaited"])
         self._outbox_written.set()
-        return set(rows)
+        return [None if job.id in rows else _over(job, "complete") for job, _ in crawls]
 
     async def fail(self, job: Job, failure: Failure) -> None:
         final = failure.retry_after_s is None
@@ -387,9 +374,9 @@ class PostgresJobs:
             self._outbox_written.set()
 
     async def _end(self, conn: Connection, statement: str, job: Job, arguments: Mapping[str, Any]) -> DictRow:
-        rows = await named_rows(conn, ENDS[statement], {**arguments, "id": job.id, "attempt": job.attempt})
+        rows = await named_rows(conn, SQL[statement], {**arguments, "id": job.id, "attempt": job.attempt})
         if not rows:
-            raise LeaseLost(f"job {job.id} attempt {job.attempt} is over: {statement} wrote nothing")
+            raise _over(job, statement)
         return rows[0]
 
     def _status_frames(self, jobs: Sequence[Job], reason: str | None = None) -> list[Frame]:
@@ -398,6 +385,14 @@ class PostgresJobs:
             route, line = self._status_event(job, reason)
             by_route[route].append(line)
         return [frame for route, lines in by_route.items() for frame in frames(route, lines, self._clock.new_id)]
+
+
+def _over(job: Job, statement: str) -> LeaseLost:
+    return LeaseLost(f"job {job.id} attempt {job.attempt} is over: {statement} wrote nothing")
+
+
+def _frame_bytes(end: tuple[Job, Crawl]) -> int:
+    return sum(len(frame.body) for frame in end[1].frames)
 
 
 def _is_of_a_row(error: Exception) -> bool:

@@ -145,17 +145,6 @@ class FakeJobs:
         await self._connection.commit(lambda: self._complete(self._held(job), crawl))
         self._outbox_written.set()
 
-    async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> set[uuid.UUID]:
-        def change() -> set[uuid.UUID]:
-            ours = [(job, crawl) for job, crawl in crawls if self._is_ours(job)]
-            for job, crawl in ours:
-                self._complete(self._database.jobs[job.id], crawl)
-            return {job.id for job, _ in ours}
-
-        ended = await self._connection.commit(change)
-        self._outbox_written.set()
-        return ended
-
     def _complete(self, row: JobRow, crawl: Crawl) -> None:
         for table, new_rows in ordered(crawl.writes):
             rows = self._database.tables[table.name]

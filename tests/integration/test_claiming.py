@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
+from psycopg import DataError
 
 from gcc.actors.claimer import Claimer
 from gcc.actors.leases import Leases
 from gcc.actors.scraper import Retries, Scraper
-from gcc.channels.jobs import Crawl, Job, JobFilter, JobStatus, NewJob
+from gcc.channels.jobs import Crawl, Job, JobFilter, JobStatus, NewJob, Room
 from gcc.channels.memory import Channels, Signal
 from gcc.clock import SystemClock
 from gcc.metrics import Metrics
@@ -116,3 +117,31 @@ async def test_processes_that_claim_at_once_share_the_work_and_repeat_none(datab
     assert (len(done), set(done.values()), len(by)) == (203, {1}, 3)
     for pool in pools:
         await pool.aclose()
+
+
+async def test_attempts_that_end_at_once_share_transactions_but_no_error(database: str) -> None:
+    pool, count = Pool(database, 4, name="ends"), 40
+    jobs = jobs_of(pool)
+    await jobs.enqueue([NewJob("flow 0", "INSTAGRAM", {"handle": str(number)}) for number in range(count)])
+    refused: list[str] = []
+
+    async def complete(job: Job) -> None:
+        try:
+            await jobs.complete(job, Crawl("graphapi", data={"no text": "\0" if job.params["handle"] == "7" else ""}))
+        except DataError:
+            refused.append(job.params["handle"])
+
+    with trio.fail_after(30):
+        held = await jobs.claim({"flow 0": Room(count)})
+        async with trio.open_nursery() as nursery:
+            for job in held:
+                nursery.start_soon(complete, job)
+    async with pool.connection() as conn:
+        ((ended, transactions),) = await (
+            await conn.execute(
+                "select count(*), count(distinct xmin::text) from scrape_request_log where status = 'COMPLETE'"
+            )
+        ).fetchall()
+    await pool.aclose()
+    assert (refused, ended) == (["7"], count - 1)
+    assert transactions < 10

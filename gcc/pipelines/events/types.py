@@ -178,4 +178,4 @@ encode = msgspec.json.Encoder().encode
 
 def timestamp(at: dt.datetime) -> str:
     """An aware time as events carry it."""
-    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return at.astimezone(dt.UTC).isoformat(" ", "microseconds")[:-6]  # without +00:00; half the cost of strftime

@@ -99,28 +99,7 @@ returning job.id, flow, platform, params, priority, attempt, retry_count, seq, s
           expires_at, awaited;
 
 -- name: complete
-update scrape_request_log
-set status = 'COMPLETE',
-    seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - %(events)s::integer) + %(events)s::integer,
-    lease_until = null, scraped_at = now(),
-    source = %(source)s, data = %(data)s
-where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
-returning seq, awaited;
-
--- name: complete_alone
--- As `complete`, where no table is written: with its events, in one statement. The event of its new status was made
--- beforehand: while an attempt is its own nobody else counts `seq` up.
-with ended as (
-    {complete}
-), told as (
-    insert into outbox (frame_id, exchange, routing_key, events, body, counted)
-    select frame.* from ended, unnest(%(ids)b::uuid[], %(exchanges)b::text[], %(keys)b::text[], %(frame_events)b::integer[],
-                                      %(bodies)b::bytea[], %(counted)b::integer[]) as frame
-)
-select awaited from ended;
-
--- name: complete_all
--- As `complete`, of many jobs.
+-- Of these attempts those that are still theirs.
 with held as materialized (
     {held}
 )
@@ -128,8 +107,8 @@ update scrape_request_log as job
 set status = 'COMPLETE',
     seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - ended.new_events) + ended.new_events,
     lease_until = null, scraped_at = now(),
-    source = ended.new_source, data = ended.new_data::jsonb
-from unnest(%(ids)s::uuid[], %(events)s::integer[], %(sources)s::text[], %(data)s::text[])
+    source = ended.new_source, data = ended.new_data
+from unnest(%(ids)s::uuid[], %(events)s::integer[], %(sources)s::text[], %(data)s::jsonb[])
      as ended (id, new_events, new_source, new_data)
 where job.id = any(array(select id from held)) and ended.id = job.id
 returning job.id, seq, awaited;
@@ -153,10 +132,11 @@ where id = %(id)s and attempt = %(attempt)s and status = 'PROCESSING'
 returning seq, awaited;
 
 -- name: held
--- The rows of {held}: those of these attempts that are still theirs.
+-- The rows of {held}: those of these attempts that are still theirs. What has a lease is PROCESSING: said so, they are
+-- found by their ids, and not by the index of leases, which holds all that has ended since it was vacuumed.
 select job.id from scrape_request_log as job
 join unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt) on (job.id, job.attempt) = (held.id, held.attempt)
-where job.status = 'PROCESSING'
+where job.id = any(%(ids)s::uuid[]) and job.lease_until is not null
 order by idempotency_key, job.id
 for update of job;
 
