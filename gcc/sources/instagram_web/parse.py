@@ -32,7 +32,7 @@ def profile(decoded: Any, source: str, at: dt.datetime, asked: str = "") -> Prof
     root = opened(decoded, source)
     user = seek(root, shapes.USER, itself=("username",), absent=NO_PROFILE)[0].thing
     profile_id = identity(user, shapes.USER_IDS)
-    handle = shapes.text(user, "username") or asked
+    handle = shapes.handle(user) or asked
     shown = parsed(beside(user, shapes.OWN_MEDIAS), partial(_post, owner=Person(profile_id, handle), at=at))
     return ProfileSnapshot(
         platform=INSTAGRAM.name,
@@ -241,7 +241,7 @@ def _owner(thing: Fields, otherwise: Person) -> Person:
                 profile_id = identity(known, shapes.USER_IDS)
             except OddAnswer:
                 continue
-            handle = shapes.text(known, "username") or (otherwise.handle if profile_id == otherwise.profile_id else "")
+            handle = shapes.handle(known) or (otherwise.handle if profile_id == otherwise.profile_id else "")
             return Person(profile_id, handle, dimensions=_told(_dimensions(known)))
     return otherwise
 
@@ -249,7 +249,7 @@ def _owner(thing: Fields, otherwise: Person) -> Person:
 def _person(user: Fields) -> Person:
     return Person(
         identity(user, shapes.USER_IDS),
-        shapes.text(user, "username") or "",
+        shapes.handle(user) or "",
         _told(counts(user, shapes.USER_METRICS)),
         _told(_dimensions(user)),
     )

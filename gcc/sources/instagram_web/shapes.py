@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gcc.sources.fields import Fields
+from gcc.sources.fields import ID_CHARS_MAX, Fields
 from gcc.sources.verdicts import NotFound
 
 T = TypeVar("T")
@@ -232,6 +232,11 @@ def beside(found: Fields, ways: Sequence[Path]) -> list[Fields]:
 def text(found: Fields, key: str) -> str | None:
     """The text at `key`, empty ones left out: one of several places may be."""
     return found.text(key) if found.kind(key) == "a text" and found.text(key) else None
+
+
+def handle(found: Fields) -> str | None:
+    """The handle; one that is longer than any can be is left out."""
+    return found.text("username", chars_max=ID_CHARS_MAX) if found.kind("username") == "a text" else None
 
 
 def count(found: Fields, key: str) -> int | None:
