@@ -12,13 +12,13 @@ import pytest
 import trio
 
 from tests.process import PlatformProcess, Status, platform, verb
+from tests.recorded import FOLDER, needs_recorded
 
 CREATORS = 40
 DAYS = 20
 SMALL = (f"world.creators={CREATORS}", f"world.history_days={DAYS}", "sinker.batch_age_s=0.5", "world.calls_per_s=400")
 FAST = (*SMALL, "sources.graphapi.calls=30", "sources.ytapi.calls=30")
 SLOW = (*SMALL, "sources.graphapi.calls=1", "sources.ytapi.calls=1")  # the crawl lasts long enough to interfere
-RECORDED = Path(__file__).parents[3] / "shared" / "data"
 PROFILES = "/discovery-service/api/profile"
 BOARD = "/leaderboard-service/api/leaderboard/platform"
 
@@ -327,11 +327,11 @@ async def test_unknown_and_impossible_handles_have_codes_of_their_own(tmp_path: 
     await well(data, *settings)
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason=f"the recorded creators are not there: {RECORDED.name} is missing")
+@needs_recorded
 async def test_the_recorded_world_is_crawled_and_ranked(tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings = (
-        f"world.recorded={RECORDED}",
+        f"world.recorded={FOLDER}",
         "world.recorded_max=100",
         "world.calls_per_s=2000", "world.history_days=3650", "sinker.batch_age_s=0.5",
         "sources.graphapi.calls=150", "sources.ytapi.calls=150",

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,16 +15,16 @@ from gcc.world import graph, youtube
 from gcc.world.model import PAGE_POSTS
 from gcc.world.recorded import Recorded, read_casts
 from gcc.world.server import serve_world
+from tests.recorded import FOLDER, needs_recorded
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 TODAY = dt.date(2026, 10, 30)
 MONTHS = [dt.date(2022, month, 1) for month in (6, 9, 11, 12)]
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded creators (../shared/data) are not here")
+pytestmark = needs_recorded
 
 
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
-    return read_casts(DATA, 1, TODAY)
+    return read_casts(FOLDER, 1, TODAY)
 
 
 def test_every_record_of_every_table_is_accounted_for(recorded: Recorded) -> None:
@@ -119,7 +118,7 @@ def test_averages_of_today_are_means_of_the_first_page(recorded: Recorded, platf
 
 async def test_it_is_served_like_a_generated_one() -> None:
     draining = trio.Event()
-    settings = Settings(enabled=True, port=0, recorded=DATA, calls_per_s=1000.0)
+    settings = Settings(enabled=True, port=0, recorded=FOLDER, calls_per_s=1000.0)
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(serve_world, settings, VirtualClock(1), draining=draining))

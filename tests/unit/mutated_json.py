@@ -1,4 +1,5 @@
-"""Hypothesis strategy: a JSON document with a few of its values replaced by anything, or left out."""
+"""Hypothesis strategy: a JSON document with a few of its values replaced by anything, or left out; and what may be made
+of one where it is refused."""
 
 import copy
 import random
@@ -6,6 +7,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from gcc.sources.verdicts import (
+    CredentialDead,
+    CredentialRefused,
+    CredentialRests,
+    MaybeAway,
+    NotFound,
+    NotVisible,
+    QuestionFailed,
+    SourceFailed,
+)
+
+VERDICTS = (
+    CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, NotVisible, QuestionFailed, SourceFailed,
+)  # fmt: skip
 LONG = random.Random(1).randbytes(5000).hex()  # does not compress: an index on it would refuse the row
 ANYTHING = st.recursive(
     st.none()

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import (
     CredentialDead,
     CredentialRefused,
-    CredentialRests,
     MaybeAway,
     NotFound,
     NotVisible,
@@ -29,14 +27,11 @@ from gcc.sources.verdicts import (
 )
 from gcc.sources.youtube import data_parse
 from gcc.sources.youtube.data_errors import CommentsOff, StalePage
-from tests.unit.mutated_json import ANYTHING, mutated
+from tests.recorded import recorded
+from tests.unit.mutated_json import ANYTHING, VERDICTS, mutated
 from tests.unit.storable import check_storable
 
-VERDICTS = (
-    CredentialDead, CredentialRefused, CredentialRests, MaybeAway, NotFound, NotVisible, QuestionFailed, SourceFailed,
-)  # fmt: skip
 AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
-RECORDED = Path(__file__).parents[3] / "shared" / "data"
 CHANNEL_ID = "UCaaaaaaaaaaaaaaaaaaaaaa"
 
 CHANNELS: dict[str, Any] = {
@@ -393,13 +388,6 @@ REFUSAL = {"error": {"message": "m", "code": 403, "errors": [{"reason": "quotaEx
 def test_every_answer_gets_a_verdict(status: int, body: Any) -> None:
     with suppress(*VERDICTS):
         assert isinstance(data_parse.judge(answer(body, status), AT), dict)
-
-
-def recorded(name: str) -> Any:
-    file = RECORDED / name
-    if not file.exists():
-        pytest.skip(f"no recorded answers beside the repository ({name})")
-    return json.loads(file.read_text("utf-8"))
 
 
 def test_recorded_answers() -> None:

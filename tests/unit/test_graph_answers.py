@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,10 +17,10 @@ from gcc.sources.instagram.graph_metrics import ACCOUNT, FEED, METRICS, REELS, S
 from gcc.sources.paging import Page
 from gcc.sources.snapshot import Activity, PostSnapshot
 from gcc.sources.verdicts import OddAnswer
+from tests.recorded import FOLDER, recorded
 from tests.unit.mutated_json import ANYTHING, mutated
-from tests.unit.test_graph_parse import AT, media, recorded
+from tests.unit.test_graph_parse import AT, media
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "instagram_graph_api"
 IN = "instagram_graph_api/instagram"
 
 
@@ -512,7 +511,7 @@ def test_recorded_insights() -> None:
 
 def test_recorded_answers_of_other_questions_are_borne() -> None:
     recorded("instagram_graph_api/base/error_data.json")
-    for file in sorted(FOLDER.rglob("*.json")):
+    for file in sorted((FOLDER / "instagram_graph_api").rglob("*.json")):
         document = json.loads(file.read_text("utf-8"))
         for parse in (posts, comments, graph_parse.hashtag_ids, graph_parse.insights):
             try:

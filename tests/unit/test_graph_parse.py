@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import re
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,21 +26,11 @@ from gcc.sources.verdicts import (
     RateLimited,
     SourceFailed,
 )
-from tests.unit.mutated_json import ANYTHING, mutated
+from tests.recorded import FOLDER, recorded
+from tests.unit.mutated_json import ANYTHING, VERDICTS, mutated
 from tests.unit.storable import check_storable
 
-VERDICTS = (
-    CredentialDead,
-    CredentialRefused,
-    CredentialRests,
-    MaybeAway,
-    NotFound,
-    NotVisible,
-    QuestionFailed,
-    SourceFailed,
-)
 AT = dt.datetime(2026, 10, 30, 12, 0, 5, tzinfo=dt.UTC)
-RECORDED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def media(number: int, **fields: Any) -> dict[str, Any]:
@@ -512,13 +501,6 @@ def test_any_wait_is_some_or_none(header: str) -> None:
     assert wait_s is None or 1.0 <= wait_s <= 86_400.0
 
 
-def recorded(name: str) -> Any:
-    file = RECORDED / name
-    if not file.exists():
-        pytest.skip(f"no recorded answers beside the repository ({name})")
-    return json.loads(file.read_text("utf-8"))
-
-
 def test_recorded_profiles() -> None:
     profile = graph_parse.profile(recorded("instagram_graph_api/instagram/apidata/discovery/user_fields.json"), "x", AT)
     assert profile.metrics == {"followers": 64976, "following": None, "media_count": 436}
@@ -559,6 +541,6 @@ def test_recorded_refusals(name: str, verdict: type[GccError]) -> None:
 def test_every_recorded_answer_is_borne() -> None:
     """Answers of other questions, too: a snapshot or a verdict, never another exception."""
     recorded("instagram_graph_api/base/error_data.json")
-    for file in sorted((RECORDED / "instagram_graph_api").rglob("*.json")):
+    for file in sorted((FOLDER / "instagram_graph_api").rglob("*.json")):
         with suppress(*VERDICTS):
             check_storable(graph_parse.profile(graph_parse.judge(answer(file.read_bytes(), 200), AT), "asked", AT))

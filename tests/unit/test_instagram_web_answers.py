@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +23,9 @@ from gcc.sources.verdicts import (
     RateLimited,
     SourceFailed,
 )
+from tests.recorded import recorded
 from tests.unit.mutated_json import ANYTHING
 
-RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "instagram_web"
 NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
 JUDGE = Judge("lama", "PROFILE_NOT_FOUND", absent_statuses=(400, 404), private_statuses=(403,))
 ROCKET = Judge("rocketapi", "POST_NOT_FOUND")
@@ -97,11 +96,9 @@ def test_what_a_refusal_means(judge: Judge, status: int, body: Any, verdict: typ
 
 @pytest.mark.parametrize("name", ["login-error", "checkpoint/challenge", "checkpoint/challenge-done"])
 def test_a_recorded_login_page_is_the_sources_trouble(name: str) -> None:
-    path = RECORDED / f"{name}.json"
-    if not path.is_file():
-        pytest.skip(f"no recorded answer {name}: ../shared is not here")
+    page = answer(200, recorded(f"instagram_web/{name}.json"))
     with pytest.raises(SourceFailed):
-        JUDGE(answer(200, path.read_bytes()), NOW)
+        JUDGE(page, NOW)
 
 
 @pytest.mark.parametrize(

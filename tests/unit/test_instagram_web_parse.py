@@ -2,10 +2,8 @@
 
 import copy
 import datetime as dt
-import json
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +15,10 @@ from gcc.sources.instagram_web import parse
 from gcc.sources.paging import Page
 from gcc.sources.snapshot import Person, PostSnapshot, ProfileSnapshot, Relation
 from gcc.sources.verdicts import NotFound, OddAnswer
+from tests.recorded import recorded
 from tests.unit.mutated_json import ANYTHING, mutated
 from tests.unit.storable import check_storable, check_value
 
-RECORDED = Path(__file__).parents[2].parent / "shared" / "data"
 AT = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
 ME = Person("9", "me")
 TAKEN_AT = dt.datetime(2023, 11, 14, 22, 13, 20, tzinfo=dt.UTC)
@@ -39,13 +37,6 @@ PARSERS: dict[str, Parse] = {
     "likers": lambda answer: parse.likers(answer, "lama", AT, "7", "Cx"),
     "comments": lambda answer: parse.comments(answer, "lama", AT, "7", "Cx"),
 }
-
-
-def recorded(name: str) -> Any:
-    path = RECORDED / name
-    if not path.is_file():
-        pytest.skip(f"no recorded answer {name}: ../shared is not here")
-    return json.loads(path.read_bytes())
 
 
 def facts(found: Any) -> dict[str, Any]:

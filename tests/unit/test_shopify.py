@@ -4,7 +4,6 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -43,14 +42,13 @@ from gcc.sources.verdicts import (
 from gcc.world import shopify as world
 from tests.fakes.credentials import FakeCredentials
 from tests.fakes.fetcher import FakeFetcher, Reply
-from tests.unit.mutated_json import ANYTHING, mutated
+from tests.recorded import recorded
+from tests.unit.mutated_json import ANYTHING, VERDICTS, mutated
 from tests.unit.storable import check_value
 
 AT = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "shopify"
 ALL, LIMITED = world.STORES[0], world.LIMITED
 ROW = SOURCES["shopify"]
-VERDICTS = (CredentialDead, CredentialRefused, NotFound, QuestionFailed, RateLimited, SourceFailed)
 
 
 class Bench:
@@ -268,12 +266,6 @@ def test_data_beside_errors_is_an_answer() -> None:
 # What stands in the answers
 
 
-def recorded(name: str) -> Any:
-    if not RECORDED.is_dir():
-        pytest.skip(f"there are no recorded answers at {RECORDED}")
-    return json.loads((RECORDED / name).read_text())
-
-
 @pytest.mark.parametrize(
     ("name", "order_id", "total", "lines"),
     [
@@ -284,7 +276,7 @@ def recorded(name: str) -> Any:
     ],
 )
 def test_recorded_orders(name: str, order_id: str, total: float, lines: list[Any]) -> None:
-    document = recorded(name)
+    document = recorded(f"shopify/{name}")
     item = Fields(document["orders"][0] if "orders" in document else document["order"], "shopify")
     order = rest_order(item, "a.myshopify.com", AT)
     assert (order.order_id, order.metrics["total_price"], item.notes) == (order_id, total, [])
@@ -307,7 +299,7 @@ def test_recorded_orders(name: str, order_id: str, total: float, lines: list[Any
     ],
 )
 def test_odd_properties_of_line_items(name: str, read: list[Any], noted: int) -> None:
-    line = Fields(recorded(f"go/orderlineitems/{name}"), "shopify")
+    line = Fields(recorded(f"shopify/go/orderlineitems/{name}"), "shopify")
     assert (properties(line), len(line.notes)) == (read, noted)
 
 

@@ -2,8 +2,6 @@
 
 import datetime as dt
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -31,39 +29,6 @@ def star(cast: Cast) -> Creator:
 
 def busiest(cast: Cast, creator: Creator) -> Post:
     return max(cast.posts_of(creator), key=lambda post: post.comments)
-
-
-FINGERPRINT = """
-import datetime as dt, hashlib
-from gcc.world import audience, comments, insights, stories, tagging
-from gcc.world.creators import generate
-from gcc.world.model import Cast
-cast = Cast("INSTAGRAM", generate("INSTAGRAM", 7, 40, odd=5), dt.date(2026, 9, 1))
-digest = hashlib.sha256()
-for creator, _ in cast.ranked[::7]:
-    post = cast.posts_of(creator)[0]
-    digest.update(repr((
-        [each.handle for each in audience.followers(cast, creator, 100, 150)],
-        comments.threads(cast, creator, post, 0, 20),
-        stories.stories(cast, creator), tagging.tagged(cast, creator), insights.post(creator, post),
-        insights.demographics(cast, creator, "city"), insights.account(cast, creator, cast.today),
-    )).encode())
-print(digest.hexdigest())
-"""  # fmt: skip
-
-
-def test_two_fresh_processes_make_the_same_crowd() -> None:
-    prints = {
-        subprocess.run(
-            [sys.executable, "-c", FINGERPRINT],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(prints) == 1
 
 
 def test_the_crowd_is_spread_as_labelled_accounts_are() -> None:

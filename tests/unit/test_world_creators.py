@@ -24,7 +24,7 @@ def cast(request: pytest.FixtureRequest) -> Cast:
     return Cast(request.param, generate(request.param, 1, 1000), TODAY)
 
 
-FINGERPRINT = """
+MAKES_CREATORS = """
 import datetime as dt, hashlib
 from gcc.world.creators import generate
 digest = hashlib.sha256()
@@ -35,12 +35,30 @@ for platform in ("INSTAGRAM", "YOUTUBE"):
         digest.update(repr((creator, days, course.posts(dt.date(2026, 9, 1)))).encode())
 print(digest.hexdigest())
 """
+MAKES_A_CROWD = """
+import datetime as dt, hashlib
+from gcc.world import audience, comments, insights, stories, tagging
+from gcc.world.creators import generate
+from gcc.world.model import Cast
+cast = Cast("INSTAGRAM", generate("INSTAGRAM", 7, 40, odd=5), dt.date(2026, 9, 1))
+digest = hashlib.sha256()
+for creator, _ in cast.ranked[::7]:
+    post = cast.posts_of(creator)[0]
+    digest.update(repr((
+        [each.handle for each in audience.followers(cast, creator, 100, 150)],
+        comments.threads(cast, creator, post, 0, 20),
+        stories.stories(cast, creator), tagging.tagged(cast, creator), insights.post(creator, post),
+        insights.demographics(cast, creator, "city"), insights.account(cast, creator, cast.today),
+    )).encode())
+print(digest.hexdigest())
+"""
 
 
-def test_two_fresh_processes_make_the_same_world() -> None:
+@pytest.mark.parametrize("program", [MAKES_CREATORS, MAKES_A_CROWD], ids=["creators", "crowd"])
+def test_two_fresh_processes_make_the_same_world(program: str) -> None:
     prints = {
         subprocess.run(
-            [sys.executable, "-c", FINGERPRINT],
+            [sys.executable, "-c", program],
             env={"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,

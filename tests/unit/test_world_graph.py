@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +11,10 @@ from gcc.world.creators import generate
 from gcc.world.graph import TOKENS, GraphApi
 from gcc.world.graph_fields import Field, FieldsError, parse
 from gcc.world.model import Cast
+from tests.recorded import recorded
 
 TODAY = dt.date(2026, 10, 30)
-DATA = Path(__file__).parents[3] / "shared" / "data"
 PATH = "/v25.0/17841406338772941"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded answers (../shared/data) are not here")
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +35,6 @@ def ask(api: GraphApi, fields: str, path: str = PATH) -> Any:
 
 def refusal(answer: Answer) -> tuple[int, dict[str, Any]]:
     return answer.status, json.loads(answer.body)["error"]
-
-
-def recorded(path: str) -> Any:
-    return json.loads((DATA / path).read_text())
 
 
 def test_fields_nest_and_take_arguments() -> None:
@@ -77,7 +71,6 @@ def test_only_what_was_asked_for_is_answered(cast: Cast, api: GraphApi) -> None:
     assert ask(api, "id") == {"id": PATH.rpartition("/")[2]}
 
 
-@needs_data
 def test_a_profile_has_the_keys_of_the_real_answer(cast: Cast, api: GraphApi) -> None:
     real = recorded("instagram_graph_api/instagram/apidata/discovery/user_fields.json")
     asked = ",".join(real["business_discovery"])
@@ -86,7 +79,6 @@ def test_a_profile_has_the_keys_of_the_real_answer(cast: Cast, api: GraphApi) ->
     assert shape(body["business_discovery"]) == shape(real["business_discovery"])
 
 
-@needs_data
 def test_media_have_the_keys_of_the_real_answer_on_the_first_and_the_last_page(cast: Cast, api: GraphApi) -> None:
     handle = cast.ranked[0][0].handle
     first, last = (recorded(f"instagram_graph_api/base/discovery_medias_p{page}.json") for page in (1, 2))
@@ -172,7 +164,6 @@ def test_a_bad_page_is_refused(cast: Cast, api: GraphApi, media: str) -> None:
     assert (status, error["code"]) == (400, 100)
 
 
-@needs_data
 def test_refusals_have_the_keys_of_the_real_ones(api: GraphApi) -> None:
     real: dict[int, dict[str, Any]] = {}
     for entry in recorded("error_envelopes/meta_graph_errors.json"):

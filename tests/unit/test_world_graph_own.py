@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,11 +16,10 @@ from gcc.world.graph_nodes import child_ids
 from gcc.world.graph_tokens import owners
 from gcc.world.model import Cast, Creator, Post
 from gcc.world.names import tags
+from tests.recorded import recorded
 
 TODAY = dt.date(2026, 10, 30)
 NOW = dt.datetime.combine(TODAY, dt.time(12), dt.UTC)
-DATA = Path(__file__).parents[3] / "shared" / "data" / "instagram_graph_api"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded answers (../shared/data) are not here")
 
 
 @pytest.fixture(scope="module")
@@ -426,12 +424,11 @@ SHAPES = [
 ]
 
 
-@needs_data
-@pytest.mark.parametrize(("recorded", "edge", "fields"), SHAPES)
+@pytest.mark.parametrize(("file", "edge", "fields"), SHAPES)
 def test_items_have_the_keys_and_types_of_real_ones(
-    cast: Cast, api: GraphApi, recorded: str, edge: str, fields: str
+    cast: Cast, api: GraphApi, file: str, edge: str, fields: str
 ) -> None:
-    real = json.loads((DATA / "instagram" / recorded).read_text())
+    real = recorded(f"instagram_graph_api/instagram/{file}")
     real = real["data"][0] if "data" in real else real
     owner = next(c for c, login, _ in owners(cast) if login == "facebook" and stories.stories(cast, c))
     post = max(cast.posts_of(owner), key=lambda post: post.comments)

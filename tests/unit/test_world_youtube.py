@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from gcc.world.answer import Answer
 from gcc.world.creators import generate
 from gcc.world.model import Cast
 from gcc.world.youtube import KEYS, DataApi, duration
+from tests.recorded import recorded
 
 TODAY = dt.date(2026, 10, 30)
-DATA = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded answers (../shared/data) are not here")
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +36,6 @@ def refusal(answer: Answer) -> tuple[int, str]:
     assert error["code"] == answer.status
     assert error["message"] == error["errors"][0]["message"]
     return answer.status, error["errors"][0]["reason"]
-
-
-def recorded(path: str) -> Any:
-    return json.loads((DATA / "youtube_data_api" / path).read_text())
 
 
 def shape(item: dict[str, Any]) -> dict[str, type]:
@@ -91,27 +85,26 @@ def test_no_channel_is_a_list_without_items(cast: Cast, api: DataApi) -> None:
     assert "items" not in handle_as_id
 
 
-@needs_data
 def test_the_real_keys(cast: Cast, api: DataApi) -> None:
     creator = next(creator for creator, _ in cast.ranked if creator.tells_country)
-    real_list = recorded("apidata/channels/info.json")
+    real_list = recorded("youtube_data_api/apidata/channels/info.json")
     listing = ask(api, "channels", part="snippet,statistics,contentDetails", forHandle=creator.handle)
     assert shape(listing) == shape(real_list)
     assert shape(listing["items"][0]["snippet"]) == shape(real_list["items"][0]["snippet"])
-    real = recorded("modeldata/channels/channel_info.json")
+    real = recorded("youtube_data_api/modeldata/channels/channel_info.json")
     real["statistics"].pop("commentCount")  # given up by the API since
     assert shape(listing["items"][0]["statistics"]) == shape(real["statistics"])
 
     items = ask(api, "playlistItems", part="snippet", playlistId="UU" + creator.key, maxResults="10")
-    real_items = recorded("apidata/playlist_items/playlist_items_paged_1.json")
+    real_items = recorded("youtube_data_api/apidata/playlist_items/playlist_items_paged_1.json")
     assert shape(items) == shape(real_items)
     owner = {"videoOwnerChannelTitle": str, "videoOwnerChannelId": str}  # added by the API since
     assert shape(items["items"][0]["snippet"]) == shape(real_items["items"][0]["snippet"]) | owner
 
     video_id = items["items"][0]["snippet"]["resourceId"]["videoId"]
     videos = ask(api, "videos", part="snippet,statistics,contentDetails", id=video_id)
-    assert shape(videos) == shape(recorded("apidata/videos/videos_info_single.json"))
-    real_video = recorded("modeldata/videos/video_info.json")
+    assert shape(videos) == shape(recorded("youtube_data_api/apidata/videos/videos_info_single.json"))
+    real_video = recorded("youtube_data_api/modeldata/videos/video_info.json")
     real_video["snippet"].pop("defaultLanguage")  # told by few
     assert shape(videos["items"][0]["snippet"]) == shape(real_video["snippet"])
     real_video["statistics"].pop("dislikeCount")  # given up by the API since
@@ -185,9 +178,8 @@ def test_refusals(api: DataApi) -> None:
     assert refusal(api.fail(500)) == (500, "backendError")
 
 
-@needs_data
 def test_the_quota_refusal_has_the_keys_of_the_real_one(api: DataApi) -> None:
-    real = json.loads((DATA / "error_envelopes" / "youtube_errors.json").read_text())[0]
+    real = recorded("error_envelopes/youtube_errors.json")[0]
     body = json.loads(api.refuse_quota().body)
     assert real["http_status"] == api.refuse_quota().status
     assert body == real["body"]

@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +13,9 @@ from gcc.world.creators import generate
 from gcc.world.model import Cast, Creator
 from gcc.world.youtube import DataApi
 from gcc.world.youtube_owners import owners
+from tests.recorded import recorded
 
 TODAY = dt.date(2026, 10, 30)
-DATA = Path(__file__).parents[3] / "shared" / "data" / "youtube_data_api" / "apidata"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded answers (../shared/data) are not here")
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +100,9 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@needs_data
-@pytest.mark.parametrize(("collection", "recorded", "query", "newer"), SHAPES, ids=[row[0] for row in SHAPES])
+@pytest.mark.parametrize(("collection", "file", "query", "newer"), SHAPES, ids=[row[0] for row in SHAPES])
 def test_the_real_shapes(
-    cast: Cast, api: DataApi, collection: str, recorded: str, query: dict[str, str], newer: set[str]
+    cast: Cast, api: DataApi, collection: str, file: str, query: dict[str, str], newer: set[str]
 ) -> None:
     creator = next(each for each in the_public(cast) if youtube_model.tells_subscriptions(each))
     target = {
@@ -116,7 +113,7 @@ def test_the_real_shapes(
     }
     found = ask(api, collection, **query, **target.get(collection, {}))
     assert found["items"]
-    different = list(unlike(found, json.loads((DATA / recorded).read_text())))
+    different = list(unlike(found, recorded(f"youtube_data_api/apidata/{file}")))
     missing = [path for path in different if path.rpartition(".")[2] not in newer | {"prevPageToken"}]
     assert [path for path in missing if "defaultAudioLanguage" not in path] == []
 

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,10 +17,9 @@ from gcc.world.youtube import DataApi
 from gcc.world.youtube_analytics import AnalyticsApi, TokenApi
 from gcc.world.youtube_owners import CLIENT_ID, CLIENT_SECRET, owners
 from gcc.world.youtube_scraped import V31Api, Youtube138
+from tests.recorded import recorded
 
 TODAY = dt.date(2026, 10, 30)
-DATA = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded answers (../shared/data) are not here")
 
 
 @pytest.fixture
@@ -51,9 +49,8 @@ def reason(answer: Answer) -> tuple[int, str]:
     return answer.status, json.loads(answer.body)["error"]["errors"][0]["reason"]
 
 
-@needs_data
 def test_a_table_has_the_real_shape(cast: Cast) -> None:
-    real = json.loads((DATA / "youtube_analytics" / "reports_query_day_views.json").read_text())
+    real = recorded("youtube_analytics/reports_query_day_views.json")
     ours = json.loads(report(cast, dimensions="day", metrics="views").body)
     assert set(ours) == set(real)
     assert ours["columnHeaders"] == real["columnHeaders"]
@@ -162,22 +159,19 @@ def test_youtubev31_answers_as_the_data_api(cast: Cast, owner: Creator) -> None:
     assert (missing.status, json.loads(missing.body)) == (404, {"message": "Endpoint '/captions/list' does not exist"})
 
 
-@needs_data
 @pytest.mark.parametrize(
-    ("path", "query", "recorded", "name"),
+    ("path", "query", "file", "name"),
     [
         ("/channel/videos/", "channel", "ChannelVideos.json", "contents"),
         ("/search/", "words", "recomendedVideos.json", "contents"),
         ("/video/comments/", "video", "VideoComments.json", "comments"),
     ],
 )
-def test_youtube138_has_the_real_keys(
-    cast: Cast, owner: Creator, path: str, query: str, recorded: str, name: str
-) -> None:
+def test_youtube138_has_the_real_keys(cast: Cast, owner: Creator, path: str, query: str, file: str, name: str) -> None:
     video_id = cast.posts_of(owner)[0].post_id
     asked = {"channel": {"id": owner.profile_id}, "words": {"q": owner.handle}, "video": {"id": video_id}}[query]
     ours = next(row for row in scraped(Youtube138(cast), path, **asked)[name] if row.get("type") != "channel")
-    real = json.loads((DATA / "youtube_rapidapi" / "youtube138" / recorded).read_text())[name]
+    real = recorded(f"youtube_rapidapi/youtube138/{file}")[name]
     real = next(row for row in real if row.get("type") in (None, "video"))
     while "video" in ours:
         ours, real = ours["video"], real["video"]

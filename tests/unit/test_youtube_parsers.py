@@ -23,22 +23,15 @@ from gcc.sources.http import Answer
 from gcc.sources.snapshot import Found, Sheet
 from gcc.sources.verdicts import OddAnswer
 from gcc.sources.youtube import analytics, data_parse, data_people, scraped_parse, youtube138
+from tests.recorded import FOLDER, recorded
 from tests.unit.mutated_json import ANYTHING, mutated
 
 AT = dt.datetime(2026, 10, 30, 12, 0, tzinfo=dt.UTC)
-RECORDED = Path(__file__).parents[3] / "shared" / "data"
 new_id = SystemClock().new_id
 
 
-def recorded(name: str) -> Any:
-    file = RECORDED / name
-    if not file.exists():
-        pytest.skip(f"no recorded answers beside the repository ({name})")
-    return json.loads(file.read_text("utf-8"))
-
-
 def files(folder: str) -> list[str]:
-    return sorted(str(file.relative_to(RECORDED)) for file in (RECORDED / folder).rglob("*.json")) or [folder]
+    return sorted(str(file.relative_to(FOLDER)) for file in (FOLDER / folder).rglob("*.json")) or [folder]
 
 
 def root(document: Any, notes: list[str] | None = None) -> Fields:
