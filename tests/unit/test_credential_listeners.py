@@ -97,6 +97,8 @@ async def test_a_message_that_comes_again_brings_back_no_burnt_token(autojump_cl
         ({"source": "graphapi", "kind": "odd", "handle": "a", "access_token": SECRET}, "no kind 'odd'"),
         ({"source": "graphapi", "access_token": SECRET}, "neither a handle nor an account"),
         ({"source": "graphapi", "handle": "a", "access_token": [SECRET]}, "holds no access_token"),
+        ({"source": "graphapi", "handle": "a", "value": SECRET}, "holds no access_token"),
+        ({"source": "graphapi", "handle": "a", "data": {"jeton": [SECRET]}}, "holds no access_token"),
         ([SECRET], "should be an object"),
         (f'{{"access_token": "{SECRET}"'.encode(), "Input data was truncated"),
         (b"\xff", "JSON is malformed"),

@@ -31,6 +31,11 @@ OF_PLATFORM = {
 ACCOUNTS = ("account", "account_id", "ig_user_id", "channel_id", "shop", "profile_id")
 PARTS = ("refresh_token", "client_id", "client_secret", "ig_user_id")
 """What a secret holds beside its token, by the names that a message has for it."""
+SHOWN = frozenset((
+    "event_id", "event_timestamp", "platform", "source", "kind", "handle", "app", "app_id", "scopes", "expires_at",
+    "expires_in", "data_access_expires_at", "data_access_expires_in", *ACCOUNTS,
+))  # fmt: skip
+"""The names of a message under which no secret stands."""
 
 log = structlog.get_logger()
 
@@ -57,12 +62,14 @@ async def each(batch: Sequence[Delivery], dead_letters: DeadLetters, do: Do) -> 
 
 
 def _masked(line: bytes) -> bytes:
-    """Of an object what its names tell apart; of anything else nothing: it may be a secret itself."""
+    """Of an object what stands under the names that are no secrets; anything else may be one, whatever it is called."""
     try:
         found = msgspec.json.decode(line)
     except (msgspec.DecodeError, RecursionError):
         found = None
-    return msgspec.json.encode(masked_value(found) if isinstance(found, dict) else MASK)
+    if not isinstance(found, dict):
+        return msgspec.json.encode(MASK)
+    return msgspec.json.encode({name: masked_value(found[name]) if name in SHOWN else MASK for name in found})
 
 
 class NewTokens:
