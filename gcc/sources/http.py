@@ -30,6 +30,7 @@ from gcc.sources.verdicts import SourceFailed, Unsendable
 
 BODY_BYTES_MAX = 8 << 20
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)  # to the last @: a password may hold any character
+_PLAIN_BEGINS = (b"{", b"[", b"<")  # what stands before an API may call its page compressed though it is not
 RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
 # At level INFO httpx logs whole URLs, and the outside APIs want their tokens in the URL.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -158,8 +159,9 @@ class HttpFetcher:
         if reading.cancel_called:
             raise _too_large(request)
         headers = {name.lower(): value for name, value in reply.headers.items()}
-        packed = headers.get("content-encoding") in ("gzip", "x-gzip", "deflate")
-        return reply.status_code, headers, _unpack(body, request) if packed else bytes(body)
+        packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate")
+        plain = not packed or body[:1] in _PLAIN_BEGINS
+        return reply.status_code, headers, bytes(body) if plain else _unpack(body, request)
 
     async def aclose(self) -> None:
         for client in self._clients.values():

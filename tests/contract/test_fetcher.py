@@ -77,7 +77,9 @@ class Server:
     def _reply(self, head: str) -> Reply:
         path = head.split()[1].partition("?")[0]
         if path == "/gzip":
-            return Reply(200, gzip.compress(b'{"b": 2}'), {"Content-Encoding": "gzip"})
+            return Reply(200, gzip.compress(b'{"b": 2}'), {"Content-Encoding": "GZIP"})
+        if path == "/called-gzip":
+            return Reply(429, b"<html>", {"Content-Encoding": "gzip", "Retry-After": "7"})
         if path == "/bomb":
             return Reply(200, gzip.compress(b"x" * (BODY_BYTES_MAX + 1)), {"Content-Encoding": "gzip"})
         if path == "/torn":
@@ -204,6 +206,8 @@ async def test_cancelled_calls_leave_the_connections_usable(http: HttpFetcher, s
 
 async def test_compressed_bodies(http: HttpFetcher, ask: Ask) -> None:
     assert (await http.fetch(ask("/gzip"))).body == b'{"b": 2}'
+    refusal = await http.fetch(ask("/called-gzip"))
+    assert (refusal.status, refusal.headers["retry-after"], refusal.body) == (429, "7", b"<html>")
     with pytest.raises(Transient, match="too large"):
         await http.fetch(ask("/bomb"))
     with pytest.raises(Transient, match="somewhere"):
