@@ -91,6 +91,13 @@ async def test_the_pages_of_a_profile(autojump_clock: trio.testing.MockClock) ->
     assert fields[1].startswith("business_discovery.username(made.up){media.after(a-1).limit(50){id,")
 
 
+async def test_a_profile_that_was_not_asked_for_is_none(autojump_clock: trio.testing.MockClock) -> None:
+    bench = await Bench({"1": good({"business_discovery": {"id": "9", "username": "Another"}, "id": "1"})}).ready()
+    with pytest.raises(QuestionFailed, match=r"username should be 'made\.up', got 'Another'"):
+        await bench.api.profile("made.up", bench.visit)
+    assert (await bench.api.profile("another", bench.visit)).handle == "Another"
+
+
 async def test_a_post_is_looked_for_page_after_page(autojump_clock: trio.testing.MockClock) -> None:
     bench = await Bench({"1": [found(1, 2, after="a"), found(3, 4, after="b"), found(5)]}).ready()
     post = await bench.api.post("C_a-4", "made.up", bench.visit)
@@ -135,19 +142,19 @@ async def test_a_field_that_is_refused_is_left_out_for_a_day(autojump_clock: tri
 
     bench = await Bench({"1": reply}).ready()
     for _ in range(3):
-        await bench.api.profile("made.up", bench.visit)
+        await bench.api.profile("made.up_one", bench.visit)
     assert len(bench.asked) == 4
     await trio.sleep(REFUSED_S + 1)
-    await bench.api.profile("made.up", bench.visit)
+    await bench.api.profile("made.up_one", bench.visit)
     assert len(bench.asked) == 6
 
 
 async def test_by_its_id_a_profile_is_asked_for_by_its_handle(autojump_clock: trio.testing.MockClock) -> None:
     same = PROFILE["business_discovery"]["id"]
-    known = InProcessKnown(handles={same: "made.up", "5": "made.up"})
+    known = InProcessKnown(handles={same: "made.up_one", "5": "made.up_one"})
     bench = await Bench({"1": good(PROFILE)}, known).ready()
     assert (await bench.api.profile_by_id(same, bench.visit)).profile_id == same
-    with pytest.raises(NotVisible, match=r"made\.up is another profile now"):
+    with pytest.raises(NotVisible, match=r"made\.up_one is another profile now"):
         await bench.api.profile_by_id("5", bench.visit)
     with pytest.raises(NeedsOwner):
         await bench.api.profile_by_id("6", bench.visit)

@@ -327,6 +327,8 @@ def test_whatever_changes_is_a_snapshot_or_a_verdict(document: Any) -> None:
         (answer({"error": {"code": 190}}, 200), CredentialDead),
         (answer({"error": {"code": 99999}}, 403), CredentialRefused),
         (answer({"error": {"code": 99999}}, 500), SourceFailed),
+        (error(code=9007, is_transient=False), QuestionFailed),  # whatever it is, it stays so
+        (error(code=9007, is_transient=True), SourceFailed),
         (error(), SourceFailed),
         (answer({"error": "a text"}, 400), SourceFailed),
         (answer(b"<html>Bad gateway</html>", 502), SourceFailed),

@@ -27,7 +27,7 @@ from gcc.sources.instagram.hashtags import as_asked, has_emoji
 from gcc.sources.known import Author
 from gcc.sources.paging import Page, pages
 from gcc.sources.snapshot import Activity, Found, PostSnapshot, ProfileSnapshot
-from gcc.sources.verdicts import InvalidHandle, NeedsOwner, NotFound, NotVisible, QuestionFailed
+from gcc.sources.verdicts import InvalidHandle, NeedsOwner, NotFound, NotVisible, OddAnswer, QuestionFailed
 from gcc.supervisor.lifecycle import one_line
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class GraphApi:
                 return f"{_chosen(_PROFILE, fit)},media.limit({limit}){{{_chosen(_DISCOVERED_POST, fit)}}}"
 
             names = [*_PROFILE, *_DISCOVERED_POST]
-            return await self._discover(handle, names, fields, graph_parse.profile, visit)
+            return await self._discover(handle, names, fields, _this_profile, visit)
 
         return await Size(POSTS_MAX).fitting(ask)
 
@@ -315,6 +315,13 @@ class GraphApi:
         self._no_insights[post_id] = why
         if len(self._no_insights) > REMEMBERED_MAX:
             del self._no_insights[next(iter(self._no_insights))]
+
+
+def _this_profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:
+    found = graph_parse.profile(decoded, asked, at)
+    if found.handle.lower() != asked.lower():
+        raise OddAnswer(f"{SOURCE}: $.business_discovery.username should be {asked!r}, got {found.handle!r}")
+    return found
 
 
 async def _walk(

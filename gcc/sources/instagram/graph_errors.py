@@ -139,7 +139,7 @@ ROWS = (
     Row((2500,), (), "", may_not_or_away),
     # a token, without its code
     Row((), (), "access token", may_not_or_away),
-    # the API itself, for now: 1, 2, -1, -2, is_transient, and what nobody has heard of
+    # the API itself, for now: 1, 2, -1, -2, and what nobody has heard of, unless it says that it stays so
 )
 
 
@@ -177,7 +177,9 @@ def _verdict(answer: Answer, error: Fields, of_post: bool) -> Verdict:
             return row.verdict or (missing_or_may_not("POST_NOT_FOUND") if of_post else _of_object(told, answer.url))
     if answer.status == 429:
         return limited
-    return may_not if answer.status in (401, 403) else failed
+    if answer.status in (401, 403):
+        return may_not
+    return unanswerable if answer.status == 400 and error.flag("is_transient") is False else failed
 
 
 def _of_object(said: str, url: str) -> Verdict:
