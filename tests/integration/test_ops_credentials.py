@@ -103,6 +103,18 @@ async def test_a_secret_of_many_parts_comes_from_a_variable(
         (("add", "ytapi", "a", "--why", "x"), " ", "stdin holds no secret"),
         (("add", "ytapi", "a", "--why", "x"), "{" + SECRET, "begins like a JSON object, and is none"),
         (("add", "ytapi", "a", "--why", "x"), json.dumps({"key": SECRET}), "needs token"),
+        *(
+            (("add", "ytapi", "a", "--why", "x"), json.dumps({"token": part}), "token of the secret is no text that a")
+            for part in (
+                f"{SECRET}\n",
+                f" {SECRET}",
+                f"{SECRET}\r\nX-Other: 1",
+                f"{SECRET}\u0663",
+                {"a": SECRET},
+                [1],
+                17,
+            )
+        ),
         (("add", "ytapi", "a", "--secret-from", "NONE", "--why", "x"), "", "that --secret-from names holds no secret"),
         (("add", "nowhere", "a", "--why", "x"), SECRET, "no source 'nowhere' that has credentials; there are graphapi"),
         (("add", "ytapi", "a", "--kind", "odd", "--why", "x"), SECRET, "no kind 'odd'"),

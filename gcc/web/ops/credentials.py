@@ -88,6 +88,9 @@ class CredentialActions:
         held = {name: facts.account for name in needed if name == "ig_user_id" and facts.account} | dict(secret)
         if missing := [name for name in ("token", *needed) if not held.get(name)]:
             raise Permanent(f"the secret of a credential of {source} needs {', '.join(missing)}")
+        if unsendable := [name for name, part in held.items() if not _sendable(part)]:
+            told = "is no text that a request can hold: ASCII, without spaces or line ends around it"
+            raise Permanent(f"{', '.join(unsendable)} of the secret {told}")
         await self._note("credentials add", source, handle, by)
         return await self.credentials.put(source, handle, held, facts)
 
@@ -124,6 +127,10 @@ class CredentialActions:
     async def _note(self, verb: str, source: str, handle: str | None, by: By) -> None:
         target = source if handle is None else f"{source} {handle}"
         await self.controls.record(Action(self.clock.new_id(), self.clock.now(), by.who, by.why, verb, target))
+
+
+def _sendable(part: Any) -> bool:
+    return isinstance(part, str) and part.isascii() and part.isprintable() and part == part.strip()
 
 
 def add_credentials(app: QuartTrio, access: Access, actions: CredentialActions) -> None:
