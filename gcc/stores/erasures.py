@@ -121,6 +121,11 @@ class PostgresErasures:
             rows += await self._in_batches(statement, {"platform": leaving.platform, "ids": list(leaving.ids)})
         return rows
 
+    async def forget_credentials(self, leaving: Leaving) -> int:
+        """Delete their own tokens; how many. One that is given again comes back, until the next round for all."""
+        async with self._pool.connection() as conn:
+            return (await conn.execute(SQL["forget_credentials"], {"ids": list(leaving.ids)})).rowcount
+
     async def forget_jobs(self, leaving: Leaving) -> list[str]:
         """Delete the jobs that name them; their ids."""
         statement, gone = SQL["jobs"].replace("{limit}", str(BATCH)), []

@@ -30,11 +30,14 @@ from gcc.pipelines.events.types import (
 from gcc.pipelines.scraping.erased import spared
 from gcc.pipelines.scraping.table import SHARED_STATES, Catalogue, states_by_platform
 from gcc.pipelines.scraping.work import FORGOTTEN
+from gcc.sources.credentials import Facts
 from gcc.sources.snapshot import Activity, Found, Person, PostSnapshot, ProfileSnapshot, Relation
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.erasures import PERSONS, PostgresErasures
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
+from tests.fakes.credentials import KEYS
 from tests.fakes.objects import MemoryObjects
 from tests.integration.test_retention import FIELDS, Stored, leading
 
@@ -175,6 +178,20 @@ async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None
         await conn.execute("update erased_profile set requested_at = now() - interval '3 days'")
     assert await ground.erase() == {"profiles": 0}
     assert await ground.erase(every=True) == {"profiles": 1}
+
+
+async def test_their_own_tokens_go_too(ground: Ground) -> None:
+    credentials = PostgresCredentials(ground.pool, SystemClock(), KEYS)
+    for handle, account in (("theirs", GONE), ("others", STAYS), ("nobodys", None)):
+        await credentials.put("graphapi", handle, {"token": handle}, Facts(account=account))
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into hashtag_query values (%s, 'a', now()), (%s, 'a', now())", (GONE, STAYS))
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["credentials"] == 1
+    async with ground.pool.connection() as conn:
+        rows = await (await conn.execute("select handle from credential order by handle")).fetchall()
+        asked = await (await conn.execute("select account from hashtag_query")).fetchall()
+    assert rows == [("nobodys",), ("others",)] and asked == [(STAYS,)]
 
 
 async def test_a_name_that_is_also_a_word_or_a_number_takes_no_job_of_others(ground: Ground) -> None:

@@ -1,10 +1,11 @@
 """Erasure: profiles that are to be forgotten go from every store, and stay away.
 
-In: who they are (`erase`, see gcc/stores/erasures.py). Out: their rows are gone from PostgreSQL, with the jobs that
-name them and the objects of these; their events from ClickHouse, counted for `check` (see removal.py); their media; and
-the marts are built anew from what is left. No crawl stores anything of them again (gcc/pipelines/scraping/erased.py).
-What was on its way meanwhile, in a queue or in an attempt, goes with a later round: the new ones are looked for each
-time, for two days, and all of them once a day, when also goes what an import or a replay has brought back.
+In: who they are (`erase`, see gcc/stores/erasures.py). Out: their rows are gone from PostgreSQL, with their own tokens,
+the jobs that name them and the objects of these; their events from ClickHouse, counted for `check` (see removal.py);
+their media; and the marts are built anew from what is left. No crawl stores anything of them again
+(gcc/pipelines/scraping/erased.py). What was on its way meanwhile, in a queue or in an attempt, goes with a later round:
+the new ones are looked for each time, for two days, and all of them once a day, when also goes what an import or a
+replay has brought back.
 
 Dead letters are left as they are: each holds events of many.
 """
@@ -76,6 +77,7 @@ class Erasure:
         due = await self._erasures.due(every=every)
         for leaving in due:
             gone["rows"] += await self._erasures.forget_rows(leaving)
+            gone["credentials"] += await self._erasures.forget_credentials(leaving)
             jobs = await self._erasures.forget_jobs(leaving)
             gone["jobs"] += len(jobs)
             gone["objects"] += await self._forget_objects(leaving, jobs)

@@ -39,6 +39,11 @@ with picked as materialized (
 )
 delete from {table} where ctid = any(array(select ctid from picked));
 
+-- name: forget_credentials
+-- Their own tokens, and what was asked in their name.
+with gone as (delete from hashtag_query where account = any(%(ids)s))
+delete from credential where account = any(%(ids)s);
+
 -- name: jobs
 -- A batch of the jobs that name them, alone or in a list, in the params that name profiles, with what `check` counts of them; an attempt that is under way has
 -- lost its job. Answers their ids: objects are called after them.
