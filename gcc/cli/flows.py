@@ -5,6 +5,7 @@ Of the platform that runs on the data folder, as it runs; where none does, as th
 
 import argparse
 import json
+from typing import Any
 
 from gcc.cli.client import NotRunning, find, settings_of
 from gcc.pipelines.scraping.table import catalogue_of, overview
@@ -25,8 +26,34 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     print(told)
     for flow in flows:
-        limits = [f"{name} ({limit['calls']} per {limit['per_s']:g} s)" for name, limit in flow["limits"].items()]
-        print(f"{flow['name']}  {flow['platform']}  {flow['concurrency']} at once")
-        for label, words in (("sources", limits), ("events", flow["events"]), ("tables", flow["tables"])):
-            print(f"    {label:<9}{', '.join(words)}")
+        state = "" if flow["enabled"] else "  off: none of its sources is switched on"
+        print(f"{flow['name']}  {flow['platform']}  {flow['capability']}  {flow['concurrency']:,} at once{state}")
+        for label, words in _lines(flow):
+            if words:
+                print(f"    {label:<9}{', '.join(words)}")
+    print("owner: asked with the account's own credential; off: until sources.NAME.enabled = true; see docs/sources.md")
     return 0
+
+
+def _lines(flow: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    on = [name for name in flow["sources"] if name not in flow["off"]]
+    return [
+        ("params", [_param(name, flow["params"]) for name in flow["params"]["properties"]]),
+        ("sources", [_limited(name, flow["limits"].get(name)) for name in on]),
+        ("off", flow["off"]),
+        ("events", flow["events"]),
+        ("tables", flow["tables"]),
+        ("object", ["exports/JOB.csv"] if flow["exports"] else []),
+    ]
+
+
+def _param(name: str, schema: dict[str, Any]) -> str:
+    """Its name; in brackets where it may be left out, with what holds then."""
+    if name in schema.get("required", ()):
+        return name
+    default = schema["properties"][name].get("default")
+    return f"[{name}]" if default in (None, "") else f"[{name}={default}]"
+
+
+def _limited(name: str, limit: dict[str, Any] | None) -> str:
+    return name if limit is None else f"{name} ({limit['calls']:,} per {limit['per_s']:g} s)"

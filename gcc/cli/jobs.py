@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gcc.cli.client import Running, find, sentence
-from gcc.cli.files import chunks, tell_rejected
+from gcc.cli.files import chunks, tell, tell_rejected
 from gcc.clock import Clock, SystemClock
 from gcc.config import Kept
 from gcc.errors import ConfigError
@@ -68,6 +68,10 @@ def _add(arguments: argparse.Namespace) -> int:
     report = find(arguments).ask("POST", "/api/jobs/add", content=content, **query)["data"]
     if arguments.json:
         print(json.dumps(report))
+    elif arguments.file is None and report["job"]:
+        print(f"{report['job']}  {'added' if report['added'] else 'was there already'}")
+    elif arguments.file is None and report["rejected"]:
+        tell("{field}: {reason}".format(**report["rejected"][0]))
     else:
         would = "would be " if arguments.dry_run else ""
         told = f"{report['added']:,} {would}added, {report['known']:,} are there already"
@@ -121,7 +125,7 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
     for job in jobs:
         params = job["params"]  # any JSON: somebody else may have written the row
         named = isinstance(params, dict)
-        what = " ".join(f"{name}={value}" for name, value in params.items()) if named else json.dumps(params)
+        what = " ".join(f"{name}={_word(value)}" for name, value in params.items()) if named else json.dumps(params)
         failure = f"{job['code']}: {job['reason']}" if job["code"] else ""
         parts = [
             job["id"],
@@ -170,6 +174,11 @@ def _show(running: Running, job_id: str, *, as_json: bool) -> int:
             f"    {asked['at'][:19]}  {asked['source']}  {asked['method']} {sentence(asked['uri'])}  {answered}  {took}"
         )
     return 0
+
+
+def _word(value: Any) -> str:
+    """A param as `jobs add` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _line(text: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 from gcc.cli.client import Running, find, sentence
 from gcc.errors import ConfigError
 
+DAY_S = 86_400.0
+
 
 def main(arguments: argparse.Namespace) -> int:
     action, words = arguments.action, arguments.words
@@ -19,7 +21,7 @@ def main(arguments: argparse.Namespace) -> int:
     calls, per_s = (None, None) if len(words) == 2 else (int(_number(words[1])), _number(words[2]))
     body = {"name": words[0], "calls": calls, "per_s": per_s, "why": arguments.why}
     done = find(arguments).act("/api/limits", body)
-    told = "as configured" if calls is None else f"{calls:,} calls per {per_s:g} s"
+    told = "as configured" if per_s is None else f"{calls:,} calls {_within(per_s)}"
     print(json.dumps(done) if arguments.json else f"{done['name']}: {told}")
     return 0
 
@@ -35,7 +37,7 @@ def _list(running: Running, *, as_json: bool) -> int:
 
 
 def _told(row: dict[str, Any]) -> str:
-    told = f"{sentence(row['name'])}  {row['used']:,} of {row['calls']:,} calls per {row['per_s']:g} s"
+    told = f"{sentence(row['name'])}  {row['used']:,} of {row['calls']:,} calls {_within(row['per_s'])}"
     if row["waiting"]:
         told += f", {row['waiting']:,} wait"
     if row["share"] < 1:
@@ -44,6 +46,10 @@ def _told(row: dict[str, Any]) -> str:
         told += f"; set by {sentence(row['set_by'])} at {row['set_at']}"
         told += f": {sentence(row['why'])}" if row["share"] >= 1 else ""
     return told
+
+
+def _within(per_s: float) -> str:
+    return "a day" if per_s == DAY_S else f"per {per_s:g} s"
 
 
 def _number(word: str) -> float:

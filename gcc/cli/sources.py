@@ -16,7 +16,7 @@ def main(arguments: argparse.Namespace) -> int:
     lines = {actor["name"]: actor for actor in status["actors"]}
     if arguments.json:
         told = [source | {"line": lines.get(f"sources/{source['name']}")} for source in sources]
-        print(json.dumps({"sources": told, "credentials_error": trouble}))
+        print(json.dumps({"sources": told, "credentials_error": trouble, "off": answer["meta"]["off"]}))
         return 0
     for source in sources:
         limit = source["limit"]
@@ -30,6 +30,8 @@ def main(arguments: argparse.Namespace) -> int:
                 back = "" if credential["back_in_s"] is None else f" for {credential['back_in_s']:,.0f} s"
                 why = sentence(credential["reason"] or "no reason is known")
                 print(f"    {sentence(credential['handle'])}  {credential['state']}{back}: {why}")
+    if off := answer["meta"]["off"]:
+        print(f"off until sources.NAME.enabled = true: {', '.join(off)}")
     if trouble:
         print(f"the credentials are not known: {sentence(trouble)}")
     return 0
@@ -39,9 +41,11 @@ def _answering(source: dict[str, Any], line: dict[str, Any] | None) -> str:
     if line is None:
         return "not asked by this process"
     if line["breaker"] != "open":
-        if source["credentials"] is not None and not source["credentials"]["total"]:
-            return f"cannot be asked: set {tokens_variable(source['name'])} and start again"
-        return "answers"
+        credentials = source["credentials"]
+        if credentials is not None and not credentials["total"]:
+            by_hand = f"credentials add {source['name']} HANDLE"
+            return f"cannot be asked: set {tokens_variable(source['name'])} and start again, or: {by_hand}"
+        return "answers" if credentials is None or credentials["ready"] else "no credential is ready"
     return f"rests, asked again in {line['retry_in_s'] or 0:,.0f} s ({sentence(line['last_error'] or 'no error told')})"
 
 

@@ -11,7 +11,7 @@ import datetime as dt
 import math
 import random
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,20 +36,24 @@ class NoCredential(Transient):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`asks_anything`: not only its own account's data. `mend`: what to do when one of them is dead or ends."""
+    """`asks_anything`: not only its own account's data. `mend`: what to do when one of them is dead or ends.
+
+    `of`: the sources that take one; empty: any.
+    """
 
     asks_anything: bool
     mend: str
+    of: Sequence[str] = ()
 
 
 KINDS: Mapping[str, Kind] = {
     "token": Kind(True, "put a new token in its place"),
     "key": Kind(True, "put a new key in its place"),
-    "facebook": Kind(True, "its owner logs in and consents again: no call renews a Facebook token"),
-    "instagram": Kind(False, "its owner logs in again"),
-    "google": Kind(False, "its owner consents again"),
-    "shopify": Kind(False, "its shop installs the app again"),
-    "shopify_app": Kind(False, "see to the custom app's client id and secret in the shop's admin"),
+    "facebook": Kind(True, "its owner logs in and consents again: no call renews a Facebook token", ["graphapi"]),
+    "instagram": Kind(False, "its owner logs in again", ["graphapi"]),
+    "google": Kind(False, "its owner consents again", ["ytanalytics"]),
+    "shopify": Kind(False, "its shop installs the app again", ["shopify"]),
+    "shopify_app": Kind(False, "see to the custom app's client id and secret in the shop's admin", ["shopify"]),
 }
 """What a credential may be. How each is renewed is in gcc/sources/renewal.py."""
 
@@ -212,12 +216,12 @@ def choose(
     """The rule of `pick`, pure: a random one that is ready at `now_s` of Trio's clock. Raises as that does."""
     standings = [each for each in all_of_it if _may_ask(each.credential, owner)]
     if owner is not None and not standings:
-        raise NeedsOwner(f"{source}: no credential of the account itself is known: {owner}")
+        raise NeedsOwner(f"{source}: its owner's credential is needed: credentials add {source} NAME --account {owner}")
     ready = [each.credential for each in standings if each.ready_at <= now_s and each.credential.id not in without]
     if ready:
         return rng.choice(ready)
     out = sorted((each for each in standings if each.ready_at > now_s), key=lambda each: each.ready_at)
-    why = "; ".join(map(_told, out[:TOLD_MAX])) + (f"; and {len(out) - TOLD_MAX} more" if len(out) > TOLD_MAX else "")
+    why = _told(out)
     returns = [each.ready_at for each in out if each.ready_at < NEVER]
     raise NoCredential(
         f"{source}: no credential is ready" + (f": {why}" if why else ""),
@@ -232,6 +236,11 @@ def _may_ask(credential: Credential, owner: str | None) -> bool:
     return credential.kind in KINDS and KINDS[credential.kind].asks_anything
 
 
-def _told(standing: Standing) -> str:
-    state = "rests" if standing.ready_at < NEVER else "waits for a new token"
-    return f"{standing.credential.handle} {state} ({standing.reason or 'no reason is known'})"
+def _told(out: Sequence[Standing]) -> str:
+    """Those that are out with their reasons, of which several may have the same."""
+    handles: dict[str, list[str]] = {}
+    for each in out[:TOLD_MAX]:
+        state = "rests" if each.ready_at < NEVER else "waits for a new token"
+        handles.setdefault(f"{state} ({each.reason or 'no reason is known'})", []).append(each.credential.handle)
+    told = [f"{', '.join(alike)} {state}" for state, alike in handles.items()]
+    return "; ".join(told + ([f"and {len(out) - TOLD_MAX} more"] if len(out) > TOLD_MAX else []))

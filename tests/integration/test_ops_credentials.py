@@ -89,9 +89,9 @@ async def test_a_secret_of_many_parts_comes_from_a_variable(
 ) -> None:
     whole = {"token": SECRET, "refresh_token": SECRET * 2}
     monkeypatch.setenv("MY_SECRET", json.dumps(whole))
-    words = ("--secret-from", "MY_SECRET", "--kind", "google", "--account", "UC1", "--why", "x")
-    assert (await verb("add", "ytapi", "hers", *words))[0] == 0
-    assert (await stored.pick("ytapi", owner="UC1")).secret == whole
+    words = ("--secret-from", "MY_SECRET", "--kind", "facebook", "--account", "17", "--why", "x")
+    assert (await verb("add", "graphapi", "hers", *words))[0] == 0
+    assert (await stored.pick("graphapi", owner="17")).secret == whole
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,8 @@ async def test_a_secret_of_many_parts_comes_from_a_variable(
         (("add", "ytapi", "a", "--secret-from", "NONE", "--why", "x"), "", "that --secret-from names holds no secret"),
         (("add", "nowhere", "a", "--why", "x"), SECRET, "no source 'nowhere' that has credentials; there are graphapi"),
         (("add", "ytapi", "a", "--kind", "odd", "--why", "x"), SECRET, "no kind 'odd'"),
+        (("add", "ytapi", "a", "--kind", "google", "--why", "x"), SECRET, "google is one of ytanalytics, not of ytapi"),
+        (("probe", "shopify", "a", "--why", "x"), "", "cannot be probed, those of graphapi and ytapi can"),
         (("add", "ytapi", "a", "--expires-at", "soon", "--why", "x"), SECRET, "expires_at"),
         (("disable", "ytapi", "a", "--why", "x"), "", "ytapi has no credential 'a'"),
         (("enable", "ytapi", "a", "--why", "x"), "", "ytapi has no credential 'a'"),

@@ -58,7 +58,7 @@ async def speaks_of_what_runs(installed: Path, folder: Path) -> None:
     assert first.startswith("as it runs, by ") and first.endswith(
         "embedded.toml, " + ", ".join(sorted(f"--set {setting.partition('=')[0]}" for setting in SMALL))
     )
-    assert f"{flow}  YOUTUBE  30 at once" in lines
+    assert f"{flow}  YOUTUBE  public  30 at once" in lines
     assert "    sources  ytapi (9 per 0.1 s)" in lines
     _, out, told = await said(installed, folder, "doctor", "--json", "--data", "var")
     found = {check["name"]: check["found"] for check in json.loads(out)["checks"]}

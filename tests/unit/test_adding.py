@@ -64,11 +64,13 @@ async def found(jobs: FakeJobs) -> list[Any]:
 async def test_each_row_is_a_job_of_its_key_once() -> None:
     jobs, terms = fake(), Terms(priority=7, ttl_s=600)
     text = "handle\nasha\n\n  ravi \nASHA\n"
-    told = {"rows": 3, "added": 2, "known": 1, "rejected": [], "rejected_total": 0}
+    told = {"rows": 3, "added": 2, "known": 1, "rejected": [], "rejected_total": 0, "job": None}
     assert asdict(await added(jobs, REFRESH, text, terms, dry_run=True)) == told
     assert await found(jobs) == [], "only told"
-    assert asdict(await added(jobs, REFRESH, text, terms)) == told
-    assert asdict(await added(jobs, REFRESH, text, terms)) == told | {"added": 0, "known": 3}
+    report = await added(jobs, REFRESH, text, terms)
+    asha = next(job for job in await jobs.find(JobFilter()) if job.params == {"handle": "asha"})
+    assert asdict(report) == told | {"job": str(asha.id)}, "that of the last row"
+    assert asdict(await added(jobs, REFRESH, text, terms)) == told | {"added": 0, "known": 3, "job": str(asha.id)}
     assert asdict(await added(jobs, REFRESH, text, terms, dry_run=True)) == told | {"added": 0, "known": 3}
     asha, ravi = sorted(await jobs.find(JobFilter()), key=lambda job: str(job.key))
     assert (asha.params, ravi.params) == ({"handle": "asha"}, {"handle": "ravi"})
@@ -91,8 +93,9 @@ async def test_cells_become_what_the_flow_wants_and_empty_ones_are_not_given() -
     ("text", "rejected"),
     [
         ("channel_id,pages_max\na,many\nb,2\n", [(2, "pages_max", "valid integer")]),
-        ("channel_id,colour\na,red\nb,\n", [(2, "colour", "Extra inputs")]),
+        ("channel_id,colour\na,red\nb,\n", [(2, "colour", "the flow has no such param")]),
         ("pages_max\n1\n", [(2, "channel_id", "required")]),
+        ("channel_id,ids\na,b\n", [(2, "ids", 'a list is written ["A", "B"]')]),
         ("channel_id,ids\na,[1\n", [(2, "ids", "begins as JSON")]),
         ("channel_id,ids\na,[1]\n", [(2, "ids.0", "valid string")]),
         ('channel_id,ids\na,"[""\\u0000""]"\n', [(2, "(row)", "NUL")]),

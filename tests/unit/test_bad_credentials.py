@@ -448,7 +448,7 @@ async def test_without_a_good_one_jobs_wait_at_no_cost_and_the_reasons_are_told(
         assert 3500 < result.after_s <= 3601
     assert len(bench.fetcher.requests) == 2
     assert bench.line.last_error is not None
-    assert "bad-b rests (graphapi: HTTP 400, error 5/None: Temporarily blocked)" in bench.line.last_error
+    assert "bad-b rests (graphapi: HTTP 400, error 5: Temporarily blocked)" in bench.line.last_error
     assert "bad-a waits for a new token (graphapi: HTTP 400, error 190/463: Session" in bench.line.last_error
     assert (bench.line.breaker, bench.line.failed) == ("closed", 0)
     assert "bad-token" not in bench.line.last_error
@@ -543,7 +543,7 @@ async def test_where_all_lose_their_account_at_once_they_rest_and_jobs_wait(
     assert len(bench.fetcher.requests) - asked == 3
     assert [entry["event"] for entry in logs] == ["credential rests"] * 3
     assert await bench.ready_handles() == set()
-    assert f"error {code}/{subcode}: {said[:20]}" in await bench.why()
+    assert f"error {code}/{subcode}: {said[:20]}".replace("/None", "") in await bench.why()
     bench.of_handle.clear()
     await trio.sleep(3601)
     assert isinstance(await work(job(0)), Crawl)

@@ -175,7 +175,7 @@ async def test_a_question_of_an_owner_is_asked_with_its_own_token_only(autojump_
     for _ in range(10):
         await ask_as(bench, SRC, owner="18")
     assert set(bench.tokens_asked) == {"tokenB"}
-    with pytest.raises(NeedsOwner, match="src: no credential of the account itself is known: 19"):
+    with pytest.raises(NeedsOwner, match="its owner's credential is needed: credentials add src NAME --account 19"):
         await ask_as(bench, SRC, owner="19")
     assert bench.breakers.out(["src"]) is None
 

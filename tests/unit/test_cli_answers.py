@@ -273,6 +273,28 @@ def test_a_full_disk_behind_stdout_is_one_sentence(verb: list[str]) -> None:
     assert (done.returncode, done.stderr) == (1, told + "\n")
 
 
+def test_flows_tell_what_each_is_given_who_may_ask_and_what_is_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["flows", "--data", str(tmp_path), "--set", "sources.rocketapi.enabled=true"]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "fetch_post_likes  INSTAGRAM  unofficial  5 at once  off: none of its sources is switched on\n" in told
+    followers = told.partition("fetch_profile_followers  INSTAGRAM  unofficial  15 at once\n")[2].splitlines()
+    assert followers[:3] == [
+        "    params   [profile_id], [handle], [pages_max=20]",
+        "    sources  rocketapi (100 per 30 s)",
+        "    off      instagram-scraper2, lama",
+    ]
+    report = told.partition("fetch_channel_daily_stats_csv  YOUTUBE  owner  5 at once\n")[2].splitlines()
+    assert report[:4] == [
+        "    params   channel_id, [start], [end]",
+        "    sources  ytanalytics (50 per 1 s), snapshots",
+        "    events   scrape_request_log, trace_log",
+        "    object   exports/JOB.csv",
+    ]
+
+
 def test_a_bug_is_not_hidden_by_a_reader_that_left(monkeypatch: pytest.MonkeyPatch) -> None:
     def both(arguments: object) -> int:
         raise BaseExceptionGroup("both", [BrokenPipeError(32, "Broken pipe"), KeyError("a bug")])

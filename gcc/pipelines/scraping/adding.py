@@ -20,7 +20,7 @@ import trio
 from gcc.channels.jobs import URGENT, Jobs, NewJob
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.history_rows import ROW_CHARS_MAX, Splitter
-from gcc.pipelines.scraping.flow import Flow
+from gcc.pipelines.scraping.flow import Flow, wrong
 from gcc.pipelines.scraping.table import refresh_key
 
 BATCH_ROWS = 500
@@ -35,13 +35,17 @@ PIECE_BYTES = 16 * 1024
 
 @dataclass(slots=True)
 class AddReport:
-    """Counts of rows. `known`: an unfinished job has their key. `rejected` holds at most REJECTED_SHOWN_MAX of them."""
+    """Counts of rows. `known`: an unfinished job has their key. `rejected` holds at most REJECTED_SHOWN_MAX of them.
+
+    `job`: the id of the last row's job, added or known; of a dry run there is none.
+    """
 
     rows: int = 0
     added: int = 0
     known: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejected_total: int = 0
+    job: str | None = None
 
     def reject(self, line: int, name: str, reason: str) -> None:
         self.rejected_total += 1
@@ -94,7 +98,9 @@ async def add(
         if dry_run:
             new = len(wanted) - len(await jobs.unfinished(list(wanted)))
         else:
-            new = sum(job.inserted for job in await jobs.enqueue(list(wanted.values())))
+            enqueued = dict(zip(wanted, await jobs.enqueue(list(wanted.values())), strict=True))
+            new = sum(job.inserted for job in enqueued.values())
+            report.job = str(enqueued[batch[-1].key or ""].id)
         report.added += new
         report.known += len(batch) - new
         batch.clear()
@@ -185,8 +191,8 @@ def new_job(flow: Flow, cells: Mapping[str, str], terms: Terms) -> NewJob:
         params = flow.params.model_validate(given).model_dump(mode="json", exclude_unset=True)
         storable = b"\\u0000" not in msgspec.json.encode(params)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise Malformed(".".join(map(str, first["loc"])) or "(row)", first["msg"]) from None
+        where, told = wrong(error)
+        raise Malformed(where or "(row)", told) from None
     except (ValueError, RecursionError) as error:
         raise Malformed("(row)", f"cannot be kept: {error}") from None
     if not storable:

@@ -26,6 +26,17 @@ class Params(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
+_LIST = 'a list is written ["A", "B"]'
+WRONG = {"extra_forbidden": "the flow has no such param", "list_type": _LIST, "tuple_type": _LIST}
+"""What is wrong with a param, where pydantic's sentence speaks of programs."""
+
+
+def wrong(error: pydantic.ValidationError) -> tuple[str, str]:
+    """The first param that is none ("" where it is all of them together), and why."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    return ".".join(map(str, first["loc"])), WRONG.get(first["type"], first["msg"].removeprefix("Value error, "))
+
+
 class HandleParams(Params):
     """`handle` as the platform shows it, without "@"; where profiles are known by their ids also the id."""
 

@@ -219,8 +219,10 @@ def overview(settings: Settings, catalogue: Catalogue) -> list[dict[str, Any]]:
             },
             "events": [event.name for event in flow.events],
             "tables": [table.name for table in flow.tables],
+            "exports": bool(flow.header),
             "capability": flow.capability,
             "enabled": not on.isdisjoint(flow.chain),
+            "off": [name for name in flow.chain if name in catalogue.sources and name not in on],
         }
         for flow in catalogue.flows.values()
     ]

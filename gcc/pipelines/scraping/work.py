@@ -23,7 +23,7 @@ from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.emit import trace_frames
 from gcc.pipelines.scraping.erased import spared
-from gcc.pipelines.scraping.flow import Flow, Retrieve
+from gcc.pipelines.scraping.flow import Flow, Retrieve, wrong
 from gcc.pipelines.scraping.table import Apis
 from gcc.pipelines.scraping.yields import EXPORT, Yield, csv_of
 from gcc.sources.breakers import SourceClosed, wait_s
@@ -175,6 +175,5 @@ class FlowWork:
 
 def refused(error: pydantic.ValidationError) -> str:
     """Which param, and why: the first that is wrong."""
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    where, told = wrong(error)
+    return f"{where}: {told}" if where else told

@@ -236,7 +236,7 @@ EXPORT = "exports/{job}.csv"
 
 def of_sheet(found: Found[Sheet], new_id: NewId) -> Yield:
     """A table as a CSV object, with its header also where it has no rows."""
-    data = {"rows": len(found.items.rows), "object": EXPORT, **_partial(found)}
+    data = {"rows": len(found.items.rows), **_partial(found)}
     return Yield([], [], data, found.notes, {EXPORT: csv_of(found.items)})
 
 

@@ -148,7 +148,8 @@ def refusal(
 ) -> GccError:
     """The verdict that the error's code, else the answer's status, stands for; `names`, `of_post`: see `judging`."""
     message = one_line(error.text("message") or "no message")[:200]
-    told = f"{SOURCE}: HTTP {answer.status}, error {error.shown('code')}/{error.shown('error_subcode')}: {message}"
+    codes = [shown for name in ("code", "error_subcode") if (shown := error.shown(name)) != "None"]
+    told = f"{SOURCE}: HTTP {answer.status}, error {'/'.join(codes) or 'without a code'}: {message}"
     said = error.text("message") or ""
     if names and error.code("code") == 100 and (unfit := _unfit(said, names)):
         return NamesRefused(told, unfit, everywhere=_EVERYWHERE.search(said) is not None)

@@ -16,7 +16,7 @@ from gcc.actors.controls import Action, Controls
 from gcc.channels.jobs import URGENT, Jobs
 from gcc.clock import Clock
 from gcc.errors import Permanent
-from gcc.pipelines.scraping.upkeep import probe_of
+from gcc.pipelines.scraping.upkeep import PROBED, probe_of
 from gcc.sources.credentials import BY_HAND, KINDS, Credentials, Facts
 from gcc.sources.source import Source
 from gcc.stores.vault import Listed, Vault
@@ -84,6 +84,8 @@ class CredentialActions:
         self._refuse_unknown(source)
         if facts.kind not in KINDS:
             raise Permanent(f"there is no kind {facts.kind!r} of credentials; there are {', '.join(KINDS)}")
+        if source not in (of := KINDS[facts.kind].of or (source,)):
+            raise Permanent(f"a credential of kind {facts.kind} is one of {', '.join(of)}, not of {source}")
         needed = self.sources[source].needs
         held = {name: facts.account for name in needed if name == "ig_user_id" and facts.account} | dict(secret)
         if missing := [name for name in ("token", *needed) if not held.get(name)]:
@@ -112,6 +114,8 @@ class CredentialActions:
     async def probe(self, source: str, handle: str, by: By) -> str:
         """Ask the source with it, in a job, whose id is answered."""
         self._refuse_unknown(source)
+        if source not in PROBED:
+            raise Permanent(f"credentials of {source} cannot be probed, those of {' and '.join(PROBED)} can")
         await self.vault.look(source, handle)
         await self._note("credentials probe", source, handle, by)
         (enqueued,) = await self.jobs.enqueue([replace(probe_of(source, handle), priority=URGENT, ttl_s=60.0)])

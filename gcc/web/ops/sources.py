@@ -39,6 +39,11 @@ class Sources:
         self._limiter = limiter
         self._listed = listed
 
+    @property
+    def off(self) -> list[str]:
+        """Those that nobody has switched on."""
+        return [name for name in self._catalogue.sources if name not in self._asked]
+
     async def overview(self) -> tuple[list[dict[str, Any]], str | None]:
         """A line a source, in their order, and why the credentials are not known."""
         uses = {use.name: use for use in self._limiter.usage()}
@@ -78,4 +83,4 @@ def add_sources(app: QuartTrio, access: Access, sources: Sources) -> None:
     async def overview() -> Response:
         access.check_reader(request)
         lines, trouble = await sources.overview()
-        return done(lines, credentials_error=trouble)
+        return done(lines, credentials_error=trouble, off=sources.off)
