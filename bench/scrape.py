@@ -65,9 +65,10 @@ NO_LIMIT = Limit(10**6, 1.0)
 
 
 @asynccontextmanager
-async def world(latency_s: float) -> AsyncIterator[tuple[str, int]]:
+async def world(latency_s: float, owners: int = 0) -> AsyncIterator[tuple[str, int]]:
     """The URL and the process of a world that refuses nobody."""
     given = {"port": 0, "creators": CREATORS, "calls-per-s": 10**6, "quota-times": 10**6, "latency-s": latency_s}
+    given["owners"] = owners
     command = [sys.executable, "-m", "gcc.world", *(f"--{name}={value}" for name, value in given.items())]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(partial(trio.run_process, command, stdout=PIPE, check=False))

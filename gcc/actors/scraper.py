@@ -32,6 +32,8 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Actor, State
 
+BEYOND = 4  # more would be more than a source lets through in the time that a person waits
+
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
@@ -144,18 +146,25 @@ class Scraper:
 
     def room(self) -> Room:
         """What may be claimed now. After the sources were out one job goes ahead; with each that ends one more does,
-        so that whether they are back, and how much of them, is found out at the cost of a few."""
+        so that whether they are back, and how much of them, is found out at the cost of a few. Where all slots are
+        taken, or nothing else is to go ahead, there is still room for jobs that somebody waits for."""
         out, free = self._show(), self._level.value - self._actor.in_flight
         if not self._gate.is_open:
             return Room(0)
         if out:
             self._careful = 1
-            return Room(free, URGENT)
-        return Room(int(min(free, self._careful - self._actor.in_flight)))
+        elif (batch := int(min(free, self._careful - self._actor.in_flight))) > 0:
+            return Room(batch)
+        return Room(max(0, free + self._beyond), URGENT)
+
+    @property
+    def _beyond(self) -> int:
+        """Slots beyond the level, for urgent jobs alone; none where the level tells to begin nothing."""
+        return BEYOND if self._level.value else 0
 
     def begin(self, job: Job) -> bool:
         """Begin the attempt of a job just claimed. False: there is no room for it any more."""
-        free = self._level.value - self._actor.in_flight
+        free = self._level.value - self._actor.in_flight + (self._beyond if job.priority >= URGENT else 0)
         if self._attempts is None or self._intake.begun.is_set() or not self._gate.is_open or free <= 0:
             return False
         self._actor.in_flight += 1

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from gcc.channels.message import Frame, Route
+from gcc.sources import turns
 from gcc.tables import Upsert
 
 
@@ -53,7 +54,7 @@ class NewJob:
     first_crawl_of: str | None = None  # a followed profile's id: with the job it is noted there that this was enqueued
 
 
-URGENT = 100
+URGENT = turns.URGENT
 """The priority from which on somebody waits for a job: such a one is claimed and answered even while its sources are
 out."""
 

@@ -12,7 +12,7 @@ from typing import Self
 
 import trio
 
-ANSWERS_MIN = 10
+ANSWERS_MIN = 40
 FORGET_S = 300.0
 
 

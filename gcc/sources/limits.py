@@ -22,11 +22,12 @@ import trio
 from gcc.errors import ConfigError, Transient
 from gcc.sources.calls import Call, Floor, Floors
 from gcc.sources.days import Day, Days
-from gcc.sources.turns import Lacking, Turns
+from gcc.sources.turns import URGENT, Lacking, Turns
 from gcc.sources.window import IN_FLIGHT, Window, way_s
 
 LANES_MAX = 10_000  # kept at once; beyond them those that nobody uses now are forgotten
 DAY_S = 86_400.0
+KEPT_FREE = 25  # one unit in so many is for urgent calls alone: they come at once where a window was spent in a burst
 AWAY_S = 1.0  # when to ask again where nobody knows
 Each = Literal["source", "app", "credential"]
 
@@ -173,8 +174,8 @@ class Limiter(Protocol):
         They count from then on; who enters the Call, and tells it of its way, lets them count from when it arrived.
 
         Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is known, when
-        one of `hurried` (names) has no room now, or when nobody knows. Cancelled while waiting: nothing is spent, or
-        where the limits are kept elsewhere one take at most, and the place goes to the next.
+        only some of `hurried` (names) have no room now, or when nobody knows. Cancelled while waiting: nothing is
+        spent, or where the limits are kept elsewhere one take at most, and the place goes to the next.
         """
 
     async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
@@ -331,7 +332,7 @@ class StackedLimiter(ABC, Generic[L]):
     ) -> None:
         lacking = await self._turns.take(
             {take.name: take.units for take in takes},
-            partial(self._ask, takes),
+            partial(self._ask if priority >= URGENT else self._ask_behind, takes),
             priority=priority,
             flow=flow,
             deadline=deadline,
@@ -340,6 +341,17 @@ class StackedLimiter(ABC, Generic[L]):
         if lacking:
             last = max(lacking, key=lambda name: (name not in hurried and lacking[name] > deadline, lacking[name]))
             raise self._lane(next(take for take in takes if take.name == last)).refusal(lacking[last])
+
+    async def _ask_behind(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
+        """As one who leaves room for urgent calls, as if some were always ahead."""
+        return await self._ask(takes, {take.name: ahead.get(take.name, 0) + self._kept_free(take) for take in takes})
+
+    def _kept_free(self, take: Take) -> int:
+        lane = self._lane(take)
+        calls = lane.limit.calls
+        if narrowing := lane.narrowed():
+            calls = paced(lane.limit, narrowing.share)[0] if narrowing.share > 0 else 0
+        return max(0, min(calls // KEPT_FREE, calls - take.units))
 
     @abstractmethod
     async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:

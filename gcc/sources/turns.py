@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 import trio
 
+URGENT = 100
+"""The priority of those whom a person waits for."""
 Lacking = Mapping[str, float]
 """The limits without room, and when there may be some, on Trio's clock. Empty: all was granted."""
 Ask = Callable[[Mapping[str, int]], Awaitable[Lacking]]
@@ -64,7 +66,7 @@ class Turns:
         hurried: Collection[str] = (),
     ) -> Lacking:
         """Empty once `ask` granted it; otherwise what lacks room, as soon as it is known that there is none before
-        `deadline`, or in one of `hurried` none now."""
+        `deadline`, or that nothing but some of `hurried` lacks any now."""
         key = next(iter(units)), -priority
         turn = self._rounds.get(key, _Round())
         starts = max(turn.begun, turn.ends.get(flow, 0.0))
@@ -90,7 +92,7 @@ class Turns:
         try:
             while True:
                 now = trio.current_time()
-                if max(lacking.values()) > deadline or now >= deadline or not lacking.keys().isdisjoint(hurried):
+                if max(lacking.values()) > deadline or now >= deadline or lacking.keys() <= set(hurried):
                     return lacking
                 self._stand(waiter, lacking.keys())
                 await self._turn(waiter, lacking, deadline)

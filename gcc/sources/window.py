@@ -16,7 +16,7 @@ WAY_S_MAX = 1.0
 
 def way_s(per_s: float) -> float:
     """How long what was sent may be on its way at most, as windows of `per_s` reckon until it is answered."""
-    return min(WAY_S_MAX, per_s / 4)
+    return min(WAY_S_MAX, per_s / 2)
 
 
 class Window:

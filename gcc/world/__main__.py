@@ -25,6 +25,7 @@ def _settings(argv: list[str]) -> Settings:
     parser.add_argument("--latency-s", type=float, default=0.0, help="before each answer of an outside API")
     parser.add_argument("--quota-times", type=float, default=1000.0, help="daily quotas, times the real ones")
     parser.add_argument("--odd", type=int, default=0, help="creators beside them: private, renamed, gone, ...")
+    parser.add_argument("--owners", type=int, default=0, help="creators whose own Graph tokens it knows")
     try:
         return Settings(enabled=True, **vars(parser.parse_args(argv)))
     except pydantic.ValidationError as error:

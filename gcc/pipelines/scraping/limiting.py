@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from gcc.actors.controls import LIMIT
+from gcc.channels.jobs import URGENT
 from gcc.errors import Permanent
 from gcc.sources.calls import Call
 from gcc.sources.limits import AnyLimit, Daily, Limit, Limiter, LimitRefused, LimitUse, Take
@@ -27,7 +28,7 @@ async def take_full_refresh(limiter: Limiter, handle: str) -> None:
     """Spend one of each of FULL_REFRESH. LimitRefused, at once, with the wait."""
     day, minute, of_handle = FULL_REFRESH
     takes = [Take(day), Take(minute), Take(of_handle.removesuffix("*") + handle, rule=of_handle)]
-    await limiter.take(takes, wait_s_max=0.0)
+    await limiter.take(takes, priority=URGENT, wait_s_max=0.0)
 
 
 @dataclass(frozen=True, slots=True)
