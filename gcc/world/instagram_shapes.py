@@ -5,10 +5,10 @@
 there: a hidden count of likes is -1 on the web, and missing in the app.
 """
 
-import datetime as dt
 from collections.abc import Callable
 from typing import Any, Literal
 
+from gcc.world.answer import written
 from gcc.world.comments import Comment
 from gcc.world.crowd import Person
 from gcc.world.model import Cast, Creator, Post
@@ -74,7 +74,7 @@ def story(creator: Creator, shown: Story, shape: Shape) -> Json:
         "pk": shown.story_id if shape == "flat" else int(shown.story_id),
         "id": f"{shown.story_id}_{creator.profile_id}",
         "code": shown.shortcode,
-        "taken_at": _iso(shown.published) if shape == "flat" else taken,
+        "taken_at": written(shown.published) if shape == "flat" else taken,
         "expiring_at": expires,
         "media_type": _TYPES[shown.kind],
         "user": person(creator, shape),
@@ -141,7 +141,7 @@ def _flat_media(creator: Creator, post: Post) -> Json:
         "pk": post.post_id,
         "id": f"{post.post_id}_{creator.profile_id}",
         "code": post.shortcode,
-        "taken_at": _iso(post.published),
+        "taken_at": written(post.published),
         "taken_at_ts": int(post.published.timestamp()),
         "media_type": _TYPES[post.kind],
         "product_type": _product(post),
@@ -175,7 +175,3 @@ def _still(post: Post) -> str:
 
 def _said(text: str | None) -> Json | None:
     return None if text is None else {"text": text}
-
-
-def _iso(time: dt.datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

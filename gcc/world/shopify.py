@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gcc.world.answer import Answer, Query, answer
+from gcc.world.answer import Answer, Query, answer, written
 from gcc.world.api import Api, Headers
 from gcc.world.chance import key_of, mix
 
@@ -249,7 +249,7 @@ class _Order:
 
     @property
     def cancelled_at(self) -> str | None:
-        return _written(self.at + dt.timedelta(hours=5)) if self.cancelled else None
+        return written(self.at + dt.timedelta(hours=5)) if self.cancelled else None
 
     def truth(self, store: str) -> dict[str, Any]:
         return {
@@ -262,8 +262,8 @@ class _Order:
     def rest(self, store: str) -> dict[str, Any]:
         customer = None if store == LIMITED else {"id": self.customer_id, "first_name": "Asha", "state": "enabled"}
         return {
-            "id": self.id, "admin_graphql_api_id": self.gid, "name": f"#{self.number}", "created_at": _written(self.at),
-            "processed_at": _written(self.at), "cancelled_at": self.cancelled_at, "cancel_reason": None, "test": False,
+            "id": self.id, "admin_graphql_api_id": self.gid, "name": f"#{self.number}", "created_at": written(self.at),
+            "processed_at": written(self.at), "cancelled_at": self.cancelled_at, "cancel_reason": None, "test": False,
             "currency": _CURRENCY, "financial_status": self.status, "fulfillment_status": None, "source_name": "web",
             "total_price": _amount(self.total), "current_total_price": _amount(self.total - self.refunded),
             "subtotal_price": _amount(self.subtotal), "total_discounts": _amount(self.discount),
@@ -277,8 +277,8 @@ class _Order:
         visit = {"landingPage": self.landing, "referrerUrl": None, "utmParameters": None}
         journey = {"firstVisit": visit, "lastVisit": visit} if self.landing else None
         return {
-            "id": self.gid, "legacyResourceId": str(self.id), "name": f"#{self.number}", "createdAt": _written(self.at),
-            "processedAt": _written(self.at), "cancelledAt": self.cancelled_at, "cancelReason": None, "test": False,
+            "id": self.gid, "legacyResourceId": str(self.id), "name": f"#{self.number}", "createdAt": written(self.at),
+            "processedAt": written(self.at), "cancelledAt": self.cancelled_at, "cancelReason": None, "test": False,
             "tags": [], "sourceName": "web", "currencyCode": _CURRENCY, "displayFinancialStatus": self.status.upper(),
             "displayFulfillmentStatus": "UNFULFILLED", "discountCodes": [], "totalPriceSet": _money(self.total),
             "currentTotalPriceSet": _money(self.total - self.refunded), "subtotalPriceSet": _money(self.subtotal),
@@ -348,10 +348,6 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 def _midnight(at: dt.datetime) -> dt.datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _written(at: dt.datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _amount(paise: int) -> str:

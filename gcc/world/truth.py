@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gcc.world.answer import written
 from gcc.world.model import PAGE_POSTS, Cast, Creator, Day, Platform, Post
 
 HISTORY_DAYS = 90
@@ -193,5 +194,5 @@ def post_row(creator: Creator, post: Post) -> dict[str, Any]:
         "likes": post.likes if creator.shows_likes else None,
         "comments": post.comments,
         "views": post.views,
-        "publish_time": post.published.isoformat().replace("+00:00", "Z"),
+        "publish_time": written(post.published),
     }

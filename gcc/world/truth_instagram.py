@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gcc.world import audience, comments, graph_insights, insights, stories, tagging
+from gcc.world.answer import written
 from gcc.world.comments import Comment
 from gcc.world.crowd import Person
 from gcc.world.graph_tokens import login_of
@@ -52,7 +53,7 @@ def story_posts(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
             "handle": creator.handle,
             "post_type": "story",
             "caption": story.caption,
-            "publish_time": _time(story.published),
+            "publish_time": written(story.published),
             "insights": graph_insights.story_figures(cast, creator, story),
         }
         for story in found[start:stop]
@@ -191,9 +192,5 @@ def _comment(creator: Creator, post: Post, comment: Comment) -> dict[str, Any]:
         "parent_id": comment.parent_id,
         "likes": comment.likes,
         "replies": comment.replies,
-        "publish_time": _time(comment.published),
+        "publish_time": written(comment.published),
     }
-
-
-def _time(moment: dt.datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

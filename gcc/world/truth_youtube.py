@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gcc.world import comments, truth, youtube_figures, youtube_model, youtube_talk
+from gcc.world.answer import written
 from gcc.world.comments import Comment
 from gcc.world.model import PAGE_POSTS, Cast, Creator, Post
 from gcc.world.youtube_owners import OWNERS
@@ -67,7 +68,7 @@ def _playlists(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
 
 def _activities(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     return _part(youtube_model.activities(cast, creator), start, stop, lambda each: {
-        "activity_id": each.activity_id, "type": each.kind, "publish_time": _time(each.published),
+        "activity_id": each.activity_id, "type": each.kind, "publish_time": written(each.published),
         "video_id": each.post.post_id, "playlist_id": each.playlist_id,
     })  # fmt: skip
 
@@ -77,7 +78,7 @@ def _subscriptions(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     found = youtube_model.subscriptions(cast, creator) if youtube_model.tells_subscriptions(creator) else []
     return _part(found, start, stop, lambda each: {
         "channel_id": each.channel.profile_id, "handle": each.channel.handle, "title": each.channel.full_name,
-        "since": _time(each.since),
+        "since": written(each.since),
     })  # fmt: skip
 
 
@@ -189,7 +190,7 @@ def _video(creator: Creator, post: Post) -> Json:
         "category_id": post.category_id,
         "air": youtube_model.air(creator, post),
         "duration_s": post.duration_s,
-        "publish_time": _time(post.published),
+        "publish_time": written(post.published),
         "views": post.views,
         "likes": post.likes if creator.shows_likes else None,
         "comments": post.comments if youtube_model.takes_comments(creator) else None,
@@ -203,14 +204,10 @@ def _comment(shown: Comment) -> Json:
         "handle": shown.actor.handle,
         "text": shown.text,
         "likes": shown.likes,
-        "publish_time": _time(shown.published),
+        "publish_time": written(shown.published),
     }
 
 
 def _mean(figures: list[int | None]) -> float | None:
     known = [figure for figure in figures if figure is not None]
     return sum(known) / len(known) if known else None
-
-
-def _time(moment: dt.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gcc.world import names, youtube_model, youtube_talk
+from gcc.world.answer import written
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.comments import Comment
 from gcc.world.crowd import Person
@@ -72,7 +73,7 @@ def channel(cast: Cast, creator: Creator, parts: Parts) -> Json:
 def playlist(shown: Playlist, parts: Parts) -> Json:
     return of("playlist", shown.playlist_id, len(shown.rows), parts, {
         "snippet": {
-            "publishedAt": time(shown.published),
+            "publishedAt": written(shown.published),
             "channelId": shown.creator.profile_id,
             "title": shown.title,
             "description": "",
@@ -90,7 +91,7 @@ def playlist_item(shown: Playlist, position: int, row: Row, parts: Parts) -> Jso
     post, owner = row.post, row.creator
     listed = shown.published if post is None or not shown.playlist_id.startswith("UU") else post.published
     snippet = {
-        "publishedAt": time(listed),
+        "publishedAt": written(listed),
         "channelId": shown.creator.profile_id,
         "title": post.title if post else _PRIVATE["title"],
         "description": post.description if post else _PRIVATE["description"],
@@ -104,7 +105,7 @@ def playlist_item(shown: Playlist, position: int, row: Row, parts: Parts) -> Jso
         snippet |= {"videoOwnerChannelTitle": owner.full_name, "videoOwnerChannelId": owner.profile_id}
     return of("playlistItem", identity, position, parts, {
         "snippet": snippet,
-        "contentDetails": {"videoId": row.video_id} | ({"videoPublishedAt": time(post.published)} if post else {}),
+        "contentDetails": {"videoId": row.video_id} | ({"videoPublishedAt": written(post.published)} if post else {}),
         "status": {"privacyStatus": "public" if post else "private"},
     })  # fmt: skip
 
@@ -114,7 +115,7 @@ def video(creator: Creator, post: Post, parts: Parts) -> Json:
     air = youtube_model.air(creator, post)
     if "snippet" in parts:
         item["snippet"] = {
-            "publishedAt": time(post.published),
+            "publishedAt": written(post.published),
             "channelId": creator.profile_id,
             "title": post.title,
             "description": post.description,
@@ -140,7 +141,7 @@ def video(creator: Creator, post: Post, parts: Parts) -> Json:
             "license": "youtube", "embeddable": True, "publicStatsViewable": True, "madeForKids": False,
         }  # fmt: skip
     if "liveStreamingDetails" in parts and air != "none":
-        begins = time(post.published + dt.timedelta(hours=12 if air == "upcoming" else 1))
+        begins = written(post.published + dt.timedelta(hours=12 if air == "upcoming" else 1))
         item["liveStreamingDetails"] = {"scheduledStartTime": begins}
         if air == "live":
             item["liveStreamingDetails"] |= {"actualStartTime": begins, "concurrentViewers": str(post.views or 0)}
@@ -152,7 +153,7 @@ def video(creator: Creator, post: Post, parts: Parts) -> Json:
 def stats(creator: Creator, post: Post, parts: Parts) -> Json:
     """Of videos:batchGetStats."""
     return of("videoStats", post.post_id, post.likes, parts, {
-        "snippet": {"publishTime": time(post.published)},
+        "snippet": {"publishTime": written(post.published)},
         "statistics": _statistics(creator, post),
         "contentDetails": {"duration": duration(post.duration_s)},
     })  # fmt: skip
@@ -190,8 +191,8 @@ def comment(creator: Creator, post: Post, shown: Comment, parts: Parts) -> Json:
         "canRate": True,
         "viewerRating": "none",
         "likeCount": shown.likes,
-        "publishedAt": time(shown.published),
-        "updatedAt": time(shown.published),
+        "publishedAt": written(shown.published),
+        "updatedAt": written(shown.published),
     }
     if shown.parent_id is not None:
         snippet["parentId"] = identity.partition(".")[0]
@@ -208,7 +209,7 @@ def activity(creator: Creator, shown: Activity, parts: Parts) -> Json:
         details = {"playlistItem": {"resourceId": target, "playlistId": shown.playlist_id, "playlistItemId": identity}}
     return of("activity", shown.activity_id, 1, parts, {
         "snippet": {
-            "publishedAt": time(shown.published),
+            "publishedAt": written(shown.published),
             "channelId": creator.profile_id,
             "title": shown.post.title,
             "description": shown.post.description,
@@ -224,7 +225,7 @@ def subscription(cast: Cast, creator: Creator, shown: Subscription, parts: Parts
     other = shown.channel
     return of("subscription", shown.subscription_id, 1, parts, {
         "snippet": {
-            "publishedAt": time(shown.since),
+            "publishedAt": written(shown.since),
             "title": other.full_name,
             "description": other.bio,
             "resourceId": {"kind": "youtube#channel", "channelId": other.profile_id},
@@ -245,7 +246,7 @@ def found(creator: Creator, post: Post | None) -> Json:
         title, text, pictures, air = creator.full_name, creator.bio, _faces(creator.profile_id), "none"
     else:
         identity = {"kind": "youtube#video", "videoId": post.post_id}
-        published, title, text = time(post.published), post.title, post.description
+        published, title, text = written(post.published), post.title, post.description
         pictures, air = _thumbnails(post.post_id, _THUMBNAILS), youtube_model.air(creator, post)
     return head("searchResult", None, key_of(str(identity))) | {
         "id": identity,
@@ -273,10 +274,6 @@ def duration(seconds: int) -> str:
     minutes, seconds = divmod(rest, 60)
     parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
     return "PT" + ("".join(f"{number}{unit}" for number, unit in parts if number) or "0S")
-
-
-def time(moment: dt.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _statistics(creator: Creator, post: Post) -> Json:

@@ -60,9 +60,9 @@ def parts(query: Query, known: Collection[str]) -> list[str]:
     return asked
 
 
-def ids(query: Query, name: str = "id") -> list[str]:
+def ids(query: Query) -> list[str]:
     """The distinct ones, in order."""
-    found = list(dict.fromkeys(query[name].split(",")))
+    found = list(dict.fromkeys(query["id"].split(",")))
     if len(found) > IDS_MAX:
         raise DataError("invalidFilters")
     return found

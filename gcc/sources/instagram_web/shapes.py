@@ -255,11 +255,11 @@ def counts(found: Fields, named: Named) -> dict[str, int | float | None]:
     return {**told, **{name: first(found, ways, count) for name, ways in named.items()}}
 
 
-def identity(found: Fields, names: Sequence[str], *, digits: bool = True) -> str:
+def identity(found: Fields, names: Sequence[str]) -> str:
     """The thing's id: the first of `names`, up to a "_". Without one it is nothing: raises OddAnswer."""
     for name in names:
         whole = (found.number_or_text(name) or "").partition("_")[0]
-        if whole and (not digits or (whole.isascii() and whole.isdecimal())):
+        if whole.isascii() and whole.isdecimal():
             return whole
     raise found.refusal(names[0], "an id")
 

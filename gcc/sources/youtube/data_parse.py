@@ -195,30 +195,6 @@ def found_video(item: Fields, at: dt.datetime) -> PostSnapshot | None:
     )
 
 
-def found_channel(item: Fields, at: dt.datetime) -> ProfileSnapshot | None:
-    """A result of a search as a channel without figures; None where it is a video or a playlist."""
-    place, snippet = item.object("id"), item.object("snippet")
-    if "channelId" not in place:
-        return None
-    channel_id, title = place.identity("channelId"), snippet.text("title")
-    return ProfileSnapshot(
-        platform=YOUTUBE.name,
-        profile_id=channel_id,
-        handle=channel_id,
-        source=item.source,
-        at=at,
-        metrics={},
-        dimensions={
-            "title": title,
-            "full_name": title,
-            "description": snippet.text("description"),
-            "profile_pic_url": thumbnail(snippet),
-        },
-        posts=[],
-        notes=item.notes,
-    )
-
-
 def playlist(item: Fields) -> dict[str, Any]:
     """What a playlist tells of itself."""
     snippet = item.object("snippet")

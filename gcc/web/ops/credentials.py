@@ -71,10 +71,6 @@ class CredentialActions:
     clock: Clock
     sources: Mapping[str, Source]
 
-    async def listed(self, source: str | None = None) -> list[Listed]:
-        """Those of one source, or all."""
-        return [each for each in await self.vault.listed() if source in (None, each.source)]
-
     async def one(self, source: str, handle: str) -> dict[str, Any]:
         found = await self.vault.look(source, handle)
         return {"source": source, **shown(found)}
@@ -143,7 +139,7 @@ def add_credentials(app: QuartTrio, access: Access, actions: CredentialActions) 
     @app.get("/api/credentials")
     async def credentials() -> Response:
         access.check_reader(request)
-        return done(_lines(await actions.listed()))
+        return done(_lines(await actions.vault.listed()))
 
     @app.post("/api/credentials/add")
     async def add_credential() -> Response:
