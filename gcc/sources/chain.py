@@ -217,7 +217,7 @@ class Outside:
                     return decoded
 
     async def probe(
-        self, source: SourceApi, handle: str, build: Callable[[Credential], Request], visit: Visit
+        self, source: SourceApi, handle: str, build: Callable[[Credential], Request], visit: Visit, *, bucket: str = ""
     ) -> "Probed":
         """Ask what `build` makes with this credential of the source, also if it is out: an answer brings it back.
 
@@ -237,7 +237,7 @@ class Outside:
                     raise
 
         try:
-            question = Question(f"probe of {handle}", build, using=credential, judge=answered)
+            question = Question(f"probe of {handle}", build, bucket, using=credential, judge=answered)
             await self.ask(source, question, visit)
         except CredentialDead as dead:
             return Probed(credential, False, one_line(str(dead)))

@@ -39,6 +39,10 @@ class MemoryObjects:
         except KeyError:
             raise missing(key) from None
 
+    def held(self, key: str) -> bytes | None:
+        """What a test looks at, at once."""
+        return self._objects.get(key)
+
     async def delete(self, key: str) -> None:
         await trio.lowlevel.checkpoint()
         self._objects.pop(checked(key), None)

@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
 
 import psycopg
 import trio
@@ -9,15 +11,29 @@ from clickhouse_connect.driver import exceptions as clickhouse
 from psycopg import errors as postgres
 
 from gcc.errors import Transient
-from gcc.sources.http import Request
+from gcc.sources.table import SOURCES
+from gcc.world.answer import Answer, answer
 from tests.fakes.fetcher import Reply
 from tests.simulation.mix import Mix
-from tests.simulation.world import answer_of, bug_in
+from tests.simulation.throttles import Throttles, Trouble, Use
+from tests.simulation.world import Call, World, bug_in
 
-DEPENDENCIES = ("database", "primary", "answers", "store", "columns", "objects", "graphapi", "ytapi", "broker")
+DEPENDENCIES = (
+    "database",
+    "primary",
+    "answers",
+    "store",
+    "columns",
+    "objects",
+    "graphapi",
+    "ytapi",
+    "broker",
+    "scrapers",
+)
 """What can be away: "primary" leaves a standby, which only reads; "answers" are those to commits, which are done;
-without the "columns" the event store refuses every row."""
+without the "columns" the event store refuses every row; "scrapers" are all who read a platform without its consent."""
 RETRY_AFTER_S = 2
+CURSOR = "pageToken"  # how YouTube's APIs call it
 SLOW_PACKETS = 0.1
 Raiser = Callable[[], Exception]  # each occasion gets one of its own: an exception that is raised again grows
 BROKEN: tuple[Raiser, ...] = (
@@ -42,6 +58,16 @@ STORE_AWAY: tuple[Raiser, ...] = (
 """How ClickHouse's driver says the same; 9999 and 722 are on nobody's list."""
 
 
+class Told(Protocol):
+    """Who keeps books of what the outside tells the one that calls."""
+
+    def refused(self, trouble: Trouble) -> None: ...
+
+    def full(self, use: Use, delay_s: float) -> None: ...
+
+    def throttled(self) -> None: ...
+
+
 class Bug(Exception):
     """What no adapter knows. Whatever meets it must lose nothing."""
 
@@ -49,15 +75,24 @@ class Bug(Exception):
 class Faults:
     """One run's troubles. `away` holds the dependencies that are gone altogether at the moment."""
 
-    def __init__(self, mix: Mix, rng: random.Random) -> None:
+    def __init__(self, mix: Mix, rng: random.Random, world: World) -> None:
+        self.world = world
         self._mix = mix
         self._rng = rng
+        self.throttles = Throttles(rng, mix.throttle_s)
+        self._circles: dict[str, bool] = {}  # by cursor
         self.healed = False
         self.away: set[str] = set()
 
     def heal(self) -> None:
         self.healed = True
         self.away.clear()
+        self.throttles.heal()
+
+    @property
+    def slow(self) -> bool:
+        """Whether answers take so long, healed or not, that calls on their way fill a limit."""
+        return self._mix.source_slow > 0
 
     def strikes(self, share: float) -> bool:
         return not self.healed and share > 0.0 and self._rng.random() < share
@@ -105,13 +140,14 @@ class Faults:
     def read_only(self) -> bool:
         return "primary" in self.away
 
-    def outside(self, request: Request) -> Reply:
-        """The world's answer, or trouble; or whatever code that is wrong raises over this request."""
+    def outside(self, call: Call, told: Told) -> Reply:
+        """The world's answer, or trouble, of which the books are told; or what wrong code raises over this request."""
+        request = call.request
         if (bug := bug_in(request)) is not None:
             raise bug
         slow = self._rng.random() < self._mix.source_slow  # also when healed: slowness is no fault
         delay_s = self._rng.uniform(5.0, 14.0) if slow else self._rng.expovariate(5)
-        if request.source in self.away:
+        if request.source in self.away or ("scrapers" in self.away and SOURCES[request.source].unofficial):
             return self._rng.choice((Reply(503, b"gone", {}, delay_s), Reply(lost=True, delay_s=delay_s)))
         if self.strikes(self._mix.source_fails):
             kind = self._rng.choice(("429", "500", "silence", "lost", "garbage"))
@@ -122,5 +158,29 @@ class Faults:
                 "lost": Reply(lost=True, delay_s=delay_s),
                 "garbage": Reply(200, b"<html>", {}, delay_s),
             }[kind]
-        found = answer_of(request)
-        return Reply(found.status, found.body, {"content-type": found.content_type}, delay_s)
+        if trouble := self.throttles.trouble(call):
+            told.refused(trouble)
+            return _reply(trouble.kind.refusal(call, trouble.until - trio.current_time()), delay_s)
+        if (cursor := request.params.get(CURSOR)) and self._leads_to_itself(cursor):
+            return _reply(answer(200, {"items": [], "nextPageToken": cursor}), delay_s)
+        found = self.world.answer(call)
+        if b'"THROTTLED"' in found.body:
+            told.throttled()
+        if found.status == 200 and (use := self.throttles.used(call)):
+            if use.share >= 1:
+                told.full(use, delay_s)
+            found = replace(found, headers=(*found.headers, *use.told(call, trio.current_time())))
+        return _reply(found, delay_s)
+
+    def _leads_to_itself(self, cursor: str) -> bool:
+        """The same ones do for as long as anything fails."""
+        if cursor not in self._circles:
+            self._circles[cursor] = self.strikes(self._mix.circles)
+        return self._circles[cursor] and not self.healed
+
+
+def _reply(found: Answer, delay_s: float) -> Reply:
+    headers = {"content-type": found.content_type, **dict(found.headers)}
+    if found.retry_after_s is not None:
+        headers["retry-after"] = str(found.retry_after_s)
+    return Reply(found.status, found.body, headers, delay_s)

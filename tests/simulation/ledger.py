@@ -5,8 +5,8 @@
 - what others send is stored or refused line by line: no event for its neighbours, no garbage unseen, none twice;
 - good events do not wait for bad ones; none is dead-lettered; none is published again and again;
 - a job that stumbles over a bug ends as that, after all its attempts, and no other does;
-- no source is called more often than its limit allows;
 - no token of an insert is used for other content, and no event is stored with two contents;
+- a sheet is stored, at least its header, before its job is told to be over;
 - buffers stay within their bounds.
 
 A complaint does not stop the run; the first ones are kept.
@@ -15,7 +15,7 @@ A complaint does not stop the run; the first ones are kept.
 import datetime as dt
 import hashlib
 import uuid
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -26,16 +26,21 @@ from gcc.channels.jobs import Crawl, Failure, Job, JobStatus
 from gcc.channels.memory import Channels
 from gcc.channels.message import Frame
 from gcc.pipelines.events.check import QUEUES
+from gcc.pipelines.events.routes import ACCESS_TOKEN_EXPIRED
 from gcc.pipelines.events.types import ERROR_TABLE
-from gcc.sources.limits import Limit
+from gcc.pipelines.scraping.table import FLOWS
+from gcc.pipelines.scraping.yields import EXPORT
 from tests.fakes.database import Database, QueueRow
 from tests.fakes.event_store import Insert
+from tests.fakes.objects import MemoryObjects
+from tests.simulation.examples import ends_as
 from tests.simulation.poison import Foreign
-from tests.simulation.world import ATTEMPTS_MAX, ends_as
+from tests.simulation.world import ATTEMPTS_MAX
 
 COMPLAINTS_KEPT = 20
 HELD_UP_S = 300.0  # in the outbox, and from a queue to its acknowledgement, where nothing fails
 PUBLISHED_MAX = 10  # in place of the once that is usual; 5 were the most of 34 seeds
+CALM_S = 60.0  # longer than any attempt that began before all was well
 ANSWER_S = 15.0  # so long a source is waited for
 
 
@@ -53,19 +58,22 @@ def ids_of(body: bytes) -> list[str]:
 class Ledger:
     """`trace` holds a line for each step if `tracing`; `digest()` is of all steps, whether kept or not."""
 
-    def __init__(self, database: Database, *, tracing: bool = False) -> None:
+    def __init__(
+        self, database: Database, objects: MemoryObjects, *, alone: bool = False, tracing: bool = False
+    ) -> None:
         self.complaints: list[str] = []
         self.trace: list[str] | None = [] if tracing else None
         self.counts: Counter[str] = Counter()
         self.peak_in_flight = 0
         self._database = database
+        self._objects = objects
+        self._alone = alone  # those who scrape are switched off
         self._steps = hashlib.sha256()
         self._where: dict[str, str] = {}  # event_id -> "emitted" | "stored" | "buried"
         self._holders: dict[uuid.UUID, tuple[int, dt.datetime]] = {}  # job -> attempt, end of its lease
         self._healthy = False
         self._healed_at = float("inf")
         self._claimed_in_health: set[uuid.UUID] = set()
-        self._calls: dict[tuple[int, str], deque[float]] = defaultdict(deque)
         self._foreign: dict[tuple[str, uuid.UUID], Foreign] = {}  # by queue and frame
         self._refused: dict[tuple[str, uuid.UUID], set[bytes]] = defaultdict(set)  # lines of those
         self._errors: dict[str, tuple[str, uuid.UUID, bytes]] = {}  # rows of error_event that are due: of which line
@@ -174,6 +182,9 @@ class Ledger:
 
     def _buried(self, letter: Burial) -> None:
         self.say(f"buried {letter.queue} {letter.events} {letter.reason}")
+        if letter.frame.route == ACCESS_TOKEN_EXPIRED:  # who listens to it is outside of all this
+            self._where.update(dict.fromkeys(ids_of(letter.body), "buried"))
+            return
         if not letter.reason:
             self.complain(f"a letter of frame {letter.frame.id} has no reason")
         of = (letter.queue, letter.frame.id)
@@ -242,24 +253,38 @@ class Ledger:
             case "completed" | "failed" | "released":
                 if holder is None or holder[0] != job.attempt:
                     self.complain(f"job {job.id} was {what} by attempt {job.attempt}, which does not have it")
+                self._sheet_is_there(job, of)
                 match of:
-                    case (_, Crawl()) if job.status is not JobStatus.COMPLETE or ends_as(job.platform, job.params):
-                        self.complain(f"job {job.id} of {job.params} is {job.status} after its completion")
+                    case (_, Crawl()) if job.status is not JobStatus.COMPLETE or self._ends_as(job):
+                        self.complain(f"job {job.id} of {job.flow} {job.params} is {job.status} after its completion")
                     case (_, Failure() as failure) if job.status is JobStatus.FAILED:
                         self._given_up(job, failure)
                 self._holders.pop(job.id, None)
 
+    def _sheet_is_there(self, job: Job, of: Any) -> None:
+        """A flow that stores one has done so when the job is told to be over, even if nobody may show what is in it."""
+        header = FLOWS[job.flow].header
+        match of:
+            case (_, Crawl()) | (_, Failure(code="NOT_VISIBLE" | "NEEDS_OWNER" | "SOURCE_NOT_ENABLED")) if header:
+                stored = self._objects.held(EXPORT.format(job=job.id)) or b""
+                if not stored.startswith(",".join(header).encode()):
+                    self.complain(f"job {job.id} of {job.flow} is {job.status}, its sheet begins with {stored[:80]!r}")
+
     def _given_up(self, job: Job, failure: Failure) -> None:
         """A bug, or a source that fails, costs its own job ATTEMPTS_MAX attempts; and nobody else's any."""
-        expected = ends_as(job.platform, job.params)
-        told = f"job {job.id} of {job.params} ended with {failure.code} ({failure.reason})"
+        expected = self._ends_as(job)
+        told = f"job {job.id} of {job.flow} {job.params} ended with {failure.code} ({failure.reason})"
         # Who was asked before healing, and does not answer, is waited for until after it.
         healthy = self._healthy and trio.current_time() > self._healed_at + ANSWER_S
         troubled = not healthy and (failure.code == "SOURCE_FAILED" or "simulated" in failure.reason)
+        troubled |= not healthy and failure.code == "CREDENTIAL_DEAD"  # it was not renewed in time
         if failure.code != expected and not troubled:
             self.complain(f"{told} instead of {expected or 'COMPLETE'}")
         if failure.code in ("BUG", "SOURCE_FAILED") and job.retry_count != ATTEMPTS_MAX:
             self.complain(f"{told} after {job.retry_count} failures")
+
+    def _ends_as(self, job: Job) -> str:
+        return ends_as(job, alone=self._alone)
 
     def _lease_end(self, job: Job, now: dt.datetime) -> dt.datetime:
         return self._database.jobs[job.id].lease_until or now
@@ -280,16 +305,12 @@ class Ledger:
             attempt, _ = self._holders[job_id]
             self._holders[job_id] = (attempt, dt.datetime.min.replace(tzinfo=dt.UTC))
 
-    # the outside, and buffers
+    # buffers
 
-    def called(self, process: int, source: str, limit: Limit) -> None:
-        """A call of process `process` arrives at `source` now."""
-        now, calls = trio.current_time(), self._calls[process, source]
-        while calls and now - calls[0] >= limit.per_s - 1e-6:
-            calls.popleft()
-        calls.append(now)
-        if len(calls) > limit.calls:
-            self.complain(f"{len(calls)} calls of {source} within {limit.per_s:g} s; its limit is {limit.calls}")
+    @property
+    def is_calm(self) -> bool:
+        """Nothing has failed for a while."""
+        return self._healthy and trio.current_time() > self._healed_at + CALM_S
 
     def look_at(self, channels: Channels) -> None:
         for use in channels.uses():

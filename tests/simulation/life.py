@@ -5,7 +5,7 @@ What it remembers is in the fakes of its stores, which outlive it; all else is g
 
 import datetime as dt
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +21,9 @@ from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.pipeline import RELAY_LEADER
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.scraping.table import Catalogue, limits
+from gcc.sources.calls import Call
 from gcc.sources.http import Request
-from gcc.sources.limits import InProcessLimiter
+from gcc.sources.limits import DAY_S, AnyLimit, InProcessLimiter, LimitRefused, LimitUse, Take
 from gcc.stores import rabbitmq
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 from gcc.stores.rabbitmq_topology import Topology
@@ -30,7 +31,6 @@ from gcc.supervisor.supervisor import Child
 from gcc.tree import Tree
 from tests.fakes.broker import FakeBroker, FakeConnection
 from tests.fakes.controls import FakeControls
-from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Connection, Database
 from tests.fakes.days import FakeDays
 from tests.fakes.erasures import NobodyErased
@@ -43,9 +43,13 @@ from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.referrals import FakeReferrals
+from tests.simulation.counts import Counts
 from tests.simulation.faults import Bug, Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.poison import bug_over
+from tests.simulation.rests import Rests
+from tests.simulation.throttles import Trouble, Use
+from tests.simulation.world import Call as Asked
 
 POLL_S = 30.0  # long idle waits, so that the virtual clock leaps
 LOST_MAX = 10_000  # lost workers are the rule here
@@ -57,16 +61,19 @@ class Ground:
     """What outlives processes: the stores, and who breaks and watches them."""
 
     settings: Settings
+    clock: VirtualClock  # the stores'; processes have their own, which starts alike
     faults: Faults
     deliveries: Deliveries
     ledger: Ledger
     database: Database
     store: FakeEventStore
     objects: MemoryObjects
-    credentials: FakeCredentials
+    credentials: Rests
     controls: FakeControls
     leadership: FakeLeadership
     days: FakeDays
+    counts: Counts
+    limiter: InProcessLimiter | None  # None: each process has its own
     broker: FakeBroker | None  # None: the queues are in the database
 
 
@@ -84,9 +91,8 @@ class Life:
 
     def __init__(self, number: int, ground: Ground, rng: random.Random) -> None:
         self.number = number
-        self.clock = JumpingClock(rng.getrandbits(64))
+        self.clock = JumpingClock(rng.getrandbits(64), ground.clock.epoch)
         self._ground = ground
-        self._limits = limits(ground.settings, Catalogue())
         self._dead = False
         self._scope = trio.CancelScope()
         self.connection = Connection(
@@ -104,6 +110,7 @@ class Life:
             lost_max=LOST_MAX,
             outbox_written=written,
         )
+        self.limiter = BookedLimiter(self, ground)
         self._links: list[FakeConnection] = []
         rabbitmq = self._rabbitmq(ground.broker, written) if ground.broker else None
         parts = Parts(
@@ -114,7 +121,7 @@ class Life:
             referrals=FakeReferrals(self.connection),
             credentials=ground.credentials,
             controls=ground.controls,
-            limiter=InProcessLimiter(self._limits, ground.days),
+            limiter=self.limiter,
             objects=ground.objects,
             erasures=NobodyErased(),
             fetcher=self._fetcher,
@@ -161,8 +168,9 @@ class Life:
     def _outside(self, request: Request) -> Reply:
         if self._dead:
             return Reply(lost=True)
-        self._ground.ledger.called(self.number, request.source, self._limits[request.source])
-        return self._ground.faults.outside(request)
+        call = self._ground.faults.world.read(request)
+        self._ground.counts.called(self.number, call)
+        return self._ground.faults.outside(call, _Told(self, self._ground, call))
 
     async def run(self) -> None:
         """Until it has drained, or was killed or stopped. Complains of what no process may do."""
@@ -208,6 +216,54 @@ class Life:
         self._ground.ledger.complain(
             f"process {self.number} drains since {trio.current_time() - began:.0f} s: {stages}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Keeps the books of what the outside tells a process; see faults.Told."""
+
+    life: Life
+    ground: Ground
+    call: Asked
+
+    def refused(self, trouble: Trouble) -> None:
+        self.ground.credentials.refused(trouble, self.call.token, self.call.bucket)
+
+    def full(self, use: Use, delay_s: float) -> None:
+        self.ground.counts.told_full(self.life.number, self.call, use, trio.current_time() + delay_s)
+
+    def throttled(self) -> None:
+        self.ground.counts.throttled(self.call)
+
+
+class BookedLimiter:
+    """The limiter of a process, or of all; where nothing fails, its refusals are looked at."""
+
+    def __init__(self, life: Life, ground: Ground) -> None:
+        own = InProcessLimiter(limits(ground.settings, Catalogue()), ground.days)
+        self._inner, self._life, self._ground = ground.limiter or own, life, ground
+
+    async def take(self, takes: Sequence[Take], **more: Any) -> Call:
+        try:
+            return await self._inner.take(takes, **more)
+        except LimitRefused as refusal:
+            use = next((use for use in self._inner.usage() if use.name == refusal.name), None)
+            calm = self._ground.ledger.is_calm and not self._ground.faults.slow and not self._life.ending
+            if calm and use and use.share == 1 and use.per_s < DAY_S:
+                self._ground.counts.refused(self._life.number, use.name, use.calls, use.per_s)
+            raise
+
+    async def narrow(self, what: Take, share: float, for_s: float, why: str) -> None:
+        await self._inner.narrow(what, share, for_s, why)
+
+    def override(self, limits: Mapping[str, AnyLimit]) -> None:
+        self._inner.override(limits)
+
+    def away(self) -> str | None:
+        return self._inner.away()
+
+    def usage(self) -> list[LimitUse]:
+        return self._inner.usage()
 
 
 class LifeLeadership:

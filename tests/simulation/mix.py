@@ -37,6 +37,14 @@ class Mix:
     source_fails: float  # 429, 500, silence, a lost connection, garbage
     source_slow: float  # answers that take 5 to 14 seconds: slower than two heartbeats
     calls_per_s: int
+    circles: float  # pages without an item whose next one is they themselves
+    throttle_every_s: float  # an API refuses somebody: an app, a credential, a bucket of it, all ...
+    use_every_s: float  # ... or tells that somebody's limit is nearly used, or is
+    throttle_s: float  # both last so long, in the mean
+    day_left: int  # calls of a day that are left to each key, until midnight: soon after all heals
+    expiring: bool  # owners' tokens end in the middle of the run, unless they are renewed
+    shared: bool  # all processes take of one limiter
+    alone: bool  # those who scrape without consent are switched off
     # processes and people
     processes: int
     survive: bool  # the processes that run when all heals go on, else they are killed
@@ -85,6 +93,14 @@ class Mix:
             source_fails=share(0.5),
             source_slow=share(0.3),
             calls_per_s=rng.choice((3, 50)),
+            circles=share(0.5),
+            throttle_every_s=every(30, 300),
+            use_every_s=every(30, 300),
+            throttle_s=rng.choice((30.0, 300.0)),
+            day_left=rng.choice((3, 30, 10_000)),
+            expiring=rng.random() < 0.5,
+            shared=rng.random() < 0.5,
+            alone=rng.random() < 0.3,
             processes=rng.choice((1, 1, 2)),
             survive=rng.random() < 0.5,
             life_every_s=every(60, 600, 1800),

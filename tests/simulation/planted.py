@@ -7,12 +7,11 @@ it for the length of a block; `first_catch` tells how many seeds it took. The ta
 import datetime as dt
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import Any
 
-import pytest
 import trio
 
 from gcc.actors import bugs
@@ -39,14 +38,8 @@ from tests.fakes import database
 from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.jobs import FakeJobs
-
-Patch = pytest.MonkeyPatch
-BUGS: dict[str, Callable[[Patch], None]] = {}
-
-
-def bug(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
-    BUGS[plant.__name__] = plant
-    return plant
+from tests.simulation import planted_limits as planted_limits  # they are planted as these are
+from tests.simulation.planting import BUGS, Patch, bug
 
 
 @contextmanager

@@ -11,7 +11,9 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo
 
 import trio
 
@@ -24,30 +26,42 @@ from gcc.config import Settings
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import COUNTED
 from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
-from gcc.pipelines.scraping.table import FLOWS, REFRESHING
+from gcc.pipelines.scraping.flow import Flow
+from gcc.pipelines.scraping.table import FLOWS, REFRESHING, Catalogue, limits
+from gcc.pipelines.scraping.upkeep import renewal_of
+from gcc.sources.limits import InProcessLimiter
+from gcc.sources.table import PACIFIC as PACIFIC_ZONE
+from gcc.sources.table import SOURCES
+from gcc.sources.tokens.renewals import RENEWALS
 from gcc.stores import rabbitmq
 from gcc.stores.rabbitmq_messages import EVENTS, FRAME
 from gcc.supervisor.lifecycle import State
 from tests.fakes.broker import FakeBroker
 from tests.fakes.broker import Faults as BrokerFaults
 from tests.fakes.controls import FakeControls
-from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Database, OutboxRow, QueueRow
 from tests.fakes.days import FakeDays
 from tests.fakes.event_store import FakeEventStore
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects
+from tests.simulation.counts import Counts
+from tests.simulation.examples import EXAMPLES, WAITS
 from tests.simulation.faults import DEPENDENCIES, Bug, Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.life import Ground, Life, Saboteur
 from tests.simulation.mix import GRACE_S, Mix
 from tests.simulation.poison import TYPES, Lines, Producers, foreign, met
-from tests.simulation.world import ATTEMPTS_MAX, BUGS, HANDLES, UNKNOWN
+from tests.simulation.rests import Rests
+from tests.simulation.world import ATTEMPTS_MAX, BUGS, ROOT, World, credentials
 
 PRUNE_EVERY_S = 600.0
 HEAL_S = 3600.0  # the longest wait that is anybody's right: 600 s before a retry, a few times over
 LOOK_S = 30.0
+MIDNIGHT = dt.datetime(2026, 1, 1, 8, tzinfo=dt.UTC)  # in California
+MIDNIGHT_S = (300.0, 1800.0)  # so long after all heals: what waits for it has its time
+RENEW_EVERY_S = 60.0
+TOLD_S_MAX = 1000.0  # no header of use tells of a longer time
 SETTLED_S = 120.0  # longer than any poll, backoff or open breaker
 LEASE_S = 15.0  # shorter than a slow attempt: the heartbeat matters
 ROLES = ("scraper", "relay", "sinker")
@@ -58,6 +72,9 @@ PAUSABLE = (
     "scraping/maintenance",
 )
 BURST_MAX = 40
+PACIFIC = ZoneInfo(PACIFIC_ZONE)
+SHARES = {name: row.shares for name, row in SOURCES.items() if row.shares}
+SUNK = {event_type.name for flow in FLOWS.values() for event_type in flow.events} | {each.name for each in TYPES}
 POISON_BURSTS = (1, 1, 3, 3, 10, 10, 1000)  # the last one takes minutes to bury, unless many at once
 
 
@@ -95,10 +112,13 @@ class Simulation:
         if concurrency is not None:
             self.mix = replace(self.mix, concurrency=concurrency)
         self._jobs_wanted = jobs if burst else round(jobs * self.mix.jobs)
-        clock = VirtualClock(rng.getrandbits(64))
+        after_healing_s = rng.uniform(*MIDNIGHT_S)
+        began = MIDNIGHT - dt.timedelta(seconds=hours * 3600 + after_healing_s)
+        clock = VirtualClock(rng.getrandbits(64), began)
         database = Database(clock)
-        ledger = Ledger(database, tracing=tracing)
-        faults = Faults(self.mix, rng)
+        faults = Faults(self.mix, rng, World(clock))
+        objects = MemoryObjects(faults.before_put)
+        ledger = Ledger(database, objects, alone=self.mix.alone, tracing=tracing)
         store = FakeEventStore(
             {event_type.table for event_type in EVENT_TYPES},
             before=faults.before_insert,
@@ -114,10 +134,14 @@ class Simulation:
             reorder=1.0 if self.mix.reorder else 0.0,
             lose_wakeup=self.mix.lose_wakeups,
         )
+        settings, days = _settings(self.mix), FakeDays(clock)
+        rates = limits(settings, Catalogue())
         self.ground = Ground(
-            _settings(self.mix), faults, deliveries, ledger, database, store,
-            MemoryObjects(faults.before_put), FakeCredentials(clock), controls,
-            FakeLeadership(), FakeDays(clock), self._broker(rng) if self.mix.rabbitmq else None,
+            settings, clock, faults, deliveries, ledger, database, store,
+            objects, Rests(clock, SHARES, ledger.complain), controls,
+            FakeLeadership(), days, Counts(clock, rates, ledger.complain, shared=self.mix.shared),
+            InProcessLimiter(rates, days) if self.mix.shared else None,
+            self._broker(rng) if self.mix.rabbitmq else None,
         )  # fmt: skip
         self.ledger = ledger
         self.database = database
@@ -149,6 +173,7 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             if self._hasty:
                 nursery.start_soon(self._end_at_a_complaint, nursery.cancel_scope)
+            nursery.start_soon(self._renew)
             await self._phases()
             nursery.cancel_scope.cancel()
         return self._verdict()
@@ -193,6 +218,8 @@ class Simulation:
             nursery.start_soon(self._every, self.mix.outage_every_s, self._outage)
             nursery.start_soon(self._every, self.mix.poison_every_s, self._send_poison)
             nursery.start_soon(self._every, self.mix.deleted_every_s, self._delete)
+            nursery.start_soon(self._every, self.mix.throttle_every_s, self._throttle)
+            nursery.start_soon(self._every, self.mix.use_every_s, self._use)
             nursery.start_soon(self._prune)
             await trio.sleep(self._hours * 3600)
             nursery.cancel_scope.cancel()
@@ -205,6 +232,9 @@ class Simulation:
         deliveries = ground.deliveries
         deliveries.duplicate = deliveries.delay = deliveries.reorder = deliveries.lose_wakeup = 0.0
         ground.controls.overrides.clear()
+        ground.credentials.enable_all(ground.faults.world.ends)
+        for token in [token for token, end in ground.faults.world.ends.items() if end <= self._clock.now()]:
+            del ground.faults.world.ends[token]  # its owner has logged in again
         if ground.broker:
             ground.broker.heal()
         for life in list(self._lives):
@@ -212,6 +242,7 @@ class Simulation:
                 self._lives.remove(life)
                 life.kill()
         for life in self._lives:
+            life.clock.offset = dt.timedelta(0)
             for role, drain in life.tree.roles.here.items():
                 while drain.state == "draining" and not life.tree.ended.is_set():  # noqa: ASYNC110 - virtual time
                     await trio.sleep(1.0)
@@ -228,6 +259,9 @@ class Simulation:
         if len(self._lives) > 1:
             return  # one of them may have had nothing to find it out by
         for life in self._lives:
+            for use in life.limiter.usage():
+                if use.narrowed_s > TOLD_S_MAX:
+                    self.ledger.complain(f"{use.name} is narrowed for {use.narrowed_s:.0f} s more, as nobody told")
             for actor in life.tree.context.board.actors():
                 if actor.breaker not in (None, "closed") and not actor.name.startswith("sources/"):
                     self.ledger.complain(
@@ -343,6 +377,21 @@ class Simulation:
             life = self._rng.choice(self._lives)
             life.clock.offset = dt.timedelta(seconds=self._rng.choice((-7200, -30, 0, 5, 300, 86_400)))
             self.ledger.say(f"clock of {life.number} is off by {life.clock.offset}")
+
+    async def _throttle(self) -> None:
+        self.ledger.say(f"{self.ground.faults.throttles.refuse()}")
+
+    async def _use(self) -> None:
+        self.ledger.say(f"{self.ground.faults.throttles.use()}")
+
+    async def _renew(self) -> None:
+        """What the schedule does: a renewal for each whose end is near."""
+        while True:
+            await trio.sleep(RENEW_EVERY_S)
+            near = self.ground.credentials.ending({kind: renewal.near_s for kind, renewal in RENEWALS.items()})
+            if near and self._lives:
+                with suppress(Transient, Bug):
+                    await self._rng.choice(self._lives).jobs.enqueue([renewal_of(*each) for each in near])
 
     async def _prune(self) -> None:
         """The leader does: now and then every other job that has ended is gone. Nobody misses it."""
@@ -497,7 +546,8 @@ class Simulation:
             await self._enqueue(burst)
 
     async def _enqueue(self, count: int) -> None:
-        new = {job.key or index: job for index, job in enumerate(self._new_job() for _ in range(count))}
+        alike = self._rng.choice(list(FLOWS.values())) if self._rng.random() < 0.2 else None
+        new = {job.key or index: job for index, job in enumerate(self._new_job(alike) for _ in range(count))}
         while True:
             if self._lives and "answers" not in self.ground.faults.away:  # else they would be enqueued again and again
                 try:
@@ -507,19 +557,37 @@ class Simulation:
                     pass
             await trio.sleep(1.0)
 
-    def _new_job(self) -> NewJob:
-        platform, handle = self._rng.choice(HANDLES) if self._rng.random() < 0.95 else ("INSTAGRAM", UNKNOWN)
+    def _new_job(self, flow: Flow | None = None) -> NewJob:
+        """Of any flow, unless one is named."""
+        if flow is None:
+            flow = self._rng.choice(list(REFRESHING.values()) if self._rng.random() < 0.3 else list(FLOWS.values()))
+        example = self._rng.choice(EXAMPLES[flow.name])
+        if self.mix.alone and example.alone == WAITS:
+            return self._new_job()
+        params, priority = dict(example.params), self._rng.choice((0, 10, 100))
         if self._rng.random() < self.mix.raising:
-            handle = self._rng.choice(list(BUGS))
-        params = {"handle": handle} if self._rng.random() < 0.99 else {"nonsense": True}
-        key = f"refresh:{platform}:{handle}" if self._rng.random() < 0.1 else None
-        return NewJob(REFRESHING[platform].name, platform, params, key=key, priority=self._rng.choice((0, 10, 100)))
+            flow = self._rng.choice(list(REFRESHING.values()))
+            params = {"handle": self._rng.choice(list(BUGS))}
+        key = f"{flow.name}:{params}" if self._rng.random() < 0.1 else None
+        if self._rng.random() < 0.01:
+            params = {"nonsense": True}
+        return NewJob(flow.name, flow.platform, params, key=key, priority=priority)
 
     async def _put_credentials(self) -> None:
-        for number in range(1, 4):
-            secret = {"token": f"world-ig-{number}", "ig_user_id": "1"}
-            await self.ground.credentials.put("graphapi", f"g{number}", secret)
-            await self.ground.credentials.put("ytapi", f"y{number}", {"token": f"world-yt-{number}"})
+        for source, handle, secret, facts in credentials():
+            if facts.kind in RENEWALS and facts.kind != "shopify" and self.mix.expiring:
+                ends = self._clock.now() + dt.timedelta(hours=self._hours * self._rng.uniform(0.2, 1.2))
+                self.ground.faults.world.ends[secret["token"]] = ends
+                facts = replace(facts, expires_at=ends)
+            await self.ground.credentials.put(source, handle, secret, facts)
+            if source == "ytapi":
+                for bucket in ("search", "stats", "units"):
+                    self._spend_day(f"ytapi.{bucket}@{handle}", f"ytapi.{bucket}@*")
+
+    def _spend_day(self, name: str, rule: str) -> None:
+        """Of this day little is left, as the database and the outside know alike."""
+        if (spent := self.ground.counts.spent(name, rule, self.mix.day_left)) > 0:
+            self.ground.days.reserved[name] = self._clock.now().astimezone(PACIFIC).date(), spent
 
     def _idle(self) -> bool:
         waiting = self.ground.broker.messages() if self.ground.broker else len(self.database.queues)
@@ -527,8 +595,9 @@ class Simulation:
 
     def _left(self) -> str:
         states = Counter(row.job.status.value for row in self.database.jobs.values())
+        left = Counter(row.job.flow for row in self.database.unfinished.values())
         waiting = self.ground.broker.messages() if self.ground.broker else len(self.database.queues)
-        return f"{dict(states)}, {len(self.database.outbox)} in the outbox, {waiting} in queues"
+        return f"{dict(states)}, of {dict(left)}, {len(self.database.outbox)} in the outbox, {waiting} in queues"
 
     # the end
 
@@ -553,8 +622,16 @@ class Simulation:
 
 
 def _settings(mix: Mix) -> Settings:
-    event_types = [event_type.name for event_type in TYPES if event_type is not APP_EVENT or mix.poisonous]
-    limit = {"calls": mix.calls_per_s, "per_s": 1.0, "base_url": "http://world"}
+    event_types = [name for name in sorted(SUNK) if name != APP_EVENT.name or mix.poisonous]
+    sources: dict[str, dict[str, object]] = {
+        name: {"base_url": ROOT + row.world_path, "enabled": not (row.unofficial and mix.alone)}
+        for name, row in SOURCES.items()
+    }
+    for name in ("graphapi", "ytapi"):
+        sources[name] |= {"calls": mix.calls_per_s, "per_s": 1.0}
+    sources["graphapi"]["limits"] = {
+        name: max(3, mix.calls_per_s // part) for name, part in (("app", 2), ("credential", 4))
+    }
     return Settings.model_validate(
         {
             "roles": ROLES,
@@ -566,10 +643,7 @@ def _settings(mix: Mix) -> Settings:
                 "concurrency": dict.fromkeys(FLOWS, mix.concurrency),
             },
             "sinker": {"batch_rows": mix.batch_rows, "event_types": event_types},  # nobody sends the others
-            "sources": {
-                "graphapi": {**limit, "base_url": "http://world/graph"},
-                "ytapi": {**limit, "base_url": "http://world/youtube/v3"},
-            },
+            "sources": sources,
         }
     )
 

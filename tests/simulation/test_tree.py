@@ -7,34 +7,42 @@ import trio.testing
 
 from gcc.clock import VirtualClock
 from gcc.config import Settings
+from gcc.pipelines.scraping.table import Catalogue, limits
 from tests.fakes.controls import FakeControls
-from tests.fakes.credentials import FakeCredentials
 from tests.fakes.database import Database
+from tests.fakes.days import FakeDays
 from tests.fakes.event_store import FakeEventStore
 from tests.fakes.exchange import Faults as Deliveries
 from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects
+from tests.simulation.counts import Counts
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.life import Ground, Life
 from tests.simulation.mix import Mix
+from tests.simulation.rests import Rests
+from tests.simulation.world import World
 
 
 def ground() -> Ground:
     rng = random.Random(1)
     clock = VirtualClock(1)
     database = Database(clock)
-    faults = Faults(Mix.draw(rng), rng)
+    faults = Faults(Mix.draw(rng), rng, World(clock))
     faults.heal()
+    objects = MemoryObjects()
     settings = Settings.model_validate(
         {
             "roles": ["scraper", "relay", "sinker"],
             "sources": {name: {"base_url": "http://world"} for name in ("graphapi", "ytapi")},
         }
     )
+    rates = limits(settings, Catalogue())
+    ledger = Ledger(database, objects)
     return Ground(
-        settings, faults, Deliveries(rng), Ledger(database), database, FakeEventStore(set()),
-        MemoryObjects(), FakeCredentials(clock), FakeControls(), FakeLeadership(), None,
+        settings, clock, faults, Deliveries(rng), ledger, database, FakeEventStore(set()),
+        objects, Rests(clock, {}, ledger.complain), FakeControls(), FakeLeadership(), FakeDays(clock),
+        Counts(clock, rates, ledger.complain, shared=False), None, None,
     )  # fmt: skip
 
 

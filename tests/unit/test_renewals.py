@@ -314,4 +314,5 @@ async def test_a_probe_brings_back_or_retires_it(
     assert [(event["source"], event["handle"], event["account"]) for event in events] == (
         [] if alive else [("graphapi", "a", "17")]
     )
+    assert all(frame.counted == 0 for frame in found.frames), "no store of ours gets it: `check` would miss it"
     assert "old-token" not in repr(found)

@@ -14,7 +14,7 @@ from gcc.metrics import Metrics
 from gcc.sources.chain import Outside, Visit
 from gcc.sources.credentials import Facts, NoCredential
 from gcc.sources.http import Request
-from gcc.sources.limits import InProcessLimiter, Limit
+from gcc.sources.limits import Daily, InProcessLimiter, Limit, Rule
 from gcc.sources.snapshot import Found
 from gcc.sources.verdicts import (
     InvalidHandle,
@@ -31,6 +31,7 @@ from gcc.sources.youtube.data_client import DataApi
 from gcc.sources.youtube.v31 import HOST, V31Api
 from gcc.sources.youtube.youtube138 import Youtube138
 from tests.fakes.credentials import FakeCredentials
+from tests.fakes.days import FakeDays
 from tests.fakes.fetcher import FakeFetcher, Reply
 
 Clock = trio.testing.MockClock
@@ -674,3 +675,12 @@ async def test_what_an_owner_is_told_of_a_channel(autojump_clock: Clock, owner: 
         "audience_gender": {"gender1": 40.5, "gender2": 40.5},
         "audience_country": {"country1": 7, "country2": 7},
     }
+
+
+async def test_a_probe_takes_of_the_day_of_its_key(autojump_clock: Clock, bench: Bench) -> None:
+    rules = (Rule(Limit(1000, 1.0)), Rule(Daily(10_000, "America/Los_Angeles"), "credential", "units"))
+    limiter = InProcessLimiter({rule.name("ytapi"): rule.limit for rule in rules}, FakeDays(bench.clock))
+    fetcher = FakeFetcher(lambda request: Reply(200, b'{"items": []}'))
+    outside = Outside(fetcher, limiter, bench.credentials, bench.clock, Metrics(), {}, rules={"ytapi": rules})
+    assert (await DataApi(outside, "http://x/v3").probe("ytapi-0", bench.visit)).alive
+    assert {use.name: use.used for use in limiter.usage()}["ytapi.units@ytapi-0"] == 1

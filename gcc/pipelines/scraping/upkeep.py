@@ -4,6 +4,7 @@ They are ours, beside the flows that scrape. A probe that finds one dead tells t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -71,7 +72,8 @@ def of_probe(probed: Probed, new_id: NewId) -> Yield:
         "account": credential.account,
         "reason": probed.reason,
     }
-    return Yield([], list(frames(ACCESS_TOKEN_EXPIRED, [msgspec.json.encode(event)], new_id)), told)
+    told_to_others = frames(ACCESS_TOKEN_EXPIRED, [msgspec.json.encode(event)], new_id)
+    return Yield([], [replace(frame, counted=0) for frame in told_to_others], told)  # no store of ours gets them
 
 
 def _flow(name: str, chain: Mapping[str, Retrieve], yields: Any) -> Flow:

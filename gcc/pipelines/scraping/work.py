@@ -123,7 +123,7 @@ class FlowWork:
             source=source,
             writes=found.writes,
             frames=[*found.frames, *self._traces(job, visit)],
-            events=sum(frame.events for frame in found.frames),
+            events=sum(frame.events for frame in found.frames if frame.counted != 0),
             data=data,
         )
 

@@ -65,7 +65,7 @@ RENEWALS: Mapping[str, Renewal] = {
     "google": Renewal(
         10 * MINUTE_S,
         "https://oauth2.googleapis.com",
-        "google",
+        "oauth2",
         _form("/token", "refresh_token", *_CLIENT, "refresh_token"),
         (*_CLIENT, "refresh_token"),
     ),

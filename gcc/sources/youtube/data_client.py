@@ -61,7 +61,11 @@ class DataApi:
         """See `Outside.probe`: a channel that need not exist, for one unit."""
         params = {"part": "id", "id": "UC_x5XG1OV2P6uZZ5FSM9Ttw"}
         return await self._outside.probe(
-            self.api, handle, lambda credential: self._request(credential, "channels", params), visit
+            self.api,
+            handle,
+            lambda credential: self._request(credential, "channels", params),
+            visit,
+            bucket=UNITS if self.has_buckets else "",
         )
 
     async def profile(self, handle_or_id: str, visit: Visit) -> ProfileSnapshot:
