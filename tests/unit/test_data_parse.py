@@ -223,6 +223,12 @@ def test_post_types(parts: dict[str, Any], post_type: str | None) -> None:
     assert post.dimensions["duration_s"] != 0
 
 
+def test_who_watches_a_stream_now_is_a_figure() -> None:
+    profile, _ = channel_of(CHANNELS, "madeup")
+    (post,) = posts_of({"items": [video("a", liveStreamingDetails={"concurrentViewers": "55"})]}, profile)
+    assert post.metrics["watching"] == 55
+
+
 @given(st.integers(0, 2**31 - 1), st.booleans())
 def test_durations_round_trip(seconds: int, with_days: bool) -> None:
     days, rest = divmod(seconds, 86_400) if with_days else (0, seconds)

@@ -242,6 +242,12 @@ def test_old_insights() -> None:
     assert found.notes == []
 
 
+def test_insights_that_others_hand_on_have_a_bare_value() -> None:
+    parts = {"metric": "navigation", "value": {"tap_exit": 2}}
+    found = graph_parse.insights({"data": [{"id": "18001", "metric": "reach", "value": 7}, parts]})
+    assert (found.metrics, found.dimensions) == ({"reach": 7}, {"navigation": {"tap_exit": 2}})
+
+
 def test_new_insights() -> None:
     ages = by(["age"], (["18-24"], 10), (["25-34"], 25))
     both = by(["age", "gender"], (["18-24", "F"], 5))

@@ -359,6 +359,23 @@ def test_comments_of_the_scrapers(answer: Any) -> None:
     assert (said.post_id, said.shortcode, said.kind, page.after) == ("7", "Cx", "comment", "c2")
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"usertags": {"in": [{"user": {"pk": 6, "username": "cup"}, "position": [0.5, 0.5]}]}},
+        {"usertags": [{"user": {"pk": "6", "username": "cup"}, "x": 0.5, "y": 0.5}]},
+        {"edge_media_to_tagged_user": edges({"user": {"id": "6", "username": "cup"}, "x": 0.5})},
+    ],
+)
+def test_whom_a_post_was_made_with_and_for(tags: dict[str, Any]) -> None:
+    more = {"coauthor_producers": [{"pk": 7, "username": "pot"}], "is_paid_partnership": True, "video_duration": 60.1}
+    told = PARSERS["post"]({**MEDIA, **tags, **more}).dimensions
+    expected = {"collaborators": ["pot"], "tagged": ["cup"], "paid_partnership": True, "duration_s": 60.1}
+    assert expected.items() <= told.items()
+    nothing = {"usertags": None, "coauthor_producers": [], "is_paid_partnership": False, "video_duration": 0.0}
+    assert expected.keys().isdisjoint(PARSERS["post"]({**MEDIA, **nothing}).dimensions)
+
+
 def test_a_hashtag_in_rows_of_a_page() -> None:
     row = {"layout_type": "media_grid", "layout_content": {"medias": [{"media": MEDIA}], "fill_items": []}}
     page = PARSERS["hashtag"]({"data": {"recent": {"sections": [row], "more_available": True, "next_max_id": "c2"}}})

@@ -62,14 +62,16 @@ def _name(item: Fields) -> str:
 def _add_values(found: Insights, key: str, item: Fields) -> None:
     if item.kind("value") == "an object":  # as some who hand the answers on write them
         found.dimensions[key] = item.counts("value")
+    elif (number := item.number("value")) is not None:
+        found.metrics[key] = number
     series: dict[str, int | float] = {}
     for value in item.objects("values"):
         if value.kind("value") == "an object":
             found.dimensions[key] = value.counts("value")
-        elif (number := value.number("value")) is not None:
-            found.metrics[key] = number
+        elif (told := value.number("value")) is not None:
+            found.metrics[key] = told
             if end := value.time("end_time"):
-                series[end.isoformat()] = number
+                series[end.isoformat()] = told
     if len(series) > 1:
         found.dimensions[f"{key}_by_end_time"] = series
 

@@ -186,6 +186,7 @@ def _post(media: Fields, owner: Person, at: dt.datetime, *, story: bool = False)
             "permalink": _permalink(code, post_type, owner.handle, post_id),
             "thumbnail_url": _picture(media),
             **({"expires_at": expires.isoformat()} if expires else {}),
+            **_more(media),
         },
     )
 
@@ -214,6 +215,22 @@ def _permalink(code: str | None, post_type: str | None, handle: str, post_id: st
     if post_type == "story":
         return f"https://www.instagram.com/stories/{handle}/{post_id}/" if handle else None
     return f"https://www.instagram.com/{'reel' if post_type == 'reels' else 'p'}/{code}/" if code else None
+
+
+def _more(media: Fields) -> dict[str, Any]:
+    """What is told of whom it was made with, who is tagged in it, whether it was paid for, and how long it lasts."""
+    told = {
+        "collaborators": _handles(media, shapes.COAUTHORS),
+        "tagged": _handles(media, shapes.TAGGED_IN),
+        "paid_partnership": media.flag("is_paid_partnership"),
+        "duration_s": media.number("video_duration"),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _handles(media: Fields, ways: Sequence[Path]) -> list[str]:
+    found = (first(each, shapes.HANDLE, shapes.text) for each in beside(media, ways))
+    return [handle for handle in found if handle]
 
 
 def _web_caption(media: Fields) -> str | None:

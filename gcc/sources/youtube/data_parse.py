@@ -114,7 +114,8 @@ def video(item: Fields, at: dt.datetime, handle: str = "", channel_id: str = "")
     snippet, details, status = item.object("snippet"), item.object("contentDetails"), item.object("status")
     published = snippet.time("publishedAt") or snippet.time("publishTime")
     duration_s = details.read("duration", "a duration below 68 years", duration)
-    tags, broadcast = snippet.texts("tags"), _broadcast(snippet)
+    tags, broadcast, live = snippet.texts("tags"), _broadcast(snippet), item.object("liveStreamingDetails")
+    watching: Metrics = {"watching": live.count("concurrentViewers")} if "concurrentViewers" in live else {}
     return _post(
         item,
         video_id,
@@ -122,7 +123,7 @@ def video(item: Fields, at: dt.datetime, handle: str = "", channel_id: str = "")
         channel_id=snippet.text("channelId", chars_max=ID_CHARS_MAX) or channel_id,
         handle=handle,
         published=published,
-        metrics=figures(item.object("statistics"), _OF_VIDEO),
+        metrics=figures(item.object("statistics"), _OF_VIDEO) | watching,
         dimensions={
             "post_type": _post_type(item, broadcast, duration_s, published) if "duration" in details else None,
             "title": snippet.text("title"),
@@ -135,7 +136,7 @@ def video(item: Fields, at: dt.datetime, handle: str = "", channel_id: str = "")
             **known(
                 channel_title=snippet.text("channelTitle"),
                 broadcast=broadcast,
-                scheduled_at=iso(item.object("liveStreamingDetails").time("scheduledStartTime")),
+                scheduled_at=iso(live.time("scheduledStartTime")),
                 privacy=status.text("privacyStatus"),
                 made_for_kids=status.flag("madeForKids"),
                 topics=item.object("topicDetails").texts("topicCategories"),
