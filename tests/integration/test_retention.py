@@ -247,7 +247,7 @@ async def test_the_count_outlives_the_death_between_commit_and_drop(stored: Stor
 async def test_only_the_leader_drops(stored: Stored) -> None:
     await stored.put(PROFILE_LOG, 3, days_ago=1100)
     async with leading(stored.pool) as leader:
-        retention = Retention(stored.clickhouse, stored.pool, leader, Later(), KEPT)
+        retention = Retention(stored.clickhouse, stored.pool, leader, Later(), KEPT, trio.Lock())
         async with stored.pool.connection() as connection:
             await connection.execute("update leader set term = term + 1, holder = 'another'")
         with pytest.raises(LeaseLost):

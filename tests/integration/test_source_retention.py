@@ -17,7 +17,8 @@ from gcc.platforms import YOUTUBE
 from gcc.sources.table import SOURCES
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
-from tests.integration.test_retention import FIELDS, Cut, Later, Mortal, Stored, leading
+from tests.integration.test_retention import FIELDS, KEPT, Cut, Later, Mortal, Stored, leading
+from tests.integration.test_retention import round_of as dropped_of
 
 DAYS = {"short": 30}
 YOUTUBES = {"ytapi": 30, "ytanalytics": 30}
@@ -87,6 +88,20 @@ async def test_events_that_came_twice_count_once(stored: Stored) -> None:
     await stored.insert(PROFILE_LOG, ids, at, source="short")
     assert (await round_of(stored))[0] == {PROFILE_LOG.table: 2}
     assert await stored.well() == (0, 2)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_partition_waits_for_what_is_being_removed_from_it(stored: Stored, after: bool) -> None:
+    """Its rows are counted already: with the partition they would be counted again."""
+    await stored.put(PROFILE_LOG, 3, 1100, source="short")
+    await stored.put(PROFILE_LOG, 2, 1100, source="long")
+    with pytest.RaisesGroup(Cut, allow_unwrapped=True, flatten_subgroups=True):
+        await round_of(stored, on=Mortal(stored.clickhouse, 2, after=after))
+    assert await dropped_of(stored, KEPT) == {}
+    assert await stored.well() == (2, 3)
+    await round_of(stored)
+    assert await dropped_of(stored, KEPT) == {PROFILE_LOG.table: 2}
+    assert await stored.well() == (0, 5)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

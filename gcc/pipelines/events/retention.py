@@ -24,7 +24,7 @@ from gcc.actors.leader import Leader
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError
-from gcc.pipelines.events.check import ASIDE, Reading, set_aside
+from gcc.pipelines.events.check import ASIDE, Reading, open_removals, set_aside
 from gcc.pipelines.events.schemas import EMITTED_BY
 from gcc.pipelines.events.types import EVENT_TYPES, EventType
 from gcc.stores.leadership import as_leader
@@ -77,8 +77,11 @@ class Retention:
 
     async def _round(self) -> dict[str, Any]:
         dropped: Counter[str] = Counter()
+        removing = {rows.table for rows in await open_removals(self._pool)}
         for event_type, days in self._kept.items():
             table = event_type.table
+            if table in removing:  # these rows are counted: in a partition that is dropped they would be once more
+                continue
             if await self._open(table):
                 await self._drop(table)
             for partition in await self._aside(table):
