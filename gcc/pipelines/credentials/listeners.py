@@ -21,7 +21,7 @@ from gcc.sources.fields import Fields
 from gcc.sources.source import Source
 from gcc.sources.verdicts import OddAnswer
 
-NAME_CHARS_MAX = 300
+NAME_CHARS_MAX, PART_CHARS_MAX = 300, 5000
 OF_PLATFORM = {
     "INSTAGRAM": ("graphapi", "facebook"),
     "YOUTUBE": ("ytanalytics", "google"),
@@ -105,7 +105,7 @@ class NewTokens:
         if not handle:
             raise Refused(f"it names neither a handle nor an account ({', '.join(ACCOUNTS)})")
         secret = {"token": token} | {
-            name: part for name in PARTS if (part := told.number_or_text(name, chars_max=5000))
+            name: part for name in PARTS if (part := told.number_or_text(name, chars_max=PART_CHARS_MAX))
         }
         if source == "graphapi" and account:
             secret.setdefault("ig_user_id", account)

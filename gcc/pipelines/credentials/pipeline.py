@@ -26,9 +26,7 @@ class CredentialsPipeline:
         await declare(parts, Patience(context.board.actor("credentials"), context.clock.rng))
         sources = context.catalogue.sources
         handlers: dict[str, Handler] = {
-            "identity_token_q": NewTokens(
-                parts.credentials, parts.dead_letters, context.clock, context.catalogue.sources
-            ),
+            "identity_token_q": NewTokens(parts.credentials, parts.dead_letters, context.clock, sources),
             "credentials_validate_q": Probes(parts.jobs, parts.dead_letters, sources),
         }
         async with trio.open_nursery() as nursery:

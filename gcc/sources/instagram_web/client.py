@@ -90,15 +90,11 @@ class WebClient:
 
     async def followers(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[Relation]]:
         """Who follows the profile."""
-        return await self._relations(
-            "followers", parse.followers, shapes.FOLLOWERS, handle, profile_id, pages_max, visit
-        )
+        return await self._relations("followers", parse.followers, handle, profile_id, pages_max, visit)
 
     async def following(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[Relation]]:
         """Whom the profile follows."""
-        return await self._relations(
-            "following", parse.following, shapes.FOLLOWING, handle, profile_id, pages_max, visit
-        )
+        return await self._relations("following", parse.following, handle, profile_id, pages_max, visit)
 
     async def comments(self, shortcode: str, post_id: str, pages_max: int, visit: Visit) -> Found[list[Activity]]:
         return await self._activities("comments", parse.comments, shapes.COMMENTS, shortcode, post_id, pages_max, visit)
@@ -136,7 +132,6 @@ class WebClient:
         self,
         asked: str,
         read: Callable[[Any, str, Any, Person], Page[Relation]],
-        sought: tuple[Path, ...],
         handle: str,
         profile_id: str,
         pages_max: int,
