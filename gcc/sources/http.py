@@ -1,7 +1,8 @@
 """The only way to the outside: a request in, an answer in memory out, whatever its status.
 
-An httpx client for each source, so that one that hangs holds no connection of another (keep-alive, bounded, HTTP/2
-where it is offered, no redirects, no proxy from the environment). What gives no whole answer (a lost connection, a
+A pool of connections for each source, so that one that hangs holds none of another (keep-alive, bounded, HTTP/2 where
+it is offered, no redirects, no cookies, no proxy from the environment): httpcore's, the engine of httpx, without the
+client around it, which took a third of an exchange's time. What gives no whole answer (a lost connection, a
 deadline, a body beyond 8 MiB) is Transient.
 Judging the answer is the source's matter.
 """
@@ -18,8 +19,9 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
+import httpcore
 import httpx
 import msgspec
 import trio
@@ -32,8 +34,13 @@ BODY_BYTES_MAX = 8 << 20
 _USERINFO = re.compile(r"(?<=://).*@", re.DOTALL)  # to the last @: a password may hold any character
 _PLAIN_BEGINS = (b"{", b"[", b"<")  # what stands before an API may call its page compressed though it is not
 RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily quota
-# At level INFO httpx logs whole URLs, and the outside APIs want their tokens in the URL.
+# At level INFO httpx logs whole URLs, wherever it is used as a client.
 logging.getLogger("httpx").setLevel(logging.WARNING)
+HTTPCORE: Final = "1.0.9"
+"""The version whose private names `_Pool` was checked against; a test compares it."""
+_HEADERS = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": "gcc-platform"}
+_LOST = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
+LOOK_S = 1.0
 
 
 class Passage(Protocol):
@@ -91,31 +98,50 @@ class Fetcher(Protocol):
         """
 
 
+class _Pool(httpcore.AsyncConnectionPool):
+    """httpcore's looks at all its connections, and at the socket of each idle one, whenever a request comes or goes: a
+    fifth of a crawl's time. This one does where no connection is ready, and once in LOOK_S."""
+
+    _looked_at = -math.inf
+
+    def _assign_requests_to_connections(self) -> list[httpcore.AsyncConnectionInterface]:
+        served = all(self._reused(request) for request in self._requests if request.is_queued())
+        if served and trio.current_time() < self._looked_at + LOOK_S:
+            return []
+        self._looked_at = trio.current_time()
+        return super()._assign_requests_to_connections()
+
+    def _reused(self, waiting: Any) -> bool:
+        for connection in self._connections:
+            if (
+                connection.is_available()
+                and connection.can_handle_request(waiting.request.url.origin)
+                and not connection.has_expired()
+            ):
+                waiting.assign_to_connection(connection)
+                return True
+        return False
+
+
 class HttpFetcher:
-    """The real fetcher, over an httpx client for each source; use as an async context manager or call aclose()."""
+    """The real fetcher, over a pool for each source; use as an async context manager or call aclose()."""
 
     def __init__(self, *, connections_max: int = 100, tls: ssl.SSLContext | None = None) -> None:
         """`connections_max` of each source. `tls`: whom to trust, if not those whom everybody does."""
-        self._limits = httpx.Limits(
-            max_connections=connections_max,
-            max_keepalive_connections=connections_max,  # with fewer, a busy crawl opens a new one for most calls
-            keepalive_expiry=4.0,  # below the 5 s after which common servers hang up on idle connections
-        )
+        self._connections_max = connections_max
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._pools: dict[str, _Pool] = {}
 
-    def _client(self, source: str) -> httpx.AsyncClient:
-        if source not in self._clients:
-            self._clients[source] = httpx.AsyncClient(
-                headers={"accept-encoding": "gzip", "user-agent": "gcc-platform"},
-                limits=self._limits,
+    def _pool(self, source: str) -> _Pool:
+        if source not in self._pools:
+            self._pools[source] = _Pool(
+                self._tls,
+                max_connections=self._connections_max,
+                max_keepalive_connections=self._connections_max,  # with fewer, a busy crawl opens one for most calls
+                keepalive_expiry=4.0,  # below the 5 s after which common servers hang up on idle connections
                 http2=True,
-                verify=self._tls,
-                timeout=None,  # one deadline for the whole exchange instead, see fetch
-                trust_env=False,
-                follow_redirects=False,
             )
-        return self._clients[source]
+        return self._pools[source]
 
     async def fetch(self, request: Request) -> Answer:
         begun = trio.current_time()
@@ -127,45 +153,51 @@ class HttpFetcher:
         except (
             UnicodeError,
             httpx.InvalidURL,
-            httpx.LocalProtocolError,
+            httpcore.LocalProtocolError,
         ) as error:  # its text repeats what may be a secret
             why = getattr(error, "reason", None) or type(error).__name__
             raise Unsendable(f"{request.source}: no request can hold its host, parameters or headers: {why}") from None
-        except httpx.HTTPError as error:
+        except _LOST as error:
             # `from None`: the cause would carry the request with its secrets into tracebacks
             raise Transient(f"{request.source}: {type(error).__name__}: {_why(error)}") from None
         return Answer(status, headers, body, trio.current_time() - begun, request.shown_url)
 
     async def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         body = bytearray()
-        # httpx reads through generators in generators: only what is raised inside the innermost one ends them
+        passage = request.passage
+        # httpcore reads through generators in generators: only what is raised inside the innermost one ends them
         # all, so a body that is too large is left by cancelling the next read, not by leaving the loop.
         with trio.CancelScope() as reading:
-            async with self._client(request.source).stream(
-                request.method,
-                request.url,
-                params=dict(request.params),
-                headers=dict(request.headers),
+            asked = _written(request)
+            async with self._pool(request.source).stream(
+                asked.method,
+                httpcore.URL(
+                    scheme=asked.url.raw_scheme,
+                    host=asked.url.raw_host,
+                    port=asked.url.port,
+                    target=asked.url.raw_path,
+                ),
+                headers=asked.headers.raw,
                 content=request.body or None,
-                extensions={"trace": partial(_followed, passage)} if (passage := request.passage) else None,
+                extensions={"trace": partial(_followed, passage)} if passage else None,
             ) as reply:
                 if passage:
                     passage.answered()
-                async for chunk in reply.aiter_raw():
+                async for chunk in reply.aiter_stream():
                     if len(body) + len(chunk) > BODY_BYTES_MAX:
                         reading.cancel()
                     else:
                         body += chunk
         if reading.cancel_called:
             raise _too_large(request)
-        headers = {name.lower(): value for name, value in reply.headers.items()}
+        headers = dict(httpx.Headers(reply.headers))
         packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate")
         plain = not packed or body[:1] in _PLAIN_BEGINS
-        return reply.status_code, headers, bytes(body) if plain else _unpack(body, request)
+        return reply.status, headers, bytes(body) if plain else _unpack(body, request)
 
     async def aclose(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -176,13 +208,24 @@ class HttpFetcher:
         await self.aclose()
 
 
+def _written(request: Request) -> httpx.Request:
+    """With its parameters in the URL, and the user and password of that in a header."""
+    headers = httpx.Headers(_HEADERS)
+    headers.update(request.headers)
+    asked = httpx.Request(request.method, request.url, params=dict(request.params), headers=headers,
+                          content=request.body or None)  # fmt: skip
+    if asked.url.userinfo:
+        asked = next(httpx.BasicAuth(asked.url.username, asked.url.password).sync_auth_flow(asked))
+    return asked
+
+
 async def _followed(passage: Passage, event: str, _: Any) -> None:
     """Hears all that httpcore does for a request ("http11.send_request_headers.started")."""
     if event.endswith(".send_request_headers.started"):
         await passage.sending()
 
 
-def _why(error: httpx.HTTPError) -> str:
+def _why(error: Exception) -> str:
     """Its text; where it has none, that of what it came of: a certificate that nobody knows."""
     deepest: BaseException = error
     while not str(deepest) and (cause := deepest.__cause__ or deepest.__context__):

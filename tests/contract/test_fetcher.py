@@ -1,4 +1,4 @@
-"""The fetcher port: the fake and httpx against a real server on loopback pass the same tests.
+"""The fetcher port: the fake and the real one against a real server on loopback pass the same tests.
 
 Sockets need the real clock, so the few deadlines here are short.
 """
@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import httpcore
 import pytest
 import trio
 
 from gcc.errors import Transient
-from gcc.sources.http import BODY_BYTES_MAX, Answer, Fetcher, HttpFetcher, Request
+from gcc.sources.http import BODY_BYTES_MAX, HTTPCORE, Answer, Fetcher, HttpFetcher, Request
 from gcc.sources.verdicts import Unsendable
 from tests.fakes.fetcher import FakeFetcher, Reply
 
@@ -186,6 +187,36 @@ async def test_a_body_goes_as_it_is(http: HttpFetcher, server: Server, ask: Ask)
     assert "content-type: application/json" in server.heads[0].lower()
     assert server.bodies == [body, b""]
     assert "username" not in repr(asked)
+
+
+async def test_a_user_in_the_address_goes_into_a_header_and_ours_stand_once(
+    http: HttpFetcher, server: Server, ask: Ask
+) -> None:
+    plain = ask("/ok")
+    await http.fetch(replace(plain, url=plain.url.replace("://", "://user:hunter2@"), headers={"User-Agent": "other"}))
+    line, *rest = server.heads[0].lower().split("\r\n")
+    assert "hunter2" not in line
+    assert "authorization: basic dxnlcjpodw50zxiy" in rest
+    assert [header for header in rest if header.startswith("user-agent:")] == ["user-agent: other"]
+
+
+def test_the_version_whose_private_names_are_used() -> None:
+    assert httpcore.__version__ == HTTPCORE
+
+
+async def test_connections_that_were_closed_meanwhile_are_replaced_and_closed_here_too(
+    http: HttpFetcher, ask: Ask
+) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(http.fetch, ask("/ok"))
+    (pool,) = http._pools.values()
+    kept = len(pool.connections)
+    assert kept > 1
+    for connection in pool.connections:
+        connection._connection._expire_at = 0.0  # type: ignore[attr-defined]
+    assert (await http.fetch(ask("/ok"))).status == 200
+    assert len(pool.connections) == 1
 
 
 async def test_connections_are_kept(http: HttpFetcher, server: Server, ask: Ask) -> None:

@@ -15,7 +15,7 @@ from gcc.sources.chain import Visit
 from gcc.sources.fields import Fields
 
 IDS_MAX = 50
-GATHER_S = 0.004  # what is asked for at once comes within it; nobody notices it
+GATHER_S = 0.02  # answers that begin other questions come one after the other; nobody notices it
 
 
 @dataclass(frozen=True, slots=True)
