@@ -179,7 +179,9 @@ def test_scraped_channels() -> None:
 @pytest.mark.parametrize(
     ("text", "number"),
     [("0", 0), ("1,234 views", 1234), ("308K subscribers", 308_000), ("4.03M subscribers", 4_030_000),
-     ("2B", 2_000_000_000), ("No views", 0), ("12 watching now", 12), ("1.5K", 1500)],
+     ("2B", 2_000_000_000), ("No views", 0), ("12 watching now", 12), ("1.5K", 1500),
+     ("12,34,567 views", 1_234_567), ("1.2 lakh views", 120_000), ("3 crore subscribers", 30_000_000), ("5 likes", 5),
+     ("1.5 million views", 1_500_000), ("2 L", 200_000)],
 )  # fmt: skip
 def test_numbers_as_pages_show_them(text: str, number: int) -> None:
     assert scraped_parse.counted(text) == number

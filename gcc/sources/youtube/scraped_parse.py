@@ -18,8 +18,15 @@ from gcc.sources.youtube import data_parse
 from gcc.sources.youtube.data_parse import iso, known
 
 _OF_VIDEOS = ("videoId", "video_id", "lengthSeconds", "snippet")  # one of these stands in each
-_COUNT = re.compile(r"(\d{1,19}|\d{1,3}(?:,\d{3})+|\d{1,3}\.\d{1,3})\s*([KMB]?)(?:\s+\w+)*", re.ASCII | re.IGNORECASE)
-_TIMES = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+_TIMES = {
+    "": 1, "K": 1_000, "THOUSAND": 1_000, "L": 100_000, "LAKH": 100_000, "M": 1_000_000, "MILLION": 1_000_000,
+    "CR": 10_000_000, "CRORE": 10_000_000, "B": 1_000_000_000, "BILLION": 1_000_000_000,
+}  # fmt: skip
+_UNIT = "|".join(filter(None, _TIMES))
+_COUNT = re.compile(  # in India 12,34,567 and 12 lakh
+    r"(\d{1,19}|\d{1,3}(?:,\d{2,3})*,\d{3}|\d{1,3}\.\d{1,3})" + rf"\s*((?:{_UNIT})\b|)(?:\s+\w+)*",
+    re.ASCII | re.IGNORECASE,
+)
 _CODE = re.compile(r"[A-Z]{2}")
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})", re.ASCII)
 _AGO = re.compile(r"(?:.*\s)?(\d{1,4})\s+(second|minute|hour|day|week|month|year)s?\s+ago(?:\s.*)?", re.IGNORECASE)
@@ -126,7 +133,9 @@ def channel(item: Fields, at: dt.datetime) -> ProfileSnapshot:
             "profile_pic_url": _picture(item, "avatar"),
             **known(
                 country_name="" if _CODE.fullmatch(country) else country,
-                is_verified=any(badge.text("type") == "VERIFIED_CHANNEL" for badge in item.objects("badges")) or None,
+                is_verified=any(badge.text("type") == "VERIFIED_CHANNEL" for badge in item.objects("badges"))
+                or item.flag("isVerified")
+                or None,
                 joined_at=item.text("joinedDate"),
             ),
         },
