@@ -255,7 +255,7 @@ async def test_only_the_leader_drops(stored: Stored) -> None:
     clock = SystemClock()
     idle = Leader("analytics", PostgresLeadership(stored.pool), Board(clock.now).actor("idle"), clock)
     with pytest.raises(LeaseLost):
-        await Retention(stored.clickhouse, stored.pool, idle, Later(), KEPT)()
+        await Retention(stored.clickhouse, stored.pool, idle, Later(), KEPT, trio.Lock())()
     assert await stored.well() == (3, 0)
     assert await stored.aside() == []
 
