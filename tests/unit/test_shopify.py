@@ -165,6 +165,12 @@ def test_a_shop_may_be_written_as_people_do(written: str) -> None:
     assert StoreParams(store=written).store == "glow-and-co"
 
 
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00"])
+def test_a_time_that_no_calendar_of_utc_has_is_a_bad_param(since: str) -> None:
+    with pytest.raises(ValueError, match="since"):
+        StoreParams.model_validate({"store": "x", "since": since})
+
+
 async def test_a_base_url_without_a_shop_is_asked_as_it_is(autojump_clock: trio.testing.MockClock) -> None:
     bench = await Bench(base_url="http://127.0.0.1:9/api").ready()
     bench.stand_in = lambda request: Reply(200, b'{"data": {"orders": {"nodes": [], "pageInfo": {}}}}')

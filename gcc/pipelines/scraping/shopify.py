@@ -1,5 +1,6 @@
 """The flows of Shopify."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -25,11 +26,18 @@ def _store(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _utc(at: dt.datetime) -> dt.datetime:
+    try:
+        return at.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("is beyond the years 1 to 9999 in UTC") from None
+
+
 class StoreParams(Params):
     """`store` is a shop's NAME or NAME.myshopify.com; of orders that were placed `since` then, oldest first."""
 
     store: Annotated[str, AfterValidator(_store)]
-    since: pydantic.AwareDatetime | None = None
+    since: Annotated[pydantic.AwareDatetime, AfterValidator(_utc)] | None = None
     pages_max: Annotated[int, Field(ge=1, le=10_000)] = PAGES_MAX
 
 
