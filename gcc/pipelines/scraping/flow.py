@@ -7,7 +7,7 @@ it is switched on.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
 from pydantic import StringConstraints
@@ -72,3 +72,30 @@ class Flow:
     capability: Capability = "public"
     refreshes: Platform | None = None
     header: Sequence[str] = ()
+
+
+class Made(NamedTuple):
+    """What becomes of an answer, as flows share it; `events` beside those of every job."""
+
+    yields: Yields
+    events: tuple[EventType, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+def flow_of(
+    platform: str,
+    name: str,
+    params: type[Params],
+    chain: Mapping[str, Retrieve],
+    made: Made,
+    capability: Capability = "public",
+    workers: int = 1,
+    *,
+    refreshes: Platform | None = None,
+    header: Sequence[str] = (),
+) -> Flow:
+    events = (*made.events, *OF_EVERY_JOB)
+    return Flow(
+        name, platform, params, chain, made.yields, workers, events, made.tables,
+        capability=capability, refreshes=refreshes, header=header,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ What an owner alone is told comes with the owner's own credential, or not at all
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 from pydantic import Field, StringConstraints
@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 from gcc.channels.message import NewId
 from gcc.pipelines.events.types import POST_ACTIVITY_LOG as ACTIVITY_EVENTS
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, PROFILE_RELATIONSHIP_LOG
-from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Capability, Flow, HandleParams, Params, Retrieve
+from gcc.pipelines.scraping.flow import Flow, HandleParams, Made, Params, Retrieve, flow_of
 from gcc.pipelines.scraping.yields import (
     POST_ACTIVITY_LOG,
     PROFILE_RELATIONSHIP,
@@ -186,44 +186,12 @@ def _chain(retrieve: Retrieve, asked: str, official: bool = True) -> Mapping[str
     return dict.fromkeys([*(["graphapi"] if official else []), *scrapers], retrieve)
 
 
-_OF_PROFILE: dict[str, Any] = {
-    "yields": partial(of_profile, INSTAGRAM),
-    "events": (PROFILE_LOG, POST_LOG, *OF_EVERY_JOB),
-    "tables": (INSTAGRAM.account, INSTAGRAM.post),
-}
-_OF_POSTS: dict[str, Any] = {
-    "yields": partial(of_posts, INSTAGRAM),
-    "events": (POST_LOG, *OF_EVERY_JOB),
-    "tables": (INSTAGRAM.post,),
-}
-_OF_RELATIONS: dict[str, Any] = {
-    "yields": of_relations,
-    "events": (PROFILE_RELATIONSHIP_LOG, *OF_EVERY_JOB),
-    "tables": (PROFILE_RELATIONSHIP,),
-}
-_OF_ACTIVITIES: dict[str, Any] = {
-    "yields": of_activities,
-    "events": (ACTIVITY_EVENTS, *OF_EVERY_JOB),
-    "tables": (POST_ACTIVITY_LOG,),
-}
-_OF_INSIGHTS: dict[str, Any] = {
-    "yields": partial(of_profile_insights, INSIGHTS, INSTAGRAM),
-    "events": (PROFILE_LOG, *OF_EVERY_JOB),
-    "tables": (INSIGHTS,),
-}
-
-
-def _flow(
-    name: str,
-    params: type[Params],
-    chain: Mapping[str, Retrieve],
-    found: Mapping[str, Any],
-    capability: Capability = "public",
-    workers: int = 1,
-    **more: Any,
-) -> Flow:
-    return Flow(name, INSTAGRAM.name, params, chain, workers=workers, capability=capability, **{**found, **more})
-
+_OF_PROFILE = Made(partial(of_profile, INSTAGRAM), (PROFILE_LOG, POST_LOG), (INSTAGRAM.account, INSTAGRAM.post))
+_OF_POSTS = Made(partial(of_posts, INSTAGRAM), (POST_LOG,), (INSTAGRAM.post,))
+_OF_RELATIONS = Made(of_relations, (PROFILE_RELATIONSHIP_LOG,), (PROFILE_RELATIONSHIP,))
+_OF_ACTIVITIES = Made(of_activities, (ACTIVITY_EVENTS,), (POST_ACTIVITY_LOG,))
+_OF_INSIGHTS = Made(partial(of_profile_insights, INSIGHTS, INSTAGRAM), (PROFILE_LOG,), (INSIGHTS,))
+_flow = partial(flow_of, INSTAGRAM.name)
 
 FLOWS: Sequence[Flow] = (
     _flow(
@@ -232,7 +200,7 @@ FLOWS: Sequence[Flow] = (
     ),
     _flow("refresh_profile_basic", HandleParams, _chain(_profile, "user"), _OF_PROFILE, workers=5),
     _flow("refresh_profile_by_profile_id", ProfileIdParams, _chain(_profile_by_id, "user_by_id"), _OF_PROFILE),
-    _flow("refresh_profile_custom", CustomParams, _chain(_custom, "posts"), _OF_PROFILE, yields=_of_custom),
+    _flow("refresh_profile_custom", CustomParams, _chain(_custom, "posts"), _OF_PROFILE._replace(yields=_of_custom)),
     _flow("refresh_post_by_shortcode", PostParams, _chain(_post, "post"), _OF_POSTS),
     _flow("refresh_tagged_posts", OwnerListParams, _chain(_tagged, "tagged"), _OF_POSTS, "owner"),
     _flow("refresh_stories_posts", StoriesParams, _chain(_stories, "stories"), _OF_POSTS, "owner"),

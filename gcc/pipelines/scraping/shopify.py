@@ -8,7 +8,7 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from gcc.pipelines.events.types import ORDER_LOG
-from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Flow, Params
+from gcc.pipelines.scraping.flow import Flow, Made, Params, flow_of
 from gcc.pipelines.scraping.yields import ORDER, of_orders
 from gcc.sources.chain import Visit
 from gcc.sources.shopify.client import ShopifyApi, store_name
@@ -46,15 +46,12 @@ async def _orders(api: ShopifyApi, params: StoreParams, visit: Visit) -> Found[l
 
 
 FLOWS: Sequence[Flow] = (
-    Flow(
-        "refresh_orders_by_store",
+    flow_of(
         PLATFORM,
+        "refresh_orders_by_store",
         StoreParams,
         {"shopify": _orders},
-        of_orders,
-        workers=1,
-        events=(ORDER_LOG, *OF_EVERY_JOB),
-        tables=(ORDER,),
-        capability="owner",
+        Made(of_orders, (ORDER_LOG,), (ORDER,)),
+        "owner",
     ),
 )

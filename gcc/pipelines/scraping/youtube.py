@@ -7,7 +7,7 @@ YouTube without its consent, so they are off until they are switched on.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 from pydantic import StringConstraints
@@ -21,7 +21,7 @@ from gcc.pipelines.events.types import (
     YT_ACTIVITY_LOG,
 )
 from gcc.pipelines.scraping import own_snapshots, sheets, yields
-from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Flow, HandleParams, Params, Retrieve
+from gcc.pipelines.scraping.flow import Flow, HandleParams, Made, Params, Retrieve, flow_of
 from gcc.pipelines.scraping.own_snapshots import OwnSnapshots
 from gcc.platforms import YOUTUBE
 from gcc.sources.chain import Visit
@@ -174,46 +174,40 @@ def _anywhere(retrieve: Retrieve) -> Mapping[str, Retrieve]:
     return dict.fromkeys(("ytapi", "youtube138", "youtubev31"), retrieve)
 
 
-def _flow(name: str, params: type[Params], chain: Mapping[str, Retrieve], made: yields.Yields, **more: Any) -> Flow:
-    """One worker, and what every job emits, unless it says more."""
-    more["events"] = (*more.get("events", ()), *OF_EVERY_JOB)
-    return Flow(name, YOUTUBE.name, params, chain, made, **{"workers": 1, "tables": (), **more})
-
-
 def _posts(name: str, params: type[Params], retrieve: Retrieve, workers: int = 1) -> Flow:
-    made = partial(yields.of_posts, YOUTUBE)
-    return _flow(name, params, _anywhere(retrieve), made, workers=workers, events=(POST_LOG,), tables=(YOUTUBE.post,))
+    return _flow(name, params, _anywhere(retrieve), _OF_POSTS, workers=workers)
 
 
 def _videos_csv(name: str, params: type[Params], retrieve: Retrieve) -> Flow:
-    return _flow(name, params, _anywhere(retrieve), _as_videos, header=sheets.VIDEO_COLUMNS)
+    return _flow(name, params, _anywhere(retrieve), Made(_as_videos), header=sheets.VIDEO_COLUMNS)
 
 
 def _report_csv(name: str, kind: Kind) -> Flow:
     chain = {"ytanalytics": partial(_report, kind)}
     if kind in ("daily", "monthly"):  # nothing of ours tells who watches
         chain[own_snapshots.NAME] = partial(_report, kind)
-    return _flow(name, ReportParams, chain, yields.of_sheet, capability="owner", header=REPORTS[kind].columns)
+    return _flow(name, ReportParams, chain, Made(yields.of_sheet), "owner", header=REPORTS[kind].columns)
 
 
 _INSIGHTS = yields.insights_table(YOUTUBE)
+_OF_PROFILE = Made(partial(yields.of_profile, YOUTUBE), (PROFILE_LOG, POST_LOG), (YOUTUBE.account, YOUTUBE.post))
+_OF_POSTS = Made(partial(yields.of_posts, YOUTUBE), (POST_LOG,), (YOUTUBE.post,))
+_OF_INSIGHTS = Made(partial(yields.of_profile_insights, _INSIGHTS, YOUTUBE), (PROFILE_LOG,), (_INSIGHTS,))
+_OF_ACTIVITIES = Made(yields.of_channel_activities, (YT_ACTIVITY_LOG,), (yields.YOUTUBE_ACTIVITY,))
+_OF_COMMENTS = Made(yields.of_activities, (POST_ACTIVITY_LOG,), (yields.POST_ACTIVITY_LOG,))
+_OF_RELATIONS = Made(yields.of_relations, (PROFILE_RELATIONSHIP_LOG,), (yields.PROFILE_RELATIONSHIP,))
+_flow = partial(flow_of, YOUTUBE.name)
 
 FLOWS: Sequence[Flow] = (
-    _flow(
-        "refresh_yt_profiles", HandleParams, _anywhere(_profile), partial(yields.of_profile, YOUTUBE),
-        workers=10, events=(PROFILE_LOG, POST_LOG), tables=(YOUTUBE.account, YOUTUBE.post), refreshes=YOUTUBE,
-    ),
+    _flow("refresh_yt_profiles", HandleParams, _anywhere(_profile), _OF_PROFILE, workers=10, refreshes=YOUTUBE),
     _posts("refresh_yt_posts", VideosParams, _videos),
     _posts("refresh_yt_posts_by_channel_id", ChannelParams, _of_channel, workers=5),
     _posts("refresh_yt_posts_by_playlist_id", PlaylistParams, _of_playlist),
     _posts("refresh_yt_posts_by_genre", GenreParams, _of_genre),
     _posts("refresh_yt_posts_by_search", SearchParams, _of_search),
+    _flow("refresh_yt_post_type", PostTypeParams, dict.fromkeys(("ytapi", "youtube138"), _post_type), _OF_POSTS),
     _flow(
-        "refresh_yt_post_type", PostTypeParams, {"ytapi": _post_type, "youtube138": _post_type},
-        partial(yields.of_posts, YOUTUBE), events=(POST_LOG,), tables=(YOUTUBE.post,),
-    ),
-    _flow(
-        "fetch_channels_csv", ChannelsParams, _anywhere(_channels), _as_channels, header=sheets.CHANNEL_COLUMNS
+        "fetch_channels_csv", ChannelsParams, _anywhere(_channels), Made(_as_channels), header=sheets.CHANNEL_COLUMNS
     ),
     _videos_csv("fetch_channel_videos_csv", ChannelParams, _of_channel),
     _videos_csv("fetch_playlist_videos_csv", PlaylistParams, _of_playlist),
@@ -223,21 +217,8 @@ FLOWS: Sequence[Flow] = (
     _report_csv("fetch_channel_monthly_stats_csv", "monthly"),
     _report_csv("fetch_channel_demographic_csv", "demographic"),
     _report_csv("fetch_channel_audience_geography_csv", "geography"),
-    _flow(
-        "refresh_yt_profile_insights", OwnerParams, {"ytanalytics": _insights},
-        partial(yields.of_profile_insights, _INSIGHTS, YOUTUBE), capability="owner", events=(PROFILE_LOG,),
-        tables=(_INSIGHTS,),
-    ),
-    _flow(
-        "refresh_yt_activities", ChannelParams, {"ytapi": _activities}, yields.of_channel_activities,
-        events=(YT_ACTIVITY_LOG,), tables=(yields.YOUTUBE_ACTIVITY,),
-    ),
-    _flow(
-        "fetch_yt_post_comments", CommentsParams, _anywhere(_comments), yields.of_activities,
-        events=(POST_ACTIVITY_LOG,), tables=(yields.POST_ACTIVITY_LOG,),
-    ),
-    _flow(
-        "refresh_yt_profile_relationship", ChannelParams, {"ytapi": _subscriptions}, yields.of_relations,
-        events=(PROFILE_RELATIONSHIP_LOG,), tables=(yields.PROFILE_RELATIONSHIP,),
-    ),
+    _flow("refresh_yt_profile_insights", OwnerParams, {"ytanalytics": _insights}, _OF_INSIGHTS, "owner"),
+    _flow("refresh_yt_activities", ChannelParams, {"ytapi": _activities}, _OF_ACTIVITIES),
+    _flow("fetch_yt_post_comments", CommentsParams, _anywhere(_comments), _OF_COMMENTS),
+    _flow("refresh_yt_profile_relationship", ChannelParams, {"ytapi": _subscriptions}, _OF_RELATIONS),
 )  # fmt: skip
