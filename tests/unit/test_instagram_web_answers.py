@@ -108,6 +108,7 @@ def test_a_recorded_login_page_is_the_sources_trouble(name: str) -> None:
         {"user": {"pk": 5}, "status": "ok"},
         {"items": [], "message": "user not found"},  # says nothing against itself
         {"data": {"user": {"pk": 5}}, "errors": [{"message": "part of it"}]},
+        {"data": [{"pk": 5}], "errors": [{"message": "part of it"}]},
         inside(200, {"users": []}),
         [[], ""],
         [{"pk": 1}],

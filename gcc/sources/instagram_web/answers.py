@@ -134,14 +134,17 @@ def _is_refusal(level: Fields) -> bool:
         or says.get("type") == "CHALLENGE_REDIRECTION"
         or (level.kind("status") == "true or false" and level.flag("status") is False)
         or any(level.kind(name) in ("a text", "an object") for name in _COMPLAINTS)
-        or ("errors" in level and not _holds(level.object("data")))
+        or ("errors" in level and not _holds(level, "data"))
         or "authenticated" in level
     )
 
 
-def _holds(data: Fields) -> bool:
+def _holds(level: Fields, key: str) -> bool:
     """Whether there is anything in it: beside errors a null says that they came in between, not that there is none."""
-    return any(name in data for name in data)
+    if level.kind(key) != "an object":
+        return key in level
+    inner = level.object(key)
+    return any(name in inner for name in inner)
 
 
 def _only_talks(root: Fields) -> bool:
