@@ -189,7 +189,12 @@ async def soak(latency_s: float, calls_per_s: float) -> AsyncIterator[Soak]:
         os.chmod(folder, 0o755)
         data = Path(folder) / "data"
         async with world(latency_s, owners=20) as (url, pid):
-            given = [f"world.creators={CREATORS}", "world.owners=20", "world.history_days=0"]
+            given = [
+                f"world.creators={CREATORS}",
+                "world.owners=20",
+                "world.history_days=0",
+                "web.unknown_handles=1000",
+            ]
             for name, row in SOURCES.items():
                 if row.world_path:
                     given += [f"sources.{name}.base_url={url}{row.world_path}", f"sources.{name}.enabled=true"]
