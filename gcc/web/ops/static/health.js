@@ -74,14 +74,15 @@ export function idleSinkers(status) {
 // Pauses of actors that have no line here: they run in other processes, or come back with their role.
 export const pausedElsewhere = (status) => status.paused.filter((name) => !status.actors.some((actor) => actor.name === name))
 
-// Names are paths: a group gets a line of its own unless it is an actor itself. Order of appearance.
+// Names are paths: a group gets a line of its own unless it is an actor itself. Order of appearance. A scraper is called
+// by its flow, which needs all the room.
 export function tree(actors) {
   const groups = new Map()
   for (const actor of actors) {
     const [group, ...rest] = actor.name.split("/")
     if (!groups.has(group)) groups.set(group, { actor: null, members: [] })
     if (rest.length === 0) groups.get(group).actor = actor
-    else groups.get(group).members.push({ actor, label: rest.at(-1), depth: rest.length })
+    else groups.get(group).members.push({ actor, label: rest.at(-1).replace(/^scraper (?=\w+_)/, ""), depth: rest.length })
   }
   return [...groups].flatMap(([label, { actor, members }]) => [{ actor, label, depth: 0 }, ...members])
 }

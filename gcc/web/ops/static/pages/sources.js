@@ -14,6 +14,7 @@ export function SourcesPage({ status, ask }) {
   return html`<section class="panel page-wide lead">
       <div class="head"><h2>Sources</h2><code title="The same in a terminal">python -m gcc.supervisor sources</code></div>
       <${Refused} refused=${refused} what="Limits and credentials" />
+      ${meta?.off?.length > 0 && html`<p class="muted" id="off">Off until <code>sources.NAME.enabled = true</code>, see docs/sources.md: ${meta.off.join(", ")}.</p>`}
       ${!sources && !refused && html`<p class="muted">Looking…</p>`}
     </section>
     ${sources?.map(
@@ -42,7 +43,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
         <dt>Answers</dt>
         <dd class="num">${line ? `${count(line.done)} since the start, ${count(line.failed)} failures` : UNKNOWN}</dd>
       </div>
-      <div>
+      <div class="whole">
         <dt>Asked by</dt>
         <dd>${flows.map((flow) => html`<a key=${flow} href=${address("/jobs", { flow })}>${flow}</a> `)}</dd>
       </div>
@@ -50,7 +51,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
     ${line?.last_error && html`<p class="error-text" title="Last error">${line.last_error}</p>`}
     ${(credentials || trouble) && html`<h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>`}
     <${Refused} refused=${trouble} what="The credentials" />
-    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase().replaceAll('-', '_')}__TOKENS</code> and start again, see docs/real-apis.md.</p>`}
+    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase().replaceAll('-', '_')}__TOKENS</code> and start again, or add one: <code>credentials add ${name} HANDLE</code>, see docs/credentials.md.</p>`}
     ${credentials?.total > 0 &&
     html`<table class="rows">
       <thead>
@@ -76,6 +77,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
 function Answering({ line, credentials }) {
   if (!line) return html`<span class="muted"><${Icon} name="ring" />not asked by this process</span>`
   if (credentials?.total === 0 && line.breaker !== "open") return html`<span class="state"><${Icon} name="warn" tone="warn" />cannot be asked</span>`
+  if (credentials?.ready === 0 && line.breaker !== "open") return html`<span class="state"><${Icon} name="clock" tone="warn" />no credential is ready</span>`
   const [icon, tone, word] = condition(line, false)
   const rest = line.breaker === "open" ? `rests, ${isKnown(line.retry_in_s) && line.retry_in_s > 0 ? `asked again in ${duration(Math.ceil(line.retry_in_s))}` : "asked again with the next job"}` : word === "running" ? "answers" : word
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${rest}</span>`
