@@ -238,9 +238,17 @@ def _may_ask(credential: Credential, owner: str | None) -> bool:
 
 def _told(out: Sequence[Standing]) -> str:
     """Those that are out with their reasons, of which several may have the same."""
-    handles: dict[str, list[str]] = {}
+    handles: dict[tuple[bool, str], list[str]] = {}
     for each in out[:TOLD_MAX]:
-        state = "rests" if each.ready_at < NEVER else "waits for a new token"
-        handles.setdefault(f"{state} ({each.reason or 'no reason is known'})", []).append(each.credential.handle)
-    told = [f"{', '.join(alike)} {state}" for state, alike in handles.items()]
+        handles.setdefault((each.ready_at < NEVER, each.reason or "no reason is known"), []).append(
+            each.credential.handle
+        )
+    told = []
+    for (rests, reason), alike in handles.items():
+        state = (
+            ("rests" if rests else "waits for a new token")
+            if len(alike) == 1
+            else ("rest" if rests else "wait for new tokens")
+        )
+        told.append(f"{', '.join(alike)} {state} ({reason})")
     return "; ".join(told + ([f"and {len(out) - TOLD_MAX} more"] if len(out) > TOLD_MAX else []))

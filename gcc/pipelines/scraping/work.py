@@ -86,7 +86,7 @@ class FlowWork:
         chain = self._chain(params, visit)
         if not chain:
             off = ", ".join(f"sources.{source}.enabled" for source in self._flow.chain)
-            reason = f"no source of flow {self._flow.name} is switched on: {off}"
+            reason = f"no source of flow {self._flow.name} is switched on; set one of these to true: {off}"
             return await self._unserved(job, Failure("SOURCE_NOT_ENABLED", reason, None))
         try:
             source, retrieved = await first_of(chain, patience_s=0.0 if job.priority >= URGENT else PATIENCE_S)
