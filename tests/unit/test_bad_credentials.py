@@ -754,5 +754,7 @@ async def test_no_reason_holds_the_secret(autojump_clock: trio.testing.MockClock
 async def test_a_credential_of_another_kind_of_fault_is_named(autojump_clock: trio.testing.MockClock) -> None:
     bench = await Bench("graphapi", good=0).ready()
     await bench.credentials.put("graphapi", "half", {"token": "tokenG"})
-    with pytest.raises(NoCredential, match=r"half waits for a new token .*lacks its token or ig_user_id"):
+    with pytest.raises(
+        NoCredential, match=r"half waits for a new token .*lacks its account: add it anew with --account"
+    ):
         await bench.ask()

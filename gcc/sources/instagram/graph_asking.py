@@ -114,7 +114,8 @@ class Asking:
         token = credential.secret.get("token")
         account = credential.account or credential.secret.get("ig_user_id") or self._ig_user_id
         if not token or not account:
-            raise CredentialDead(f"{SOURCE}: credential {credential.handle!r} lacks its token or ig_user_id")
+            lacks = "its account: add it anew with --account, or given as ACCOUNT:TOKEN" if token else "its token"
+            raise CredentialDead(f"{SOURCE}: credential {credential.handle!r} lacks {lacks}")
         root = _root_of(self._root, credential)
         return Request(
             source=SOURCE,
