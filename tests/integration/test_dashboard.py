@@ -240,12 +240,12 @@ async def test_what_is_idle_and_well_is_one_line_that_opens_by_keyboard(page: Pa
 
 
 async def test_a_queue_that_nobody_takes_from_yet_is_kept_and_not_late(page: Page, world: World) -> None:
-    queues = [queue for queue in world.counts.queues if queue.queue != "identity_token_q"]
-    world.set_counts(queues=[*queues, QueueDepth("identity_token_q", 3, 0, 86_400.0)])
+    queues = [queue for queue in world.counts.queues if queue.queue != "keyword_collection_q"]
+    world.set_counts(queues=[*queues, QueueDepth("keyword_collection_q", 3, 0, 86_400.0)])
     world.board.actor("events/sinker post_log").state = State.RUNNING
     async with ops_port(world) as port:
         await opened(page, port.url)
-        await page.until(f"{text('.uses.queue')}.includes('identity_token_q kept 1 d 0 h 3')")
+        await page.until(f"{text('.uses.queue')}.includes('keyword_collection_q kept 1 d 0 h 3')")
         assert await page.js(text("#verdict")) == f"All {len(world.board.actors())} actors are well"
 
 

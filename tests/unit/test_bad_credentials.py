@@ -67,6 +67,12 @@ def google_error(reason: str, detail: str | None = None, message: str = "no", st
     )
 
 
+def found(fields: str) -> Reply:
+    """Business discovery's answer about the handle that is asked for."""
+    handle = fields.partition("username(")[2].partition(")")[0]
+    return replace(FOUND, body=FOUND.body.replace(b"made.up", handle.encode()))
+
+
 OWN = b"OWN"  # in a reply: the asking account
 
 
@@ -105,7 +111,7 @@ class Bench:
             return self.bad[token]
         asked = request.params.get("fields", "") + request.params.get("forHandle", "")
         odd = next((reply for handle, reply in self.of_handle.items() if handle in asked), None)
-        return odd or (FOUND if self.source == "graphapi" else youtube(request))
+        return odd or (found(asked) if self.source == "graphapi" else youtube(request))
 
     async def ask(self, handle: str = "made.up") -> ProfileSnapshot:
         api = self.apis.clients[self.source]
