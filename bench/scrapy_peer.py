@@ -18,6 +18,7 @@ from scrapy.crawler import CrawlerProcess
 from scrapy.http import Request, Response
 
 WARM_S = 1.0
+ENDS_S = 30
 
 
 class Profiles(scrapy.Spider):
@@ -77,6 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     process = CrawlerProcess(
         {
+            "CLOSESPIDER_TIMEOUT": arguments.seconds + ENDS_S,  # also where the server and whoever asked are gone
             "CONCURRENT_REQUESTS": arguments.at_once,
             "CONCURRENT_REQUESTS_PER_DOMAIN": arguments.at_once,
             "DOWNLOAD_DELAY": 0,
