@@ -316,7 +316,7 @@ async def test_what_queues_keep_for_later_parts_is_not_late(pool: Pool, database
     async with pool.connection() as connection:
         await connection.execute(
             "insert into queue_message (queue, frame_id, exchange, routing_key, events, body, created_at)"
-            " values ('identity_token_q', gen_random_uuid(), 'x', 'y', 1, '', now() - interval '9 days')"
+            " values ('keyword_collection_q', gen_random_uuid(), 'x', 'y', 1, '', now() - interval '9 days')"
         )
     found = await database_findings(database, running=True)
     assert unwell(found) == {}

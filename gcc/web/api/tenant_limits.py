@@ -5,6 +5,7 @@ itself: several let through as many times as much.
 """
 
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused, Take
+from gcc.sources.turns import URGENT
 from gcc.stores.tenant import Tenant
 from gcc.web.api.errors import ApiError, Code
 
@@ -24,7 +25,7 @@ class TenantLimits:
             self._forget()
             self._limiters[tenant.partner_id] = InProcessLimiter({self._what: self._limit})
         try:
-            await self._limiters[tenant.partner_id].take([Take(self._what)], wait_s_max=0.0)
+            await self._limiters[tenant.partner_id].take([Take(self._what)], priority=URGENT, wait_s_max=0.0)
         except LimitRefused as refused:
             limit = f"{self._limit.calls} {self._what} per {self._limit.per_s:g} s"
             raise ApiError(

@@ -7,7 +7,7 @@ import { Refused, useLook } from "../look.js"
 import { Bar } from "../panels.js"
 import { Cell, Icon } from "../parts.js"
 import { address } from "../route.js"
-import { Limits } from "./limits.js"
+import { Limits } from "../limits.js"
 
 export function SourcesPage({ status, ask }) {
   const { data: sources, meta, refused } = useLook("/api/sources", {}, { everyS: 2 })

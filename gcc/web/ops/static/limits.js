@@ -1,10 +1,10 @@
 // Every limit: how full it is, who waits, what narrows it, who changed it and why; and the way to change it.
 
-import { html } from "../vendor/htm-preact.module.js"
-import { absolute, count, duration } from "../format.js"
-import { Refused, useLook } from "../look.js"
-import { Bar } from "../panels.js"
-import { Cell, Icon } from "../parts.js"
+import { html } from "./vendor/htm-preact.module.js"
+import { absolute, count, duration } from "./format.js"
+import { Refused, useLook } from "./look.js"
+import { Bar } from "./panels.js"
+import { Cell, Icon } from "./parts.js"
 
 const DAY_S = 86_400
 
