@@ -304,7 +304,7 @@ async def test_dead_tokens_retire_and_their_jobs_wait(tmp_path: Path) -> None:
         assert int(refused.headers["Retry-After"]) >= 1
         await running.until(jobs_are(PENDING=1), "the job, waiting")
         (source,) = [each for each in (await running.status())["actors"] if each["name"] == "sources/graphapi"]
-        assert " wait for a new token (graphapi: HTTP 400, error 190/463: Error" in source["last_error"]
+        assert " wait for new tokens (graphapi: HTTP 400, error 190/463: Error" in source["last_error"]
         assert "graphapi-1" in source["last_error"]
         assert "world-ig" not in source["last_error"]
         other = (await running.world("/truth/YOUTUBE?limit=1"))["data"][0]
