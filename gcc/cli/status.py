@@ -90,7 +90,8 @@ def screen(status: dict[str, Any], page: str) -> Group:
         told = ", ".join(f"{role['name']} is {role['state']}" for role in drained)
         parts.append(Text.assemble(("roles  ", "bold"), (told, "yellow"), "; resume ROLE lets one work again"))
     idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
-    parts += [_actors(status["actors"], idle), _channels(status["channels"], idle), _jobs(status)]
+    here = {actor["name"] for actor in status["actors"]}
+    parts += [_actors(status["actors"], idle), _channels(status["channels"], here - idle), _jobs(status)]
     if len(processes := status["processes"]) > 1:
         parts.append(_processes(processes))
     parts += [
@@ -135,14 +136,15 @@ def _actors(actors: list[dict[str, Any]], idle: set[str]) -> Table:
     return table
 
 
-def _channels(channels: list[dict[str, Any]], idle: set[str]) -> Table:
+def _channels(channels: list[dict[str, Any]], busy: set[str]) -> Table:
+    """Those that are empty, and of which nobody who is `busy` takes, share a line."""
     table = Table("channel", "kind", box=None, header_style="bold")
     table.add_column("used", justify="right")
     table.add_column("size", justify="right")
     folded = 0
     for channel in channels:
-        nobody_yet = channel["kind"] == "queue" and channel["consumer"] is None
-        if not channel["used"] and (channel["consumer"] in idle or nobody_yet):
+        is_taken = channel["consumer"] in busy or (channel["kind"] != "queue" and channel["consumer"] is None)
+        if not channel["used"] and not is_taken:
             folded += 1
         else:
             table.add_row(channel["name"], channel["kind"], _number(channel["used"]), _number(channel["size"]))

@@ -401,8 +401,9 @@ async def test_a_swap_whose_answer_was_lost_is_not_done_twice(world: World) -> N
 async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> None:
     """The pipeline whole: trigger, values in PostgreSQL, the row of the run, drain."""
     drain = Drain(["intake"], 10.0)
-    real = partly(Real, clickhouse=clickhouse, objects=FolderObjects(tmp_path), pool=pool, terms_pool=pool)
-    pipeline = AnalyticsPipeline(context(load(None, environ={}), drain, partly(Parts, real=real)))
+    real = partly(Real, clickhouse=clickhouse, pool=pool, terms_pool=pool)
+    parts = partly(Parts, real=real, objects=FolderObjects(tmp_path))
+    pipeline = AnalyticsPipeline(context(load(None, environ={}), drain, parts))
     snapshots = [
         Snapshot(platform, f"p{number}", f"2026-0{month}-03 20:00:00.000000", metrics, dimensions)
         for platform in ("INSTAGRAM", "YOUTUBE")
