@@ -218,7 +218,7 @@ def paced(limit: AnyLimit, share: float) -> tuple[int, float]:
 
 
 @dataclass(slots=True)
-class Lane:
+class Lane(ABC):
     """One limit as this process knows it, from when it is first taken of until nobody uses it."""
 
     name: str
@@ -226,9 +226,9 @@ class Lane:
     rule: str = ""
     narrowing: Narrowing | None = None
 
+    @abstractmethod
     def used(self) -> int:
         """The units that are spent now."""
-        raise NotImplementedError
 
     def narrowed(self) -> Narrowing | None:
         if self.narrowing and self.narrowing.until <= trio.current_time():
