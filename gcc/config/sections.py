@@ -221,7 +221,6 @@ class Scraper(Section):
     backoff_s: Seconds = Field(2.0, gt=0)  # first retry delay; doubles, with jitter, to backoff_s_max
     backoff_s_max: Seconds = Field(600.0, gt=0)
     poll_s: Seconds = Field(2.0, gt=0)  # fallback when a NOTIFY was missed
-    job_ttl_s: Seconds = Field(86_400.0, gt=0)  # PENDING past this is EXPIRED
     concurrency: dict[str, int] = {}  # flow -> jobs in flight; overrides the flow table
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Step:
     """From `since` on (UTC) `metrics` of `platform` count otherwise, for all from `settled` on; between the two some
-    do. `post_types`: whose figures they are; empty: of all posts, and of profiles."""
+    do. Of a profile those of its posts count, too: its figures are theirs together."""
 
     platform: str
     metrics: Collection[str]
-    post_types: Collection[str]
     since: dt.date
     settled: dt.date
     what: str
@@ -25,7 +24,6 @@ STEPS: Sequence[Step] = (
     Step(
         "YOUTUBE",
         frozenset({"views", "avg_views", "total_views"}),
-        frozenset({"short"}),
         dt.date(2025, 3, 31),
         dt.date(2025, 3, 31),
         "a view of a short counts from its first frame, repeats too; what counted before is engagedViews",
@@ -33,7 +31,6 @@ STEPS: Sequence[Step] = (
     Step(
         "YOUTUBE",
         frozenset({"views", "avg_views", "total_views"}),
-        frozenset(),
         dt.date(2026, 8, 24),
         dt.date(2026, 8, 27),
         "a view of any video counts from its first frame; what counted before is engagedViews",
@@ -41,13 +38,9 @@ STEPS: Sequence[Step] = (
 )
 
 
-def crossed(platform: str, metric: str, first: dt.date, last: dt.date, post_type: str | None = None) -> Iterator[Step]:
-    """The steps between a figure of day `first` and one of day `last`: these two do not compare.
-
-    Of a profile (no `post_type`) those of its posts count, too: its figures are theirs together.
-    """
+def crossed(platform: str, metric: str, first: dt.date, last: dt.date) -> Iterator[Step]:
+    """The steps between a figure of day `first` and one of day `last`: these two do not compare."""
     for step in STEPS:
         counts = step.platform == platform and metric in step.metrics
-        of_these = post_type is None or not step.post_types or post_type in step.post_types
-        if counts and of_these and first < step.settled and last >= step.since:
+        if counts and first < step.settled and last >= step.since:
             yield step

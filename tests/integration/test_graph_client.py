@@ -58,7 +58,7 @@ class Bench:
         limiter = InProcessLimiter({SOURCE: Limit(100_000, 1.0)})
         self.url = url
         self.outside = Outside(fetcher, limiter, self.credentials, clock, Metrics(), {}, known=known)
-        self.api = GraphApi(self.outside, f"{url}/graph/v25.0", USER)
+        self.api = GraphApi(self.outside, f"{url}/graph/v25.0")
         self.visit = Visit()
 
 

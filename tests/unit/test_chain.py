@@ -386,11 +386,9 @@ async def test_a_handle_that_cannot_be_is_not_asked_for(handle: str) -> None:
 async def test_a_graph_credential_without_an_account() -> None:
     bench = Bench(lambda _: FOUND)
     await bench.credentials.put("graphapi", "a", {"token": "tokenG"})
-    await GraphApi(bench.outside, "http://x", "99").profile("made.up", bench.visit)
-    assert bench.fetcher.requests[0].url == "http://x/99"
     with pytest.raises(NoCredential):
         await GraphApi(bench.outside, "http://x").profile("made.up", bench.visit)
-    assert len(bench.fetcher.requests) == 1
+    assert not bench.fetcher.requests
 
 
 CHANNEL_ID = "UC" + "a" * 22

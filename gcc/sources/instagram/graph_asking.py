@@ -46,13 +46,12 @@ class Size:
 
 
 class Asking:
-    """`root` is the API's address with its version; `ig_user_id` serves credentials that name no account."""
+    """`root` is the API's address with its version."""
 
-    def __init__(self, outside: Outside, root: str, ig_user_id: str) -> None:
+    def __init__(self, outside: Outside, root: str) -> None:
         self.version = version_of(root)
         self._outside = outside
         self._root = root
-        self._ig_user_id = ig_user_id
         self._unfit = Unfit()
 
     async def ask(
@@ -112,7 +111,7 @@ class Asking:
 
     def _request(self, credential: Credential, path: str | None, params: Mapping[str, str]) -> Request:
         token = credential.secret.get("token")
-        account = credential.account or credential.secret.get("ig_user_id") or self._ig_user_id
+        account = credential.account or credential.secret.get("ig_user_id")
         if not token or not account:
             lacks = "its account: add it anew with --account, or given as ACCOUNT:TOKEN" if token else "its token"
             raise CredentialDead(f"{SOURCE}: credential {credential.handle!r} lacks {lacks}")

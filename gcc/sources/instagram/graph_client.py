@@ -60,11 +60,11 @@ _COMMENT = _names("id,text,timestamp,username,from,user,like_count,hidden,parent
 
 
 class GraphApi:
-    """`base_url` is the API's root with its version; `ig_user_id` serves credentials that name none."""
+    """`base_url` is the API's root with its version."""
 
-    def __init__(self, outside: Outside, base_url: str, ig_user_id: str = "") -> None:
+    def __init__(self, outside: Outside, base_url: str) -> None:
         self._outside = outside
-        self._asking = Asking(outside, base_url.rstrip("/"), ig_user_id)
+        self._asking = Asking(outside, base_url.rstrip("/"))
         self._no_insights: dict[str, str] = {}  # of posts that never have any, with the reason
 
     async def probe(self, handle: str, visit: Visit) -> Probed:

@@ -6,17 +6,16 @@ here retires or rests this credential alone.
 
 import datetime as dt
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gcc.errors import GccError
 from gcc.sources.fields import Fields
-from gcc.sources.http import RETRY_AFTER_S_MAX, Answer, decode, retry_after_s
+from gcc.sources.http import Answer, decode, retry_after_s
+from gcc.sources.rapidapi.usage import full_again_s
 from gcc.sources.verdicts import SourceFailed, Verdict, dead, failed, limited, rests
 from gcc.supervisor.lifecycle import one_line
 
 MESSAGE_BYTES_MAX = 4096  # the gateway's own answers are short; whatever is longer is the API's
-_RESET = re.compile(r"x-ratelimit-(.+)-reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +64,7 @@ def refusal(answer: Answer, source: str, now: dt.datetime) -> GccError | None:
 def wait_s(answer: Answer, now: dt.datetime) -> float | None:
     """The seconds to wait: Retry-After's, else until the quotas that are spent are full again; None: not told."""
     named_s = retry_after_s(answer, now)
-    return _reset_s(answer.headers) if named_s is None else named_s
-
-
-def _reset_s(headers: Mapping[str, str]) -> float | None:
-    """The longest x-ratelimit-<object>-reset, in seconds, of the objects of which nothing remains."""
-    waits_s = []
-    for name, value in headers.items():
-        named = _RESET.fullmatch(name)
-        if named and headers.get(f"x-ratelimit-{named[1]}-remaining", "").strip() in ("0", "-1"):
-            digits = value.strip().partition(".")[0]
-            if digits.isascii() and digits.isdecimal() and len(digits) < 10:
-                waits_s.append(min(max(float(digits), 1.0), RETRY_AFTER_S_MAX))
-    return max(waits_s, default=None)
+    return full_again_s(answer.headers) if named_s is None else named_s
 
 
 def _message(answer: Answer, source: str) -> str:
