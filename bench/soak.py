@@ -104,7 +104,7 @@ class Soak:
                 found = await connection.execute(
                     "select flow, count(*) from scrape_request_log where status = 'PENDING' group by flow"
                 )
-                pending = dict(await found.fetchall())
+                pending: dict[str, int] = dict(await found.fetchall())
             for flow in (FLOWS[name] for name in cases):
                 wanted = 2 * slots(flow.name)
                 if pending.get(flow.name, 0) < wanted:

@@ -134,7 +134,7 @@ class FakeCredentials:
         row = self._rows.get((self._shares.get(source, source), handle))
         if row and row.ready_at == NEVER and row.credential.expires_at:
             return replace(row.credential, expires_at=min(row.credential.expires_at, self._clock.now()))
-        return row and row.credential
+        return row.credential if row else None
 
     async def revive(self, credential: Credential) -> bool:
         await trio.lowlevel.checkpoint()
