@@ -7,11 +7,13 @@ was sealed for one row does not open for another.
 
 import base64
 import binascii
+import fcntl
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,19 +87,27 @@ class Keys:
         return "GCC_CREDENTIALS__KEYS" if self._file is None else str(self._file)
 
     def load(self, *, make: bool) -> None:
-        """Read the file; where there is none, `make` it. ConfigError: it cannot be read, or holds something else."""
-        if self._file is None:
+        """Read the file; where there is none, `make` it. ConfigError: it cannot be read, or holds something else.
+
+        Of several first starts at once one makes it, and the others read it.
+        """
+        if self._file is None or self._read() or not make:
             return
+        with _alone(self._file.parent):
+            if not self._read():
+                self.renew()
+
+    def _read(self) -> bool:
+        """Whether there is a file."""
+        assert self._file is not None
         try:
             with open(data_folder.opened(self._file, os.O_RDONLY), encoding="ascii") as file:
-                keys = [Key.read(line) for line in file.read().split()] or [Key.read("")]
+                self._keys = [Key.read(line) for line in file.read().split()] or [Key.read("")]
         except FileNotFoundError:
-            if make:
-                self.renew()
-            return
+            return False
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self._file} holds no keys: {error}; put its copy back, or move it away") from None
-        self._keys = keys
+        return True
 
     def renew(self) -> None:
         """Put a new key before those of the file. Nothing, where the keys are the settings': new ones are set there."""
@@ -146,3 +156,14 @@ class Keys:
         if not isinstance(opened, dict):
             raise Unsealable("its credentials are no JSON object")
         return opened
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; it takes a few milliseconds, and ends with the process."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

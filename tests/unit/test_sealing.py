@@ -3,11 +3,14 @@
 import base64
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gcc.errors import ConfigError
+from gcc.stores import data_folder
 from gcc.stores.sealing import KEY_FILE, Key, Keys, Unsealable
 
 ROW, OTHER_ROW = bytes(16), bytes([1] * 16)
@@ -80,6 +83,31 @@ def test_the_first_start_makes_a_file_of_ours_and_later_ones_read_it(tmp_path: P
     assert len(first.ids) == 2, "what was read before still opens"
     again.load(make=False)
     assert again.ids == [first.newest]
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_two_first_starts_at_once_have_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_saw_none = threading.Barrier(2, timeout=10)
+    saw_none = threading.local()
+    opened = data_folder.opened
+
+    def meeting(file: Path, flags: int) -> int:
+        try:
+            return opened(file, flags)
+        except FileNotFoundError:
+            if not hasattr(saw_none, "before"):
+                saw_none.before = True
+                both_saw_none.wait()
+            raise
+
+    monkeypatch.setattr(data_folder, "opened", meeting)
+    starts = [Keys([], tmp_path / KEY_FILE) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda keys: keys.load(make=True), starts))
+    monkeypatch.undo()
+    later = Keys([], tmp_path / KEY_FILE)
+    later.load(make=False)
+    assert starts[0].ids == starts[1].ids == later.ids and len(later.ids) == 1
     assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
 
 
