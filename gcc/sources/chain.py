@@ -82,7 +82,8 @@ class Question:
     It costs `units` of the source's limits of all calls and of those of `bucket`. `owner` is the account whose own
     credential must ask; None: any may. `using`: this credential asks, and no other one, whether it is out or not.
     `judge` stands in for the source's where an endpoint answers in its own way. `secret_answer`: what is asked for is
-    a secret itself; else those of the credential are masked wherever an answer repeats them.
+    a secret itself; else those of the credential are masked wherever an answer repeats them. `before` is awaited when
+    its limits are taken, just before it is asked: it may raise, and nothing is asked then.
     """
 
     text: str
@@ -93,6 +94,7 @@ class Question:
     using: Credential | None = None
     judge: Callable[[Answer, dt.datetime], Any] | None = None
     secret_answer: bool = False
+    before: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +385,8 @@ class Outside:
         """Ask once, and tell the source's breaker whether it was there."""
         breaker, judge = self._breakers.of(source.name), question.judge or source.judge
         request = replace(question.build(credential), passage=call)
+        if question.before:
+            await question.before()
         self._credentials.used(credential)
         try:
             async with call:

@@ -19,7 +19,7 @@ from gcc.sources.chain import Outside, Visit
 from gcc.sources.credentials import Facts, NoCredential
 from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
-from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
+from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused, Take
 from gcc.sources.tokens.client import ALONE_S, STORE_S, TokenApi
 from gcc.sources.tokens.renewals import RENEWALS
 from gcc.sources.verdicts import OddAnswer, QuestionFailed, RateLimited, Refused, SourceFailed
@@ -45,8 +45,8 @@ class Bench:
         self.clock = VirtualClock(seed=1)
         self.fetcher = FakeFetcher(answers)
         self.credentials = FakeCredentials(self.clock)
-        limiter = InProcessLimiter(dict.fromkeys(("graphapi", "tokens"), Limit(1000, 1.0)))
-        self.outside = Outside(self.fetcher, limiter, self.credentials, self.clock, Metrics(), {})
+        self.limiter = InProcessLimiter(dict.fromkeys(("graphapi", "tokens"), Limit(1000, 1.0)))
+        self.outside = Outside(self.fetcher, self.limiter, self.credentials, self.clock, Metrics(), {})
         self.api = TokenApi(self.outside, root)
         self.visit = Visit()
 
@@ -214,6 +214,22 @@ async def test_a_refresh_token_that_rotates_is_asked_with_by_one_at_a_time(
     assert caught.value.retry_after_s == ALONE_S - 3
     assert len(bench.fetcher.requests) == 1
     assert (await bench.held()).secret["refresh_token"] == "r"
+
+
+async def test_what_our_own_limit_refused_was_not_asked_and_is_as_soon_as_there_is_room(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench(lambda request: ok(refresh_token="new-refresh"))
+    await bench.put("shopify")
+    bench.limiter.override({"graphapi": Limit(1, 20.0), "tokens": Limit(1, 20.0)})
+    await bench.limiter.take([Take("graphapi"), Take("tokens")], wait_s_max=0)
+    with pytest.raises(LimitRefused, match="is used up") as refused:
+        await bench.renew()
+    assert not bench.fetcher.requests
+    await trio.sleep(refused.value.retry_after_s or 0.0)
+    with structlog.testing.capture_logs() as told:
+        assert await bench.renew()
+    assert not told, "no answer was lost"
 
 
 @pytest.mark.parametrize("kind", ["google", "shopify", "shopify_app"])

@@ -1,8 +1,8 @@
 """Renewing a token where its kind is renewed: asked with the token itself, and stored before anything else happens.
 
 A refresh token that rotates is good for one answer. So what was answered is stored at once, in one statement that also
-drops the old one, however long the database is away meanwhile (STORE_S); and that an answer was asked for is noted
-before: if it is lost, whoever asks again knows, and says so.
+drops the old one, however long the database is away meanwhile (STORE_S); and that an answer is asked for is noted just
+before, when our own limits have let it through: if it is lost, whoever asks again knows, and says so.
 """
 
 import datetime as dt
@@ -84,13 +84,21 @@ class TokenApi:
         if held.expires_at is not None and held.expires_at > now + dt.timedelta(seconds=renewal.near_s):
             return Renewed(held, False, held.expires_at)
         asked = request(held, self._root, self._outside.timeout_s(SOURCE))
-        asked_s = await credentials.renewing(held, alone_s=ALONE_S) if renewal.rotates else None
-        if asked_s is not None and asked_s < ALONE_S:
-            told = f"{source} {handle} is being renewed: a refresh token that rotates is good for one answer"
-            raise LimitRefused(told, retry_after_s=ALONE_S - asked_s)
-        if was_lost := asked_s is not None:
-            log.warning("the answer of a renewal was lost, asking again", source=source, credential=handle)
-        question = Question(f"renewal of {source} {handle}", lambda _: asked, using=held, secret_answer=True)
+        was_lost = False
+
+        async def note() -> None:
+            nonlocal was_lost
+            asked_s = await credentials.renewing(held, alone_s=ALONE_S)
+            if asked_s is not None and asked_s < ALONE_S:
+                told = f"{source} {handle} is being renewed: a refresh token that rotates is good for one answer"
+                raise LimitRefused(told, retry_after_s=ALONE_S - asked_s)
+            if was_lost := asked_s is not None:
+                log.warning("the answer of a renewal was lost, asking again", source=source, credential=handle)
+
+        question = Question(
+            f"renewal of {source} {handle}", lambda _: asked, using=held, secret_answer=True,
+            before=note if renewal.rotates else None,
+        )  # fmt: skip
         try:
             answer = await self._outside.ask(TOKENS, question, visit)
         except CredentialDead as error:
