@@ -174,7 +174,8 @@ class Limiter(Protocol):
         They count from then on; who enters the Call, and tells it of its way, lets them count from when it arrived.
 
         Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is known, when
-        only some of `hurried` (names) have no room now, or when nobody knows. Cancelled while waiting: nothing is
+        only some of `hurried` (names) have no room now, when it is more than a limit has, as it is or becomes while
+        they wait, or when nobody knows. Cancelled while waiting: nothing is
         spent, or where the limits are kept elsewhere one take at most, and the place goes to the next.
         """
 
@@ -301,11 +302,7 @@ class StackedLimiter(ABC, Generic[L]):
         hurried: Sequence[str] = (),
     ) -> Call:
         deadline = trio.current_time() + wait_s_max
-        for take in takes:
-            limit = self._lane(take).limit
-            if take.units > limit.calls:
-                told = f"{take.name}: {take.units} units at once are more than our limit of {limit}"
-                raise LimitRefused(told, retry_after_s=limit.per_s, name=take.name)
+        self._refuse_larger(takes)
         # Before the grant a cancellation is welcome, after it would waste the units.
         await trio.lowlevel.checkpoint_if_cancelled()
         held: list[tuple[Day, int, float]] = []
@@ -332,7 +329,7 @@ class StackedLimiter(ABC, Generic[L]):
     ) -> None:
         lacking = await self._turns.take(
             {take.name: take.units for take in takes},
-            partial(self._ask if priority >= URGENT else self._ask_behind, takes),
+            partial(self._ask_now, takes, urgent=priority >= URGENT),
             priority=priority,
             flow=flow,
             deadline=deadline,
@@ -342,9 +339,21 @@ class StackedLimiter(ABC, Generic[L]):
             last = max(lacking, key=lambda name: (name not in hurried and lacking[name] > deadline, lacking[name]))
             raise self._lane(next(take for take in takes if take.name == last)).refusal(lacking[last])
 
-    async def _ask_behind(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
-        """As one who leaves room for urgent calls, as if some were always ahead."""
-        return await self._ask(takes, {take.name: ahead.get(take.name, 0) + self._kept_free(take) for take in takes})
+    async def _ask_now(self, takes: Sequence[Take], ahead: Mapping[str, int], *, urgent: bool) -> Lacking:
+        """Who is not urgent leaves room for those who are, as if some were always ahead. LimitRefused: the limit that
+        it waited for was lowered below what it takes."""
+        self._refuse_larger(takes)
+        if not urgent:
+            ahead = {take.name: ahead.get(take.name, 0) + self._kept_free(take) for take in takes}
+        return await self._ask(takes, ahead)
+
+    def _refuse_larger(self, takes: Sequence[Take]) -> None:
+        """LimitRefused: they never fit."""
+        for take in takes:
+            limit = self._lane(take).limit
+            if take.units > limit.calls:
+                told = f"{take.name}: {take.units} units at once are more than our limit of {limit}"
+                raise LimitRefused(told, retry_after_s=limit.per_s, name=take.name)
 
     def _kept_free(self, take: Take) -> int:
         lane = self._lane(take)
@@ -444,6 +453,8 @@ class WindowLane(Lane):
         if narrowing.share <= 0:
             return narrowing.until
         calls, per_s = paced(self.limit, narrowing.share)
+        if units > calls:
+            return narrowing.until
         return min(narrowing.until, self.window.room_at(now, units, per_s, calls, ahead))
 
 

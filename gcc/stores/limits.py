@@ -69,7 +69,7 @@ for number = 1, #KEYS / 2 do
     if narrowing then
         share = tonumber(narrowing:match('^[^:]*'))
         lefts[number] = redis.call('PTTL', narrows) * 1000
-        if share <= 0 then
+        if share <= 0 or units > math.max(1, calls * share + 1e-9) then
             wait = lefts[number] + 1000
         elseif calls * share + 1e-9 >= 1 then -- see limits.paced
             calls = math.floor(calls * share + 1e-9)
@@ -260,6 +260,7 @@ class RedisLimiter(StackedLimiter[RedisLane]):
         spent |= {take: (to, to_us) for take, was in zip(late, held, strict=True) if was}
         gone = [take for take, was in zip(late, held, strict=True) if not was]
         if again and gone:
+            self._refuse_larger(gone)
             if lacking := await self._ask(gone, {}):
                 last = max(lacking, key=lambda name: lacking[name])
                 raise self._lane(next(take for take in gone if take.name == last)).refusal(lacking[last])

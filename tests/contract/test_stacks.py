@@ -232,6 +232,38 @@ async def test_a_narrowed_limit_is_kept_and_the_whole_one_comes_back(
         await limiter.take(stack("a"), wait_s_max=0)
 
 
+async def test_who_waits_for_more_units_than_a_lowered_limit_has_is_refused(make: Make, grants: Grants) -> None:
+    limiter = make({"a": Limit(10, PER_S)})
+    await limiter.take([Take("a", 10)], wait_s_max=0)
+    refused: list[LimitRefused] = []
+
+    async def call() -> None:
+        with pytest.raises(LimitRefused, match="8 units at once are more than our limit of 5 calls") as caught:
+            await limiter.take([Take("a", 8)], wait_s_max=PATIENT_S)
+        refused.append(caught.value)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await until_waiting_for(limiter, "a", 1)
+        limiter.override({"a": Limit(5, PER_S)})
+    assert refused[0].name == "a" and refused[0].retry_after_s == PER_S
+    assert grants["a"] == [(grants["a"][0][0], 10)], "nothing was spent"
+    await limiter.take([Take("a", 5)], wait_s_max=PATIENT_S)
+
+
+async def test_more_units_than_a_narrowed_limit_has_wait_until_it_is_whole_again(make: Make, grants: Grants) -> None:
+    limiter = make({"a": Limit(10, PER_S)})
+    await limiter.narrow(Take("a"), 0.5, 3 * PER_S, "near")
+    with pytest.raises(LimitRefused, match=r"of which 50% is allowed \(near\)") as caught:
+        await limiter.take([Take("a", 8)], wait_s_max=0)
+    assert caught.value.retry_after_s == pytest.approx(3 * PER_S, abs=0.2)
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: limiter.take([Take("a", 8)], wait_s_max=PATIENT_S))
+    assert trio.current_time() - begun > 2 * PER_S
+    await limiter.take([Take("a", 2)], wait_s_max=0)
+
+
 async def test_what_people_set_holds_at_once_also_for_those_who_wait(make: Make, grants: Grants) -> None:
     limiter = make({"a@*": Limit(1, 600.0)})
     take = [Take("a@x", rule="a@*")]
