@@ -139,7 +139,8 @@ class Scraper:
 
     def _use(self) -> ChannelUse:
         """Slots beyond the level vanish when their jobs end."""
-        return ChannelUse(f"slots {self.flow}", self._actor.in_flight, max(self._level.value, self._actor.in_flight))
+        in_flight = self._actor.in_flight
+        return ChannelUse(f"slots {self.flow}", in_flight, max(self._level.value, in_flight), self._actor.name)
 
     def _has_work(self) -> bool:
         return self._actor.in_flight > 0

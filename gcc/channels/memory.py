@@ -16,6 +16,7 @@ class ChannelUse:
     name: str
     used: int
     size: int
+    consumer: str | None = None  # the actor that takes from it, where the name of a queue does not tell
 
 
 class Channels:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from typing import Any
 
 import trio
@@ -19,7 +20,6 @@ from gcc.supervisor.lifecycle import State
 
 PIPE_COLUMNS = 160
 STATE_COLUMNS = max(map(len, State))
-SINKER = "events/sinker "
 COLOURS = {
     "ready": "green",
     "running": "green",
@@ -89,9 +89,8 @@ def screen(status: dict[str, Any], page: str) -> Group:
     if drained := [role for role in status["roles"] if role["state"] != "running"]:
         told = ", ".join(f"{role['name']} is {role['state']}" for role in drained)
         parts.append(Text.assemble(("roles  ", "bold"), (told, "yellow"), "; resume ROLE lets one work again"))
-    idle = {actor["name"] for actor in status["actors"] if _is_idle(actor)}
-    here = {actor["name"] for actor in status["actors"]}
-    parts += [_actors(status["actors"], idle), _channels(status["channels"], here - idle), _jobs(status)]
+    busy = {actor["name"] for actor in status["actors"] if not actor["idle"]}
+    parts += [_actors(status["actors"]), _channels(status["channels"], busy), _jobs(status)]
     if len(processes := status["processes"]) > 1:
         parts.append(_processes(processes))
     parts += [
@@ -105,34 +104,27 @@ def screen(status: dict[str, Any], page: str) -> Group:
     return Group(*parts)
 
 
-def _is_idle(actor: dict[str, Any]) -> bool:
-    """A sinker that had nothing to do since the start, and that nothing is wrong with: there are many."""
-    moved = ("done", "failed", "in_flight", "restarts", "lag_s", "last_error", "stuck", "storm")
-    return (
-        actor["name"].startswith(SINKER)
-        and actor["state"] == "running"
-        and actor["breaker"] in (None, "closed")
-        and not any(actor[name] for name in moved)
-    )
-
-
-def _actors(actors: list[dict[str, Any]], idle: set[str]) -> Table:
+def _actors(actors: list[dict[str, Any]]) -> Table:
+    """The idle ones of a kind share a line after its last one."""
     table = Table(box=None, header_style="bold", expand=True)
     table.add_column("actor", overflow="fold")  # the one that a narrow terminal makes narrower
     table.add_column("state", no_wrap=True, min_width=STATE_COLUMNS)
     for title in ("restarts", "rate/s", "in flight", "lag s"):
         table.add_column(title, justify="right", no_wrap=True, min_width=len(title))
     table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
-    last_sinker = [actor["name"] for actor in actors if actor["name"].startswith(SINKER)][-1:]
+    idle = Counter(actor["kind"] for actor in actors if actor["idle"])
+    last = {actor["kind"]: actor["name"] for actor in actors}
     for actor in actors:
-        if actor["name"] not in idle:
+        kind = actor["kind"]
+        if not actor["idle"] or idle[kind] == 1:
             table.add_row(
                 actor["name"], Text(actor["state"], COLOURS.get(actor["state"], "default")), str(actor["restarts"]),
                 _number(actor["rate_per_s"]), f"{actor['in_flight']:,}", _number(actor["lag_s"]),
                 actor["last_error"] or "",
             )  # fmt: skip
-        if idle and [actor["name"]] == last_sinker:
-            table.add_row(Text(f"events/{len(idle)} idle sinkers", "dim"), Text("running", "dim"))
+        if idle[kind] > 1 and actor["name"] == last[kind]:
+            group = actor["name"].partition("/")[0]
+            table.add_row(Text(f"{group}/{idle[kind]} idle {kind}", "dim"), Text("running", "dim"))
     return table
 
 

@@ -69,6 +69,8 @@ WORKING = (PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG)
 """What a crawl emits; the sinkers of all else are idle."""
 IDLE_QUEUES = sorted({binding.queue for binding in BINDINGS} - {event_type.queue for event_type in WORKING})
 INSTAGRAM, YOUTUBE = "refresh_profile_by_handle", "refresh_yt_profiles"
+CATALOGUE = Catalogue()
+IDLE_FLOWS = [name for name in CATALOGUE.flows if name not in (INSTAGRAM, YOUTUBE)]
 ACTORS = {
     "stores/postgres": State.RUNNING,
     "stores/schema": State.FINISHED,
@@ -82,6 +84,7 @@ ACTORS = {
     "scraping/claimer": State.RUNNING,
     f"scraping/scraper {INSTAGRAM}": State.RUNNING,
     f"scraping/scraper {YOUTUBE}": State.RUNNING,
+    **{f"scraping/scraper {flow}": State.RUNNING for flow in IDLE_FLOWS},
     "scraping/producer": State.WAITING,
     "scraping/maintenance": State.WAITING,
     "sources/graphapi": State.RUNNING,
@@ -125,7 +128,6 @@ class ToldHistory(JobHistory):
         return self.told or await super().of(job)
 
 
-CATALOGUE = Catalogue()
 LIMITS = limits(Settings(), CATALOGUE)
 
 
@@ -220,6 +222,8 @@ class World:
         self.controls.told = self.gates.woken
         self.gates.concurrency(INSTAGRAM, 16)
         self.gates.concurrency(YOUTUBE, 8)
+        for flow in IDLE_FLOWS:
+            self.gates.concurrency(flow, 5)
         self.roles = AskedRoles(self)
         self.drain = self.roles.whole
         for name, state in ACTORS.items():
@@ -233,6 +237,11 @@ class World:
         scraper = self.board.actor(f"scraping/scraper {INSTAGRAM}")
         scraper.in_flight, scraper.lag_s = 16, 3.2
         self.board.actor(f"scraping/scraper {YOUTUBE}").in_flight = 8
+        for flow in IDLE_FLOWS:
+            use = ChannelUse(f"slots {flow}", 0, 5, f"scraping/scraper {flow}")
+            self.channels.watch(use.name, partial(replace, use))
+        for name in ("graphapi", "ytapi"):
+            self.board.actor(f"sources/{name}").done = 1_000
         for event_type in EVENT_TYPES:
             self._ends.append(self.channels.open(event_type.queue, 200))
         for event_type in WORKING:

@@ -21,7 +21,7 @@ from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.supervisor.lifecycle import State
 from gcc.supervisor.watchdog import Watchdog
 from tests.chromium import Page
-from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, YOUTUBE, World, ops_port
+from tests.integration.ops_platform import IDLE_FLOWS, IDLE_QUEUES, TOKEN, WORKING, YOUTUBE, World, ops_port
 
 ACTIVE = "document.activeElement"
 SCRAPER = f"scraping/scraper {YOUTUBE}"
@@ -106,7 +106,7 @@ async def test_it_fits_a_phone_and_follows_the_colour_scheme(page: Page, world: 
             await shoot(page, f"dashboard-{width}", whole_page=True)
         await page.js("document.querySelector('#actor-events-relay button').click()")
         await page.until("!!document.querySelector('.buttons button')")
-        for opener in (".jobs .head button", ".buttons button", ".level button", ".chip", "button.drain"):
+        for opener in (".jobs .head .small", ".buttons button", ".level button", ".chip", "button.drain"):
             await page.js(f"document.querySelector('{opener}').click()")
             await page.until(f"{ACTIVE}.matches('dialog input')")
             dialog = "document.querySelector('dialog')"
@@ -127,8 +127,10 @@ async def test_what_is_not_known_is_a_dash_and_not_a_zero(page: Page, world: Wor
         values = await page.js("[...document.querySelectorAll('.tile .big')].map((big) => big.innerText)")
         assert values[1:] == ["–", "–", "–", "–"]
         assert "Not counted yet" in await page.js(text(".jobs"))
-        flow = "document.querySelector('.jobs tbody tr').innerText.replace(/\\s+/g, ' ')"
-        assert await page.js(flow) == "refresh_profile_by_handle 16 – – – – – –"
+        await page.js("document.querySelector('#fold-flows').click()")
+        await page.until("!!document.querySelector('#idle-flows')")
+        flows = "[...document.querySelectorAll('#idle-flows tr')].map((tr) => tr.innerText.replace(/\\s+/g, ' '))"
+        assert "refresh_profile_by_handle 16 – – – – – –" in await page.js(flows)
         world.counts_down = False
         await page.until("document.querySelectorAll('.tile .big')[2].innerText === '652'")
 
@@ -209,19 +211,25 @@ async def test_it_works_by_keyboard(page: Page, world: World) -> None:
 async def test_what_is_idle_and_well_is_one_line_that_opens_by_keyboard(page: Page, world: World) -> None:
     lines = "[...document.querySelectorAll('.actors tbody tr')].map((r) => r.innerText.split('\\t')[0].trim())"
     names = "[...document.querySelectorAll('.uses.{} .name')].map((name) => name.innerText)"
-    idle = len(EVENT_TYPES) - len(WORKING)
+    idle, flows = len(EVENT_TYPES) - len(WORKING), len(IDLE_FLOWS)
     async with ops_port(world, past_s=800) as port:
         await opened(page, port.url)
         await page.until(f"{text('#fold-queue')} === '{len(IDLE_QUEUES)} idle queues'")
         assert await page.js(text("#fold-sinkers")) == f"{idle} idle sinkers"
-        assert await page.js(text("#fold-channel")) == f"{idle} idle channels"
+        assert await page.js(text("#fold-scrapers")) == f"{flows} idle scrapers"
+        assert await page.js(text("#fold-channel")) == f"{idle + flows} idle channels"
+        assert await page.js(text("#fold-flows")) == f"{flows} flows without jobs"
         assert await page.js(names.format("queue")) == [queue.queue for queue in world.counts.queues[:4]]
 
-        for fold, many in (("#fold-sinkers button", idle), ("#fold-queue", len(IDLE_QUEUES)), ("#fold-channel", idle)):
-            before = await page.js("document.querySelectorAll('.actors tbody tr, .uses li').length")
+        rows = "document.querySelectorAll('.actors tbody tr, .jobs tbody tr, .uses li').length"
+        for fold, many in (
+            ("#fold-sinkers button", idle), ("#fold-scrapers button", flows), ("#fold-flows", flows),
+            ("#fold-queue", len(IDLE_QUEUES)), ("#fold-channel", idle + flows),
+        ):  # fmt: skip
+            before = await page.js(rows)
             await page.js(f"document.querySelector('{fold}').focus()")
             await page.press("Enter")
-            await page.until(f"document.querySelectorAll('.actors tbody tr, .uses li').length === {before + many}")
+            await page.until(f"{rows} === {before + many}")
             assert await page.js(f"{ACTIVE}.getAttribute('aria-expanded')") == "true"
         await shoot(page, "dashboard-unfolded", whole_page=True)
         assert "sinker order_log" in await page.js(lines)
@@ -231,6 +239,10 @@ async def test_what_is_idle_and_well_is_one_line_that_opens_by_keyboard(page: Pa
         world.board.actor("events/sinker order_log").processed(1)  # it works: it has a line of its own from now on
         await page.until(f"{lines}.includes('sinker order_log')")
         assert await page.js(text("#fold-sinkers")) == f"{idle - 1} idle sinkers"
+        await page.js("document.querySelector('#fold-scrapers button').click()")
+        world.board.actor("scraping/scraper fetch_post_likes").processed(1)
+        await page.until(f"{text('#fold-scrapers')} === '{flows - 1} idle scrapers'")
+        await page.until(f"{lines}.includes('fetch_post_likes') && !{lines}.includes('fetch_post_comments')")
         world.board.actor("events/sinker asset_log").erred(Transient("away"))  # so has one with an error
         await world.controls.write(PAUSE + "events/sinker event", True, done("pause", "events/sinker event", "x"))
         await page.until(f"{text('#fold-sinkers')} === '{idle - 3} idle sinkers'")

@@ -17,7 +17,7 @@ from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.supervisor.lifecycle import State
 from gcc.web.ops.registry import REGISTRY, write_registry
 from gcc.web.ops.snapshot import Composer
-from tests.integration.ops_platform import IDLE_QUEUES, TOKEN, WORKING, World, ops_port, process
+from tests.integration.ops_platform import IDLE_FLOWS, IDLE_QUEUES, TOKEN, WORKING, World, ops_port, process
 
 
 async def shown(world: World, columns: int = 160) -> list[str]:
@@ -29,15 +29,15 @@ async def shown(world: World, columns: int = 160) -> list[str]:
     return [line.strip() for line in capture.get().splitlines()]
 
 
-async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
+async def test_idle_actors_of_a_kind_and_what_they_take_from_share_a_line() -> None:
     world = World()
     idle = len(EVENT_TYPES) - len(WORKING)
     lines = await shown(world)
-    assert len(lines) < 50
+    assert len(lines) <= 50, "all scrapers but two are one line of them"
     assert any(line.startswith(f"events/{idle} idle sinkers") for line in lines)
-    assert any(
-        line.split() == [str(idle + len(IDLE_QUEUES)), *["idle", "channels", "and", "queues", "0"]] for line in lines
-    )
+    assert any(line.startswith(f"scraping/{len(IDLE_FLOWS)} idle scrapers") for line in lines)
+    folded = str(idle + len(IDLE_QUEUES) + len(IDLE_FLOWS))
+    assert any(line.split() == [folded, *["idle", "channels", "and", "queues", "0"]] for line in lines)
     assert any(line.split()[:6] == ["events/sinker", "post_log", "backoff", "2", "0", "2,000"] for line in lines)
     assert not any("order_log" in line for line in lines)
     of_post_log = [line.split()[:2] for line in lines if line.startswith("post_log_events_q ")]
@@ -51,6 +51,12 @@ async def test_idle_sinkers_and_what_they_take_from_share_a_line() -> None:
     assert any(line.startswith(f"events/{idle - 3} idle sinkers") for line in lines)
     for name in ("sinker order_log", "sinker asset_log", "sinker event", "order_log_events_q", "a_queue"):
         assert any(name in line for line in lines), name
+
+    world.board.actor("scraping/scraper fetch_post_likes").processed(1)
+    lines = await shown(world)
+    assert any(line.startswith(f"scraping/{len(IDLE_FLOWS) - 1} idle scrapers") for line in lines)
+    for name in ("scraping/scraper fetch_post_likes", "slots fetch_post_likes"):
+        assert any(line.startswith(name) for line in lines), name
     world.close()
 
 

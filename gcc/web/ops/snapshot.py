@@ -6,7 +6,7 @@ database makes them older (`counts_age_s`, `counts_error`), never the rest.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from gcc.pipelines.events.routes import ERROR
 from gcc.stores.postgres import is_unreachable
 from gcc.stores.processes import Process, differing, missed
 from gcc.supervisor.drain import Drain
-from gcc.supervisor.lifecycle import Actor, Board, one_line
+from gcc.supervisor.lifecycle import Actor, Board, State, one_line
 from gcc.web.ops.hub import Hub
 from gcc.web.ops.series import Series
 from gcc.web.ops.shown_letters import shown_waiting
@@ -37,6 +37,13 @@ COUNTS_EVERY_S = 1.0
 COUNTS_DEADLINE_S = 10.0  # a count that takes longer is given up and asked again
 CLIENTS_MAX = 50
 LETTER_GROUPS = 8
+KINDS = {
+    "credentials/listener ": "listeners",
+    "scraping/scraper ": "scrapers",
+    "sources/": "sources",
+    "events/sinker ": "sinkers",
+}
+"""How the names of actors begin of which there are many: those that are idle share a line."""
 STACK_CHARS_MAX = 4096  # of each actor's, in every message: its end, where the innermost calls are
 
 
@@ -157,6 +164,7 @@ class Composer:
         """The status object as it is now. None stands for "not known", never for zero."""
         platform, now_s = self.platform, trio.current_time()
         gates, processes = platform.gates, platform.processes()
+        paused = gates.paused() if gates else []
         return {
             "settings": platform.told_by,
             "processes": [process.as_dict() for process in processes],
@@ -165,11 +173,11 @@ class Composer:
             "state": self.state(),
             "degraded": self.degraded(),
             "uptime_s": round(now_s - platform.started_s, 1),
-            "actors": [_actor(actor, platform.pausable) for actor in platform.board.actors()],
+            "actors": [_actor(actor, platform.pausable, paused) for actor in platform.board.actors()],
             "events_per_s": self.series.events_per_s_now,
             "drain": platform.drain.snapshot() if platform.drain.draining else None,
             "roles": [_role(name, drain) for name, drain in platform.roles.items()],
-            "paused": gates.paused() if gates else [],
+            "paused": paused,
             "concurrency": gates.levels() if gates else {},
             "schedules": [_schedule(line) for line in platform.schedules()],
             "urls": dict(platform.urls),
@@ -180,9 +188,12 @@ class Composer:
         }
 
 
-def _actor(actor: Actor, pausable: Mapping[str, str]) -> dict[str, Any]:
+def _actor(actor: Actor, pausable: Mapping[str, str], paused: Sequence[str]) -> dict[str, Any]:
+    kind = next((kind for start, kind in KINDS.items() if actor.name.startswith(start)), None)
     return {
         "name": actor.name,
+        "kind": kind,
+        "idle": kind is not None and actor.name not in paused and _is_idle(actor),
         "state": str(actor.state),
         "restarts": actor.restarts,
         "rate_per_s": round(actor.rate_per_s, 1),
@@ -199,6 +210,13 @@ def _actor(actor: Actor, pausable: Mapping[str, str]) -> dict[str, Any]:
         "stack": None if actor.last_stack is None else actor.last_stack[-STACK_CHARS_MAX:],
         "can_pause": actor.name in pausable,
     }
+
+
+def _is_idle(actor: Actor) -> bool:
+    """It had nothing to do since the start, and nothing is wrong with it."""
+    moved = actor.done or actor.failed or actor.in_flight or actor.restarts or actor.lag_s
+    wrong = actor.last_error or actor.stuck or actor.storm or actor.breaker not in (None, "closed")
+    return actor.state is State.RUNNING and not moved and not wrong
 
 
 def _schedule(line: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +237,7 @@ def _channels(uses: list[ChannelUse], queues: list[QueueDepth]) -> list[dict[str
     held = [
         {
             "name": use.name,
-            "consumer": CONSUMERS.get(use.name),
+            "consumer": use.consumer or CONSUMERS.get(use.name),
             "used": use.used,
             "size": use.size,
             "kind": "pool" if "pool" in use.name else "channel",

@@ -2,11 +2,10 @@
 
 import { html, useState } from "./vendor/htm-preact.module.js"
 import { count, duration, isKnown, rate } from "./format.js"
-import { LAG_S_HIGH, condition, idleSinkers, pausedElsewhere, tree } from "./health.js"
+import { LAG_S_HIGH, condition, pausedElsewhere, tree } from "./health.js"
 import { Icon, Num, zero } from "./parts.js"
 
 const COLUMNS = 7
-const FOLD = "idle sinkers" // what it is opened by, beside the names of actors
 
 export function Actors({ status, ask }) {
   const [open, setOpen] = useState(new Set())
@@ -16,7 +15,6 @@ export function Actors({ status, ask }) {
     setOpen(next)
   }
   const elsewhere = pausedElsewhere(status)
-  const [above, folded, below] = fold(tree(status.actors), idleSinkers(status))
   const line = (each) =>
     each.actor
       ? html`<${ActorLine}
@@ -47,14 +45,13 @@ export function Actors({ status, ask }) {
           <th scope="col" class="wide"><span class="sr">Pause or resume</span></th>
         </tr>
       </thead>
-      <tbody>
-        ${above.map(line)}
-        ${folded.length > 0 && html`<${FoldLine} count=${folded.length} isOpen=${open.has(FOLD)} toggle=${toggle} />`}
-      </tbody>
-      ${open.has(FOLD) && html`<tbody id="idle-sinkers" class="folded">${folded.map(line)}</tbody>`}
-      <tbody>
-        ${below.map(line)}
-      </tbody>
+      ${folds(tree(status.actors)).map(
+        ({ lines, kind, idle }) => html`<tbody key=${kind}>
+            ${lines.map(line)}
+            ${idle.length > 0 && html`<${FoldLine} kind=${kind} count=${idle.length} isOpen=${open.has(kind)} toggle=${toggle} />`}
+          </tbody>
+          ${idle.length > 0 && open.has(kind) && html`<tbody key=${`idle ${kind}`} id=${`idle-${kind}`} class="folded">${idle.map(line)}</tbody>`}`,
+      )}
     </table>
     ${elsewhere.length > 0 &&
     html`<ul class="elsewhere">
@@ -83,20 +80,29 @@ const Roles = ({ status, ask }) =>
     })}
   </ul>`
 
-// The lines above the fold, those in it, those below. It stands after the last sinker, so that it never moves up.
-function fold(lines, idle) {
-  const isFolded = (line) => idle.size > 1 && line.actor && idle.has(line.actor.name)
-  const end = 1 + lines.findLastIndex((line) => line.actor?.name.startsWith("events/sinker "))
-  const above = lines.slice(0, end).filter((line) => !isFolded(line))
-  return [above, lines.filter(isFolded), lines.slice(end)]
+// Each kind of which there are many ends a part: its `lines`, then what is idle in one that opens. That one stands
+// after the last of the kind, so that it never moves up.
+function folds(lines) {
+  const parts = [{ lines: [], idle: [] }]
+  for (const line of lines) {
+    const kind = line.actor?.kind
+    const alike = kind ? lines.filter(({ actor }) => actor?.kind === kind) : []
+    const idle = alike.filter(({ actor }) => actor.idle)
+    if (idle.length < 2 || !line.actor.idle) parts.at(-1).lines.push(line)
+    if (idle.length > 1 && line === alike.at(-1)) {
+      Object.assign(parts.at(-1), { kind, idle })
+      parts.push({ lines: [], idle: [] })
+    }
+  }
+  return parts
 }
 
-const FoldLine = ({ count, isOpen, toggle }) =>
-  html`<tr class="depth-1" id="fold-sinkers">
+const FoldLine = ({ kind, count, isOpen, toggle }) =>
+  html`<tr class="depth-1 fold" id=${`fold-${kind}`}>
     <th scope="row" colspan=${COLUMNS}>
-      <button class="name" aria-expanded=${isOpen} aria-controls="idle-sinkers" onClick=${() => toggle(FOLD)}
+      <button class="name" aria-expanded=${isOpen} aria-controls=${`idle-${kind}`} onClick=${() => toggle(kind)}
         title="Nothing came for them since the start, and nothing is wrong with them">
-        <${Icon} name=${isOpen ? "open" : "shut"} /><span class="label muted">${count} ${FOLD}</span>
+        <${Icon} name=${isOpen ? "open" : "shut"} /><span class="label muted">${count} idle ${kind}</span>
       </button>
     </th>
   </tr>`

@@ -62,13 +62,10 @@ export function troubles(status) {
   return status.counts_error ? [`the counts are missing: ${status.counts_error}`, ...sentences] : sentences
 }
 
-// Sinkers that had nothing to do since the start, and that nothing is wrong with: many, and they tell nothing.
-export function idleSinkers(status) {
-  const isIdle = (actor) =>
-    actor.name.startsWith("events/sinker ") &&
-    condition(actor, status.paused.includes(actor.name))[2] === "running" &&
-    !(actor.done || actor.failed || actor.in_flight || actor.restarts || actor.lag_s || actor.last_error)
-  return new Set(status.actors.filter(isIdle).map((actor) => actor.name))
+// Whether a channel or queue holds nothing, and nobody who works takes from it: many, and they tell nothing.
+export function idleUses(status) {
+  const busy = new Set(status.actors.filter((actor) => !actor.idle).map((actor) => actor.name))
+  return ({ used, consumer, kind }) => used === 0 && (consumer ? !busy.has(consumer) : kind === "queue")
 }
 
 // Pauses of actors that have no line here: they run in other processes, or come back with their role.

@@ -1,8 +1,8 @@
 // Jobs by flow and state, and how many of a flow run at once. A number opens what can be done to those jobs.
 
-import { html } from "./vendor/htm-preact.module.js"
+import { html, useState } from "./vendor/htm-preact.module.js"
 import { UNKNOWN, count, isKnown } from "./format.js"
-import { Num, zero } from "./parts.js"
+import { Icon, Num, zero } from "./parts.js"
 
 export const JOB_STATES = [
   ["PENDING", "Waiting"],
@@ -19,13 +19,31 @@ const WORDS = { retry: "Retry", cancel: "Cancel" }
 export const flowsOf = (status) => [...new Set([...Object.keys(status.jobs_by_flow), ...Object.keys(status.concurrency)])].sort()
 
 export function Jobs({ status, ask }) {
+  const [isOpen, setOpen] = useState(false)
   const flows = flowsOf(status)
   const counted = isKnown(status.counts_age_s)
+  const isIdle = (flow) => !Object.values(status.jobs_by_flow[flow] ?? {}).some(Boolean) && !isChanged(status.concurrency[flow])
+  const idle = flows.filter(isIdle)
+  const line = (flow) => html`<tr key=${flow}>
+    <th scope="row" title=${flow}><span class="label">${flow}</span></th>
+    <td class="r level"><${Level} flow=${flow} level=${status.concurrency[flow]} ask=${ask} /></td>
+    ${JOB_STATES.map(
+      ([state, word]) => html`<td class=${`r ${zero(status.jobs_by_flow[flow]?.[state])}`} key=${state} data-word=${word}>
+        <${Jump} flow=${flow} state=${state} jobs=${counted ? (status.jobs_by_flow[flow]?.[state] ?? 0) : null} ask=${ask} />
+      </td>`,
+    )}
+  </tr>`
   const none = Object.keys(status.jobs).length === 0
   return html`<section class="panel jobs" aria-labelledby="h-jobs">
     <div class="head">
       <h2 id="h-jobs">Jobs</h2>
       ${none && html`<span class="muted">${counted ? "No jobs yet." : "Not counted yet."}</span>`}
+      ${idle.length > 1 &&
+      html`<span class="fold">
+        <button class="plain muted" id="fold-flows" aria-expanded=${isOpen} aria-controls="idle-flows" onClick=${() => setOpen(!isOpen)}>
+          <${Icon} name=${isOpen ? "open" : "shut"} />${idle.length} flows${none ? "" : " without jobs"}
+        </button>
+      </span>`}
       <button class="small" onClick=${() => ask({ kind: "jobs", verb: "retry", flow: "", state: "FAILED" })}>Retry or cancel…</button>
       <a class="more-link" href="/jobs">All jobs</a>
     </div>
@@ -39,32 +57,24 @@ export function Jobs({ status, ask }) {
         </tr>
       </thead>
       <tbody>
-        ${flows.map(
-          (flow) => html`<tr key=${flow}>
-            <th scope="row" title=${flow}><span class="label">${flow}</span></th>
-            <td class="r level"><${Level} flow=${flow} level=${status.concurrency[flow]} ask=${ask} /></td>
-            ${JOB_STATES.map(
-              ([state, word]) => html`<td class=${`r ${zero(status.jobs_by_flow[flow]?.[state])}`} key=${state} data-word=${word}>
-                <${Jump} flow=${flow} state=${state} jobs=${counted ? (status.jobs_by_flow[flow]?.[state] ?? 0) : null} ask=${ask} />
-              </td>`,
-            )}
-          </tr>`,
-        )}
+        ${flows.filter((flow) => idle.length < 2 || !isIdle(flow)).map(line)}
       </tbody>
+      ${idle.length > 1 && isOpen && html`<tbody id="idle-flows">${idle.map(line)}</tbody>`}
     </table>`}
   </section>`
 }
 
+const isChanged = (level) => level && level.now !== level.default
+
 function Level({ flow, level, ask }) {
   if (!level) return html`<${Num} value=${UNKNOWN} title="does not run in this process" />`
-  const changed = level.now !== level.default
   return html`<button
     class="plain"
     title=${`${count(level.now)} at once; as configured: ${count(level.default)}. Change it…`}
     aria-label=${`${flow}: ${level.now} at once. Change it…`}
     onClick=${() => ask({ kind: "concurrency", flow })}
   >
-    <span class="num dotted">${count(level.now)}</span>${changed ? html`<span class="num muted"> (${count(level.default)})</span>` : ""}
+    <span class="num dotted">${count(level.now)}</span>${isChanged(level) ? html`<span class="num muted"> (${count(level.default)})</span>` : ""}
     <span class="unit narrow">at once</span>
   </button>`
 }

@@ -2,7 +2,7 @@
 
 import { html, useRef, useState } from "./vendor/htm-preact.module.js"
 import { UNKNOWN, absolute, age, count, duration, isKnown, percent, rate } from "./format.js"
-import { LAG_S_HIGH, QUEUE_LATE_S, idleSinkers, troubles } from "./health.js"
+import { LAG_S_HIGH, QUEUE_LATE_S, idleUses, troubles } from "./health.js"
 import { Icon } from "./parts.js"
 
 const FULL = 0.95
@@ -116,11 +116,9 @@ const KINDS = [
 export function Flows({ status }) {
   const used = useRef(new Set()) // what held something since the page is open: it stays in view
   const [open, setOpen] = useState({})
-  const idle = idleSinkers(status)
+  const holdsNothing = idleUses(status)
   for (const use of status.channels) if (use.used > 0) used.current.add(`${use.kind} ${use.name}`)
-  const isIdle = (use) =>
-    !used.current.has(`${use.kind} ${use.name}`) &&
-    (use.consumer ? idle.has(use.consumer) || !status.actors.some((actor) => actor.name === use.consumer) : use.kind === "queue")
+  const isIdle = (use) => !used.current.has(`${use.kind} ${use.name}`) && holdsNothing(use)
   return html`<section class="panel channels" aria-labelledby="h-channels">
     <h2 id="h-channels">Channels and queues</h2>
     <div class="kinds">

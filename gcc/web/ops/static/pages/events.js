@@ -2,7 +2,7 @@
 
 import { html, useState } from "../vendor/htm-preact.module.js"
 import { count, duration } from "../format.js"
-import { QUEUE_LATE_S, condition, idleSinkers } from "../health.js"
+import { QUEUE_LATE_S, condition, idleUses } from "../health.js"
 import { events, letters } from "../letters.js"
 import { Filters, Lines, filterOf, useLetters } from "../letters_list.js"
 import { Refused } from "../look.js"
@@ -15,8 +15,7 @@ export const EventsPage = ({ status, ask, query }) =>
 function Queues({ status, ask }) {
   const [isOpen, setOpen] = useState(false)
   const queues = status.channels.filter(({ kind }) => kind === "queue")
-  const idle = idleSinkers(status)
-  const isIdle = ({ used, consumer }) => used === 0 && (!consumer || idle.has(consumer))
+  const isIdle = idleUses(status)
   const folded = queues.filter(isIdle)
   const shown = isOpen ? queues : queues.filter((queue) => !isIdle(queue))
   return html`<section class="panel queues" aria-labelledby="h-queues">
@@ -39,7 +38,7 @@ function Queues({ status, ask }) {
       </tbody>
     </table>`}
     ${folded.length > 0 &&
-    html`<p class="note"><button class="small" id="idle-queues" aria-expanded=${isOpen} title="Empty, and nothing came for their consumers since the start" onClick=${() => setOpen(!isOpen)}>
+    html`<p class="note"><button class="small" id="idle-queues" aria-expanded=${isOpen} title="Empty, and nothing came for their consumers here since the start" onClick=${() => setOpen(!isOpen)}>
       ${isOpen ? "Hide" : "Show"} ${count(folded.length)} idle queues
     </button></p>`}
   </section>`
