@@ -141,13 +141,21 @@ class Credentials(Protocol):
         """
 
     async def put(
-        self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None, *, once: bool = False
+        self,
+        source: str,
+        handle: str,
+        secret: Mapping[str, Any],
+        facts: Facts | None = None,
+        *,
+        once: bool = False,
+        issued_at: dt.datetime | None = None,
     ) -> bool:
         """Store it under (source, handle). Only a new or changed secret enables it again; True if it was one.
 
         Without `facts` its kind, app, account and scopes stay as they were; the ends of another secret do not.
         `once`: whoever gives it may do so again (at each start, by a message that comes twice), and knows nothing of
-        what followed. If it was one of the last GIVEN_MAX that were given, nothing changes.
+        what followed. If it was one of the last GIVEN_MAX that were given, nothing changes. `issued_at`: when it was
+        made, now unless it is told; if what is held is newer, nothing changes.
         """
 
     async def held(self, source: str, handle: str) -> Credential | None:

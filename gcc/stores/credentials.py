@@ -5,6 +5,7 @@ drop them at once in this process, others see it a second later. Of one that may
 (NOTIFY gcc_credentials, by a trigger: whoever wrote the row). A lost store is Transient.
 """
 
+import datetime as dt
 import hashlib
 import json
 import math
@@ -108,12 +109,19 @@ class PostgresCredentials:
         return await self._write(credential.source, SQL[statement], values) == (True,)
 
     async def put(
-        self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None, *, once: bool = False
+        self,
+        source: str,
+        handle: str,
+        secret: Mapping[str, Any],
+        facts: Facts | None = None,
+        *,
+        once: bool = False,
+        issued_at: dt.datetime | None = None,
     ) -> bool:
         async with self._locks[source]:
             self._kept.pop(source, None)
             async with self._keys.turn, self._pool.connection() as connection, connection.transaction():
-                return await self._put(connection, source, handle, secret, facts, once)
+                return await self._put(connection, source, handle, secret, facts, once, issued_at)
 
     async def _put(
         self,
@@ -123,22 +131,24 @@ class PostgresCredentials:
         secret: Mapping[str, Any],
         facts: Facts | None,
         once: bool,
+        issued_at: dt.datetime | None,
     ) -> bool:
         place = {"source": source, "handle": handle}
         new_id = self._clock.new_id()
-        new = place | self._sealed(secret, new_id) | _columns(facts or UNKNOWN) | {"given": _given(secret, new_id)}
+        new = place | self._sealed(secret, new_id) | _columns(facts or UNKNOWN)
+        new |= {"given": _given(secret, new_id), "issued_at": issued_at}
         if await (await connection.execute(SQL["add_credential"], new)).fetchone() is not None:
             return True
-        row = await (await connection.execute(SQL["held_secret"], place)).fetchone()
+        row = await (await connection.execute(SQL["held_secret"], place | {"issued_at": issued_at})).fetchone()
         if row is None:
             raise Transient(f"credential {handle} of {source} was removed at this moment")
-        id, plain, sealed, key_id, given = row
-        if once and _given(secret, id) in given:
+        id, plain, sealed, key_id, given, is_newer = row
+        if is_newer or (once and _given(secret, id) in given):
             return False
         # Unsealable: what may be newer than the secret given, renewed by ourselves, is not replaced
         held = plain if sealed is None else self._keys.open(sealed, key_id, id.bytes)
         if is_new := held != dict(secret):
-            await connection.execute(SQL["replace_secret"], self._sealed(secret, id))
+            await connection.execute(SQL["replace_secret"], self._sealed(secret, id) | {"issued_at": issued_at})
         noted = {"id": id, "given": _given(secret, id), "given_max": GIVEN_MAX}
         await connection.execute(SQL["note_given"], noted)
         if facts is not None and (is_new or not once):

@@ -412,6 +412,28 @@ async def test_what_was_given_before_does_not_replace_what_followed(credentials:
     assert await credentials.put("graphapi", "a", {"token": "1"}, once=True), "so many are remembered"
 
 
+async def test_what_was_issued_before_what_is_held_does_not_replace_it(credentials: Credentials) -> None:
+    """Messages may come in any order; a renewal, and what a person gives, is of the moment."""
+    day = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+    async def told(token: str, days: int) -> bool:
+        secret, facts = {"token": token}, Facts(app=token)
+        return await credentials.put("graphapi", "a", secret, facts, once=True, issued_at=day + dt.timedelta(days))
+
+    assert await told("2", 2)
+    assert not await told("1", 1)
+    assert await told("3", 3)
+    held = await credentials.pick("graphapi")
+    assert (held.secret, held.app, held.version) == ({"token": "3"}, "3", 2)
+    assert await credentials.renewed(held, {"token": "renewed"}, Facts())
+    assert not await told("4", 4), "we have renewed it since"
+    assert await credentials.put("graphapi", "b", {"token": "by hand"})
+    assert not await credentials.put("graphapi", "b", {"token": "old"}, once=True, issued_at=day)
+    await credentials.disable(await credentials.pick("graphapi"), rest_s=None, reason="190")
+    assert await told("ahead of us", 100_000), "a clock that runs ahead"
+    assert await credentials.put("graphapi", "a", {"token": "next"}, once=True), "it refuses none that follow"
+
+
 async def test_a_source_may_use_anothers_and_shares_their_rests(credentials: Credentials) -> None:
     await credentials.put("graphapi", "a", {"token": "1"})
     renewals = credentials.renewals("borrower")

@@ -1,6 +1,7 @@
 """The credentials port in memory. Passes tests/contract/test_credentials.py."""
 
 import base64
+import datetime as dt
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -38,6 +39,7 @@ class _Row:
     credential: Credential
     ready_at: float = 0.0  # of Trio's clock; NEVER: retired
     reason: str | None = None
+    issued_at: dt.datetime | None = None
     given: list[Mapping[str, Any]] = field(default_factory=list)  # the last ones
 
 
@@ -101,16 +103,27 @@ class FakeCredentials:
         return was_in
 
     async def put(
-        self, source: str, handle: str, secret: Mapping[str, Any], facts: Facts | None = None, *, once: bool = False
+        self,
+        source: str,
+        handle: str,
+        secret: Mapping[str, Any],
+        facts: Facts | None = None,
+        *,
+        once: bool = False,
+        issued_at: dt.datetime | None = None,
     ) -> bool:
         await trio.lowlevel.checkpoint()
         row = self._rows.get((source, handle))
-        if once and row and dict(secret) in row.given:
+        if row and (
+            (once and dict(secret) in row.given) or (issued_at and row.issued_at and issued_at < row.issued_at)
+        ):
             return False
         given = [*([each for each in row.given if each != secret] if row else []), dict(secret)][-GIVEN_MAX:]
         is_same = row is not None and row.credential.secret == dict(secret)
         is_new = self._replace(row, source, handle, secret, None if once and is_same else facts)
         self._rows[source, handle].given = given
+        if is_new:
+            self._rows[source, handle].issued_at = min(issued_at or self._clock.now(), self._clock.now())
         return is_new
 
     def _replace(
@@ -159,6 +172,7 @@ class FakeCredentials:
         if (row := self._same(credential)) is None:
             return False
         self._renewing.pop(credential.id, None)
+        row.issued_at = self._clock.now()
         version = row.credential.version + 1
         row.credential = replace(row.credential, secret=dict(secret), version=version, **asdict(facts))
         if row.ready_at == NEVER and not (row.reason or "").startswith(BY_HAND):

@@ -84,6 +84,19 @@ async def test_a_message_that_comes_again_brings_back_no_burnt_token(autojump_cl
     assert not bench.buried
 
 
+async def test_messages_in_any_order_leave_the_newest_token(autojump_clock: trio.testing.MockClock) -> None:
+    bench, minute = Bench(), dt.timedelta(minutes=1)
+    now = bench.clock.now()
+    message = {"platform": "INSTAGRAM", "handle": "asha", "account": "17"}
+    for named, ago in (("event_timestamp", 2), ("event_timestamp", 3), ("issued_at", 1), ("event_timestamp", 2)):
+        told = {named: (now - ago * minute).isoformat(), "access_token": f"{SECRET}-{ago}", "expires_in": 3600}
+        assert await bench.tokens.handle([bench.delivery(message | told)]) == 1
+    held = await bench.credentials.held("graphapi", "asha")
+    assert held is not None and held.secret["token"] == f"{SECRET}-1"
+    assert held.expires_at == now - minute + dt.timedelta(hours=1), "counted from when it was issued"
+    assert not bench.buried
+
+
 @pytest.mark.parametrize(
     ("message", "why"),
     [

@@ -32,8 +32,8 @@ ACCOUNTS = ("account", "account_id", "ig_user_id", "channel_id", "shop", "profil
 PARTS = ("refresh_token", "client_id", "client_secret", "ig_user_id")
 """What a secret holds beside its token, by the names that a message has for it."""
 SHOWN = frozenset((
-    "event_id", "event_timestamp", "platform", "source", "kind", "handle", "app", "app_id", "scopes", "expires_at",
-    "expires_in", "data_access_expires_at", "data_access_expires_in", *ACCOUNTS,
+    "event_id", "event_timestamp", "issued_at", "platform", "source", "kind", "handle", "app", "app_id", "scopes",
+    "expires_at", "expires_in", "data_access_expires_at", "data_access_expires_in", *ACCOUNTS,
 ))  # fmt: skip
 """The names of a message under which no secret stands."""
 
@@ -75,7 +75,8 @@ def _masked(line: bytes) -> bytes:
 class NewTokens:
     """identity.dx/new_access_token_rk: stores a token, or puts a new one in the place of an old one.
 
-    The same message again changes nothing, also where its token was renewed or replaced since.
+    The same message again changes nothing, also where its token was renewed or replaced since, nor does one that tells
+    of an earlier time (issued_at, else event_timestamp) than the token has that is held.
     """
 
     def __init__(
@@ -109,23 +110,26 @@ class NewTokens:
         }
         if source == "graphapi" and account:
             secret.setdefault("ig_user_id", account)
+        issued_at = told.epoch("issued_at") or told.epoch("event_timestamp")
+        since = min(issued_at or self._clock.now(), self._clock.now())
         facts = Facts(
             kind=kind,
             app=told.number_or_text("app") or told.number_or_text("app_id") or "",
             account=account,
             scopes=tuple(told.texts("scopes")),
-            expires_at=self._end(told, "expires_at", "expires_in"),
-            data_access_expires_at=self._end(told, "data_access_expires_at", "data_access_expires_in"),
+            expires_at=_end(told, "expires_at", "expires_in", since),
+            data_access_expires_at=_end(told, "data_access_expires_at", "data_access_expires_in", since),
         )
-        if await self._credentials.put(source, handle, secret, facts, once=True):
+        if await self._credentials.put(source, handle, secret, facts, once=True, issued_at=issued_at):
             log.info("credential stored", source=source, credential=handle, kind=kind)
 
-    def _end(self, told: Fields, at: str, in_s: str) -> dt.datetime | None:
-        """A moment, or so many seconds from now; 0 is Facebook's word for never."""
-        if moment := told.time(at):
-            return moment
-        seconds = told.count(in_s)
-        return self._clock.now() + dt.timedelta(seconds=min(seconds, 10**9)) if seconds else None
+
+def _end(told: Fields, at: str, in_s: str, since: dt.datetime) -> dt.datetime | None:
+    """A moment, or so many seconds `since` then; 0 is Facebook's word for never."""
+    if moment := told.time(at):
+        return moment
+    seconds = told.count(in_s)
+    return since + dt.timedelta(seconds=min(seconds, 10**9)) if seconds else None
 
 
 class Probes:

@@ -98,11 +98,14 @@ set till = greatest(rest.till, excluded.till), reason = excluded.reason, updated
 returning coalesce((select till <= now() from before), true);
 
 -- name: held_secret
-select id, credentials, sealed, key_id, given from credential where source = %(source)s and handle = %(handle)s for update;
+-- For who gives one; whether it is newer than what is given, where that tells when it was issued.
+select id, credentials, sealed, key_id, given, coalesce(issued_at > %(issued_at)s::timestamptz, false)
+from credential where source = %(source)s and handle = %(handle)s for update;
 
 -- name: add_credential
-insert into credential (id, source, handle, sealed, key_id, given, kind, app, account, scopes, expires_at, data_access_expires_at)
-values (%(id)s, %(source)s, %(handle)s, %(sealed)s, %(key_id)s, array[%(given)s::bytea], %(kind)s, %(app)s, %(account)s, %(scopes)s, %(expires_at)s, %(data_access_expires_at)s)
+insert into credential (id, source, handle, sealed, key_id, given, issued_at, kind, app, account, scopes, expires_at, data_access_expires_at)
+values (%(id)s, %(source)s, %(handle)s, %(sealed)s, %(key_id)s, array[%(given)s::bytea], least(%(issued_at)s::timestamptz, now()),
+        %(kind)s, %(app)s, %(account)s, %(scopes)s, %(expires_at)s, %(data_access_expires_at)s)
 on conflict (source, handle) do nothing
 returning id;
 
@@ -113,7 +116,8 @@ where id = %(id)s;
 -- name: replace_secret
 -- With a new secret it is as new: what was known of the old one's end, rest or death says nothing of it.
 update credential
-set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null, version = version + 1, issued_at = now(), renewing_at = null,
+set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null, version = version + 1, renewing_at = null,
+    issued_at = least(%(issued_at)s::timestamptz, now()),
     expires_at = null, data_access_expires_at = null, data_access_expired = false,
     enabled = true, disabled_till = null, reason = null, updated_at = now()
 where id = %(id)s;
