@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    erased = find(arguments).ask("GET", "/api/erasures")["data"]
+    erased = find(arguments).ask("GET", "/api/erasures", holds=list)["data"]
     if arguments.json:
         print(json.dumps({"erased": erased}))
         return 0

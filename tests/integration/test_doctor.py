@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import trio
 
-from gcc.cli import checkup, doctor
+from gcc.cli import checkup, doctor, main
 from gcc.cli.finding import Finding
 from gcc.clock import SystemClock
 from gcc.config import Settings
@@ -45,6 +45,10 @@ ANY_PORTS = {"world": {"enabled": True, "port": 0}, "ops": {"port": 0}, "gateway
 NOW = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 # The verb, also while it is in no list of verbs.
 MAIN = "import sys; from gcc.cli import VERBS, main; VERBS.setdefault('doctor', ''); sys.exit(main(sys.argv[1:]))"
+LOOKS = (
+    "status", "jobs list", "dead-letters", "sources", "limits", "credentials list", "schedules", "erase", "actions",
+    "flows",
+)  # fmt: skip
 Findings = dict[str, Finding]
 
 
@@ -98,7 +102,9 @@ def busy_port(*, answers: bool) -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-async def test_a_running_platform_and_then_its_stopped_folder(tmp_path: Path) -> None:
+async def test_a_running_platform_and_then_its_stopped_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with platform(tmp_path, *SMALL) as running:
         ops = int(running.running.url.rpartition(":")[2])
         found = await examined(tmp_path, settings={"ops": {"port": ops}}, deadline_s=20)
@@ -107,6 +113,11 @@ async def test_a_running_platform_and_then_its_stopped_folder(tmp_path: Path) ->
         assert "held by the running platform" in found["ops.port"].found
         assert "held open" in found["clickhouse"].found
         assert "18." in found["postgres"].found
+
+        for words in LOOKS:  # every verb that only looks is answered by a platform on which nothing was done yet
+            code = await trio.to_thread.run_sync(main, [*words.split(), "--data", str(tmp_path)])
+            told = capsys.readouterr()
+            assert code == 0 and told.out + told.err and "gcc:" not in told.err, (words, told)
 
         running.process.send_signal(signal.SIGSTOP)
         found = await examined(tmp_path)
