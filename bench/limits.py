@@ -1,4 +1,5 @@
-"""How fast limits are asked: `python -m bench.limits --seconds 5`. Grants per second, and the time of one.
+"""How fast limits are asked: `python -m bench.limits --seconds 5`. Grants per second, and the time of one with what its
+call tells of its arrival.
 
 In the process, and in a private Redis. A wide limit is never full; at a narrow one callers wait, the rate is its own. A
 stack is three limits at once, as a question takes them: of source, app and credential. The last line is JSON.
@@ -34,7 +35,8 @@ async def measure(limiter: Limiter, takes: Sequence[Take], callers: int, seconds
     async def call() -> None:
         while True:
             began = trio.current_time()
-            await limiter.take(takes, wait_s_max=60)
+            async with await limiter.take(takes, wait_s_max=60):
+                pass
             times_s.append(trio.current_time() - began)
 
     cpu_s = os.times().user + os.times().system

@@ -171,7 +171,8 @@ class Limiter(Protocol):
     ) -> Call:
         """Return when all of `takes` may be spent now; they are then, whatever comes of it. All of them, or none.
 
-        They count from then on; who enters the Call, and tells it of its way, lets them count from when it arrived.
+        They count from when what was let through can last have arrived; who enters the Call, and tells it of its way,
+        lets them count from when it did.
 
         Raises LimitRefused when that takes longer than `wait_s_max` (0: now or never), as soon as it is known, when
         only some of `hurried` (names) have no room now, when it is more than a limit has, as it is or becomes while

@@ -6,14 +6,14 @@ take whose answer is lost, or whose caller was cancelled, is spent. Within a pro
 first ones ask; between processes whoever comes first is served. What narrows a limit lies beside its window, for all
 processes.
 
-A unit counts from its grant, in a window that is longer by SLACK. Where its call was on its way for longer than that,
-a second script moves it to when it arrived: as it is sent, or as its answer tells. In windows of a second that may be
-every call of a slow source; in those of a minute it is none.
+A unit counts from when its call can last have arrived, `late_s` after its grant, whoever dies or is not answered. A
+second script moves it: to later, where the call is sent so late that this is too soon; and back to when it arrived, as
+its answer tells. In windows of a second that is every call; in those of a minute it is none, at the cost of SLACK.
 
 Redis lost: nobody may call. `take` raises LimitsAway, which costs a job no attempt, and `away` tells.
-Redis started again, with less memory of the calls than we have: for a whole window (at most FORGOTTEN_S) it grants
-nothing. A longer window is kept through a restart only by a Redis that stores to disk (appendonly yes), and no window
-by one that evicts keys; `doctor` looks for both.
+Redis started again, with less memory of the calls than we have: for a whole window, and what was on its way to it (at
+most FORGOTTEN_S), it grants nothing. A longer window is kept through a restart only by a Redis that stores to disk
+(appendonly yes), and no window by one that evicts keys; `doctor` looks for both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,13 +32,20 @@ from gcc.sources.turns import Lacking
 from gcc.sources.window import way_s
 from gcc.stores.redis import LOST_S, Redis, Script
 
-FORGOTTEN_S = 60.0
+FORGOTTEN_S = 64.0  # a window of a minute, and `late_s`
 SLACK = 0.06
-"""How long a call may be on its way, as a share of the window, before its units are moved: it costs as much rate."""
+"""How much later than they arrived units may count for good, as a share of the window: it costs as much rate."""
+
+
+def late_s(per_s: float) -> float:
+    """How long after its grant a call may arrive. All of it but `way_s` is for the time until it is sent."""
+    return max(SLACK * per_s, way_s(per_s) + SLACK / 2 * per_s)
+
 
 TAKE = Script("""
 -- KEYS: of each limit its window, oldest first, as "when:units:units ever spent in it", and what narrows it.
--- ARGV: of each limit its calls, window, units wanted, units of those before, the window that a start closes.
+-- ARGV: of each limit its calls, window, units wanted, units of those before, the window that a start closes, how late
+-- a call may arrive.
 -- Times are in microseconds. Answers {granted 0 or 1, times until there is room, units in the windows, now, what
 -- narrows, times for which it does}; see window.py, which counts in the same way.
 local now = redis.call('TIME')
@@ -53,16 +60,16 @@ local function entry(window, place)
     return {at = tonumber(at), units = tonumber(units), total = tonumber(total)}
 end
 
-local function add(window, units, total, per)
-    redis.call('RPUSH', window, text(now) .. ':' .. text(units) .. ':' .. text(total))
-    redis.call('PEXPIRE', window, text(math.floor(per / 1000) + 2)) -- in milliseconds, and never a moment too early
+local function add(window, units, total, per, late)
+    redis.call('RPUSH', window, text(now + late) .. ':' .. text(units) .. ':' .. text(total))
+    redis.call('PEXPIRE', window, text(math.floor((per + late) / 1000) + 2)) -- in milliseconds
 end
 
 local granted, waits, useds, narrowings, lefts, windows = 1, {}, {}, {}, {}, {}
 for number = 1, #KEYS / 2 do
     local window, narrows = KEYS[2 * number - 1], KEYS[2 * number]
-    local function given(place) return tonumber(ARGV[5 * (number - 1) + place]) end
-    local calls, per, units, ahead, closes = given(1), given(2), given(3), given(4), given(5)
+    local function given(place) return tonumber(ARGV[6 * (number - 1) + place]) end
+    local calls, per, units, ahead, closes, late = given(1), given(2), given(3), given(4), given(5), given(6)
     local wait, share = 0, 1
     local narrowing = redis.call('GET', narrows)
     narrowings[number], lefts[number] = narrowing or '', 0
@@ -79,10 +86,10 @@ for number = 1, #KEYS / 2 do
     end
 
     local last, oldest = entry(window, -1), entry(window, 0)
-    if last and last.at > now then -- the clock was set back: as if all had been spent just now
+    if last and last.at > now + late then -- the clock was set back: as if all had been spent just now
         local used = last.total - oldest.total + oldest.units
         redis.call('DEL', window)
-        add(window, used, used, per)
+        add(window, used, used, per, 0)
         oldest = entry(window, 0)
         last = oldest
     end
@@ -98,62 +105,72 @@ for number = 1, #KEYS / 2 do
     if over > 0 then
         local excess = math.max(0, used - most)
         local rounds, place = math.floor((over - excess - 1) / most), (over - excess - 1) % most + excess
-        local freed = now
-        if place < used then -- when the unit at this place was spent
+        local leaves = now + per
+        if place < used then -- when the unit at this place does, or may at the soonest
             local low, high = 0, redis.call('LLEN', window) - 1
             while low < high do
                 local middle = math.floor((low + high) / 2)
                 if entry(window, middle).total - before > place then high = middle else low = middle + 1 end
             end
-            freed = entry(window, low).at
+            local at = entry(window, low).at
+            leaves = at + per
+            if at > now and leaves - late > now then leaves = leaves - late end
         end
-        wait = math.max(wait, freed + (rounds + 1) * per - now)
+        wait = math.max(wait, leaves + rounds * per - now)
     end
     if up < closes then wait = math.max(wait, closes - up) end
     if wait > 0 then granted = 0 end
     waits[number], useds[number] = math.ceil(wait), used
-    windows[number] = {window, units, oldest and last.total or 0, per}
+    windows[number] = {window, units, oldest and last.total or 0, per, late}
 end
 
 if granted == 1 then
     for number, spent in ipairs(windows) do
         useds[number] = useds[number] + spent[2]
-        add(spent[1], spent[2], spent[3] + spent[2], spent[4])
+        add(spent[1], spent[2], spent[3] + spent[2], spent[4], spent[5])
     end
 end
 return {granted, waits, useds, now, narrowings, lefts}
 """)
 
 MOVE = Script("""
--- KEYS: the windows. ARGV: how long ago the call arrived; then of each window when it was spent there, units, window.
--- Answers when it arrived, and of each window 1 where it held it still: now as if it had been spent when it arrived.
+-- KEYS: the windows. ARGV: of each when the call was spent there, its units, the window, when it arrives from now on.
+-- Answers of each window when that is, 0 where it was not held any more: now as if it had been spent then.
 local now = redis.call('TIME')
-local to = now[1] * 1000000 + now[2] - ARGV[1]
+now = now[1] * 1000000 + now[2]
 local function text(number) return string.format('%.0f', number) end
-local answer = {to}
+local answer = {}
 for number, window in ipairs(KEYS) do
-    local at, wanted, per = ARGV[3 * number - 1], ARGV[3 * number], tonumber(ARGV[3 * number + 1])
-    local later, found, total = {}, false, 0
-    while not found do -- from the end: few came since
+    local function given(place) return tonumber(ARGV[4 * (number - 1) + place]) end
+    local at, wanted, per, to = given(1), given(2), given(3), now + given(4)
+    local later, found, total = {}, false, 0 -- the latest first
+    while true do -- from the end: few came since
         local entry = redis.call('LINDEX', window, -1)
         if not entry then break end
         local when, units, ever = entry:match('(%d+):(%d+):(%d+)')
-        if tonumber(when) < tonumber(at) then break end
+        when, units = tonumber(when), tonumber(units)
+        if when < at and (not found or when <= to) then break end
         redis.call('RPOP', window)
-        total, found = ever - units, when == at and units == wanted
-        if not found then table.insert(later, 1, {tonumber(when), tonumber(units)}) end
+        total = ever - units
+        if not found and when == at and units == wanted then
+            found = true
+        else
+            table.insert(later, {when, units})
+        end
     end
-    answer[number + 1] = found and 1 or 0
+    answer[number] = found and to or 0
     if found then
         local place = 1
-        while later[place] and later[place][1] <= to do place = place + 1 end
-        table.insert(later, place, {to, tonumber(wanted)})
+        while later[place] and later[place][1] > to do place = place + 1 end
+        table.insert(later, place, {to, wanted})
     end
-    for _, entry in ipairs(later) do
-        total = total + entry[2]
-        redis.call('RPUSH', window, text(entry[1]) .. ':' .. text(entry[2]) .. ':' .. text(total))
+    for place = #later, 1, -1 do
+        total = total + later[place][2]
+        redis.call('RPUSH', window, text(later[place][1]) .. ':' .. text(later[place][2]) .. ':' .. text(total))
     end
-    if #later > 0 then redis.call('PEXPIRE', window, text(math.floor(per / 1000) + 2)) end
+    if #later > 0 then
+        redis.call('PEXPIRE', window, text(math.floor((later[1][1] - now + per) / 1000) + 2))
+    end
 end
 return answer
 """)
@@ -182,7 +199,7 @@ class RedisLane(Lane):
 
 
 class MovedCall(Call):
-    """`spent`: when each was, on our clock and, in microseconds, on Redis's."""
+    """`spent`: since when each counts, on our clock and, in microseconds, on Redis's."""
 
     def __init__(self, limiter: "RedisLimiter", spent: dict[Take, tuple[float, int]], floor: Floor) -> None:
         super().__init__(floor)
@@ -190,17 +207,14 @@ class MovedCall(Call):
         self._spent = spent
 
     async def sending(self) -> None:
-        now = trio.current_time()
-        await self._limiter.move(self._spent, now, now, again=True)
+        await self._limiter.postpone(self._spent)
         await super().sending()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.sent_at is not None:
-            came_at = trio.current_time() if self.came_at is None else self.came_at
-            with suppress(LimitRefused):  # lost: what it spent ends by itself
-                await self._limiter.move(self._spent, self.sent_at, came_at, again=False)
+        with suppress(LimitRefused):  # lost: what it spent ends by itself
+            await self._limiter.advance(self._spent, trio.current_time() if self.came_at is None else self.came_at)
 
 
 class RedisLimiter(StackedLimiter[RedisLane]):
@@ -219,10 +233,9 @@ class RedisLimiter(StackedLimiter[RedisLane]):
         arguments: list[int] = []
         for take in takes:
             limit = self._window_of(take).limit
-            per_s = limit.per_s * (1 + SLACK)
             keys += [_key(take.name), _key(take.name) + ":narrowed"]
-            closes_s = min(per_s, FORGOTTEN_S)
-            arguments += [limit.calls, _us(per_s), take.units, ahead.get(take.name, 0), _us(closes_s)]
+            late, closes_s = late_s(limit.per_s), min(limit.per_s + late_s(limit.per_s), FORGOTTEN_S)
+            arguments += [limit.calls, _us(limit.per_s), take.units, ahead.get(take.name, 0), _us(closes_s), _us(late)]
         asked_at = trio.current_time()
         granted, waits_us, used, now_us, narrowings, left_us = await self._run(takes[0].name, TAKE, keys, arguments)
         now = trio.current_time()
@@ -237,34 +250,45 @@ class RedisLimiter(StackedLimiter[RedisLane]):
         return {take.name: now + wait / 1e6 for take, wait in zip(takes, waits_us, strict=True) if wait > 0}
 
     def _call(self, takes: Sequence[Take], floor: Floor) -> Call:
-        return MovedCall(self, dict.fromkeys(takes, (self._granted_at, self._granted_us)), floor)
+        return MovedCall(self, self._spent(takes), floor)
 
-    async def move(self, spent: dict[Take, tuple[float, int]], sent_at: float, came_at: float, *, again: bool) -> None:
-        """Let those that are late count from when the call was sent or came, whichever a window reckons with.
+    def _spent(self, takes: Sequence[Take]) -> dict[Take, tuple[float, int]]:
+        """What was granted last."""
+        late = {take: late_s(self._per_s(take)) for take in takes}
+        return {take: (self._granted_at + after_s, self._granted_us + _us(after_s)) for take, after_s in late.items()}
 
-        Those that have left their window meanwhile are taken `again`, or not at all. LimitRefused: they cannot.
+    async def postpone(self, spent: dict[Take, tuple[float, int]]) -> None:
+        """A call is sent now: what counts too soon for that counts later.
+
+        Those that have left their window meanwhile are taken again. LimitRefused: they cannot.
         """
-        late: dict[Take, float] = {}
-        for take, (at, _) in spent.items():
-            per_s = self._window_of(take).limit.per_s
-            if (to := min(came_at, sent_at + way_s(per_s))) > at + SLACK * per_s:
-                late[take] = to
-        if not late:
-            return
-        to = max(late.values())
-        arguments = [_us(trio.current_time() - to)]
-        for take in late:
-            arguments += [spent[take][1], take.units, _us(self._window_of(take).limit.per_s * (1 + SLACK))]
-        keys = [_key(take.name) for take in late]
-        to_us, *held = await self._run(next(iter(late)).name, MOVE, keys, arguments)
-        spent |= {take: (to, to_us) for take, was in zip(late, held, strict=True) if was}
-        gone = [take for take, was in zip(late, held, strict=True) if not was]
-        if again and gone:
+        while late := [take for take, (at, _) in spent.items() if at < trio.current_time() + way_s(self._per_s(take))]:
+            now = trio.current_time()
+            gone = await self._move(spent, {take: now + late_s(self._per_s(take)) for take in late})
             self._refuse_larger(gone)
-            if lacking := await self._ask(gone, {}):
+            if gone and (lacking := await self._ask(gone, {})):
                 last = max(lacking, key=lambda name: lacking[name])
                 raise self._lane(next(take for take in gone if take.name == last)).refusal(lacking[last])
-            spent |= dict.fromkeys(gone, (self._granted_at, self._granted_us))
+            spent |= self._spent(gone)
+
+    async def advance(self, spent: dict[Take, tuple[float, int]], came_at: float) -> None:
+        """A call had come by then: what counts much later than that counts from then on. LimitRefused: it may not."""
+        early = [take for take, (at, _) in spent.items() if at - came_at > SLACK * self._per_s(take)]
+        await self._move(spent, dict.fromkeys(early, came_at))
+
+    async def _move(self, spent: dict[Take, tuple[float, int]], to: Mapping[Take, float]) -> list[Take]:
+        """Those that had left their window, and were not moved."""
+        if not to:
+            return []
+        now, arguments = trio.current_time(), list[int]()
+        for take, at in to.items():
+            arguments += [spent[take][1], take.units, _us(self._per_s(take)), _us(at - now)]
+        moved = await self._run(next(iter(to)).name, MOVE, [_key(take.name) for take in to], arguments)
+        spent |= {take: (to[take], at_us) for take, at_us in zip(to, moved, strict=True) if at_us}
+        return [take for take, at_us in zip(to, moved, strict=True) if not at_us]
+
+    def _per_s(self, take: Take) -> float:
+        return self._window_of(take).limit.per_s
 
     async def _narrow(self, lane: RedisLane, new: Narrowing) -> None:
         left_ms = max(1, round((new.until - trio.current_time()) * 1000))

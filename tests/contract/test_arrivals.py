@@ -5,8 +5,9 @@ for its connection, is written, is on its way, and is answered, is not, or is gi
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +17,7 @@ from gcc.sources.calls import ANSWERS_MIN
 from gcc.sources.limits import KEPT_FREE, InProcessLimiter, Limit, Limiter, LimitRefused, Take
 from gcc.sources.turns import URGENT
 from gcc.sources.window import way_s
-from gcc.stores.limits import RedisLimiter
+from gcc.stores.limits import RedisLimiter, late_s
 from gcc.stores.redis import Redis
 
 PER_S = 0.4
@@ -24,6 +25,12 @@ LIMITS = {"x": Limit(8, PER_S), "x.slow": Limit(3, PER_S)}
 STACK = [Take("x"), Take("x.slow")]
 Arrivals = list[float]
 Chance = Callable[[], float]
+
+
+async def arrive(limiter: Limiter, takes: Sequence[Take], **how: Any) -> None:
+    """Be there at once when let through."""
+    async with await limiter.take(takes, **how):
+        pass
 
 
 class LostError(Exception):
@@ -59,7 +66,7 @@ async def storm(limiters: Sequence[Limiter], rng: random.Random, span_s: float, 
         return rng.choice((0.001, rng.uniform(0.001, 0.9 * way_s(PER_S))))
 
     def answer() -> float:
-        return rng.choice((0.02, 0.02, rng.uniform(0.02, PER_S / 2), -0.03))
+        return rng.choice((0.02, 0.02, rng.uniform(0.02, PER_S / 2), rng.uniform(PER_S, 2 * PER_S), -0.03))
 
     async def caller() -> None:
         while trio.current_time() < until:
@@ -98,6 +105,36 @@ async def test_two_that_share_redis_exceed_no_window_where_the_calls_arrive(old_
         store.close()
 
 
+@pytest.fixture(params=["in process", "redis"])
+def limiter(request: pytest.FixtureRequest) -> Iterator[Limiter]:
+    """One call at a time."""
+    limits = {"x": Limit(1, PER_S)}
+    if request.param == "in process":
+        yield InProcessLimiter(limits)
+        return
+    store = Redis(request.getfixturevalue("old_redis"))
+    yield RedisLimiter(store, limits)
+    store.close()
+
+
+async def test_a_call_counts_from_its_arrival_also_while_nothing_answers_it(limiter: Limiter) -> None:
+    """Nor does where its process is killed meanwhile."""
+    arrivals = list[float]()
+
+    async def ask(way_s: float) -> None:
+        await call(limiter, STACK[:1], arrivals, lambda: 0.0, lambda: way_s, lambda: 1000.0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, 0.9 * way_s(PER_S))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        nursery.start_soon(ask, 0.0)
+        with trio.fail_after(10):
+            while len(arrivals) < 2:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert arrivals[1] - arrivals[0] >= PER_S - 1e-6
+
+
 @pytest.mark.parametrize("answer_s", [0.001, 0.2])
 @pytest.mark.parametrize("calls", [1, 5, 50])
 async def test_what_answers_take_costs_no_rate(
@@ -120,7 +157,7 @@ async def test_who_was_let_through_and_waited_too_long_to_be_sent_takes_its_turn
     store = Redis(old_redis)
     limiter = RedisLimiter(store, {"x": Limit(1, PER_S)})
     late = await limiter.take(STACK[:1], wait_s_max=0)
-    await trio.sleep(1.2 * PER_S)
+    await trio.sleep(late_s(PER_S) + PER_S)
     await limiter.take(STACK[:1], wait_s_max=0)
     async with late:
         with pytest.raises(LimitRefused, match="x: our limit of 1 calls"):

@@ -4,7 +4,7 @@ Windows are kept by the times at which calls were granted, as whoever granted th
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,14 +15,15 @@ import trio.testing
 
 from gcc.errors import ConfigError, Transient
 from gcc.sources.limits import InProcessLimiter, Limit, Limiter, LimitRefused, LimitsAway, Take
-from gcc.sources.window import Window
-from gcc.stores.limits import SLACK, TAKE, RedisLimiter
+from gcc.sources.turns import Lacking
+from gcc.stores.limits import SLACK, TAKE, RedisLimiter, late_s
 from gcc.stores.redis import Redis, Script
+from tests.contract.test_arrivals import arrive
 from tests.services.redis import RedisNode
 
 PER_S = 0.5
 REDIS_S = PER_S * (1 + SLACK)
-"""How long a unit counts that nobody follows on its way, at most: in Redis."""
+"""How long a unit counts from its arrival, at most: in Redis."""
 KEY = "gcc:{limit}:x"
 PATIENT_S = 30.0
 
@@ -36,25 +37,21 @@ class RecordedRedis(Redis):
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         answer = await super().run(script, keys, arguments)
-        if answer[0]:
+        if script is TAKE and answer[0]:
             self.grants.append(answer[3] / 1e6)
         return answer
 
 
-class RecordedWindow(Window):
-    def __init__(self, grants: list[float]) -> None:
-        super().__init__()
+class RecordedLimiter(InProcessLimiter):
+    def __init__(self, limit: Limit, grants: list[float]) -> None:
+        super().__init__({"x": limit})
         self._grants = grants
 
-    def spend(self, now: float, units: int) -> None:
-        self._grants.append(now)
-        super().spend(now, units)
-
-
-def in_process(limit: Limit, grants: list[float]) -> Limiter:
-    limiter = InProcessLimiter({"x": limit})
-    limiter._lane(Take("x")).window = RecordedWindow(grants)
-    return limiter
+    async def _ask(self, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
+        lacking = await super()._ask(takes, ahead)
+        if not lacking:
+            self._grants.append(trio.current_time())
+        return lacking
 
 
 Make = Callable[[Limit], Limiter]
@@ -69,7 +66,7 @@ def grants() -> list[float]:
 def make(request: pytest.FixtureRequest, grants: list[float]) -> Iterator[Make]:
     """Makes limiters with one limit, "x"; those in Redis share it."""
     if request.param == "in process":
-        yield lambda limit: in_process(limit, grants)
+        yield lambda limit: RecordedLimiter(limit, grants)
         return
     store = RecordedRedis(request.getfixturevalue("old_redis"), grants)
     yield lambda limit: RedisLimiter(store, {"x": limit})
@@ -96,7 +93,7 @@ async def test_a_burst_is_let_through_and_the_window_is_kept(make: Make, grants:
     limiter = make(limit)
     async with trio.open_nursery() as nursery:
         for _ in range(10):
-            nursery.start_soon(lambda: limiter.take([Take("x")], wait_s_max=PATIENT_S))
+            nursery.start_soon(lambda: arrive(limiter, [Take("x")], wait_s_max=PATIENT_S))
     assert len(grants) == 10
     assert max(grants[:3]) - min(grants[:3]) < PER_S  # a burst is not spread out
     assert_window_kept(grants, limit)
@@ -108,10 +105,10 @@ async def test_higher_priority_first_then_order_of_arrival(make: Make) -> None:
     served: list[str] = []
 
     async def call(name: str, priority: int) -> None:
-        await limiter.take([Take("x")], priority=priority, wait_s_max=PATIENT_S)
+        await arrive(limiter, [Take("x")], priority=priority, wait_s_max=PATIENT_S)
         served.append(name)
 
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
         for count, (name, priority) in enumerate((("low 1", 0), ("low 2", 0), ("high 1", 5), ("high 2", 5)), start=1):
             nursery.start_soon(call, name, priority)
@@ -121,41 +118,41 @@ async def test_higher_priority_first_then_order_of_arrival(make: Make) -> None:
 
 async def test_who_cannot_be_served_in_time_is_refused_at_once(make: Make) -> None:
     limiter = make(Limit(2, PER_S))
-    await limiter.take([Take("x")], wait_s_max=0)
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
     for wait_s_max in (0.0, PER_S / 100):
         begun = trio.current_time()
         with pytest.raises(LimitRefused, match=r"2 calls per 0\.5 s is used up") as caught:
-            await limiter.take([Take("x")], wait_s_max=wait_s_max)
+            await arrive(limiter, [Take("x")], wait_s_max=wait_s_max)
         assert trio.current_time() - begun < PER_S / 2
         assert caught.value.retry_after_s is not None
         assert 0 < caught.value.retry_after_s <= REDIS_S
-    await limiter.take([Take("x")], wait_s_max=REDIS_S)
+    await arrive(limiter, [Take("x")], wait_s_max=REDIS_S)
 
 
 async def test_the_refusal_counts_those_who_wait_ahead(make: Make) -> None:
     limiter = make(Limit(1, PER_S))
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
         for count in range(3):
-            nursery.start_soon(lambda: limiter.take([Take("x")], priority=1, wait_s_max=PATIENT_S))
+            nursery.start_soon(lambda: arrive(limiter, [Take("x")], priority=1, wait_s_max=PATIENT_S))
             await until_waiting(limiter, count + 1)
         with pytest.raises(LimitRefused) as caught:
-            await limiter.take([Take("x")], wait_s_max=2.9 * PER_S)
+            await arrive(limiter, [Take("x")], wait_s_max=2.9 * PER_S)
         assert caught.value.retry_after_s is not None
         assert 2.9 * PER_S < caught.value.retry_after_s <= 4 * REDIS_S
-        await limiter.take([Take("x")], priority=2, wait_s_max=1.5 * PER_S)  # overtakes those that are left
+        await arrive(limiter, [Take("x")], priority=2, wait_s_max=1.5 * PER_S)  # overtakes those that are left
 
 
 async def test_who_is_overtaken_is_refused_when_the_time_is_up(make: Make) -> None:
     limiter, refused = make(Limit(1, PER_S)), trio.Event()
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
     async with trio.open_nursery() as nursery:
 
         async def overtaken() -> None:
             begun = trio.current_time()
             with pytest.raises(LimitRefused) as caught:
-                await limiter.take([Take("x")], wait_s_max=1.5 * PER_S)
+                await arrive(limiter, [Take("x")], wait_s_max=1.5 * PER_S)
             assert trio.current_time() - begun >= 1.5 * PER_S - 0.01
             assert caught.value.retry_after_s is not None
             assert caught.value.retry_after_s > 0
@@ -164,23 +161,23 @@ async def test_who_is_overtaken_is_refused_when_the_time_is_up(make: Make) -> No
         nursery.start_soon(overtaken)
         await until_waiting(limiter, 1)
         for count in range(3):
-            nursery.start_soon(lambda: limiter.take([Take("x")], priority=1, wait_s_max=PATIENT_S))
+            nursery.start_soon(lambda: arrive(limiter, [Take("x")], priority=1, wait_s_max=PATIENT_S))
             await until_waiting(limiter, count + 2)
     assert refused.is_set()
 
 
 async def test_a_cancelled_waiter_leaves_its_place_to_the_next(make: Make, grants: list[float]) -> None:
     limiter, first = make(Limit(1, PER_S)), trio.CancelScope()
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
 
     async def impatient() -> None:
         with first:
-            await limiter.take([Take("x")], wait_s_max=PATIENT_S)
+            await arrive(limiter, [Take("x")], wait_s_max=PATIENT_S)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(impatient)
         await until_waiting(limiter, 1)
-        nursery.start_soon(lambda: limiter.take([Take("x")], wait_s_max=PATIENT_S))
+        nursery.start_soon(lambda: arrive(limiter, [Take("x")], wait_s_max=PATIENT_S))
         await until_waiting(limiter, 2)
         first.cancel()
     assert first.cancelled_caught
@@ -192,20 +189,20 @@ async def test_a_cancelled_caller_spends_nothing(make: Make) -> None:
     limiter = make(Limit(1, PER_S))
     with trio.CancelScope() as scope:
         scope.cancel()
-        await limiter.take([Take("x")], wait_s_max=0)
+        await arrive(limiter, [Take("x")], wait_s_max=0)
     assert scope.cancelled_caught
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
 
 
 async def test_usage_and_unknown_names(make: Make) -> None:
     limiter = make(Limit(2, PER_S))
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
     (use,) = limiter.usage()
     assert (use.name, use.used, use.calls, use.per_s, use.waiting) == ("x", 1, 2, PER_S, 0)
     await trio.sleep(PER_S)
     assert limiter.usage()[0].used == 0
     with pytest.raises(ConfigError, match=r"sources\.c\."):
-        await limiter.take([Take("c")], wait_s_max=0)
+        await arrive(limiter, [Take("c")], wait_s_max=0)
     assert limiter.away() is None
 
 
@@ -219,7 +216,7 @@ async def test_processes_share_a_limit(old_redis: str) -> None:
         for store in stores:
             limiter = RedisLimiter(store, {"x": limit})
             for _ in range(20):
-                nursery.start_soon(lambda limiter=limiter: limiter.take([Take("x")], wait_s_max=PATIENT_S))
+                nursery.start_soon(lambda limiter=limiter: arrive(limiter, [Take("x")], wait_s_max=PATIENT_S))
     assert len(grants) == 40
     assert_window_kept(grants, limit)
     assert max(grants) - min(grants) < 8 * PER_S  # 5 windows are needed: nobody sleeps through the end of one
@@ -243,7 +240,7 @@ async def test_a_grant_whose_caller_left_is_spent(old_redis: str) -> None:
     await limiter.take([Take("x")], wait_s_max=PATIENT_S)  # the client is whole
     spent.update(int(entry.partition(":")[0]) for entry in kept.lrange(KEY, 0, -1))
     assert left > 0
-    assert {round(at * 1e6) for at in grants} <= spent
+    assert {round((at + late_s(limit.per_s)) * 1e6) for at in grants} <= spent
     assert_window_kept([at / 1e6 for at in spent], limit)
     store.close()
     kept.close()
@@ -257,11 +254,11 @@ async def test_a_clock_that_is_set_back_closes_for_a_window_at_most(old_redis: s
     hour_ahead = (seconds + 3600) * 1_000_000 + micros
     client.rpush(KEY, f"{hour_ahead - 1000}:1:1", f"{hour_ahead}:1:2")
     with pytest.raises(LimitRefused):
-        await limiter.take([Take("x")], wait_s_max=PER_S / 10)
+        await arrive(limiter, [Take("x")], wait_s_max=PER_S / 10)
     seconds, micros = client.time()
     assert all(int(entry.partition(":")[0]) <= seconds * 1_000_000 + micros for entry in client.lrange(KEY, 0, -1))
-    await limiter.take(
-        [Take("x")], wait_s_max=20 * PER_S
+    await arrive(
+        limiter, [Take("x")], wait_s_max=20 * PER_S
     )  # of which a window should be enough, on a machine that is not busy
     store.close()
     client.close()
@@ -269,7 +266,7 @@ async def test_a_clock_that_is_set_back_closes_for_a_window_at_most(old_redis: s
 
 async def test_keys_expire_and_lie_together(old_redis: str) -> None:
     store = Redis(old_redis)
-    await RedisLimiter(store, {"x": Limit(2, PER_S)}).take([Take("x")], wait_s_max=0)
+    await arrive(RedisLimiter(store, {"x": Limit(2, PER_S)}), [Take("x")], wait_s_max=0)
     client = redis_py.Redis.from_url(old_redis, decode_responses=True)
     assert client.keys() == [KEY]
     assert REDIS_S * 1000 - 200 < client.pttl(KEY) <= REDIS_S * 1000 + 2
@@ -282,11 +279,11 @@ async def test_killed_and_started_again_it_grants_nothing_for_a_window(old_redis
     store = RecordedRedis(old_redis, grants)
     limiter = RedisLimiter(store, {"x": limit})
     for _ in range(limit.calls):
-        await limiter.take([Take("x")], wait_s_max=0)
+        await arrive(limiter, [Take("x")], wait_s_max=0)
     redis_node.kill()
     for _ in range(3):  # the first finds it out, the others are told at once; all at no cost to a job
         with pytest.raises(LimitsAway, match=r"limits are away: redis at 127\.0\.0\.1") as caught:
-            await limiter.take([Take("x")], wait_s_max=PATIENT_S)
+            await arrive(limiter, [Take("x")], wait_s_max=PATIENT_S)
         assert caught.value.retry_after_s is not None
     with pytest.raises(Transient):
         await store.look()
@@ -295,7 +292,7 @@ async def test_killed_and_started_again_it_grants_nothing_for_a_window(old_redis
     await store.look()
     assert limiter.away() is None
     for _ in range(limit.calls + 1):
-        await limiter.take([Take("x")], wait_s_max=PATIENT_S)
+        await arrive(limiter, [Take("x")], wait_s_max=PATIENT_S)
     assert len(grants) == 2 * limit.calls + 1
     assert_window_kept(grants, limit)
     store.close()
@@ -304,30 +301,30 @@ async def test_killed_and_started_again_it_grants_nothing_for_a_window(old_redis
 async def test_one_that_hangs_is_lost_too_and_its_waiters_are_let_go(old_redis: str, redis_node: RedisNode) -> None:
     store = Redis(old_redis)
     limiter = RedisLimiter(store, {"x": Limit(100, PER_S)})
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
     redis_node.pause()
     begun = trio.current_time()
     with pytest.raises(LimitRefused):
-        await limiter.take([Take("x")], wait_s_max=0)
+        await arrive(limiter, [Take("x")], wait_s_max=0)
     assert trio.current_time() - begun < 10
     begun = trio.current_time()
     with pytest.raises(LimitRefused):
-        await limiter.take([Take("x")], wait_s_max=0)
+        await arrive(limiter, [Take("x")], wait_s_max=0)
     assert trio.current_time() - begun < 1  # nobody waits for a timeout of their own
     redis_node.resume()
     await store.look()
-    await limiter.take([Take("x")], wait_s_max=PATIENT_S)
+    await arrive(limiter, [Take("x")], wait_s_max=PATIENT_S)
     store.close()
 
 
 async def test_waiters_are_refused_when_it_is_lost_under_them(old_redis: str, redis_node: RedisNode) -> None:
     store, refused = Redis(old_redis), []
     limiter = RedisLimiter(store, {"x": Limit(1, PER_S)})
-    await limiter.take([Take("x")], wait_s_max=0)
+    await arrive(limiter, [Take("x")], wait_s_max=0)
 
     async def wait(number: int) -> None:
         with pytest.raises(LimitRefused):
-            await limiter.take([Take("x")], wait_s_max=PATIENT_S)
+            await arrive(limiter, [Take("x")], wait_s_max=PATIENT_S)
         refused.append(number)
 
     with trio.fail_after(PATIENT_S / 2):
@@ -349,7 +346,7 @@ async def test_a_full_or_read_only_server_is_found_out(old_redis: str) -> None:
         with pytest.raises(Transient, match="maxmemory"):
             await store.look()
         with pytest.raises(LimitRefused, match="maxmemory"):
-            await RedisLimiter(store, {"x": Limit(1, PER_S)}).take([Take("x")], wait_s_max=0)
+            await arrive(RedisLimiter(store, {"x": Limit(1, PER_S)}), [Take("x")], wait_s_max=0)
     finally:
         client.config_set("maxmemory", 0)
     await store.look()
@@ -368,7 +365,7 @@ async def test_a_password_is_never_told(old_redis: str) -> None:
     secret = str(uuid.uuid4())
     store = Redis(old_redis.replace("//", f"//somebody:{secret}@"))
     with pytest.raises(Transient) as caught:
-        await store.run(TAKE, [KEY, KEY + ":narrowed"], [1, 1, 1, 0, 0])
+        await store.run(TAKE, [KEY, KEY + ":narrowed"], [1, 1, 1, 0, 0, 0])
     told = [
         str(caught.value),
         repr(caught.value),

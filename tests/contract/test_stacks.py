@@ -27,6 +27,7 @@ from gcc.sources.limits import (
 from gcc.sources.turns import Lacking
 from gcc.stores.limits import TAKE, RedisLimiter
 from gcc.stores.redis import Redis, Script
+from tests.contract.test_arrivals import arrive
 from tests.services.redis import RedisNode
 
 PER_S = 0.3
@@ -56,7 +57,7 @@ class RecordedRedis(Redis):
         answer = await super().run(script, keys, arguments)
         if script is TAKE and answer[0]:
             for number, key in enumerate(keys[::2]):
-                self._grants[key.rpartition(":")[2]].append((answer[3] / 1e6, arguments[5 * number + 2]))
+                self._grants[key.rpartition(":")[2]].append((answer[3] / 1e6, arguments[6 * number + 2]))
         return answer
 
 
@@ -106,13 +107,13 @@ def stack(*names: str, units: int = 1) -> list[Take]:
 async def test_all_of_a_stack_is_spent_or_none(make: Make, grants: Grants) -> None:
     limiter = make({"a": Limit(10, 60.0), "b": Limit(2, 60.0)})
     for _ in range(2):
-        await limiter.take(stack("a", "b"), wait_s_max=0)
+        await arrive(limiter, stack("a", "b"), wait_s_max=0)
     for _ in range(3):
         with pytest.raises(LimitRefused, match="b: our limit of 2 calls per 60 s is used up") as caught:
-            await limiter.take(stack("a", "b"), wait_s_max=1.0)
+            await arrive(limiter, stack("a", "b"), wait_s_max=1.0)
         assert caught.value.name == "b"
     assert [(use.name, use.used) for use in limiter.usage()] == [("a", 2), ("b", 2)]
-    await limiter.take([Take("a", 8)], wait_s_max=0)
+    await arrive(limiter, [Take("a", 8)], wait_s_max=0)
     assert {name: sum(units for _, units in spent) for name, spent in grants.items()} == {"a": 10, "b": 2}
 
 
@@ -121,11 +122,11 @@ async def test_units_count_and_more_than_the_limit_never_fit(make: Make, grants:
     limiter = make(limits)
     async with trio.open_nursery() as nursery:
         for units in (7, 4, 3, 9, 1, 10, 2):
-            nursery.start_soon(lambda units=units: limiter.take([Take("a", units)], wait_s_max=PATIENT_S))
+            nursery.start_soon(lambda units=units: arrive(limiter, [Take("a", units)], wait_s_max=PATIENT_S))
     assert sorted(units for _, units in grants["a"]) == [1, 2, 3, 4, 7, 9, 10]
     assert_kept(grants, limits)
     with pytest.raises(LimitRefused, match="11 units at once are more than our limit of 10 calls"):
-        await limiter.take([Take("a", 11)], wait_s_max=PATIENT_S)
+        await arrive(limiter, [Take("a", 11)], wait_s_max=PATIENT_S)
 
 
 async def test_one_of_the_hurried_is_not_waited_for(make: Make) -> None:
@@ -134,14 +135,14 @@ async def test_one_of_the_hurried_is_not_waited_for(make: Make) -> None:
     def of(key: str) -> list[Take]:
         return [Take("src"), Take(f"src@{key}", rule="src@*")]
 
-    await limiter.take(of("a"), wait_s_max=0)
+    await arrive(limiter, of("a"), wait_s_max=0)
     begun = trio.current_time()
     with pytest.raises(LimitRefused) as caught:
-        await limiter.take(of("a"), wait_s_max=PATIENT_S, hurried=["src@a"])
+        await arrive(limiter, of("a"), wait_s_max=PATIENT_S, hurried=["src@a"])
     assert (caught.value.name, trio.current_time() - begun < PER_S) == ("src@a", True)
-    await limiter.take(of("b"), wait_s_max=PATIENT_S, hurried=["src@b"])
+    await arrive(limiter, of("b"), wait_s_max=PATIENT_S, hurried=["src@b"])
     with pytest.raises(LimitRefused) as caught:
-        await limiter.take(of("c"), wait_s_max=0, hurried=["src@c"])
+        await arrive(limiter, of("c"), wait_s_max=0, hurried=["src@c"])
     assert caught.value.name == "src"
 
 
@@ -150,10 +151,10 @@ async def test_flows_have_turns_and_priority_goes_before(make: Make) -> None:
     served: list[str] = []
 
     async def call(flow: str, priority: int) -> None:
-        await limiter.take(stack("a"), flow=flow, priority=priority, wait_s_max=PATIENT_S)
+        await arrive(limiter, stack("a"), flow=flow, priority=priority, wait_s_max=PATIENT_S)
         served.append(flow)
 
-    await limiter.take(stack("a"), wait_s_max=0)
+    await arrive(limiter, stack("a"), wait_s_max=0)
     async with trio.open_nursery() as nursery:
         waiting = 0
         for flow, priority, count in (("many", 0, 8), ("few", 0, 2), ("on demand", 5, 1)):
@@ -168,14 +169,14 @@ async def test_flows_have_turns_and_priority_goes_before(make: Make) -> None:
 async def test_who_lacks_a_slow_limit_holds_nobody_else_up(make: Make, grants: Grants) -> None:
     limits = {"shared": Limit(20, PER_S), "slow": Limit(1, 60.0)}
     limiter = make(limits)
-    await limiter.take(stack("shared", "slow"), wait_s_max=0)
+    await arrive(limiter, stack("shared", "slow"), wait_s_max=0)
     async with trio.open_nursery() as nursery:
         for _ in range(40):
-            nursery.start_soon(lambda: limiter.take(stack("shared", "slow"), wait_s_max=10_000.0))
+            nursery.start_soon(lambda: arrive(limiter, stack("shared", "slow"), wait_s_max=10_000.0))
         await until_waiting_for(limiter, "slow", 40)
         begun = trio.current_time()
         for _ in range(59):
-            await limiter.take(stack("shared"), wait_s_max=PATIENT_S)
+            await arrive(limiter, stack("shared"), wait_s_max=PATIENT_S)
         assert trio.current_time() - begun < 6 * PER_S, "the shared one goes on at its own rate"
         nursery.cancel_scope.cancel()
     assert_kept(grants, limits)
@@ -187,7 +188,7 @@ async def test_nobody_is_overtaken_for_ever_between_two_full_limits(make: Make, 
 
     async def others(name: str) -> None:
         while True:
-            await limiter.take(stack(name), flow=name, wait_s_max=PATIENT_S)
+            await arrive(limiter, stack(name), flow=name, wait_s_max=PATIENT_S)
 
     with trio.fail_after(PATIENT_S):
         async with trio.open_nursery() as nursery:
@@ -195,7 +196,7 @@ async def test_nobody_is_overtaken_for_ever_between_two_full_limits(make: Make, 
                 nursery.start_soon(others, name)
             await trio.sleep(PER_S)
             for _ in range(3):
-                await limiter.take(stack("a", "b"), flow="both", wait_s_max=PATIENT_S)
+                await arrive(limiter, stack("a", "b"), flow="both", wait_s_max=PATIENT_S)
             nursery.cancel_scope.cancel()
     assert trio.current_time() - begun < 20 * PER_S
     assert_kept(grants, limits)
@@ -203,16 +204,16 @@ async def test_nobody_is_overtaken_for_ever_between_two_full_limits(make: Make, 
 
 async def test_a_closed_limit_opens_by_itself_and_nothing_opens_it_sooner(make: Make, grants: Grants) -> None:
     limiter = make({"a": Limit(10, PER_S)})
+    begun = trio.current_time()
     await limiter.narrow(Take("a"), 0.0, 2 * PER_S, "refused")
     await limiter.narrow(Take("a"), 0.5, 60.0, "a good answer that was on its way")
     await limiter.narrow(Take("a"), 1.0, 60.0, "another one")
-    begun = trio.current_time()
     with pytest.raises(LimitRefused, match=r"of which 0% is allowed \(refused\)"):
-        await limiter.take(stack("a"), wait_s_max=PER_S)
-    await limiter.take(stack("a"), wait_s_max=PATIENT_S)
+        await arrive(limiter, stack("a"), wait_s_max=PER_S)
+    await arrive(limiter, stack("a"), wait_s_max=PATIENT_S)
     assert trio.current_time() - begun >= 2 * PER_S - 0.01
     for _ in range(9):
-        await limiter.take(stack("a"), wait_s_max=0)
+        await arrive(limiter, stack("a"), wait_s_max=0)
 
 
 @pytest.mark.parametrize(("share", "calls", "per_s"), [(0.5, 5, PER_S), (0.05, 1, 2 * PER_S)])
@@ -223,23 +224,23 @@ async def test_a_narrowed_limit_is_kept_and_the_whole_one_comes_back(
     assert paced(Limit(10, PER_S), share) == (calls, pytest.approx(per_s))
     await limiter.narrow(Take("a"), share, 60.0, "near")
     for _ in range(2 * calls + 1):
-        await limiter.take(stack("a"), wait_s_max=PATIENT_S)
+        await arrive(limiter, stack("a"), wait_s_max=PATIENT_S)
     assert_kept(grants, {"a": Limit(calls, per_s * 0.999)})
     (use,) = limiter.usage()
     assert (use.share, use.why, 0 < use.narrowed_s <= 60.0) == (share, "near", True)
     await limiter.narrow(Take("a"), 1.0, 60.0, "far from it")
     for _ in range(9 - calls):
-        await limiter.take(stack("a"), wait_s_max=0)
+        await arrive(limiter, stack("a"), wait_s_max=0)
 
 
 async def test_who_waits_for_more_units_than_a_lowered_limit_has_is_refused(make: Make, grants: Grants) -> None:
     limiter = make({"a": Limit(10, PER_S)})
-    await limiter.take([Take("a", 10)], wait_s_max=0)
+    await arrive(limiter, [Take("a", 10)], wait_s_max=0)
     refused: list[LimitRefused] = []
 
     async def call() -> None:
         with pytest.raises(LimitRefused, match="8 units at once are more than our limit of 5 calls") as caught:
-            await limiter.take([Take("a", 8)], wait_s_max=PATIENT_S)
+            await arrive(limiter, [Take("a", 8)], wait_s_max=PATIENT_S)
         refused.append(caught.value)
 
     async with trio.open_nursery() as nursery:
@@ -248,39 +249,39 @@ async def test_who_waits_for_more_units_than_a_lowered_limit_has_is_refused(make
         limiter.override({"a": Limit(5, PER_S)})
     assert refused[0].name == "a" and refused[0].retry_after_s == PER_S
     assert grants["a"] == [(grants["a"][0][0], 10)], "nothing was spent"
-    await limiter.take([Take("a", 5)], wait_s_max=PATIENT_S)
+    await arrive(limiter, [Take("a", 5)], wait_s_max=PATIENT_S)
 
 
 async def test_more_units_than_a_narrowed_limit_has_wait_until_it_is_whole_again(make: Make, grants: Grants) -> None:
     limiter = make({"a": Limit(10, PER_S)})
     await limiter.narrow(Take("a"), 0.5, 3 * PER_S, "near")
     with pytest.raises(LimitRefused, match=r"of which 50% is allowed \(near\)") as caught:
-        await limiter.take([Take("a", 8)], wait_s_max=0)
+        await arrive(limiter, [Take("a", 8)], wait_s_max=0)
     assert caught.value.retry_after_s == pytest.approx(3 * PER_S, abs=0.2)
     begun = trio.current_time()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: limiter.take([Take("a", 8)], wait_s_max=PATIENT_S))
+        nursery.start_soon(lambda: arrive(limiter, [Take("a", 8)], wait_s_max=PATIENT_S))
     assert trio.current_time() - begun > 2 * PER_S
-    await limiter.take([Take("a", 2)], wait_s_max=0)
+    await arrive(limiter, [Take("a", 2)], wait_s_max=0)
 
 
 async def test_what_people_set_holds_at_once_also_for_those_who_wait(make: Make, grants: Grants) -> None:
     limiter = make({"a@*": Limit(1, 600.0)})
     take = [Take("a@x", rule="a@*")]
-    await limiter.take(take, wait_s_max=0)
+    await arrive(limiter, take, wait_s_max=0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: limiter.take(take, wait_s_max=900.0))
+        nursery.start_soon(lambda: arrive(limiter, take, wait_s_max=900.0))
         await until_waiting_for(limiter, "a@x", 1)
         limiter.override({"a@*": Limit(3, 600.0)})
         await until_waiting_for(limiter, "a@x", 0)
-    await limiter.take(take, wait_s_max=0)
+    await arrive(limiter, take, wait_s_max=0)
     with pytest.raises(LimitRefused, match="3 calls per 600 s"):
-        await limiter.take(take, wait_s_max=0)
+        await arrive(limiter, take, wait_s_max=0)
     limiter.override({"a@x": Limit(4, 600.0), "a@*": Limit(2, 600.0)})
-    await limiter.take(take, wait_s_max=0)
+    await arrive(limiter, take, wait_s_max=0)
     limiter.override({})
     with pytest.raises(LimitRefused, match="1 calls per 600 s"):
-        await limiter.take(take, wait_s_max=0)
+        await arrive(limiter, take, wait_s_max=0)
     assert len(grants["a@x"]) == 4, "what was spent counted on"
 
 
@@ -302,7 +303,9 @@ async def storm(limiters: Sequence[Limiter], seed: int, callers: int, span_s: fl
         with trio.move_on_after(rng.choice((0.01, PER_S, PATIENT_S))), suppress(LimitRefused):
             wait_s_max = rng.choice((0.0, PER_S, PATIENT_S))
             priority, flow = rng.choice((0, 0, 5)), rng.choice("fgh")
-            await rng.choice(limiters).take(takes, priority=priority, flow=flow, wait_s_max=wait_s_max, hurried=hurried)
+            await arrive(
+                rng.choice(limiters), takes, priority=priority, flow=flow, wait_s_max=wait_s_max, hurried=hurried
+            )
             served += 1
 
     async def meddle() -> None:
@@ -351,9 +354,9 @@ async def test_what_narrows_a_limit_is_shared_by_processes(old_redis: str, grant
     one, two = (RedisLimiter(store, LIMITS) for store in stores)
     await one.narrow(Take("src@a", rule="src@*"), 0.0, 60.0, "é: HTTP 429")
     with pytest.raises(LimitRefused, match=r"src@a: .*of which 0% is allowed \(é: HTTP 429\)") as caught:
-        await two.take([Take("src"), Take("src@a", rule="src@*")], wait_s_max=PER_S)
+        await arrive(two, [Take("src"), Take("src@a", rule="src@*")], wait_s_max=PER_S)
     assert caught.value.retry_after_s == pytest.approx(60.0, abs=2.0)
-    await two.take([Take("src"), Take("src@b", rule="src@*")], wait_s_max=0)
+    await arrive(two, [Take("src"), Take("src@b", rule="src@*")], wait_s_max=0)
     with redis_py.Redis.from_url(old_redis) as client:
         assert sorted(client.keys()) == [b"gcc:{limit}:src", b"gcc:{limit}:src@a:narrowed", b"gcc:{limit}:src@b"]
         assert 0 < client.pttl(b"gcc:{limit}:src@a:narrowed") <= 60_000, "it ends by itself"
@@ -391,11 +394,11 @@ async def test_limits_that_nobody_uses_are_forgotten(
     monkeypatch.setattr("gcc.sources.limits.LANES_MAX", 50)
     limiter = InProcessLimiter({"x@*": Limit(1, 10.0)})
     for number in range(50):
-        await limiter.take([Take(f"x@{number}", rule="x@*")], wait_s_max=0)
+        await arrive(limiter, [Take(f"x@{number}", rule="x@*")], wait_s_max=0)
     with pytest.raises(LimitRefused, match="50 limits are in use at once"):
-        await limiter.take([Take("x@new", rule="x@*")], wait_s_max=0)
+        await arrive(limiter, [Take("x@new", rule="x@*")], wait_s_max=0)
     await trio.sleep(10.0)
     for number in range(500):
-        await limiter.take([Take(f"x@more {number}", rule="x@*")], wait_s_max=0)
+        await arrive(limiter, [Take(f"x@more {number}", rule="x@*")], wait_s_max=0)
         await trio.sleep(0.5)
     assert len(limiter.usage()) <= 51

@@ -28,7 +28,8 @@ async def take_full_refresh(limiter: Limiter, handle: str) -> None:
     """Spend one of each of FULL_REFRESH. LimitRefused, at once, with the wait."""
     day, minute, of_handle = FULL_REFRESH
     takes = [Take(day), Take(minute), Take(of_handle.removesuffix("*") + handle, rule=of_handle)]
-    await limiter.take(takes, priority=URGENT, wait_s_max=0.0)
+    async with await limiter.take(takes, priority=URGENT, wait_s_max=0.0):
+        pass  # nothing is on its way anywhere
 
 
 @dataclass(frozen=True, slots=True)
