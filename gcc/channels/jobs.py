@@ -113,13 +113,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Crawl:
-    """What a successful attempt commits: current state, and frames of which `events` are counted (traces are not)."""
+    """What a successful attempt commits: current state, and frames of which `events` are counted (traces are not).
+
+    `then`: jobs that go on where this one stopped, without keys.
+    """
 
     source: str
     writes: Sequence[Upsert] = ()
     frames: Sequence[Frame] = ()
     events: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
+    then: Sequence[NewJob] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ tokens. A page without items is no end, only one without a cursor is.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from gcc.errors import Transient
@@ -36,8 +36,10 @@ async def pages(
     pages_max: int,
     key: Callable[[T], Hashable],
     cursors_move: bool = True,
+    start: str | None = None,
 ) -> Found[list[T]]:
-    """The items of at most `pages_max` pages, each `key` once, in order; `ask(None)` gets the first page.
+    """The items of at most `pages_max` pages, each `key` once, in order, from the one at `start` on; `ask(None)` gets
+    the first page.
 
     `cursors_move`: no two pages name the same cursor. Where they may, the other side remembers the place, and a page
     without anything new that names the same one is the last.
@@ -48,8 +50,8 @@ async def pages(
     """
     found: dict[Hashable, T] = {}
     notes: list[str] = []
-    cursors: set[str | None] = {None}
-    after: str | None = None
+    cursors: set[str | None] = {None, start}
+    after = start
     partial: str | None = None
     for number in range(1, pages_max + 1):
         try:
@@ -73,7 +75,7 @@ async def pages(
                 raise QuestionFailed(f"page {number} names a next one that was asked before, and none had an item")
             return _found(found, f"page {number} names a next one that was asked before", notes)
         cursors.add(after)
-    return _found(found, f"there are more than {pages_max} pages", notes)
+    return replace(_found(found, f"there are more than {pages_max} pages", notes), after=after)
 
 
 def _found(found: dict[Hashable, T], partial: str | None, notes: list[str]) -> Found[list[T]]:

@@ -5,7 +5,7 @@ serve is None (never 0), and an average skips it.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -123,11 +123,17 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """What was found: all of it, or, where `partial` says why, a part. `notes`: see `ProfileSnapshot`."""
+    """What was found: all of it, or, where `partial` says why, a part. `notes`: see `ProfileSnapshot`.
+
+    `after`: the cursor of the page before which a capped walk ended. `rest`: with these params, beside its own, another
+    job of the flow finds the rest.
+    """
 
     items: T
     partial: str | None = None
     notes: Sequence[str] = ()
+    after: str | None = None
+    rest: Mapping[str, Any] | None = None
 
 
 def derive(profile: ProfileSnapshot) -> ProfileSnapshot:

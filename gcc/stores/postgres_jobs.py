@@ -97,6 +97,13 @@ class PostgresJobs:
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         if not jobs:
             return []
+        async with self._pool.transaction() as conn:
+            enqueued = await self._enqueue(conn, jobs)
+        self._outbox_written.set()
+        self.woken()
+        return enqueued
+
+    async def _enqueue(self, conn: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
         ids = [self._clock.new_id() for _ in jobs]
         keys = [job.key or f"once:{new_id}" for job, new_id in zip(jobs, ids, strict=True)]
         if len(set(keys)) != len(keys):
@@ -111,19 +118,16 @@ class PostgresJobs:
             "ttls_s": [float(job.ttl_s) for job in jobs],
             "awaited": [job.awaited for job in jobs],
         }
-        async with self._pool.transaction() as conn:
-            rows = await named_rows(conn, SQL["enqueue"], arguments)
-            await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]]))
-            if first := [job for job in jobs if job.first_crawl_of is not None]:
-                asked = {
-                    "platforms": [job.platform for job in first],
-                    "profile_ids": [job.first_crawl_of for job in first],
-                }
-                await conn.execute(SQL["first_crawled"], asked)
-            for flow in sorted({job.flow for job in jobs}):
-                await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
-        self._outbox_written.set()
-        self.woken()
+        rows = await named_rows(conn, SQL["enqueue"], arguments)
+        await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]]))
+        if first := [job for job in jobs if job.first_crawl_of is not None]:
+            asked = {
+                "platforms": [job.platform for job in first],
+                "profile_ids": [job.first_crawl_of for job in first],
+            }
+            await conn.execute(SQL["first_crawled"], asked)
+        for flow in sorted({job.flow for job in jobs}):
+            await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
         by_key = {row["idempotency_key"]: Enqueued(row["id"], row["inserted"]) for row in rows}
         return [by_key[key] for key in keys]
 
@@ -166,7 +170,11 @@ class PostgresJobs:
             await outbox.put(conn, [*frames, *self._status_frames(ended)])
             for job in ended:
                 await _tell_waiters(conn, job, awaited=rows[job.id]["awaited"])
+            if then := [new for _, crawl in ours for new in crawl.then]:
+                await self._enqueue(conn, then)
         self._outbox_written.set()
+        if then:
+            self.woken()
         return [None if job.id in rows else _over(job, "complete") for job, _ in crawls]
 
     async def fail(self, job: Job, failure: Failure) -> None:

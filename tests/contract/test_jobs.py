@@ -209,6 +209,19 @@ async def test_a_job_runs_from_pending_to_complete_and_every_change_is_an_event(
     assert await store.jobs.claim({FLOW: Room(10)}) == []
 
 
+async def test_what_goes_on_where_a_job_stopped_is_enqueued_with_its_end_or_not_at_all(store: Store) -> None:
+    await store.jobs.enqueue([new("a")])
+    (job,) = await store.jobs.claim({FLOW: Room(10)})
+    crawl = replace(crawl_of(snapshot("a")), then=[replace(new("b"), key=None, priority=7)])
+    await store.jobs.complete(job, crawl)
+    with pytest.raises(LeaseLost):
+        await store.jobs.complete(job, crawl)
+    (next_job,) = await store.jobs.claim({FLOW: Room(10)})
+    assert (next_job.params, next_job.priority, next_job.attempt) == ({"handle": "b"}, 7, 1)
+    assert await statuses(store) == ["PENDING", "PROCESSING", "COMPLETE", "PENDING", "PROCESSING"]
+    assert await store.events() == sum(frame.events for frame in await store.outbox())
+
+
 async def test_which_keys_an_unfinished_job_has(store: Store) -> None:
     await store.jobs.enqueue([new("a"), new("b"), new("c")])
     await store.jobs.claim({FLOW: Room(1)})

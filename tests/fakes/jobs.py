@@ -144,6 +144,8 @@ class FakeJobs:
     async def complete(self, job: Job, crawl: Crawl) -> None:
         await self._connection.commit(lambda: self._complete(self._held(job), crawl))
         self._outbox_written.set()
+        if crawl.then:
+            self._wake()
 
     def _complete(self, row: JobRow, crawl: Crawl) -> None:
         for table, new_rows in ordered(crawl.writes):
@@ -154,7 +156,7 @@ class FakeJobs:
         row.data = dict(crawl.data)
         ended = self._move(row, JobStatus.COMPLETE, crawled_events=crawl.events)
         self._database.tell("completed", (ended, crawl))
-        self._emit([ended], also=crawl.frames)
+        self._emit([ended, *(self._add(new).job for new in crawl.then)], also=crawl.frames)
 
     async def fail(self, job: Job, failure: Failure) -> None:
         def change() -> None:

@@ -26,8 +26,15 @@ class Book:
             raise answer
         return answer
 
-    async def read(self, pages_max: int = 10) -> Found[list[int]]:
-        return await pages(self.ask, pages_max=pages_max, key=lambda item: item)
+    async def read(self, pages_max: int = 10, start: str | None = None) -> Found[list[int]]:
+        return await pages(self.ask, pages_max=pages_max, key=lambda item: item, start=start)
+
+
+async def test_a_capped_walk_tells_where_the_next_one_goes_on() -> None:
+    book = Book(Page([1], "a"), Page([2], "b"), Page([3], None))
+    assert await book.read(2) == Found([1, 2], "there are more than 2 pages", [], after="b")
+    assert await book.read(2, start="b") == Found([3], None, [])
+    assert book.asked == [None, "a", "b"]
 
 
 @pytest.mark.parametrize(

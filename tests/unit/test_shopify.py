@@ -12,17 +12,22 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gcc.actors.scraper import Retries
+from gcc.channels.jobs import Crawl, Job, JobStatus, NewJob
 from gcc.clock import VirtualClock
 from gcc.errors import GccError
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.shopify import FLOWS, StoreParams
+from gcc.pipelines.scraping.table import Apis
+from gcc.pipelines.scraping.work import FlowWork
+from gcc.sources.breakers import Breakers
 from gcc.sources.chain import Outside, Visit
 from gcc.sources.credentials import Facts
 from gcc.sources.fields import Fields
 from gcc.sources.http import Answer, Request
 from gcc.sources.limits import InProcessLimiter
-from gcc.sources.shopify import errors
+from gcc.sources.shopify import client, errors
 from gcc.sources.shopify.client import ALL_ORDERS, ShopifyApi, store_name
 from gcc.sources.shopify.errors import TooCostly
 from gcc.sources.shopify.orders_parse import graphql_line, graphql_order, properties, rest_order
@@ -39,9 +44,13 @@ from gcc.sources.verdicts import (
     RateLimited,
     SourceFailed,
 )
+from gcc.supervisor.backoff import Backoff
+from gcc.supervisor.lifecycle import Board
 from gcc.world import shopify as world
 from tests.fakes.credentials import FakeCredentials
+from tests.fakes.erasures import NobodyErased
 from tests.fakes.fetcher import FakeFetcher, Reply
+from tests.fakes.objects import MemoryObjects
 from tests.recorded import recorded
 from tests.unit.mutated_json import ANYTHING, VERDICTS, mutated
 from tests.unit.storable import check_value
@@ -58,9 +67,9 @@ class Bench:
         self.clock = VirtualClock(1)
         self.credentials = FakeCredentials(self.clock)
         self.fetcher = FakeFetcher(self._answer)
-        limiter = InProcessLimiter(ROW.rules)
+        self.limiter = InProcessLimiter(ROW.rules)
         rules = {ROW.name: ROW.limits}
-        outside = Outside(self.fetcher, limiter, self.credentials, self.clock, Metrics(), {}, rules=rules)
+        outside = Outside(self.fetcher, self.limiter, self.credentials, self.clock, Metrics(), {}, rules=rules)
         self.world = world.ShopifyApi(1, ["asha", "ravi"], self.clock.now)
         self.api = ShopifyApi(outside, ROW.address(base_url or ROW.base_url, version))
         self.stand_in: Callable[[Request], Reply | None] = lambda request: None
@@ -139,6 +148,35 @@ async def test_both_apis_tell_the_same_of_an_order(autojump_clock: trio.testing.
 async def test_a_capped_walk_says_so(autojump_clock: trio.testing.MockClock) -> None:
     found = await (await Bench().ready()).orders(ALL, pages_max=1)
     assert (len(found.items), found.partial) == (50, "there are more than 1 pages")
+
+
+@pytest.mark.parametrize("version", ["", "rest-2026-10"])
+async def test_a_shop_of_many_orders_is_read_in_parts_of_few(
+    autojump_clock: trio.testing.MockClock, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ORDERS_MAX", 40)
+    monkeypatch.setattr(client, "PAGE", 20)
+    monkeypatch.setattr(client, "REST_PAGE", 20)
+    bench, (flow,) = await Bench(version).ready(), FLOWS
+    apis = Apis({"shopify": bench.api}, Breakers(Board(bench.clock.now), bench.clock.rng), bench.limiter)
+    retries = Retries(3, Backoff(1, 2))
+    work = FlowWork(flow, apis, MemoryObjects(), NobodyErased(), bench.clock, retries, bench.clock.rng)
+    todo: list[NewJob] = [NewJob(flow.name, flow.platform, {"store": ALL, "pages_max": 5}, priority=7)]
+    parts, orders = [], []
+    while todo:
+        new, now = todo.pop(), bench.clock.now()
+        assert (new.flow, new.platform, new.priority, new.key) == (flow.name, "SHOPIFY", 7, None)
+        job = Job(
+            bench.clock.new_id(), new.flow, new.platform, new.params, 7, 1, 0, 1, JobStatus.PROCESSING, now, now, now
+        )
+        crawl = await work(job)
+        assert isinstance(crawl, Crawl), crawl
+        parts.append((crawl.data["orders"], crawl.data["partial"]))
+        orders += [row["platform_order_id"] for upsert in crawl.writes for row in upsert.rows]
+        todo += crawl.then
+    on = "there are more than 2 pages: a job of its own goes on with them"
+    assert parts == [(40, on), (40, on), (20, "there are more than 1 pages")], "five pages in all"
+    assert orders == [each["order_id"] for each in (bench.world.truth(ALL) or [])[:100]]
 
 
 async def test_a_shop_is_asked_with_its_own_token_alone(autojump_clock: trio.testing.MockClock) -> None:

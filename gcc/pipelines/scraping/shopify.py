@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import pydantic
@@ -34,15 +35,24 @@ def _utc(at: dt.datetime) -> dt.datetime:
 
 
 class StoreParams(Params):
-    """`store` is a shop's NAME or NAME.myshopify.com; of orders that were placed `since` then, oldest first."""
+    """`store` is a shop's NAME or NAME.myshopify.com; of orders that were placed `since` then, oldest first. `after`:
+    where a job before stopped, which enqueued this one."""
 
     store: Annotated[str, AfterValidator(_store)]
     since: Annotated[pydantic.AwareDatetime, AfterValidator(_utc)] | None = None
     pages_max: Annotated[int, Field(ge=1, le=10_000)] = PAGES_MAX
+    after: Annotated[str, Field(max_length=2000)] | None = None
 
 
 async def _orders(api: ShopifyApi, params: StoreParams, visit: Visit) -> Found[list[Order]]:
-    return await api.orders(params.store, params.since, params.pages_max, visit)
+    """As many as are read at once; what `pages_max` leaves is for another job."""
+    pages = min(params.pages_max, api.pages_at_once)
+    found = await api.orders(params.store, params.since, pages, visit, start=params.after)
+    left = params.pages_max - pages
+    if found.after is None or not left:
+        return found
+    told = f"{found.partial}: a job of its own goes on with them"
+    return replace(found, partial=told, rest={"after": found.after, "pages_max": left})
 
 
 FLOWS: Sequence[Flow] = (

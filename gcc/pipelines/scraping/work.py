@@ -16,7 +16,7 @@ import pydantic
 import structlog
 
 from gcc.actors.scraper import Deferred, Retries
-from gcc.channels.jobs import URGENT, Crawl, Failure, Job
+from gcc.channels.jobs import URGENT, Crawl, Failure, Job, NewJob
 from gcc.channels.message import Frame
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
@@ -125,7 +125,11 @@ class FlowWork:
             frames=[*found.frames, *self._traces(job, visit)],
             events=sum(frame.events for frame in found.frames if frame.counted != 0),
             data=data,
+            then=[] if found.rest is None else [self._rest(job, found.rest)],
         )
+
+    def _rest(self, job: Job, rest: Mapping[str, Any]) -> NewJob:
+        return NewJob(self._flow.name, self._flow.platform, {**job.params, **rest}, priority=job.priority)
 
     async def _store(self, job: Job, objects: Mapping[str, bytes]) -> None:
         """Before anything tells of them; what an attempt left that then failed is written over by the next."""

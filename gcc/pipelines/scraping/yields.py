@@ -34,7 +34,7 @@ from gcc.tables import Row, Table, Types, Upsert
 class Yield:
     """`data` is kept with the job, for people; `notes` tell what was odd in the answer, by path.
 
-    `objects` are stored before all else is committed; {job} in a key is the job's id.
+    `objects` are stored before all else is committed; {job} in a key is the job's id. `rest`: see `Found`.
     """
 
     writes: Sequence[Upsert]
@@ -42,6 +42,7 @@ class Yield:
     data: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     objects: Mapping[str, bytes] = field(default_factory=dict)
+    rest: Mapping[str, Any] | None = None
 
 
 Yields = Callable[[Any, NewId], Yield]
@@ -270,7 +271,7 @@ def _posts(platform: Platform, posts: Sequence[PostSnapshot]) -> Upsert:
 
 
 def _all(found: Found[Any], noun: str, write: Upsert, frames: Sequence[Frame]) -> Yield:
-    return Yield([write], frames, {noun: len(found.items), **_partial(found)}, found.notes)
+    return Yield([write], frames, {noun: len(found.items), **_partial(found)}, found.notes, rest=found.rest)
 
 
 def _seen(shown: Seen) -> Row:

@@ -11,6 +11,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,8 @@ DOMAIN = ".myshopify.com"
 REST_VERSION = "rest-"
 REST_PAGE = 250
 PAGE, LINES = 50, 10
+ORDERS_MAX = 5000
+"""So many are read at once, and are stored in one transaction: a few tens of megabytes."""
 POINTS_UNTOLD, POINTS_MAX = 100, 500
 """What a query is taken to cost until an answer tells, and the most that one may."""
 LINE_PAGES_MAX = 50
@@ -78,20 +81,24 @@ class ShopifyApi:
         self._rest = version.startswith(REST_VERSION)
         self._root = f"{root}/{version.removeprefix(REST_VERSION)}"
         self._page_size = PAGE
+        self.pages_at_once = ORDERS_MAX // (REST_PAGE if self._rest else PAGE)
         self._points = {ORDERS: POINTS_UNTOLD, LINE_ITEMS: POINTS_UNTOLD}
 
-    async def orders(self, store: str, since: dt.datetime | None, pages_max: int, visit: Visit) -> Found[list[Order]]:
-        """The shop's orders, those placed `since` then or all that its token is shown, oldest first.
+    async def orders(
+        self, store: str, since: dt.datetime | None, pages_max: int, visit: Visit, *, start: str | None = None
+    ) -> Found[list[Order]]:
+        """The shop's orders, those placed `since` then or all that its token is shown, oldest first; from the page at
+        `start` on, see `Found.after`.
 
         Raises InvalidHandle without asking, NotFound (STORE_NOT_FOUND).
         """
         name = store_name(store)
         scopes: list[str] = []
         ask = partial(self._rest_page if self._rest else self._page, name, since, scopes, visit)
-        found = await pages(ask, pages_max=pages_max, key=lambda order: order.order_id)
+        found = await pages(ask, pages_max=pages_max, key=lambda order: order.order_id, start=start)
         hidden = self._not_shown(since, scopes)
         reasons = "; ".join(reason for reason in (found.partial, hidden) if reason)
-        return Found(found.items, reasons or None, found.notes)
+        return replace(found, partial=reasons or None)
 
     def _not_shown(self, since: dt.datetime | None, scopes: Sequence[str]) -> str | None:
         if ALL_ORDERS in scopes or (since is not None and since > self._outside.clock.now() - SHOWN):
