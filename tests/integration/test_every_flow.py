@@ -2,6 +2,7 @@
 object in the object store, and all of them as the world's truth has them."""
 
 import csv
+import datetime as dt
 import io
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from gcc.sources.table import SOURCES
 from gcc.statements import ROOT
 from gcc.stores.clickhouse import ClickHouse
 from gcc.tree import Tree
+from gcc.world.shopify import DOMAIN, STORES
 from tests.fakes.clickhouse_server import clickhouse_server
 
 OWN = {"refresh_credential", "probe_credential"}  # of credentials
@@ -55,6 +57,8 @@ IDS_OF_ROWS: Mapping[str, str] = {
     "youtube_profile_insights": "channel_id",
     "order": "platform_order_id",
 }
+
+TOLD_OF_ORDERS = ("order_id", "store", "placed_at", "total_price", "items", "line_items", "status", "currency")
 
 
 @dataclass(frozen=True)
@@ -360,6 +364,26 @@ async def check(running: Running, flow: Flow, case: Case) -> None:
     assert found == case.true if case.whole else found <= case.true, (flow.name, len(found), len(case.true))
 
 
+async def check_orders(running: Running, flow: Flow) -> None:
+    """Of every shop all orders are rows, with the figures that the world knows."""
+    for store in STORES:
+        job = await running.run(flow, Case({"store": store}))
+        assert job.status is JobStatus.COMPLETE, (store, job.data)
+        async with running.tree.real.pool.connection() as conn:
+            rows = await (
+                await conn.execute(
+                    "select platform_order_id, store, placed_at, total_price, (metrics ->> 'items')::int,"
+                    " (metrics ->> 'line_items')::int, status, currency from \"order\" where store = %s"
+                    " order by placed_at",
+                    [f"{store}{DOMAIN}"],
+                )
+            ).fetchall()
+        stored = [dict(zip(TOLD_OF_ORDERS, row, strict=True)) for row in rows]
+        true = (await running.world.ask(f"/truth/SHOPIFY/{store}?limit=10000"))["data"]
+        assert stored == [{**each, "placed_at": dt.datetime.fromisoformat(each["placed_at"])} for each in true], store
+        assert stored
+
+
 async def test_every_flow_finds_what_is_true(database: str, clickhouse_url: str, tmp_path: Path) -> None:
     overrides: Sequence[str] = (
         f"postgres.url={database}", f"clickhouse.url={clickhouse_url}", f"data_dir={tmp_path}", "gateway.port=0",
@@ -377,6 +401,7 @@ async def test_every_flow_finds_what_is_true(database: str, clickhouse_url: str,
             for flow in FLOWS.values():
                 if flow.name not in OWN:
                     await check(running, flow, await CASES[flow.name](running.world))
+            await check_orders(running, FLOWS["refresh_orders_by_store"])
         tree.drain.request("test")
     for pool in (tree.real.pool, tree.real.web_pool, tree.real.terms_pool):
         await pool.aclose()
