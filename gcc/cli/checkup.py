@@ -29,7 +29,7 @@ from gcc.channels.objects import Objects
 from gcc.cli import checkup_credentials
 from gcc.cli.finding import Finding
 from gcc.clock import Clock
-from gcc.config import Settings, tokens_variable
+from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
 from gcc.pipelines.events.routes import KEPT
 from gcc.pipelines.events.types import BINDINGS
@@ -287,23 +287,23 @@ def pending(name: str, files: Path, ledger: Sequence[Row], *, running: bool) -> 
     return Finding(name, "warn", found, f"the next start applies them: {VERB} run")
 
 
-def seeds(settings: Settings) -> Finding:
+def seeds(settings: Settings) -> list[Finding]:
     """Credentials where there is no table of them yet: whether the first start will have some."""
     sources = lenders(settings, catalogue_of(settings))
     given = [source for source in sources if settings.world.enabled or _tokens(settings, source)]
     found = f"given for {', '.join(given) or 'no source'}; stored at the first start"
-    return _lent(found, without=[source for source in sources if source not in given])
+    lent = _lent(settings, found, without=[source for source in sources if source not in given])
+    return [lent, *checkup_credentials.nameless(settings, checkup_credentials.given_nameless(settings))]
 
 
 def _tokens(settings: Settings, source: str) -> tuple[str, ...]:
     return settings.sources[source].tokens if source in settings.sources else ()
 
 
-def _lent(found: str, without: Sequence[str]) -> Finding:
+def _lent(settings: Settings, found: str, without: Sequence[str]) -> Finding:
     if not without:
         return Finding("credentials", "ok", found)
-    variables = " and ".join(map(tokens_variable, without))
-    mend = f"""set {variables} to '["TOKEN"]' (of graphapi '["IG_USER_ID:TOKEN"]'), then start again"""
+    mend = checkup_credentials.as_given(settings, without)
     return Finding("credentials", "warn", f"{found}; none for {', '.join(without)}", mend)
 
 
@@ -353,7 +353,7 @@ class _Database:
         findings += await ask("postgres clock", self._time)
         findings += await ask("postgres migrations", schema)
         if not seen:
-            return [*findings, sane(self._clock.now(), None), seeds(self._settings)]
+            return [*findings, sane(self._clock.now(), None), *seeds(self._settings)]
         findings += await ask("clock", self._newest)
         if self._settings.exchange.url == "postgres":
             findings += await ask("queue bindings", self._bindings)
@@ -442,7 +442,7 @@ class _Database:
         if out:
             more = f"; and {len(out) - OUT_TOLD_MAX} more" if len(out) > OUT_TOLD_MAX else ""
             found = f"{found}; out: {'; '.join(out[:OUT_TOLD_MAX])}{more}"
-        finding = _lent(found, without=[source for source in sources if not enabled[source]])
+        finding = _lent(self._settings, found, without=[source for source in sources if not enabled[source]])
         spared = all(row[2] for row in rows) and all(resting[each] < len(enabled[each]) for each in sources)
         if spared or finding.mend:
             return [finding]

@@ -1,11 +1,13 @@
-"""What `doctor` asks of credentials beside how they stand: whether their secrets can be opened, and which end soon."""
+"""What `doctor` asks of credentials beside how they stand: whether their secrets can be opened, which end soon, and
+which lack their account."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gcc.cli.finding import Finding
-from gcc.config import Settings
+from gcc.config import Settings, tokens_variable
+from gcc.pipelines.scraping.table import catalogue_of
 from gcc.sources.tokens.renewals import RENEWALS
 from gcc.stores.sealing import KEY_FILE, Keys
 from gcc.web.ops.registry import program
@@ -19,12 +21,15 @@ where enabled and least(case when kind in ({", ".join(f"'{kind}'" for kind in RE
                         data_access_expires_at) between now() and now() + interval '7 days'
 order by 4, 1, 2"""  # noqa: S608 - names of ours
 
+_NAMELESS = "select source, handle from credential where enabled and account is null order by source, handle"
+
 
 async def look(settings: Settings, rows: Callable[[str], Awaitable[list[Any]]]) -> list[Finding]:
     """`rows` answers a query that only reads."""
     keys = Keys(settings.credentials.keys, settings.data_dir / KEY_FILE)
     keys.load(make=False)
-    return [_sealed(keys, dict(await rows(_KEY_IDS))), *_ending(await rows(_ENDING))]
+    unnamed = nameless(settings, await rows(_NAMELESS))
+    return [_sealed(keys, dict(await rows(_KEY_IDS))), *_ending(await rows(_ENDING)), *unnamed]
 
 
 def _sealed(keys: Keys, count: dict[str | None, int]) -> Finding:
@@ -48,3 +53,36 @@ def _ending(rows: Sequence[tuple[str, str, str, dt.datetime]]) -> list[Finding]:
     more = f"; and {len(told) - TOLD_MAX} more" if len(told) > TOLD_MAX else ""
     mend = "let their owners consent again, then run: credentials add SOURCE HANDLE, with the same handle"
     return [Finding("expiring credentials", "warn", f"{'; '.join(told[:TOLD_MAX])}{more}", mend)]
+
+
+def nameless(settings: Settings, handles: Sequence[tuple[str, str]]) -> list[Finding]:
+    """Of the (source, handle) of credentials that name no account, those that cannot be asked with for want of it."""
+    rows = catalogue_of(settings).sources
+    lacking = [(source, handle) for source, handle in handles if source in rows and rows[source].account]
+    if not lacking:
+        return []
+    sources = list(dict.fromkeys(source for source, _ in lacking))
+    told = [f"{handle} of {source}" for source, handle in lacking[:TOLD_MAX]]
+    more = f" and {len(lacking) - TOLD_MAX} more" if len(lacking) > TOLD_MAX else ""
+    added = [f"credentials add {source} HANDLE --account {rows[source].account} --why WHY" for source in sources]
+    mend = f"{as_given(settings, sources)}, or run: {program()} {' and '.join(added)}"
+    found = f"{', '.join(told)}{more}: whose account it is was not told, and without that nothing can be asked"
+    return [Finding("credential accounts", "warn", found, mend)]
+
+
+def as_given(settings: Settings, sources: Sequence[str]) -> str:
+    """How their tokens are told to a start."""
+    rows = catalogue_of(settings).sources
+    accounts = {source: f"{rows[source].account}:" if rows[source].account else "" for source in sources}
+    given = [f"{tokens_variable(source)}='[\"{account}TOKEN\"]'" for source, account in accounts.items()]
+    return f"set {' and '.join(given)}, then start again"
+
+
+def given_nameless(settings: Settings) -> list[tuple[str, str]]:
+    """(source, handle) of the tokens of the environment that name no account, as the first start calls them."""
+    return [
+        (name, f"{name}-{number}")
+        for name, source in settings.sources.items()
+        for number, token in enumerate(source.tokens, start=1)
+        if not token.rpartition(":")[0]
+    ]

@@ -153,7 +153,7 @@ async def _stores(
         return [*findings, *await postgres(embedded.conninfo), *await clickhouse()]
     if not (settings.data_dir / "postgres").is_dir():
         findings += await within(deadline_s, "postgres", checkup.server_programs)
-        return [*findings, checkup.sane(clock.now(), None), checkup.seeds(settings), *await clickhouse_alone()]
+        return [*findings, checkup.sane(clock.now(), None), *checkup.seeds(settings), *await clickhouse_alone()]
     try:
         async with data_folder.owned(settings.data_dir), trio.open_nursery() as nursery:
             await nursery.start(embedded.serve)

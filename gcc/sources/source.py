@@ -1,6 +1,7 @@
 """What is declared of an outside API: a folder here holds its client and parsers, a row of table.py the rest."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,10 @@ class Source:
     unofficial: bool = False
     kept_days: int | None = None
     derives: bool = True
-    needs: Sequence[str] = ()
-    """What a credential's secret must hold, beside its token."""
+    versions: str = ""
+    """How a version of its API is written, as a pattern; empty: anyhow."""
+    account: str = ""
+    """Whose account each of its credentials must name; empty: it need name none."""
     keyless: bool = False
     """It has no credentials of its own: it is asked with another source's."""
     shares: str = ""
@@ -53,6 +56,10 @@ class Source:
         """Where its calls begin, below `root`, which may name its version already."""
         root, version = root.rstrip("/"), version or self.version
         return f"{root}/{version}" if version and not root.endswith(f"/{version}") else root
+
+    def has_version(self, version: str) -> bool:
+        """Whether it may be one of its API."""
+        return not self.versions or re.fullmatch(self.versions, version) is not None
 
     @property
     def has_credentials(self) -> bool:

@@ -60,7 +60,16 @@ _SHOPIFY = (  # in points of GraphQL, of which a call of REST counts as one; of 
 SOURCES: Mapping[str, Source] = {
     row.name: row
     for row in (
-        Source("graphapi", "https://graph.facebook.com", "/graph", _GRAPH, GraphApi, version="v25.0"),
+        Source(
+            "graphapi",
+            "https://graph.facebook.com",
+            "/graph",
+            _GRAPH,
+            GraphApi,
+            version="v25.0",
+            versions=r"v\d+\.\d+",
+            account="IG_USER_ID",
+        ),
         Source(
             "ytapi",
             "https://www.googleapis.com/youtube",
@@ -68,6 +77,7 @@ SOURCES: Mapping[str, Source] = {
             _YOUTUBE,
             DataApi,
             version="v3",
+            versions=r"v\d+\w*",
             kept_days=30,
             derives=False,
         ),
@@ -78,6 +88,8 @@ SOURCES: Mapping[str, Source] = {
             (Rule(CALLS),),
             AnalyticsApi,
             version="v2",
+            versions=r"v\d+\w*",
+            account="CHANNEL_ID",
             of_owners=True,
             kept_days=30,
             derives=False,
@@ -91,6 +103,8 @@ SOURCES: Mapping[str, Source] = {
             _SHOPIFY,
             ShopifyApi,
             version="2026-10",
+            versions=r"(rest-)?(\d{4}-\d{2}|unstable)",
+            account="NAME.myshopify.com",
             of_owners=True,
         ),
         scraper(PROVIDERS["insta-best-performance"], Limit(2, 1.0)),

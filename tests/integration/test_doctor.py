@@ -222,7 +222,7 @@ async def declared(pool: Pool) -> None:
             await connection.execute("insert into binding values (%s, %s, %s)", binding)
         for source in ("graphapi", "ytapi"):
             await connection.execute(
-                "insert into credential (id, source, handle, credentials) values (%s, %s, 'a', '{}')",
+                "insert into credential (id, source, handle, account, credentials) values (%s, %s, 'a', '17', '{}')",
                 (SystemClock().new_id(), source),
             )
 
@@ -270,7 +270,7 @@ async def test_sources_without_a_credential(pool: Pool, database: str) -> None:
     found = await database_findings(database)
     assert unwell(found) == {"credentials": "warn"}
     assert "GCC_SOURCES__YTAPI__TOKENS" in str(found["credentials"].mend)
-    assert "GRAPHAPI" not in str(found["credentials"].mend)
+    assert "graphapi" not in str(found["credentials"].mend).lower()
 
 
 async def test_secrets_whose_key_is_away_and_consents_that_end_are_told(database: str) -> None:
@@ -305,6 +305,26 @@ async def test_credentials_that_are_out_are_told_with_their_reasons(pool: Pool, 
     assert unwell(found) == {"credentials": "warn"}
     assert "out: a waits for a new token (ytapi: HTTP 400, keyInvalid: no); spare rests" in found["credentials"].found
     assert "hush" not in str(found)
+
+
+async def test_a_token_that_names_no_account_is_told_before_the_first_start_and_after(
+    pool: Pool, database: str, tmp_path: Path
+) -> None:
+    tokens = {"graphapi": {"tokens": ["17841400000000001:EAAB1", "EAAB2"]}, "ytapi": {"tokens": ["AIza1"]}}
+    found = await examined(tmp_path / "new", settings={"world": {"enabled": False}, "sources": tokens})
+    told = found["credential accounts"]
+    assert told.state == "warn" and told.found.startswith("graphapi-2 of graphapi: ")
+    assert """GCC_SOURCES__GRAPHAPI__TOKENS='["IG_USER_ID:TOKEN"]'""" in str(told.mend)
+    assert "credentials add graphapi HANDLE --account IG_USER_ID" in str(told.mend)
+
+    await declared(pool)
+    assert "credential accounts" not in await database_findings(database)
+    credentials = PostgresCredentials(pool, SystemClock(), KEYS)
+    await credentials.put("graphapi", "late", {"token": "EAAB3"}, Facts())
+    await credentials.put("shopify", "shop", {"token": "x"}, Facts(account="shop.myshopify.com"))
+    told = (await database_findings(database))["credential accounts"]
+    assert told.state == "warn" and told.found.startswith("late of graphapi: ")
+    assert "EAAB" not in str(told)
 
 
 async def test_frames_that_wait_too_long(pool: Pool, database: str) -> None:
@@ -584,6 +604,8 @@ def test_a_broken_configuration_is_a_finding_and_exits_2(tmp_path: Path, capsys:
         "sources.nosuch.calls=1",
         "scraper.concurrency.nosuch=1",
         "objects.url=file:///dev/null/nosuch",
+        "sources.graphapi.version=nosuch",
+        "sources.shopify.version=nosuch",
     ],
 )
 def test_what_a_start_refuses_is_a_finding(override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

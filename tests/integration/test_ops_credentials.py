@@ -116,6 +116,7 @@ async def test_a_secret_of_many_parts_comes_from_a_variable(
             )
         ),
         (("add", "ytapi", "a", "--secret-from", "NONE", "--why", "x"), "", "that --secret-from names holds no secret"),
+        (("add", "graphapi", "a", "--why", "x"), SECRET, "must name its account: --account IG_USER_ID"),
         (("add", "nowhere", "a", "--why", "x"), SECRET, "no source 'nowhere' that has credentials; there are graphapi"),
         (("add", "ytapi", "a", "--kind", "odd", "--why", "x"), SECRET, "no kind 'odd'"),
         (("add", "ytapi", "a", "--kind", "google", "--why", "x"), SECRET, "google is one of ytanalytics, not of ytapi"),

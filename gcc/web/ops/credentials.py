@@ -82,15 +82,16 @@ class CredentialActions:
             raise Permanent(f"there is no kind {facts.kind!r} of credentials; there are {', '.join(KINDS)}")
         if source not in (of := KINDS[facts.kind].of or (source,)):
             raise Permanent(f"a credential of kind {facts.kind} is one of {', '.join(of)}, not of {source}")
-        needed = self.sources[source].needs
-        held = {name: facts.account for name in needed if name == "ig_user_id" and facts.account} | dict(secret)
-        if missing := [name for name in ("token", *needed) if not held.get(name)]:
-            raise Permanent(f"the secret of a credential of {source} needs {', '.join(missing)}")
-        if unsendable := [name for name, part in held.items() if not _sendable(part)]:
+        if not secret.get("token"):
+            raise Permanent(f"the secret of a credential of {source} needs token")
+        if unsendable := [name for name, part in secret.items() if not _sendable(part)]:
             told = "is no text that a request can hold: ASCII, without spaces or line ends around it"
             raise Permanent(f"{', '.join(unsendable)} of the secret {told}")
+        facts = replace(facts, account=facts.account or secret.get("ig_user_id"))
+        if (account := self.sources[source].account) and not facts.account:
+            raise Permanent(f"a credential of {source} must name its account: --account {account}")
         await self._note("credentials add", source, handle, by)
-        return await self.credentials.put(source, handle, held, facts)
+        return await self.credentials.put(source, handle, secret, facts)
 
     async def enable(self, source: str, handle: str | None, by: By) -> None:
         self._refuse_unknown(source)
