@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> int:
     calls, per_s = (None, None) if len(words) == 2 else (int(_number(words[1])), _number(words[2]))
     body = {"name": words[0], "calls": calls, "per_s": per_s, "why": arguments.why}
     done = find(arguments).act("/api/limits", body)
-    told = "as configured" if per_s is None else f"{calls:,} calls {_within(per_s)}"
+    told = "as configured" if calls is None or per_s is None else allowed(calls, per_s)
     print(json.dumps(done) if arguments.json else f"{done['name']}: {told}")
     return 0
 
@@ -31,25 +31,34 @@ def _list(running: Running, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"limits": rows}))
         return 0
-    for row in rows:
-        print(_told(row))
+    names, uses = [sentence(row["name"]) for row in rows], [_use(row) for row in rows]
+    wide, used = (max(map(len, column), default=0) for column in (names, uses))
+    for row, name, use in zip(rows, names, uses, strict=True):
+        print(f"{name:<{wide}}  {use:<{used}}  {sentence(row['of'])}")
+        for line in _changed(row):
+            print(f"    {line}")
     return 0
 
 
-def _told(row: dict[str, Any]) -> str:
-    told = f"{sentence(row['name'])}  {row['used']:,} of {row['calls']:,} calls {_within(row['per_s'])}"
-    if row["waiting"]:
-        told += f", {row['waiting']:,} wait"
+def _use(row: dict[str, Any]) -> str:
+    waiting = f", {row['waiting']:,} wait" if row["waiting"] else ""
+    return f"{row['used']:,} of {allowed(row['calls'], row['per_s'])}{waiting}"
+
+
+def _changed(row: dict[str, Any]) -> list[str]:
+    """What makes it another one than the configured."""
+    lines = []
     if row["share"] < 1:
-        told += f"; {row['share']:.0%} of it until {row['until']}: {sentence(row['why'])}"
+        lines.append(f"{row['share']:.0%} of it until {row['until']}: {sentence(row['why'])}")
     if row["set_by"]:
-        told += f"; set by {sentence(row['set_by'])} at {row['set_at']}"
-        told += f": {sentence(row['why'])}" if row["share"] >= 1 else ""
-    return told
+        why = f": {sentence(row['why'])}" if row["share"] >= 1 else ""
+        lines.append(f"set by {sentence(row['set_by'])} at {row['set_at']}{why}")
+    return lines
 
 
-def _within(per_s: float) -> str:
-    return "a day" if per_s == DAY_S else f"per {per_s:g} s"
+def allowed(calls: int, per_s: float) -> str:
+    """A limit in words: "100 calls a day", "1 call per 1 s"."""
+    return f"{calls:,} call{'' if calls == 1 else 's'} {'a day' if per_s == DAY_S else f'per {per_s:g} s'}"
 
 
 def _number(word: str) -> float:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from gcc.cli.client import find, sentence
+from gcc.cli.limits import allowed
 from gcc.config import tokens_variable
 
 
@@ -18,13 +19,14 @@ def main(arguments: argparse.Namespace) -> int:
         told = [source | {"line": lines.get(f"sources/{source['name']}")} for source in sources]
         print(json.dumps({"sources": told, "credentials_error": trouble, "off": answer["meta"]["off"]}))
         return 0
+    wide = max((len(source["name"]) for source in sources), default=0)
     for source in sources:
         limit = source["limit"]
         name, line = source["name"], lines.get(f"sources/{source['name']}")
-        use = f"limit {limit['calls']:,} calls per {limit['per_s']:g} s"
+        use = f"limit {allowed(limit['calls'], limit['per_s'])}"
         if line is not None:  # who does not ask does not know
             use += f", {limit['used']:,} used, {limit['waiting']:,} wait"
-        print(f"{name:<12} {_answering(source, line)}; {use}; {_ready(source)}")
+        print(f"{name:<{wide}}  {_answering(source, line)}; {use}; {_ready(source)}")
         for credential in (source["credentials"] or {"listed": []})["listed"]:
             if credential["state"] != "ready":
                 back = "" if credential["back_in_s"] is None else f" for {credential['back_in_s']:,.0f} s"

@@ -106,9 +106,10 @@ ACTORS = {
 
 def process(host: str, pid: int, *, calls: int = 50, **changes: Any) -> Process:
     limits = {name: {"calls": calls, "per_s": 1.0} for name in ("graphapi", "ytapi")}
+    limits["beat_server_refresh_profile_insta_per_minute"] = {"calls": 60, "per_s": 60.0}
     known = Process(
         SystemClock().new_id(), host, pid, "0.2.0", "ready", [*dict.fromkeys(row.role for row in ALL)], [], [], limits,
-        "config/services.toml", SystemClock().now(),
+        "/srv/of-a-machine-of-theirs/config/services.toml, --set gateway.port, --set ops.port", SystemClock().now(),
     )  # fmt: skip
     return replace(known, **changes)
 

@@ -254,6 +254,8 @@ async def test_limits_are_shown_with_what_narrows_them_and_changed_with_a_why(pa
         shown = await page.js(text("#limits"))
         assert "40 % of it – x-app-usage tells 90% <img" in shown and "closed – spent" in shown
         assert "as configured" in shown
+        assert "ytapi.search@ytapi-1 bucket search of ytapi, with credential ytapi-1" in shown
+        assert "60 in any 1 min" in shown and "1 min 00 s" not in shown
         for width in (1280, 390):
             for scheme in ("light", "dark"):
                 await page.look(width=width, height=900, scheme=scheme)

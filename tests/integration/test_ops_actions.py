@@ -1,6 +1,7 @@
 """What people do to a running platform, over real HTTP and by the command line; each action leaves its row."""
 
 import datetime as dt
+import itertools
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -467,11 +468,15 @@ async def test_limits_by_the_command_line(verb: Verb, world: World) -> None:
     assert rows["ytapi"]["until"] is not None
     assert (rows["ytapi.search@ytapi-1"]["calls"], rows["ytapi.search@*"]["calls"]) == (50, 100)
     assert set(rows["graphapi"]) == {
-        "name", "calls", "per_s", "used", "waiting", "share", "why", "until", "set_by", "set_at",
+        "name", "of", "calls", "per_s", "used", "waiting", "share", "why", "until", "set_by", "set_at",
     }  # fmt: skip
     lines = (await verb("limits"))[1].splitlines()
-    assert any(line.startswith("graphapi  0 of 7 calls per 0.5 s; set by ") for line in lines)
-    assert any(line.startswith("ytapi  0 of 50 calls per 1 s; 0% of it until ") for line in lines)
+    shown = {line.split()[0]: (" ".join(line.split()[1:]), below) for line, below in itertools.pairwise([*lines, ""])}
+    assert shown["graphapi"][0] == "0 of 7 calls per 0.5 s all calls of graphapi, whoever asks"
+    assert shown["graphapi"][1].startswith("    set by ")
+    assert shown["ytapi"][1].startswith("    0% of it until ")
+    assert shown["lama"][0].startswith("0 of 1 call per 1 s ")
+    assert shown["ytapi.search@ytapi-1"][0].endswith("bucket search of ytapi, with credential ytapi-1")
     assert await verb("limits", "set", "graphapi", "default", "--why", "z") == (0, "graphapi: as configured", "")
     await world.gates_read()
     assert {use.name: use.calls for use in world.limiter.usage()}["graphapi"] == 50
@@ -541,19 +546,19 @@ async def test_sources_by_the_command_line(verb: Verb, world: World) -> None:
         Listed("graphapi", "graphapi-2", 0.0, None, NOW, 2, 1),
     ]
     told = (await verb("sources"))[1]
-    assert "ytapi        cannot be asked: set GCC_SOURCES__YTAPI__TOKENS and start" in told
+    assert "ytapi     cannot be asked: set GCC_SOURCES__YTAPI__TOKENS and start" in told
     assert "credentials add ytapi HANDLE" in told and "off until sources.NAME.enabled = true: " in told
     youtube = world.board.actor("sources/ytapi")
     youtube.breaker, youtube.retry_at, youtube.last_error = "open", trio.current_time() + 1000, "it answered 503"
     code, told, _ = await verb("sources")
     graph, resting, video, _ = told.splitlines()
     assert (code, graph) == (
-        0, "graphapi     answers; limit 50 calls per 1 s, 0 used, 0 wait; 1 of 2 credentials ready"
+        0, "graphapi  answers; limit 50 calls per 1 s, 0 used, 0 wait; 1 of 2 credentials ready"
     )  # fmt: skip
     assert resting == "    graphapi-1  rests for 90 s: rate limited"
-    assert video.startswith("ytapi        rests, asked again in ") and "(it answered 503)" in video
+    assert video.startswith("ytapi     rests, asked again in ") and "(it answered 503)" in video
     world.credentials = [Listed("graphapi", "graphapi-1", 90.0, "rate limited", NOW, 1, 0)]
-    assert (await verb("sources"))[1].startswith("graphapi     no credential is ready; limit 50")
+    assert (await verb("sources"))[1].startswith("graphapi  no credential is ready; limit 50")
     world.counts_down = True
     assert "the credentials are not known: PostgreSQL does not answer" in (await verb("sources"))[1]
     assert [each["credentials"] for each in json.loads((await verb("sources", "--json"))[1])["sources"]] == [None, None]

@@ -21,6 +21,9 @@ FULL_REFRESH: Mapping[str, AnyLimit] = {
 }
 """Of an Instagram profile that somebody wants afresh, whatever is known of it."""
 
+_REFRESHES = {"_daily": "in a day", "_per_minute": "in a minute", "_per_handle_": "of a profile"}
+_EACH = {"*": "each {} alone", "": "its one {}"}
+
 CALLS_MAX, PER_S_MAX = 10**9, 10**7
 
 
@@ -30,6 +33,21 @@ async def take_full_refresh(limiter: Limiter, handle: str) -> None:
     takes = [Take(day), Take(minute), Take(of_handle.removesuffix("*") + handle, rule=of_handle)]
     async with await limiter.take(takes, priority=URGENT, wait_s_max=0.0):
         pass  # nothing is on its way anywhere
+
+
+def meaning(name: str) -> str:
+    """What the limit of this name is of, in words; see `Rule`."""
+    for ending, words in _REFRESHES.items():
+        if name.startswith(_REFRESH + ending):
+            handle = name.removeprefix(_REFRESH + ending).strip("*")
+            return f"full refreshes of Instagram profiles that somebody asks for, {words}{handle and f': {handle}'}"
+    stem, at, whose = name.partition("@@" if "@@" in name else "@")
+    source, _, bucket = stem.partition(".")
+    calls = f"{f'bucket {bucket}' if bucket else 'all calls'} of {source}"
+    if not at:
+        return f"{calls}, whoever asks"
+    kind = "app" if at == "@@" else "credential"
+    return f"{calls}, with {_EACH[whose].format(kind) if whose in _EACH else f'{kind} {whose}'}"
 
 
 @dataclass(frozen=True, slots=True)

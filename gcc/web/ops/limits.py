@@ -11,7 +11,7 @@ from quart_trio import QuartTrio
 from gcc.actors.gates import Gates
 from gcc.clock import Clock
 from gcc.masking import masked_text
-from gcc.pipelines.scraping.limiting import set_limits
+from gcc.pipelines.scraping.limiting import meaning, set_limits
 from gcc.sources.limits import AnyLimit, Limiter, LimitUse
 from gcc.web.ops.access import Access
 from gcc.web.ops.actions import Body, Why, Word, by, done, read_action
@@ -49,6 +49,7 @@ class Limits:
             rows.append(
                 {
                     "name": use.name,
+                    "of": meaning(use.name),
                     "calls": use.calls,
                     "per_s": use.per_s,
                     "used": use.used,

@@ -1,7 +1,7 @@
 // The roles of this process and the tree of its actors. What can be done to one is asked for with `ask`.
 
 import { html, useState } from "./vendor/htm-preact.module.js"
-import { count, duration, isKnown, rate } from "./format.js"
+import { count, duration, isKnown, many, rate } from "./format.js"
 import { LAG_S_HIGH, condition, pausedElsewhere, tree } from "./health.js"
 import { Icon, Num, zero } from "./parts.js"
 
@@ -153,7 +153,7 @@ function ActorLine({ actor, label, depth, isPaused, isOpen, toggle, ask }) {
       <td colspan=${COLUMNS}>
         <p class="muted">
           ${count(actor.done)} done · ${count(actor.failed)} failed · ${count(actor.in_flight)} in flight ·${" "}
-          ${count(actor.restarts)} restarts${actor.breaker ? ` · breaker ${actor.breaker}` : ""}
+          ${many(actor.restarts, "restart")}${actor.breaker ? ` · breaker ${actor.breaker}` : ""}
         </p>
         <p class="error-text">${actor.last_error ?? "No error since the start."}</p>
         ${(actor.can_pause || actor.stack) &&

@@ -27,6 +27,12 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`
 }
 
+// A length of time that was chosen, without the parts that it has not: "0.1 s", "1 min", "1 min 30 s", "1 d"
+export const span = (seconds) => duration(seconds).replace(/ 0+ (s|min|h)$/, "")
+
+// "1 call", "2 calls", "– calls"
+export const many = (n, one, more = `${one}s`) => `${count(n)} ${n === 1 ? one : more}`
+
 // One unit only, for ages: "now", "12 s", "4 min", "3 h", "2 d"
 export function age(seconds) {
   if (seconds < 1) return "now"

@@ -1,7 +1,7 @@
 // Every limit: how full it is, who waits, what narrows it, who changed it and why; and the way to change it.
 
 import { html } from "./vendor/htm-preact.module.js"
-import { absolute, count, duration } from "./format.js"
+import { absolute, count, span } from "./format.js"
 import { Refused, useLook } from "./look.js"
 import { Bar } from "./panels.js"
 import { Cell, Icon } from "./parts.js"
@@ -33,10 +33,10 @@ export function Limits({ ask }) {
 }
 
 function Line({ limit, ask }) {
-  const { name, calls, per_s, used, waiting } = limit
+  const { name, of, calls, per_s, used, waiting } = limit
   return html`<tr>
-    <th scope="row"><span class="label">${name}</span></th>
-    <${Cell} word="Allowed" kind="num">${count(calls)} ${per_s === DAY_S ? "a day" : `in any ${duration(per_s)}`}<//>
+    <th scope="row"><span class="label">${name}</span><small class="muted">${of}</small></th>
+    <${Cell} word="Allowed" kind="num">${count(calls)} ${per_s === DAY_S ? "a day" : `in any ${span(per_s)}`}<//>
     <${Cell} word="Used now" kind="num">${count(used)}<${Bar} share=${used / calls} tone="accent" /><//>
     <${Cell} word="Waiting" kind="r num">${waiting > 0 && count(waiting)}<//>
     <${Cell} word="State" kind="wrap grows"><${State} ...${limit} /><//>

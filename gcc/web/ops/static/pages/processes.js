@@ -1,7 +1,7 @@
 // Every process of the platform, as it told of itself last.
 
 import { html } from "../vendor/htm-preact.module.js"
-import { absolute, age, count, duration } from "../format.js"
+import { absolute, age, count, duration, span } from "../format.js"
 import { Cell, Icon } from "../parts.js"
 
 const STATES = { starting: ["up", "accent"], ready: ["check", "ok"], draining: ["down", "accent"] }
@@ -54,4 +54,4 @@ function Line({ host, pid, version, state, silent, seen_s, roles, drained, away,
   </tr>`
 }
 
-const inWords = (limit) => `${count(limit?.calls)}${limit?.per_s === 1 ? "/s" : ` per ${duration(limit?.per_s)}`}`
+const inWords = (limit) => `${count(limit?.calls)}${limit?.per_s === 1 ? "/s" : ` per ${span(limit?.per_s)}`}`

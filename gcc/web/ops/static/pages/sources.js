@@ -1,7 +1,7 @@
 // The outside APIs: how full their limits are, whether they answer, and which credentials may be used.
 
 import { html } from "../vendor/htm-preact.module.js"
-import { UNKNOWN, absolute, count, duration, isKnown } from "../format.js"
+import { UNKNOWN, absolute, count, duration, isKnown, many, span } from "../format.js"
 import { condition } from "../health.js"
 import { Refused, useLook } from "../look.js"
 import { Bar } from "../panels.js"
@@ -33,7 +33,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
     <dl class="facts columns">
       <div>
         <dt>Limit</dt>
-        <dd class="num" title="At most so many calls in any such time, of the whole platform">${count(limit.calls)} calls in any ${duration(limit.per_s)}</dd>
+        <dd class="num" title="At most so many calls in any such time, of the whole platform">${many(limit.calls, "call")} in any ${span(limit.per_s)}</dd>
       </div>
       <div>
         <dt>Used now</dt>
@@ -41,7 +41,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
       </div>
       <div>
         <dt>Answers</dt>
-        <dd class="num">${line ? `${count(line.done)} since the start, ${count(line.failed)} failures` : UNKNOWN}</dd>
+        <dd class="num">${line ? `${count(line.done)} since the start, ${many(line.failed, "failure")}` : UNKNOWN}</dd>
       </div>
       <div class="whole">
         <dt>Asked by</dt>
