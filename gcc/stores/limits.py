@@ -11,9 +11,9 @@ second script moves it: to later, where the call is sent so late that this is to
 its answer tells. In windows of a second that is every call; in those of a minute it is none, at the cost of SLACK.
 
 Redis lost: nobody may call. `take` raises LimitsAway, which costs a job no attempt, and `away` tells.
-Redis started again, with less memory of the calls than we have: for a whole window, and what was on its way to it (at
-most FORGOTTEN_S), it grants nothing. A longer window is kept through a restart only by a Redis that stores to disk
-(appendonly yes), and no window by one that evicts keys; `doctor` looks for both.
+Redis started again, with less memory of the calls than we have: for a whole window (at most FORGOTTEN_S), and as long
+as a call may have been on its way, it grants nothing. A longer window is kept through a restart only by a Redis that
+stores to disk (appendonly yes), and no window by one that evicts keys; `doctor` looks for both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from gcc.sources.turns import Lacking
 from gcc.sources.window import way_s
 from gcc.stores.redis import LOST_S, Redis, Script
 
-FORGOTTEN_S = 64.0  # a window of a minute, and `late_s`
+FORGOTTEN_S = 60.0
 SLACK = 0.06
 """How much later than they arrived units may count for good, as a share of the window: it costs as much rate."""
 
@@ -234,8 +234,9 @@ class RedisLimiter(StackedLimiter[RedisLane]):
         for take in takes:
             limit = self._window_of(take).limit
             keys += [_key(take.name), _key(take.name) + ":narrowed"]
-            late, closes_s = late_s(limit.per_s), min(limit.per_s + late_s(limit.per_s), FORGOTTEN_S)
-            arguments += [limit.calls, _us(limit.per_s), take.units, ahead.get(take.name, 0), _us(closes_s), _us(late)]
+            closes_s = min(limit.per_s, FORGOTTEN_S)
+            arguments += [limit.calls, _us(limit.per_s), take.units, ahead.get(take.name, 0)]
+            arguments += [_us(closes_s + late_s(closes_s)), _us(late_s(limit.per_s))]
         asked_at = trio.current_time()
         granted, waits_us, used, now_us, narrowings, left_us = await self._run(takes[0].name, TAKE, keys, arguments)
         now = trio.current_time()

@@ -3,9 +3,11 @@
 Windows are kept by the times at which calls were granted, as whoever granted them has them, not by our stopwatch.
 """
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -352,6 +354,22 @@ async def test_a_full_or_read_only_server_is_found_out(old_redis: str) -> None:
     await store.look()
     store.close()
     client.close()
+
+
+async def test_the_rights_that_our_documents_name_are_enough(old_redis: str) -> None:
+    (told,) = re.findall(
+        r"The user needs `(.*)` on keys `(.*)`", (Path(__file__).parents[2] / "docs" / "servers.md").read_text()
+    )
+    with redis_py.Redis.from_url(old_redis) as client:
+        client.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", *told[0].split(), told[1])
+    store = Redis(old_redis.replace("//", "//limited:secret@"))
+    await store.look()
+    limiter = RedisLimiter(store, {"x": Limit(1, PER_S)})
+    for _ in range(2):
+        async with await limiter.take([Take("x")], wait_s_max=PATIENT_S) as call:
+            await call.sending()
+    await limiter.narrow(Take("x"), 0.5, PER_S, "near")
+    store.close()
 
 
 @pytest.mark.parametrize("query", ["client_name=a@b", "username=a&password=b@c", "client_name=a%40b"])
