@@ -9,6 +9,7 @@ from gcc.platforms.platform import AVERAGES, Platform, Site, words
 from gcc.tables import Table
 
 _HANDLE = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._]{1,30}(?<!\.)")
+_OTHER_IDS = ("ig_id", "fbid")  # Instagram's own, and the Graph API's: one of them is the profile_id
 
 INSTAGRAM = Platform(
     "INSTAGRAM",
@@ -39,6 +40,7 @@ INSTAGRAM = Platform(
             **dict.fromkeys(("followers", "following", "media_count"), "bigint"),
             **dict.fromkeys(("is_verified", "is_business"), "boolean"),
             "profile_pic_url": "text",
+            **dict.fromkeys(_OTHER_IDS, "text"),
         },
         newer="scraped_at",
         stamp="updated_at",
@@ -48,7 +50,7 @@ INSTAGRAM = Platform(
         key={"post_id": "text"},
         latest={"shortcode": "text", "source": "text", "scraped_at": "timestamptz"},
         known={
-            **dict.fromkeys(("profile_id", "post_type", "caption", "thumbnail_url"), "text"),
+            **dict.fromkeys(("profile_id", "post_type", "caption", "thumbnail_url", "fbid"), "text"),
             **dict.fromkeys(("likes", "comments", "plays", "reach", "impressions", "shares", "saved"), "bigint"),
             "hashtags": "text[]",
             "publish_time": "timestamptz",
@@ -56,4 +58,5 @@ INSTAGRAM = Platform(
         newer="scraped_at",
         stamp="updated_at",
     ),
+    other_ids=_OTHER_IDS,
 )

@@ -41,7 +41,8 @@ class Platform:
     `id_rule` tells people what `id_pattern` means. `known_by_id`: an id stands for a profile wherever a handle does,
     and rather than it, as its handle may change; so it is asked for, and events name it. `recent_posts_max`: as many
     posts does a crawl bring, and the API show with a profile. `account` and `post` hold current state: the first's key
-    is a profile's id, and a column of the second, too.
+    is a profile's id, and a column of the second, too. `other_ids`: columns of the first with ids by which some sources
+    know it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Platform:
     recent_posts_max: int
     account: Table
     post: Table
+    other_ids: Collection[str] = ()
 
     @property
     def profile_id(self) -> str:

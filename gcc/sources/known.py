@@ -1,15 +1,17 @@
-"""What our own rows tell a client that asks the outside: whose a post is, which handle an id has, whose turn it is.
+"""What our own rows tell a client that asks the outside: whose a post is, which names an account has, whose turn it is.
 
 Some APIs answer by handle alone, or to owners alone, or to each account a few different questions only.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
+from gcc.sources.instagram.identity import Told, told
 from gcc.sources.limits import LimitRefused
+from gcc.sources.snapshot import ProfileSnapshot
 
 HASHTAGS_MAX = 30  # different ones, of an account in any 7 days; one again is free
 HASHTAGS_PER_S = 7 * 86_400.0 + 120.0  # the other side counts from when it hears of one, which may be later than here
@@ -18,13 +20,25 @@ NO_ACCOUNT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The handle that an Instagram account had last, and its ids: ours, Instagram's own, and the Graph API's."""
+
+    handle: str
+    profile_id: str
+    ig_id: str | None = None
+    fbid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
-    """Whose a post is, and its two names; "" where our rows do not tell."""
+    """Whose a post is, and its names; "" where our rows do not tell. `profile_id` is the Graph API's where it is known,
+    and so is `fbid`, the post's own id there."""
 
     profile_id: str
     handle: str = ""
     post_id: str = ""
     shortcode: str = ""
+    fbid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +50,18 @@ class HashtagTurn:
 
 
 class Known(Protocol):
-    async def handle_of(self, profile_id: str) -> str | None:
-        """The handle that an Instagram account had last. Raises Transient where the store is lost, as all here do."""
+    async def account(self, profile_id: str) -> Account | None:
+        """An Instagram account by any of its ids. Raises Transient where the store is lost, as all here do."""
+
+    async def names_of(self, told: Sequence[Told]) -> Mapping[str, str]:
+        """The ids by which we know accounts, by those that were told; without those that we do not know.
+
+        Who has one of the ids is meant; else who has the handle, if no id speaks against it, and it was seen so
+        lately, has a post of those, or an fbid that is rounded to the one told: a handle may be another's by now.
+        """
 
     async def author_of(self, *, shortcode: str = "", post_id: str = "") -> Author | None:
-        """Whose an Instagram post is."""
+        """Whose an Instagram post is; `post_id` may be any of its ids."""
 
     async def hashtag_turn(self, tag: str) -> HashtagTurn:
         """The account that may ask for `tag` now: one that asked for it lately, else one that it costs a new one.
@@ -57,14 +78,18 @@ class Known(Protocol):
 class InProcessKnown:
     """What a test or a bench says is known; hashtags are counted in this process."""
 
-    handles: Mapping[str, str] = field(default_factory=dict)
+    accounts_known: Mapping[str, Account] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     authors: Mapping[str, Author] = field(default_factory=dict)
     accounts: tuple[str, ...] = ()
     hashtag_ids: MutableMapping[str, str] = field(default_factory=dict)
     _asked: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    async def handle_of(self, profile_id: str) -> str | None:
-        return self.handles.get(profile_id)
+    async def account(self, profile_id: str) -> Account | None:
+        return self.accounts_known.get(profile_id)
+
+    async def names_of(self, told: Sequence[Told]) -> Mapping[str, str]:
+        return {each.id: self.names[each.id] for each in told if each.id in self.names}
 
     async def author_of(self, *, shortcode: str = "", post_id: str = "") -> Author | None:
         return self.authors.get(shortcode or post_id)
@@ -84,6 +109,11 @@ class InProcessKnown:
 
     async def hashtag_found(self, tag: str, hashtag_id: str) -> None:
         self.hashtag_ids[tag] = hashtag_id
+
+
+async def is_of(known: Known, account: Account, profile: ProfileSnapshot) -> bool:
+    """Whether a profile that goes by the account's handle is the account still."""
+    return (await known.names_of(told(profile))).get(profile.profile_id) == account.profile_id
 
 
 def no_turn(first_s: float | None) -> LimitRefused:

@@ -84,6 +84,8 @@ class PostgresErasures:
             raise Permanent(f"there is no platform {platform!r}; there are {', '.join(self._platforms)}")
         bare = name.removeprefix("@")
         async with self._pool.connection() as conn:
+            by_id = await (await conn.execute(_ids(known), {"id": bare})).fetchone()
+            bare = by_id[0] if by_id else bare
             statement = SQL["named"].replace("{accounts}", _accounts(known))
             found = await (await conn.execute(statement, {"platform": platform, "name": bare})).fetchall()
             if not found and known.is_id(bare):
@@ -92,7 +94,9 @@ class PostgresErasures:
                 told = f"{len(found)} profiles have had the handle" if found else "nobody here is known by the name"
                 raise Permanent(f"{told} {name!r} on {platform}: give the id of the one that is meant")
             ((profile_id, names),) = found
-            values = {"platform": platform, "profile_id": profile_id, "names": names or [], "who": who, "why": why}
+            of_it = await (await conn.execute(_ids(known), {"id": profile_id})).fetchone()
+            ids = sorted({profile_id, *filter(None, of_it or ())})
+            values = {"platform": platform, "ids": ids, "names": names or [], "who": who, "why": why}
             await conn.execute(SQL["erase"], values)
         self._kept.clear()
         return str(profile_id)
@@ -159,6 +163,12 @@ class PostgresErasures:
             if persons:
                 own = "platform = %(platform)s and " if "platform" in table.columns else ""
                 yield table, f"{own}({' or '.join(persons)})"
+
+
+def _ids(platform: Platform) -> str:
+    """All ids of the profile that has one of them, ours first."""
+    ids = ", ".join((platform.profile_id, *platform.other_ids))
+    return f"select {ids} from {platform.account.name} where %(id)s in ({ids})"  # noqa: S608
 
 
 def _accounts(platform: Platform) -> str:

@@ -1,9 +1,14 @@
 """What our own rows tell clients, on PostgreSQL; see `gcc.sources.known.Known`."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from gcc import statements
-from gcc.sources.known import HASHTAGS_MAX, HASHTAGS_PER_S, Author, HashtagTurn, no_turn
+from gcc.sources.instagram.identity import Told
+from gcc.sources.known import HASHTAGS_MAX, HASHTAGS_PER_S, Account, Author, HashtagTurn, no_turn
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("known")
@@ -15,9 +20,15 @@ class PostgresKnown:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def handle_of(self, profile_id: str) -> str | None:
-        rows = await self._rows("handle_of", profile_id=profile_id)
-        return rows[0][0] if rows else None
+    async def account(self, profile_id: str) -> Account | None:
+        rows = await self._rows("account", profile_id=profile_id)
+        return Account(*rows[0]) if rows else None
+
+    async def names_of(self, told: Sequence[Told]) -> Mapping[str, str]:
+        if not told:
+            return {}
+        asked = [{**asdict(each), "at": each.at.isoformat()} for each in told]
+        return dict(await self._rows("names_of", told=Jsonb(asked)))
 
     async def author_of(self, *, shortcode: str = "", post_id: str = "") -> Author | None:
         rows = await self._rows("author_of", shortcode=shortcode, post_id=post_id)

@@ -75,7 +75,7 @@ def child_ids(cast: Cast, creator: Creator, post: Post) -> list[str]:
 
 PROFILE = Node("ShadowIGUser", {
     "id": lambda cast, creator: creator.profile_id,
-    "ig_id": lambda cast, creator: int(creator.profile_id) % 10**10,
+    "ig_id": lambda cast, creator: int(creator.pk),
     "username": lambda cast, creator: creator.handle,
     "name": lambda cast, creator: creator.full_name,
     "biography": lambda cast, creator: creator.bio,
@@ -113,7 +113,7 @@ HASHTAGGED = Node("ShadowIGHashtagMedia", {**_DISCOVERED, **dict.fromkeys(
 )})  # fmt: skip
 OWN_MEDIA = Node("ShadowIGMedia", {
     **_DISCOVERED,
-    "ig_id": lambda creator, post: str(key_of(post.shortcode) % 10**19),
+    "ig_id": lambda creator, post: post.pk,
     "is_comment_enabled": lambda creator, post: True,
     "is_shared_to_feed": lambda creator, post: True if post.kind == "reel" else None,
     "alt_text": lambda creator, post: None,
@@ -137,7 +137,7 @@ CHILD = Node("ShadowIGMedia", {
 })  # fmt: skip
 STORY = Node("ShadowIGMedia", {
     "id": lambda creator, story: story.story_id,
-    "ig_id": lambda creator, story: str(story.bits % 10**19),
+    "ig_id": lambda creator, story: story.pk,
     "shortcode": lambda creator, story: story.shortcode,
     "caption": lambda creator, story: story.caption,
     "like_count": lambda creator, story: 0,
@@ -146,7 +146,7 @@ STORY = Node("ShadowIGMedia", {
     "media_product_type": lambda creator, story: "STORY",
     "media_url": lambda creator, story: f"{_IMAGES}/{story.shortcode}.{_ending(story)}",
     "thumbnail_url": lambda creator, story: f"{_IMAGES}/{story.shortcode}.jpg" if story.kind == "video" else None,
-    "permalink": lambda creator, story: f"https://instagram.com/stories/{creator.handle}/{story.bits % 10**19}",
+    "permalink": lambda creator, story: f"https://instagram.com/stories/{creator.handle}/{story.pk}",
     "timestamp": lambda creator, story: time(story.published),
     "username": lambda creator, story: creator.handle,
     "owner": lambda creator, story: {"id": creator.profile_id},

@@ -2,7 +2,8 @@
 
 `private`: as the app is told (pk, follower_count, taken_at); `web`: as the pages are (edge_followed_by, shortcode);
 `flat`: as one of them flattens the first (texts for ids and times). Only what callers read, and what misleads them, is
-there: a hidden count of likes is -1 on the web, and missing in the app.
+there: a hidden count of likes is -1 on the web, and missing in the app. Ids are Instagram's own; the one that the Graph
+API has for an account stands beside them on the web, and in the app as a number, which many who hand it on round.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,10 @@ Account = Creator | Person
 Shape = Literal["private", "web", "flat"]
 _TYPES = {"image": 1, "reel": 2, "video": 2, "carousel": 8}
 _NAMES = {"image": "GraphImage", "reel": "GraphVideo", "video": "GraphVideo", "carousel": "GraphSidecar"}
+
+
+def pk_of(account: Account) -> str:
+    return account.profile_id if isinstance(account, Person) else account.pk
 
 
 def picture_of(account: Account) -> str | None:
@@ -43,10 +48,14 @@ def user(cast: Cast, account: Account, shape: Shape) -> Json:
     if shape == "web":
         edges = zip(("edge_followed_by", "edge_follow", "edge_owner_to_timeline_media"), counts, strict=True)
         business = {"is_business_account": isinstance(account, Creator)}
-        return {**known, **business, "id": account.profile_id, **{name: {"count": count} for name, count in edges}}
+        fbid = {"fbid": account.profile_id} if isinstance(account, Creator) else {}
+        return {**known, **business, "id": pk_of(account), **fbid, **{name: {"count": count} for name, count in edges}}
     told = dict(zip(("follower_count", "following_count", "media_count"), counts, strict=True))
-    pk = account.profile_id if shape == "flat" else int(account.profile_id)
-    return {**known, **told, "pk": pk, "is_business": isinstance(account, Creator)}
+    shown = {**known, **told, "is_business": isinstance(account, Creator)}
+    if shape == "flat":
+        return {**shown, "pk": pk_of(account)}
+    rounded = {"fbid_v2": int(float(account.profile_id))} if isinstance(account, Creator) else {}
+    return {**shown, "pk": int(pk_of(account)), **rounded}
 
 
 def person(account: Account, shape: Shape) -> Json:
@@ -59,8 +68,8 @@ def person(account: Account, shape: Shape) -> Json:
         "profile_pic_url": picture_of(account),
     }
     if shape == "private":
-        return {**known, "pk": int(account.profile_id)}
-    return {**known, "id": account.profile_id, **({"pk": account.profile_id} if shape == "flat" else {})}
+        return {**known, "pk": int(pk_of(account))}
+    return {**known, "id": pk_of(account), **({"pk": pk_of(account)} if shape == "flat" else {})}
 
 
 def media(creator: Creator, post: Post, shape: Shape) -> Json:
@@ -71,8 +80,8 @@ def story(creator: Creator, shown: Story, shape: Shape) -> Json:
     taken, expires = int(shown.published.timestamp()), int(shown.expires.timestamp())
     link = f"https://images.example/instagram/{shown.shortcode}.jpg"
     told = {
-        "pk": shown.story_id if shape == "flat" else int(shown.story_id),
-        "id": f"{shown.story_id}_{creator.profile_id}",
+        "pk": shown.pk if shape == "flat" else int(shown.pk),
+        "id": f"{shown.pk}_{creator.pk}",
         "code": shown.shortcode,
         "taken_at": written(shown.published) if shape == "flat" else taken,
         "expiring_at": expires,
@@ -90,7 +99,7 @@ def comment(said: Comment, replies: list[Comment]) -> Json:
         "id": said.comment_id,
         "text": said.text,
         "created_at": int(said.published.timestamp()),
-        "owner": {"id": said.actor.profile_id, "username": said.actor.handle},
+        "owner": {"id": pk_of(said.actor), "username": said.actor.handle},
         "edge_liked_by": {"count": said.likes},
     }
     if said.parent_id is not None:
@@ -102,8 +111,8 @@ def comment(said: Comment, replies: list[Comment]) -> Json:
 
 def _private_media(creator: Creator, post: Post) -> Json:
     return {
-        "pk": int(post.post_id),
-        "id": f"{post.post_id}_{creator.profile_id}",
+        "pk": int(post.pk),
+        "id": f"{post.pk}_{creator.pk}",
         "code": post.shortcode,
         "taken_at": int(post.published.timestamp()),
         "media_type": _TYPES[post.kind],
@@ -121,7 +130,7 @@ def _web_media(creator: Creator, post: Post) -> Json:
     likes = {"count": post.likes if creator.shows_likes else -1}
     return {
         "__typename": _NAMES[post.kind],
-        "id": post.post_id,
+        "id": post.pk,
         "shortcode": post.shortcode,
         "taken_at_timestamp": int(post.published.timestamp()),
         "is_video": post.kind == "reel",
@@ -132,14 +141,14 @@ def _web_media(creator: Creator, post: Post) -> Json:
         "edge_media_preview_like": likes,
         **({"video_view_count": post.views} if post.views is not None else {}),
         "display_url": _still(post),
-        "owner": {"id": creator.profile_id, "username": creator.handle},
+        "owner": {"id": creator.pk, "username": creator.handle},
     }
 
 
 def _flat_media(creator: Creator, post: Post) -> Json:
     return {
-        "pk": post.post_id,
-        "id": f"{post.post_id}_{creator.profile_id}",
+        "pk": post.pk,
+        "id": f"{post.pk}_{creator.pk}",
         "code": post.shortcode,
         "taken_at": written(post.published),
         "taken_at_ts": int(post.published.timestamp()),

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gcc.world import ids
+
 Platform = Literal["INSTAGRAM", "YOUTUBE"]
 Kind = Literal["image", "carousel", "reel", "video", "short"]
 State = Literal["public", "private", "renamed", "gone", "age_gated", "hides_likes"]
@@ -34,7 +36,10 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post and its figures as of today. On YouTube `post_id` and `shortcode` are the video id."""
+    """A post and its figures as of today. On YouTube `post_id` and `shortcode` are the video id.
+
+    On Instagram `post_id` is the Graph API's; `pk` is Instagram's own, which all others tell.
+    """
 
     post_id: str
     shortcode: str
@@ -50,6 +55,10 @@ class Post:
     duration_s: int
     number: int = 0  # among all posts of its creator, from the first one
     copyrighted: bool = False  # its sound belongs to others: the file is not given out
+
+    @property
+    def pk(self) -> str:
+        return self.post_id if self.post_id == self.shortcode else ids.media_pk(self.shortcode)
 
 
 class Course(Protocol):
@@ -68,7 +77,7 @@ class Course(Protocol):
 @dataclass(frozen=True, slots=True)
 class Creator:
     platform: Platform
-    profile_id: str
+    profile_id: str  # on Instagram the Graph API's
     handle: str  # lower case, without "@"
     full_name: str
     bio: str
@@ -87,6 +96,11 @@ class Creator:
     def key(self) -> str:
         """The part of a YouTube channel id that its uploads playlist shares."""
         return self.profile_id[2:]
+
+    @property
+    def pk(self) -> str:
+        """Instagram's own id, which its apps and those who scrape them tell."""
+        return ids.account_pk(self.profile_id)
 
     @property
     def shows_posts(self) -> bool:

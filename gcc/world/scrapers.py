@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from gcc.world import audience, comments, crowd, stories, tagging
+from gcc.world import audience, comments, crowd, ids, stories, tagging
 from gcc.world.answer import Answer, Query, answer
 from gcc.world.api import Headers
 from gcc.world.instagram_shapes import Account, Json, Shape, comment, media, person, story, user
@@ -127,7 +127,8 @@ class Feed:
         return Page([person(each, shape) for each in found], _cursor(stop, total), total)
 
     def _account(self, name: str) -> Account:
-        found = self._cast.by_handle(name) or self._cast.by_id(name) or crowd.by_handle(name) or crowd.by_id(name)
+        creator = self._cast.by_handle(name) or self._cast.by_id(ids.account_of_pk(name) or "")
+        found = creator or crowd.by_handle(name) or crowd.by_id(name)
         if found is None:
             raise Absent
         return found

@@ -23,6 +23,11 @@ class Story:
     bits: int  # the chance of all that is its own
 
     @property
+    def pk(self) -> str:
+        """Instagram's own id; `story_id` is the Graph API's."""
+        return ids.media_pk(self.shortcode)
+
+    @property
     def expires(self) -> dt.datetime:
         return self.published + LIVES
 
@@ -39,7 +44,7 @@ def stories(cast: Cast, creator: Creator) -> list[Story]:
         found.append(
             Story(
                 ids.encode(ids.Thing("story", cast.slot(creator), cast.today.toordinal() % ids.PARTS, number)),
-                "S" + letters(bits)[:10],
+                "D" + letters(bits)[:10],
                 "video" if bits % 3 == 0 else "image",
                 midnight - LIVES + dt.timedelta(seconds=at_s),
                 names.headline(bits, creator.category)[0] if bits % 2 else None,

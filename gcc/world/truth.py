@@ -129,6 +129,7 @@ def _instagram_row(creator: Creator, day: Day) -> dict[str, Any]:
     return {
         "platform": "INSTAGRAM",
         "profile_id": creator.profile_id,
+        "ig_id": creator.pk,
         "handle": creator.handle,
         "full_name": creator.full_name,
         "bio": creator.bio,
@@ -188,7 +189,7 @@ def _averages(day: Day) -> dict[str, float | None]:
 def post_row(creator: Creator, post: Post) -> dict[str, Any]:
     """A post as a stranger sees it."""
     return {
-        "post_id": post.post_id,
+        "post_id": post.pk,
         "shortcode": post.shortcode,
         "post_type": _POST_TYPES.get(post.kind, post.kind),
         "likes": post.likes if creator.shows_likes else None,

@@ -1,5 +1,7 @@
 """What a perfect crawl of each Instagram flow would store, a part of a list at a time; names are those of the rows.
 
+Accounts go by the Graph API's ids, posts by Instagram's own; `ig_id` and `fbid` are the other ones.
+
 Two tables: what is asked of an account, and what of a name (a post's shortcode or id, a tag). Each gives all that
 there is as (how many, a part of them).
 """
@@ -8,11 +10,12 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gcc.world import audience, comments, graph_insights, insights, stories, tagging
+from gcc.world import audience, comments, graph_insights, ids, insights, stories, tagging
 from gcc.world.answer import written
 from gcc.world.comments import Comment
 from gcc.world.crowd import Person
 from gcc.world.graph_tokens import login_of
+from gcc.world.instagram_shapes import pk_of
 from gcc.world.model import Cast, Creator, Post
 from gcc.world.truth import post_row
 
@@ -23,12 +26,14 @@ THREADS_MAX = 1000  # of comments at once, each with its replies
 
 def followers(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     found = audience.followers(cast, creator, start, stop)
-    return cast.today_of(creator).followers, [_relation(person, creator) | _seen(person) for person in found]
+    return cast.today_of(creator).followers, [_relation(person, creator, creator) | _seen(person) for person in found]
 
 
 def following(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     found = audience.following(cast, creator, start, stop)
-    return cast.today_of(creator).following or 0, [_relation(creator, person) | _seen(person) for person in found]
+    return cast.today_of(creator).following or 0, [
+        _relation(creator, person, creator) | _seen(person) for person in found
+    ]
 
 
 def posts(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
@@ -47,7 +52,8 @@ def story_posts(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     found = stories.stories(cast, creator) if creator.shows_posts else []
     return len(found), [
         {
-            "post_id": story.story_id,
+            "post_id": story.pk,
+            "fbid": story.story_id,
             "shortcode": story.shortcode,
             "profile_id": creator.profile_id,
             "handle": creator.handle,
@@ -74,7 +80,8 @@ def post_insights(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     found = cast.posts_of(creator)
     return len(found), [
         {
-            "post_id": post.post_id,
+            "post_id": post.pk,
+            "fbid": post.post_id,
             "shortcode": post.shortcode,
             "insights": insights.post(creator, post) if post.published >= since else None,
         }
@@ -97,6 +104,7 @@ def about(cast: Cast, creator: Creator) -> dict[str, Any]:
     """What stands beside every list of an account: who it is, its state, who its followers are."""
     return {
         "profile_id": creator.profile_id,
+        "ig_id": creator.pk,
         "handle": creator.handle,
         "former_handles": creator.former_handles,
         "state": creator.state,
@@ -107,7 +115,7 @@ def about(cast: Cast, creator: Creator) -> dict[str, Any]:
 
 def comments_of(cast: Cast, name: str, start: int, stop: int) -> Part | None:
     """Threads from `start`, the newest first, each with its replies after it. The total counts the replies, too."""
-    found = cast.post(name)
+    found = _named(cast, name)
     if found is None:
         return None
     creator, post = found
@@ -120,13 +128,13 @@ def comments_of(cast: Cast, name: str, start: int, stop: int) -> Part | None:
 
 
 def likes_of(cast: Cast, name: str, start: int, stop: int) -> Part | None:
-    found = cast.post(name)
+    found = _named(cast, name)
     if found is None:
         return None
     creator, post = found
     return post.likes, [
         {
-            "activity_id": f"{post.post_id}:{person.profile_id}",
+            "activity_id": f"{post.pk}:{person.profile_id}",
             "activity_type": "like",
             **_under(creator, post),
             "actor_profile_id": person.profile_id,
@@ -137,7 +145,7 @@ def likes_of(cast: Cast, name: str, start: int, stop: int) -> Part | None:
 
 
 def post_of(cast: Cast, name: str, start: int, stop: int) -> Part | None:
-    found = cast.post(name)
+    found = _named(cast, name)
     return None if found is None or not found[0].shows_posts else (1, [_post(*found)][start:stop])
 
 
@@ -155,12 +163,18 @@ OF_NAME: Mapping[str, Callable[[Cast, str, int, int], Part | None]] = {
 """None: there is no such thing."""
 
 
-def _relation(source: Creator | Person, target: Creator | Person) -> dict[str, Any]:
+def _named(cast: Cast, name: str) -> tuple[Creator, Post] | None:
+    """The post with this shortcode, or with this id of any kind."""
+    return cast.post(name) or cast.post(ids.shortcode(name))
+
+
+def _relation(source: Creator | Person, target: Creator | Person, of: Creator) -> dict[str, Any]:
+    """Whose list it is goes by its own id, those on it by the one that the list tells."""
     return {
         "relationship_type": "follows",
-        "source_profile_id": source.profile_id,
+        "source_profile_id": source.profile_id if source is of else pk_of(source),
         "source_handle": source.handle,
-        "target_profile_id": target.profile_id,
+        "target_profile_id": target.profile_id if target is of else pk_of(target),
         "target_handle": target.handle,
     }
 
@@ -174,11 +188,17 @@ def _seen(person: Creator | Person) -> dict[str, Any]:
 
 def _post(creator: Creator, post: Post) -> dict[str, Any]:
     shown = post_row(creator, post)
-    return {**shown, "profile_id": creator.profile_id, "handle": creator.handle, "caption": post.title}
+    return {
+        **shown,
+        "fbid": post.post_id,
+        "profile_id": creator.profile_id,
+        "handle": creator.handle,
+        "caption": post.title,
+    }
 
 
 def _under(creator: Creator, post: Post) -> dict[str, Any]:
-    return {"post_id": post.post_id, "shortcode": post.shortcode, "profile_id": creator.profile_id}
+    return {"post_id": post.pk, "shortcode": post.shortcode, "profile_id": creator.profile_id}
 
 
 def _comment(creator: Creator, post: Post, comment: Comment) -> dict[str, Any]:

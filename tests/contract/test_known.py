@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from gcc.sources.known import HASHTAGS_MAX, HASHTAGS_PER_S, NO_ACCOUNT_S, Author, InProcessKnown, Known
+from gcc.sources.known import HASHTAGS_MAX, HASHTAGS_PER_S, NO_ACCOUNT_S, Account, Author, InProcessKnown, Known
 from gcc.sources.limits import LimitRefused
 from gcc.stores.known import PostgresKnown
 from gcc.stores.postgres import Pool
@@ -146,4 +146,4 @@ async def test_whose_a_post_is(pool: Pool) -> None:
     assert await known.author_of(shortcode="C3") == Author("", "", "3", "C3")
     assert await known.author_of(shortcode="C4") is None
     assert await known.author_of() is None
-    assert (await known.handle_of("7"), await known.handle_of("8")) == ("made.up", None)
+    assert (await known.account("7"), await known.account("8")) == (Account("made.up", "7"), None)

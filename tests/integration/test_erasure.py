@@ -167,6 +167,25 @@ async def test_nothing_is_left_of_them_and_all_of_the_others(ground: Ground) -> 
     assert await ground.dropped() == 2 * sum(event_type.counted for event_type in OF)
 
 
+async def test_who_is_erased_by_one_id_is_erased_by_all(ground: Ground) -> None:
+    """Sources tell of an account by different ones."""
+    await ground.fill()
+    ig_id = "72741069431"
+    async with ground.pool.connection() as conn:
+        await conn.execute(
+            "update instagram_account set ig_id = %s, fbid = profile_id where profile_id = %s", (ig_id, GONE)
+        )
+        await conn.execute("update profile_relationship set target_profile_id = %s where target_profile_id = %s",
+                           (ig_id, GONE))  # fmt: skip
+    assert await ground.erasures.erase("INSTAGRAM", ig_id, who="me", why="asked") == GONE
+    assert await ground.erasures.of("INSTAGRAM") == {GONE, ig_id}
+    assert {told.profile_id: list(told.names) for told in await ground.erasures.listed()} == {
+        GONE: ["name.1"], ig_id: ["name.1"],
+    }  # fmt: skip
+    await ground.erase()
+    assert (await ground.left(GONE), await ground.left(ig_id)) == ({}, {})
+
+
 async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None:
     await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="nobody knows them yet")
     assert await ground.erase() == {"profiles": 1}

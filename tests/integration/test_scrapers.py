@@ -21,6 +21,7 @@ from gcc.sources.limits import InProcessLimiter, Limit
 from gcc.sources.snapshot import Found, PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import InvalidHandle, NotFound, NotVisible, QuestionFailed, Unserved
 from gcc.world import audience, comments, crowd, rapidapi, scrapers, stories, tagging
+from gcc.world.instagram_shapes import pk_of
 from gcc.world.model import Creator, Post, State
 from gcc.world.server import people, serve_world
 from tests.fakes.credentials import FakeCredentials
@@ -82,7 +83,7 @@ def posts_told(found: Sequence[PostSnapshot]) -> list[Any]:
 
 def posts_true(found: Sequence[tuple[Creator, Post]]) -> list[Any]:
     return [
-        (post.post_id, post.shortcode, creator.profile_id, post.likes if creator.shows_likes else None, post.comments,
+        (post.pk, post.shortcode, creator.pk, post.likes if creator.shows_likes else None, post.comments,
          post.published, post.title, {"reel": "reels"}.get(post.kind, post.kind))
         for creator, post in found
     ]  # fmt: skip
@@ -90,7 +91,7 @@ def posts_true(found: Sequence[tuple[Creator, Post]]) -> list[Any]:
 
 def check_profile(creator: Creator, found: ProfileSnapshot) -> None:
     day = CAST.today_of(creator)
-    assert (found.profile_id, found.handle) == (creator.profile_id, creator.handle)
+    assert (found.profile_id, found.handle) == (creator.pk, creator.handle)
     assert found.dimensions["full_name"] == creator.full_name
     assert found.dimensions["website"] == creator.website
     figures = (found.metrics["followers"], found.metrics["following"], found.metrics["media_count"])
@@ -118,7 +119,7 @@ async def profile(bench: Bench) -> None:
 
 async def profile_by_id(bench: Bench) -> None:
     creator = someone("renamed")
-    check_profile(creator, await bench.api.profile_by_id(creator.profile_id, bench.visit))
+    check_profile(creator, await bench.api.profile_by_id(creator.pk, bench.visit))
     person = crowd.person(5)
     found = await bench.api.profile_by_id(person.profile_id, bench.visit)
     assert (found.handle, found.metrics["followers"], found.posts) == (person.handle, person.followers, [])
@@ -142,47 +143,47 @@ async def posts(bench: Bench) -> None:
     found = await bench.api.posts(creator.handle, "", 10, bench.visit)
     assert posts_told(found.items) == posts_true([(creator, post) for post in of(creator)])
     assert found.partial is None
-    short = await bench.api.posts(creator.handle, creator.profile_id, 1, bench.visit)
+    short = await bench.api.posts(creator.handle, creator.pk, 1, bench.visit)
     assert len(short.items) == 12
     assert short.partial == "there are more than 1 pages"
     with pytest.raises(NotVisible):
-        await bench.api.posts("", someone("private").profile_id, 1, bench.visit)
+        await bench.api.posts("", someone("private").pk, 1, bench.visit)
 
 
 async def tagged(bench: Bench) -> None:
     creator = max((creator for creator, _ in CAST.ranked[:20]), key=lambda each: len(tagging.tagged(CAST, each)))
-    found = await bench.api.tagged(creator.handle, creator.profile_id, 10, bench.visit)
+    found = await bench.api.tagged(creator.handle, creator.pk, 10, bench.visit)
     assert posts_told(found.items) == posts_true(tagging.tagged(CAST, creator))
 
 
 async def told_stories(bench: Bench) -> None:
     for creator, _ in CAST.ranked[:5]:
-        found = await bench.api.stories(creator.handle, creator.profile_id, bench.visit)
+        found = await bench.api.stories(creator.handle, creator.pk, bench.visit)
         true = stories.stories(CAST, creator)
         assert [
             (each.post_id, each.shortcode, each.publish_time, each.dimensions["expires_at"]) for each in found.items
-        ] == [(each.story_id, each.shortcode, each.published, each.expires.isoformat()) for each in true]
+        ] == [(each.pk, each.shortcode, each.published, each.expires.isoformat()) for each in true]
         assert all(each.dimensions["post_type"] == "story" and each.handle == creator.handle for each in found.items)
 
 
 async def followers(bench: Bench) -> None:
     creator = someone()
-    found = await bench.api.followers(creator.handle, creator.profile_id, 3, bench.visit)
+    found = await bench.api.followers(creator.handle, creator.pk, 3, bench.visit)
     true = audience.followers(CAST, creator, 0, 150)
     assert [(each.person.profile_id, each.person.handle) for each in found.items] == [
-        (each.profile_id, each.handle) for each in true
+        (pk_of(each), each.handle) for each in true
     ]
-    assert all(each.target.profile_id == creator.profile_id for each in found.items)
+    assert all(each.target.profile_id == creator.pk for each in found.items)
     assert found.partial == "there are more than 3 pages"
     with pytest.raises(NotVisible):
-        await bench.api.followers("", someone("private").profile_id, 3, bench.visit)
+        await bench.api.followers("", someone("private").pk, 3, bench.visit)
 
 
 async def following(bench: Bench) -> None:
     creator = min((each for each, _ in CAST.ranked), key=lambda each: CAST.today_of(each).following or 0)
     found = await bench.api.following(creator.handle, "", 40, bench.visit)
     true = audience.following(CAST, creator, 0, CAST.today_of(creator).following or 0)
-    assert [each.target.profile_id for each in found.items] == [each.profile_id for each in true]
+    assert [each.target.profile_id for each in found.items] == [pk_of(each) for each in true]
     assert found.partial is None
 
 
@@ -205,7 +206,7 @@ def quietest(count: Callable[[Post], int]) -> tuple[Creator, Post]:
 
 async def told_comments(bench: Bench) -> None:
     creator, true = quietest(lambda post: post.comments)
-    found = await bench.api.comments(true.shortcode, true.post_id, 100, bench.visit)
+    found = await bench.api.comments(true.shortcode, true.pk, 100, bench.visit)
     expected = []
     for thread in comments.threads(CAST, creator, true, 0, comments.thread_count(true)):
         expected += [thread, *comments.replies(CAST, creator, true, thread, 0, thread.replies)]
@@ -219,9 +220,9 @@ async def told_comments(bench: Bench) -> None:
 
 async def likers(bench: Bench) -> None:
     creator, true = quietest(lambda post: post.likes)
-    found = await bench.api.likers(true.shortcode, true.post_id, 100, bench.visit)
+    found = await bench.api.likers(true.shortcode, true.pk, 100, bench.visit)
     shown = min(true.likes, scrapers.LIKERS_MAX)
-    expected = [each.profile_id for each in audience.likers(CAST, creator, true, 0, shown)]
+    expected = [pk_of(each) for each in audience.likers(CAST, creator, true, 0, shown)]
     assert [each.actor.profile_id for each in found.items] == expected
     assert found.partial == (None if true.likes == shown else f"{shown} of {true.likes}")
 
@@ -262,7 +263,7 @@ async def test_what_a_provider_has_no_endpoint_for_it_does_not_serve() -> None:
 async def test_followers_that_are_cut_are_partial() -> None:
     async with asking("rocketapi") as bench:
         creator = someone()
-        found: Found[Any] = await bench.api.followers(creator.handle, creator.profile_id, 1000, bench.visit)
+        found: Found[Any] = await bench.api.followers(creator.handle, creator.pk, 1000, bench.visit)
         told = CAST.today_of(creator).followers
         assert scrapers.FOLLOWERS_MAX <= len(found.items) < told
         assert found.partial == f"{len(found.items)} of {told}"

@@ -73,7 +73,7 @@ async def test_the_api_tells_an_owner_the_truth() -> None:
         asked = {"access_token": owner["token"], "fields": "id,text,username,replies.limit(50){id}", "limit": 50}
         told: list[str] = []
         while True:
-            page = await get(client, f"/graph/v25.0/{post['post_id']}/comments", **asked)
+            page = await get(client, f"/graph/v25.0/{post['fbid']}/comments", **asked)
             for item in page["data"]:
                 told += [item["id"], *(reply["id"] for reply in item.get("replies", {}).get("data", []))]
             if "next" not in page.get("paging", {}):
@@ -87,7 +87,7 @@ async def test_the_api_tells_an_owner_the_truth() -> None:
         known = next(row for row in figures["data"] if row["insights"] is not None)
         metrics = ",".join(known["insights"])
         answer = await get(
-            client, f"/graph/v25.0/{known['post_id']}/insights", metric=metrics, access_token=owner["token"]
+            client, f"/graph/v25.0/{known['fbid']}/insights", metric=metrics, access_token=owner["token"]
         )
         assert {item["name"]: item["values"][0]["value"] for item in answer["data"]} == known["insights"]
 

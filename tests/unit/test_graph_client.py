@@ -16,7 +16,7 @@ from gcc.sources.credentials import Facts
 from gcc.sources.http import Request
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram.graph_metrics import REFUSED_S
-from gcc.sources.known import HASHTAGS_MAX, Author, InProcessKnown
+from gcc.sources.known import HASHTAGS_MAX, Account, Author, InProcessKnown
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
 from gcc.sources.verdicts import NeedsOwner, NotFound, NotVisible, QuestionFailed
 from tests.fakes.credentials import FakeCredentials
@@ -151,7 +151,7 @@ async def test_a_field_that_is_refused_is_left_out_for_a_day(autojump_clock: tri
 
 async def test_by_its_id_a_profile_is_asked_for_by_its_handle(autojump_clock: trio.testing.MockClock) -> None:
     same = PROFILE["business_discovery"]["id"]
-    known = InProcessKnown(handles={same: "made.up_one", "5": "made.up_one"})
+    known = InProcessKnown(accounts_known={same: Account("made.up_one", same), "5": Account("made.up_one", "5")})
     bench = await Bench({"1": good(PROFILE)}, known).ready()
     assert (await bench.api.profile_by_id(same, bench.visit)).profile_id == same
     with pytest.raises(NotVisible, match=r"made\.up_one is another profile now"):

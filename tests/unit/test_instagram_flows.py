@@ -12,6 +12,7 @@ from gcc.clock import SystemClock
 from gcc.pipelines.scraping.instagram import FLOWS
 from gcc.pipelines.scraping.work import refused
 from gcc.sources.chain import Visit
+from gcc.sources.known import InProcessKnown
 from gcc.sources.snapshot import Found, PostSnapshot, ProfileSnapshot, derive
 from gcc.sources.table import SOURCES
 
@@ -112,6 +113,7 @@ class Shows:
     """A client that shows one profile, and one post more than stands beside it."""
 
     def __init__(self, profile: ProfileSnapshot) -> None:
+        self.known = InProcessKnown()
         self._profile = profile
 
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:

@@ -6,7 +6,7 @@ What an owner alone is told comes with the owner's own credential, or not at all
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field, StringConstraints
@@ -28,6 +28,7 @@ from gcc.pipelines.scraping.yields import (
 )
 from gcc.platforms import INSTAGRAM
 from gcc.sources.chain import Visit
+from gcc.sources.instagram import identity
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS
@@ -180,10 +181,25 @@ def _of_custom(profile: ProfileSnapshot, new_id: NewId) -> Yield:
     )
 
 
+def _as_known(retrieve: Retrieve) -> Retrieve:
+    """The same answer, with the ids that our rows have for the accounts and posts that it tells of."""
+
+    async def ask(api: Api, params: Params, visit: Visit) -> Any:
+        found = await retrieve(api, params, visit)
+        return identity.named(found, await api.known.names_of(identity.told(found)))
+
+    return ask
+
+
 def _chain(retrieve: Retrieve, asked: str, official: bool = True) -> Mapping[str, Retrieve]:
     """The official API, where it tells at all, then those who scrape what is `asked`, in the order of their rows."""
     scrapers = [name for name, provider in PROVIDERS.items() if asked in provider.endpoints]
-    return dict.fromkeys([*(["graphapi"] if official else []), *scrapers], retrieve)
+    return dict.fromkeys([*(["graphapi"] if official else []), *scrapers], _as_known(retrieve))
+
+
+def _of_owner(retrieve: Retrieve) -> Mapping[str, Retrieve]:
+    """What an owner alone is told, which nobody scrapes."""
+    return {"graphapi": _as_known(retrieve)}
 
 
 _OF_PROFILE = Made(partial(of_profile, INSTAGRAM), (PROFILE_LOG, POST_LOG), (INSTAGRAM.account, INSTAGRAM.post))
@@ -204,9 +220,9 @@ FLOWS: Sequence[Flow] = (
     _flow("refresh_post_by_shortcode", PostParams, _chain(_post, "post"), _OF_POSTS),
     _flow("refresh_tagged_posts", OwnerListParams, _chain(_tagged, "tagged"), _OF_POSTS, "owner"),
     _flow("refresh_stories_posts", StoriesParams, _chain(_stories, "stories"), _OF_POSTS, "owner"),
-    _flow("refresh_post_insights", InsightsParams, {"graphapi": _post_insights}, _OF_POSTS, "owner"),
-    _flow("refresh_story_insights", InsightsParams, {"graphapi": _story_insights}, _OF_POSTS, "owner"),
-    _flow("refresh_profile_insights", ProfileIdParams, {"graphapi": _profile_insights}, _OF_INSIGHTS, "owner"),
+    _flow("refresh_post_insights", InsightsParams, _of_owner(_post_insights), _OF_POSTS, "owner"),
+    _flow("refresh_story_insights", InsightsParams, _of_owner(_story_insights), _OF_POSTS, "owner"),
+    _flow("refresh_profile_insights", ProfileIdParams, _of_owner(_profile_insights), _OF_INSIGHTS, "owner"),
     _flow(
         "fetch_profile_followers", RelationsParams, _chain(_followers, "followers", official=False), _OF_RELATIONS,
         "unofficial", workers=3,

@@ -24,7 +24,8 @@ from gcc.sources.instagram.graph_asking import Asking, NothingFits, Size
 from gcc.sources.instagram.graph_errors import SOURCE, NoInsights
 from gcc.sources.instagram.graph_insights import Insights
 from gcc.sources.instagram.hashtags import as_asked, has_emoji
-from gcc.sources.known import Author
+from gcc.sources.instagram.identity import is_fbid, shortcode_of
+from gcc.sources.known import Author, Known, is_of
 from gcc.sources.paging import Page, pages
 from gcc.sources.snapshot import Activity, Found, PostSnapshot, ProfileSnapshot
 from gcc.sources.verdicts import InvalidHandle, NeedsOwner, NotFound, NotVisible, OddAnswer, QuestionFailed
@@ -67,6 +68,10 @@ class GraphApi:
         self._asking = Asking(outside, base_url.rstrip("/"))
         self._no_insights: dict[str, str] = {}  # of posts that never have any, with the reason
 
+    @property
+    def known(self) -> Known:
+        return self._outside.known
+
     async def probe(self, handle: str, visit: Visit) -> Probed:
         """See `Outside.probe`: the id of the account in whose name it asks."""
         return await self._asking.probe(handle, visit)
@@ -91,7 +96,7 @@ class GraphApi:
 
     async def post(self, shortcode: str, handle: str, visit: Visit) -> PostSnapshot:
         """A post, looked for among the latest of the profile whose it is: of `handle`, or as our rows tell."""
-        author = None if handle else await self._outside.known.author_of(shortcode=shortcode)
+        author = None if handle else await self.known.author_of(shortcode=shortcode)
         handle = handle or (author.handle if author else "")
         if not handle:
             raise NotVisible(f"{SOURCE}: a post is found by its author's handle, and nobody knows whose {shortcode} is")
@@ -110,7 +115,7 @@ class GraphApi:
         name = as_asked(tag)
         if has_emoji(name):
             raise NotVisible(f"{SOURCE}: hashtags with emoji are not found by it")
-        turn = await self._outside.known.hashtag_turn(name)
+        turn = await self.known.hashtag_turn(name)
         me = {"user_id": turn.account}
         hashtag_id = turn.hashtag_id
         if hashtag_id is None:
@@ -121,7 +126,7 @@ class GraphApi:
             hashtag_id = next(iter(found), None)
             if hashtag_id is None:
                 raise NotFound("HASHTAG_NOT_FOUND", f"{SOURCE}: there is no hashtag {name}")
-            await self._outside.known.hashtag_found(name, hashtag_id)
+            await self.known.hashtag_found(name, hashtag_id)
         recent, top = [
             await self._edge(
                 f"{hashtag_id}/{edge}", _HASHTAGGED, graph_parse.posts, pages_max, visit,
@@ -132,22 +137,24 @@ class GraphApi:
         both = {post.post_id: post for post in (*top.items, *recent.items)}
         return Found(list(both.values()), recent.partial or top.partial, [*recent.notes, *top.notes])
 
-    # Of the account whose own credential asks.
+    # Of the account whose own credential asks. Our rows tell which it is, where it is named by Instagram's own id.
 
     async def profile_by_id(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
         """The profile with this id: with its own credential, else by the handle that it had last."""
+        fbid = await self._fbid(profile_id)
         try:
-            profile = await self._own_profile(profile_id, visit)
+            profile = await self._own_profile(fbid, visit)
         except NeedsOwner:
-            handle = await self._outside.known.handle_of(profile_id)
-            if handle is None:
+            account = await self.known.account(profile_id)
+            if account is None:
                 raise
-            profile = await self.profile(handle, visit)
-            if profile.profile_id != profile_id:
+            profile = await self.profile(account.handle, visit)
+            if profile.profile_id != fbid and not await is_of(self.known, account, profile):
                 raise NotVisible(
-                    f"{SOURCE}: {handle} is another profile now, and nobody knows the name of {profile_id}"
+                    f"{SOURCE}: {account.handle} is another profile now, and nobody knows the name of {profile_id}"
                 ) from None
             return profile
+        profile_id = fbid
         names, path = _OWN_POST, f"{profile_id}/media"
         media = await self._edge(
             path, names, partial(graph_parse.posts, profile_id=profile_id, handle=profile.handle), 1, visit,
@@ -157,16 +164,19 @@ class GraphApi:
 
     async def tagged(self, handle: str, profile_id: str, pages_max: int, visit: Visit) -> Found[list[PostSnapshot]]:
         """The posts of others that tag the account."""
+        profile_id = await self._fbid(profile_id)
         return await self._edge(f"{profile_id}/tags", _TAGGED, graph_parse.posts, pages_max, visit, owner=profile_id)
 
     async def stories(self, handle: str, profile_id: str, visit: Visit) -> Found[list[PostSnapshot]]:
         """The stories of the last day."""
+        profile_id = await self._fbid(profile_id)
         parse = partial(graph_parse.posts, profile_id=profile_id, handle=handle)
         return await self._edge(f"{profile_id}/stories", _OWN_POST, parse, PAGES_MAX, visit, owner=profile_id)
 
     async def comments(self, shortcode: str, post_id: str, pages_max: int, visit: Visit) -> Found[list[Activity]]:
         """The comments under a post, each followed by the replies that came with it."""
         author = await self._author(shortcode, post_id)
+        fbid = await self._media_fbid(author.post_id, author.fbid, "media", author.profile_id, visit)
 
         def fields(fit: Collection[str]) -> str:
             return f"{_chosen(_COMMENT, fit)},replies.limit({PAGE}){{{_chosen(_COMMENT, fit)}}}"
@@ -176,7 +186,7 @@ class GraphApi:
             post_id=author.post_id, shortcode=shortcode or author.shortcode, profile_id=author.profile_id,
         )  # fmt: skip
         return await self._edge(
-            f"{author.post_id}/comments", _COMMENT, parse, pages_max, visit,
+            f"{fbid}/comments", _COMMENT, parse, pages_max, visit,
             fields=fields, owner=author.profile_id, of_post=True,
         )  # fmt: skip
 
@@ -190,6 +200,7 @@ class GraphApi:
 
     async def profile_insights(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
         """What the account's owner is told of it, as its metrics and dimensions; without posts."""
+        profile_id = await self._fbid(profile_id)
         profile = await self._own_profile(profile_id, visit)
         insights, missing = await self._insights(profile_id, graph_metrics.ACCOUNT, profile_id, visit)
         notes = [*insights.notes, *([missing] if missing else [])]
@@ -251,9 +262,25 @@ class GraphApi:
             names=_OWN_PROFILE, params=_fields, owner=profile_id,
         )  # fmt: skip
 
+    async def _fbid(self, profile_id: str) -> str:
+        """The account's id in this API, where our rows tell it: others know it by Instagram's own."""
+        account = None if is_fbid(profile_id) else await self.known.account(profile_id)
+        return account.fbid if account and account.fbid else profile_id
+
+    async def _media_fbid(self, post_id: str, known: str, edge: str, owner: str, visit: Visit) -> str:
+        """The post's id in this API: `known` to our rows, else looked for on an edge of its owner."""
+        code = None if known else shortcode_of(post_id)
+        if code is None:
+            return known or post_id
+        names = ["id", "permalink", "shortcode"]
+        found = await self._edge(f"{owner}/{edge}", names, graph_parse.posts, PAGES_MAX, visit, owner=owner)
+        if fbid := next((post.post_id for post in found.items if post.shortcode == code), None):
+            return fbid
+        raise NotVisible(f"{SOURCE}: {code} is not among the latest {edge} of {owner}")
+
     async def _author(self, shortcode: str, post_id: str) -> Author:
         """Whose the post is, with the post's id. Raises NeedsOwner where our rows do not tell."""
-        author = await self._outside.known.author_of(shortcode=shortcode, post_id=post_id)
+        author = await self.known.author_of(shortcode=shortcode, post_id=post_id)
         if author is None or not author.profile_id:
             raise NeedsOwner(f"{SOURCE}: nobody knows whose post {post_id or shortcode} is, and only its owner is told")
         return replace(author, post_id=post_id or author.post_id)
@@ -261,7 +288,10 @@ class GraphApi:
     async def _media_insights(
         self, post_id: str, profile_id: str, kind: str, visit: Visit
     ) -> Found[list[PostSnapshot]]:
-        owner = profile_id or (await self._author("", post_id)).profile_id
+        author = await self.known.author_of(post_id=post_id) if profile_id else await self._author("", post_id)
+        owner = await self._fbid(profile_id or (author.profile_id if author else ""))
+        edge = "stories" if kind == graph_metrics.STORY else "media"
+        post_id = await self._media_fbid(post_id, author.fbid if author else "", edge, owner, visit)
         post = await self._asking.ask(
             f"post {post_id}", post_id, lambda decoded, at: graph_parse.post(decoded, at, profile_id=owner), visit,
             names=_OWN_POST, params=_fields, owner=owner, of_post=True,

@@ -107,7 +107,7 @@ def profile(decoded: Any, asked: str, at: dt.datetime) -> ProfileSnapshot:
             "bio": found.text("biography"),
             "profile_pic_url": found.text("profile_picture_url"),
             "website": found.text("website"),
-            **({"ig_id": found.count("ig_id")} if "ig_id" in found else {}),
+            **({"ig_id": found.number_or_text("ig_id")} if "ig_id" in found else {}),
             **({"profile_type": found.text("account_type")} if "account_type" in found else {}),
             **told,
         },

@@ -18,10 +18,12 @@ from gcc.sources.chain import Outside, Question, SourceApi, Visit
 from gcc.sources.credentials import Credential
 from gcc.sources.http import Request
 from gcc.sources.instagram.hashtags import hashtags
+from gcc.sources.instagram.identity import is_fbid, may_be, media_id
 from gcc.sources.instagram_web import parse, shapes
 from gcc.sources.instagram_web.answers import Judge
 from gcc.sources.instagram_web.providers import Provider
 from gcc.sources.instagram_web.shapes import Path
+from gcc.sources.known import Known, is_of
 from gcc.sources.paging import Page, pages
 from gcc.sources.rapidapi.usage import usage
 from gcc.sources.snapshot import Activity, Found, Person, PostSnapshot, ProfileSnapshot, Relation
@@ -44,18 +46,24 @@ class WebClient:
         self._source = provider.name
         self._api = SourceApi(provider.asks_as or provider.name, self._judge("user"), usage)
 
+    @property
+    def known(self) -> Known:
+        return self._outside.known
+
     async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
         """The profile now, with its first page of posts. Raises InvalidHandle without asking."""
-        decoded = await self._ask("user", visit, handle=_handle(handle))
-        found = parse.profile(decoded, self._source, self._now(), handle)
+        found = await self._named(handle, visit)
         self._require(found.handle.lower() == handle.lower(), handle, found.handle)
         return await self._with_posts(found, visit)
 
     async def profile_by_id(self, profile_id: str, visit: Visit) -> ProfileSnapshot:
         """The same by its id, whatever its handle is now."""
-        decoded = await self._ask("user_by_id", visit, profile_id=_id(profile_id))
-        found = parse.profile(decoded, self._source, self._now())
-        self._require(profile_id in (found.profile_id, found.dimensions["fbid"]), profile_id, found.profile_id)
+        if (ig_id := await self._ig_id(profile_id)) is None:
+            found = await self._of_fbid(profile_id, "", visit)
+        else:
+            decoded = await self._ask("user_by_id", visit, profile_id=ig_id)
+            found = parse.profile(decoded, self._source, self._now())
+            self._require(ig_id == found.profile_id, ig_id, found.profile_id)
         return await self._with_posts(found, visit)
 
     async def post(self, shortcode: str, handle: str, visit: Visit) -> PostSnapshot:
@@ -168,6 +176,7 @@ class WebClient:
         pages_max: int,
         visit: Visit,
     ) -> Found[list[Activity]]:
+        post_id = media_id(shortcode) or post_id  # the Graph API's is none to those who scrape it
         total: list[int | None] = []
 
         async def page(after: str | None) -> Page[Activity]:
@@ -181,12 +190,33 @@ class WebClient:
         return _of_total(found, total[0])
 
     async def _person(self, handle: str, profile_id: str, visit: Visit) -> Person:
-        """Whose list is asked for: lists want an id, which a handle alone has to be asked for."""
-        if profile_id:
-            return Person(_id(profile_id), handle)
+        """Whose list is asked for: lists want Instagram's own id, which a handle alone has to be asked for."""
+        if profile_id and (ig_id := await self._ig_id(profile_id)):
+            return Person(ig_id, handle)
+        found = await self._of_fbid(profile_id, handle, visit) if profile_id else await self._named(handle, visit)
+        fbid = {name: found.dimensions[name] for name in ("fbid", "fbid_about") if found.dimensions.get(name)}
+        return Person(found.profile_id, found.handle, dimensions=fbid)
+
+    async def _named(self, handle: str, visit: Visit) -> ProfileSnapshot:
         decoded = await self._ask("user", visit, handle=_handle(handle))
-        found = parse.profile(decoded, self._source, self._now(), handle)
-        return Person(found.profile_id, found.handle)
+        return parse.profile(decoded, self._source, self._now(), handle)
+
+    async def _ig_id(self, profile_id: str) -> str | None:
+        """Instagram's own id of the account: the Graph API's is none to those who scrape it. None: it is not known."""
+        if not is_fbid(_id(profile_id)):
+            return profile_id
+        account = await self.known.account(profile_id)
+        return account.ig_id if account else None
+
+    async def _of_fbid(self, fbid: str, handle: str, visit: Visit) -> ProfileSnapshot:
+        """The profile that the Graph API knows by this id, by the handle that it had last."""
+        account = await self.known.account(fbid)
+        if not (handle := account.handle if account else handle):
+            raise NotVisible(f"{self._source}: nobody knows the handle of {fbid}, which is an id of the Graph API")
+        found = await self._named(handle, visit)
+        if not (await is_of(self.known, account, found) if account else may_be(fbid, found.dimensions)):
+            raise NotVisible(f"{self._source}: {handle} is another profile now, and nobody knows the name of {fbid}")
+        return found
 
     async def _ask(self, asked: str, visit: Visit, **values: str) -> Any:
         """The decoded answer of the endpoint for what is `asked`."""

@@ -275,7 +275,17 @@ def _person(user: Fields) -> Person:
 def _dimensions(user: Fields) -> dict[str, Any]:
     texts = {name: first(user, ways, shapes.text) for name, ways in shapes.USER_TEXTS.items()}
     flags = {name: first(user, ways, Fields.flag) for name, ways in shapes.USER_FLAGS.items()}
-    return {**texts, "fbid": first(user, shapes.FBID, Fields.number_or_text), **flags}
+    return {**texts, **_fbid(user), **flags}
+
+
+def _fbid(user: Fields) -> dict[str, Any]:
+    """Its id in the Graph API: as a number it may have been rounded on its way here, and is told as such."""
+    texts = (first(user, (way,), shapes.text) for way in shapes.FBID)
+    numbers = [found for way in shapes.FBID if (found := first(user, (way,), Fields.count))]
+    fbid = next((found for found in texts if found), None)
+    exact = next((str(found) for found in numbers if int(float(found)) != found or found <= 1 << 53), None)
+    about = {"fbid_about": str(numbers[0])} if numbers and not (fbid or exact) else {}
+    return {"fbid": fbid or exact, **about}
 
 
 def _told(values: dict[str, T]) -> dict[str, T]:

@@ -8,8 +8,9 @@ where platform = %(platform)s and (profile_id = %(name)s or lower(handle) = lowe
 group by profile_id;
 
 -- name: erase
+-- By all of its ids: a source may tell of it by one of them.
 insert into erased_profile (platform, profile_id, names, who, why)
-values (%(platform)s, %(profile_id)s, %(names)s, %(who)s, %(why)s)
+select %(platform)s, id, %(names)s, %(who)s, %(why)s from unnest(%(ids)s::text[]) as id
 on conflict (platform, profile_id) do update
 set names = array(select distinct unnest(erased_profile.names || excluded.names)), who = excluded.who, why = excluded.why,
     requested_at = now(), erased_at = null;

@@ -1,12 +1,45 @@
--- name: handle_of
-select handle from instagram_account where profile_id = %(profile_id)s;
+-- name: account
+-- By any of its ids; the row that was there first is the one that is kept up to date.
+select handle, profile_id, ig_id, fbid from instagram_account
+where profile_id = %(profile_id)s or ig_id = %(profile_id)s or fbid = %(profile_id)s
+order by id
+limit 1;
+
+-- name: names_of
+-- The ids by which we know the accounts that were told of: who has one of their ids; else who has the handle, where no id
+-- speaks against it. Instagram keeps a handle that was given up for 14 days: who had it in them has it still, or has
+-- another one now, and nobody else has it. Later only a post that both have, or an fbid that was rounded, tells it.
+select told.id, found.profile_id
+from jsonb_to_recordset(%(told)s) as told (
+    id text, handle text, at timestamptz, ig_id text, fbid text, about float8, post_ids text[]
+), lateral (
+    select coalesce(
+        (select account.profile_id from instagram_account as account
+         where account.profile_id in (told.ig_id, told.fbid) or account.ig_id = told.ig_id or account.fbid = told.fbid
+         order by account.id
+         limit 1),
+        (select account.profile_id from instagram_account as account
+         where lower(account.handle) = lower(told.handle) and account.state not in ('renamed', 'gone')
+           and (account.ig_id is null or told.ig_id is null) and (account.fbid is null or told.fbid is null)
+           and coalesce(account.fbid::float8 = told.about, true)
+           and (account.fbid::float8 = told.about
+                or account.scraped_at > told.at - interval '14 days'
+                or exists (select from instagram_post as post
+                           where post.post_id = any(told.post_ids) and post.profile_id = account.profile_id))
+         order by account.scraped_at desc
+         limit 1)
+    ) as profile_id
+) as found
+where found.profile_id is not null;
 
 -- name: author_of
--- Whose a post is; "" for what is not told.
-select coalesce(post.profile_id, ''), coalesce(account.handle, ''), post.post_id, post.shortcode
+-- Whose a post is, by any of its ids; "" for what is not told.
+select coalesce(account.fbid, post.profile_id, ''), coalesce(account.handle, ''), post.post_id, post.shortcode,
+       coalesce(post.fbid, '')
 from instagram_post as post
 left join instagram_account as account using (profile_id)
-where (post.shortcode = %(shortcode)s and %(shortcode)s <> '') or (post.post_id = %(post_id)s and %(post_id)s <> '')
+where (post.shortcode = %(shortcode)s and %(shortcode)s <> '')
+   or ((post.post_id = %(post_id)s or post.fbid = %(post_id)s) and %(post_id)s <> '')
 order by post.scraped_at desc
 limit 1;
 
