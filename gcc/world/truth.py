@@ -190,6 +190,7 @@ def post_row(creator: Creator, post: Post) -> dict[str, Any]:
     """A post as a stranger sees it."""
     return {
         "post_id": post.pk,
+        **({} if post.pk == post.post_id else {"fbid": post.post_id}),
         "shortcode": post.shortcode,
         "post_type": _POST_TYPES.get(post.kind, post.kind),
         "likes": post.likes if creator.shows_likes else None,

@@ -188,13 +188,7 @@ def _seen(person: Creator | Person) -> dict[str, Any]:
 
 def _post(creator: Creator, post: Post) -> dict[str, Any]:
     shown = post_row(creator, post)
-    return {
-        **shown,
-        "fbid": post.post_id,
-        "profile_id": creator.profile_id,
-        "handle": creator.handle,
-        "caption": post.title,
-    }
+    return {**shown, "profile_id": creator.profile_id, "handle": creator.handle, "caption": post.title}
 
 
 def _under(creator: Creator, post: Post) -> dict[str, Any]:

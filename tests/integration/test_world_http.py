@@ -102,7 +102,7 @@ async def test_the_truth_of_instagram_is_what_its_api_serves() -> None:
             assert found["media_count"] == true["media_count"]
             media = found["media"]["data"]
             assert [(m["id"], m["like_count"], m["comments_count"]) for m in media] == [
-                (post["post_id"], post["likes"], post["comments"]) for post in true["posts"]
+                (post["fbid"], post["likes"], post["comments"]) for post in true["posts"]
             ]
             likes, comments = (sum(m[name] for m in media) / 12 for name in ("like_count", "comments_count"))
             assert (likes, comments) == (true["avg_likes"], true["avg_comments"])

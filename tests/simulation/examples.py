@@ -12,7 +12,7 @@ from gcc.world.youtube_owners import OWNERS
 from tests.simulation.world import BUGS, CASTS, credentials
 
 PAGES = {"pages_max": 2}
-UNKNOWN, UNKNOWN_ID, UNKNOWN_CHANNEL = "nobody_has_this_handle", "17841400000000009", f"UC{'0' * 22}"
+UNKNOWN, UNKNOWN_ID, UNKNOWN_CHANNEL = "nobody_has_this_handle", "99999999999", f"UC{'0' * 22}"
 WAITS = "waits"
 """In place of a code: for ever, so nobody asks that."""
 
@@ -121,7 +121,8 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "refresh_profile_custom": _WITH_POSTS,
     "refresh_profile_by_profile_id": [
         *_each(_ids(_OWNERS)),
-        *_each(_ids(_STRANGERS), alone="NEEDS_OWNER"),
+        *_each(_ids(_STRANGERS), "NEEDS_OWNER"),  # scrapers know them by another id, and nobody knows which
+        *_each([{"profile_id": creator.pk} for creator in _STRANGERS], alone="NEEDS_OWNER"),
         *_each([{"profile_id": UNKNOWN_ID}], "PROFILE_NOT_FOUND", alone="NEEDS_OWNER"),
     ],
     "refresh_post_by_shortcode": _each(
