@@ -85,6 +85,7 @@ UNTOLD = a_profile("lama", IG_ID, fbid=None)
     ("found", "names", "profile_id", "known"),
     [
         (GRAPH, {}, FBID, {"fbid": FBID}),
+        (a_profile("graphapi", FBID, ig_id=IG_ID), {}, FBID, {"fbid": FBID, "ig_id": IG_ID}),
         (SCRAPED, {}, FBID, {"fbid": FBID, "ig_id": IG_ID}),
         (UNTOLD, {}, IG_ID, {"fbid": None, "ig_id": IG_ID}),
         (GRAPH, {FBID: IG_ID}, IG_ID, {"fbid": FBID}),
@@ -99,7 +100,7 @@ def test_a_profile_goes_by_the_id_that_we_have_else_by_the_graph_api_s(
     assert (one.profile_id, one.dimensions) == (profile_id, known)
     (post,) = one.posts
     assert (post.post_id, post.profile_id) == (POST_ID, profile_id)
-    assert post.dimensions == ({"fbid": POST_FBID} if found is GRAPH else {})
+    assert post.dimensions == ({"fbid": POST_FBID} if found.source == "graphapi" else {})
 
 
 def test_further_posts_and_those_of_others_are_named_too() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from gcc.platforms import INSTAGRAM
 from gcc.sources.instagram.graph_errors import SOURCE as GRAPH
 from gcc.sources.snapshot import Activity, Found, Person, PostSnapshot, ProfileSnapshot, Relation
 
@@ -127,7 +128,7 @@ def _account(
 ) -> Told:
     fbid, ig_id, about = (dimensions.get(name) for name in ("fbid", "ig_id", "fbid_about"))
     fbid = own if is_fbid(own) else fbid if isinstance(fbid, str) and is_fbid(fbid) else None
-    ig_id = ig_id if is_fbid(own) else own
+    ig_id = own if not is_fbid(own) else ig_id if isinstance(ig_id, str) and INSTAGRAM.is_id(ig_id) else None
     return Told(own, handle, at, ig_id or None, fbid, float(about) if about and not fbid else None, post_ids)
 
 
