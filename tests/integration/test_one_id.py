@@ -70,7 +70,7 @@ class Bench:
         limiter = InProcessLimiter(dict.fromkeys((GRAPH, *PROVIDERS), Limit(100_000, 1.0)))
         known = PostgresKnown(pool)
         outside = Outside(fetcher, limiter, self.credentials, clock, Metrics(), {}, known=known)
-        self.apis: dict[str, Any] = {GRAPH: GraphApi(outside, f"{url}/graph/v25.0", USER)}
+        self.apis: dict[str, Any] = {GRAPH: GraphApi(outside, f"{url}/graph/v25.0")}
         for name, row in PROVIDERS.items():
             self.apis[name] = WebClient(row, outside, f"{url}/{row.asks_as or name}")
 
