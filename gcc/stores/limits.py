@@ -35,11 +35,13 @@ from gcc.stores.redis import LOST_S, Redis, Script
 FORGOTTEN_S = 60.0
 SLACK = 0.06
 """How much later than they arrived units may count for good, as a share of the window: it costs as much rate."""
+SENT_S = 0.02
 
 
 def late_s(per_s: float) -> float:
-    """How long after its grant a call may arrive. All of it but `way_s` is for the time until it is sent."""
-    return max(SLACK * per_s, way_s(per_s) + SLACK / 2 * per_s)
+    """How long after its grant a call may arrive. All of it but `way_s` is for the time until it is sent, SENT_S at
+    least."""
+    return max(SLACK * per_s, way_s(per_s) + max(SENT_S, SLACK / 2 * per_s))
 
 
 TAKE = Script("""
@@ -86,7 +88,7 @@ for number = 1, #KEYS / 2 do
     end
 
     local last, oldest = entry(window, -1), entry(window, 0)
-    if last and last.at > now + late then -- the clock was set back: as if all had been spent just now
+    if last and last.at > now + late + per then -- the clock was set back: as if all had been spent just now
         local used = last.total - oldest.total + oldest.units
         redis.call('DEL', window)
         add(window, used, used, per, 0)
@@ -263,9 +265,12 @@ class RedisLimiter(StackedLimiter[RedisLane]):
 
         Those that have left their window meanwhile are taken again. LimitRefused: they cannot.
         """
+        took_s = 0.0
         while late := [take for take, (at, _) in spent.items() if at < trio.current_time() + way_s(self._per_s(take))]:
             now = trio.current_time()
-            gone = await self._move(spent, {take: now + late_s(self._per_s(take)) for take in late})
+            per_s = {take: self._per_s(take) for take in late}
+            to = {take: now + late_s(per_s[take]) + min(2 * took_s, per_s[take]) for take in late}
+            gone, took_s = await self._move(spent, to), trio.current_time() - now
             self._refuse_larger(gone)
             if gone and (lacking := await self._ask(gone, {})):
                 last = max(lacking, key=lambda name: lacking[name])

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import redis as redis_py
 import trio
 import trio.testing
 
@@ -18,7 +19,7 @@ from gcc.sources.limits import KEPT_FREE, InProcessLimiter, Limit, Limiter, Limi
 from gcc.sources.turns import URGENT
 from gcc.sources.window import way_s
 from gcc.stores.limits import RedisLimiter, late_s
-from gcc.stores.redis import Redis
+from gcc.stores.redis import Redis, Script
 
 PER_S = 0.4
 LIMITS = {"x": Limit(8, PER_S), "x.slow": Limit(3, PER_S)}
@@ -162,6 +163,30 @@ async def test_who_was_let_through_and_waited_too_long_to_be_sent_takes_its_turn
     async with late:
         with pytest.raises(LimitRefused, match="x: our limit of 1 calls"):
             await late.sending()
+    store.close()
+
+
+class SlowRedis(Redis):
+    runs = 0
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        self.runs += 1
+        answer = await super().run(script, keys, arguments)
+        await trio.sleep(0.05)
+        return answer
+
+
+async def test_a_redis_that_takes_half_a_window_to_answer_lets_calls_be_sent(old_redis: str) -> None:
+    store = SlowRedis(old_redis)
+    limiter = RedisLimiter(store, {"x": Limit(2, 0.1)})
+    with trio.fail_after(10):
+        async with await limiter.take(STACK[:1], wait_s_max=0) as call:
+            await call.sending()
+            moved = store.runs - 1
+            await limiter.take(STACK[:1], wait_s_max=10)  # and what it moved is no clock that was set back
+            with redis_py.Redis.from_url(old_redis) as client:
+                assert client.llen("gcc:{limit}:x") == 2
+    assert 1 <= moved <= 3
     store.close()
 
 
