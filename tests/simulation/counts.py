@@ -7,7 +7,7 @@ across restarts. Near the ceiling nothing is hammered, and nothing is refused by
 import datetime as dt
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
-from functools import partial
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 import trio
@@ -22,7 +22,7 @@ from tests.simulation.world import GIVEN, Call, app_of
 HAMMERED = 3  # calls after a full reading that may come from attempts which were cut off as it came
 TAKEN_SHARE = 0.5  # a limit may be taken of for calls that a cancellation then cut off, but not by half
 SEEN_MIN = 3  # a limit of fewer is full of those on their way
-CIRCLE_S, CIRCLE_MAX = 60.0, 60  # as often may a burst of jobs ask for the same page
+CREDENTIALS = Counter(source for source, _, _ in GIVEN.values())
 UNCOUNTED = ("shopify", "shopify@*")
 """Those in points: the outside itself says when a shop has spent its own."""
 
@@ -39,7 +39,7 @@ class Counts:
         self._days: Counter[tuple[dt.date, str]] = Counter()
         self._full: dict[tuple[int, str], tuple[float, float]] = {}  # since when a process knows, until when
         self._doubted: dict[tuple[int, str], float] = {}  # has no room since then, although few calls are seen
-        self._pages: defaultdict[tuple[str, str], deque[float]] = defaultdict(partial(deque, maxlen=CIRCLE_MAX))
+        self._pages: WeakKeyDictionary[trio.lowlevel.Task, Counter[tuple[str, str]]] = WeakKeyDictionary()
         self._hammered: Counter[tuple[int, str]] = Counter()
 
     def spent(self, name: str, rule: str, left: int) -> int:
@@ -52,7 +52,7 @@ class Counts:
     def called(self, process: int, call: Call) -> None:
         """Process `process` asks now."""
         now = trio.current_time()
-        self._no_circle(call, now)
+        self._no_circle(call)
         _, handle, _ = GIVEN.get(call.token, ("", "", ""))
         for rule in SOURCES[call.source].limits:
             name = rule.name(call.source, credential=handle or call.token, app=app_of(call.token))
@@ -69,12 +69,13 @@ class Counts:
                 self._complain(f"{len(calls)} calls of {name} within {limit.per_s:g} s; its limit is {limit.calls}")
             self._not_hammered(process, name, now)
 
-    def _no_circle(self, call: Call, now: float) -> None:
+    def _no_circle(self, call: Call) -> None:
+        """An attempt asks for the same page once with each credential at most."""
         if cursor := call.request.params.get(CURSOR):
-            asked = self._pages[call.path, cursor]
-            asked.append(now)
-            if len(asked) == asked.maxlen and now - asked[0] < CIRCLE_S:
-                self._complain(f"page {cursor} of {call.path} was asked for {len(asked)} times in {CIRCLE_S:g} s")
+            asked = self._pages.setdefault(trio.lowlevel.current_task(), Counter())
+            asked[call.path, cursor] += 1
+            if asked[call.path, cursor] == CREDENTIALS[call.source] + 1:
+                self._complain(f"page {cursor} of {call.path} was asked for {CREDENTIALS[call.source] + 1} times")
 
     def told_full(self, process: int, call: Call, use: Use, known_at: float) -> None:
         """An answer that tells so is on its way to `process`."""

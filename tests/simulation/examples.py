@@ -93,8 +93,8 @@ _WITH_POSTS = [
 _OWNED = [*_each(_accounts(_OWNERS)), *_each(_accounts(_STRANGERS), alone="NEEDS_OWNER")]
 _SCRAPED = _each(_accounts(_IG, **PAGES), alone="SOURCE_NOT_ENABLED")
 _BY_CHANNEL = [
-    *_each(_channels(_YT, **PAGES)),
-    *_each([{"channel_id": UNKNOWN_CHANNEL, **PAGES}], "PROFILE_NOT_FOUND"),
+    *_each(_channels(_YT)),
+    *_each([{"channel_id": UNKNOWN_CHANNEL}], "PROFILE_NOT_FOUND"),
 ]
 _TELLING = [creator for creator in _YT if youtube_model.tells_subscriptions(creator)]
 _OF_VIDEOS = _each(
@@ -109,7 +109,7 @@ _OF_A_FEW_PAGES = [
     if 100 < post.comments < 400
 ][:12]
 _PLAYLISTS = [
-    *_each({"playlist_id": f"UU{creator.key}", **PAGES} for creator in _YT),
+    *_each({"playlist_id": f"UU{creator.key}"} for creator in _YT),
     *_each([{"playlist_id": f"UU{'0' * 22}"}], "PLAYLIST_NOT_FOUND"),
 ]
 _GENRES = _each({"category": category} for category in ("Music", "10", "Sports"))

@@ -34,6 +34,7 @@ DEPENDENCIES = (
 without the "columns" the event store refuses every row; "scrapers" are all who read a platform without its consent."""
 RETRY_AFTER_S = 2
 CURSOR = "pageToken"  # how YouTube's APIs call it
+CIRCLE = "circle"  # the cursor of a page without an item whose next one is it itself
 SLOW_PACKETS = 0.1
 Raiser = Callable[[], Exception]  # each occasion gets one of its own: an exception that is raised again grows
 BROKEN: tuple[Raiser, ...] = (
@@ -80,7 +81,6 @@ class Faults:
         self._mix = mix
         self._rng = rng
         self.throttles = Throttles(rng, mix.throttle_s)
-        self._circles: dict[str, bool] = {}  # by cursor
         self.healed = False
         self.away: set[str] = set()
 
@@ -161,9 +161,12 @@ class Faults:
         if trouble := self.throttles.trouble(call):
             told.refused(trouble)
             return _reply(trouble.kind.refusal(call, trouble.until - trio.current_time()), delay_s)
-        if (cursor := request.params.get(CURSOR)) and self._leads_to_itself(cursor):
-            return _reply(answer(200, {"items": [], "nextPageToken": cursor}), delay_s)
+        if request.params.get(CURSOR) == CIRCLE and not self.healed:
+            empty = {"kind": "youtube#ListResponse", "items": [], "nextPageToken": CIRCLE}
+            return _reply(answer(200, empty), delay_s)
         found = self.world.answer(call)
+        if b'ListResponse"' in found.body[:60] and self.strikes(self._mix.circles):
+            found = replace(found, body=b'{"nextPageToken":"%b",' % CIRCLE.encode() + found.body[1:])
         if b'"THROTTLED"' in found.body:
             told.throttled()
         if found.status == 200 and (use := self.throttles.used(call)):
@@ -171,12 +174,6 @@ class Faults:
                 told.full(use, delay_s)
             found = replace(found, headers=(*found.headers, *use.told(call, trio.current_time())))
         return _reply(found, delay_s)
-
-    def _leads_to_itself(self, cursor: str) -> bool:
-        """The same ones do for as long as anything fails."""
-        if cursor not in self._circles:
-            self._circles[cursor] = self.strikes(self._mix.circles)
-        return self._circles[cursor] and not self.healed
 
 
 def _reply(found: Answer, delay_s: float) -> Reply:

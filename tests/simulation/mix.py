@@ -37,7 +37,7 @@ class Mix:
     source_fails: float  # 429, 500, silence, a lost connection, garbage
     source_slow: float  # answers that take 5 to 14 seconds: slower than two heartbeats
     calls_per_s: int
-    circles: float  # pages without an item whose next one is they themselves
+    circles: float  # last pages that name another one, which is without an item and names itself
     throttle_every_s: float  # an API refuses somebody: an app, a credential, a bucket of it, all ...
     use_every_s: float  # ... or tells that somebody's limit is nearly used, or is
     throttle_s: float  # both last so long, in the mean

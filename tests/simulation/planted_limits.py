@@ -1,6 +1,7 @@
 """Planted bugs of limits and credentials, of each kind of limit one at least; see planted.py."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,12 @@ import trio
 from gcc.errors import Transient
 from gcc.sources.chain import Outside
 from gcc.sources.days import Day
-from gcc.sources.limits import DAY_S, InProcessLimiter, Narrowing, Rule, WindowLane, narrowed
+from gcc.sources.limits import DAY_S, FollowedCall, InProcessLimiter, Narrowing, Rule, Take, WindowLane, narrowed
+from gcc.sources.snapshot import Found
 from gcc.sources.tokens.client import TokenApi
+from gcc.sources.turns import Lacking
 from gcc.sources.verdicts import CredentialDead, CredentialRests, RestScope
+from gcc.sources.youtube import data_client, youtube138
 from tests.simulation.planting import Patch, bug
 
 
@@ -109,3 +113,51 @@ def renewed_token_not_kept(patch: Patch) -> None:
         return True
 
     patch.setattr(TokenApi, "_store", store)
+
+
+@bug
+def stack_taken_in_part(patch: Patch) -> None:
+    """Where one limit of a question has no room, what was taken of its others is not given back."""
+
+    async def ask(self: InProcessLimiter, takes: Sequence[Take], ahead: Mapping[str, int]) -> Lacking:
+        now, lacking = trio.current_time(), {}
+        for take in takes:
+            lane = self._window_of(take)
+            if (at := lane.room_at(now, take.units, ahead.get(take.name, 0))) > now:
+                lacking[take.name] = at
+            else:
+                lane.window.spend(now, take.units)
+        self._granted_at = now
+        return lacking
+
+    patch.setattr(InProcessLimiter, "_ask", ask)
+
+
+@bug
+def calls_counted_from_their_leave(patch: Patch) -> None:
+    """A call counts from when it may be made, however late it is sent and arrives."""
+
+    def counts(self: FollowedCall, since: Callable[[float], float]) -> None:
+        pass
+
+    patch.setattr(FollowedCall, "_counts", counts)
+
+
+@bug
+def cursors_in_a_circle(patch: Patch) -> None:
+    """A page that names itself as the next one is asked for again, to the cap of pages."""
+
+    async def walk(ask: Any, *, pages_max: int, key: Any, cursors_move: bool = True) -> Any:
+        found: dict[Any, Any] = {}
+        after = None
+        for _ in range(pages_max):
+            page = await ask(after)
+            for item in page.items:
+                found.setdefault(key(item), item)
+            after = page.after
+            if after is None:
+                break
+        return Found(list(found.values()))
+
+    for client in (data_client, youtube138):
+        patch.setattr(client, "pages", walk)
