@@ -26,16 +26,20 @@ class Reply:
 
 
 class FakeFetcher:
-    """Answers by `outside`; keeps what was asked in `requests`, in order."""
+    """Answers by `outside`, where a request arrives `way_s()` after it was sent; keeps what was asked in `requests`, in
+    order."""
 
-    def __init__(self, outside: Callable[[Request], Reply]) -> None:
+    def __init__(self, outside: Callable[[Request], Reply], way_s: Callable[[], float] = lambda: 0.0) -> None:
         self._outside = outside
+        self._way_s = way_s
         self.requests: list[Request] = []
 
     async def fetch(self, request: Request) -> Answer:
         self.requests.append(request)
         if request.passage:
             await request.passage.sending()
+        if (way_s := self._way_s()) > 0:
+            await trio.sleep(way_s)
         reply = self._outside(request)
         if reply.unsendable:
             raise Unsendable(

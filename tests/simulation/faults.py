@@ -36,6 +36,7 @@ RETRY_AFTER_S = 2
 CURSOR = "pageToken"  # how YouTube's APIs call it
 CIRCLE = "circle"  # the cursor of a page without an item whose next one is it itself
 SLOW_PACKETS = 0.1
+ANSWER_S_MIN = 0.02  # what an answer's way back takes, by which it is known that its call had come before
 Raiser = Callable[[], Exception]  # each occasion gets one of its own: an exception that is raised again grows
 BROKEN: tuple[Raiser, ...] = (
     lambda: psycopg.OperationalError("server closed the connection unexpectedly"),
@@ -140,13 +141,17 @@ class Faults:
     def read_only(self) -> bool:
         return "primary" in self.away
 
+    def way_s(self) -> float:
+        """Of one call, also when healed: half of the time that it may be on its way in a window of a second at most."""
+        return self._rng.uniform(0.0, 0.5) if self._rng.random() < self._mix.source_far else 0.0
+
     def outside(self, call: Call, told: Told) -> Reply:
         """The world's answer, or trouble, of which the books are told; or what wrong code raises over this request."""
         request = call.request
         if (bug := bug_in(request)) is not None:
             raise bug
         slow = self._rng.random() < self._mix.source_slow  # also when healed: slowness is no fault
-        delay_s = self._rng.uniform(5.0, 14.0) if slow else self._rng.expovariate(5)
+        delay_s = self._rng.uniform(5.0, 14.0) if slow else ANSWER_S_MIN + self._rng.expovariate(5)
         if request.source in self.away or ("scrapers" in self.away and SOURCES[request.source].unofficial):
             return self._rng.choice((Reply(503, b"gone", {}, delay_s), Reply(lost=True, delay_s=delay_s)))
         if self.strikes(self._mix.source_fails):

@@ -163,7 +163,7 @@ class Life:
 
     @asynccontextmanager
     async def _fetcher(self) -> AsyncIterator[FakeFetcher]:
-        yield FakeFetcher(self._outside)
+        yield FakeFetcher(self._outside, self._ground.faults.way_s)
 
     def _outside(self, request: Request) -> Reply:
         if self._dead:

@@ -36,6 +36,7 @@ class Mix:
     # the outside
     source_fails: float  # 429, 500, silence, a lost connection, garbage
     source_slow: float  # answers that take 5 to 14 seconds: slower than two heartbeats
+    source_far: float  # calls that are on their way for a while before they arrive
     calls_per_s: int
     circles: float  # last pages that name another one, which is without an item and names itself
     throttle_every_s: float  # an API refuses somebody: an app, a credential, a bucket of it, all ...
@@ -117,6 +118,7 @@ class Mix:
             deleted_every_s=every(120, 900),
             concurrency=rng.choice((2, 10, 50)),
             batch_rows=rng.choice((1, 50, 1000)),
+            source_far=share(0.5),
         )
 
     @property
