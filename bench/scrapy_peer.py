@@ -7,7 +7,9 @@ retries, throttling, the telnet console, statistics in the log.
 
 import argparse
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from itertools import cycle
@@ -76,9 +78,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--at-once", type=int, required=True)
     arguments = parser.parse_args()
+    # Where the server and whoever asked are gone, a spider that is closed would work off what it has yielded first.
+    end = threading.Timer(arguments.seconds + ENDS_S, os._exit, [1])
+    end.daemon = True
+    end.start()
     process = CrawlerProcess(
         {
-            "CLOSESPIDER_TIMEOUT": arguments.seconds + ENDS_S,  # also where the server and whoever asked are gone
             "CONCURRENT_REQUESTS": arguments.at_once,
             "CONCURRENT_REQUESTS_PER_DOMAIN": arguments.at_once,
             "DOWNLOAD_DELAY": 0,
