@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from gcc.sources.breakers import FAILURES_MAX, NO_CREDENTIAL_S, Breakers, Source
 from gcc.sources.chain import Outside, Question, Visit, first_of
 from gcc.sources.credentials import NoCredential
 from gcc.sources.doubts import ODD_MAX
-from gcc.sources.http import Answer
+from gcc.sources.http import Answer, Request
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.limits import InProcessLimiter, Limit, LimitRefused
 from gcc.sources.verdicts import AWAY_S_MAX, CredentialRefused, NotFound, QuestionFailed
@@ -39,13 +40,20 @@ GOOD, DOWN = Reply(200, b'{"a": 1}'), Reply(503)
 FOUND = Reply(200, b'{"business_discovery": {"id": "1", "username": "made.up"}}')
 
 
+def found(asked: Request) -> Reply:
+    """As FOUND, whoever is asked for."""
+    _, handle = asked.params["fields"].split("business_discovery.username(")
+    return Reply(200, FOUND.body.replace(b"made.up", handle.partition(")")[0].encode()))
+
+
 class Bench:
-    """An Outside whose source answers with `reply`, and its breaker's line on the board."""
+    """An Outside whose source answers as `answers` does, with `reply`, and its breaker's line on the board."""
 
     def __init__(self, reply: Reply = DOWN) -> None:
         self.reply = reply
+        self.answers: Callable[[Request], Reply] = lambda _: self.reply
         self.clock = VirtualClock(seed=1)
-        self.fetcher = FakeFetcher(lambda _: self.reply)
+        self.fetcher = FakeFetcher(lambda asked: self.answers(asked))
         self.credentials = FakeCredentials(self.clock)
         self.limiter = InProcessLimiter({name: Limit(1000, 1.0) for name in ("src", "graphapi", "ytapi")})
         self.board = Board(self.clock.now)
@@ -387,7 +395,7 @@ async def test_jobs_outlive_an_hour_of_answers_without_what_was_asked_for(
         for number in range(ODD_MAX):
             nursery.start_soon(outlive, number)
         await trio.sleep(3600)
-        bench.reply = FOUND
+        bench.answers = found
     assert sum(retries) == ODD_MAX - 1 + FAILURES_MAX - 1
     assert trio.current_time() < 3600 + 120
 
