@@ -164,6 +164,11 @@ def sentence(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
+def many(number: int, one: str) -> str:
+    """ "1 job", "2 jobs", "3,000 jobs"."""
+    return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """What a stranger wrote, without what would steer the terminal."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from gcc.cli.client import Running, find, sentence
+from gcc.cli.client import Running, find, many, sentence
 from gcc.errors import ConfigError, Permanent
 
 SECRET_CHARS_MAX = 10_000
@@ -135,7 +135,9 @@ def _lines(each: dict[str, Any]) -> list[str]:
     known = [each["kind"], *(f"{name} {each[name]}" for name in ("app", "account") if each[name])]
     ends = {"ends": each["expires_at"], "data access ends": each["data_access_expires_at"]}
     known += [f"{what} {when[:10]}" for what, when in ends.items() if when]
-    lines = [f"{each['source']} {each['handle']}  {state}  {sentence(', '.join(known))}  used {each['uses']:,} times"]
+    lines = [
+        f"{each['source']} {each['handle']}  {state}  {sentence(', '.join(known))}  used {many(each['uses'], 'time')}"
+    ]
     if each["state"] != "ready":
         whose = f"all of its {each['rests']}: " if each["rests"] in ("app", "source") else ""
         lines.append(sentence(whose + (each["reason"] or "no reason is known")))

@@ -12,7 +12,7 @@ from uuid import UUID
 from rich.console import Console
 from rich.table import Table
 
-from gcc.cli.client import Running, find, printable
+from gcc.cli.client import Running, find, many, printable
 from gcc.cli.replay import PIPE_COLUMNS, filter_of, print_groups
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError
@@ -46,7 +46,7 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
         )
     if letters:
         Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, markup=False, highlight=False).print(table)
-    print(f"{len(letters):,} of {total:,} dead letters")
+    print(f"{len(letters):,} of {many(total, 'dead letter')}")
     return 0
 
 
@@ -68,7 +68,7 @@ def _show(running: Running, letter_id: str, *, as_json: bool) -> int:
         if letter["trouble"] is None:
             print(f"\n{printable(letter['body'])}")
             if not letter["whole"]:
-                print(f"... (cut; the body has {letter['bytes']:,} bytes)")
+                print(f"... (cut; the body has {many(letter['bytes'], 'byte')})")
     if letter["trouble"] is not None:
         print(f"gcc: {letter['trouble']}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from gcc.cli.client import Running, find, sentence
+from gcc.cli.client import Running, find, many, sentence
 from gcc.cli.files import chunks, tell, tell_rejected
 from gcc.clock import Clock, SystemClock
 from gcc.config import Kept
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps(done))
     else:
         told = {"retry": "retried", "cancel": "cancelled"}[arguments.action]
-        print(f"{done['things']:,} jobs {'would be ' if arguments.dry_run else ''}{told}")
+        print(f"{many(done['things'], 'job')} {'would be ' if arguments.dry_run else ''}{told}")
     return 0
 
 
@@ -75,7 +75,7 @@ def _add(arguments: argparse.Namespace) -> int:
     else:
         would = "would be " if arguments.dry_run else ""
         told = f"{report['added']:,} {would}added, {report['known']:,} are there already"
-        print(f"{report['rows']:,} rows: {told}, {report['rejected_total']:,} rejected")
+        print(f"{many(report['rows'], 'row')}: {told}, {report['rejected_total']:,} rejected")
         tell_rejected(report)
     return 1 if report["rejected_total"] else 0
 
@@ -133,12 +133,12 @@ def _list(running: Running, wanted: dict[str, Any], *, as_json: bool) -> int:
             job["created_at"][:19],
             job["flow"],
             what,
-            f"{job['retry_count']} retr{'y' if job['retry_count'] == 1 else 'ies'}",
+            many(job["retry_count"], "failure"),
             failure,
         ]
         print(_on_screen(parts) if sys.stdout.isatty() else "\t".join(map(sentence, parts)))
     about = sys.stdout if sys.stdout.isatty() else sys.stderr  # in a pipe a line is a job, and nothing else
-    print(f"{len(jobs):,} of {total:,}{more} jobs", file=about)
+    print(f"{len(jobs):,} of {many(total, 'job')}{more}", file=about)
     kept = Kept(**{f"{kind}_days": days for kind, days in answer["meta"]["kept_days"].items()})
     now = SystemClock().now()
     asked = now - dt.datetime.fromisoformat(wanted["since"]) if "since" in wanted else dt.timedelta()

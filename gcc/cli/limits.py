@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from gcc.cli.client import Running, find, sentence
+from gcc.cli.client import Running, find, many, sentence
 from gcc.errors import ConfigError
 
 DAY_S = 86_400.0
@@ -58,7 +58,7 @@ def _changed(row: dict[str, Any]) -> list[str]:
 
 def allowed(calls: int, per_s: float) -> str:
     """A limit in words: "100 calls a day", "1 call per 1 s"."""
-    return f"{calls:,} call{'' if calls == 1 else 's'} {'a day' if per_s == DAY_S else f'per {per_s:g} s'}"
+    return f"{many(calls, 'call')} {'a day' if per_s == DAY_S else f'per {per_s:g} s'}"
 
 
 def _number(word: str) -> float:

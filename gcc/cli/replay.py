@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gcc.cli.client import find, printable
+from gcc.cli.client import find, many, printable
 from gcc.cli.jobs import moment
 from gcc.clock import Clock, SystemClock
 from gcc.errors import ConfigError
@@ -49,7 +49,7 @@ def filter_of(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
 
 
 def _counted(done: dict[str, Any]) -> str:
-    return f"{done['letters']:,} letters with {done['events']:,} events"
+    return f"{many(done['letters'], 'letter')} with {many(done['events'], 'event')}"
 
 
 def _print_unreadable(unreadable: int, errors: list[dict[str, Any]]) -> None:

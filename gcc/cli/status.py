@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gcc.cli.client import Running, find, sentence
+from gcc.cli.client import Running, find, many, sentence
 from gcc.cli.live import messages
 from gcc.cli.schedules import next_run
 from gcc.supervisor.lifecycle import State
@@ -99,7 +99,7 @@ def screen(status: dict[str, Any], page: str) -> Group:
     if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
         parts.append(Text.assemble(("next runs  ", "bold"), "  ".join(due)))
     if (letters := status.get("dead_letters")) and letters["letters"]:
-        words = f"{letters['letters']:,} with {letters['events']:,} events wait; see: dead-letters"
+        words = f"{letters['letters']:,} with {many(letters['events'], 'event')}; see: dead-letters"
         parts.append(Text.assemble(("dead letters  ", "bold"), (words, "yellow")))
     return Group(*parts)
 

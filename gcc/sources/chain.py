@@ -124,6 +124,7 @@ class Visit:
     priority: int = 0
     wait_s_max: float = 5.0
     traces: list[Trace] = field(default_factory=list)  # a few a crawl; committed with its end, failures too
+    passed: list[Transient] = field(default_factory=list)  # why the sources before did not answer, a few too
 
 
 @dataclass(slots=True)

@@ -574,6 +574,7 @@ async def test_jobs_by_the_command_line(verb: Verb, world: World) -> None:
     lines = [line.split("\t") for line in (await verb("jobs", "list"))[1].splitlines()]
     assert {len(line) for line in lines} == {7}, "in a pipe a job is a line, whole, and a line is a job"
     assert {tuple(line[1:2] + line[4:5]) for line in lines} >= {("FAILED", "handle=f0"), ("PENDING", "handle=w2")}
+    assert {tuple(line[1:6:4]) for line in lines} == {("FAILED", "1 failure"), ("PENDING", "0 failures")}
     code, told, beside = await verb("jobs", "list", "--id", lines[0][0], "--id", lines[1][0])
     assert (code, beside) == (0, "2 of 2 jobs") and lines[1][0] in told
     gone = "019a0000-0000-7000-8000-000000000000"

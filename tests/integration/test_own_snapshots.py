@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gcc.clock import SystemClock
+from gcc.errors import Transient
 from gcc.pipelines.scraping.own_snapshots import OwnSnapshots
 from gcc.sources.chain import Visit
-from gcc.sources.verdicts import NeedsOwner
+from gcc.sources.credentials import NoCredential
+from gcc.sources.verdicts import NeedsOwner, SourceFailed
 from gcc.stores.postgres import Pool
 
 CHANNEL = "UC" + "a" * 22
@@ -40,7 +42,7 @@ async def snapshots(pool: Pool) -> AsyncIterator[OwnSnapshots]:
 
 
 async def test_days_with_the_day_that_they_differ_from(snapshots: OwnSnapshots) -> None:
-    found = await snapshots.report("daily", CHANNEL, *READ, Visit())
+    found = await snapshots.report("daily", CHANNEL, *READ, Visit(passed=[NeedsOwner("its owner's is needed")]))
     assert found.partial == "the differences of our own snapshots, as its owner gave no token"
     assert list(found.items.header) == ["day", "since", "views", "subscribers", "uploads"]
     assert found.items.rows == [
@@ -49,6 +51,25 @@ async def test_days_with_the_day_that_they_differ_from(snapshots: OwnSnapshots) 
         ["2026-08-30", "2026-08-13", None, None, 1],  # views count otherwise since the 24th
         ["2026-09-02", "2026-08-30", 50, -1, 0],
     ]
+
+
+@pytest.mark.parametrize(
+    ("passed", "why"),
+    [
+        ([], "the source of its owner's reports is switched off"),
+        (
+            [SourceFailed("ytanalytics: HTTP 503")],
+            "its owner's report could not be had now (ytanalytics: HTTP 503)",
+        ),
+        (
+            [NoCredential("ytanalytics: no credential is ready: asha rests", retry_after_s=9)],
+            "its owner's report could not be had now (ytanalytics: no credential is ready: asha rests)",
+        ),
+    ],
+)
+async def test_each_cause_has_its_words(snapshots: OwnSnapshots, passed: list[Transient], why: str) -> None:
+    found = await snapshots.report("daily", CHANNEL, *READ, Visit(passed=passed))
+    assert found.partial == f"the differences of our own snapshots, as {why}"
 
 
 async def test_the_first_day_may_differ_from_one_before(snapshots: OwnSnapshots) -> None:

@@ -362,7 +362,7 @@ def test_who_asks_for_jobs_of_long_ago_is_told_how_long_they_are_kept(
 
     at = (SystemClock().now() - dt.timedelta(days=since)).isoformat()
     jobs._list(cast(Running, Answering()), {"since": at}, as_json=False)
-    assert capsys.readouterr().err.partition("1 of 1 jobs\n")[2] == told
+    assert capsys.readouterr().err.partition("1 of 1 job\n")[2] == told
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)

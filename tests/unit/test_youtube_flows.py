@@ -10,6 +10,7 @@ import trio.testing
 from gcc.actors.scraper import Deferred, Retries
 from gcc.channels.jobs import Crawl, Failure, Job, JobStatus
 from gcc.config import Scraper
+from gcc.errors import Transient
 from gcc.pipelines.scraping import youtube
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.table import Apis
@@ -17,7 +18,9 @@ from gcc.pipelines.scraping.work import FlowWork
 from gcc.sources.breakers import Breakers
 from gcc.sources.credentials import Facts
 from gcc.sources.http import Request
+from gcc.sources.snapshot import Found, Sheet
 from gcc.sources.table import SOURCES
+from gcc.sources.verdicts import NeedsOwner
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Board
 from tests.fakes.erasures import NobodyErased
@@ -64,11 +67,11 @@ class Work:
         self.bench = Bench(outside)
         self.objects = MemoryObjects()
         self.flow = FLOWS[name]
-        clients = {
+        self.clients: dict[str, Any] = {
             source: SOURCES[source].client(self.bench.outside, "http://x/v3") for source in ("ytapi", "ytanalytics")
         }
         rng = self.bench.clock.rng
-        apis = Apis(clients, Breakers(Board(self.bench.clock.now), rng), self.bench.limiter)
+        apis = Apis(self.clients, Breakers(Board(self.bench.clock.now), rng), self.bench.limiter)
         retries = Retries(Scraper().attempts_max, Backoff(Scraper().backoff_s, Scraper().backoff_s_max))
         self.work = FlowWork(self.flow, apis, self.objects, NobodyErased(), self.bench.clock, retries, rng)
 
@@ -165,3 +168,17 @@ async def test_a_wrong_param_is_named(
     assert isinstance(failure, Failure)
     assert (failure.code, failure.retry_after_s) == ("INVALID_PARAMS", None)
     assert named in failure.reason
+
+
+async def test_who_stands_in_is_told_why_the_source_before_did_not_answer() -> None:
+    passed: list[Transient] = []
+
+    class Snapshots:
+        async def report(self, *asked: Any) -> Found[Sheet]:
+            passed.extend(asked[-1].passed)
+            return Found(Sheet(["day"], [["2025-12-01"]]))
+
+    work = Work("fetch_channel_daily_stats_csv", Tube())
+    work.clients["snapshots"] = Snapshots()
+    assert isinstance(await work.run(CHANNEL, owned=False), Crawl)
+    assert [type(failure) for failure in passed] == [NeedsOwner]

@@ -17,6 +17,7 @@ from gcc.sources.snapshot import Found, Sheet
 from gcc.sources.verdicts import NeedsOwner
 from gcc.stores import profiles_read
 from gcc.stores.postgres import Pool
+from gcc.supervisor.lifecycle import one_line
 
 NAME = "snapshots"
 DAYS = 28
@@ -54,7 +55,7 @@ class OwnSnapshots:
         ]
         if not rows:
             raise NeedsOwner(f"{NAME}: no two snapshots of {channel_id} to compare from {first} to {last}")
-        reason = "the differences of our own snapshots, as its owner gave no token"
+        reason = f"the differences of our own snapshots, as {_why(visit)}"
         return Found(Sheet([bucket, "since", *series], rows), reason)
 
     async def _series(
@@ -62,6 +63,16 @@ class OwnSnapshots:
     ) -> dict[dt.date, Any]:
         points, _ = await profiles_read.synced_series(self._pool, YOUTUBE.name, channel_id, metric, first, last, bucket)
         return {_date(point["date"]): point["value"] for point in points}
+
+
+def _why(visit: Visit) -> str:
+    """What became of the source that stands before this one."""
+    if not visit.passed:
+        return "the source of its owner's reports is switched off"
+    failure = visit.passed[-1]
+    if isinstance(failure, NeedsOwner):
+        return "its owner gave no token"
+    return f"its owner's report could not be had now ({one_line(str(failure))})"
 
 
 def _date(told: Any) -> dt.date:

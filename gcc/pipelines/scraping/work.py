@@ -157,7 +157,11 @@ class FlowWork:
         self, params: pydantic.BaseModel, visit: Visit
     ) -> list[tuple[str, Callable[[], Awaitable[tuple[str, Any]]]]]:
         async def asked(source: str, retrieve: Retrieve) -> tuple[str, Any]:
-            return source, await retrieve(self._apis.clients[source], params, visit)
+            try:
+                return source, await retrieve(self._apis.clients[source], params, visit)
+            except Transient as error:
+                visit.passed.append(error)
+                raise
 
         return [
             (source, partial(asked, source, retrieve))
