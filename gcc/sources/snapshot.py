@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
+OTHERS = ("collaborators", "tagged")
+"""Dimensions of posts that list the handles of other profiles."""
 Metrics = dict[str, int | float | None]
 
 

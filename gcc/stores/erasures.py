@@ -5,8 +5,9 @@ crawl stores anything of them again; and their rows are gone. A lost store is Tr
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
@@ -20,10 +21,18 @@ SQL = statements.load("erasure")
 ERASED_CHANNEL = "gcc_erased"
 KEPT_S = 60.0  # a notification may have been missed
 BATCH = 1000
-PERSONS = ("profile_id", "channel_id", "source_profile_id", "target_profile_id", "actor_profile_id")
-"""Columns in which a profile stands, in tables of whichever platform."""
-NAMED_BY = ("handle", "profile_id", "channel_id", "channels")
+PERSONS = {
+    "profile_id": "handle",
+    "channel_id": "handle",
+    "source_profile_id": "source_handle",
+    "target_profile_id": "target_handle",
+    "actor_profile_id": "actor_handle",
+}
+"""Columns in which a profile stands, in tables of whichever platform, and those of the handles that belong to them."""
+NAMED_BY = ("handle", "channels")
 """Params of jobs that name profiles, one or a list of them; a word in another one is no name."""
+IDENTIFIED_BY = ("profile_id", "channel_id")
+"""And those that hold the id of one: a handle may look like the id of somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +50,15 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The profiles of one platform that are to go: their ids, and every word that names them, in small letters."""
+    """The profiles of one platform that are to go: their ids, and every word that names them, in small letters.
+
+    `exported`: those of them whom sheets that were made before may still tell of.
+    """
 
     platform: str
-    ids: Sequence[str]
-    names: Sequence[str]
+    ids: Set[str]
+    names: Set[str]
+    exported: Set[str] = frozenset()
 
 
 class PostgresErasures:
@@ -62,20 +75,20 @@ class PostgresErasures:
         self._platforms = platforms
         self._states = states
         self._shared = shared
-        self._kept: dict[str, tuple[float, frozenset[str]]] = {}  # platform -> (good until, ids)
+        self._kept: dict[str, tuple[float, Leaving]] = {}  # platform -> (good until, who)
 
     def woken(self, payload: str) -> None:
         self._kept.clear()
 
-    async def of(self, platform: str) -> frozenset[str]:
-        """The ids of those who are not to be stored."""
-        good_until, ids = self._kept.get(platform, (-1.0, frozenset()))
-        if trio.current_time() >= good_until:
+    async def of(self, platform: str) -> Leaving:
+        """Those who are not to be stored."""
+        good_until, kept = self._kept.get(platform, (-1.0, None))
+        if kept is None or trio.current_time() >= good_until:
             async with self._pool.connection() as conn:
-                rows = await (await conn.execute(SQL["ids"], {"platform": platform})).fetchall()
-            ids = frozenset(row[0] for row in rows)
-            self._kept[platform] = trio.current_time() + KEPT_S, ids
-        return ids
+                rows = await (await conn.execute(SQL["of"], {"platform": platform})).fetchall()
+            kept = _leaving(platform, rows)
+            self._kept[platform] = trio.current_time() + KEPT_S, kept
+        return kept
 
     async def erase(self, platform: str, name: str, *, who: str, why: str) -> str:
         """Have the profile of this handle or id forgotten; its id. Permanent: it cannot be told who is meant."""
@@ -110,32 +123,30 @@ class PostgresErasures:
         """Those of whom something may be left; `every`: all of them."""
         async with self._pool.connection() as conn:
             rows = await (await conn.execute(SQL["due"], {"every": every})).fetchall()
-        found = []
-        for platform in dict.fromkeys(row[0] for row in rows):
-            of = [row for row in rows if row[0] == platform]
-            names = {word.lower() for _, profile_id, names in of for word in (profile_id, *names)}
-            found.append(Leaving(platform, [row[1] for row in of], sorted(names | {f"@{name}" for name in names})))
-        return found
+        by_platform: dict[str, list[Any]] = {}
+        for platform, *row in rows:
+            by_platform.setdefault(platform, []).append(row)
+        return [_leaving(platform, of) for platform, of in by_platform.items()]
 
     async def forget_rows(self, leaving: Leaving) -> int:
         """Delete what is known of them; how many rows."""
         rows = 0
         for table, where in self._places(leaving.platform):
             statement = SQL["forget"].replace("{table}", f'"{table.name}"').replace("{where}", where)
-            rows += await self._in_batches(statement, {"platform": leaving.platform, "ids": list(leaving.ids)})
+            rows += await self._in_batches(statement, _values(leaving))
         return rows
 
     async def forget_credentials(self, leaving: Leaving) -> int:
         """Delete their own tokens; how many. One that is given again comes back, until the next round for all."""
         async with self._pool.connection() as conn:
-            return (await conn.execute(SQL["forget_credentials"], {"ids": list(leaving.ids)})).rowcount
+            return (await conn.execute(SQL["forget_credentials"], _values(leaving))).rowcount
 
     async def forget_jobs(self, leaving: Leaving) -> list[str]:
         """Delete the jobs that name them; their ids."""
         statement, gone = SQL["jobs"].replace("{limit}", str(BATCH)), []
         while True:
             async with self._pool.connection() as conn:
-                values = {"platform": leaving.platform, "names": list(leaving.names), "named_by": list(NAMED_BY)}
+                values = {**_values(leaving), "named_by": list(NAMED_BY), "identified_by": list(IDENTIFIED_BY)}
                 batch = await (await conn.execute(statement, values)).fetchall()
             gone += [str(row[0]) for row in batch]
             if len(batch) < BATCH:
@@ -143,7 +154,7 @@ class PostgresErasures:
 
     async def gone(self, leaving: Leaving) -> None:
         async with self._pool.connection() as conn:
-            await conn.execute(SQL["gone"], {"platform": leaving.platform, "ids": list(leaving.ids)})
+            await conn.execute(SQL["gone"], _values(leaving))
 
     async def _in_batches(self, statement: str, values: Mapping[str, object]) -> int:
         gone = batch = 0
@@ -160,6 +171,11 @@ class PostgresErasures:
         """Each table in which they may stand, and where."""
         for table in {each.name: each for each in (*self._states.get(platform, ()), *self._shared)}.values():
             persons = [f"{column} = any(%(ids)s)" for column in PERSONS if column in table.columns]
+            persons += [
+                f"({column} = '' and lower({handle}) = any(%(names)s))"  # known by the handle alone
+                for column, handle in PERSONS.items()
+                if {column, handle} <= table.columns.keys()
+            ]
             if persons:
                 own = "platform = %(platform)s and " if "platform" in table.columns else ""
                 yield table, f"{own}({' or '.join(persons)})"
@@ -169,6 +185,21 @@ def _ids(platform: Platform) -> str:
     """All ids of the profile that has one of them, ours first."""
     ids = ", ".join((platform.profile_id, *platform.other_ids))
     return f"select {ids} from {platform.account.name} where %(id)s in ({ids})"  # noqa: S608
+
+
+def _leaving(platform: str, rows: Sequence[Sequence[Any]]) -> Leaving:
+    """Of (id, handles, whether sheets may tell of it)."""
+    names = {word.lower() for profile_id, handles, _ in rows for word in (profile_id, *handles) if word}
+    return Leaving(
+        platform,
+        frozenset(row[0] for row in rows),
+        frozenset(names | {f"@{name}" for name in names}),
+        frozenset(profile_id for profile_id, _, exported in rows if exported),
+    )
+
+
+def _values(leaving: Leaving) -> dict[str, Any]:
+    return {"platform": leaving.platform, "ids": list(leaving.ids), "names": list(leaving.names)}
 
 
 def _accounts(platform: Platform) -> str:

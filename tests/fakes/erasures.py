@@ -1,6 +1,8 @@
 """Nobody is to be forgotten."""
 
+from gcc.stores.erasures import Leaving
+
 
 class NobodyErased:
-    async def of(self, platform: str) -> frozenset[str]:
-        return frozenset()
+    async def of(self, platform: str) -> Leaving:
+        return Leaving(platform, frozenset(), frozenset())

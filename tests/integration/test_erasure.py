@@ -1,6 +1,9 @@
 """Who is erased is in no store any more, and stays away; everybody else is as before, and `check` is exact."""
 
 import datetime as dt
+import json
+import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,7 +37,7 @@ from gcc.sources.credentials import Facts
 from gcc.sources.snapshot import Activity, Found, Person, PostSnapshot, ProfileSnapshot, Relation
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.credentials import PostgresCredentials
-from gcc.stores.erasures import PERSONS, PostgresErasures
+from gcc.stores.erasures import PERSONS, Leaving, PostgresErasures
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from tests.fakes.credentials import KEYS
@@ -65,6 +68,9 @@ OF: dict[EventType, Any] = {
 """An event of each kind that tells of a profile."""
 
 
+BASES = {event_type: dict(FIELDS[event_type]) for event_type in (SCRAPE_REQUEST_LOG, TRACE_LOG)}
+
+
 def erasures_of(pool: Pool) -> PostgresErasures:
     catalogue = Catalogue()
     return PostgresErasures(pool, catalogue.platforms, states_by_platform(catalogue), SHARED_STATES)
@@ -91,6 +97,13 @@ class Ground:
     def _base(self, event_type: EventType) -> dict[str, Any]:
         known = {"source": "s", "handle": "h", "metrics": {}, "dimensions": {}}
         return {name: value for name, value in known.items() if name in event_type.schema.__struct_fields__}
+
+    async def put(self, event_type: EventType, **fields: Any) -> None:
+        """Two events of it."""
+        platform = {} if event_type is TRACE_LOG else {"platform": "INSTAGRAM"}
+        base = BASES[event_type] if event_type in (SCRAPE_REQUEST_LOG, TRACE_LOG) else self._base(event_type)
+        FIELDS[event_type] = {**base, **platform, **fields}
+        await self.stored.put(event_type, 2, 3)
 
     async def _rows(self, who: str) -> None:
         other = {"profile_id": who, "handle": f"name.{who[-1]}", "source": "graphapi", "scraped_at": AT}
@@ -178,7 +191,7 @@ async def test_who_is_erased_by_one_id_is_erased_by_all(ground: Ground) -> None:
         await conn.execute("update profile_relationship set target_profile_id = %s where target_profile_id = %s",
                            (ig_id, GONE))  # fmt: skip
     assert await ground.erasures.erase("INSTAGRAM", ig_id, who="me", why="asked") == GONE
-    assert await ground.erasures.of("INSTAGRAM") == {GONE, ig_id}
+    assert (await ground.erasures.of("INSTAGRAM")).ids == {GONE, ig_id}
     assert {told.profile_id: list(told.names) for told in await ground.erasures.listed()} == {
         GONE: ["name.1"], ig_id: ["name.1"],
     }  # fmt: skip
@@ -260,29 +273,179 @@ async def test_whom_nobody_can_tell_is_not_erased(ground: Ground) -> None:
 
 async def test_all_processes_hear_of_it(ground: Ground) -> None:
     here, elsewhere = ground.erasures, erasures_of(ground.pool)
-    assert await elsewhere.of("INSTAGRAM") == await here.of("INSTAGRAM") == frozenset()
+    assert (await elsewhere.of("INSTAGRAM")).ids == (await here.of("INSTAGRAM")).ids == frozenset()
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into tracked_profile values ('INSTAGRAM', %s, 'Name.1')", (GONE,))
     await here.erase("INSTAGRAM", GONE, who="me", why="asked")
-    assert await here.of("INSTAGRAM") == {GONE}
+    assert (await here.of("INSTAGRAM")).ids == {GONE}
     elsewhere.woken("")
-    assert await elsewhere.of("INSTAGRAM") == {GONE}
-    assert await elsewhere.of("YOUTUBE") == frozenset()
+    told = await elsewhere.of("INSTAGRAM")
+    assert (told.ids, told.names) == ({GONE}, {GONE, f"@{GONE}", "name.1", "@name.1"})
+    assert (await elsewhere.of("YOUTUBE")).ids == frozenset()
 
 
 def test_a_crawl_is_spared_of_them() -> None:
     def person(name: str) -> Person:
         return Person(name)
 
+    erased = Leaving("P", frozenset({GONE}), frozenset({"name.1", "@name.1", GONE}))
+    stays = Leaving("P", frozenset({STAYS}), frozenset())
     profile = ProfileSnapshot("P", "s", AT, GONE, "h", {}, {}, [])
-    assert spared(profile, frozenset({GONE})) is None
-    assert spared(profile, frozenset({STAYS})) is profile
+    assert spared(profile, erased) is None
+    assert spared(profile, stays) == profile
     relations = [Relation("P", "s", AT, person("1"), person(who)) for who in (GONE, STAYS)]
     activities = [Activity("P", "s", AT, who, "like", "p", "c", "2", person(who)) for who in (GONE, STAYS)]
     posts = [PostSnapshot("P", "s", AT, "p", "c", who, "h", None, {}, {}) for who in (GONE, STAYS)]
     profiles = [ProfileSnapshot("P", "s", AT, who, "h", {}, {}, []) for who in (GONE, STAYS)]
     for items in (relations, activities, posts, profiles):
         found = Found(items, "a part", ["odd"])
-        assert spared(found, frozenset({GONE})) == Found(items[1:], "a part", ["odd"])
+        assert spared(found, erased) == Found(items[1:], "a part", ["odd"])
     assert (FORGOTTEN.code, FORGOTTEN.retry_after_s) == ("ERASED", None)
+
+
+def test_a_crawl_is_spared_of_handles_and_of_what_comes_beside_a_profile() -> None:
+    erased = Leaving("P", frozenset({GONE}), frozenset({"media", "@media", GONE}))
+    others = [Person("", "Media"), Person("9", "media"), Person("", "")]
+    relations = [Relation("P", "s", AT, person, Person("1")) for person in others]
+    activities = [Activity("P", "s", AT, "a", "like", "p", "c", "2", person) for person in others]
+    assert spared(Found(relations), erased) == Found(relations[1:]), "with another id it is somebody else"
+    assert spared(Found(activities), erased) == Found(activities[1:])
+
+    def post(profile_id: str, **dimensions: Any) -> PostSnapshot:
+        return PostSnapshot("P", "s", AT, "p", "c", profile_id, "", None, {"likes": 1}, dimensions)
+
+    hashtags = {"hashtags": ["media"], "caption": "media"}
+    posts = [post("1", tagged=["MEDIA", "b"], collaborators=["media"], **hashtags), post(GONE), post("1", **hashtags)]
+    left = [post("1", tagged=["b"], collaborators=[], **hashtags), post("1", **hashtags)]
+    profile = ProfileSnapshot("P", "s", AT, "1", "h", {}, {}, posts, more=Found(posts, "a part"))
+    assert spared(profile, erased) == replace(profile, posts=left, more=Found(left, "a part"))
+
+
+async def test_who_is_known_by_a_handle_alone_goes_too(ground: Ground) -> None:
+    await ground.fill()
+    rows = (("", "Name.1"), ("", "name.11"), ("77", "name.1"))
+    for number, (actor, handle) in enumerate(rows):
+        told = {"profile_id": "5", "shortcode": "c", "activity_type": "like", "actor_profile_id": actor}
+        await ground.put(POST_ACTIVITY_LOG, **told, dimensions={"actor_handle": handle})
+        await ground.put(
+            PROFILE_RELATIONSHIP_LOG, source_profile_id=actor, source_dimensions={"handle": handle},
+            target_profile_id="5", relationship_type="follows",
+        )  # fmt: skip
+        await ground.put(POST_LOG, profile_id=actor, handle=handle, shortcode="c")
+        async with ground.pool.connection() as conn:
+            await conn.execute(
+                "insert into post_activity_log (platform, activity_id, activity_type, post_id, shortcode,"
+                " actor_profile_id, actor_handle, source, scraped_at)"
+                " values ('INSTAGRAM', %s, 'like', 'p', 'c', %s, %s, 's', now())", (str(number), actor, handle),
+            )  # fmt: skip
+            await conn.execute(
+                "insert into profile_relationship values"
+                " ('INSTAGRAM', %s, '5', 'follows', %s, null, 's', now(), now())",
+                (actor, handle) if number != 1 else ("78", handle),
+            )
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    await ground.erase()
+    async with ground.pool.connection() as conn:
+        left = await (await conn.execute("select actor_handle from post_activity_log order by 1")).fetchall()
+        follow = await (
+            await conn.execute(
+                "select source_handle from profile_relationship where target_profile_id = '5' order by 1"
+            )
+        ).fetchall()
+    assert left == follow == [("name.1",), ("name.11",)]
+    for event_type, handle in (
+        (POST_ACTIVITY_LOG, "JSONExtractString(dimensions, 'actor_handle')"),
+        (PROFILE_RELATIONSHIP_LOG, "source_handle"),
+        (POST_LOG, "handle"),
+    ):
+        found = await ground.clickhouse.rows(
+            f"select distinct {handle} as handle from {event_type.table} final"  # noqa: S608
+            " where handle like 'name.1%' order by handle"
+        )
+        assert [row["handle"] for row in found] == ["name.1", "name.11"], event_type.name
+    await ground.dropped()
+
+
+async def test_their_handle_goes_from_the_lists_of_other_peoples_posts(ground: Ground) -> None:
+    await ground.fill()
+    kept = {"post_type": "reels", "caption": 'with "tagged": ["name.1"]', "hashtags": ["name.1"]}
+    lists = {"collaborators": ["a", "Name.1"], "tagged": ["name.1", "b", "name.10", "c"]}
+    await ground.put(POST_LOG, profile_id="5", shortcode="named", metrics={"likes": 7}, dimensions={**lists, **kept})
+    await ground.put(POST_LOG, profile_id="5", shortcode="other", dimensions={"tagged": ["name.2"]})
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["names"] == 4
+    found = await ground.clickhouse.rows(
+        f"select distinct shortcode, dimensions, likes, post_type from {POST_LOG.table} final"  # noqa: S608
+        " where profile_id = '5' order by shortcode"
+    )
+    assert [json.loads(row["dimensions"]) for row in found] == [
+        {"collaborators": ["a"], "tagged": ["b", "name.10", "c"], **kept}, {"tagged": ["name.2"]},
+    ]  # fmt: skip
+    assert (found[0]["likes"], found[0]["post_type"]) == (7, "reels")
+    await ground.dropped()
+    assert "names" not in await ground.erase(every=True)
+
+
+async def test_their_rows_go_from_the_sheets_of_others(ground: Ground) -> None:
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into tracked_profile values ('INSTAGRAM', %s, 'media')", (GONE,))
+    header = "channel_id,handle,title\r\n"
+    sheets = {
+        "exports/one.csv": f'{header}{GONE},media,"a\nb"\r\n{STAYS},media,"c,\nd"\r\n'.encode(),
+        "exports/two.csv": f"{header}{STAYS},\xe9,{GONE}\r\n".encode("latin-1"),
+        "exports/three.csv": b"day,views\r\n2026-11-01,1\r\n",
+        "exports/empty.csv": b"",
+        f"media/instagram/{STAYS}/picture/1.jpg": GONE.encode(),
+    }
+    for key, body in sheets.items():
+        await ground.objects.put(key, body)
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["sheets"] == 1
+    left = {key: await ground.objects.read(key) for key in sheets}
+    assert left == {**sheets, "exports/one.csv": f'{header}{STAYS},media,"c,\nd"\r\n'.encode()}
+    await ground.objects.put("exports/one.csv", sheets["exports/one.csv"])
+    assert "sheets" not in await ground.erase(), "they were looked through"
+    assert (await ground.erase(every=True))["sheets"] == 1, "once more, for what was made meanwhile"
+
+
+@pytest.mark.parametrize("word", ["media", "profiles", "username", "fields", "id"])
+async def test_a_handle_that_is_a_word_of_addresses_takes_nothing_of_others(ground: Ground, word: str) -> None:
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into tracked_profile values ('INSTAGRAM', %s, %s)", (GONE, word))
+    other, theirs = uuid.uuid4(), uuid.uuid4()
+    for job, handle in ((other, "somebody"), (theirs, word)):
+        await ground.put(SCRAPE_REQUEST_LOG, scl_id=str(job), params={"handle": handle, "fields": ["media"]})
+    await ground.put(SCRAPE_REQUEST_LOG, scl_id=str(other), params={"profile_id": STAYS, "hashtag": word})
+    asked = (
+        f"http://x/v25.0/{STAYS}/media?fields=username,media.limit(2){{id}}&id=7&name=somebody",
+        "http://x/profiles/somebody/?username=somebody&fields=id",
+    )
+    gone = (f"http://x/{word}/feed", f"http://x/v25.0/1?fields=business_discovery.username%28{word}%29%7Bid%7D")
+    for uri in asked:
+        await ground.put(TRACE_LOG, uri=uri, origin_id=str(other))
+    await ground.put(TRACE_LOG, uri=gone[0], origin_id=str(theirs))
+    await ground.put(TRACE_LOG, uri=gone[1], origin_id=str(other))
+    await ground.objects.put(f"media/instagram/{STAYS}/picture/1.jpg", b"1")
+    await ground.erasures.erase("INSTAGRAM", word, who="me", why="asked")
+    await ground.erase()
+    found = await ground.clickhouse.rows(f"select distinct uri from {TRACE_LOG.table} final")  # noqa: S608
+    assert {row["uri"] for row in found} == set(asked)
+    jobs = await ground.clickhouse.rows(f"select distinct scl_id from {SCRAPE_REQUEST_LOG.table} final")  # noqa: S608
+    assert [row["scl_id"] for row in jobs] == [str(other)]
+    assert await ground.objects.keys("") == [f"media/instagram/{STAYS}/picture/1.jpg"]
+    await ground.dropped()
+
+
+async def test_a_handle_that_looks_like_anothers_id_takes_nothing_of_that(ground: Ground) -> None:
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into tracked_profile values ('INSTAGRAM', %s, %s)", (GONE, STAYS))
+    await jobs_of(ground.pool).enqueue(
+        [NewJob("a_flow", "INSTAGRAM", {name: who}) for name, who in (("profile_id", STAYS), ("profile_id", GONE))]
+    )
+    await ground.put(SCRAPE_REQUEST_LOG, params={"profile_id": STAYS})
+    await ground.put(TRACE_LOG, uri=f"http://x/{STAYS}/media")
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert await ground.erase() == {"profiles": 1, "rows": 1, "jobs": 1}
 
 
 async def test_no_place_is_forgotten(pool: Pool) -> None:

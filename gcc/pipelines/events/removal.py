@@ -47,6 +47,21 @@ class Removal:
         async with self._turn:
             return await self._counted_and_removed(rows)
 
+    async def ids(self, rows: Rows, column: str) -> list[str]:
+        """What stands in a column of these rows, each once."""
+        found = await self._clickhouse.rows(_filled("ids", rows).replace("{column}", column), rows.values)
+        return [str(row["id"]) for row in found]
+
+    async def rewrite(self, rows: Rows, column: str, value: str) -> int:
+        """Give a column of these rows another value, in ClickHouse's words: they stay, and count as before. How many
+        there were."""
+        async with self._turn:
+            (counts,) = await self._clickhouse.rows(_filled("count", rows), {**rows.values, "emitted_by": []})
+            if counts["events"]:
+                statement = _filled("rewrite", rows).replace("{column}", column).replace("{value}", value)
+                await self._clickhouse.command(statement, rows.values)
+            return int(counts["events"])
+
     async def _counted_and_removed(self, rows: Rows) -> int:
         values = {**rows.values, "emitted_by": list(EMITTED_BY)}
         (counts,) = await self._clickhouse.rows(_filled("count", rows), values)

@@ -33,6 +33,7 @@ from gcc.sources.limits import LimitRefused
 from gcc.sources.snapshot import ProfileSnapshot, Sheet, derive
 from gcc.sources.verdicts import NeedsOwner, NotVisible, RateLimited
 from gcc.sources.verdicts import Refused as RefusedOutside
+from gcc.stores.erasures import Leaving
 from gcc.supervisor.lifecycle import one_line
 
 NO_COST = (SourceClosed, LimitRefused, NoCredential, RateLimited)
@@ -45,8 +46,8 @@ log = structlog.get_logger()
 
 
 class Erasures(Protocol):
-    async def of(self, platform: str) -> frozenset[str]:
-        """The ids of profiles that are not to be stored. Transient: nobody knows."""
+    async def of(self, platform: str) -> Leaving:
+        """Whose profiles are not to be stored. Transient: nobody knows."""
 
 
 class FlowWork:
@@ -81,7 +82,7 @@ class FlowWork:
             erased = await self._erasures.of(self._flow.platform)
         except Transient as error:
             return Deferred(OURS_AWAY_S, "STORE_AWAY", one_line(str(error)))
-        if not erased.isdisjoint(each for each in job.params.values() if isinstance(each, str)):
+        if not erased.ids.isdisjoint(each for each in job.params.values() if isinstance(each, str)):
             return FORGOTTEN
         chain = self._chain(params, visit)
         if not chain:

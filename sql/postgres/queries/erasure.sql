@@ -18,12 +18,14 @@ set names = array(select distinct unnest(erased_profile.names || excluded.names)
 -- name: erased
 select platform, profile_id, names, who, why, requested_at, erased_at from erased_profile order by requested_at desc, profile_id;
 
--- name: ids
-select profile_id from erased_profile where platform = %(platform)s;
+-- name: of
+select profile_id, names, false from erased_profile where platform = %(platform)s;
 
 -- name: due
--- Those of whom something may have come since they were last looked for: the new ones, or all.
-select platform, profile_id, names from erased_profile
+-- Those of whom something may have come since they were last looked for: the new ones, or all. Sheets are looked through at first, and
+-- once more for what was made meanwhile.
+select platform, profile_id, names, erased_at is null or (%(every)s and requested_at > now() - interval '2 days')
+from erased_profile
 where %(every)s or erased_at is null or requested_at > now() - interval '2 days'
 order by platform, profile_id;
 
@@ -54,7 +56,8 @@ with picked as materialized (
       and exists (select from jsonb_each(case jsonb_typeof(params) when 'object' then params else '{}' end) as param,
                               jsonb_array_elements_text(case jsonb_typeof(param.value) when 'array' then param.value
                                                                                        else jsonb_build_array(param.value) end) as word
-                  where param.key = any(%(named_by)s) and lower(word) = any(%(names)s))
+                  where (param.key = any(%(named_by)s) and lower(word) = any(%(names)s))
+                     or (param.key = any(%(identified_by)s) and word = any(%(ids)s)))
     limit {limit}
     for update skip locked
 ), gone as (
