@@ -12,18 +12,18 @@ from gcc.masking import masked_text
 
 
 class _Lossy:
-    """A stream whose lines are lost where it cannot take them: a full disk must not end what is logged."""
+    """stderr, whose lines are lost where it cannot take them: a full disk must not end what is logged.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    As it is at that moment: while a bar of progress is there, its stand-in puts each line above the bar.
+    """
 
     def write(self, text: str) -> None:
         with suppress(OSError):
-            self._stream.write(text)
+            sys.stderr.write(text)
 
     def flush(self) -> None:
         with suppress(OSError):
-            self._stream.flush()
+            sys.stderr.flush()
 
 
 def _without_secrets(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -51,7 +51,7 @@ def configure(settings: Settings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Lossy())),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for library in ("urllib3", "clickhouse_connect"):  # their warnings are told by who called, once and not at each try

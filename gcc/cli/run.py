@@ -12,7 +12,7 @@ import sys
 import structlog
 import trio
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gcc.cli import USAGE, complain, leaves, logs, lose
 from gcc.cli.client import settings_of
@@ -24,6 +24,13 @@ from gcc.supervisor.supervisor import RestartsExceeded
 from gcc.tree import Tree
 
 LOOK_S = 0.5
+OPEN = {
+    "ops": "the dashboard; the address with its token is above, and told by: status",
+    "gateway": "the API",
+    "docs": "the API, to read and to try",
+    "world": "a stand-in for the outside APIs",
+}
+"""What people find at each of the open ports."""
 STEP_PERCENT = 10  # without a terminal, progress is a log line each
 
 log = structlog.get_logger()
@@ -88,8 +95,9 @@ async def _accompany(tree: Tree) -> None:
         print(f"ready {tree.context.urls['ops']}/?token={tree.ops.token}", flush=True)
     except OSError:
         lose(sys.stdout)  # which is no reason to end; the log and supervisor.json tell the address, too
-    for name, url in sorted(tree.context.urls.items()):
-        log.info("open", name=name, url=url)
+    urls = tree.context.urls
+    for name in sorted(urls, key=[*OPEN, *urls].index):
+        log.info("open", name=name, url=urls[name], what=OPEN.get(name, ""))
     if sys.stderr.isatty():
         await _bar(tree)
     else:
@@ -97,17 +105,14 @@ async def _accompany(tree: Tree) -> None:
 
 
 async def _bar(tree: Tree) -> None:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("importing history", total=None)
         while not tree.ops.counts.crawled:
             done, total = tree.ops.counts.crawl or (0, 0)
-            progress.update(
-                task,
-                completed=done,
-                total=total or None,
-                description="first crawl" if total else "importing history",
-            )
+            imported = tree.context.board.actor("first start").done
+            told = f"first crawl, {done:,} of {total:,}" if total else f"importing history, {imported:,} snapshots"
+            progress.update(task, completed=done, total=total or None, description=told)
             await trio.sleep(LOOK_S)
 
 

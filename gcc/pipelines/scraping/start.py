@@ -42,7 +42,7 @@ class FirstStart:
         """Runs until all steps are done, or until the drain begins."""
         task_status.started()
         with intake_open(self._context.drain.stage("intake")):
-            await self._until_done("history_imported", self._import_past)
+            await self._until_done("history_imported", self._begin)
             await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
             await self._until_done("first_crawl_stored", self._wait_until_stored)
             if self._context.schedulers:  # else the marts are built where the schedules run
@@ -63,6 +63,11 @@ class FirstStart:
                 self._patience.reset()
                 self._actor.state = State.RUNNING
                 log.info("milestone", name=milestone, **detail)
+
+    async def _begin(self) -> dict[str, Any]:
+        then = "history is imported, all are crawled once, series and leaderboards are built: about a minute"
+        log.info("first start", then=then)
+        return await self._import_past()
 
     async def _import_past(self) -> dict[str, Any]:
         imported = 0
@@ -97,7 +102,10 @@ class FirstStart:
         if run.status != "COMPLETE":
             raise Transient(f"schedule {run.schedule} ended {run.status}: {(run.detail or {}).get('error')}")
         seconds = round(trio.current_time() - began, 1)
-        log.info("series and leaderboards are ready", seconds=seconds)
+        urls = self._context.urls
+        log.info(
+            "series and leaderboards are ready", seconds=seconds, **{"ask": urls["docs"]} if "docs" in urls else {}
+        )
         return {"seconds": seconds}
 
     async def _rows(self, statement: str, **arguments: Any) -> list[tuple[Any, ...]]:
