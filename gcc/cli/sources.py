@@ -45,7 +45,8 @@ def _answering(source: dict[str, Any], line: dict[str, Any] | None) -> str:
     if line["breaker"] != "open":
         credentials = source["credentials"]
         if credentials is not None and not credentials["total"]:
-            by_hand = f"credentials add {source['name']} HANDLE"
+            account = f" --account {source['account']}" if source["account"] else ""
+            by_hand = f"credentials add {source['name']} HANDLE{account} --why WHY"
             return f"cannot be asked: set {tokens_variable(source['name'])} and start again, or: {by_hand}"
         return "answers" if credentials is None or credentials["ready"] else "no credential is ready"
     return f"rests, asked again in {line['retry_in_s'] or 0:,.0f} s ({sentence(line['last_error'] or 'no error told')})"

@@ -206,7 +206,7 @@ async def test_sources_tell_rests_and_credentials_and_the_database_that_is_away(
         without = await page.js(text("#source-graphapi"))
         assert without.startswith("graphapi cannot be asked")
         assert not await page.js("document.querySelectorAll('svg.icon > path:not([d])').length")
-        assert "credentials add graphapi HANDLE" in without
+        assert "credentials add graphapi HANDLE --account IG_USER_ID --why WHY" in without
         assert (await page.js(text("#off"))).startswith("Off until sources.NAME.enabled = true")
         assert "None is known" in without and "GCC_SOURCES__GRAPHAPI__TOKENS" in without
         world.counts_down = True

@@ -547,7 +547,7 @@ async def test_sources_by_the_command_line(verb: Verb, world: World) -> None:
     ]
     told = (await verb("sources"))[1]
     assert "ytapi     cannot be asked: set GCC_SOURCES__YTAPI__TOKENS and start" in told
-    assert "credentials add ytapi HANDLE" in told and "off until sources.NAME.enabled = true: " in told
+    assert "credentials add ytapi HANDLE --why WHY" in told and "off until sources.NAME.enabled = true: " in told
     youtube = world.board.actor("sources/ytapi")
     youtube.breaker, youtube.retry_at, youtube.last_error = "open", trio.current_time() + 1000, "it answered 503"
     code, told, _ = await verb("sources")

@@ -62,6 +62,7 @@ class Sources:
         lines = [
             {
                 "name": name,
+                "account": row.account,  # whose its credentials must name
                 "flows": [flow.name for flow in self._catalogue.flows.values() if name in flow.chain],
                 "limit": asdict(uses[name]),
                 "credentials": None if row.keyless else by_source.get(row.shares or name, none),

@@ -23,7 +23,7 @@ export function SourcesPage({ status, ask }) {
     <${Limits} ask=${ask} />`
 }
 
-function Source({ name, flows, limit, credentials, line, trouble }) {
+function Source({ name, account, flows, limit, credentials, line, trouble }) {
   const share = limit.used / limit.calls
   return html`<section class="panel source" id=${`source-${name}`} aria-labelledby=${`h-${name}`}>
     <div class="head">
@@ -51,7 +51,7 @@ function Source({ name, flows, limit, credentials, line, trouble }) {
     ${line?.last_error && html`<p class="error-text" title="Last error">${line.last_error}</p>`}
     ${(credentials || trouble) && html`<h3>Credentials ${credentials && html`<span class="muted num">${count(credentials.ready)} of ${count(credentials.total)} ready</span>`}</h3>`}
     <${Refused} refused=${trouble} what="The credentials" />
-    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase().replaceAll('-', '_')}__TOKENS</code> and start again, or add one: <code>credentials add ${name} HANDLE</code>, see docs/credentials.md.</p>`}
+    ${credentials?.total === 0 && html`<p class="muted">None is known: jobs of this source wait. Set <code>GCC_SOURCES__${name.toUpperCase().replaceAll('-', '_')}__TOKENS</code> and start again, or add one: <code>credentials add ${name} HANDLE${account && ` --account ${account}`} --why WHY</code>, see docs/credentials.md.</p>`}
     ${credentials?.total > 0 &&
     html`<table class="rows">
       <thead>
