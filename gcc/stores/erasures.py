@@ -14,7 +14,7 @@ import trio
 from gcc import statements
 from gcc.errors import Permanent
 from gcc.platforms import Platform
-from gcc.stores.postgres import Pool
+from gcc.stores.postgres import Connection, Pool
 from gcc.tables import Table
 
 SQL = statements.load("erasure")
@@ -97,22 +97,23 @@ class PostgresErasures:
             raise Permanent(f"there is no platform {platform!r}; there are {', '.join(self._platforms)}")
         bare = name.removeprefix("@")
         async with self._pool.connection() as conn:
-            by_id = await (await conn.execute(_ids(known), {"id": bare})).fetchone()
-            bare = by_id[0] if by_id else bare
-            statement = SQL["named"].replace("{accounts}", _accounts(known))
-            found = await (await conn.execute(statement, {"platform": platform, "name": bare})).fetchall()
-            if not found and known.is_id(bare):
-                found = [(bare, [])]
-            if len(found) != 1:
-                told = f"{len(found)} profiles have had the handle" if found else "nobody here is known by the name"
-                raise Permanent(f"{told} {name!r} on {platform}: give the id of the one that is meant")
-            ((profile_id, names),) = found
-            of_it = await (await conn.execute(_ids(known), {"id": profile_id})).fetchone()
-            ids = sorted({profile_id, *filter(None, of_it or ())})
-            values = {"platform": platform, "ids": ids, "names": names or [], "who": who, "why": why}
+            ids = await _all_ids(conn, known, bare) if bare == name else []
+            found = await _named(conn, known, ids, bare)
+            if not found and known.is_id(name):
+                found = {name: []}
+            persons = {frozenset(await _all_ids(conn, known, profile_id)) for profile_id in found}
+            if len(persons) != 1:
+                told = f"{len(persons)} profiles have had the handle" if found else "nobody here is known by the name"
+                raise Permanent(
+                    f"{told} {name!r} on {platform}: give the id of the one that is meant, or @ and a handle"
+                )
+            ids = await _all_ids(conn, known, next(iter(found)))
+            named = await _named(conn, known, ids)
+            names = sorted({each for handles in named.values() for each in handles})
+            values = {"platform": platform, "ids": ids, "names": names, "who": who, "why": why}
             await conn.execute(SQL["erase"], values)
         self._kept.clear()
-        return str(profile_id)
+        return ids[0]
 
     async def listed(self) -> list[Erased]:
         """The newest first."""
@@ -181,10 +182,27 @@ class PostgresErasures:
                 yield table, f"{own}({' or '.join(persons)})"
 
 
-def _ids(platform: Platform) -> str:
-    """All ids of the profile that has one of them, ours first."""
+async def _all_ids(conn: Connection, platform: Platform, profile_id: str) -> list[str]:
+    """All ids of the profile that has this one, ours first. Some have a row for each of two ids."""
     ids = ", ".join((platform.profile_id, *platform.other_ids))
-    return f"select {ids} from {platform.account.name} where %(id)s in ({ids})"  # noqa: S608
+    has_one = " or ".join(f"{name} = any(%(ids)s)" for name in (platform.profile_id, *platform.other_ids))
+    statement = f"select {ids} from {platform.account.name} where {has_one}"  # noqa: S608
+    found, known = [profile_id], 0
+    while known < len(found):
+        known = len(found)
+        rows = await (await conn.execute(statement, {"ids": found})).fetchall()
+        own, others = [row[0] for row in rows], [each for row in rows for each in row if each]
+        found = list(dict.fromkeys([*own, *others, *found]))
+    return found
+
+
+async def _named(
+    conn: Connection, platform: Platform, ids: Sequence[str], handle: str | None = None
+) -> dict[str, list[str]]:
+    """Of each profile that has one of the ids, or has or had the handle, the handles that are known by its id."""
+    statement = SQL["named"].replace("{accounts}", _accounts(platform))
+    values = {"platform": platform.name, "ids": ids, "name": handle}
+    return {row[0]: row[1] or [] for row in await (await conn.execute(statement, values)).fetchall()}
 
 
 def _leaving(platform: str, rows: Sequence[Sequence[Any]]) -> Leaving:

@@ -199,6 +199,41 @@ async def test_who_is_erased_by_one_id_is_erased_by_all(ground: Ground) -> None:
     assert (await ground.left(GONE), await ground.left(ig_id)) == ({}, {})
 
 
+async def test_who_has_two_rows_is_erased_with_both_under_all_handles(ground: Ground) -> None:
+    """Each was made by a source that told another id, before one told both."""
+    ig_id = "72741069431"
+    async with ground.pool.connection() as conn:
+        for own, handle, scraper_s, graph_s in ((ig_id, "name.1", ig_id, GONE), (GONE, "name.1", None, GONE)):
+            await conn.execute(
+                "insert into instagram_account (id, profile_id, handle, ig_id, fbid, source, scraped_at)"
+                " values (gen_random_uuid(), %s, %s, %s, %s, 's', %s)", (own, handle, scraper_s, graph_s, AT),
+            )  # fmt: skip
+        await conn.execute("insert into profile_handle values ('INSTAGRAM', %s, 'name.0', now(), now())", (ig_id,))
+    for name in ("name.1", GONE, ig_id, "@name.0"):
+        assert await ground.erasures.erase("INSTAGRAM", name, who="me", why="asked") in {GONE, ig_id}
+        leaving = await ground.erasures.of("INSTAGRAM")
+        assert leaving.ids == {GONE, ig_id}
+        assert {"name.0", "name.1"} <= leaving.names
+        async with ground.pool.connection() as conn:
+            await conn.execute("delete from erased_profile")
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["rows"] >= 2
+    assert (await ground.left(GONE), await ground.left(ig_id)) == ({}, {})
+
+
+async def test_a_handle_of_digits_is_not_taken_for_the_id_of_another(ground: Ground) -> None:
+    async with ground.pool.connection() as conn:
+        for own, handle, ig_id in ((GONE, "2024", "5"), (STAYS, "name.2", "2024")):
+            await conn.execute(
+                "insert into instagram_account (id, profile_id, handle, ig_id, fbid, source, scraped_at)"
+                " values (gen_random_uuid(), %s, %s, %s, %s, 's', %s)", (own, handle, ig_id, own, AT),
+            )  # fmt: skip
+    with pytest.raises(Permanent, match="2 profiles"):
+        await ground.erasures.erase("INSTAGRAM", "2024", who="me", why="asked")
+    assert await ground.erasures.erase("INSTAGRAM", "@2024", who="me", why="asked") == GONE
+    assert (await ground.erasures.of("INSTAGRAM")).ids == {GONE, "5"}
+
+
 async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None:
     await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="nobody knows them yet")
     assert await ground.erase() == {"profiles": 1}

@@ -2,9 +2,9 @@
 -- tables, {limit} is a literal.
 
 -- name: named
--- Who is, or was, known by this name, or has this id; of one id all names that are known.
+-- Who is, or was, known by this name, or has one of these ids; of an id all names that are known.
 select profile_id, array_agg(distinct handle) filter (where handle is not null) from ({accounts}) as known
-where platform = %(platform)s and (profile_id = %(name)s or lower(handle) = lower(%(name)s))
+where platform = %(platform)s and (profile_id = any(%(ids)s) or lower(handle) = lower(%(name)s))
 group by profile_id;
 
 -- name: erase
