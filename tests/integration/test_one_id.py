@@ -228,6 +228,19 @@ async def test_a_handle_that_was_left_is_nobody_s_proof(pool: Pool) -> None:
     assert await known.names_of([]) == {}
 
 
+async def test_who_was_erased_is_known_by_the_id_that_was(pool: Pool) -> None:
+    """Else a source that tells the other id, too, would bring them back under that one."""
+    known, both = PostgresKnown(pool), Told(IG_ID, "made.up", NOW, IG_ID, FBID)
+    await rows(
+        pool, "insert into erased_profile (platform, profile_id, names, who, why)"
+        " values ('INSTAGRAM', %s, '{made.up}', 'me', 'w'), ('YOUTUBE', %s, '{}', 'me', 'w')", IG_ID, FBID,
+    )  # fmt: skip
+    assert await known.names_of([both]) == {IG_ID: IG_ID}
+    await known_here(pool, FBID, "made.up", fbid=FBID)
+    assert await known.names_of([both]) == {IG_ID: IG_ID}, "whatever came since"
+    assert await known.names_of([BY_GRAPH]) == {FBID: FBID}
+
+
 async def test_rows_of_before_are_found_and_posts_renamed(pool: Pool) -> None:
     """What 0030_one_id.sql does with the rows that it finds."""
     sql = (statements.SQL / "postgres" / "0030_one_id.sql").read_text()

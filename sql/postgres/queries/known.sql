@@ -6,7 +6,8 @@ order by id
 limit 1;
 
 -- name: names_of
--- The ids by which we know the accounts that were told of: who has one of their ids; else who has the handle, where no id
+-- The ids by which we know the accounts that were told of: the one that was erased, for whom nothing is stored, whatever
+-- other id is told beside it; else who has one of their ids; else who has the handle, where no id
 -- speaks against it. Instagram keeps a handle that was given up for 14 days: who had it in them has it still, or has
 -- another one now, and nobody else has it. Later only a post that both have, or an fbid that was rounded, tells it.
 select told.id, found.profile_id
@@ -14,6 +15,9 @@ from jsonb_to_recordset(%(told)s) as told (
     id text, handle text, at timestamptz, ig_id text, fbid text, about float8, post_ids text[]
 ), lateral (
     select coalesce(
+        (select erased.profile_id from erased_profile as erased
+         where erased.platform = 'INSTAGRAM' and erased.profile_id in (told.ig_id, told.fbid)
+         limit 1),
         (select account.profile_id from instagram_account as account
          where account.profile_id in (told.ig_id, told.fbid) or account.ig_id = told.ig_id or account.fbid = told.fbid
          order by account.id
@@ -29,6 +33,7 @@ from jsonb_to_recordset(%(told)s) as told (
          order by account.scraped_at desc
          limit 1)
     ) as profile_id
+    offset 0 -- else each is looked for twice
 ) as found
 where found.profile_id is not null;
 
