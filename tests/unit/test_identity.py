@@ -139,3 +139,13 @@ def test_an_fbid_that_may_have_been_rounded_is_told_as_such() -> None:
     assert (one.fbid, one.about) == (None, float(FBID))
     assert may_be(FBID, found.dimensions) and not may_be("17841472882932699", found.dimensions)
     assert may_be(FBID, {}) and may_be(FBID, {"fbid": FBID}) and not may_be(FBID, {"fbid": "17841472882932634"})
+
+
+@pytest.mark.parametrize("odd", ["", "0", "abc", "17841", "17841472882932633.0", IG_ID])
+def test_an_odd_id_of_the_graph_api_is_none(odd: str) -> None:
+    """It would stand in the row as if it were one, and be cast to a number there."""
+    profile = ProfileSnapshot("INSTAGRAM", "s", AT, IG_ID, "h", {}, {"fbid": odd, "bio": "b"}, [])
+    assert {name: value for name, value in named(profile, {}).dimensions.items() if value} == {
+        "ig_id": IG_ID,
+        "bio": "b",
+    }

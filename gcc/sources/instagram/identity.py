@@ -87,10 +87,11 @@ def named(found: Any, names: Mapping[str, str]) -> Any:
         case ProfileSnapshot():
             (own,) = (each for each in _told(replace(found, posts=[], more=None)))
             ids = {name: value for name, value in (("ig_id", own.ig_id), ("fbid", own.fbid)) if value}
+            odd = dict.fromkeys(found.dimensions.keys() & {"ig_id", "fbid"})
             return replace(
                 found,
                 profile_id=called.get(found.profile_id, found.profile_id),
-                dimensions={**found.dimensions, **ids},
+                dimensions={**found.dimensions, **odd, **ids},
                 posts=[_named(post, called) for post in found.posts],
                 more=found.more and replace(found.more, items=[_named(post, called) for post in found.more.items]),
             )
