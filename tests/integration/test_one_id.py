@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from psycopg.types.json import Jsonb
 
 from gcc import statements
 from gcc.clock import SystemClock
@@ -239,6 +240,23 @@ async def test_who_was_erased_is_known_by_the_id_that_was(pool: Pool) -> None:
     await known_here(pool, FBID, "made.up", fbid=FBID)
     assert await known.names_of([both]) == {IG_ID: IG_ID}, "whatever came since"
     assert await known.names_of([BY_GRAPH]) == {FBID: FBID}
+
+
+async def test_nobody_is_looked_for_in_all_rows(pool: Pool) -> None:
+    """Nor where the planner knows nothing of them yet, as after a migration or a first import."""
+    async with pool.connection() as conn:
+        await conn.execute("alter table instagram_account disable trigger user")
+        await conn.execute(
+            "insert into instagram_account (id, profile_id, handle, ig_id, fbid, source, scraped_at)"
+            " select gen_random_uuid(), n, 'h' || n, n, null, 's', now() from generate_series(1, 20000) n"
+        )
+        sql = statements.load("known")
+        told = Jsonb([{"id": "0", "ig_id": "0", "fbid": FBID, "handle": "nobody", "at": NOW.isoformat()}])
+        for name, asked in (("names_of", {"told": told}), ("account", {"profile_id": "0"})):
+            plan = await (await conn.execute(b"explain " + sql[name].encode(), asked)).fetchall()
+            words = "\n".join(row[0] for row in plan)
+            assert "instagram_account_ig_id" in words and "instagram_account_id_key" not in words, words
+            assert "Seq Scan on instagram_account" not in words, words
 
 
 async def test_rows_of_before_are_found_and_posts_renamed(pool: Pool) -> None:

@@ -1,8 +1,9 @@
 -- name: account
--- By any of its ids; the row that was there first is the one that is kept up to date.
+-- By any of its ids; the row that was there first is the one that is kept up to date. Ordered by text: by the ids
+-- themselves, the index of all of them is walked where the planner does not know how few rows there are.
 select handle, profile_id, ig_id, fbid from instagram_account
 where profile_id = %(profile_id)s or ig_id = %(profile_id)s or fbid = %(profile_id)s
-order by id
+order by id::text
 limit 1;
 
 -- name: names_of
@@ -20,7 +21,7 @@ from jsonb_to_recordset(%(told)s) as told (
          limit 1),
         (select account.profile_id from instagram_account as account
          where account.profile_id in (told.ig_id, told.fbid) or account.ig_id = told.ig_id or account.fbid = told.fbid
-         order by account.id
+         order by account.id::text
          limit 1),
         (select account.profile_id from instagram_account as account
          where lower(account.handle) = lower(told.handle) and account.state not in ('renamed', 'gone')
