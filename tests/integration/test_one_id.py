@@ -22,7 +22,7 @@ from gcc.sources.credentials import Facts
 from gcc.sources.http import HttpFetcher
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram.graph_errors import SOURCE as GRAPH
-from gcc.sources.instagram.identity import Told
+from gcc.sources.instagram.identity import Told, media_id
 from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS
 from gcc.sources.known import Account
@@ -274,17 +274,25 @@ async def test_rows_of_before_are_found_and_posts_renamed(pool: Pool) -> None:
         for post_id, code, day in (
             ("17984016661384418", "CVVV5iaIaBp", 1), ("2690152665356279913", "CVVV5iaIaBp", 2),
             ("17984016661384419", "DOqjIRkAoz0", 1), ("18001", "Cab", 1),
+            ("17984016661384420", "DP-jIRkAoz0", 1), (media_id("DP-jIRkAoz0"), "DP-jIRkAoz0" + "k" * 28, 2),
+            ("17984016661384421", "DQ-jIRkAoz0", 2), (media_id("DQ-jIRkAoz0"), "odd", 1),
         ):  # fmt: skip
             await conn.execute(
                 "insert into instagram_post (post_id, shortcode, profile_id, source, scraped_at)"
                 " values (%s, %s, '1', %s, %s)",
                 (post_id, code, f"s{day}", NOW + day * DAY),
             )
+        await conn.execute("update instagram_post set reach = 7, likes = 1 where post_id = '17984016661384418'")
+        await conn.execute("update instagram_post set likes = 2 where post_id = '2690152665356279913'")
         await conn.execute(sql.encode())
+    kept = await rows(pool, "select reach, likes from instagram_post where post_id = '2690152665356279913'")
+    assert kept == [(7, 2)], "what its owner alone was told stays"
     accounts = await rows(pool, "select profile_id, ig_id, fbid from instagram_account order by profile_id")
     assert accounts == [(FBID, None, FBID), (IG_ID, IG_ID, None)]
     assert await rows(pool, "select post_id, fbid, source from instagram_post order by post_id") == [
         ("18001", None, "s1"),
-        ("2690152665356279913", None, "s2"),
+        ("2690152665356279913", "17984016661384418", "s2"),
         ("3722942542216596724", "17984016661384419", "s1"),
+        (media_id("DP-jIRkAoz0"), "17984016661384420", "s2"),
+        (media_id("DQ-jIRkAoz0"), "17984016661384421", "s2"),
     ]
