@@ -145,6 +145,7 @@ local answer = {}
 for number, window in ipairs(KEYS) do
     local function given(place) return tonumber(ARGV[4 * (number - 1) + place]) end
     local at, wanted, per, to = given(1), given(2), given(3), now + given(4)
+    local left = redis.call('PTTL', window) -- a narrowed limit keeps it for longer
     local later, found, total = {}, false, 0 -- the latest first
     while true do -- from the end: few came since
         local entry = redis.call('LINDEX', window, -1)
@@ -171,7 +172,7 @@ for number, window in ipairs(KEYS) do
         redis.call('RPUSH', window, text(later[place][1]) .. ':' .. text(later[place][2]) .. ':' .. text(total))
     end
     if #later > 0 then
-        redis.call('PEXPIRE', window, text(math.floor((later[1][1] - now + per) / 1000) + 2))
+        redis.call('PEXPIRE', window, text(math.max(left, math.floor((later[1][1] - now + per) / 1000) + 2)))
     end
 end
 return answer

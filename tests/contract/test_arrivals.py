@@ -136,6 +136,20 @@ async def test_a_call_counts_from_its_arrival_also_while_nothing_answers_it(limi
     assert arrivals[1] - arrivals[0] >= PER_S - 1e-6
 
 
+async def test_what_was_answered_counts_for_as_long_as_the_narrowed_limit_says(old_redis: str) -> None:
+    """One in four windows: what its answer moves back is not forgotten after one."""
+    store = Redis(old_redis)
+    limiter = RedisLimiter(store, {"x": Limit(1, PER_S)})
+    await limiter.narrow(Take("x"), 0.25, 60.0, "near")
+    async with await limiter.take(STACK[:1], wait_s_max=0) as let_through:
+        await let_through.sending()
+        let_through.answered()
+    with redis_py.Redis.from_url(old_redis) as client:
+        left_ms = client.pttl("gcc:{limit}:x")
+    assert left_ms > 2 * PER_S * 1000, "it ends with the narrowed window"
+    store.close()
+
+
 @pytest.mark.parametrize("answer_s", [0.001, 0.2])
 @pytest.mark.parametrize("calls", [1, 5, 50])
 async def test_what_answers_take_costs_no_rate(
