@@ -174,13 +174,20 @@ async def test_a_scraper_is_never_asked_for_an_id_of_the_graph_api(pool: Pool) -
 
 
 async def known_here(
-    pool: Pool, profile_id: str, handle: str, *, fbid: str | None = None, ig_id: str | None = None, ago: int = 0
+    pool: Pool,
+    profile_id: str,
+    handle: str,
+    *,
+    fbid: str | None = None,
+    ig_id: str | None = None,
+    ago: int = 0,
+    id: uuid.UUID | None = None,
 ) -> None:
     await rows(
         pool,
         "insert into instagram_account (id, profile_id, handle, ig_id, fbid, source, scraped_at)"
         " values (%s, %s, %s, %s, %s, 's', %s)",
-        uuid.uuid4(), profile_id, handle, ig_id, fbid, NOW - ago * DAY,
+        id or uuid.uuid4(), profile_id, handle, ig_id, fbid, NOW - ago * DAY,
     )  # fmt: skip
 
 
@@ -227,6 +234,35 @@ async def test_a_handle_that_was_left_is_nobody_s_proof(pool: Pool) -> None:
     assert await known.names_of([BY_GRAPH, BY_SCRAPER]) == {FBID: "1"}
     assert await known.account(FBID) == Account("made.up", "1", None, FBID)
     assert await known.names_of([]) == {}
+
+
+OLDER, NEWER = {"id": uuid.UUID(int=1)}, {"id": uuid.UUID(int=2)}
+
+
+@pytest.mark.parametrize("first", [FBID, IG_ID])
+async def test_two_rows_of_one_account_become_the_older_one(pool: Pool, first: str) -> None:
+    """As two crawls made them at once, or the release before: each had the id that one kind of source tells."""
+    for own, ids in ((FBID, {"fbid": FBID}), (IG_ID, {"ig_id": IG_ID})):
+        await known_here(pool, own, "made.up", **ids, **(OLDER if own == first else NEWER))
+    await rows(pool, "update instagram_account set state = 'active'")  # as the next crawl of each tells
+    known = PostgresKnown(pool)
+    assert await known.names_of([BY_GRAPH, BY_SCRAPER]) == {FBID: first, IG_ID: first}
+
+
+@pytest.mark.parametrize(
+    ("older", "handle"),
+    [
+        ({"fbid": FBID, "ago": 15}, "made.up"),  # it may be another's handle by now
+        ({"fbid": FBID, "ig_id": "5"}, "made.up"),
+        ({"ig_id": "5"}, "made.up"),
+        ({"fbid": FBID}, "another"),  # when the older one had the handle, it had this one
+    ],
+)
+async def test_strangers_of_one_handle_stay_two(pool: Pool, older: dict[str, Any], handle: str) -> None:
+    await known_here(pool, "1", "made.up", **older, **OLDER)
+    await known_here(pool, IG_ID, handle, ig_id=IG_ID, **NEWER)
+    await rows(pool, "update instagram_account set state = 'active'")
+    assert await PostgresKnown(pool).names_of([BY_SCRAPER]) == {IG_ID: IG_ID}
 
 
 async def test_who_was_erased_is_known_by_the_id_that_was(pool: Pool) -> None:

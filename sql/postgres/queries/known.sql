@@ -8,21 +8,35 @@ limit 1;
 
 -- name: names_of
 -- The ids by which we know the accounts that were told of: the one that was erased, for whom nothing is stored, whatever
--- other id is told beside it; else who has one of their ids; else who has the handle, where no id
--- speaks against it. Instagram keeps a handle that was given up for 14 days: who had it in them has it still, or has
--- another one now, and nobody else has it. Later only a post that both have, or an fbid that was rounded, tells it.
+-- other id is told beside it; else who has one of their ids; else who has the handle, where no id speaks against it.
+-- Instagram keeps a handle that was given up for 14 days: who had it in them has it still, or has another one now, and
+-- nobody else has it. Later only a post that both have, or an fbid that was rounded, tells it. So where each of two rows
+-- has one of the ids, and both had the handle in these days, the older is meant.
 select told.id, found.profile_id
 from jsonb_to_recordset(%(told)s) as told (
     id text, handle text, at timestamptz, ig_id text, fbid text, about float8, post_ids text[]
-), lateral (
+)
+left join lateral (
+    select account.id, account.profile_id, account.handle,
+           coalesce(told.ig_id, account.ig_id) as ig_id, coalesce(told.fbid, account.fbid) as fbid
+    from instagram_account as account
+    where account.profile_id in (told.ig_id, told.fbid) or account.ig_id = told.ig_id or account.fbid = told.fbid
+    order by account.id::text
+    limit 1
+) as own on true, lateral (
     select coalesce(
         (select erased.profile_id from erased_profile as erased
          where erased.platform = 'INSTAGRAM' and erased.profile_id in (told.ig_id, told.fbid)
          limit 1),
         (select account.profile_id from instagram_account as account
-         where account.profile_id in (told.ig_id, told.fbid) or account.ig_id = told.ig_id or account.fbid = told.fbid
+         where lower(account.handle) = lower(told.handle) and account.state not in ('renamed', 'gone')
+           and account.id < own.id and lower(account.handle) = lower(own.handle)
+           and (account.ig_id is null or own.ig_id is null) and (account.fbid is null or own.fbid is null)
+           and coalesce(account.fbid::float8 = told.about, true)
+           and account.scraped_at > told.at - interval '14 days'
          order by account.id::text
          limit 1),
+        own.profile_id,
         (select account.profile_id from instagram_account as account
          where lower(account.handle) = lower(told.handle) and account.state not in ('renamed', 'gone')
            and (account.ig_id is null or told.ig_id is null) and (account.fbid is null or told.fbid is null)
