@@ -26,7 +26,7 @@ from gcc.sources.calls import Call
 from gcc.sources.credentials import Credential, Credentials, NoCredential
 from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
-from gcc.sources.known import InProcessKnown, Known
+from gcc.sources.known import InProcessKnown, Known, RowsAway
 from gcc.sources.limits import Limit, Limiter, LimitRefused, Reading, Rule, Take, allowed
 from gcc.sources.verdicts import (
     DAY_S,
@@ -490,16 +490,18 @@ async def first_of(chain: Sequence[tuple[str, Callable[[], Awaitable[T]]]], *, p
     """The result of the first source of `chain` (name, attempt) that answers, tried in order.
 
     A limit of ours that has room again within `patience_s` ends it at once (LimitRefused): the job comes back then, and
-    does not spend the next source, which may be a worse one. What is not Transient (NotFound) ends it, too. Of those
-    that do not serve it (Unserved) nothing more is hoped: where all are such, Refused with the first one's code. When
-    each of the others is closed to us for now (SourceClosed, LimitRefused, NoCredential), the refusal with the shortest
-    known wait is raised. Otherwise SourcesExhausted, listing the reasons, with the wait until the first of them wants
-    to be asked again.
+    does not spend the next source, which may be a worse one. RowsAway and what is not Transient (NotFound) end it, too.
+    Of those that do not serve it (Unserved) nothing more is hoped: where all are such, Refused with the first one's
+    code. When each of the others is closed to us for now (SourceClosed, LimitRefused, NoCredential), the refusal with
+    the shortest known wait is raised. Otherwise SourcesExhausted, listing the reasons, with the wait until the first of
+    them wants to be asked again.
     """
     failures: list[tuple[str, Transient]] = []
     for name, attempt in chain:
         try:
             return await attempt()
+        except RowsAway:
+            raise
         except LimitRefused as failure:
             if failure.retry_after_s is not None and failure.retry_after_s < patience_s:
                 raise

@@ -19,6 +19,12 @@ HASHTAGS_PER_S = 7 * 86_400.0 + 120.0  # the other side counts from when it hear
 NO_ACCOUNT_S = 600.0
 
 
+class RowsAway(LimitRefused):
+    """Nobody knows who is meant in an answer: no other source would tell, and none is asked. It costs no attempt."""
+
+    code = "STORE_AWAY"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """The handle that an Instagram account had last, and its ids: ours, Instagram's own, and the Graph API's."""

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import re
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pydantic
 import pytest
 
 from gcc.clock import SystemClock
+from gcc.errors import Transient
 from gcc.pipelines.scraping.instagram import FLOWS
-from gcc.pipelines.scraping.work import refused
-from gcc.sources.chain import Visit
+from gcc.pipelines.scraping.work import NO_COST, refused
+from gcc.sources.chain import Visit, first_of
+from gcc.sources.instagram.identity import Told
 from gcc.sources.known import InProcessKnown
 from gcc.sources.snapshot import Found, PostSnapshot, ProfileSnapshot, derive
 from gcc.sources.table import SOURCES
@@ -136,6 +140,33 @@ async def test_a_custom_crawl_keeps_its_averages_over_the_latest_posts() -> None
     assert sorted(posts) == ["18001", "1800100", "18003"]
     assert (found.data["posts"], found.data["partial"]) == (3, "there are more than 4 pages")
     assert sum(frame.events for frame in found.frames) == 4
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 60.0])
+async def test_while_our_rows_are_away_no_other_source_is_asked(patience_s: float) -> None:
+    """Its answer could not be stored either; and the job costs no attempt."""
+    asked = list[str]()
+
+    class Lost(InProcessKnown):
+        async def names_of(self, told: Sequence[Told]) -> Mapping[str, str]:
+            raise Transient("postgres: gone")
+
+    class Api:
+        known = Lost()
+
+        def __init__(self, source: str) -> None:
+            self.source = source
+
+        async def profile(self, handle: str, visit: Visit) -> ProfileSnapshot:
+            asked.append(self.source)
+            return ProfileSnapshot("INSTAGRAM", self.source, AT, "1", handle, {}, {}, [])
+
+    row = BY_NAME["refresh_profile_basic"]
+    params = row.params.model_validate({"handle": "made.up"})
+    chain = [(source, partial(ask, Api(source), params, Visit())) for source, ask in row.chain.items()]
+    with pytest.raises(NO_COST, match="postgres: gone"):
+        await first_of(chain, patience_s=patience_s)
+    assert asked == ["graphapi"]
 
 
 def test_a_private_profile_is_known_as_one() -> None:

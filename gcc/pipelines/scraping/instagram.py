@@ -12,6 +12,7 @@ import pydantic
 from pydantic import Field, StringConstraints
 
 from gcc.channels.message import NewId
+from gcc.errors import Transient
 from gcc.pipelines.events.types import POST_ACTIVITY_LOG as ACTIVITY_EVENTS
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, PROFILE_RELATIONSHIP_LOG
 from gcc.pipelines.scraping.flow import Flow, HandleParams, Made, Params, Retrieve, flow_of
@@ -27,11 +28,12 @@ from gcc.pipelines.scraping.yields import (
     of_relations,
 )
 from gcc.platforms import INSTAGRAM
-from gcc.sources.chain import Visit
+from gcc.sources.chain import STORE_AWAY_S, Visit
 from gcc.sources.instagram import identity
 from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram_web.client import WebClient
 from gcc.sources.instagram_web.providers import PROVIDERS
+from gcc.sources.known import RowsAway
 from gcc.sources.snapshot import Activity, Found, PostSnapshot, ProfileSnapshot, Relation
 
 Api = GraphApi | WebClient
@@ -182,11 +184,15 @@ def _of_custom(profile: ProfileSnapshot, new_id: NewId) -> Yield:
 
 
 def _as_known(retrieve: Retrieve) -> Retrieve:
-    """The same answer, with the ids that our rows have for the accounts and posts that it tells of."""
+    """The same answer, with the ids that our rows have for the accounts and posts that it tells of. RowsAway."""
 
     async def ask(api: Api, params: Params, visit: Visit) -> Any:
         found = await retrieve(api, params, visit)
-        return identity.named(found, await api.known.names_of(identity.told(found)))
+        try:
+            names = await api.known.names_of(identity.told(found))
+        except Transient as lost:
+            raise RowsAway(f"our rows are away: {lost}", retry_after_s=STORE_AWAY_S) from lost
+        return identity.named(found, names)
 
     return ask
 
