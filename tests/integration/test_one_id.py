@@ -43,6 +43,7 @@ SETTINGS = Settings(enabled=True, port=0, creators=40, calls_per_s=100_000.0)
 BY_NAME = {flow.name: flow for flow in FLOWS}
 NOW = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
+OLDER, NEWER = {"id": uuid.UUID(int=1)}, {"id": uuid.UUID(int=2)}
 FBID, OTHER_FBID, IG_ID = "17841400000000017", "17841400000000099", "72741069431"
 
 
@@ -215,6 +216,16 @@ async def test_who_is_meant_where_the_ids_do_not_tell(pool: Pool, told: Told, ro
     assert await PostgresKnown(pool).names_of([told]) == ({told.id: "1"} if same else {})
 
 
+async def test_no_handle_is_nobody_s(pool: Pool) -> None:
+    """An answer by id may lack it, and who acted is told without the post's owner's."""
+    await known_here(pool, "1", "", fbid=FBID, **OLDER)
+    unnamed = Told(IG_ID, "", NOW, IG_ID, None)
+    assert await PostgresKnown(pool).names_of([unnamed]) == {}
+    await known_here(pool, IG_ID, "", ig_id=IG_ID, **NEWER)
+    await rows(pool, "update instagram_account set state = 'active'")
+    assert await PostgresKnown(pool).names_of([unnamed]) == {IG_ID: IG_ID}
+
+
 async def test_a_post_that_both_have_tells_that_they_are_one(pool: Pool) -> None:
     await known_here(pool, "1", "made.up", fbid=FBID, ago=900)
     await rows(
@@ -234,9 +245,6 @@ async def test_a_handle_that_was_left_is_nobody_s_proof(pool: Pool) -> None:
     assert await known.names_of([BY_GRAPH, BY_SCRAPER]) == {FBID: "1"}
     assert await known.account(FBID) == Account("made.up", "1", None, FBID)
     assert await known.names_of([]) == {}
-
-
-OLDER, NEWER = {"id": uuid.UUID(int=1)}, {"id": uuid.UUID(int=2)}
 
 
 @pytest.mark.parametrize("first", [FBID, IG_ID])

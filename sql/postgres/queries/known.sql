@@ -29,7 +29,7 @@ left join lateral (
          where erased.platform = 'INSTAGRAM' and erased.profile_id in (told.ig_id, told.fbid)
          limit 1),
         (select account.profile_id from instagram_account as account
-         where lower(account.handle) = lower(told.handle) and account.state not in ('renamed', 'gone')
+         where lower(account.handle) = lower(nullif(told.handle, '')) and account.state not in ('renamed', 'gone')
            and account.id < own.id and lower(account.handle) = lower(own.handle)
            and (account.ig_id is null or own.ig_id is null) and (account.fbid is null or own.fbid is null)
            and coalesce(account.fbid::float8 = told.about, true)
@@ -38,7 +38,7 @@ left join lateral (
          limit 1),
         own.profile_id,
         (select account.profile_id from instagram_account as account
-         where lower(account.handle) = lower(told.handle) and account.state not in ('renamed', 'gone')
+         where lower(account.handle) = lower(nullif(told.handle, '')) and account.state not in ('renamed', 'gone')
            and (account.ig_id is null or told.ig_id is null) and (account.fbid is null or told.fbid is null)
            and coalesce(account.fbid::float8 = told.about, true)
            and (account.fbid::float8 = told.about
