@@ -216,6 +216,16 @@ async def test_who_is_meant_where_the_ids_do_not_tell(pool: Pool, told: Told, ro
     assert await PostgresKnown(pool).names_of([told]) == ({told.id: "1"} if same else {})
 
 
+@pytest.mark.parametrize("imported", [FBID, IG_ID])
+async def test_whose_history_was_imported_goes_on_under_that_id(pool: Pool, imported: str) -> None:
+    await rows(pool, "insert into tracked_profile values ('INSTAGRAM', %s, 'old.name')", imported)
+    both = Told(IG_ID, "made.up", NOW, IG_ID, FBID)
+    known = PostgresKnown(pool)
+    assert await known.names_of([both]) == {IG_ID: imported}
+    await known_here(pool, "1", "made.up")
+    assert await known.names_of([both]) == {IG_ID: "1"}, "whom a crawl has found"
+
+
 async def test_no_handle_is_nobody_s(pool: Pool) -> None:
     """An answer by id may lack it, and who acted is told without the post's owner's."""
     await known_here(pool, "1", "", fbid=FBID, **OLDER)

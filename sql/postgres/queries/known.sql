@@ -8,7 +8,8 @@ limit 1;
 
 -- name: names_of
 -- The ids by which we know the accounts that were told of: the one that was erased, for whom nothing is stored, whatever
--- other id is told beside it; else who has one of their ids; else who has the handle, where no id speaks against it.
+-- other id is told beside it; else who has one of their ids; else who has the handle, where no id speaks against it; else
+-- whose history was imported by one of the ids.
 -- Instagram keeps a handle that was given up for 14 days: who had it in them has it still, or has another one now, and
 -- nobody else has it. Later only a post that both have, or an fbid that was rounded, tells it. So where each of two rows
 -- has one of the ids, and both had the handle in these days, the older is meant.
@@ -46,6 +47,10 @@ left join lateral (
                 or exists (select from instagram_post as post
                            where post.post_id = any(told.post_ids) and post.profile_id = account.profile_id))
          order by account.scraped_at desc
+         limit 1),
+        (select tracked.profile_id from tracked_profile as tracked
+         where tracked.platform = 'INSTAGRAM' and tracked.profile_id in (told.ig_id, told.fbid)
+         order by tracked.added_at
          limit 1)
     ) as profile_id
     offset 0 -- else each is looked for twice
