@@ -36,7 +36,8 @@ RETRY_AFTER_S = 2
 CURSOR = "pageToken"  # how YouTube's APIs call it
 CIRCLE = "circle"  # the cursor of a page without an item whose next one is it itself
 SLOW_PACKETS = 0.1
-ANSWER_S_MIN = 0.02  # what an answer's way back takes, by which it is known that its call had come before
+ANSWER_S = (0.02, 0.02, 0.1, 0.3, 0.6)
+"""From when a call arrived: those that take the shortest time tell how long others had been there at least."""
 Raiser = Callable[[], Exception]  # each occasion gets one of its own: an exception that is raised again grows
 BROKEN: tuple[Raiser, ...] = (
     lambda: psycopg.OperationalError("server closed the connection unexpectedly"),
@@ -151,7 +152,7 @@ class Faults:
         if (bug := bug_in(request)) is not None:
             raise bug
         slow = self._rng.random() < self._mix.source_slow  # also when healed: slowness is no fault
-        delay_s = self._rng.uniform(5.0, 14.0) if slow else ANSWER_S_MIN + self._rng.expovariate(5)
+        delay_s = self._rng.uniform(5.0, 14.0) if slow else self._rng.choice(ANSWER_S)
         if request.source in self.away or ("scrapers" in self.away and SOURCES[request.source].unofficial):
             return self._rng.choice((Reply(503, b"gone", {}, delay_s), Reply(lost=True, delay_s=delay_s)))
         if self.strikes(self._mix.source_fails):
