@@ -116,7 +116,7 @@ def limits(settings: Settings, catalogue: Catalogue) -> dict[str, Limit | Daily]
     for name, row in catalogue.sources.items():
         source = settings.sources.get(name) or SourceSettings()
         if source.version and not row.has_version(source.version):
-            told = f"sources.{name}.version {source.version!r} is no version of its API"
+            told = f"sources.{name}.version is no version of its API"
             raise ConfigError(f"{told}: write it like {row.version}, or leave it out")
         others = [rule for rule in row.limits if rule.name(name) != name]
         if unknown := sorted(set(source.limits) - {rule.bucket or rule.each for rule in others}):
