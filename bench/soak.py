@@ -248,7 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument(
-        "--calls-per-s", type=float, default=50.0, help="of each source at most: what the machine can do"
+        "--calls-per-s", type=float, default=40.0, help="of each source at most: what the machine can do"
     )
     parser.add_argument("--calm", action="store_true", help="without faults")
     arguments = parser.parse_args()

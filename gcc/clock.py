@@ -37,10 +37,10 @@ class Clock(abc.ABC):
 
 
 class SystemClock(Clock):
-    """The machine's clock and the system's randomness."""
+    """The machine's clock, and chance that the system has seeded: ids are no secrets, and each event has one."""
 
     def __init__(self) -> None:
-        super().__init__(random.SystemRandom())
+        super().__init__(random.Random())
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)

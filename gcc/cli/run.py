@@ -60,6 +60,7 @@ async def run(settings: Settings) -> int:
     """The exit code: 0 after a drain, 130 after a second signal. Raises what `Tree.run` raises."""
     tree = Tree(settings, SystemClock())
     gc.freeze()  # all modules and tables stay as long as we do: the collector need not walk them again and again
+    gc.set_threshold(5_000, 20, 20)  # little that we make is in a circle, and each walk of all holds up everybody
     failure: Exception | None = None
     code = 0
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

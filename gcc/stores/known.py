@@ -1,9 +1,9 @@
 """What our own rows tell clients, on PostgreSQL; see `gcc.sources.known.Known`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from gcc import statements
@@ -27,8 +27,7 @@ class PostgresKnown:
     async def names_of(self, told: Sequence[Told]) -> Mapping[str, str]:
         if not told:
             return {}
-        asked = [{**asdict(each), "at": each.at.isoformat()} for each in told]
-        return dict(await self._rows("names_of", told=Jsonb(asked)))
+        return dict(await self._rows("names_of", told=Jsonb(told, dumps=msgspec.json.encode)))
 
     async def author_of(self, *, shortcode: str = "", post_id: str = "") -> Author | None:
         rows = await self._rows("author_of", shortcode=shortcode, post_id=post_id)
