@@ -5,7 +5,7 @@ DATA ?= var
 ARGS ?=
 PY = .venv/bin/python
 
-.PHONY: platform venv run test lint services simulate simulate-day torture bench
+.PHONY: platform venv run test lint services simulate simulate-day torture soak bench
 
 PIP = $(PY) -m pip install --disable-pip-version-check -c constraints.txt
 
@@ -48,11 +48,16 @@ torture: venv
 	$(PY) -m tests.torture --seconds 600 $(TORTURE)
 	$(PY) -m tests.torture.fuzz --cases 1000000
 
+soak: venv
+	$(PY) -m bench.soak --minutes 10
+
 bench: venv
 	$(PY) -m bench.api
 	$(PY) -m bench.start
 	$(PY) -m bench.exchange
 	$(PY) -m bench.sink
+	$(PY) -m bench.scrape
+	$(PY) -m bench.limits
 	$(PY) -m bench.jobs
 	$(PY) -m bench.finished
 	$(PY) -m bench.claims
