@@ -207,8 +207,10 @@ async def soak(latency_s: float, calls_per_s: float) -> AsyncIterator[Soak]:
                 httpx.AsyncClient(base_url=url, timeout=30) as client,
             ):
                 pool = Pool(EmbeddedPostgres(data, fsync=False).conninfo, 3, name="soak")
-                yield Soak(url, pid, running, client, pool, calls_per_s)
-                await pool.aclose()
+                try:
+                    yield Soak(url, pid, running, client, pool, calls_per_s)
+                finally:
+                    await pool.aclose()
 
 
 async def bench(seconds: float, calls_per_s: float, faults: bool) -> dict[str, Any]:
@@ -234,8 +236,7 @@ async def bench(seconds: float, calls_per_s: float, faults: bool) -> dict[str, A
             "in_flight": statistics.fmean(soaked.in_flight),
             "loop_busy": (loop_cpu_s(pid) - loop) / took_s,
             "cpu": (cpu_s(pid) - cpu) / took_s,
-            "lookup_p50_ms": 1e3 * lookups[len(lookups) // 2],
-            "lookup_p99_ms": 1e3 * lookups[int(len(lookups) * 0.99)],
+            **{f"lookup_p{share}_ms": 1e3 * lookups[len(lookups) * share // 100] for share in (50, 99) if lookups},
             "lookups": dict(soaked.answers),
             "rss_mb": [held, rss_mb(pid)],
             "world_busy": (loop_cpu_s(soaked.world_pid) - world_s) / took_s,

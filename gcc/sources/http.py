@@ -1,7 +1,7 @@
 """The only way to the outside: a request in, an answer in memory out, whatever its status.
 
-A pool of connections for each source, so that one that hangs holds none of another (keep-alive, bounded, HTTP/2 where
-it is offered, no redirects, no cookies, no proxy from the environment): httpcore's, the engine of httpx, without the
+A pool of connections for each source, so that one that hangs holds none of another (keep-alive, bounded, HTTP/1.1,
+no redirects, no cookies, no proxy from the environment): httpcore's, the engine of httpx, without the
 client around it, which took a third of an exchange's time. What gives no whole answer (a lost connection, a
 deadline, a body beyond 8 MiB) is Transient.
 Judging the answer is the source's matter.
@@ -139,7 +139,9 @@ class HttpFetcher:
                 max_connections=self._connections_max,
                 max_keepalive_connections=self._connections_max,  # with fewer, a busy crawl opens one for most calls
                 keepalive_expiry=4.0,  # below the 5 s after which common servers hang up on idle connections
-                http2=True,
+                # Not HTTP/2, also where it is offered: with httpcore 1.0.9 a question on a shared connection can stand
+                # still behind others that wait for their answers, after some of them were cancelled.
+                http2=False,
             )
         return self._pools[source]
 

@@ -387,6 +387,7 @@ async def test_concurrency_is_changed_and_a_role_drained_and_resumed(page: Page,
     level = world.gates.concurrency(YOUTUBE, 8)
     async with ops_port(world) as port:
         await opened(page, port.url)
+        await page.until("document.querySelectorAll('.level button').length > 1")
         await page.js("document.querySelectorAll('.level button')[1].click()")
         await page.until(f"{ACTIVE}.id === 'at-once' && document.querySelector('#confirm').disabled")
         await page.js(f"{ACTIVE}.select()")
