@@ -29,6 +29,7 @@ from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.table import FLOWS, REFRESHING, Catalogue, limits
 from gcc.pipelines.scraping.upkeep import renewal_of
+from gcc.sources.breakers import OUT_S_MAX
 from gcc.sources.limits import InProcessLimiter
 from gcc.sources.table import PACIFIC as PACIFIC_ZONE
 from gcc.sources.table import SOURCES
@@ -56,7 +57,7 @@ from tests.simulation.rests import Rests
 from tests.simulation.world import ATTEMPTS_MAX, BUGS, ROOT, World, credentials
 
 PRUNE_EVERY_S = 600.0
-HEAL_S = 3600.0  # the longest wait that is anybody's right: 600 s before a retry, a few times over
+HEAL_S = OUT_S_MAX + 3600.0  # the longest wait that is anybody's right, and 600 s before a retry, a few times over
 LOOK_S = 30.0
 MIDNIGHT = dt.datetime(2026, 1, 1, 8, tzinfo=dt.UTC)  # in California
 MIDNIGHT_S = (300.0, 1800.0)  # so long after all heals: what waits for it has its time
