@@ -39,7 +39,7 @@ class Counts:
         self._days: Counter[tuple[dt.date, str]] = Counter()
         self._full: dict[tuple[int, str], tuple[float, float]] = {}  # since when a process knows, until when
         self._doubted: dict[tuple[int, str], float] = {}  # has no room since then, although few calls are seen
-        self._pages: WeakKeyDictionary[trio.lowlevel.Task, Counter[tuple[str, str]]] = WeakKeyDictionary()
+        self._pages: WeakKeyDictionary[trio.lowlevel.Task, Counter[tuple[object, ...]]] = WeakKeyDictionary()
         self._hammered: Counter[tuple[int, str]] = Counter()
 
     def spent(self, name: str, rule: str, left: int) -> int:
@@ -70,11 +70,12 @@ class Counts:
             self._not_hammered(process, name, now)
 
     def _no_circle(self, call: Call) -> None:
-        """An attempt asks for the same page once with each credential at most."""
+        """An attempt asks for the same page of the same list once with each credential at most."""
         if cursor := call.request.params.get(CURSOR):
             asked = self._pages.setdefault(trio.lowlevel.current_task(), Counter())
-            asked[call.path, cursor] += 1
-            if asked[call.path, cursor] == CREDENTIALS[call.source] + 1:
+            page = call.path, *sorted(param for param in call.request.params.items() if param[1] != call.token)
+            asked[page] += 1
+            if asked[page] == CREDENTIALS[call.source] + 1:
                 self._complain(f"page {cursor} of {call.path} was asked for {CREDENTIALS[call.source] + 1} times")
 
     def told_full(self, process: int, call: Call, use: Use, known_at: float) -> None:
