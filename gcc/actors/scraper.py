@@ -28,6 +28,7 @@ from gcc.channels.message import Frame
 from gcc.errors import LeaseLost, Transient
 from gcc.metrics import Metrics
 from gcc.sources.breakers import Out
+from gcc.sources.precedence import Precedence
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage
 from gcc.supervisor.lifecycle import Actor, State
@@ -91,6 +92,7 @@ class Scraper:
         metrics: Metrics,
         rng: random.Random,
         gate: Gate = ALWAYS_OPEN,
+        precedence: Precedence | None = None,
         out: Callable[[], Out | None] = lambda: None,
         stuck_after_s: float = 600.0,
     ) -> None:
@@ -111,6 +113,7 @@ class Scraper:
         self._finishing = finishing
         self._metrics = metrics
         self._rng = rng
+        self._precedence = precedence or Precedence()
         self._gate = gate
         self._stuck_after_s = stuck_after_s
         self._attempts: trio.Nursery | None = None
@@ -202,7 +205,8 @@ class Scraper:
         try:
             while True:
                 try:
-                    await self._commit(job, result)
+                    async with self._precedence.step(job.priority):
+                        await self._commit(job, result)
                     return
                 except LeaseLost:
                     return

@@ -30,6 +30,7 @@ from gcc.metrics import Metrics
 from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
 from gcc.sources.limits import Limiter
+from gcc.sources.precedence import Precedence
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.erasures import PostgresErasures
 from gcc.stores.notifications import Notifications
@@ -124,6 +125,7 @@ class Context:
     pipelines: "Sequence[Pipeline]" = ()
     metrics: Metrics = field(default_factory=Metrics)
     channels: Channels = field(default_factory=Channels)
+    precedence: Precedence = field(default_factory=Precedence)
     urls: MutableMapping[str, str] = field(default_factory=dict)
     schedulers: list[Scheduler] = field(default_factory=list)
     past: Past = dict

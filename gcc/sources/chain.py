@@ -28,6 +28,7 @@ from gcc.sources.doubts import Doubts
 from gcc.sources.http import Answer, Fetcher, Request
 from gcc.sources.known import InProcessKnown, Known, RowsAway
 from gcc.sources.limits import Limit, Limiter, LimitRefused, Reading, Rule, Take, allowed
+from gcc.sources.precedence import Precedence
 from gcc.sources.verdicts import (
     DAY_S,
     CredentialDead,
@@ -165,6 +166,7 @@ class Outside:
         breakers: Breakers | None = None,
         rules: Mapping[str, Sequence[Rule]] | None = None,
         known: Known | None = None,
+        precedence: Precedence | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._limiter = limiter
@@ -176,6 +178,7 @@ class Outside:
         self._rules = rules or {}
         self._doubts: defaultdict[str, Doubts] = defaultdict(Doubts)  # by source
         self.known = known or InProcessKnown()
+        self._precedence = precedence or Precedence()
 
     @property
     def clock(self) -> Clock:
@@ -195,7 +198,8 @@ class Outside:
         asking, doubts = _Asking(question.text, self._credentials.renewals(source.name)), self._doubts[source.name]
         with self._breakers.of(source.name).asking():
             while True:
-                credential, call = await self._take(source.name, question, asking, visit)
+                async with self._precedence.step(visit.priority):
+                    credential, call = await self._take(source.name, question, asking, visit)
                 asking.tried.append(credential.id)
                 try:
                     decoded = await self._answer(source, question, credential, call, visit)
@@ -392,9 +396,10 @@ class Outside:
         try:
             async with call:
                 answer = await self._fetch(request, visit)
-            await self._heed(source, answer, credential)
-            shown = answer if question.secret_answer and answer.status == 200 else _without_secrets(answer, credential)
-            decoded = judge(shown, self._clock.now())
+            async with self._precedence.step(visit.priority):
+                await self._heed(source, answer, credential)
+                secret = question.secret_answer and answer.status == 200
+                decoded = judge(answer if secret else _without_secrets(answer, credential), self._clock.now())
         except (MaybeAway, Unsendable, LimitRefused):
             raise  # the other credentials tell; or nothing was asked
         except (CredentialRests, CredentialDead, CredentialRefused, QuestionFailed, Unserved, Refused):

@@ -31,8 +31,9 @@ def apis(context: Context, fetcher: Fetcher) -> Apis:
     rules = {name: row.limits for name, row in sources.items()}
     known = PostgresKnown(parts.real.pool) if parts.real else None
     outside = Outside(
-        fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers, rules, known
-    )
+        fetcher, limited, parts.credentials, context.clock, context.metrics, timeouts, breakers, rules, known,
+        context.precedence,
+    )  # fmt: skip
     world_url = context.urls.get("world")
     clients = {
         name: row.client(outside, address(context.settings, row, world_url))

@@ -84,6 +84,7 @@ class ScrapingPipeline:
             finishing=context.drain.stage("scrapers"),
             metrics=context.metrics,
             rng=context.clock.rng,
+            precedence=context.precedence,
             gate=context.gates.gate(actor.name),
             out=partial(outside.out, tuple(flow.chain)),
         )

@@ -23,6 +23,7 @@ from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.refresh import Outcome, Refreshed
 from gcc.pipelines.scraping.table import REFRESHING, refresh_key
 from gcc.platforms import Platform
+from gcc.sources.precedence import Precedence
 from gcc.stores import profiles_read
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import Stage, take_until
@@ -171,6 +172,7 @@ class OnDemand:
         flows: Flows = REFRESHING,
         *,
         scraped: Callable[[], bool] = lambda: True,
+        precedence: Precedence | None = None,
     ) -> None:
         """`closing` is the stage at which ports close: who still waits then is answered, not cut off.
 
@@ -181,6 +183,7 @@ class OnDemand:
         self._closing = closing
         self._flows = flows
         self._scraped = scraped
+        self._precedence = precedence or Precedence()
         self._waiting: dict[uuid.UUID, list[Signal]] = defaultdict(list)
 
     def job_done(self, payload: str) -> None:
@@ -196,7 +199,8 @@ class OnDemand:
         if flow is None:
             raise ConfigError(f"platform {platform!r} has no refresh flow")
         job = _refresh(flow, handle, ON_DEMAND_PRIORITY, ttl_s=ON_DEMAND_TTL_S, awaited=True)
-        (enqueued,) = await self._jobs.enqueue([job])
+        async with self._precedence.step(job.priority):
+            (enqueued,) = await self._jobs.enqueue([job])
         with trio.move_on_after(wait_s) as patience:
             if ended := await take_until(self._closing, lambda: self._ended(enqueued.id, patience.deadline)):
                 return ended
@@ -223,7 +227,8 @@ class OnDemand:
 
     async def _look(self, job_id: uuid.UUID) -> "Awaited":
         """As it is now; a job that somebody removed has ended."""
-        rows = await _rows(self._pool, JOBS["status"], {"id": job_id})
+        async with self._precedence.step(ON_DEMAND_PRIORITY):
+            rows = await _rows(self._pool, JOBS["status"], {"id": job_id})
         if not rows:
             return Awaited(JobStatus.CANCELLED, "GONE", "its job was removed", 0.0, 0)
         ((status, data, due_in_s, failures),) = rows

@@ -23,8 +23,9 @@ class GatewayPort:
         self._ports = context.drain.stage("ports")
         scraped = partial(context.real.processes.anybody, SCRAPING.role)
         self._refresher = OnDemand(
-            context.real.web_pool, context.parts.jobs, self._ports, context.catalogue.refreshing, scraped=scraped
-        )
+            context.real.web_pool, context.parts.jobs, self._ports, context.catalogue.refreshing,
+            scraped=scraped, precedence=context.precedence,
+        )  # fmt: skip
         context.real.notifications.on(DONE_CHANNEL, self._refresher.job_done)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

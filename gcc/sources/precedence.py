@@ -1,0 +1,53 @@
+"""Who goes first on the loop of this process: what somebody waits for, before what nobody does.
+
+A lookup takes some fifty turns of the loop, and a turn lasts as long as all that is ready in it: beside hundreds of
+batch jobs it would wait for their parsing and their commits, turn by turn. So these step aside, each between two of its
+steps, while a step of a lookup is under way; after it they go on one by one, not all in one turn.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from gcc.sources.turns import URGENT
+
+HELD_S_MAX = 0.1  # by one step, however long it lasts: batch work goes on, whoever is slow
+
+
+class Precedence:
+    def __init__(self) -> None:
+        self._first: dict[object, float] = {}  # steps that others wait for, and until when at most
+        self._aside: dict[trio.Event, None] = {}  # in the order of coming: a seed replays it
+
+    @asynccontextmanager
+    async def step(self, priority: int) -> AsyncIterator[None]:
+        """One step of work of this priority: an urgent one goes first, HELD_S_MAX at most; another one steps aside
+        before it begins, HELD_S_MAX at most. Cancelled while it does: it has not begun."""
+        if priority < URGENT:
+            await self._give_way()
+            yield
+            return
+        step = object()
+        self._first[step] = trio.current_time() + HELD_S_MAX
+        try:
+            yield
+        finally:
+            del self._first[step]
+            self._next()
+
+    async def _give_way(self) -> None:
+        if (until := max(self._first.values(), default=0.0)) <= trio.current_time():
+            return
+        turn = trio.Event()
+        self._aside[turn] = None
+        try:
+            with trio.move_on_at(until):
+                await turn.wait()
+        finally:
+            del self._aside[turn]
+            self._next()
+
+    def _next(self) -> None:
+        if self._aside and max(self._first.values(), default=0.0) <= trio.current_time():
+            next(iter(self._aside)).set()
