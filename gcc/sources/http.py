@@ -1,9 +1,9 @@
 """The only way to the outside: a request in, an answer in memory out, whatever its status.
 
-A pool of connections for each source, so that one that hangs holds none of another (keep-alive, bounded, HTTP/1.1,
-no redirects, no cookies, no proxy from the environment): httpcore's, the engine of httpx, without the
-client around it, which took a third of an exchange's time. What gives no whole answer (a lost connection, a
-deadline, a body beyond 8 MiB) is Transient.
+A pool of connections for each source, so that one that hangs holds none of another (keep-alive, bounded, HTTP/2 where
+it is offered, no redirects, no cookies, no proxy from the environment): httpcore's, the engine of httpx, without the
+client around it, which took a third of an exchange's time; its HTTP/2 is our own (gcc/sources/http2.py). What gives no
+whole answer (a lost connection, a deadline, a body beyond 8 MiB) is Transient.
 Judging the answer is the source's matter.
 """
 
@@ -28,6 +28,7 @@ import trio
 
 from gcc import threads
 from gcc.errors import Transient
+from gcc.sources.http2 import Http2OrNot
 from gcc.sources.verdicts import SourceFailed, Unsendable
 
 BODY_BYTES_MAX = 8 << 20
@@ -37,10 +38,11 @@ RETRY_AFTER_S_MAX = 86_400.0  # no outside API closes for longer than its daily 
 # At level INFO httpx logs whole URLs, wherever it is used as a client.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 HTTPCORE: Final = "1.0.9"
-"""The version whose private names `_Pool` was checked against; a test compares it."""
+"""The version whose private names `_Pool` and `Http2OrNot` were checked against; a test compares it."""
 _HEADERS = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": "gcc-platform"}
 _LOST = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
 LOOK_S = 1.0
+KEEPALIVE_S = 4.0  # below the 5 s after which common servers hang up on idle connections
 
 
 class Passage(Protocol):
@@ -102,7 +104,15 @@ class _Pool(httpcore.AsyncConnectionPool):
     """httpcore's looks at all its connections, and at the socket of each idle one, whenever a request comes or goes: a
     fifth of a crawl's time. This one does where no connection is ready, and once in LOOK_S."""
 
-    _looked_at = -math.inf
+    def __init__(self, tls: ssl.SSLContext, *, connections_max: int) -> None:
+        # with fewer kept alive, a busy crawl opens one for most calls
+        super().__init__(max_connections=connections_max, max_keepalive_connections=connections_max)
+        self._tls = tls
+        self._without_http2: set[str] = set()
+        self._looked_at = -math.inf
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        return Http2OrNot(origin, self._without_http2, ssl_context=self._tls, keepalive_expiry=KEEPALIVE_S)
 
     def _assign_requests_to_connections(self) -> list[httpcore.AsyncConnectionInterface]:
         served = all(self._reused(request) for request in self._requests if request.is_queued())
@@ -134,15 +144,7 @@ class HttpFetcher:
 
     def _pool(self, source: str) -> _Pool:
         if source not in self._pools:
-            self._pools[source] = _Pool(
-                self._tls,
-                max_connections=self._connections_max,
-                max_keepalive_connections=self._connections_max,  # with fewer, a busy crawl opens one for most calls
-                keepalive_expiry=4.0,  # below the 5 s after which common servers hang up on idle connections
-                # Not HTTP/2, also where it is offered: with httpcore 1.0.9 a question on a shared connection can stand
-                # still behind others that wait for their answers, after some of them were cancelled.
-                http2=False,
-            )
+            self._pools[source] = _Pool(self._tls, connections_max=self._connections_max)
         return self._pools[source]
 
     async def fetch(self, request: Request) -> Answer:
@@ -222,7 +224,7 @@ def _written(request: Request) -> httpx.Request:
 
 
 async def _followed(passage: Passage, event: str, _: Any) -> None:
-    """Hears all that httpcore does for a request ("http11.send_request_headers.started")."""
+    """Hears all that httpcore does for a request ("http2.send_request_headers.started")."""
     if event.endswith(".send_request_headers.started"):
         await passage.sending()
 

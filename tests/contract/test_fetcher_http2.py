@@ -1,0 +1,139 @@
+"""The fetcher over TLS, where a server offers HTTP/2: many questions share a connection, and no other's fate."""
+
+import datetime as dt
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypercorn.config import Config
+from hypercorn.trio import serve
+
+from gcc.errors import Transient
+from gcc.sources.http import BODY_BYTES_MAX, HttpFetcher, Request
+
+ASKED_AT_ONCE = 30
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One that signs itself, for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "outside")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    begins = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(begins + dt.timedelta(days=2))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
+
+
+class Outside:
+    """An ASGI app that answers by its path; what it must not answer yet waits for `go`."""
+
+    def __init__(self) -> None:
+        self.clients: set[Any] = set()
+        self.versions: set[str] = set()
+        self.waiting = 0
+        self.asked = trio.Event()
+        self.go = trio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                step = (await receive())["type"]
+                await send({"type": f"{step}.complete"})
+        self.clients.add(scope["client"])
+        self.versions.add(scope["http_version"])
+        path = scope["path"]
+        if path == "/slow":
+            self.waiting += 1
+            if self.waiting == ASKED_AT_ONCE:
+                self.asked.set()
+            await self.go.wait()
+        body = b"x" * (BODY_BYTES_MAX + 1) if path == "/large" else path.encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def outside(tmp_path: Path) -> AsyncIterator[tuple[Outside, str, HttpFetcher]]:
+    certfile, keyfile = certificate(tmp_path)
+    app, config = Outside(), Config()
+    config.bind, config.certfile, config.keyfile = ["127.0.0.1:0"], str(certfile), str(keyfile)
+    config.h2_max_concurrent_streams = 2 * ASKED_AT_ONCE
+    async with trio.open_nursery() as nursery:
+        (url,) = await nursery.start(serve, app, config)
+        async with HttpFetcher(tls=ssl.create_default_context(cafile=str(certfile))) as fetcher:
+            yield app, url, fetcher
+        nursery.cancel_scope.cancel()
+
+
+def ask(url: str, path: str) -> Request:
+    return Request("src", "GET", url + path, timeout_s=10.0)
+
+
+async def test_questions_share_a_connection(outside: tuple[Outside, str, HttpFetcher]) -> None:
+    app, url, fetcher = outside
+    await fetcher.fetch(ask(url, "/first"))
+    answers: list[bytes] = []
+
+    async def one(path: str) -> None:
+        answers.append((await fetcher.fetch(ask(url, path))).body)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(ASKED_AT_ONCE):
+            nursery.start_soon(one, f"/{number}")
+    assert sorted(answers) == sorted(f"/{number}".encode() for number in range(ASKED_AT_ONCE))
+    assert (app.versions, len(app.clients)) == ({"2"}, 1)
+
+
+async def test_one_that_is_cancelled_or_too_large_takes_no_other_with_it(
+    outside: tuple[Outside, str, HttpFetcher],
+) -> None:
+    app, url, fetcher = outside
+    await fetcher.fetch(ask(url, "/first"))
+    answered: list[bytes] = []
+
+    async def patient() -> None:
+        answered.append((await fetcher.fetch(ask(url, "/slow"))).body)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(ASKED_AT_ONCE // 2):
+            nursery.start_soon(patient)
+        async with trio.open_nursery() as hasty:
+            for _ in range(ASKED_AT_ONCE - ASKED_AT_ONCE // 2):
+                hasty.start_soon(fetcher.fetch, ask(url, "/slow"))
+            await app.asked.wait()
+            hasty.cancel_scope.cancel()
+        with pytest.raises(Transient, match="too large"):
+            await fetcher.fetch(ask(url, "/large"))
+        app.go.set()
+    assert answered == [b"/slow"] * (ASKED_AT_ONCE // 2)
+    assert (await fetcher.fetch(ask(url, "/last"))).body == b"/last"
+
+
+async def test_whom_nobody_knows_is_not_asked(outside: tuple[Outside, str, HttpFetcher]) -> None:
+    app, url, _ = outside
+    async with HttpFetcher() as fetcher:
+        with pytest.raises(Transient, match="certificate"):
+            await fetcher.fetch(ask(url, "/first"))
+    assert not app.versions
