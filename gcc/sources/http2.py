@@ -69,8 +69,7 @@ class _Stream:
     """A question and what came of its answer."""
 
     id: int
-    asked_at: float
-    asked: bool = False  # to its last byte
+    asked: bool  # to its last byte
     head: list[tuple[bytes, bytes]] | None = None
     pieces: deque[bytes] = field(default_factory=deque)
     unread: int = 0  # bytes of the windows that the pieces take
@@ -102,7 +101,7 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
         self._retired = False
         self._broken: str | None = None
         self._answered = False
-        self._heard_at = -math.inf
+        self._silent_since: float | None = None  # while a question waits
         self._expires_at = math.inf
 
     @classmethod
@@ -149,23 +148,22 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
         except BaseException:
             await self._leave(stream)
             raise
-        self._answered = True
         body = _Body(self, stream)
         return httpcore.Response(status, headers=headers, content=body, extensions={"http_version": b"HTTP/2"})
 
     async def _look(self) -> None:
         """Hear what a connection was told while nobody asked it anything: that the server hung up, at worst."""
         if self._answered and self.is_idle() and not self._reading:
-            with suppress(httpcore.RemoteProtocolError), trio.move_on_after(LOOK_S):
-                await self._until(lambda: not self._network.get_extra_info("is_readable"), object())
+            with trio.move_on_after(LOOK_S):
+                await self._until(lambda: self._broken or not self._network.get_extra_info("is_readable"), object())
 
     async def _open(self, request: httpcore.Request) -> _Stream:
         fields = _fields(request)
         if not self.is_available():
             raise httpcore.ConnectionNotAvailable()
-        asked = not any(name in _WITH_BODY for name, _ in fields)
+        asked = not any(name.lower() in _WITH_BODY for name, _ in request.headers)
         try:
-            stream = _Stream(self._core.get_next_available_stream_id(), trio.current_time(), asked)
+            stream = _Stream(self._core.get_next_available_stream_id(), asked)
             self._core.send_headers(stream.id, fields, end_stream=asked)
         except NoAvailableStreamIDError:
             self._retired = True
@@ -174,6 +172,8 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
             await self._break(f"a question could not be written: {error}")
             raise httpcore.ConnectionNotAvailable() from None
         self._streams[stream.id] = stream
+        if self._silent_since is None:
+            self._silent_since = trio.current_time()
         return stream
 
     async def _send(self, stream: _Stream, request: httpcore.Request) -> None:
@@ -226,8 +226,11 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
             self._expires_at = trio.current_time() + self._keepalive_s
         if self._broken is not None:
             return
-        if not stream.over and trio.current_time() - max(self._heard_at, stream.asked_at) > SILENT_S:
-            self._retired = True  # the server may be gone without a word
+        if not stream.over and self._silent_since is not None:
+            # the server may be gone without a word
+            self._retired |= trio.current_time() - self._silent_since > SILENT_S
+        elif not self._streams:
+            self._silent_since = None
         if stream.failed is None and not (stream.ended and stream.asked):
             self._core.reset_stream(stream.id, ErrorCodes.CANCEL)
         if stream.unread:
@@ -279,7 +282,7 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
             for event in events:
                 self._hear(event)
             if data:
-                self._heard_at = trio.current_time()
+                self._silent_since = trio.current_time()
             else:
                 await self._break("the server hung up")
         finally:
@@ -298,14 +301,19 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
                 return
             if isinstance(event, ResponseReceived):
                 stream.head = event.headers
+                self._answered = True
             elif isinstance(event, DataReceived):
                 if event.data:
                     stream.pieces.append(event.data)
                 stream.unread += event.flow_controlled_length or 0
             elif isinstance(event, StreamEnded):
                 stream.ended = True
-            elif not stream.ended:  # afterwards it only says that the rest of the question is of no interest
-                stream.failed = httpcore.RemoteProtocolError(f"the server reset the stream: {_code(event.error_code)}")
+            else:
+                stream.asked = True  # as far as anybody wants to know
+                if not stream.ended:
+                    stream.failed = httpcore.RemoteProtocolError(
+                        f"the server reset the stream: {_code(event.error_code)}"
+                    )
             if stream in self._waiting:
                 self._waiting[stream].set()
 

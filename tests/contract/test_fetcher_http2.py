@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 import trio
 from cryptography import x509
@@ -53,6 +54,7 @@ class Outside:
         self.clients: set[Any] = set()
         self.versions: set[str] = set()
         self.waiting = 0
+        self.received = 0
         self.asked = trio.Event()
         self.go = trio.Event()
 
@@ -64,6 +66,10 @@ class Outside:
         self.clients.add(scope["client"])
         self.versions.add(scope["http_version"])
         path = scope["path"]
+        while scope["method"] == "POST" and (message := await receive())["type"] == "http.request":
+            self.received += len(message["body"])
+            if not message["more_body"]:
+                break
         if path == "/slow":
             self.waiting += 1
             if self.waiting == ASKED_AT_ONCE:
@@ -75,11 +81,14 @@ class Outside:
 
 
 @pytest.fixture
-async def outside(tmp_path: Path) -> AsyncIterator[tuple[Outside, str, HttpFetcher]]:
+async def outside(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[tuple[Outside, str, HttpFetcher]]:
+    """Its parameter: settings of the server."""
     certfile, keyfile = certificate(tmp_path)
     app, config = Outside(), Config()
     config.bind, config.certfile, config.keyfile = ["127.0.0.1:0"], str(certfile), str(keyfile)
     config.h2_max_concurrent_streams = 2 * ASKED_AT_ONCE
+    for name, value in getattr(request, "param", {}).items():
+        setattr(config, name, value)
     async with trio.open_nursery() as nursery:
         (url,) = await nursery.start(serve, app, config)
         async with HttpFetcher(tls=ssl.create_default_context(cafile=str(certfile))) as fetcher:
@@ -106,6 +115,58 @@ async def test_questions_share_a_connection(outside: tuple[Outside, str, HttpFet
     assert (app.versions, len(app.clients)) == ({"2"}, 1)
 
 
+async def test_a_burst_waits_for_the_one_connection_that_is_being_made(
+    outside: tuple[Outside, str, HttpFetcher],
+) -> None:
+    app, url, fetcher = outside
+    async with trio.open_nursery() as nursery:
+        for number in range(ASKED_AT_ONCE):
+            nursery.start_soon(fetcher.fetch, ask(url, f"/{number}"))
+    assert (app.versions, len(app.clients)) == ({"2"}, 1)
+
+
+@pytest.mark.parametrize(
+    ("outside", "connections"),
+    [
+        ({"alpn_protocols": ["http/1.1"]}, ASKED_AT_ONCE),
+        ({"h2_max_concurrent_streams": 10}, ASKED_AT_ONCE // 10),
+    ],
+    indirect=["outside"],
+)
+async def test_where_a_connection_holds_fewer_there_are_more_of_them(
+    outside: tuple[Outside, str, HttpFetcher], connections: int
+) -> None:
+    """All are under way at once: none waits for another's answer, or for one connection to be made after the other."""
+    app, url, fetcher = outside
+    async with trio.open_nursery() as nursery:
+        for _ in range(ASKED_AT_ONCE):
+            nursery.start_soon(fetcher.fetch, ask(url, "/slow"))
+        await app.asked.wait()
+        app.go.set()
+    assert len(app.clients) == connections
+
+
+@pytest.mark.parametrize("outside", [{"keep_alive_timeout": 0.05}], indirect=True)
+async def test_a_connection_that_was_closed_meanwhile_is_replaced(outside: tuple[Outside, str, HttpFetcher]) -> None:
+    app, url, fetcher = outside
+    for number in range(3):
+        assert (await fetcher.fetch(ask(url, "/fine"))).body == b"/fine"
+        assert len(app.clients) == number + 1
+        (connection,) = fetcher._pool("src").connections
+        network: httpcore.AsyncNetworkStream = connection._connection._network  # type: ignore[attr-defined]
+        with trio.fail_after(10):
+            await trio.lowlevel.wait_readable(network.get_extra_info("socket"))
+
+
+async def test_a_body_is_sent_whole(outside: tuple[Outside, str, HttpFetcher]) -> None:
+    """More than the server's windows hold at first."""
+    app, url, fetcher = outside
+    for size in (0, 1_000_000):
+        request = Request("src", "POST", url + "/sent", timeout_s=10.0, body=b"x" * size)
+        assert (await fetcher.fetch(request)).body == b"/sent"
+        assert app.received == size
+
+
 async def test_one_that_is_cancelled_or_too_large_takes_no_other_with_it(
     outside: tuple[Outside, str, HttpFetcher],
 ) -> None:
@@ -129,6 +190,24 @@ async def test_one_that_is_cancelled_or_too_large_takes_no_other_with_it(
         app.go.set()
     assert answered == [b"/slow"] * (ASKED_AT_ONCE // 2)
     assert (await fetcher.fetch(ask(url, "/last"))).body == b"/last"
+
+
+async def test_closing_fails_those_who_wait(outside: tuple[Outside, str, HttpFetcher]) -> None:
+    app, url, fetcher = outside
+    failed = 0
+
+    async def wait() -> None:
+        nonlocal failed
+        with pytest.raises(Transient, match="it was closed"):
+            await fetcher.fetch(ask(url, "/slow"))
+        failed += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(ASKED_AT_ONCE):
+            nursery.start_soon(wait)
+        await app.asked.wait()
+        await fetcher.aclose()
+    assert failed == ASKED_AT_ONCE
 
 
 async def test_whom_nobody_knows_is_not_asked(outside: tuple[Outside, str, HttpFetcher]) -> None:

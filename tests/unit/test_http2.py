@@ -19,7 +19,7 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from gcc.sources.http2 import CONNECTION_BYTES_MAX, H2, SILENT_S, STREAM_BYTES_MAX, WRITE_S, Http2Connection
+from gcc.sources.http2 import CONNECTION_BYTES_MAX, H2, SILENT_S, STREAM_BYTES_MAX, WRITE_S, Http2Connection, Http2OrNot
 
 ORIGIN = httpcore.Origin(b"https", b"outside", 443)
 
@@ -457,13 +457,32 @@ async def test_bodies_that_wait_for_the_servers_window_are_sent_by_and_by(begin:
     assert set(scene.answers.values()) == {b"fine"}
 
 
-async def test_who_is_answered_before_all_was_asked_asks_no_more(begin: Begin) -> None:
+@pytest.mark.parametrize("reset", [False, True])
+async def test_who_is_answered_before_all_was_asked_asks_no_more(begin: Begin, reset: bool) -> None:
     scene = await begin(INITIAL_WINDOW_SIZE=1000)
-    await scene.ask(b"/1", body=b"x" * 100_000)
-    await scene.server.answer(b"/1", b"too large")
+    await scene.ask(b"/1", b"/2", body=b"x" * 100_000)
+    scene.server.head(b"/1")
+    scene.server.data(b"/1", b"too large", end=True)
+    if reset:  # which means no failure then
+        scene.server.core.reset_stream(1, ErrorCodes.NO_ERROR)
+    await scene.server.say()
     await wait_all_tasks_blocked()
     assert scene.answers == {b"/1": b"too large"}
-    assert [event.stream_id for event in scene.server.events(StreamReset)] == [1]
+    assert [event.stream_id for event in scene.server.events(StreamReset)] == ([] if reset else [1])
+    await scene.server.answer(b"/2")
+    await wait_all_tasks_blocked()
+    assert scene.answers[b"/2"] == b"fine"
+
+
+async def test_what_comes_before_and_behind_an_answer_is_no_part_of_it(scene: Scene) -> None:
+    await scene.ask(b"/1")
+    scene.server.core.send_headers(1, [(b":status", b"103"), (b"link", b"</a>")])
+    scene.server.head(b"/1")
+    scene.server.data(b"/1", b"fine")
+    scene.server.core.send_headers(1, [(b"checksum", b"1")], end_stream=True)
+    await scene.server.say()
+    await wait_all_tasks_blocked()
+    assert scene.answers == {b"/1": b"fine"}
 
 
 async def test_a_reset_fails_one_alone(scene: Scene) -> None:
@@ -497,6 +516,26 @@ async def test_a_connection_that_stays_silent_takes_no_more_questions(scene: Sce
     await scene.server.answer(b"/patient")
     await wait_all_tasks_blocked()
     assert scene.answers == {b"/patient": b"fine"} and scene.wire.closed
+
+
+async def test_questions_with_short_deadlines_find_out_that_nobody_is_there(
+    scene: Scene, autojump_clock: MockClock
+) -> None:
+    for _ in range(3):
+        assert scene.connection.is_available()
+        (scope := await scene.ask_in_vain(b"/short")).deadline = trio.current_time() + SILENT_S / 2 - 0.1
+        await trio.sleep(SILENT_S / 2)
+        assert scope.cancelled_caught
+    assert scene.wire.closed
+
+
+async def test_silence_while_nobody_asks_is_no_sign(scene: Scene, autojump_clock: MockClock) -> None:
+    await scene.ask(b"/1")
+    await scene.server.answer(b"/1")
+    await trio.sleep(SILENT_S + 1)
+    (await scene.ask_in_vain(b"/2")).cancel()
+    await wait_all_tasks_blocked()
+    assert scene.connection.is_available()
 
 
 async def test_idle_it_expires_and_takes_its_leave(scene: Scene, autojump_clock: MockClock) -> None:
@@ -584,3 +623,61 @@ async def test_cancelled_anywhere_it_harms_no_other(begin: Begin, autojump_clock
                 asking.start_soon(patient, number)
         serving.cancel_scope.cancel()
     assert scene.connection.is_idle() and scene.connection.is_available()
+
+
+class Backend(httpcore.AsyncNetworkBackend):
+    """Connects, or does not, once it may."""
+
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self._refusal = refusal
+        self.asked = 0
+        self.go = trio.Event()
+
+    async def connect_tcp(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        self.asked += 1
+        await self.go.wait()
+        raise self._refusal or AssertionError("who connects was to be cancelled")
+
+
+async def test_who_waits_for_a_connection_is_not_cancelled_with_the_one_who_makes_it() -> None:
+    backend = Backend()
+    connection = Http2OrNot(ORIGIN, set(), network_backend=backend)
+    request = httpcore.Request(b"GET", httpcore.URL(b"https://outside/"), headers=[(b"Host", b"outside")])
+    again = 0
+
+    async def wait() -> None:
+        nonlocal again
+        with pytest.raises(httpcore.ConnectionNotAvailable):
+            await connection.handle_async_request(request)
+        again += 1
+
+    async with trio.open_nursery() as waiting:
+        async with trio.open_nursery() as making:
+            making.start_soon(connection.handle_async_request, request)
+            await wait_all_tasks_blocked()
+            for _ in range(3):
+                waiting.start_soon(wait)
+            await wait_all_tasks_blocked()
+            assert connection.is_available()
+            making.cancel_scope.cancel()
+    assert (again, backend.asked, connection.is_available(), connection.is_closed()) == (3, 1, False, True)
+
+
+async def test_who_waits_for_a_connection_that_is_refused_is_refused_too() -> None:
+    backend = Backend(httpcore.ConnectError("refused"))
+    connection = Http2OrNot(ORIGIN, set(), network_backend=backend)
+    request = httpcore.Request(b"GET", httpcore.URL(b"https://outside/"), headers=[(b"Host", b"outside")])
+    refused = 0
+
+    async def wait() -> None:
+        nonlocal refused
+        with pytest.raises(httpcore.ConnectError, match="refused"):
+            await connection.handle_async_request(request)
+        refused += 1
+
+    async with trio.open_nursery() as waiting:
+        for _ in range(4):
+            waiting.start_soon(wait)
+        await wait_all_tasks_blocked()
+        backend.go.set()
+    assert (refused, backend.asked) == (4, 1)
