@@ -17,23 +17,30 @@ HELD_S_MAX = 0.1  # by one step, however long it lasts: batch work goes on, whoe
 
 class Precedence:
     def __init__(self) -> None:
-        self._first: dict[object, float] = {}  # steps that others wait for, and until when at most
+        self._first: dict[trio.lowlevel.Task, float] = {}  # whose steps go first, and until when at most
         self._aside: dict[trio.Event, None] = {}  # in the order of coming: a seed replays it
 
     @asynccontextmanager
     async def step(self, priority: int) -> AsyncIterator[None]:
         """One step of work of this priority: an urgent one goes first, HELD_S_MAX at most; another one steps aside
-        before it begins, HELD_S_MAX at most. Cancelled while it does: it has not begun."""
+        before it begins, HELD_S_MAX at most. Cancelled while it does: it has not begun.
+
+        A step within a longer one of the same task, as a request is one, has that begin anew at its end.
+        """
         if priority < URGENT:
             await self._give_way()
             yield
             return
-        step = object()
-        self._first[step] = trio.current_time() + HELD_S_MAX
+        task = trio.lowlevel.current_task()
+        within = task in self._first
+        self._first[task] = trio.current_time() + HELD_S_MAX
         try:
             yield
         finally:
-            del self._first[step]
+            if within:
+                self._first[task] = trio.current_time() + HELD_S_MAX
+            else:
+                del self._first[task]
             self._next()
 
     async def _give_way(self) -> None:

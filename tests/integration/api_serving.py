@@ -25,6 +25,7 @@ from gcc.metrics import Metrics
 from gcc.pipelines.scraping.limiting import FULL_REFRESH
 from gcc.pipelines.scraping.refresh import Refreshed
 from gcc.sources.limits import InProcessLimiter
+from gcc.sources.precedence import Precedence
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import serving
@@ -143,6 +144,7 @@ async def serving_api(
         refresher=refresher,
         limiter=limiter,
         clock=StillClock(),
+        precedence=Precedence(),
         metrics=metrics,
         state=lambda: states[0].state,
         due={"sync_leaderboard": "2026-10-16T20:15:00Z"}.get,

@@ -29,6 +29,7 @@ from gcc.pipelines.scraping.yields import of_profile
 from gcc.platforms import Platform
 from gcc.platforms.platform import AVERAGES, Site, words
 from gcc.sources.chain import Visit
+from gcc.sources.precedence import Precedence
 from gcc.sources.snapshot import PostSnapshot, ProfileSnapshot
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
@@ -193,6 +194,7 @@ async def test_a_platform_of_a_later_day(pipes: Pool) -> None:
         limiter=nothing,
         clock=clock,
         metrics=Metrics(),
+        precedence=Precedence(),
         state=lambda: "ready",
         shown=shown,
     )

@@ -97,3 +97,16 @@ async def test_one_that_is_cancelled_while_it_steps_aside_does_not_begin_and_let
         with trio.fail_after(HELD_S_MAX / 2):
             await trio.testing.wait_all_tasks_blocked()
         assert steps.done in (["b"], ["a", "b"])
+
+
+async def test_a_request_goes_first_again_after_each_of_its_steps(steps: Steps, autojump_clock: Clock) -> None:
+    async with trio.open_nursery() as nursery:
+        async with steps.precedence.step(URGENT):
+            await trio.sleep(HELD_S_MAX)  # a slow source
+            async with steps.precedence.step(URGENT):
+                pass
+            nursery.start_soon(steps.batch, "a")
+            await trio.sleep(HELD_S_MAX / 2)
+            assert steps.done == []
+        await trio.testing.wait_all_tasks_blocked()
+        assert steps.done == ["a"]

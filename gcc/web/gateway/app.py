@@ -22,6 +22,8 @@ from gcc.config import Settings
 from gcc.metrics import Metrics
 from gcc.pipelines.scraping.refresh import Refresher
 from gcc.sources.limits import Limiter
+from gcc.sources.precedence import Precedence
+from gcc.sources.turns import URGENT
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import access
@@ -53,6 +55,7 @@ def gateway_app(
     limiter: Limiter,
     clock: Clock,
     metrics: Metrics,
+    precedence: Precedence,
     state: Callable[[], str],
     due: Due = lambda schedule: None,
     shown: Sequence[Shown] = SHOWN,
@@ -61,7 +64,7 @@ def gateway_app(
 
     While draining, methods that write get 503; what only reads is answered until the server ends.
     """
-    gateway = Gateway(settings, pool=pool, clock=clock, metrics=metrics, state=state)
+    gateway = Gateway(settings, pool=pool, clock=clock, metrics=metrics, precedence=precedence, state=state)
     docs = Docs(gcc.__version__)
     naming = Naming(shown)
     discovery = Discovery(
@@ -86,7 +89,14 @@ class Gateway(QuartTrio):
     """Quart with the gateway's layers in place of its own request handling."""
 
     def __init__(
-        self, settings: Settings, *, pool: Pool, clock: Clock, metrics: Metrics, state: Callable[[], str]
+        self,
+        settings: Settings,
+        *,
+        pool: Pool,
+        clock: Clock,
+        metrics: Metrics,
+        precedence: Precedence,
+        state: Callable[[], str],
     ) -> None:
         super().__init__("gcc.web.gateway", static_folder=None)
         self.config["MAX_CONTENT_LENGTH"] = settings.gateway.body_bytes_max
@@ -98,6 +108,7 @@ class Gateway(QuartTrio):
         self.pool = pool
         self.clock = clock
         self.metrics = metrics
+        self.precedence = precedence
         self.state = state
         self.routed: dict[str, Route] = {}  # by name
 
@@ -147,7 +158,8 @@ class Gateway(QuartTrio):
             response = self.cors.preflight(request)
             if response is None:
                 with trio.fail_after(self.deadline_s):
-                    response = await self._answer(request)
+                    async with self.precedence.step(URGENT):
+                        response = await self._answer(request)
         except Exception as error:
             response = errors.answer(error, request_id)
         self.cors.mark(request, response)

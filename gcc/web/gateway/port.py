@@ -39,6 +39,7 @@ class GatewayPort:
             limiter=context.parts.limiter,
             clock=context.clock,
             metrics=context.metrics,
+            precedence=context.precedence,
             state=context.state,
             due=self._due,
             shown=self._shown,
