@@ -10,6 +10,7 @@ import re
 from itertools import accumulate
 from typing import Any, Final
 
+import msgspec
 import psycopg
 from psycopg.abc import AdaptContext, Buffer, Loader
 from psycopg.adapt import AdaptersMap
@@ -69,11 +70,12 @@ def _is_past(data: bytes, form: Format) -> bool:
     return data[0] >= 0x80 if form == Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
 
 
-class _Json(_Tolerant):
+class _Json(BaseLoader):
     def load(self, data: Buffer) -> Any:
+        text = bytes(data).removeprefix(b"\x01")  # the version of a binary jsonb, which no JSON begins with
         try:
-            return None if _levels(bytes(data)) > LEVELS_MAX else self._known.load(data)
-        except (ValueError, RecursionError):  # a number of thousands of digits
+            return None if _levels(text) > LEVELS_MAX else msgspec.json.decode(text)  # a tenth of the cost of json's
+        except ValueError:  # a number of thousands of digits
             return None
 
 

@@ -4,14 +4,15 @@ Leases are decided by the database's clock. Every transaction locks rows in key 
 """
 
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import msgspec
 import psycopg
 import structlog
+from msgspec.structs import replace
 from psycopg.errors import UniqueViolation
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
@@ -34,11 +35,11 @@ from gcc.channels.jobs import (
     JobStatus,
     NewJob,
     Room,
-    StatusEvent,
+    StatusFrames,
     share_of_the_oldest,
 )
 from gcc.channels.memory import Signal
-from gcc.channels.message import Frame, Route, frames
+from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.errors import LeaseLost, Transient
 from gcc.stores import outbox, upserts
@@ -71,7 +72,7 @@ class PostgresJobs:
         self,
         pool: Pool,
         clock: Clock,
-        status_event: StatusEvent,
+        status_frames: StatusFrames,
         *,
         lease_s: float,
         lost_max: int,
@@ -81,7 +82,7 @@ class PostgresJobs:
         self._pool = pool
         self._leases_pool = leases_pool or pool
         self._clock = clock
-        self._status_event = status_event
+        self._status_frames = status_frames
         self._lease_s = lease_s
         self._lost_max = lost_max
         self._outbox_written = outbox_written
@@ -119,15 +120,14 @@ class PostgresJobs:
             "awaited": [job.awaited for job in jobs],
         }
         rows = await named_rows(conn, SQL["enqueue"], arguments)
-        await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]]))
+        await outbox.put(conn, self._status_frames([_job(row) for row in rows if row["inserted"]], None))
         if first := [job for job in jobs if job.first_crawl_of is not None]:
             asked = {
                 "platforms": [job.platform for job in first],
                 "profile_ids": [job.first_crawl_of for job in first],
             }
             await conn.execute(SQL["first_crawled"], asked)
-        for flow in sorted({job.flow for job in jobs}):
-            await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payload": flow})
+        await conn.execute(SQL["notify"], {"channel": JOBS_CHANNEL, "payloads": sorted({job.flow for job in jobs})})
         by_key = {row["idempotency_key"]: Enqueued(row["id"], row["inserted"]) for row in rows}
         return [by_key[key] for key in keys]
 
@@ -159,23 +159,24 @@ class PostgresJobs:
             "attempts": [job.attempt for job, _ in crawls],
             "events": [crawl.events + 1 for _, crawl in crawls],
             "sources": [crawl.source for _, crawl in crawls],
-            "data": [Jsonb(dict(crawl.data)) for _, crawl in crawls],
+            "data": [msgspec.json.encode(dict(crawl.data)).decode() for _, crawl in crawls],
         }
         async with self._pool.transaction() as conn:
             rows = {row["id"]: row for row in await named_rows(conn, COMPLETE, arguments)}
-            ours = [(job, crawl) for job, crawl in crawls if job.id in rows]
-            await upserts.write(conn, [write for _, crawl in ours for write in crawl.writes])
-            ended = [replace(job, status=JobStatus.COMPLETE, seq=rows[job.id]["seq"]) for job, _ in ours]
-            frames = [frame for _, crawl in ours for frame in crawl.frames]
-            await outbox.put(conn, [*frames, *self._status_frames(ended)])
-            for job in ended:
-                await _tell_waiters(conn, job, awaited=rows[job.id]["awaited"])
-            if then := [new for _, crawl in ours for new in crawl.then]:
+            found = [rows.get(job.id) for job, _ in crawls]
+            ours = [(job, crawl, row) for (job, crawl), row in zip(crawls, found, strict=True) if row]
+            await upserts.write(conn, [write for _, crawl, _ in ours for write in crawl.writes])
+            frames = [frame for _, crawl, _ in ours for frame in crawl.frames]
+            ended = [
+                replace(job, status=JobStatus.COMPLETE, seq=row["seq"], awaited=row["awaited"]) for job, _, row in ours
+            ]
+            await self._tell_of(conn, ended, also=frames)
+            if then := [new for _, crawl, _ in ours for new in crawl.then]:
                 await self._enqueue(conn, then)
         self._outbox_written.set()
         if then:
             self.woken()
-        return [None if job.id in rows else _over(job, "complete") for job, _ in crawls]
+        return [None if row else _over(job, "complete") for (job, _), row in zip(crawls, found, strict=True)]
 
     async def fail(self, job: Job, failure: Failure) -> None:
         final = failure.retry_after_s is None
@@ -189,9 +190,9 @@ class PostgresJobs:
                 status=JobStatus.FAILED if final else JobStatus.PENDING,
                 seq=row["seq"],
                 retry_count=job.retry_count + 1,
+                awaited=row["awaited"],
             )
-            await outbox.put(conn, [*failure.frames, *self._status_frames([ended], failure.reason)])
-            await _tell_waiters(conn, ended, awaited=row["awaited"])
+            await self._tell_of(conn, [ended], failure.reason, also=failure.frames)
         self._outbox_written.set()
 
     async def release(
@@ -206,8 +207,7 @@ class PostgresJobs:
             arguments = {**_held(jobs), "after_s": after_s, "data": None if why is None else Jsonb(dict(why))}
             async with self._pool.transaction() as conn:
                 released = [_job(row) for row in await named_rows(conn, RELEASE, arguments)]
-                await outbox.put(conn, frames if released else ())
-                await self._tell_of(conn, released, "given back")
+                await self._tell_of(conn, released, "given back", also=frames if released else ())
             self._wake(released)
 
     async def extend(self, jobs: Sequence[Job]) -> set[uuid.UUID]:
@@ -328,7 +328,7 @@ class PostgresJobs:
             filled = SQL[statement].replace("{picked}", picking(only))
             async with self._pool.transaction() as conn:
                 jobs = [_job(row) for row in await named_rows(conn, filled, {**arguments, "only": only})]
-                jobs.sort(key=lambda job: (-job.priority, job.created_at, job.id))
+                jobs.sort(key=lambda job: (-job.priority, job.created_at, job.id.int))
                 await self._tell_of(conn, jobs, reason)
             return jobs
 
@@ -371,10 +371,16 @@ class PostgresJobs:
             if not _is_of_a_row(refused):
                 raise
 
-    async def _tell_of(self, conn: Connection, jobs: Sequence[Job], reason: str | None) -> None:
-        await outbox.put(conn, self._status_frames(jobs, reason))
-        for job in jobs:
-            await _tell_waiters(conn, job, awaited=job.awaited and job.status is not JobStatus.PROCESSING)
+    async def _tell_of(
+        self, conn: Connection, jobs: Sequence[Job], reason: str | None = None, *, also: Sequence[Frame] = ()
+    ) -> None:
+        """Of their new status: `also` and the events into the outbox, and word to those who wait for one of them.
+
+        Only awaited jobs notify: a NOTIFY in every transaction costs five times the throughput.
+        """
+        await outbox.put(conn, [*also, *self._status_frames(jobs, reason)])
+        if told := [str(job.id) for job in jobs if job.awaited and job.status is not JobStatus.PROCESSING]:
+            await conn.execute(SQL["notify"], {"channel": DONE_CHANNEL, "payloads": told})
 
     def _wake(self, jobs: Collection[Job]) -> None:
         if jobs:
@@ -386,13 +392,6 @@ class PostgresJobs:
         if not rows:
             raise _over(job, statement)
         return rows[0]
-
-    def _status_frames(self, jobs: Sequence[Job], reason: str | None = None) -> list[Frame]:
-        by_route: dict[Route, list[bytes]] = defaultdict(list)
-        for job in jobs:
-            route, line = self._status_event(job, reason)
-            by_route[route].append(line)
-        return [frame for route, lines in by_route.items() for frame in frames(route, lines, self._clock.new_id)]
 
 
 def _over(job: Job, statement: str) -> LeaseLost:
@@ -408,12 +407,6 @@ def _is_of_a_row(error: Exception) -> bool:
     if isinstance(error, psycopg.Error):
         return error.sqlstate is None or (error.sqlstate[:2] in OF_A_ROW and not isinstance(error, UniqueViolation))
     return isinstance(error, ArithmeticError | RecursionError | TypeError | ValueError)
-
-
-async def _tell_waiters(conn: Connection, job: Job, *, awaited: bool) -> None:
-    """Only awaited jobs notify: a NOTIFY in every transaction costs five times the throughput."""
-    if awaited:
-        await conn.execute(SQL["notify"], {"channel": DONE_CHANNEL, "payload": str(job.id)})
 
 
 def _matching_sql(statement: str, limit: int | None) -> str:

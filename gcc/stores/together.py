@@ -5,7 +5,7 @@ waits for the next. What cannot be committed together is committed in halves, so
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 @dataclass(eq=False, slots=True)
 class _Waiting(Generic[Item]):
     item: Item
-    ended: bool = False
+    turn: trio.Event = field(default_factory=trio.Event)  # it has ended, or may commit the next
     error: Exception | None = None
 
 
@@ -39,9 +39,8 @@ class Together(Generic[Item]):
         self._commit_all = commit_all
         self._weight = weight
         self._weight_max = weight_max
-        self._waiting: list[_Waiting[Item]] = []
+        self._waiting: dict[_Waiting[Item], None] = {}  # those that have not ended, in order
         self._under_way = False
-        self._turns = trio.lowlevel.ParkingLot()
 
     async def commit(self, item: Item) -> None:
         """Raises why it was left out, or what `commit_all` raises for it alone; Transient is everybody's.
@@ -49,15 +48,17 @@ class Together(Generic[Item]):
         Cancelled: it may be committed or not, as at any commit; the others' are.
         """
         mine = _Waiting(item)
-        self._waiting.append(mine)
+        self._waiting[mine] = None
         try:
-            while not mine.ended:
+            while mine in self._waiting:
                 if self._under_way:
-                    await self._turns.park()
+                    mine.turn = trio.Event()
+                    await mine.turn.wait()
                 else:
                     await self._commit_next()
         finally:
-            self._waiting.remove(mine)
+            self._waiting.pop(mine, None)
+            self._wake_next()
         if mine.error:
             raise mine.error.with_traceback(None)  # Transient is the same for each: others' frames tell nothing
 
@@ -65,15 +66,18 @@ class Together(Generic[Item]):
         self._under_way = True
         try:
             await self._settle(self._next())
-        finally:  # cancelled, too: what has not ended is another's to commit
+        finally:
             self._under_way = False
-            self._turns.unpark_all()
+
+    def _wake_next(self) -> None:
+        """Whoever leaves does it, cancelled or not: what has not ended is another's to commit."""
+        if self._waiting and not self._under_way:
+            next(iter(self._waiting)).turn.set()
 
     def _next(self) -> list[_Waiting[Item]]:
         batch: list[_Waiting[Item]] = []
         weight = 0
-        unended = (waiting for waiting in self._waiting if not waiting.ended)  # the others are yet to wake up
-        for waiting in islice(unended, ITEMS_MAX):
+        for waiting in islice(self._waiting, ITEMS_MAX):
             weight += self._weight(waiting.item)
             if batch and weight > self._weight_max:
                 break
@@ -91,4 +95,6 @@ class Together(Generic[Item]):
                 return
             errors = [error] * len(batch)
         for waiting, told in zip(batch, errors, strict=True):
-            waiting.ended, waiting.error = True, told
+            waiting.error = told
+            self._waiting.pop(waiting, None)  # it may have been cancelled
+            waiting.turn.set()

@@ -31,7 +31,7 @@ async def happened(clickhouse: ClickHouse, job_id: uuid.UUID) -> None:
     encode, now = StatusEvents(CLOCK), CLOCK.now()
     job = Job(job_id, FLOW, PLATFORM, {}, 0, 1, 0, 2, JobStatus.PROCESSING, now, now, now)
     back = Job(job_id, FLOW, PLATFORM, {}, 0, 1, 0, 3, JobStatus.PENDING, now, now, now)
-    statuses = b"\n".join([encode(back, "given back")[1], encode(job, None)[1]])
+    statuses = b"\n".join(frame.body for frame in encode([back], "given back") + encode([job], None))
     trace = Trace(CLOCK.new_id(), "ytapi", "GET", "/channels?id=1", {}, "", None, 0, 0.25, CLOCK.now())
     (frame,) = trace_frames([trace], CLOCK.new_id, job=job_id)
     for table, body in (("_e.scrape_request_log_events", statuses), ("_e.trace_log_events", frame.body)):

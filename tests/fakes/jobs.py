@@ -4,10 +4,12 @@ import datetime as dt
 import heapq
 import json
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
+
+from msgspec.structs import replace
 
 from gcc.channels.jobs import (
     CANCELLABLE,
@@ -26,12 +28,11 @@ from gcc.channels.jobs import (
     JobStatus,
     NewJob,
     Room,
-    StatusEvent,
+    StatusFrames,
     share_of_the_oldest,
 )
 from gcc.channels.memory import Signal
-from gcc.channels.message import Frame, Route
-from gcc.channels.message import frames as packed
+from gcc.channels.message import Frame
 from gcc.errors import LeaseLost
 from gcc.tables import ordered
 from tests.fakes.database import Connection, JobRow
@@ -41,13 +42,13 @@ class FakeJobs:
     """One process's jobs port. Every change of a status goes through `_move`, its events through `_emit`."""
 
     def __init__(
-        self, connection: Connection, status_event: StatusEvent, *, lease_s: float, lost_max: int,
+        self, connection: Connection, status_frames: StatusFrames, *, lease_s: float, lost_max: int,
         outbox_written: Signal,
     ) -> None:  # fmt: skip
         self._connection = connection
         self._database = connection.database
         self._clock = connection.database.clock
-        self._status_event = status_event
+        self._status_frames = status_frames
         self._lease_s = lease_s
         self._lost_max = lost_max
         self._outbox_written = outbox_written
@@ -268,12 +269,7 @@ class FakeJobs:
     def _emit(self, jobs: Sequence[Job], reason: str | None = None, *, also: Iterable[Frame] = ()) -> None:
         """Into the outbox: frames of the same transaction, and the status events of `jobs`."""
         self._database.emit(also)
-        lines: dict[Route, list[bytes]] = defaultdict(list)
-        for job in jobs:
-            route, line = self._status_event(job, reason)
-            lines[route].append(line)
-        for route, some in lines.items():
-            self._database.emit(packed(route, some, self._clock.new_id))
+        self._database.emit(self._status_frames(jobs, reason))
 
     def _wake(self) -> None:
         self._woken.set()

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from gcc.channels.deadletters import Burial
 from gcc.channels.exchange import QueueDepth
 from gcc.channels.jobs import FINAL, Crawl, Failure, Job, JobStatus, NewJob, Room
 from gcc.channels.memory import Signal
-from gcc.channels.message import Binding, Delivery, Frame, Route
+from gcc.channels.message import Binding, Delivery, Frame, Route, frames
 from gcc.clock import VirtualClock
 from gcc.errors import LeaseLost, Transient
 from tests.fakes.database import Connection, Database, JobRow
@@ -26,8 +27,8 @@ ROUTE = Route("beat.dx", "a")
 ALL = 10_000
 
 
-def status_event(job: Job, reason: str | None) -> tuple[Route, bytes]:
-    return ROUTE, b"{}"
+def status_frames(jobs: Sequence[Job], reason: str | None) -> list[Frame]:
+    return list(frames(ROUTE, [b"{}"] * len(jobs), uuid.uuid4))
 
 
 class Bench:
@@ -36,7 +37,7 @@ class Bench:
         self.told: list[tuple[str, Any]] = []
         self.database.watchers.append(lambda what, of: self.told.append((what, of)))
         self.connection = Connection(self.database)
-        self.jobs = FakeJobs(self.connection, status_event, lease_s=30, lost_max=3, outbox_written=Signal())
+        self.jobs = FakeJobs(self.connection, status_frames, lease_s=30, lost_max=3, outbox_written=Signal())
         self.exchange = FakeExchange(self.connection, Signal(), poll_s=30, faults=faults)
 
     async def queued(self, count: int) -> None:
@@ -195,7 +196,7 @@ async def test_a_killed_process_changes_nothing_any_more(autojump_clock: trio.te
         ):
             with pytest.raises(Transient, match="killed"):
                 await write
-    reborn = FakeJobs(Connection(bench.database), status_event, lease_s=30, lost_max=3, outbox_written=Signal())
+    reborn = FakeJobs(Connection(bench.database), status_frames, lease_s=30, lost_max=3, outbox_written=Signal())
     assert (len(bench.database.outbox), bench.database.dead_letters) == (2, {})
     await trio.sleep(31)
     assert await reborn.rescue() == 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gcc.channels.jobs import Job
-from gcc.channels.message import Frame, NewId, Route, frames
+from gcc.channels.message import Frame, NewId, frames
 from gcc.clock import Clock
 from gcc.pipelines.events.schemas import (
     Event,
@@ -185,17 +185,17 @@ def _frames(kind: EventType, events: Iterable[Event], new_id: NewId) -> list[Fra
 
 
 class StatusEvents:
-    """Encodes a job's new status; see `gcc.channels.jobs.StatusEvent`."""
+    """Encodes jobs' new status; see `gcc.channels.jobs.StatusFrames`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def __call__(self, job: Job, reason: str | None) -> tuple[Route, bytes]:
-        event_id: uuid.UUID = self._clock.new_id()
-        return SCRAPE_REQUEST_LOG.route, encode(
+    def __call__(self, jobs: Iterable[Job], reason: str | None) -> list[Frame]:
+        at = timestamp(self._clock.now())
+        events = (
             ScrapeRequestLog(
-                event_id=str(event_id),
-                event_timestamp=timestamp(self._clock.now()),
+                event_id=str(self._clock.new_id()),
+                event_timestamp=at,
                 scl_id=str(job.id),
                 seq=job.seq,
                 flow=job.flow,
@@ -208,4 +208,6 @@ class StatusEvents:
                 picked_at=_time(job.picked_at),
                 expires_at=timestamp(job.expires_at),
             )
+            for job in jobs
         )
+        return _frames(SCRAPE_REQUEST_LOG, events, self._clock.new_id)

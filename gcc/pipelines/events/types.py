@@ -178,4 +178,5 @@ encode = msgspec.json.Encoder().encode
 
 def timestamp(at: dt.datetime) -> str:
     """An aware time as events carry it."""
-    return at.astimezone(dt.UTC).isoformat(" ", "microseconds")[:-6]  # without +00:00; half the cost of strftime
+    iso: str = msgspec.to_builtins(at.astimezone(dt.UTC))  # ends with Z; a third of the cost of isoformat
+    return f"{iso[:10]} {iso[11:-1]}" if at.microsecond else f"{iso[:10]} {iso[11:-1]}.000000"

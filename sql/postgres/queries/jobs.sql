@@ -36,11 +36,12 @@ where (t.platform, t.profile_id) = (asked.platform, asked.profile_id) and t.firs
 -- time nor what has ended costs anything. The oldest are looked for unlocked: what another claim has by then is passed
 -- over.
 -- {limit} is the largest room that there is, a small number and a literal: whatever the statistics say, the planner
--- follows the index then, and does not sort (with 1000 it does, where it expects some hundred jobs). {only} is true, or
--- picks one job.
+-- follows the index then, and does not sort (with 1000 it does, where it expects some hundred jobs). What is asked for
+-- stands in subqueries: a plan for one flow looks no better then than the one for any number, which is made but once
+-- (planning took a third of a claim). {only} is true, or picks one job.
 select due.id
-from unnest(%(flows)s::text[], %(rooms)s::integer[], %(shares)s::integer[], %(priorities_min)s::smallint[])
-     as asked (flow, room, share, priority_min)
+from unnest((select %(flows)s::text[]), (select %(rooms)s::integer[]), (select %(shares)s::integer[]),
+            (select %(priorities_min)s::smallint[])) as asked (flow, room, share, priority_min)
 cross join lateral (
     with recursive level (priority) as (
         (select priority from scrape_request_log
@@ -107,8 +108,8 @@ update scrape_request_log as job
 set status = 'COMPLETE',
     seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - ended.new_events) + ended.new_events,
     lease_until = null, scraped_at = now(),
-    source = ended.new_source, data = ended.new_data
-from unnest(%(ids)s::uuid[], %(events)s::integer[], %(sources)s::text[], %(data)s::jsonb[])
+    source = ended.new_source, data = ended.new_data::jsonb
+from unnest(%(ids)b::uuid[], %(events)b::integer[], %(sources)b::text[], %(data)b::text[])
      as ended (id, new_events, new_source, new_data)
 where job.id = any(array(select id from held)) and ended.id = job.id
 returning job.id, seq, awaited;
@@ -135,8 +136,8 @@ returning seq, awaited;
 -- The rows of {held}: those of these attempts that are still theirs. What has a lease is PROCESSING: said so, they are
 -- found by their ids, and not by the index of leases, which holds all that has ended since it was vacuumed.
 select job.id from scrape_request_log as job
-join unnest(%(ids)s::uuid[], %(attempts)s::integer[]) as held (id, attempt) on (job.id, job.attempt) = (held.id, held.attempt)
-where job.id = any(%(ids)s::uuid[]) and job.lease_until is not null
+join unnest(%(ids)b::uuid[], %(attempts)b::integer[]) as held (id, attempt) on (job.id, job.attempt) = (held.id, held.attempt)
+where job.id = any(%(ids)b::uuid[]) and job.lease_until is not null
 order by idempotency_key, job.id
 for update of job;
 
@@ -326,7 +327,7 @@ select * from unnest(%(ids)b::uuid[], %(exchanges)b::text[], %(keys)b::text[], %
                      %(counted)b::integer[]);
 
 -- name: notify
-select pg_notify(%(channel)s, %(payload)s);
+select pg_notify(%(channel)s, payload) from unnest(%(payloads)s::text[]) as payload;
 
 -- name: end_leases
 -- Only where no other process can hold one: what a dead predecessor held is rescued at once.
