@@ -75,7 +75,7 @@ class _Json(BaseLoader):
         text = bytes(data).removeprefix(b"\x01")  # the version of a binary jsonb, which no JSON begins with
         try:
             return None if _levels(text) > LEVELS_MAX else msgspec.json.decode(text)  # a tenth of the cost of json's
-        except ValueError:  # a number of thousands of digits
+        except (ValueError, RecursionError):  # a number of thousands of digits
             return None
 
 

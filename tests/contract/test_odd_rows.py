@@ -179,6 +179,8 @@ async def test_an_ended_job_of_any_time_is_found_and_retried(pool: Pool, moment:
         *((kind, json.dumps(["[[["] * 50), ["[[["] * 50) for kind in ("json", "jsonb")),
         *((kind, json.dumps([[]] * 500), [[]] * 500) for kind in ("json", "jsonb")),
         ("jsonb", '{"a": 1.5, "b": "x"}', {"a": 1.5, "b": "x"}),
+        ("jsonb", "9" * 30, 10**30 - 1),
+        ("jsonb", '{"a": 1e400}', {"a": 10**400}),
     ],
 )
 async def test_every_value_can_be_read(pool: Pool, kind: str, given: str, read: object, binary: bool) -> None:

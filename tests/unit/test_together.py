@@ -1,5 +1,6 @@
 """What is committed together: who shares a transaction, whose error is whose, and what a cancellation leaves."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -27,6 +28,17 @@ class Store:
             raise self.error(bad[0])
         self.committed += items
         return [LookupError(item) if item == "over" else None for item in items]
+
+
+class Steps(trio.abc.Instrument):
+    """How often each commit ran."""
+
+    def __init__(self) -> None:
+        self.of: Counter[trio.lowlevel.Task] = Counter()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task.name.endswith("commit"):
+            self.of[task] += 1
 
 
 async def told(store: Store, *items: str) -> dict[str, str]:
@@ -97,3 +109,30 @@ async def test_who_is_cancelled_takes_nobody_with_him() -> None:
         store.may.set()
     assert store.begun[0] == ["first"]
     assert sorted(store.committed) == ["b", "c"]
+
+
+async def test_who_is_cancelled_when_his_turn_comes_hands_it_on() -> None:
+    for may_first in (True, False):
+        store = Store()
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery, trio.open_nursery() as cancelled:
+                nursery.start_soon(store.together.commit, "first")
+                await trio.testing.wait_all_tasks_blocked()
+                cancelled.start_soon(store.together.commit, "next")
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(store.together.commit, "last")
+                await trio.testing.wait_all_tasks_blocked()
+                for act in (store.may.set, cancelled.cancel_scope.cancel)[:: 1 if may_first else -1]:
+                    act()
+        assert store.committed == ["first", "last"]
+
+
+async def test_only_those_are_woken_whom_it_concerns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "ITEMS_MAX", 2)
+    store, steps = Store(weight_max=100), Steps()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        await told(store, *map(str, range(40)))
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+    assert len(store.begun) == 21 and max(steps.of.values()) < 10, "not once a transaction"
