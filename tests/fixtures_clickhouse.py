@@ -60,7 +60,7 @@ async def _emptied(store: ClickHouse) -> bool:
 async def _tables(store: ClickHouse) -> dict[tuple[str, str], str]:
     listed = (
         "select database, name, concat(toString(uuid), create_table_query) as told from system.tables"
-        " where database in ('_e', 'dbt', 'default')"
+        " where database in ('_e', 'dbt', 'default', 'beat_replica', 'coffee_replica')"
     )
     found = {(row["database"], row["name"]): row["told"] for row in await store.rows(listed)}
     if LEDGER in found:

@@ -54,10 +54,12 @@ STREAM_CHUNK_BYTES = 256 * 1024
 ONE_MACHINE: Mapping[str, str] = {
     "engine": "ReplacingMergeTree",
     "engine_latest": "ReplacingMergeTree(event_timestamp)",
+    "engine_replica": "ReplacingMergeTree(_version, _deleted)",
     "on_cluster": "",
 }
 """The variables of migrations without a cluster. {engine}: equal keys are one row sent again, whichever stays;
-{engine_latest}: of rows with one key the latest stays, in whatever order they came."""
+{engine_latest}: of rows with one key the latest stays, in whatever order they came; {engine_replica}: the same of rows
+that can be deleted."""
 
 _SQL = statements.load("store", statements.SQL / "clickhouse" / "queries")
 PARTITIONS_MAX = 200
