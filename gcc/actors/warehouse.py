@@ -14,8 +14,8 @@ class Warehouse(Protocol):
     async def rows(self, sql: str, params: Parameters | None = None) -> list[dict[str, Any]]:
         """The result of a SELECT, held in memory whole; times are aware UTC. `{name:Type}` is bound by the server."""
 
-    async def command(self, sql: str, params: Parameters | None = None) -> None:
-        """A statement without a result: DDL, INSERT ... SELECT."""
+    async def command(self, sql: str, params: Parameters | None = None, *, settings: Parameters | None = None) -> None:
+        """A statement without a result: DDL, INSERT ... SELECT; with ClickHouse's settings for it."""
 
     def stream(self, sql: str, params: Parameters | None = None) -> AsyncGenerator[bytes, None]:
         """A SELECT's result as chunks of newline-delimited JSON, whole lines, times as RFC 3339 in UTC.

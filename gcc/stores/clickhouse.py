@@ -263,7 +263,14 @@ class ClickHouse:
 
         return await self._call("readers", tag, work)
 
-    async def command(self, sql: str, params: Parameters | None = None, *, starting: bool = False) -> None:
+    async def command(
+        self,
+        sql: str,
+        params: Parameters | None = None,
+        *,
+        settings: Parameters | None = None,
+        starting: bool = False,
+    ) -> None:
         """A statement without a result: DDL, INSERT ... SELECT, KILL. It takes a reader's place.
 
         `starting`: a missing right is a ConfigError.
@@ -273,7 +280,7 @@ class ClickHouse:
         def work(client: Client) -> None:
             self._room.require_for(sql)
             with translated("command", starting=starting):
-                client.command(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag})
+                client.command(_tagged(sql, tag), dict(params or {}), settings={**(settings or {}), "query_id": tag})
 
         await self._call("readers", tag, work)
 

@@ -12,7 +12,7 @@ import pytest
 import structlog.testing
 import trio
 
-from gcc.actors.transformer import ModelRun, Transformer
+from gcc.actors.transformer import ModelRun, Slice, Transformer
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
 from gcc.pipelines.analytics import models
@@ -31,7 +31,7 @@ def make(clickhouse: ClickHouse) -> Make:
         clock = SystemClock()
         actor = Board(clock.now).actor("transformer")
         graph = models.read(folder, variables={"timezone": zone})
-        return Transformer(clickhouse, graph, actor, clock, threads=threads), actor
+        return Transformer(clickhouse, graph, actor, clock, zone=zone, threads=threads), actor
 
     return make
 
@@ -340,7 +340,7 @@ async def test_a_bug_in_a_model_is_its_own(tmp_path: Path, make: Make, error: Ex
     )  # fmt: skip
     transformer, actor = make(folder)
 
-    def broken(watermark: str | None) -> str:
+    def broken(scope: Slice) -> str:
         raise error
 
     transformer._models = [
@@ -356,8 +356,8 @@ async def test_a_bug_in_a_model_is_its_own(tmp_path: Path, make: Make, error: Ex
 
 async def test_selection_by_name_and_tag(tmp_path: Path, make: Make) -> None:
     transformer, _ = make()
-    runs = by_name(await transformer.run_models(["stg_post_log", "stg_profile_log"]))
-    assert runs.keys() == {"stg_post_log", "stg_profile_log"}
+    runs = by_name(await transformer.run_models(["stg_beat_post_log", "stg_beat_profile_log"]))
+    assert runs.keys() == {"stg_beat_post_log", "stg_beat_profile_log"}
     assert len(await transformer.run_models(["tag:core"])) >= 10
     with pytest.raises(Permanent, match="tag:nothing"):
         await transformer.run_models(["tag:nothing"])
@@ -451,3 +451,84 @@ async def test_an_incremental_build_that_was_not_recorded_is_done_again(marts: M
     await clickhouse.command("alter table dbt.model_run delete where true settings mutations_sync = 1")
     await marts.build()
     assert {key[1] for key in await marts.time_series()} == {"a", "b"}
+
+
+async def test_what_a_join_does_not_find_is_null(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    join = "select a.id as id, b.x as x from {{ ref('mart_a') }} as a left join {{ ref('mart_b') }} as b on b.id = a.id"
+    folder = write(
+        tmp_path,
+        mart_a="select toUInt8(1) as id",
+        mart_b="select toUInt8(2) as id, toUInt8(3) as x",
+        mart_joined=join,
+        stg_joined=f"{join} settings join_use_nulls = 1",
+    )
+    assert all(run.ok for run in await make(folder)[0].run_models())
+    for name in ("mart_joined", "stg_joined"):
+        assert await clickhouse.rows(f"select id, x from dbt.{name}") == [{"id": 1, "x": None}]  # noqa: S608
+
+
+async def test_what_no_model_has_any_more_is_dropped_and_nothing_of_others(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    folder = write(tmp_path, stg_old="select 1 as id", mart_old="select 1 as id", mart_kept="select 1 as id")
+    await make(folder)[0].run_models()
+    await clickhouse.command("create view dbt.theirs as select 1 as id comment 'of a person'")
+    await clickhouse.command("create table dbt.also_theirs (id UInt8) engine = MergeTree order by id")
+    for name in ("stg_old", "mart_old"):
+        (folder / f"{name}.sql").unlink()
+    write(folder, mart_bad="select throwIf(1, 'no') as id")
+    await make(folder)[0].run_models()
+    assert "mart_old" in await standing(clickhouse)  # something failed: another day
+    (folder / "mart_bad.sql").unlink()
+    await make(folder)[0].run_models()
+    assert await standing(clickhouse) == {"mart_kept", "mart_kept__new", "theirs", "also_theirs", "model_run"}
+
+
+async def standing(clickhouse: ClickHouse) -> set[str]:
+    return {row["name"] for row in await clickhouse.rows("select name from system.tables where database = 'dbt'")}
+
+
+PARTITIONED = """-- description: x
+-- materialized: incremental
+-- strategy: partitions
+-- unique_key: month
+-- partition_by: month
+select toStartOfMonth(day) as month, sum(n) as n from {{ source('_e', 'test_log') }}
+{% if is_incremental() %} where {{ in_period('toStartOfMonth(day)') }} {% endif %}
+group by month having n > 0
+"""
+
+
+async def test_open_months_are_replaced_and_frozen_ones_stand(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    """Whose month is January when the last good build was on February 2nd: it is not frozen until the 3rd."""
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "periods.sql").write_text((models.MODELS / "macros" / "periods.sql").read_text())
+    (tmp_path / "mart_m.sql").write_text(PARTITIONED)
+    await clickhouse.command("create table _e.test_log (day Date, n Int64) engine = MergeTree order by day")
+
+    async def add(*rows: tuple[str, int]) -> None:
+        values = ", ".join(f"('{day}', {n})" for day, n in rows)
+        await clickhouse.command(f"insert into _e.test_log values {values}")  # noqa: S608
+
+    async def built(*, last: str) -> dict[str, int]:
+        """What stands after a build whose forerunner began at `last`."""
+        then = f"select * replace('{last}' as started_at) from dbt.model_run limit 1"  # noqa: S608
+        await clickhouse.command(f"insert into dbt.model_run {then}")
+        others = f"delete where started_at != '{last}' settings mutations_sync = 1"
+        await clickhouse.command(f"alter table dbt.model_run {others}")
+        runs = await make(tmp_path)[0].run_models()
+        assert [run.error for run in runs] == [None]
+        rows = await clickhouse.rows("select month, n from dbt.mart_m order by month")
+        return {str(row["month"]): row["n"] for row in rows}
+
+    await add(("2024-01-05", 1), ("2024-02-01", 2), ("2023-12-31", 4))
+    await make(tmp_path)[0].run_models()
+    await clickhouse.command("alter table dbt.model_run remove ttl")  # 2024 is over
+    await add(("2024-01-31", 10), ("2024-02-28", 20), ("2023-12-01", 40), ("2024-03-01", 100))
+    whole = {"2023-12-01": 4, "2024-01-01": 11, "2024-02-01": 22, "2024-03-01": 100}
+    assert await built(last="2024-02-02 18:29:59") == whole  # Kolkata's 2nd of February
+    await add(("2024-01-31", 1000), ("2024-02-28", -22))
+    del whole["2024-02-01"]  # came out empty
+    assert await built(last="2024-02-02 18:30:00") == whole

@@ -43,6 +43,7 @@ class AnalyticsPipeline:
             graph,
             board.actor("analytics/transformer"),
             clock,
+            zone=settings.reports.timezone,
             threads=settings.analytics.model_threads,
         )
         sync = Sync(

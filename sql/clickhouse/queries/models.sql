@@ -19,7 +19,10 @@ order by (model, started_at)
 ttl toDateTime(started_at) + interval 90 day;
 
 -- name: server_time
-select toString(now64(6, 'UTC')) as now;
+-- `end` is the first day after the last month that may have rows: events may be a day ahead.
+select
+    toString(now64(6, 'UTC')) as now,
+    toString(addMonths(toStartOfMonth(toDate(now() + interval 1 day, {zone:String})), 1)) as end;
 
 -- name: built
 -- What stands in the database, with the fingerprint that its build left in the comment.
@@ -27,7 +30,11 @@ select name, comment as fingerprint from system.tables where database = 'dbt';
 
 -- name: watermarks
 -- Since when an incremental model has to look. The overlap covers inserts that were still running then.
-select model, toString(max(started_at) - interval 5 minute) as watermark
+-- `open_from` is the month that this build left open: on day 3 the month before is frozen.
+select
+    model,
+    toString(max(started_at) - interval 5 minute) as watermark,
+    toString(toStartOfMonth(toDate(max(started_at), {zone:String}) - 2)) as open_from
 from dbt.model_run
 where error = ''
 group by model;
@@ -41,15 +48,42 @@ comment '{fingerprint}';
 -- The table that the last build replaced, or left half-built. Queries that read it have had a run's time to end.
 drop table if exists dbt.{name}__new;
 
+-- name: drop
+-- No matter whether a view or a table: both are tables to it.
+drop table if exists dbt.{name};
+
 -- name: create_table
--- In small blocks: a million rows at once (the default) would not fit into the embedded engine's memory.
 create table dbt.{name}__new
 engine = {engine}
+{partition_by}
 order by ({unique_key})
 comment '{fingerprint}'
 as
-{select}
-settings min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0;
+{select};
+
+-- name: create_like
+create table dbt.{name}__new as dbt.{name};
+
+-- name: fill_spare
+insert into dbt.{name}__new
+{select};
+
+-- name: partitions
+-- Of a model, and of its spare. By id, which is written in digits alone.
+select distinct partition_id as partition, table != {name:String} as spare
+from system.parts
+where database = 'dbt' and table in ({name:String}, {name:String} || '__new') and active
+order by partition;
+
+-- name: replace_partition
+replace partition id '{partition}' from dbt.{name}__new;
+
+-- name: drop_partition
+-- An empty one cannot be put in place of another.
+drop partition id '{partition}';
+
+-- name: alter
+alter table dbt.{name} {changes};
 
 -- name: put_in_place
 -- The first build of a model.
@@ -61,8 +95,7 @@ exchange tables dbt.{name}__new and dbt.{name};
 
 -- name: add_rows
 insert into dbt.{name}
-{select}
-settings min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0;
+{select};
 
 -- name: count_rows
 select toUInt64(ifNull(total_rows, 0)) as rows from system.tables where database = 'dbt' and name = {name:String};

@@ -33,7 +33,7 @@ select
     m.avg_comments as avg_comments,
     m.avg_views as avg_views,
     m.engagement_rate as engagement_rate,
-    p.posts_known as posts_known,
+    ifNull(p.posts_known, 0) as posts_known,
     p.last_published_at as last_published_at,
     a.last_at as last_at
 from {{ ref('mart_profile_attributes') }} as a

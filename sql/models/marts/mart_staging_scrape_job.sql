@@ -11,8 +11,8 @@ select
     argMax(tuple(stg.reason), stg.seq).1 as reason,
     argMax(stg.at, stg.seq) as last_at,
     now64(6, 'UTC') as built_at
-from {{ ref('stg_scrape_request_log') }} as stg
+from {{ ref('stg_beat_scrape_request_log') }} as stg
 {% if is_incremental() %}
-where job_id in (select job_id from {{ ref('stg_scrape_request_log') }} where inserted_at >= {{ watermark() }})
+where job_id in (select job_id from {{ ref('stg_beat_scrape_request_log') }} where inserted_at >= {{ watermark() }})
 {% endif %}
 group by job_id
