@@ -1,0 +1,193 @@
+"""Unit tests of models: rows of its inputs, and the rows that the model must say of them.
+
+In: `sql/models/**/NAME.yml` beside NAME.sql, in the words of dbt's unit tests; docs/models.md tells how to write one.
+Out: tests, and for each what differs when the model's SELECT runs over its rows in ClickHouse, where the models stand
+built (the types of columns are taken from there), empty or not: no table is made or changed.
+
+dbt runs the same files and, by the macros of sql/dbt, the same SQL. A mistake in a file is a ConfigError that names it.
+"""
+
+import csv
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+import yaml
+
+from gcc import statements
+from gcc.actors.warehouse import Warehouse
+from gcc.errors import ConfigError
+from gcc.pipelines.analytics import models
+
+MACROS = statements.SQL / "dbt" / "macros" / "fixtures.sql"
+Rows = Sequence[Mapping[str, Any]]
+
+_INPUT = re.compile(r"""this|ref\(\s*['"](\w+)['"]\s*\)|source\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]\s*\)""")
+_RELATION = re.compile(r"\b((?:dbt|_e|\w+_replica)\.\w+)\b")
+_KEYS = {"name", "description", "model", "given", "expect", "overrides"}
+_CTE = "__dbt__cte__"
+WATERMARK_OVERLAP = dt.timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class UnitTest:
+    """`given`: rows of each input, by the name that it has in SQL (dbt.stg_x, _e.x; the model's own for `this`)."""
+
+    path: Path
+    name: str
+    model: str
+    given: Mapping[str, Rows]
+    expect: Rows
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    incremental: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.name}"
+
+
+def read(folder: Path = models.MODELS) -> list[UnitTest]:
+    """Every unit test below `folder`."""
+    return [test for path in sorted(folder.rglob("*.yml")) for test in _read_file(path)]
+
+
+def _read_file(path: Path) -> list[UnitTest]:
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(content, dict) or content.keys() != {"unit_tests"}:
+            raise ConfigError("has one key, unit_tests: a list")
+        tests = [_test(path, entry) for entry in content["unit_tests"]]
+        if len({test.name for test in tests}) < len(tests):
+            raise ConfigError("two tests have one name")
+    except (ConfigError, yaml.YAMLError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ConfigError(f"{path}: {reason}") from None
+    return tests
+
+
+def _test(path: Path, entry: Mapping[str, Any]) -> UnitTest:
+    name = entry["name"]
+    if unknown := entry.keys() - _KEYS:
+        raise ConfigError(f"{name}: {', '.join(sorted(unknown))} is none of {', '.join(sorted(_KEYS))}")
+    if entry["model"] != path.stem or not (path.with_suffix(".sql")).exists():
+        raise ConfigError(f"{name}: model is {entry['model']!r}; the tests of NAME.sql stand in NAME.yml beside it")
+    expect = _rows(entry["expect"])
+    if len({frozenset(row) for row in expect}) > 1:
+        raise ConfigError(f"{name}: every row of expect names the same columns")
+    overrides = entry.get("overrides", {})
+    macros = overrides.get("macros", {})
+    if overrides.keys() - {"vars", "macros"} or macros.keys() - {"is_incremental"}:
+        raise ConfigError(f"{name}: overrides are vars, and of macros is_incremental")
+    given = {_relation(name, item["input"], entry["model"]): _rows(item) for item in entry["given"]}
+    return UnitTest(
+        path, name, entry["model"], given, expect, overrides.get("vars", {}), macros.get("is_incremental", False)
+    )
+
+
+def _relation(name: str, text: str, model: str) -> str:
+    match = _INPUT.fullmatch(text.strip())
+    if not match:
+        raise ConfigError(f"{name}: input {text!r} is none of ref('model'), source('database', 'table'), this")
+    ref, database, table = match.groups()
+    return f"{database}.{table}" if table else f"{models.DATABASE}.{ref or model}"
+
+
+def _rows(item: Mapping[str, Any]) -> Rows:
+    """Rows as mappings, or as CSV: an empty field is null, spaces around fields are for the eye."""
+    rows = item["rows"]
+    if item.get("format", "dict") == "csv":
+        table = [
+            [cell.strip() for cell in line] for line in csv.reader(rows.splitlines(), skipinitialspace=True) if line
+        ]
+        if any(len(line) != len(table[0]) for line in table):
+            raise ConfigError(f"a line of {rows!r} has more or fewer fields than the first")
+        rows = [{column: cell or None for column, cell in zip(table[0], line, strict=True)} for line in table[1:]]
+    return [{column: _value(value) for column, value in row.items()} for row in rows]
+
+
+def _value(value: Any) -> Any:
+    """YAML reads 2026-01-31 as a date; SQL is given its text."""
+    return str(value) if isinstance(value, dt.date) else value
+
+
+def inputs(sql: str) -> set[str]:
+    """The relations that a rendered SELECT reads."""
+    return {*_RELATION.findall(sql)}
+
+
+def with_given(test: UnitTest, sql: str, ctes: Mapping[str, str]) -> str:
+    """The model's rendered SELECT over `ctes`, the SQL of each input. ConfigError: one is not given, or not read."""
+    if (read := inputs(sql)) != ctes.keys():
+        missing = ", ".join(sorted(read - ctes.keys())) or "nothing more"
+        idle = ", ".join(sorted(ctes.keys() - read)) or "nothing"
+        raise ConfigError(f"{test.path}: {test.name}: the model reads {missing} (give it rows, or []), and not {idle}")
+    names = {relation: _CTE + relation.replace(".", "__") for relation in ctes}
+    over = _RELATION.sub(lambda match: names[match[1]], sql)
+    return (
+        "with "
+        + ",\n".join(f"{names[relation]} as (\n{rows}\n)" for relation, rows in ctes.items())
+        + f"\nselect * from (\n{_macros().fixture_without_final(over)}\n)"
+    )
+
+
+def watermark(test: UnitTest) -> str:
+    """What an incremental run of the test sees as its watermark: of the built rows given as `this`, as dbt does."""
+    built = [row["built_at"] for row in test.given.get(_own(test), ()) if row.get("built_at")]
+    if not built:
+        raise ConfigError(f"{test.path}: {test.name}: an incremental run is given `this`, its rows with built_at")
+    return str(max(dt.datetime.fromisoformat(at) for at in built) - WATERMARK_OVERLAP)
+
+
+def _own(test: UnitTest) -> str:
+    return f"{models.DATABASE}.{test.model}"
+
+
+async def differences(warehouse: Warehouse, test: UnitTest, select: str) -> list[str]:
+    """Run it: `select` is the model's SQL, rendered with the test's variables. What differs, a line a row."""
+    macros = _macros()
+    ctes: dict[str, str] = {}
+    for relation, rows in test.given.items():
+        types = await _types(warehouse, relation)
+        _check_columns(test, relation, rows, types)
+        if relation in inputs(select) or relation != _own(test):  # an incremental run knows its watermark already
+            ctes[relation] = macros.fixture_rows(rows, types)
+    actual = with_given(test, select, ctes)
+    found = await _types(warehouse, macros.fixture_subselect(actual))
+    _check_columns(test, test.model, test.expect, found)
+    types = {column: found[column] for column in (test.expect[0] if test.expect else found)}
+    comparison = macros.fixture_comparison(actual, macros.fixture_rows(test.expect, types), types)
+    rows = await warehouse.rows(f"{comparison}\nsettings join_use_nulls = 1")
+    sides: dict[str, Counter[str]] = {"actual": Counter(), "expected": Counter()}
+    for row in rows:
+        sides[row.pop("actual_or_expected")][", ".join(f"{name}={value!r}" for name, value in row.items())] += 1
+    said, wanted = sides["actual"], sides["expected"]
+    return [f"missing: {row}" for row in (wanted - said).elements()] + [
+        f"too much: {row}" for row in (said - wanted).elements()
+    ]
+
+
+async def _types(warehouse: Warehouse, relation: str) -> dict[str, str]:
+    """Columns with their types, of a table or a SELECT in brackets."""
+    return {row["name"]: row["type"] for row in await warehouse.rows(f"describe table {relation}")}
+
+
+def _check_columns(test: UnitTest, relation: str, rows: Rows, types: Mapping[str, str]) -> None:
+    unknown = {column for row in rows for column in row} - types.keys()
+    if unknown:
+        raise ConfigError(
+            f"{test.path}: {test.name}: {relation} has no {', '.join(sorted(unknown))}; it has {', '.join(types)}"
+        )
+
+
+@cache
+def _macros() -> Any:
+    """The macros of sql/dbt as functions that answer text."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    template = environment.from_string(MACROS.read_text("utf-8"))
+    return template.make_module({"modules": SimpleNamespace(re=re), "return": str})
