@@ -63,6 +63,7 @@ class Slice:
     since: Mapping[str, str] = field(default_factory=dict)  # the watermark of each model
     first: str = "1970-01-01"  # the period's first day,
     end: str = "2149-01-01"  # and the first one after it
+    variables: Mapping[str, object] = field(default_factory=dict)  # what var() answers instead, of a unit test
 
 
 EVERYTHING = Slice()

@@ -79,7 +79,7 @@ class _File:
         names: dict[str, Any] = {
             "ref": self._ref,
             "source": self._source,
-            "var": self._var,
+            "var": lambda name: self._var(name, scope),
             "this": f"{DATABASE}.{self.name}",
             "is_incremental": lambda: scope.incremental,
             "watermark": watermark,
@@ -103,7 +103,9 @@ class _File:
             raise ConfigError(f"{self.path}: source({database!r}, {table!r}) names no table")
         return f"{database}.{table}"
 
-    def _var(self, name: str) -> Any:
+    def _var(self, name: str, scope: Slice) -> Any:
+        if name in scope.variables:
+            return scope.variables[name]
         if name not in self.variables:
             raise ConfigError(f"{self.path}: var({name!r}) is not given; there are {', '.join(sorted(self.variables))}")
         return self.variables[name]

@@ -22,6 +22,7 @@ import jinja2
 import yaml
 
 from gcc import statements
+from gcc.actors.transformer import Model, Slice
 from gcc.actors.warehouse import Warehouse
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models
@@ -136,28 +137,34 @@ def with_given(test: UnitTest, sql: str, ctes: Mapping[str, str]) -> str:
     )
 
 
-def watermark(test: UnitTest) -> str:
-    """What an incremental run of the test sees as its watermark: of the built rows given as `this`, as dbt does."""
+def select(test: UnitTest, model: Model) -> str:
+    """The model's SELECT as the test has it: its variables, whole or as an incremental run.
+
+    That one's watermark is of the built rows given as `this`, as dbt has it.
+    """
+    if not test.incremental:
+        return model.select(Slice(variables=test.variables))
     built = [row["built_at"] for row in test.given.get(_own(test), ()) if row.get("built_at")]
     if not built:
         raise ConfigError(f"{test.path}: {test.name}: an incremental run is given `this`, its rows with built_at")
-    return str(max(dt.datetime.fromisoformat(at) for at in built) - WATERMARK_OVERLAP)
+    watermark = str(max(dt.datetime.fromisoformat(at) for at in built) - WATERMARK_OVERLAP)
+    return model.select(Slice(incremental=True, since={test.model: watermark}, variables=test.variables))
 
 
 def _own(test: UnitTest) -> str:
     return f"{models.DATABASE}.{test.model}"
 
 
-async def differences(warehouse: Warehouse, test: UnitTest, select: str) -> list[str]:
-    """Run it: `select` is the model's SQL, rendered with the test's variables. What differs, a line a row."""
-    macros = _macros()
+async def differences(warehouse: Warehouse, test: UnitTest, model: Model) -> list[str]:
+    """Run it over the model that it is of. What differs, a line a row."""
+    macros, sql = _macros(), select(test, model)
     ctes: dict[str, str] = {}
     for relation, rows in test.given.items():
         types = await _types(warehouse, relation)
         _check_columns(test, relation, rows, types)
-        if relation in inputs(select) or relation != _own(test):  # an incremental run knows its watermark already
+        if relation in inputs(sql) or relation != _own(test):  # an incremental run knows its watermark already
             ctes[relation] = macros.fixture_rows(rows, types)
-    actual = with_given(test, select, ctes)
+    actual = with_given(test, sql, ctes)
     found = await _types(warehouse, macros.fixture_subselect(actual))
     _check_columns(test, test.model, test.expect, found)
     types = {column: found[column] for column in (test.expect[0] if test.expect else found)}

@@ -18,4 +18,4 @@ select
     views,
     plays
 from {{ source('_e', 'post_log_events') }}
-where event_timestamp < now64(6, 'UTC') + interval 1 day
+where event_timestamp < {{ now_at() }} + interval 1 day

@@ -28,4 +28,4 @@ select
     language,
     country
 from {{ source('_e', 'profile_log_events') }} as profile_log
-where event_timestamp < now64(6, 'UTC') + interval 1 day
+where event_timestamp < {{ now_at() }} + interval 1 day
