@@ -19,18 +19,19 @@ A model that fails, for whatever reason, stops its descendants only. Cancelled: 
 live tables stay as they were, unfinished ones are dropped at the next run.
 """
 
+import datetime as dt
 import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import trio
 
 from gcc import statements
 from gcc.actors import bugs
-from gcc.actors.warehouse import Warehouse
+from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
 from gcc.supervisor.lifecycle import Actor, State, one_line
@@ -41,18 +42,17 @@ _SQL = statements.load("models", statements.SQL / "clickhouse" / "queries")
 NEVER = "1970-01-01 00:00:00"
 """The watermark of a model that was never built."""
 
-SETTINGS: Mapping[str, object] = {
-    "join_use_nulls": 1,  # what an outer join does not find is null, not 0 or ''
-    "do_not_merge_across_partitions_select_final": 1,  # a key is in one partition: FINAL looks at each alone
-    "optimize_aggregation_in_order": 0,  # over FINAL it takes 2.5 times as long
-    "min_insert_block_size_rows": 65536,  # a million rows at once (the default) do not fit into the embedded engine
-    "min_insert_block_size_bytes": 0,
-    "max_partitions_per_insert_block": 400,
-}
-"""Of every statement that builds a model."""
-
 _MARK = re.compile(r"[0-9a-f]{16}")
 """A fingerprint, which stands as comment on what is made here."""
+
+PEAKS_S = 0.25
+"""How often it is asked how much memory builds hold: of shorter ones nobody knows."""
+
+RECORD_S = 1.0
+"""So much of what was built may be built again after a kill: a row alone would cost as much as a small model."""
+
+Period = tuple[dt.date, dt.date]
+"""First and last day."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,17 @@ class Model:
 
 @dataclass(frozen=True)
 class ModelRun:
-    """What became of one model in one run. `rows` counts the whole table, 0 for a view."""
+    """What became of one model in one run. `rows` counts the whole table, 0 for a view.
+
+    `overhead_s` of the seconds were not the SELECT's. `peak_bytes`: of memory, 0 where nobody looked in time.
+    """
 
     model: str
     seconds: float
     rows: int
     error: str | None = None
+    overhead_s: float = 0.0
+    peak_bytes: int = 0
     transient: bool = False  # the error is worth another try
     skipped: bool = False  # not even tried: a model that it reads failed
 
@@ -104,7 +109,7 @@ class ModelRun:
 
 @dataclass
 class _Run:
-    """One call of run_models: what stood before it, and which models are done."""
+    """One call of run_models: what stood before it, what is asked for, and which models are done."""
 
     id: uuid.UUID
     started_at: str
@@ -113,17 +118,39 @@ class _Run:
     open_from: dict[str, str]  # model -> the first day that its last good build did not freeze
     end: str  # the first day after the last open month
     whole: bool
+    period: Period | None
     done: dict[str, trio.Event]
-    results: dict[str, ModelRun]
+    results: dict[str, ModelRun] = field(default_factory=dict)
+    select_s: dict[str, float] = field(default_factory=dict)  # how long each SELECT took
+    peaks: dict[str, int] = field(default_factory=dict)  # bytes
+    unrecorded: dict[str, dict[str, object]] = field(default_factory=dict)  # model -> its row of dbt.model_run
+    recorded_at: float = field(default_factory=trio.current_time)
+    over: trio.Event = field(default_factory=trio.Event)
+
+    def backfills(self, model: Model) -> bool:
+        """Whether it is only the asked-for months that are built: such a build freezes none."""
+        return self.period is not None and model.strategy == "partitions" and self.grows(model)
+
+    def grows(self, model: Model) -> bool:
+        """Whether what stands is good, so that only what changed is built."""
+        return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
+
+    def slice_of(self, model: Model) -> Slice:
+        """What is built of an incremental model that grows."""
+        if self.period is None or model.strategy != "partitions":
+            return Slice(True, self.watermarks, self.open_from[model.name], self.end)
+        first, last = self.period
+        after = self.end if model.looks_back is None else str(_month(last, 1 + model.looks_back))
+        return Slice(True, self.watermarks, str(_month(first, 0)), after)
 
 
 class Transformer:
     """Runs one selection at a time; a second caller waits for the first."""
 
     def __init__(
-        self, warehouse: Warehouse, models: Sequence[Model], actor: Actor, clock: Clock, *, zone: str, threads: int = 2
+        self, queries: Queries, models: Sequence[Model], actor: Actor, clock: Clock, *, zone: str, threads: int = 2
     ) -> None:
-        self._warehouse = warehouse
+        self._queries = queries
         self._models = models
         self._actor = actor
         self._clock = clock
@@ -132,10 +159,18 @@ class Transformer:
         self._one_run = trio.Lock()
         actor.state = State.WAITING
 
-    async def run_models(self, select: Collection[str] = (), *, whole: bool = False) -> list[ModelRun]:
+    @property
+    def models(self) -> Sequence[Model]:
+        return self._models
+
+    async def run_models(
+        self, select: Collection[str] = (), *, whole: bool = False, period: Period | None = None
+    ) -> list[ModelRun]:
         """Build the models whose name or tag (`tag:core`) is in `select`, all of them when it is empty.
 
         `whole`: incremental ones, too, from all that there is now: something of it was removed.
+        `period`: those of strategy partitions build its months (and the later ones that look back on them) instead of
+        the open ones, frozen or not; they are built whole if they have to be. The others are built as ever.
 
         Parents outside the selection are taken as they stand. Failures of models are in the answer,
         never raised; a store that cannot even be asked what it holds raises Transient. Raises
@@ -147,24 +182,27 @@ class Transformer:
         async with self._one_run:
             self._actor.state = State.RUNNING
             try:
-                run = await self._begin(models, whole=whole)
+                run = await self._begin(models, whole=whole, period=period)
                 async with trio.open_nursery() as nursery:
-                    for model in models:
-                        nursery.start_soon(self._build_after_parents, run, model)
-                if all(result.ok for result in run.results.values()):
-                    await self._drop_strangers(run)
+                    nursery.start_soon(self._watch_peaks, run)
+                    async with trio.open_nursery() as building:
+                        for model in models:
+                            building.start_soon(self._build_after_parents, run, model)
+                    run.over.set()
+                await self._end(run)
             finally:
                 self._actor.state = State.WAITING
                 self._actor.in_flight = 0
         return [run.results[model.name] for model in models]
 
-    async def _begin(self, models: Sequence[Model], *, whole: bool) -> _Run:
-        await self._warehouse.command(_SQL["create_database"])
-        await self._warehouse.command(_SQL["create_model_run"])
-        [now] = await self._warehouse.rows(_SQL["server_time"], {"zone": self._zone})
-        built = await self._warehouse.rows(_SQL["built"])
-        marks = await self._warehouse.rows(_SQL["watermarks"], {"zone": self._zone})
-        return _Run(
+    async def _begin(self, models: Sequence[Model], *, whole: bool, period: Period | None) -> _Run:
+        """All that is asked for all models at once: a question for each would cost more than their rows."""
+        for statement in ("create_database", "create_model_run", "extend_model_run"):
+            await self._queries.command(_SQL[statement])
+        [now] = await self._queries.rows(_SQL["server_time"], {"zone": self._zone})
+        built = await self._queries.rows(_SQL["built"])
+        marks = await self._queries.rows(_SQL["watermarks"], {"zone": self._zone})
+        run = _Run(
             self._clock.new_id(),
             now["now"],
             {row["name"]: row["fingerprint"] for row in built},
@@ -172,9 +210,23 @@ class Transformer:
             {row["model"]: row["open_from"] for row in marks},
             now["end"],
             whole,
+            period,
             {model.name: trio.Event() for model in models},
-            {},
         )
+        spares = sorted(name for model in models if (name := f"{model.name}__new") in run.built)
+        if spares:
+            await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
+        return run
+
+    async def _end(self, run: _Run) -> None:
+        """What could not be noted counts as failed: the next run builds it again."""
+        for model, error in (await self._record(run)).items():
+            if run.results[model].ok:
+                run.results[model] = replace(run.results[model], error=f"{model}: {error}", transient=True)
+        if all(result.ok for result in run.results.values()):
+            await self._drop_strangers(run)
+        for row in await self._queries.rows(_SQL["count_rows"], {"names": list(run.results)}):
+            run.results[row["name"]] = replace(run.results[row["name"]], rows=int(row["rows"]))
 
     async def _drop_strangers(self, run: _Run) -> None:
         """What was made here for models that are no more. Best effort: the next run finds it again."""
@@ -182,9 +234,21 @@ class Transformer:
         for name, comment in run.built.items():
             if _MARK.fullmatch(comment) and name.removesuffix("__new") not in names:
                 try:
-                    await self._warehouse.command(_SQL["drop"].format(name=name))
+                    await self._queries.command(_SQL["drop"].format(names=f"dbt.{name}"))
                 except GccError as error:
                     self._actor.erred(error)
+
+    async def _watch_peaks(self, run: _Run) -> None:
+        """Until the run is over. Best effort."""
+        while not run.over.is_set():
+            with trio.move_on_after(PEAKS_S):
+                await run.over.wait()
+                return
+            try:
+                for row in await self._queries.rows(_SQL["peaks"]):
+                    run.peaks[row["model"]] = max(row["peak_bytes"], run.peaks.get(row["model"], 0))
+            except GccError as error:
+                self._actor.erred(error)
 
     async def _build_after_parents(self, run: _Run, model: Model) -> None:
         for parent in model.parents:
@@ -205,9 +269,10 @@ class Transformer:
         self._actor.in_flight += 1
         began = trio.current_time()
         try:
-            rows = await self._materialize(run, model)
-            result = ModelRun(model.name, trio.current_time() - began, rows)
-            await self._record(run, model, result)
+            built = await self._materialize(run, model)
+            result = self._result(run, model, began) if built else ModelRun(model.name, 0.0, 0)
+            if built:
+                self._note(run, model, result)
             self._actor.processed()
         except Exception as error:
             failure = f"{model.name}: {one_line(error)}"
@@ -215,48 +280,62 @@ class Transformer:
                 self._actor.erred(failure)
             else:
                 bugs.told(self._actor, error, model=model.name)
-            result = ModelRun(model.name, trio.current_time() - began, 0, failure, isinstance(error, Transient))
-            await self._record_failure(run, model, result)
+            result = replace(self._result(run, model, began), error=failure, transient=isinstance(error, Transient))
+            self._note(run, model, result)
         finally:
             self._actor.in_flight -= 1
+        if trio.current_time() - run.recorded_at >= RECORD_S:
+            await self._record(run)
         return result
 
-    async def _materialize(self, run: _Run, model: Model) -> int:
-        """Build and return the number of rows that stand afterwards."""
-        unchanged = run.built.get(model.name) == model.fingerprint
-        if model.materialized == "view":
-            if not unchanged:
-                await self._do("create_view", model, select=model.select(EVERYTHING))
-            return 0
-        if model.strategy and unchanged and model.name in run.watermarks and not run.whole:
-            scope = Slice(True, run.watermarks, run.open_from[model.name], run.end)
-            if model.strategy == "keys":
-                await self._do("add_rows", model, select=model.select(scope))
-            else:
-                await self._replace_partitions(model, scope)
-        else:
-            await self._do("drop_spare", model)
-            await self._do("create_table", model, select=model.select(Slice(since=run.watermarks)))
-            await self._do("exchange" if model.name in run.built else "put_in_place", model)
-        [row] = await self._warehouse.rows(_SQL["count_rows"], {"name": model.name})
-        return int(row["rows"])
+    def _result(self, run: _Run, model: Model, began: float) -> ModelRun:
+        seconds = trio.current_time() - began
+        return ModelRun(
+            model.name,
+            seconds,
+            0,
+            overhead_s=max(seconds - run.select_s.get(model.name, 0.0), 0.0),
+            peak_bytes=run.peaks.get(model.name, 0),
+        )
 
-    async def _replace_partitions(self, model: Model, scope: Slice) -> None:
+    async def _materialize(self, run: _Run, model: Model) -> bool:
+        """Build; False: there is nothing to do."""
+        if model.materialized == "view":
+            if run.built.get(model.name) == model.fingerprint:
+                return False
+            await self._do("create_view", model, select=model.select(EVERYTHING))
+        elif model.strategy == "keys" and run.grows(model):
+            await self._select(run, "add_rows", model, run.slice_of(model))
+        elif model.strategy == "partitions" and run.grows(model):
+            await self._replace_partitions(run, model, run.slice_of(model))
+        else:
+            await self._select(run, "create_table", model, Slice(since=run.watermarks))
+            await self._do("exchange" if model.name in run.built else "put_in_place", model)
+        return True
+
+    async def _replace_partitions(self, run: _Run, model: Model, scope: Slice) -> None:
         """Those of the period: built in the spare table, then put in place of the live ones; empty ones dropped."""
-        await self._do("drop_spare", model)
         await self._do("create_like", model)
-        await self._do("fill_spare", model, select=model.select(scope))
-        rows = await self._warehouse.rows(_SQL["partitions"], {"name": model.name})
+        await self._select(run, "fill_spare", model, scope)
+        rows = await self._queries.rows(_SQL["partitions"], {"name": model.name})
         fresh = [row["partition"] for row in rows if row["spare"]]
         first, end = (day.replace("-", "") for day in (scope.first, scope.end))
-        live = {row["partition"] for row in rows if not row["spare"] and first <= f"{row['partition']:0<6}01"[:8] < end}
+        live = {row["partition"] for row in rows if not row["spare"] and first <= f"{row['partition']}01"[:8] < end}
         changes = [_SQL["replace_partition"].format(name=model.name, partition=partition) for partition in fresh]
         changes += [_SQL["drop_partition"].format(partition=partition) for partition in sorted(live.difference(fresh))]
         if changes:
-            await self._warehouse.command(_SQL["alter"].format(name=model.name, changes=", ".join(changes)))
+            await self._queries.command(_SQL["alter"].format(name=model.name, changes=", ".join(changes)))
+
+    async def _select(self, run: _Run, statement: str, model: Model, scope: Slice) -> None:
+        select = model.select(scope)
+        began = trio.current_time()
+        try:
+            await self._do(statement, model, select=select)
+        finally:
+            run.select_s[model.name] = trio.current_time() - began
 
     async def _do(self, statement: str, model: Model, *, select: str = "") -> None:
-        await self._warehouse.command(
+        await self._queries.command(
             _SQL[statement].format(
                 name=model.name,
                 select=select,
@@ -264,26 +343,38 @@ class Transformer:
                 unique_key=", ".join(model.unique_key),
                 partition_by=f"partition by {model.partition_by}" if model.partition_by else "",
                 fingerprint=model.fingerprint,
-            ),
-            settings=SETTINGS,
+            )
         )
 
-    async def _record(self, run: _Run, model: Model, result: ModelRun) -> None:
-        row: Mapping[str, object] = {
+    def _note(self, run: _Run, model: Model, result: ModelRun) -> None:
+        run.unrecorded[model.name] = {
             "run_id": str(run.id),
             "model": model.name,
             "fingerprint": model.fingerprint,
             "started_at": run.started_at,
             "seconds": result.seconds,
-            "rows": result.rows,
-            "error": result.error or "",
+            "error": (result.error or "").encode(errors="replace").decode(),
+            "overhead_s": result.overhead_s,
+            "peak_bytes": result.peak_bytes,
+            "backfilled": run.backfills(model),
         }
-        body = json.dumps(row).encode()
-        await self._warehouse.insert_ndjson("dbt.model_run", body, token=f"{run.id}/{model.name}/{result.ok}")
 
-    async def _record_failure(self, run: _Run, model: Model, result: ModelRun) -> None:
-        """Best effort: the store that failed the model may be the one that should note it."""
+    async def _record(self, run: _Run) -> dict[str, str]:
+        """Store what is unrecorded, in one statement; what was not, with the reason. It stays unrecorded."""
+        rows, run.unrecorded, run.recorded_at = run.unrecorded, {}, trio.current_time()
+        if not rows:
+            return {}
         try:
-            await self._record(run, model, result)
-        except Exception as error:
+            lines = "\n".join(json.dumps(row) for row in rows.values())
+            await self._queries.command(_SQL["record"], {"rows": lines})
+        except Exception as error:  # the store that failed a model may be the one that should note it
             self._actor.erred(error)
+            run.unrecorded = rows | run.unrecorded
+            return {model: one_line(error) for model in rows}
+        return {}
+
+
+def _month(day: dt.date, later: int) -> dt.date:
+    """The first day of its month, or of one so many months later."""
+    months = day.year * 12 + day.month - 1 + later
+    return dt.date(months // 12, months % 12 + 1, 1)

@@ -420,7 +420,7 @@ async def test_a_cancelled_query_is_killed_and_the_store_goes_on(clickhouse: Cli
             nursery.cancel_scope.cancel()
         assert trio.current_time() - cancelled_at < 1.0
     assert not await running(clickhouse, "sin(number)")
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 async def test_cancelling_at_once_kills_what_the_engine_has_not_heard_of_yet(clickhouse: ClickHouse) -> None:
@@ -429,7 +429,7 @@ async def test_cancelling_at_once_kills_what_the_engine_has_not_heard_of_yet(cli
         await wait_all_tasks_blocked()  # its thread has just begun
         nursery.cancel_scope.cancel()
     assert not await running(clickhouse, "sin(number)")
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 async def test_a_cancelled_command_and_a_cancelled_insert_leave_the_store_usable(clickhouse: ClickHouse) -> None:
@@ -507,7 +507,7 @@ async def test_a_stream_waits_for_its_consumer(clickhouse: ClickHouse) -> None:
             await clickhouse.rows("select count() from numbers(1000000)")
         assert rss_mb() - before < 100
     assert not await running(clickhouse, "system.numbers")
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("sql", ["select number from system.numbers", f"{ENDLESS} /* no chunk ever comes */"])
@@ -524,7 +524,7 @@ async def test_a_cancelled_stream_frees_its_reader(clickhouse: ClickHouse, sql: 
         nursery.cancel_scope.cancel()
     assert trio.current_time() - cancelled_at < 1.0
     assert not await running(clickhouse, sql)
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
     assert await clickhouse.rows("select 1 as n") == [{"n": 1}]
 
 
@@ -535,7 +535,7 @@ async def test_a_stream_that_fails_midway_says_so(clickhouse: ClickHouse) -> Non
             async for chunk in chunks:
                 read += len(chunk)
     assert read > 0
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 async def test_short_of_room_nothing_is_written_and_merges_stand_still(

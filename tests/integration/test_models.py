@@ -31,7 +31,7 @@ def make(clickhouse: ClickHouse) -> Make:
         clock = SystemClock()
         actor = Board(clock.now).actor("transformer")
         graph = models.read(folder, variables={"timezone": zone})
-        return Transformer(clickhouse, graph, actor, clock, zone=zone, threads=threads), actor
+        return Transformer(clickhouse.builders, graph, actor, clock, zone=zone, threads=threads), actor
 
     return make
 

@@ -39,7 +39,7 @@ class AnalyticsPipeline:
         graph = models.read(variables={"timezone": settings.reports.timezone})
         self._leader = Leader(LEADER, PostgresLeadership(real.terms_pool), board.actor("analytics/leader"), clock)
         transformer = Transformer(
-            real.clickhouse,
+            real.clickhouse.builders,
             graph,
             board.actor("analytics/transformer"),
             clock,

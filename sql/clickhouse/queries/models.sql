@@ -12,11 +12,21 @@ create table if not exists dbt.model_run (
     started_at DateTime64(6, 'UTC'),  -- ClickHouse's clock: every row inserted before it was seen by the build
     seconds Float64,
     rows UInt64,
-    error String                      -- '' when it was built
+    error String,                     -- '' when it was built
+    overhead_s Float64,               -- of the seconds, what was not the SELECT's
+    peak_bytes UInt64,                -- of memory; 0: it took less time than a look
+    backfilled Bool                   -- some asked-for months: no watermark, and none is frozen
 )
 engine = MergeTree
 order by (model, started_at)
 ttl toDateTime(started_at) + interval 90 day;
+
+-- name: extend_model_run
+-- What came later than the table.
+alter table dbt.model_run
+    add column if not exists overhead_s Float64,
+    add column if not exists peak_bytes UInt64,
+    add column if not exists backfilled Bool;
 
 -- name: server_time
 -- `end` is the first day after the last month that may have rows: events may be a day ahead.
@@ -36,7 +46,7 @@ select
     toString(max(started_at) - interval 5 minute) as watermark,
     toString(toStartOfMonth(toDate(max(started_at), {zone:String}) - 2)) as open_from
 from dbt.model_run
-where error = ''
+where error = '' and not backfilled
 group by model;
 
 -- name: create_view
@@ -44,16 +54,13 @@ create or replace view dbt.{name} as
 {select}
 comment '{fingerprint}';
 
--- name: drop_spare
--- The table that the last build replaced, or left half-built. Queries that read it have had a run's time to end.
-drop table if exists dbt.{name}__new;
-
 -- name: drop
--- No matter whether a view or a table: both are tables to it.
-drop table if exists dbt.{name};
+-- Of models that are no more, views or tables; and spares: what the last builds replaced, or left half-built. Queries
+-- that read those have had a run's time to end.
+drop table if exists {names};
 
 -- name: create_table
-create table dbt.{name}__new
+create table /* model {name} */ dbt.{name}__new
 engine = {engine}
 {partition_by}
 order by ({unique_key})
@@ -65,7 +72,7 @@ as
 create table dbt.{name}__new as dbt.{name};
 
 -- name: fill_spare
-insert into dbt.{name}__new
+insert into /* model {name} */ dbt.{name}__new
 {select};
 
 -- name: partitions
@@ -94,8 +101,32 @@ rename table dbt.{name}__new to dbt.{name};
 exchange tables dbt.{name}__new and dbt.{name};
 
 -- name: add_rows
-insert into dbt.{name}
+insert into /* model {name} */ dbt.{name}
 {select};
 
 -- name: count_rows
-select toUInt64(ifNull(total_rows, 0)) as rows from system.tables where database = 'dbt' and name = {name:String};
+select name, toUInt64(ifNull(total_rows, 0)) as rows
+from system.tables
+where database = 'dbt' and name in {names:Array(String)};
+
+-- name: peaks
+-- Of the builds that run now.
+select extract(query, '/\\* model (\\w+) \\*/') as model, max(peak_memory_usage) as peak_bytes
+from system.processes
+where model != ''
+group by model;
+
+-- name: record
+-- {rows} are JSON lines.
+insert into dbt.model_run
+    (run_id, model, fingerprint, started_at, seconds, rows, error, overhead_s, peak_bytes, backfilled)
+select
+    built.run_id, built.model, built.fingerprint, built.started_at, built.seconds, ifNull(standing.total_rows, 0),
+    built.error, built.overhead_s, built.peak_bytes, built.backfilled
+from format(
+    JSONEachRow,
+    'run_id UUID, model String, fingerprint String, started_at String, seconds Float64, error String,
+    overhead_s Float64, peak_bytes UInt64, backfilled Bool',
+    {rows:String}
+) as built
+left join (select name, total_rows from system.tables where database = 'dbt') as standing on standing.name = built.model;
