@@ -39,6 +39,7 @@ VERBS = {
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
     "schedules": "what runs when, or run one now",
+    "models": "write the SQL models as a project for dbt",
     "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
@@ -168,6 +169,8 @@ def _add_verbs(top: Parser) -> None:
     verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run"))
     verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
     verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
+    verb["models"].add_argument("action", choices=("export-dbt",))
+    verb["models"].add_argument("words", nargs="*", metavar="WORD", help="of export-dbt: a new folder")
     _add_jobs(verb["jobs"])
     _add_credentials(verb["credentials"])
     _add_letters(verb["dead-letters"], verb["replay"])

@@ -119,10 +119,10 @@ def read(folder: Path = MODELS, *, variables: Mapping[str, Any]) -> Sequence[Mod
     """
     files: dict[str, _File] = {}
     environment: Any = _Environment(undefined=jinja2.StrictUndefined, lstrip_blocks=True)
-    variables = _variables(folder / "vars.toml", variables)
+    stated = all_variables(folder, variables)
     macros = _macros(folder / "macros", environment)
     for path in sorted({*folder.rglob("*.sql")} - {*(folder / "macros").glob("*.sql")}):
-        file = _read_file(path, environment, macros, variables)
+        file = _read_file(path, environment, macros, stated)
         if file.name in files:
             raise ConfigError(f"{path}: {files[file.name].path} is called {file.name!r} too; rename one")
         files[file.name] = file
@@ -135,7 +135,9 @@ def read(folder: Path = MODELS, *, variables: Mapping[str, Any]) -> Sequence[Mod
     return list(models.values())
 
 
-def _variables(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def all_variables(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `var()` answers: `given`, and vars.toml of the folder."""
+    path = folder / "vars.toml"
     try:
         stated = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     except tomllib.TOMLDecodeError as error:

@@ -45,6 +45,7 @@ class UnitTest:
     name: str
     model: str
     given: Mapping[str, Rows]
+    inputs: Mapping[str, Rows]  # the same, by the words of dbt
     expect: Rows
     variables: Mapping[str, Any] = field(default_factory=dict)
     incremental: bool = False
@@ -85,9 +86,17 @@ def _test(path: Path, entry: Mapping[str, Any]) -> UnitTest:
     macros = overrides.get("macros", {})
     if overrides.keys() - {"vars", "macros"} or macros.keys() - {"is_incremental"}:
         raise ConfigError(f"{name}: overrides are vars, and of macros is_incremental")
-    given = {_relation(name, item["input"], entry["model"]): _rows(item) for item in entry["given"]}
+    inputs = {item["input"]: _rows(item) for item in entry["given"]}
+    given = {_relation(name, said, entry["model"]): rows for said, rows in inputs.items()}
     return UnitTest(
-        path, name, entry["model"], given, expect, overrides.get("vars", {}), macros.get("is_incremental", False)
+        path,
+        name,
+        entry["model"],
+        given,
+        inputs,
+        expect,
+        overrides.get("vars", {}),
+        macros.get("is_incremental", False),
     )
 
 
@@ -117,14 +126,14 @@ def _value(value: Any) -> Any:
     return str(value) if isinstance(value, dt.date) else value
 
 
-def inputs(sql: str) -> set[str]:
+def relations(sql: str) -> set[str]:
     """The relations that a rendered SELECT reads."""
     return {*_RELATION.findall(sql)}
 
 
 def with_given(test: UnitTest, sql: str, ctes: Mapping[str, str]) -> str:
     """The model's rendered SELECT over `ctes`, the SQL of each input. ConfigError: one is not given, or not read."""
-    if (read := inputs(sql)) != ctes.keys():
+    if (read := relations(sql)) != ctes.keys():
         missing = ", ".join(sorted(read - ctes.keys())) or "nothing more"
         idle = ", ".join(sorted(ctes.keys() - read)) or "nothing"
         raise ConfigError(f"{test.path}: {test.name}: the model reads {missing} (give it rows, or []), and not {idle}")
@@ -162,7 +171,7 @@ async def differences(warehouse: Warehouse, test: UnitTest, model: Model) -> lis
     for relation, rows in test.given.items():
         types = await _types(warehouse, relation)
         _check_columns(test, relation, rows, types)
-        if relation in inputs(sql) or relation != _own(test):  # an incremental run knows its watermark already
+        if relation in relations(sql) or relation != _own(test):  # an incremental run knows its watermark already
             ctes[relation] = macros.fixture_rows(rows, types)
     actual = with_given(test, sql, ctes)
     found = await _types(warehouse, macros.fixture_subselect(actual))
