@@ -87,7 +87,7 @@ async def test_rows_are_ours_whole_and_after_an_incremental_run(dbt: Dbt, clickh
     await dbt("run")
     theirs = await rows(clickhouse)
     clock = SystemClock()
-    ours = Transformer(clickhouse, GRAPH, Board(clock.now).actor("transformer"), clock, zone=ZONE)
+    ours = Transformer(clickhouse.builders, GRAPH, Board(clock.now).actor("transformer"), clock, zone=ZONE)
     for model in GRAPH:
         await clickhouse.command(f"drop table dbt.{model.name}")
     assert [run for run in await ours.run_models() if not run.ok] == []

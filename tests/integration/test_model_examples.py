@@ -26,7 +26,9 @@ def built(clickhouse_folder: Path) -> Path:
         clock = SystemClock()
         async with opened(clickhouse_folder) as clickhouse:
             await empty(clickhouse)
-            transformer = Transformer(clickhouse, [*GRAPH.values()], Board(clock.now).actor("x"), clock, zone=ZONE)
+            transformer = Transformer(
+                clickhouse.builders, [*GRAPH.values()], Board(clock.now).actor("x"), clock, zone=ZONE
+            )
             assert [run for run in await transformer.run_models() if not run.ok] == []
 
     trio.run(build)
@@ -36,4 +38,4 @@ def built(clickhouse_folder: Path) -> Path:
 @pytest.mark.parametrize("test", TESTS, ids=str)
 async def test_what_a_model_says(built: Path, test: unit_tests.UnitTest) -> None:
     async with opened(built) as clickhouse:
-        assert await unit_tests.differences(clickhouse, test, GRAPH[test.model]) == []
+        assert await unit_tests.differences(clickhouse.builders, test, GRAPH[test.model]) == []

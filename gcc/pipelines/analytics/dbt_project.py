@@ -1,8 +1,8 @@
 """The models as a project for dbt: the same SQL files, and in YAML what their headers say.
 
-In: `sql/models` and the macros of `sql/dbt`. Out: a folder with dbt_project.yml, profiles.yml, macros/ and models/ (with
-schema.yml, sources.yml, unit_tests.yml), for dbt-core 1.9 with dbt-clickhouse 1.10; docs/dbt.md tells how to run it. No
-SQL is changed: what a model needs besides is a macro.
+In: `sql/models` and the macros of `sql/dbt`. Out: a folder with dbt_project.yml, profiles.yml, macros/ and models/
+(with schema.yml, sources.yml, unit_tests.yml), for dbt-core 1.9 with dbt-clickhouse 1.10; docs/dbt.md tells how to run
+it. No SQL is changed: what a model needs besides is a macro.
 """
 
 import re
@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 
 from gcc import statements
-from gcc.actors.transformer import SETTINGS, Model
+from gcc.actors.transformer import Model
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models, unit_tests
+from gcc.stores.clickhouse_clients import Builds
 
 PROJECT = "gcc"
 MACROS = statements.SQL / "dbt" / "macros"
-CUSTOM_SETTINGS: Mapping[str, object] = {**SETTINGS, "async_insert": 0, "session_timezone": "UTC"}
+CUSTOM_SETTINGS: Mapping[str, object] = {**Builds().settings, "async_insert": 0, "session_timezone": "UTC"}
 
 _SOURCE = re.compile(r"""source\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]\s*\)""")
 

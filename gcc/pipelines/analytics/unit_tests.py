@@ -23,7 +23,7 @@ import yaml
 
 from gcc import statements
 from gcc.actors.transformer import Model, Slice
-from gcc.actors.warehouse import Warehouse
+from gcc.actors.warehouse import Queries
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models
 
@@ -164,7 +164,7 @@ def _own(test: UnitTest) -> str:
     return f"{models.DATABASE}.{test.model}"
 
 
-async def differences(warehouse: Warehouse, test: UnitTest, model: Model) -> list[str]:
+async def differences(warehouse: Queries, test: UnitTest, model: Model) -> list[str]:
     """Run it over the model that it is of. What differs, a line a row."""
     macros, sql = _macros(), select(test, model)
     ctes: dict[str, str] = {}
@@ -188,7 +188,7 @@ async def differences(warehouse: Warehouse, test: UnitTest, model: Model) -> lis
     ]
 
 
-async def _types(warehouse: Warehouse, relation: str) -> dict[str, str]:
+async def _types(warehouse: Queries, relation: str) -> dict[str, str]:
     """Columns with their types, of a table or a SELECT in brackets."""
     return {row["name"]: row["type"] for row in await warehouse.rows(f"describe table {relation}")}
 
