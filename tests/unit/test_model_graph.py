@@ -186,7 +186,7 @@ UNSTAGED = {
     "mart_audience_info_follower",
     "mart_instagram_creators_followers_fake_analysis",
 }
-"""Marts of events that have no staging model: of sentiments, affiliate orders, Shopify's webhooks, followers' scores."""
+"""Marts of events that have no staging model: of sentiments, affiliates, shops' webhooks, followers' scores."""
 
 
 def test_the_graph_of_this_repository_is_whole() -> None:
