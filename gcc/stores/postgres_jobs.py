@@ -150,7 +150,12 @@ class PostgresJobs:
         await self._woken.wait(timeout_s)
 
     async def complete(self, job: Job, crawl: Crawl) -> None:
-        await self._ends.commit((job, crawl))
+        if job.priority < URGENT:
+            await self._ends.commit((job, crawl))
+            return
+        for error in await self.complete_all([(job, crawl)]):  # nobody's transaction is waited for
+            if error:
+                raise error
 
     async def complete_all(self, crawls: Sequence[tuple[Job, Crawl]]) -> list[Exception | None]:
         """One transaction: without those whose attempts are over, of whom it is told."""

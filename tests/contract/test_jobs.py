@@ -697,6 +697,22 @@ async def test_a_batch_that_moves_nothing_is_not_the_last(pool: Pool, monkeypatc
     assert await store.jobs.retry(JobFilter(limit=1)) == 1
 
 
+async def test_what_somebody_waits_for_ends_beside_a_transaction_of_others(pool: Pool) -> None:
+    jobs = real(pool, TickingClock()).jobs
+    await jobs.enqueue([new("a"), new("b", priority=URGENT)])
+    held = {str(job.params["handle"]): job for job in await jobs.claim({FLOW: Room(2)})}
+    lock = "select from scrape_request_log where idempotency_key = %s for update nowait"
+    async with trio.open_nursery() as nursery, pool.transaction() as others:
+        await others.execute(lock, ("k:a",))
+        nursery.start_soon(jobs.complete, held["a"], crawl_of(snapshot("a", profile_id="a")))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(20):
+            await jobs.complete(held["b"], crawl_of(snapshot("b", profile_id="b")))
+    assert [job.status for job in await jobs.find(JobFilter())] == [JobStatus.COMPLETE] * 2
+    with pytest.raises(LeaseLost):
+        await jobs.complete(held["b"], crawl_of(snapshot("b", profile_id="b")))
+
+
 async def test_a_retry_meets_an_enqueue_of_the_same_key(pool: Pool) -> None:
     """The enqueue is not committed when the retry looks: only the unique index sees it."""
     store = real(pool, TickingClock())
