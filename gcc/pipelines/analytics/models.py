@@ -148,6 +148,16 @@ def all_variables(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     return stated | dict(given)
 
 
+def list_of(macro: str, folder: Path = MODELS) -> Any:
+    """What a macro without arguments returns: a list that models loop over."""
+    environment: Any = _Environment(undefined=jinja2.StrictUndefined, lstrip_blocks=True)
+    try:
+        getattr(_macros(folder / "macros", environment).make_module({"return": _return}), macro)()
+    except _Returned as returned:
+        return returned.args[0]
+    raise ConfigError(f"{folder}/macros: {macro} returns no list")
+
+
 def _macros(folder: Path, environment: Any) -> jinja2.Template:
     """All of them as one template: so they may call each other, in whatever file."""
     texts: list[str] = []

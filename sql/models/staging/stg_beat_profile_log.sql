@@ -7,13 +7,12 @@ select
     platform,
     profile_id,
     event_timestamp as at,
-    -- The order of snapshots; equal times are told apart by id. One number: argMax by a tuple is 4 times slower.
-    toUInt64(greatest(toUnixTimestamp64Micro(event_timestamp), 0)) * 4096 + cityHash64(event_id) % 4096 as version,
+    {{ event_version() }} as version,
     toDate(event_timestamp, '{{ var("timezone") }}') as date,
-    greatest(insert_timestamp, event_timestamp - interval 1 day) as inserted_at, -- since when it stands here
+    {{ event_inserted_at() }} as inserted_at,
     source,
     -- A YouTube channel's handle stands among the dimensions; the column holds its id.
-    coalesce(nullIf(JSONExtractString(dimensions, 'handle'), ''), nullIf(profile_log.handle, '')) as handle,
+    coalesce({{ json_text('dimensions', 'handle') }}, nullIf(profile_log.handle, '')) as handle,
     followers,
     following,
     media_count,
@@ -26,6 +25,9 @@ select
     profile_pic_url,
     category,
     language,
-    country
+    country,
+    -- What one model alone reads, it takes out of these.
+    metrics,
+    dimensions
 from {{ source('_e', 'profile_log_events') }} as profile_log
-where event_timestamp < {{ now_at() }} + interval 1 day
+where {{ event_has_been() }}
