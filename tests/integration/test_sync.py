@@ -409,8 +409,12 @@ async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Po
         for platform in ("INSTAGRAM", "YOUTUBE")
         for number in range(20)
         for month in (1, 2, 3)
-        for metrics in [{"followers": number * month % 7, "engagement_rate": number / 3, "views": number % 5 or None}]
-        for dimensions in [{"category": f"c{number % 3}", "full_name": f"Näme {number}", "language": "hi"}]
+        for metrics in [
+            {"followers": 998 + number * month % 7, "engagement_rate": number / 3, "views": number % 5 or None}
+        ]
+        for dimensions in [
+            {"category": ["Food", "food", "Art"][number % 3], "full_name": f"Näme {number}", "language": "hi"}
+        ]
     ]
     await clickhouse.insert_ndjson("_e.profile_log_events", ndjson(snapshots), token="all")
     async with trio.open_nursery() as nursery:
@@ -442,4 +446,6 @@ async def _equal(pool: Pool, table: str, expected: dict[Any, dict[str, Any]], da
         cursor = await connection.execute(f"select * from {table}".encode())  # noqa: S608
         names = [column.name for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
-    assert {(row["platform"], row["profile_id"], row[date]): row for row in rows} == expected
+    assert {(row["platform"], row["profile_id"], row[date]): row for row in rows} == {
+        key: {name: row[name] for name in names} for key, row in expected.items()
+    }
