@@ -8,6 +8,7 @@ with texts as (
     select
         instagram.platform as platform,
         instagram.shortcode as shortcode,
+        instagram.post_id as post_id,
         assumeNotNull(instagram.profile_id) as profile_id,
         instagram.caption as text
     from {{ ref('stg_beat_instagram_post') }} as instagram
@@ -16,6 +17,7 @@ with texts as (
     select
         youtube.platform as platform,
         youtube.video_id as shortcode,
+        youtube.video_id as post_id,
         assumeNotNull(youtube.channel_id) as profile_id,
         concatWithSeparator('\n', ifNull(youtube.title, ''), ifNull(youtube.description, '')) as text
     from {{ ref('stg_beat_youtube_post') }} as youtube
@@ -33,11 +35,19 @@ told as (
     where (log.is_paid is not null or notEmpty(log.tagged)) and log.shortcode != ''
     group by platform, shortcode
 ),
+-- Of Instagram's posts the tags are known; those of videos are looked for here.
+disclosing as (
+    select post_id, groupUniqArray(tag) as tags
+    from {{ ref('mart_instagram_post_hashtags') }} as used
+    where tag in {{ sql_list(disclosure_tags() + hinting_tags()) }}
+    group by post_id
+),
 seen as (
     select
         assumeNotNull(coalesce(texts.platform, told.platform)) as platform,
         assumeNotNull(coalesce(texts.shortcode, told.shortcode)) as shortcode,
         assumeNotNull(coalesce(texts.profile_id, told.profile_id)) as profile_id,
+        ifNull(texts.post_id, '') as post_id,
         lowerUTF8(ifNull(texts.text, '')) as text,
         ifNull(told.is_paid, false) as is_paid,
         ifNull(told.tagged, []) as tagged
@@ -46,17 +56,18 @@ seen as (
 ),
 named as (
     select
-        platform,
-        shortcode,
-        profile_id,
-        text,
-        is_paid,
-        {{ hashtag_keys('text') }} as tags,
+        seen.platform as platform,
+        seen.shortcode as shortcode,
+        seen.profile_id as profile_id,
+        seen.text as text,
+        seen.is_paid as is_paid,
+        if(seen.platform = 'YOUTUBE', {{ hashtag_keys('text') }}, ifNull(disclosing.tags, [])) as tags,
         arrayConcat(
-            if(position(text, '@') = 0, [], arrayMap(name -> trimRight(name, '.'), extractAll(text, '@([a-z0-9._]+)'))),
+            if(position(text, '@') = 0, [], arrayMap(name -> trim(both '@.' from name), extractAll(text, '@[a-z0-9._]+'))),
             arrayMap(name -> lower(name), tagged)
         ) as mentions
     from seen
+    left join disclosing on disclosing.post_id = seen.post_id
 ),
 judged as (
     select
