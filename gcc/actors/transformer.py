@@ -20,6 +20,7 @@ live tables stay as they were, unfinished ones are dropped at the next run.
 """
 
 import datetime as dt
+import itertools
 import json
 import re
 import uuid
@@ -107,6 +108,19 @@ class ModelRun:
         return self.error is None
 
 
+@dataclass(frozen=True)
+class Build:
+    """The last build of a model: its `error`, if it failed; what is known of the last good one; and what stands."""
+
+    fingerprint: str | None  # of what stands
+    error: str
+    seconds: float | None
+    rows: int | None
+    overhead_s: float | None
+    peak_bytes: int | None
+    fresh_at: dt.datetime | None  # when the last good one began
+
+
 @dataclass
 class _Run:
     """One call of run_models: what stood before it, what is asked for, and which models are done."""
@@ -119,6 +133,7 @@ class _Run:
     end: str  # the first day after the last open month
     whole: bool
     period: Period | None
+    reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
     done: dict[str, trio.Event]
     results: dict[str, ModelRun] = field(default_factory=dict)
     select_s: dict[str, float] = field(default_factory=dict)  # how long each SELECT took
@@ -135,13 +150,14 @@ class _Run:
         """Whether what stands is good, so that only what changed is built."""
         return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
 
-    def slice_of(self, model: Model) -> Slice:
-        """What is built of an incremental model that grows."""
-        if self.period is None or model.strategy != "partitions":
-            return Slice(True, self.watermarks, self.open_from[model.name], self.end)
-        first, last = self.period
-        after = self.end if model.looks_back is None else str(_month(last, 1 + model.looks_back))
-        return Slice(True, self.watermarks, str(_month(first, 0)), after)
+    def slices_of(self, model: Model) -> list[Slice]:
+        """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
+        if not self.backfills(model):
+            return [Slice(True, self.watermarks, self.open_from[model.name], self.end)]
+        assert self.period is not None
+        first, after = self.period[0], self.reach[model.name]
+        months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
+        return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
 
 
 class Transformer:
@@ -157,6 +173,8 @@ class Transformer:
         self._zone = zone  # whose days and months these are
         self._threads = trio.CapacityLimiter(threads)
         self._one_run = trio.Lock()
+        self.building: set[str] = set()
+        """What is built now."""
         actor.state = State.WAITING
 
     @property
@@ -197,8 +215,7 @@ class Transformer:
 
     async def _begin(self, models: Sequence[Model], *, whole: bool, period: Period | None) -> _Run:
         """All that is asked for all models at once: a question for each would cost more than their rows."""
-        for statement in ("create_database", "create_model_run", "extend_model_run"):
-            await self._queries.command(_SQL[statement])
+        await self.prepare()
         [now] = await self._queries.rows(_SQL["server_time"], {"zone": self._zone})
         built = await self._queries.rows(_SQL["built"])
         marks = await self._queries.rows(_SQL["watermarks"], {"zone": self._zone})
@@ -211,12 +228,30 @@ class Transformer:
             now["end"],
             whole,
             period,
+            _reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
             {model.name: trio.Event() for model in models},
         )
         spares = sorted(name for model in models if (name := f"{model.name}__new") in run.built)
         if spares:
             await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
         return run
+
+    async def prepare(self) -> None:
+        """Make what notes builds, in the form of this version."""
+        for statement in ("create_database", "create_model_run", "extend_model_run"):
+            await self._queries.command(_SQL[statement])
+
+    async def last_builds(self) -> dict[str, Build]:
+        """What is known of each model that was ever built, or tried, in the last 90 days, or that stands."""
+        await self.prepare()
+        standing = {row["name"]: row["fingerprint"] for row in await self._queries.rows(_SQL["built"])}
+        last = {row["model"]: row for row in await self._queries.rows(_SQL["last_builds"])}
+        never = {"error": "", "seconds": None, "rows": None, "overhead_s": None, "peak_bytes": None, "fresh_at": None}
+        return {
+            name: Build(**{**never, **row, "fingerprint": standing.get(name)})
+            for name in standing.keys() | last.keys()
+            for row in [{key: value for key, value in last.get(name, {}).items() if key != "model"}]
+        }
 
     async def _end(self, run: _Run) -> None:
         """What could not be noted counts as failed: the next run builds it again."""
@@ -267,6 +302,7 @@ class Transformer:
 
     async def _build(self, run: _Run, model: Model) -> ModelRun:
         self._actor.in_flight += 1
+        self.building.add(model.name)
         began = trio.current_time()
         try:
             built = await self._materialize(run, model)
@@ -284,6 +320,7 @@ class Transformer:
             self._note(run, model, result)
         finally:
             self._actor.in_flight -= 1
+            self.building.discard(model.name)
         if trio.current_time() - run.recorded_at >= RECORD_S:
             await self._record(run)
         return result
@@ -305,21 +342,23 @@ class Transformer:
                 return False
             await self._do("create_view", model, select=model.select(EVERYTHING))
         elif model.strategy == "keys" and run.grows(model):
-            await self._select(run, "add_rows", model, run.slice_of(model))
+            for scope in run.slices_of(model):
+                await self._select(run, "add_rows", model, scope)
         elif model.strategy == "partitions" and run.grows(model):
-            await self._replace_partitions(run, model, run.slice_of(model))
+            await self._replace_partitions(run, model, run.slices_of(model))
         else:
             await self._select(run, "create_table", model, Slice(since=run.watermarks))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
         return True
 
-    async def _replace_partitions(self, run: _Run, model: Model, scope: Slice) -> None:
+    async def _replace_partitions(self, run: _Run, model: Model, slices: Sequence[Slice]) -> None:
         """Those of the period: built in the spare table, then put in place of the live ones; empty ones dropped."""
         await self._do("create_like", model)
-        await self._select(run, "fill_spare", model, scope)
+        for scope in slices:
+            await self._select(run, "fill_spare", model, scope)
         rows = await self._queries.rows(_SQL["partitions"], {"name": model.name})
         fresh = [row["partition"] for row in rows if row["spare"]]
-        first, end = (day.replace("-", "") for day in (scope.first, scope.end))
+        first, end = (day.replace("-", "") for day in (slices[0].first, slices[-1].end))
         live = {row["partition"] for row in rows if not row["spare"] and first <= f"{row['partition']}01"[:8] < end}
         changes = [_SQL["replace_partition"].format(name=model.name, partition=partition) for partition in fresh]
         changes += [_SQL["drop_partition"].format(partition=partition) for partition in sorted(live.difference(fresh))]
@@ -332,7 +371,7 @@ class Transformer:
         try:
             await self._do(statement, model, select=select)
         finally:
-            run.select_s[model.name] = trio.current_time() - began
+            run.select_s[model.name] = run.select_s.get(model.name, 0.0) + trio.current_time() - began
 
     async def _do(self, statement: str, model: Model, *, select: str = "") -> None:
         await self._queries.command(
@@ -372,6 +411,16 @@ class Transformer:
             run.unrecorded = rows | run.unrecorded
             return {model: one_line(error) for model in rows}
         return {}
+
+
+def _reach(models: Sequence[Model], period: Period, end: dt.date) -> dict[str, dt.date]:
+    """How far a change of these months goes in each model, `end` at most: who looks back on a month changes, too, and
+    so do those that read it."""
+    reach: dict[str, dt.date] = {}
+    for model in models:
+        after = max([_month(period[1], 1), *(reach[parent] for parent in model.parents if parent in reach)])
+        reach[model.name] = end if model.looks_back is None else min(_month(after, model.looks_back), end)
+    return reach
 
 
 def _month(day: dt.date, later: int) -> dt.date:

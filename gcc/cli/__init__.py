@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from gcc import interrupt
 from gcc.config import whole_path
@@ -39,7 +39,7 @@ VERBS = {
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
     "schedules": "what runs when, or run one now",
-    "models": "write the SQL models as a project for dbt",
+    "models": "how models stand, one with its SQL, where a column comes from; build them; or export them for dbt",
     "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
@@ -60,7 +60,18 @@ _OPTION = re.compile(r"--[\w-]+|-\w")
 
 
 class Parser(argparse.ArgumentParser):
-    """One sentence and exit code 2 for a wrong call."""
+    """One sentence and exit code 2 for a wrong call. `intermixed`: words may stand after options, too."""
+
+    intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it comes here again, twice
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def error(self, message: str) -> NoReturn:
         message = _STRANGE.sub(r"\1'...'\2", message)
@@ -122,6 +133,7 @@ def whole(prog: str) -> Parser:
 
 def parse(argv: Sequence[str], prog: str = MODULE) -> argparse.Namespace:
     """The verb and its options. The options of every verb may stand before and after it."""
+    arguments: argparse.Namespace
     arguments, rest = _everywhere().parse_known_args(argv)
     if not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--version")):
         rest = ["run", *rest]
@@ -169,11 +181,22 @@ def _add_verbs(top: Parser) -> None:
     verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run"))
     verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
     verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
-    verb["models"].add_argument("action", choices=("export-dbt",))
-    verb["models"].add_argument("words", nargs="*", metavar="WORD", help="of export-dbt: a new folder")
+    _add_models(verb["models"])
     _add_jobs(verb["jobs"])
     _add_credentials(verb["credentials"])
     _add_letters(verb["dead-letters"], verb["replay"])
+
+
+def _add_models(models: Parser) -> None:
+    models.intermixed = True
+    actions = ("list", "show", "lineage", "run", "backfill", "export-dbt")
+    models.add_argument("action", nargs="?", default="list", choices=actions)
+    words = "the NAME to show; the NAME.COLUMN to trace; NAMEs, and tags as tag:core, to build (all); a new folder"
+    models.add_argument("words", nargs="*", metavar="WORD", help=words)
+    models.add_argument("--full", action="store_true", help="of run: incremental models whole, frozen months, too")
+    models.add_argument("--from", dest="first", metavar="DAY", help="of backfill: its first month has this day")
+    models.add_argument("--to", dest="last", metavar="DAY", help="of backfill: its last month has this day")
+    models.add_argument("--why", default="", metavar="WHY", help="for the action log, of run and backfill")
 
 
 def _add_import(history: argparse.ArgumentParser) -> None:

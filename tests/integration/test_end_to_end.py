@@ -118,6 +118,30 @@ async def scheduled(running: PlatformProcess, data: Path) -> None:
     assert code == 2 and "--why" in told
 
 
+async def modelled(data: Path) -> None:
+    """How models stand is told, with their SQL and where their columns come from; and one is built now."""
+    code, report, _ = await verb("models", data)
+    rows = {row["name"]: row for row in report["models"]}
+    assert code == 0 and {row["state"] for row in rows.values()} <= {"good", "building"}
+    board = rows["mart_leaderboard"]
+    assert board["rows"] > 0 and board["seconds"] > 0 and board["fresh_at"].endswith("Z") and "core" in board["tags"]
+    _, shown, _ = await verb("models", data, "show", "mart_leaderboard")
+    assert "dbt.mart_leaderboard_rank" in shown["models"][0]["sql"]
+    _, traced, _ = await verb("models", data, "lineage", "mart_leaderboard.followers")
+    assert {"_e.profile_log_events.followers"} <= {
+        f"{row['parent']}.{row['parent_column']}" for row in traced["lineage"]
+    }
+    code, ended, _ = await verb("models", data, "run", "mart_leaderboard", "--why", "a test")
+    assert (code, ended["status"], [row["model"] for row in ended["models"]]) == (0, "COMPLETE", ["mart_leaderboard"])
+    period = ("--from", "2026-01-01", "--to", "2026-01-31")
+    code, ended, _ = await verb("models", data, "backfill", *period, "mart_leaderboard", "--why", "a test")
+    assert (code, ended["status"]) == (0, "COMPLETE")
+    code, _, told = await verb("models", data, "run", "nosuch")
+    assert code == 2 and "'nosuch'" in told
+    code, _, told = await verb("models", data, "lineage", "mart_leaderboard.nosuch")
+    assert code == 2 and "it has " in told
+
+
 async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with platform(data, *FAST) as running:
@@ -128,6 +152,7 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
         views = await leaderboard(running, "INSTAGRAM", metric="views")
         assert views == [], "Instagram shows no views: no rank"
         await scheduled(running, data)
+        await modelled(data)
         report = await well(data, *FAST)
         assert report["jobs_complete"] == 2 * CREATORS
         assert report["events_emitted"] >= 2 * CREATORS * (DAYS + 3)

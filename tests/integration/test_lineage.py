@@ -8,7 +8,8 @@ from gcc.actors.transformer import Model, Transformer
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError, Permanent
 from gcc.pipelines.analytics import models
-from gcc.pipelines.analytics.lineage import Lineage, origins
+from gcc.pipelines.analytics.lineage import Lineage
+from gcc.pipelines.analytics.origins import origins
 from gcc.stores.clickhouse import ClickHouse
 from gcc.supervisor.lifecycle import Board
 

@@ -7,10 +7,12 @@ from typing import Any, cast
 import pytest
 
 from gcc.actors.sync import SyncResult
+from gcc.actors.transformer import ModelRun
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.declarations import SYNCED, schedules
 
 TABLES = [declared.table for declared in SYNCED]
+MARTS = [declared.mart for declared in SYNCED]
 
 
 class Stage:
@@ -18,9 +20,13 @@ class Stage:
 
     def __init__(self, ends: dict[str, Exception]) -> None:
         self.ends = ends
+        self.ends_of_models: dict[str, str] = {}
         self.asked: list[str] = []
 
-    async def run_models(self, select: object = ()) -> list[object]:
+    async def run_models(self, select: object = ()) -> list[ModelRun]:
+        return [ModelRun(mart, 0.1, 1, self.ends_of_models.get(mart)) for mart in MARTS]
+
+    async def build(self) -> list[ModelRun]:
         return []
 
     async def sync(self, table: str) -> SyncResult:
@@ -34,7 +40,7 @@ class Stage:
 
 
 def everything(stage: Stage) -> Callable[[], Any]:
-    found = schedules(*(cast(Any, stage) for _ in range(6)))
+    found = schedules(*(cast(Any, stage) for _ in range(7)))
     return next(schedule.run for schedule in found if schedule.name == "models_and_syncs")
 
 
@@ -64,3 +70,11 @@ async def test_all_are_told_and_a_lost_term_ends_it() -> None:
     with pytest.raises(LeaseLost):
         await everything(stage)()
     assert stage.asked == TABLES[:1]
+
+
+async def test_a_mart_that_could_not_be_built_is_not_synced_and_the_others_are() -> None:
+    stage = Stage({})
+    stage.ends_of_models = {MARTS[0]: f"{MARTS[0]}: no"}
+    with pytest.raises(Permanent, match=f"{MARTS[0]}: no"):
+        await everything(stage)()
+    assert stage.asked == TABLES[1:]

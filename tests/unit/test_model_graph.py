@@ -156,6 +156,7 @@ def test_a_circle_is_refused_by_its_files(folder: Path) -> None:
         ({"materialized": "incremental", "strategy": "partitions"}, "select 1", "partition_by"),
         ({"materialized": "incremental", "looks_back": "1"}, "select 1", "looks_back"),
         ({"partition_by": "month"}, "select 1", "partition_by"),
+        ({"materialized": "incremental", "partition_by": "month"}, "select 1", "two partitions"),
         ({}, "select a.x from a left outer join b using (id)", "join_use_nulls"),
     ],
 )

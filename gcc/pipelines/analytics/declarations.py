@@ -3,7 +3,7 @@
 Later work adds rows here. `analytics.schedules` of the settings replaces the cron line of any row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,8 @@ from gcc.actors.scheduler import Schedule
 from gcc.actors.sync import Sync, SyncedTable
 from gcc.actors.transformer import ModelRun, Transformer
 from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
+from gcc.pipelines.analytics.imported import Imported
+from gcc.pipelines.analytics.modelling import told
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.events.erasure import Erasure
 from gcc.pipelines.events.retention import Retention
@@ -31,11 +33,12 @@ def schedules(
     source_retention: SourceRetention,
     erasure: Erasure,
     pruning: Pruning,
+    imported: Imported,
 ) -> list[Schedule]:
     """The rows. What was missed or cut off while no leader ran is made up once."""
 
     async def core_models() -> Detail:
-        return {"models": _built(await transformer.run_models(["tag:core"]))}
+        return {"models": _built([*await imported.build(), *await transformer.run_models(["tag:core"])])}
 
     async def sync_leaderboard() -> Detail:
         return await _synced(sync, "leaderboard")
@@ -47,8 +50,9 @@ def schedules(
         return await erasure(every=True)
 
     async def models_and_syncs() -> Detail:
-        models = _built(await transformer.run_models())
-        return {"models": models, "syncs": await _each_synced(sync)}
+        runs = [*await imported.build(), *await transformer.run_models()]
+        syncs = await _each_synced(sync, but={run.model for run in runs if not run.ok})
+        return {"models": _built(runs), "syncs": syncs}
 
     return [
         Schedule("core_models", "*/15 * * * *", core_models, timeout_s=840, catch_up="one"),
@@ -82,14 +86,17 @@ def _built(runs: Sequence[ModelRun]) -> list[Detail]:
         reason = "; ".join(str(run.error) for run in failed if not run.skipped)
         reason += f"; not built because of that: {', '.join(skipped)}" if skipped else ""
         raise Transient(reason) if all(run.transient for run in failed) else Permanent(reason)
-    return [{"model": run.model, "seconds": round(run.seconds, 3), "rows": run.rows} for run in runs]
+    return [told(run) for run in runs]
 
 
-async def _each_synced(sync: Sync) -> list[Detail]:
-    """Every table, whatever became of the others. Raises when one was not synced; a bug as it is."""
+async def _each_synced(sync: Sync, *, but: Collection[str]) -> list[Detail]:
+    """Every table, whatever became of the others, `but` of marts that could not be built. Raises when one was not
+    synced; a bug as it is."""
     done: list[Detail] = []
     failures: list[Exception] = []
     for declared in SYNCED:
+        if declared.mart in but:
+            continue
         try:
             done.append(await _synced(sync, declared.table))
         except LeaseLost:

@@ -1,36 +1,28 @@
-"""From which columns each column of a model comes, as its SELECT tells.
+"""From which columns each column of the models comes, down to events and replicas: `dbt.column_lineage`.
 
-In: models and the columns of the tables that they read. Out: `Origin`s, one for each column and each column of a table
-or model that it is made of; and the same as rows of `dbt.column_lineage`, made anew when a model's text has changed.
-
-What is made of whole rows (count(), a literal, now()) comes from column `*` of each table its SELECT reads, as the
-model's own `*` does, and what is made of nothing from parent ''. So every column has an origin; one that has none, or
-whose SELECT the parser does not understand, is a ConfigError that names the model.
+In: models as they stand built. Out: rows, made anew when somebody asks after a model's text has changed, and the way of
+a column through them. See origins.py for what a row tells.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import sqlglot
+import structlog
 import trio
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.lineage import Node, lineage
-from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import build_scope
 
 from gcc import statements, threads
-from gcc.actors.transformer import EVERYTHING, Model
+from gcc.actors.transformer import Model
 from gcc.actors.warehouse import Queries
 from gcc.errors import ConfigError, Permanent
 
 ROWS_MAX = 400
 """Of one statement, whose text has its bounds."""
 
-_DIALECT = "clickhouse"
+log = structlog.get_logger()
+
 _SQL = statements.load("lineage", statements.SQL / "clickhouse" / "queries")
 
 
@@ -42,58 +34,6 @@ class Origin:
     column: str
     parent: str
     parent_column: str
-
-
-def origins(model: Model, columns: Mapping[str, Collection[str]]) -> list[Origin]:
-    """Those of one model, in order. `columns` of each "database.table" that it reads. ConfigError: see above."""
-    try:
-        parsed = sqlglot.parse_one(model.select(EVERYTHING), read=_DIALECT)
-        _refuse_misread(model, parsed)
-        schema: dict[str, Any] = {}
-        tables = {_named(table) for table in parsed.find_all(exp.Table) if table.db}
-        for table in tables:
-            database, _, name = table.partition(".")
-            schema.setdefault(database, {})[name] = dict.fromkeys(columns.get(table, ()), "String")
-        query: Any = qualify(parsed, schema=schema, dialect=_DIALECT)
-        scope = build_scope(query)
-        found = {
-            Origin(model.name, column, parent, parent_column)
-            for column in query.named_selects
-            for node in lineage(
-                column, query, schema, dialect=_DIALECT, scope=scope, trim_selects=False, copy=False
-            ).walk()
-            if not node.downstream
-            for parent, parent_column in _leaves(node)
-        }
-    except SqlglotError as error:
-        raise ConfigError(f"{model.name}: its lineage cannot be read: {str(error).splitlines()[0]}") from None
-    return sorted(found | {Origin(model.name, "*", table, "*") for table in tables})
-
-
-def _refuse_misread(model: Model, parsed: exp.Expr) -> None:
-    """What the parser takes for something else, with what says the same; and remove what is no part of lineage."""
-    for join in parsed.find_all(exp.Join):
-        if str(join.args.get("kind")).upper() == "ARRAY":
-            raise ConfigError(
-                f"{model.name}: ARRAY JOIN hides where a column comes from; use arrayJoin() in a subselect"
-            )
-    for cte in parsed.find_all(exp.CTE):
-        if not isinstance(cte.this, exp.Query):
-            raise ConfigError(f"{model.name}: WITH {cte.alias} is a value, not a SELECT; use a var, or a subselect")
-    for select in parsed.find_all(exp.Select):
-        select.set("settings", None)
-
-
-def _leaves(node: Node) -> Iterator[tuple[str, str]]:
-    if isinstance(node.expression, exp.Table):
-        yield _named(node.expression) if node.expression.db else "", node.name.rpartition(".")[2].strip('"')
-        return
-    tables = {_named(table) for table in node.source.find_all(exp.Table) if table.db}
-    yield from ((table, "*") for table in sorted(tables)) if tables else [("", "")]
-
-
-def _named(table: exp.Table) -> str:
-    return f"{table.db}.{table.name}"
 
 
 class Lineage:
@@ -122,9 +62,7 @@ class Lineage:
             for row in await self._queries.rows(_SQL["columns"]):
                 columns.setdefault(row["parent"], []).append(row["name"])
             with threads.needed("lineage"):
-                found = await trio.to_thread.run_sync(
-                    lambda: [origin for model in built for origin in origins(model, columns)]
-                )
+                found = await trio.to_thread.run_sync(_origins, built, columns)
             await self._queries.command(_SQL["drop_spare"])
             await self._queries.command(_SQL["create_spare"].format(digest=own))
             for start in range(0, len(found), ROWS_MAX):
@@ -159,3 +97,16 @@ class Lineage:
             level = [key for key in dict.fromkeys((o.parent, o.parent_column) for o in found) if key not in seen]
             seen.update(level)
         return rows
+
+
+def _origins(models: Sequence[Model], columns: Mapping[str, Sequence[str]]) -> list[Origin]:
+    """Of a model that the parser does not understand there are none."""
+    from gcc.pipelines.analytics.origins import origins  # the parser takes memory, for which only who asks should pay
+
+    found: list[Origin] = []
+    for model in models:
+        try:
+            found += origins(model, columns)
+        except ConfigError as error:
+            log.warning("lineage", part="analytics", error=str(error))
+    return found

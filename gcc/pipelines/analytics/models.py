@@ -235,6 +235,9 @@ def _check(path: Path, header: dict[str, str]) -> None:
         raise ConfigError(f"{path}: strategy {strategy!r} does not fit; an incremental model has keys or partitions")
     if strategy == "partitions" and not header.get("partition_by"):
         raise ConfigError(f"{path}: strategy partitions needs '-- partition_by: expression'")
+    by = header.get("partition_by", "")
+    if strategy == "keys" and by and not set(_words(header["unique_key"])) & set(re.findall(r"\w+", by)):
+        raise ConfigError(f"{path}: partition_by {by!r} is not of the unique_key: a key would stand in two partitions")
     if how == "view" and header.get("partition_by"):
         raise ConfigError(f"{path}: a view has no partition_by")
     back = header.setdefault("looks_back", "0")

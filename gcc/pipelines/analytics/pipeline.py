@@ -16,6 +16,9 @@ from gcc.actors.scheduler import Scheduler
 from gcc.actors.sync import Sync
 from gcc.actors.transformer import Transformer
 from gcc.pipelines.analytics import declarations, models
+from gcc.pipelines.analytics.imported import AfterImports, Imported
+from gcc.pipelines.analytics.lineage import Lineage
+from gcc.pipelines.analytics.modelling import Modelling
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.declared import Context
 from gcc.pipelines.events.erasure import Erasure
@@ -70,7 +73,8 @@ class AnalyticsPipeline:
             scraping.states(context.catalogue),
             rebuild,
         )
-        own = declarations.schedules(transformer, sync, retention, source_retention, erasure, pruning)
+        imported = Imported(real.clickhouse.builders, transformer, clock, zone=settings.reports.timezone)
+        own = declarations.schedules(transformer, sync, retention, source_retention, erasure, pruning, imported)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(
             declarations.overridden([*own, *others], settings.analytics.schedules),
@@ -82,11 +86,15 @@ class AnalyticsPipeline:
             gate=context.gates.gate(SCHEDULER),
         )
         context.schedulers.append(self.scheduler)
+        lineage = Lineage(real.clickhouse.builders, graph)
+        context.modelling.append(Modelling(transformer, lineage, self.scheduler))
+        self._imported = AfterImports(context, self.scheduler)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until drained. Started once the database has answered who leads."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._leader.run)
             task_status.started()
+            nursery.start_soon(self._imported.run)
             await self.scheduler.run()
             nursery.cancel_scope.cancel()  # the leader resigns

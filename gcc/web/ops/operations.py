@@ -44,7 +44,8 @@ class By:
 
 class Operations:
     """`flows` are known ones; `pausable`: what people may name -> the actor that is paused. `schedulers`: none without
-    the role analytics. `limits` as configured. `import_history(name, chunks, form, dry_run)`."""
+    the role analytics. `limits` as configured. `import_history(name, chunks, form, dry_run)`;
+    `imported()` is told when one brought something."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Operations:
         import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
         limits: Mapping[str, AnyLimit] | None = None,
         erasures: PostgresErasures | None = None,
+        imported: Callable[[], None] = lambda: None,
     ) -> None:
         self._controls = controls
         self._jobs = jobs
@@ -74,6 +76,7 @@ class Operations:
         self._import_history = import_history
         self._limits = limits or {}
         self._erasures = erasures
+        self._imported = imported
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
@@ -225,6 +228,10 @@ class Operations:
         await self._controls.record(self._action("run", f"schedule {name}", by))
         return {"name": name, **(shown(await of[name].trigger(name)) or {})}
 
+    async def noted(self, verb: str, target: str, by: By) -> None:
+        """A row of the action log, for what is done next by somebody else."""
+        await self._controls.record(self._action(verb, target, by))
+
     async def import_history(
         self, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool, by: By
     ) -> ImportReport:
@@ -239,6 +246,8 @@ class Operations:
         report = await self._import_history(name, chunks, form, dry_run)
         counts = {"rows": report.rows, "followed": report.followed, "rejected": report.rejected_total}
         await self._note(replace(action, things=report.imported, detail=given | counts))
+        if report.imported:
+            self._imported()
         return report
 
     async def erase(self, platform: str, profile: str, by: By) -> str:

@@ -75,6 +75,7 @@ class OpsPort:
                 import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
             ),
             erasures=real.erasures,
+            imported=context.imported.set,
         )
         app = Verbs(
             ops_app(
@@ -89,6 +90,7 @@ class OpsPort:
                 ),
                 limits=Limits(configured, context.parts.limiter, context.gates, context.clock),
                 credentials=self._credentials(),
+                models=context.modelling,
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,

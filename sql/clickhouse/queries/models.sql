@@ -49,6 +49,28 @@ from dbt.model_run
 where error = '' and not backfilled
 group by model;
 
+-- name: last_builds
+-- Null is what no good build told.
+select
+    run.model as model,
+    argMax(run.error, run.started_at) as error,
+    argMaxOrNullIf(run.seconds, run.started_at, run.error = '') as seconds,
+    argMaxOrNullIf(run.rows, run.started_at, run.error = '') as rows,
+    argMaxOrNullIf(run.overhead_s, run.started_at, run.error = '') as overhead_s,
+    argMaxOrNullIf(run.peak_bytes, run.started_at, run.error = '') as peak_bytes,
+    maxOrNullIf(run.started_at, run.error = '' and not run.backfilled) as fresh_at
+from dbt.model_run as run
+group by run.model;
+
+-- name: imported_months
+-- Of past snapshots that came in by an import since then. Their origin says so.
+select toString(min(day)) as first, toString(max(day)) as last, count() as rows
+from (
+    select toDate(event_timestamp, {zone:String}) as day
+    from _e.profile_log_events
+    where origin = 'import' and insert_timestamp >= {since:DateTime64(6, 'UTC')}
+);
+
 -- name: create_view
 create or replace view dbt.{name} as
 {select}
