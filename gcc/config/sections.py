@@ -338,6 +338,9 @@ class Settings(Section):
     data_dir: WholePath = Field(Path("var"), validate_default=True)
     roles: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # None: all that there are
     grace_s: Seconds = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
+    demo: bool = (
+        False  # of the world's creators, partner 1 gets collections, campaign prices, links: once, at the first start
+    )
     gateway: Gateway = Gateway()
     ops: Ops = Ops()
     beat_api: BeatApi = BeatApi()

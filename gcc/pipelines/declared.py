@@ -15,6 +15,7 @@ from gcc.actors.connection import Connect
 from gcc.actors.controls import Controls
 from gcc.actors.gates import Gates
 from gcc.actors.leader import Leadership
+from gcc.actors.replica import Replica
 from gcc.actors.scheduler import Schedule, Scheduler
 from gcc.channels.deadletters import DeadLetters
 from gcc.channels.exchange import Exchange
@@ -111,8 +112,9 @@ class Context:
     """One process, as its pipelines see it.
 
     `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
-    what they scrape. `urls` tells where what listens here answers, by name, `schedulers` who runs schedules here and
-    `modelling` who models: they fill as the process is built and starts. `imported`: an import brought past snapshots.
+    what they scrape. `urls` tells where what listens here answers, by name, `schedulers` who runs schedules here,
+    `replicas` who keeps them and `modelling` who models: they fill as the process is built and starts. `imported`: an
+    import brought past snapshots.
     `past()`: snapshots that the outside has of earlier times, by name.
     """
 
@@ -131,6 +133,7 @@ class Context:
     schedulers: list[Scheduler] = field(default_factory=list)
     modelling: "list[Modelling]" = field(default_factory=list)
     imported: Signal = field(default_factory=Signal)
+    replicas: list[Replica] = field(default_factory=list)
     past: Past = dict
     state: Callable[[], str] = lambda: "ready"  # starting | ready | draining
 

@@ -187,6 +187,7 @@ class World:
     stuck: bool = False
     """The stores answer neither a check nor an import."""
     schedules: list[dict[str, Any]] = field(default_factory=list)
+    replicas: list[dict[str, Any]] = field(default_factory=list)
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
     credentials: list[Listed] = field(default_factory=list)
@@ -354,6 +355,7 @@ class World:
             gates=self.gates,
             processes=lambda: self.processes,
             schedules=lambda: self.schedules,
+            replicas=lambda: self.replicas,
         )
 
     def set_counts(self, **changes: object) -> None:

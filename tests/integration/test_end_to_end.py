@@ -142,6 +142,25 @@ async def modelled(data: Path) -> None:
     assert code == 2 and "it has " in told
 
 
+async def replicas_follow(running: PlatformProcess) -> None:
+    """ClickHouse has what PostgreSQL has, of the crawl and of the demo's tenant."""
+    of_demo = (
+        "profile_collection_item",
+        "post_collection_item",
+        "keyword_collection",
+        "campaign_profiles",
+        "social_link",
+    )
+
+    async def whole(status: Status) -> bool:
+        found = {line["name"].partition(".")[2]: line for line in status["replicas"]}
+        assert not any(line["refused"] for line in found.values()), found
+        sent = found and found["instagram_account"]["rows"] >= CREATORS and all(found[name]["rows"] for name in of_demo)
+        return bool(sent and all((line["lag_s"] or 99) < 30 and not line["error"] for line in found.values()))
+
+    await running.until(whole, "all replicas")
+
+
 async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with platform(data, *FAST) as running:
@@ -153,6 +172,7 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
         assert views == [], "Instagram shows no views: no rank"
         await scheduled(running, data)
         await modelled(data)
+        await replicas_follow(running)
         report = await well(data, *FAST)
         assert report["jobs_complete"] == 2 * CREATORS
         assert report["events_emitted"] >= 2 * CREATORS * (DAYS + 3)

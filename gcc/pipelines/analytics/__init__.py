@@ -1,6 +1,6 @@
 """Analytics: events -> models -> synced tables, by schedule, under one leader."""
 
-from gcc.pipelines.analytics.pipeline import SCHEDULER, AnalyticsPipeline
+from gcc.pipelines.analytics.pipeline import REPLICA, SCHEDULER, AnalyticsPipeline
 from gcc.pipelines.declared import CLICKHOUSE, CONTROLS, Pipeline
 
 ANALYTICS = Pipeline(
@@ -9,6 +9,6 @@ ANALYTICS = Pipeline(
     stages=("intake",),
     needs=(CONTROLS, CLICKHOUSE),
     real=True,
-    pausable=lambda _: {SCHEDULER: SCHEDULER},
+    pausable=lambda _: {SCHEDULER: SCHEDULER, REPLICA: REPLICA},
     build=lambda context: AnalyticsPipeline(context).run,
 )

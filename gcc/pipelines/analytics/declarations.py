@@ -7,6 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import trio
+
+from gcc.actors.replica import Replica
+from gcc.actors.replica_repair import ReplicaRepair
 from gcc.actors.scheduler import Schedule
 from gcc.actors.sync import Sync, SyncedTable
 from gcc.actors.transformer import ModelRun, Transformer
@@ -23,6 +27,8 @@ SYNCED: Sequence[SyncedTable] = (
     SyncedTable("social_profile_time_series", mart="mart_time_series"),
 )
 
+CATCH_UP_S = 10.0
+
 Detail = dict[str, Any]
 
 
@@ -34,10 +40,13 @@ def schedules(
     erasure: Erasure,
     pruning: Pruning,
     imported: Imported,
+    replica: Replica,
+    replica_repair: ReplicaRepair,
 ) -> list[Schedule]:
     """The rows. What was missed or cut off while no leader ran is made up once."""
 
     async def core_models() -> Detail:
+        await _caught_up(replica)
         return {"models": _built([*await imported.build(), *await transformer.run_models(["tag:core"])])}
 
     async def sync_leaderboard() -> Detail:
@@ -49,7 +58,14 @@ def schedules(
     async def erasure_of_all() -> Detail:
         return await erasure(every=True)
 
+    async def source_retention_of_all() -> Detail:
+        told = await source_retention()
+        if not told["removed"]:
+            return told
+        return told | {"replicas": (await replica_repair())["mended"]}  # what is gone is not kept there either
+
     async def models_and_syncs() -> Detail:
+        await _caught_up(replica)
         runs = [*await imported.build(), *await transformer.run_models()]
         syncs = await _each_synced(sync, but={run.model for run in runs if not run.ok})
         return {"models": _built(runs), "syncs": syncs}
@@ -61,8 +77,9 @@ def schedules(
         Schedule("retention", "45 21 * * *", retention, timeout_s=3600, catch_up="one"),
         Schedule("erasure", "*/15 * * * *", erasure, timeout_s=840),
         Schedule("erasure_of_all", "45 22 * * *", erasure_of_all, timeout_s=7200, catch_up="one"),
-        Schedule("source_retention", "5 22 * * *", source_retention, timeout_s=7200, catch_up="one"),
+        Schedule("source_retention", "5 22 * * *", source_retention_of_all, timeout_s=7200, catch_up="one"),
         Schedule("pruning", "35 * * * *", pruning, timeout_s=1800, catch_up="one"),
+        Schedule("replica_repair", "0 22 * * *", replica_repair, timeout_s=3600, catch_up="one"),
         Schedule("recount", "25 22 * * *", pruning.recount, timeout_s=600),
         # Everything in one go, by trigger: the first start runs it as soon as import and crawl are done.
         Schedule("models_and_syncs", None, models_and_syncs, timeout_s=1800, catch_up="one"),
@@ -76,6 +93,12 @@ def overridden(declared: Sequence[Schedule], crons: Mapping[str, str]) -> list[S
         if name not in names:
             raise ConfigError(f"analytics.schedules.{name}: no such schedule; there are {', '.join(sorted(names))}")
     return [replace(schedule, cron=crons.get(schedule.name, schedule.cron)) for schedule in declared]
+
+
+async def _caught_up(replica: Replica) -> None:
+    """Models read what has changed until now, if that is there soon."""
+    with trio.move_on_after(CATCH_UP_S):
+        await replica.catch_up()
 
 
 def _built(runs: Sequence[ModelRun]) -> list[Detail]:

@@ -1,8 +1,8 @@
 """The analytics pipeline: events -> models -> synced tables, by schedule, under one leader.
 
-In: event tables in ClickHouse. Out: `dbt.*` models, the synced tables of PostgreSQL, schedule_run rows; what is old is
-dropped from the event tables, removed where its source lets nobody keep it longer, and pruned where it has ended. What
-other pipelines declare as schedules is run, too.
+In: event tables in ClickHouse, tables of PostgreSQL that are followed. Out: their replicas, `dbt.*` models, the synced
+tables of PostgreSQL, schedule_run rows; what is old is dropped from the event tables, removed where its source lets
+nobody keep it longer, and pruned where it has ended. What other pipelines declare as schedules is run, too.
 Any number of processes may run it: one leads, the others wait. It finishes when the drain's intake stage
 has begun: what runs is cancelled (its queries killed), the term is given back.
 """
@@ -12,6 +12,8 @@ from functools import partial
 import trio
 
 from gcc.actors.leader import Leader
+from gcc.actors.replica import Replica
+from gcc.actors.replica_repair import ReplicaRepair
 from gcc.actors.scheduler import Scheduler
 from gcc.actors.sync import Sync
 from gcc.actors.transformer import Transformer
@@ -20,6 +22,8 @@ from gcc.pipelines.analytics.imported import AfterImports, Imported
 from gcc.pipelines.analytics.lineage import Lineage
 from gcc.pipelines.analytics.modelling import Modelling
 from gcc.pipelines.analytics.pruning import Pruning
+from gcc.pipelines.analytics.replica_erasure import ReplicaErasure
+from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.pipelines.declared import Context
 from gcc.pipelines.events.erasure import Erasure
 from gcc.pipelines.events.removal import Removal
@@ -27,11 +31,13 @@ from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.pipelines.events.source_retention import SourceRetention
 from gcc.pipelines.scraping import table as scraping
 from gcc.stores.leadership import PostgresLeadership
+from gcc.stores.replicated_rows import PostgresRows
 from gcc.stores.schedule_runs import PostgresScheduleRuns
 from gcc.stores.synced_tables import SyncedTables
 
 LEADER = "analytics"
 SCHEDULER = "analytics/scheduler"
+REPLICA = "analytics/replica"
 
 
 class AnalyticsPipeline:
@@ -63,7 +69,8 @@ class AnalyticsPipeline:
         pruning = Pruning(real.pool, context.parts.objects, self._leader, settings.kept)
         removal = Removal(real.clickhouse, real.pool, self._leader, turn)
         rebuild = partial(transformer.run_models, whole=True)
-        erasure = Erasure(real.erasures, removal, context.parts.objects, clock, rebuild)
+        forget = ReplicaErasure(real.clickhouse.builders, REPLICAS)
+        erasure = Erasure(real.erasures, removal, context.parts.objects, clock, rebuild, forget)
         source_retention = SourceRetention(
             removal,
             real.pool,
@@ -74,7 +81,10 @@ class AnalyticsPipeline:
             rebuild,
         )
         imported = Imported(real.clickhouse.builders, transformer, clock, zone=settings.reports.timezone)
-        own = declarations.schedules(transformer, sync, retention, source_retention, erasure, pruning, imported)
+        repair = self._follow(context)
+        own = declarations.schedules(
+            transformer, sync, retention, source_retention, erasure, pruning, imported, self._replica, repair
+        )
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(
             declarations.overridden([*own, *others], settings.analytics.schedules),
@@ -90,11 +100,27 @@ class AnalyticsPipeline:
         context.modelling.append(Modelling(transformer, lineage, self.scheduler))
         self._imported = AfterImports(context, self.scheduler)
 
+    def _follow(self, context: Context) -> ReplicaRepair:
+        real, clock = context.real, context.clock
+        followed = PostgresRows(real.pool, leader=LEADER)
+        self._replica = Replica(
+            REPLICAS,
+            followed,
+            real.clickhouse,
+            self._leader,
+            context.board.actor(REPLICA),
+            clock,
+            gate=context.gates.gate(REPLICA),
+        )
+        context.replicas.append(self._replica)
+        return ReplicaRepair(REPLICAS, followed, real.clickhouse.builders, self._replica, self._leader, clock)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until drained. Started once the database has answered who leads."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._leader.run)
             task_status.started()
             nursery.start_soon(self._imported.run)
+            nursery.start_soon(self._replica.run)
             await self.scheduler.run()
-            nursery.cancel_scope.cancel()  # the leader resigns
+            nursery.cancel_scope.cancel()  # the replica stops, the leader resigns

@@ -1,5 +1,5 @@
 """What happens once in a platform's life: past snapshots are imported, everybody followed is crawled for the
-first time, and when all of that is stored the marts are built and synced.
+first time, and when all of that is stored a demo's tenant is made of it, and the marts are built and synced.
 
 Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there. A step that raises
 something unexpected is told, and tried again with growing pauses: all else runs without it.
@@ -19,6 +19,7 @@ from gcc.actors.patience import Patience
 from gcc.actors.scheduler import Schedule
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.declared import Context
+from gcc.pipelines.scraping import demo
 from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
 from gcc.pipelines.scraping.upkeep import Renewals
 from gcc.stores.postgres import Pool
@@ -45,6 +46,8 @@ class FirstStart:
             await self._until_done("history_imported", self._begin)
             await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
             await self._until_done("first_crawl_stored", self._wait_until_stored)
+            if self._context.settings.demo and self._context.settings.world.enabled:
+                await self._until_done("demo_tenant", self._seed_demo)
             if self._context.schedulers:  # else the marts are built where the schedules run
                 await self._until_done("first_models", self._build_marts)
 
@@ -94,6 +97,9 @@ class FirstStart:
             if ended == jobs and idle:
                 return {"jobs": jobs}
             await trio.sleep(LOOK_S)
+
+    async def _seed_demo(self) -> dict[str, Any]:
+        return await demo.seed(self._context.real.pool)
 
     async def _build_marts(self) -> dict[str, Any]:
         began = trio.current_time()

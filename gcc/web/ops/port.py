@@ -140,6 +140,7 @@ class OpsPort:
             gates=context.gates,
             pausable=pausable(context.pipelines, context.catalogue),
             schedules=lambda: [line for scheduler in context.schedulers for line in scheduler.overview()],
+            replicas=lambda: [line for replica in context.replicas for line in replica.overview()],
             flows=lambda: overview(context.settings, context.catalogue),
             told_by=context.settings.told_by,
             kept=context.settings.kept,
