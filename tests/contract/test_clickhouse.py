@@ -19,6 +19,7 @@ from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.statements import SQL
 from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
+from gcc.stores.clickhouse_clients import Builds
 from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, judged
 
 PROFILES = "_e.profile_log_events"
@@ -667,3 +668,29 @@ async def test_folders_that_cannot_be_opened_are_named(clickhouse: ClickHouse, t
 def rss_mb() -> int:
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1]) // 1024
+
+
+async def test_what_builds_models_is_bounded_and_holds_up_no_reader(clickhouse_folder: Path) -> None:
+    bounds = Builds(at_once=1, threads=1, memory_mb=100, spill_mb=50, query_s_max=30)
+    store = ClickHouse(clickhouse_folder, writers=1, readers=1, query_s_max=20, fsync=False, builds=bounds)
+    await store.open()
+    settings = (
+        "select getSetting('max_threads') as n, getSetting('max_memory_usage') as m, getSetting('join_use_nulls') as j"
+    )
+    assert await store.builders.rows(settings) == [{"n": 1, "m": 100 << 20, "j": 1}]
+    assert (await store.rows(settings))[0]["j"] == 0
+    lanes = {lane.name: lane for lane in store.lanes}
+    async with trio.open_nursery() as nursery:
+        for _ in range(lanes["builders"].size):
+            nursery.start_soon(
+                store.builders.command, "select sleepEachRow(1) from numbers(30) settings max_block_size = 1"
+            )
+        while lanes["builders"].used < lanes["builders"].size:
+            await trio.lowlevel.checkpoint()
+        assert await store.rows("select 1 as one") == [{"one": 1}]
+        assert (lanes["builders"].used, lanes["readers"].used) == (lanes["builders"].size, 0)
+        nursery.cancel_scope.cancel()
+    assert [lane.used for lane in store.lanes] == [0, 0, 0], "the queries were killed"
+    with pytest.raises(Transient, match="memory"):
+        await store.builders.rows("select length(groupArray(repeat('x', 1000))) as n from numbers(1000000)")
+    await store.aclose()

@@ -13,6 +13,7 @@ import structlog.testing
 import trio
 
 from gcc.actors.transformer import ModelRun, Slice, Transformer
+from gcc.actors.warehouse import Queries
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
 from gcc.pipelines.analytics import models
@@ -538,3 +539,63 @@ async def test_open_months_are_replaced_and_frozen_ones_stand(
     await add(("2024-01-31", 1000), ("2024-02-28", -22))
     del whole["2024-02-01"]  # came out empty
     assert await built(last="2024-02-02 18:30:00") == whole
+
+
+class Counted:
+    """The store, with what it is asked."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self.asked = 0
+
+    async def rows(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
+        self.asked += 1
+        return await self._queries.rows(sql, params)
+
+    async def command(self, sql: str, params: Any = None) -> None:
+        self.asked += 1
+        await self._queries.command(sql, params)
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "statements_max"),
+    [
+        ("materialized: view", "select 1 as id", 0),
+        ("materialized: table", "select 1 as id", 2),
+        ("materialized: incremental", "select 1 as id, now64(6) as built_at", 1),
+        ("materialized: incremental\n-- strategy: partitions\n-- partition_by: m", "select 1 as id, today() as m", 4),
+    ],
+    ids=["view", "table", "keys", "partitions"],
+)  # fmt: skip
+async def test_a_further_model_costs_few_statements(
+    tmp_path: Path, clickhouse: ClickHouse, header: str, body: str, statements_max: int
+) -> None:
+    """Beside its own: what is asked of all is asked once. Milliseconds each, they would be more than small models."""
+    asked: list[int] = []
+    for number in range(2):
+        part = "{% if is_incremental() %} where true{% endif %}" if "incremental" in header else ""
+        text = f"-- description: x\n-- {header}\n-- unique_key: id\n{body}{part}"
+        (tmp_path / f"mart_{number}.sql").write_text(text)
+        queries, clock = Counted(clickhouse.builders), SystemClock()
+        graph = models.read(tmp_path, variables={})
+        transformer = Transformer(queries, graph, Board(clock.now).actor("t"), clock, zone=ZONE)
+        for _ in range(3):  # from the third on there is a spare to drop
+            queries.asked = 0
+            assert all(run.ok for run in await transformer.run_models())
+        asked.append(queries.asked)
+    assert asked[1] - asked[0] <= statements_max
+
+
+async def test_a_build_is_noted_with_what_it_took(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    slow = "select number as id, sleepEachRow(0.05) as s from numbers(20)"
+    folder = write(tmp_path, mart_slow=slow, mart_bad="select throwIf(1, 'no') as id", stg_view="select 1 as id")
+    transformer, _ = make(folder)
+    await transformer.run_models()
+    builds = await transformer.last_builds()
+    noted = builds["mart_slow"]
+    assert (noted.rows, noted.error) == (20, "")
+    assert noted.seconds is not None and noted.overhead_s is not None and noted.seconds > 1 > noted.overhead_s
+    assert noted.peak_bytes is not None and noted.peak_bytes > 0
+    assert noted.fresh_at is not None and noted.fingerprint in {model.fingerprint for model in transformer.models}
+    bad = builds["mart_bad"]
+    assert "no" in bad.error and (bad.seconds, bad.fresh_at, bad.fingerprint) == (None, None, None)
