@@ -160,20 +160,23 @@ def list_of(macro: str, folder: Path = MODELS) -> Any:
 
 def _macros(folder: Path, environment: Any) -> jinja2.Template:
     """All of them as one template: so they may call each other, in whatever file."""
-    texts: list[str] = []
+    texts: dict[Path, str] = {}
     owners: dict[str, Path] = {}
     for path in sorted(folder.glob("*.sql")):
-        text = path.read_text("utf-8")
-        try:
-            environment.parse(text)
-        except jinja2.TemplateSyntaxError as error:
-            raise ConfigError(f"{path}: {error} (line {error.lineno})") from None
-        for name in re.findall(r"{%-?\s*macro\s+(\w+)", text):
+        texts[path] = path.read_text("utf-8")
+        for name in re.findall(r"{%-?\s*macro\s+(\w+)", texts[path]):
             if name in owners:
                 raise ConfigError(f"{path}: macro {name!r} stands in {owners[name]} too; rename one")
             owners[name] = path
-        texts.append(text)
-    return cast(jinja2.Template, environment.from_string("\n".join(texts)))
+    try:
+        return cast(jinja2.Template, environment.from_string("\n".join(texts.values())))
+    except jinja2.TemplateSyntaxError:
+        for path, text in texts.items():
+            try:
+                environment.parse(text)
+            except jinja2.TemplateSyntaxError as error:
+                raise ConfigError(f"{path}: {error} (line {error.lineno})") from None
+        raise
 
 
 def _in_order(files: Mapping[str, _File]) -> list[str]:
