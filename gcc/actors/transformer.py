@@ -135,6 +135,7 @@ class _Run:
     period: Period | None
     reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
     done: dict[str, trio.Event]
+    stand_ins: list[Model] = field(default_factory=list)  # of what was never built, not selected
     results: dict[str, ModelRun] = field(default_factory=dict)
     select_s: dict[str, float] = field(default_factory=dict)  # how long each SELECT took
     peaks: dict[str, int] = field(default_factory=dict)  # bytes
@@ -190,8 +191,8 @@ class Transformer:
         `period`: those of strategy partitions build its months (and the later ones that look back on them) instead of
         the open ones, frozen or not; they are built whole if they have to be. The others are built as ever.
 
-        Parents outside the selection are taken as they stand. Failures of models are in the answer,
-        never raised; a store that cannot even be asked what it holds raises Transient. Raises
+        Parents outside the selection are taken as they stand, as empty where they were never built. Failures of models
+        are in the answer, never raised; a store that cannot even be asked what it holds raises Transient. Raises
         Permanent for a selection that matches nothing.
         """
         models = [m for m in self._models if not select or m.name in select or {f"tag:{t}" for t in m.tags} & {*select}]
@@ -204,7 +205,7 @@ class Transformer:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_peaks, run)
                     async with trio.open_nursery() as building:
-                        for model in models:
+                        for model in [*models, *run.stand_ins]:
                             building.start_soon(self._build_after_parents, run, model)
                     run.over.set()
                 await self._end(run)
@@ -231,6 +232,8 @@ class Transformer:
             _reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
             {model.name: trio.Event() for model in models},
         )
+        run.stand_ins = self._stand_ins(run)
+        run.done.update({model.name: trio.Event() for model in run.stand_ins})
         spares = sorted(name for model in models if (name := f"{model.name}__new") in run.built)
         if spares:
             await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
@@ -252,6 +255,17 @@ class Transformer:
             for name in standing.keys() | last.keys()
             for row in [{key: value for key, value in last.get(name, {}).items() if key != "model"}]
         }
+
+    def _stand_ins(self, run: _Run) -> list[Model]:
+        """What the selected models read and nobody has built yet, parents first: a schedule must not wait for another's
+        first run. They are made empty, without a fingerprint, so that their own build makes them whole."""
+        found: list[Model] = []
+        needed = {parent for model in self._models if model.name in run.done for parent in model.parents}
+        for model in reversed(self._models):
+            if model.name in needed and model.name not in run.done and model.name not in run.built:
+                found.insert(0, model)
+                needed |= {*model.parents}
+        return found
 
     async def _end(self, run: _Run) -> None:
         """What could not be noted counts as failed: the next run builds it again."""
@@ -341,6 +355,9 @@ class Transformer:
             if run.built.get(model.name) == model.fingerprint:
                 return False
             await self._do("create_view", model, select=model.select(EVERYTHING))
+        elif model in run.stand_ins:
+            await self._do("create_empty", model, select=model.select(EVERYTHING))
+            return False
         elif model.strategy == "keys" and run.grows(model):
             for scope in run.slices_of(model):
                 await self._select(run, "add_rows", model, scope)

@@ -90,6 +90,15 @@ comment '{fingerprint}'
 as
 {select};
 
+-- name: create_empty
+-- In place of a model that is built later than one that reads it.
+create table dbt.{name}
+engine = {engine}
+{partition_by}
+order by ({unique_key})
+empty as
+{select};
+
 -- name: create_like
 create table dbt.{name}__new as dbt.{name};
 
