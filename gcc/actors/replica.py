@@ -62,6 +62,10 @@ class _Progress:
     error: str | None = None
     late: bool = False
 
+    def fail(self, line: str) -> None:
+        """Its columns are asked for anew, and all that is since `floor` is read again."""
+        self.error, self.prepared, self.seen = line, False, None
+
 
 @dataclass
 class _Batch:
@@ -220,11 +224,13 @@ class Replica:
             except LeaseLost:
                 raise
             except (Transient, Permanent) as error:
-                progress.error = one_line(error)
-                progress.prepared, progress.seen = False, None  # its columns are asked for anew, and all is read again
-                self._actor.erred(f"{table.name}: {progress.error}")
+                if (line := one_line(error)) != progress.error:  # in each round the same: it is told once
+                    self._actor.erred(f"{table.name}: {line}")
+                progress.fail(line)
             except Exception as error:
-                progress.error = bugs.told(self._actor, error, replica=table.name)
+                if (line := one_line(error)) != progress.error:
+                    bugs.told(self._actor, error, replica=table.name)
+                progress.fail(line)
             else:
                 progress.error = None if progress.indexed else progress.error or "its index is being made"
             self._tell_lag()

@@ -214,6 +214,26 @@ async def test_a_table_that_cannot_be_read_holds_up_no_other(pool: Pool, clickho
         assert line["lag_s"] is None and "has a column module, which partner_usage has not" in line["error"]
 
 
+async def test_one_that_falls_behind_is_told_once(
+    pool: Pool, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("EVERY_S", 0.02), ("SHARE", 0), ("ALERT_S", 0.3)):
+        monkeypatch.setattr(replica_actor, name, seconds)
+    async with following(pool, clickhouse, "partner_usage") as follows:
+        await follows.caught_up()
+        await execute(pool, "alter table partner_usage rename column module to other")
+        with trio.fail_after(20):
+            while not any("s behind" in each["error"] for each in follows.board.errors):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        await trio.sleep(0.2)  # rounds in which nothing changes
+        told = [each["error"] for each in follows.board.errors]
+        assert len(told) == len(set(told)), told
+        assert "has a column module, which partner_usage has not" in (follows.line("partner_usage")["error"] or "")
+        await execute(pool, "alter table partner_usage rename column other to module")
+        await follows.caught_up()
+        assert follows.line("partner_usage")["error"] is None
+
+
 async def test_what_differs_is_mended(pool: Pool, clickhouse: ClickHouse) -> None:
     names = ("instagram_account", "post_activity_log", "instagram_profile_insights", "credential")
     await accounts(pool, 12)
