@@ -11,7 +11,7 @@ queries may still read. Cleaning up is nobody's failure: what it cannot remove i
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -92,8 +92,12 @@ class Tables(Protocol):
         """
 
 
+async def _anyhow(mart: str) -> None:
+    """Where nobody looks at marts."""
+
+
 class Sync:
-    """One run a table at a time; a second caller waits."""
+    """One run a table at a time; a second caller waits. `require_well(mart)` raises Permanent for one that is wrong."""
 
     def __init__(
         self,
@@ -106,6 +110,7 @@ class Sync:
         clock: Clock,
         *,
         backoff: Backoff = Backoff(0.2, 2.0),  # noqa: B008 (frozen)
+        require_well: Callable[[str], Awaitable[None]] = _anyhow,
     ) -> None:
         self._warehouse = warehouse
         self._objects = objects
@@ -115,6 +120,7 @@ class Sync:
         self._actor = actor
         self._clock = clock
         self._backoff = backoff
+        self._require_well = require_well
         self._busy = {table: trio.Lock() for table in self._declared}
         actor.state = State.WAITING
 
@@ -147,6 +153,7 @@ class Sync:
         term = self._leader.term
         if term is None:
             raise Transient(f"{table} was not synced: this process does not lead")
+        await self._require_well(declared.mart)
         run_id = self._clock.new_id()
         key = f"{_FOLDER}/{table}-{run_id}.ndjson"
         await self._sweep(table)

@@ -10,6 +10,9 @@ incremental model of strategy keys adds the keys that changed since its watermar
 table and replaces them there. Both are built whole when their text, or that of a model they read, changed.
 The watermark is the start of the last build that succeeded: a build that was cut off is done again.
 
+What was built is tested before it takes the live one's place (of strategy keys: what was added, afterwards): where it
+is wrong the live table stays, and that is a failure of the model.
+
 A month is open until a build that began on day 3 of the next, or later, has succeeded. Then it is frozen, and only
 a backfill changes it.
 
@@ -26,7 +29,7 @@ import re
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import trio
 
@@ -85,6 +88,19 @@ class Model:
     parents: tuple[str, ...]
     fingerprint: str  # of its text and of every model it reads
     select: Callable[[Slice], str]
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what a column may say
+
+
+class BuildTests(Protocol):
+    """Looks at what builds have made."""
+
+    async def of_build(
+        self, run_id: uuid.UUID, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
+    ) -> None:
+        """The rows of `table` that are `only`; more than half as many as in `kept_of`. Permanent: they are wrong."""
+
+    async def record(self) -> None:
+        """Store what was found since."""
 
 
 @dataclass(frozen=True)
@@ -160,18 +176,32 @@ class _Run:
         months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
         return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
 
+    def kept_of(self, model: Model) -> str | None:
+        """What may not have had twice as many rows: the table before, unless its text was another or all is anew."""
+        kept = model.materialized == "table" and not self.whole and self.built.get(model.name) == model.fingerprint
+        return f"dbt.{model.name}" if kept and "recent" not in model.tags else None
+
 
 class Transformer:
     """Runs one selection at a time; a second caller waits for the first."""
 
     def __init__(
-        self, queries: Queries, models: Sequence[Model], actor: Actor, clock: Clock, *, zone: str, threads: int = 2
+        self,
+        queries: Queries,
+        models: Sequence[Model],
+        actor: Actor,
+        clock: Clock,
+        *,
+        zone: str,
+        threads: int = 2,
+        tests: BuildTests | None = None,
     ) -> None:
         self._queries = queries
         self._models = models
         self._actor = actor
         self._clock = clock
         self._zone = zone  # whose days and months these are
+        self._tests = tests
         self._threads = trio.CapacityLimiter(threads)
         self._one_run = trio.Lock()
         self.building: set[str] = set()
@@ -272,6 +302,11 @@ class Transformer:
         for model, error in (await self._record(run)).items():
             if run.results[model].ok:
                 run.results[model] = replace(run.results[model], error=f"{model}: {error}", transient=True)
+        if self._tests is not None:
+            try:
+                await self._tests.record()
+            except GccError as error:  # it is kept for the next run
+                self._actor.erred(error)
         if all(result.ok for result in run.results.values()):
             await self._drop_strangers(run)
         for row in await self._queries.rows(_SQL["count_rows"], {"names": list(run.results)}):
@@ -361,10 +396,12 @@ class Transformer:
         elif model.strategy == "keys" and run.grows(model):
             for scope in run.slices_of(model):
                 await self._select(run, "add_rows", model, scope)
+            await self._test(run, model, model.name, only=f"built_at >= toDateTime64('{run.started_at}', 6, 'UTC')")
         elif model.strategy == "partitions" and run.grows(model):
             await self._replace_partitions(run, model, run.slices_of(model))
         else:
             await self._select(run, "create_table", model, Slice(since=run.watermarks))
+            await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
         return True
 
@@ -373,6 +410,7 @@ class Transformer:
         await self._do("create_like", model)
         for scope in slices:
             await self._select(run, "fill_spare", model, scope)
+        await self._test(run, model, f"{model.name}__new")
         rows = await self._queries.rows(_SQL["partitions"], {"name": model.name})
         fresh = [row["partition"] for row in rows if row["spare"]]
         first, end = (day.replace("-", "") for day in (slices[0].first, slices[-1].end))
@@ -381,6 +419,18 @@ class Transformer:
         changes += [_SQL["drop_partition"].format(partition=partition) for partition in sorted(live.difference(fresh))]
         if changes:
             await self._queries.command(_SQL["alter"].format(name=model.name, changes=", ".join(changes)))
+
+    async def _test(
+        self, run: _Run, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
+    ) -> None:
+        """Permanent: what was made is wrong. A spare that is wrong is put in nobody's place."""
+        if self._tests is None:
+            return
+        began = trio.current_time()
+        try:
+            await self._tests.of_build(run.id, model, f"dbt.{table}", only=only, kept_of=kept_of)
+        finally:
+            run.select_s[model.name] += trio.current_time() - began  # no overhead: it grows with the rows
 
     async def _select(self, run: _Run, statement: str, model: Model, scope: Slice) -> None:
         select = model.select(scope)

@@ -39,7 +39,7 @@ VERBS = {
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
     "schedules": "what runs when, or run one now",
-    "models": "how models stand, one with its SQL, where a column comes from; build them; or export them for dbt",
+    "models": "how models stand, one with its SQL, where a column comes from; build, test, export them",
     "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
@@ -189,9 +189,9 @@ def _add_verbs(top: Parser) -> None:
 
 def _add_models(models: Parser) -> None:
     models.intermixed = True
-    actions = ("list", "show", "lineage", "run", "backfill", "export-dbt")
+    actions = ("list", "show", "lineage", "run", "backfill", "test", "export-dbt")
     models.add_argument("action", nargs="?", default="list", choices=actions)
-    words = "the NAME to show; the NAME.COLUMN to trace; NAMEs, and tags as tag:core, to build (all); a new folder"
+    words = "the NAME to show; the NAME.COLUMN to trace; NAMEs to test, or with tag:core to build (all); a new folder"
     models.add_argument("words", nargs="*", metavar="WORD", help=words)
     models.add_argument("--full", action="store_true", help="of run: incremental models whole, frozen months, too")
     models.add_argument("--from", dest="first", metavar="DAY", help="of backfill: its first month has this day")

@@ -30,6 +30,7 @@ LONG = tuple(
         "schedules/run",
         "models/run",
         "models/backfill",
+        "models/test",
     )
 )
 """These last as long as what they do; an import's begins when its file is sent."""

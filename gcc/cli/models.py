@@ -1,5 +1,6 @@
 """`models [list]`, `models show NAME`, `models lineage NAME[.COLUMN]`, `models run [NAME|tag:TAG ...] [--full]` and
 `models backfill --from DAY --to DAY [NAME|tag:TAG ...]`: by the running platform.
+`models test [NAME ..]`: whether what stands of them is right, by the running platform.
 `models export-dbt DIR`: the SQL models as a project for dbt, as these settings have them; nothing needs to run.
 """
 
@@ -25,6 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
         "lineage": _lineage,
         "run": _run,
         "backfill": _backfill,
+        "test": _test,
         "export-dbt": _export_dbt,
     }
     return verbs[arguments.action](arguments)
@@ -118,6 +120,24 @@ def _day(word: str) -> str:
         return dt.date.fromisoformat(word).isoformat()
     except ValueError:
         raise ConfigError(f"{sentence(word)!r} is no day; write 2026-01-31") from None
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    """Exit code 1: an error was found; warnings are told."""
+    findings = find(arguments).act("/api/models/test", {"names": arguments.words})
+    failed = [finding for finding in findings if not finding["ok"] and finding["severity"] == "error"]
+    if arguments.json:
+        wrong = {finding["model"] for finding in failed}
+        names = dict.fromkeys(finding["model"] for finding in findings)
+        print(json.dumps({"models": [{"name": name, "ok": name not in wrong} for name in names], "tests": findings}))
+        return 1 if failed else 0
+    for finding in (finding for finding in findings if not finding["ok"]):
+        what = f"{finding['test']} {finding['column']}".strip()
+        said = f", such as {sentence(finding['said'])}" if finding["said"] else ""
+        print(f"{finding['severity']:<6} {finding['model']:<36} {what}: {finding['found']:,} wrong{said}")
+    models = len({finding["model"] for finding in findings})
+    print(f"{len(findings):,} tests of {models:,} models, {len(failed):,} failed")
+    return 1 if failed else 0
 
 
 def _export_dbt(arguments: argparse.Namespace) -> int:

@@ -188,6 +188,7 @@ class World:
     """The stores answer neither a check nor an import."""
     schedules: list[dict[str, Any]] = field(default_factory=list)
     replicas: list[dict[str, Any]] = field(default_factory=list)
+    models: list[Any] = field(default_factory=list)  # Modelling, or what answers as it does
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
     credentials: list[Listed] = field(default_factory=list)
@@ -397,7 +398,7 @@ async def ops_port(
         composer, world.operations(), history=world.history,
         sources=Sources(CATALOGUE, ASKED, world.limiter, world.listed),
         limits=Limits(LIMITS, world.limiter, world.gates, SystemClock()),
-        credentials=credentials,
+        credentials=credentials, models=world.models,
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(

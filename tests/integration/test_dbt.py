@@ -5,6 +5,7 @@ Needs .venv-dbt, which `make dbt` makes: dbt has dependencies of its own, that a
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -93,6 +94,38 @@ async def test_rows_are_ours_whole_and_after_an_incremental_run(dbt: Dbt, clickh
     assert [run for run in await ours.run_models() if not run.ok] == []
     assert await rows(clickhouse) == theirs
     assert all(theirs[name] for name in ("mart_leaderboard", "mart_instagram_account", "mart_post_latest"))
+
+
+PARTITIONS = """-- description: one row an id
+-- materialized: incremental
+-- strategy: partitions
+-- partition_by: month
+-- unique_key: month, id
+select month, id, {{ now_at() }} as seen_at from {{ source('default', 'some') }}
+{% if is_incremental() %}where {{ in_period('month') }}{% endif %}
+"""
+
+
+async def test_a_month_that_came_out_empty_is_emptied_and_a_frozen_one_is_kept(
+    clickhouse: ClickHouse, clickhouse_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(models.MODELS / "macros", tmp_path / "models" / "macros")
+    (tmp_path / "models" / "mart_p.sql").write_text(PARTITIONS)
+    shutil.copy(models.MODELS / "vars.toml", tmp_path / "models")
+    dbt_project.export(tmp_path / "project", variables={"timezone": ZONE}, folder=tmp_path / "models")
+    months = "select addMonths(toStartOfMonth(today()), -number) as month, number as id from numbers(4)"
+    await clickhouse.command(f"create table default.some engine = MergeTree order by id as {months}")
+    with clickhouse_server(clickhouse_folder) as url:
+        dbt = Dbt(tmp_path / "project", url)
+        await dbt("build")
+        assert await ids(clickhouse) == [0, 1, 2, 3]
+        await clickhouse.command("alter table default.some delete where id in (0, 3) settings mutations_sync = 1")
+        await dbt("build")
+        assert await ids(clickhouse) == [1, 2, 3]
+
+
+async def ids(clickhouse: ClickHouse) -> list[int]:
+    return [row["id"] for row in await clickhouse.rows("select id from dbt.mart_p order by id")]
 
 
 async def store_some(clickhouse: ClickHouse, at: str, *, token: str) -> None:

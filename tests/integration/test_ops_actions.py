@@ -17,6 +17,7 @@ from gcc.cli import main, parse
 from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
+from gcc.pipelines.analytics.model_tests import Finding
 from gcc.sources.limits import Take
 from gcc.stores.job_history import History
 from gcc.stores.vault import Listed
@@ -666,6 +667,30 @@ def test_models_stand_before_and_after_the_days_of_a_backfill(words: list[str]) 
     found = parse(["models", "backfill", *words, "--json"])
     assert (found.action, found.words, found.first, found.last) == ("backfill", ["a", "b"], "x", "y")
     assert (parse(["models"]).action, parse(["models", "--json"]).words) == ("list", [])
+
+
+async def test_models_are_tested_now_and_shown_with_what_is_wrong(world: World, port: Port) -> None:
+    class Looks:
+        async def test(self, names: list[str]) -> list[Finding]:
+            return [Finding(name, "count", "likes", "error", 2, "-1") for name in names]
+
+    status, error = await post(port, "models/test", {"names": []})
+    assert (status, error["code"]) == (409, "CANNOT") and "role analytics" in error["detail"]
+    world.models.append(Looks())
+    status, found = await post(port, "models/test", {"names": ["mart_x"]})
+    assert status == 200
+    assert found == [
+        {
+            "model": "mart_x",
+            "test": "count",
+            "column": "likes",
+            "severity": "error",
+            "found": 2,
+            "said": "-1",
+            "ok": False,
+        }
+    ]
+    assert actions(world) == []
 
 
 async def test_a_process_without_analytics_has_no_schedules(world: World, port: Port) -> None:

@@ -66,7 +66,7 @@ class StallingObjects(FolderObjects):
 class World:
     """A live table `thing`, its mart, and a sync under a leader."""
 
-    def __init__(self, clickhouse: ClickHouse, pool: Pool, folder: Path) -> None:
+    def __init__(self, clickhouse: ClickHouse, pool: Pool, folder: Path, **more: Any) -> None:
         self.clickhouse, self.pool = clickhouse, pool
         self.objects = StallingObjects(folder)
         self.clock = SystemClock()
@@ -75,7 +75,7 @@ class World:
         self.leader = Leader("x", PostgresLeadership(pool), board.actor("leader"), self.clock)
         declared = [SyncedTable("thing", mart="mart_thing")]
         tables = SyncedTables(pool, leader="x")
-        self.sync = Sync(clickhouse, self.objects, tables, declared, self.leader, self.actor, self.clock)
+        self.sync = Sync(clickhouse, self.objects, tables, declared, self.leader, self.actor, self.clock, **more)
 
     async def mart(self, rows: Rows) -> None:
         """The mart now holds these rows alone."""
@@ -108,6 +108,21 @@ async def world(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> AsyncIter
         await nursery.start(world.leader.run)
         yield world
         nursery.cancel_scope.cancel()
+
+
+async def test_a_mart_that_is_wrong_is_not_carried(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> None:
+    async def require_well(mart: str) -> None:
+        raise Permanent(f"{mart} is wrong by its tests")
+
+    world = World(clickhouse, pool, tmp_path, require_well=require_well)
+    await world.execute(LIVE)
+    await world.mart([thing(1)])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.leader.run)
+        with pytest.raises(Permanent, match="mart_thing is wrong by its tests"):
+            await world.sync.sync("thing")
+        nursery.cancel_scope.cancel()
+    assert (await world.live(), await world.tables()) == ([], {"thing"})
 
 
 async def test_values_arrive_as_they_are(world: World) -> None:

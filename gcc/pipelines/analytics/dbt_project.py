@@ -17,6 +17,7 @@ from gcc import statements
 from gcc.actors.transformer import Model
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models, unit_tests
+from gcc.pipelines.analytics.model_tests import references
 from gcc.stores.clickhouse_clients import Builds
 
 PROJECT = "gcc"
@@ -34,15 +35,16 @@ def export(target: Path, *, variables: Mapping[str, Any], folder: Path = models.
     if target.exists() and any(target.iterdir()):
         raise ConfigError(f"{target} is not empty; name a new folder, or remove what stands there")
     graph = models.read(folder, variables=variables)
+    of = references(graph)
     shutil.copytree(folder, target / "models", ignore=shutil.ignore_patterns("macros", "*.yml", "*.toml"))
-    shutil.copytree(MACROS, target / "macros")
+    shutil.copytree(MACROS, target / "macros" / "builds")
     if (folder / "macros").exists():
-        shutil.copytree(folder / "macros", target / "macros", dirs_exist_ok=True)
+        shutil.copytree(folder / "macros", target / "macros" / "models")
     files = {
         "dbt_project.yml": _project(models.all_variables(folder, variables)),
         "profiles.yml": _profiles(),
         "models/sources.yml": {"sources": _sources(folder.rglob("*.sql"))},
-        "models/schema.yml": {"models": [_model(model) for model in graph]},
+        "models/schema.yml": {"models": [_model(model, of[model.name]) for model in graph]},
         "models/unit_tests.yml": {"unit_tests": [_unit_test(test) for test in unit_tests.read(folder)]},
     }
     for name, content in files.items():
@@ -91,7 +93,7 @@ def _sources(paths: Iterable[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(model: Model, referring: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> dict[str, Any]:
     config: dict[str, Any] = {"materialized": model.materialized, "tags": sorted(model.tags)}
     if model.materialized != "view":
         config["order_by"] = list(model.unique_key)
@@ -100,7 +102,19 @@ def _model(model: Model) -> dict[str, Any]:
         config["partition_by"] = [model.partition_by]
     if model.strategy:
         config["incremental_strategy"] = "append" if model.strategy == "keys" else "insert_overwrite"
-    return {"name": model.name, "description": model.description, "config": config}
+    asked = {
+        "key": list(model.unique_key),
+        "values": {column: list(words) for column, words in model.values.items()},
+        "references": [[column, [[f"ref('{name}')", field] for name, field in there]] for column, there in referring],
+        "final": model.strategy == "keys",
+        "mart": not model.name.startswith("stg_"),
+    }
+    return {
+        "name": model.name,
+        "description": model.description,
+        "config": config,
+        "data_tests": [{"rules": asked}, {"rules_warned": {**asked}}],
+    }
 
 
 def _unit_test(test: unit_tests.UnitTest) -> dict[str, Any]:

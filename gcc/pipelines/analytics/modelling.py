@@ -13,6 +13,7 @@ from gcc.actors.transformer import EVERYTHING, Build, Model, ModelRun, Period, T
 from gcc.errors import Permanent
 from gcc.pipelines.analytics.imported import backfilled
 from gcc.pipelines.analytics.lineage import Lineage
+from gcc.pipelines.analytics.model_tests import ModelTests
 
 RUN_S_MAX = 3600.0
 DAYS = (dt.date(1970, 1, 1), dt.date(2149, 1, 1))
@@ -20,8 +21,9 @@ DAYS = (dt.date(1970, 1, 1), dt.date(2149, 1, 1))
 
 
 class Modelling:
-    def __init__(self, transformer: Transformer, lineage: Lineage, scheduler: Scheduler) -> None:
+    def __init__(self, transformer: Transformer, tests: ModelTests, lineage: Lineage, scheduler: Scheduler) -> None:
         self._transformer = transformer
+        self.test = tests.run
         self._lineage = lineage
         self._scheduler = scheduler
         self._models = {model.name: model for model in transformer.models}

@@ -28,8 +28,9 @@ MODELS = statements.SQL / "models"
 DATABASE = "dbt"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VALUE = re.compile(r"[\w -]+")
 _HEADER = re.compile(r"--\s?(\w+):\s*(.*)")
-_KEYS = ("description", "materialized", "tags", "unique_key", "strategy", "partition_by", "looks_back")
+_KEYS = ("description", "materialized", "tags", "unique_key", "strategy", "partition_by", "looks_back", "values")
 _OUTER_JOIN = re.compile(r"\b(left|right|full)\s+((outer|any|all|semi|anti|asof)\s+)*join\b", re.IGNORECASE)
 _NULLS = re.compile(r"\bjoin_use_nulls\s*=\s*1\b")
 _SLICES = (EVERYTHING, Slice(incremental=True, first="2026-01-01", end="2026-03-01"))
@@ -264,9 +265,21 @@ def _model(file: _File, before: Mapping[str, Model]) -> Model:
         partition_by=header.get("partition_by", ""),
         looks_back=None if header["looks_back"] == "all" else int(header["looks_back"]),
         parents=parents,
+        values=_values(file.path, header.get("values", "")),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
         select=file.render,
     )
+
+
+def _values(path: Path, text: str) -> dict[str, tuple[str, ...]]:
+    """`kind = TOP, NEW; status = PAID` as a mapping. ConfigError: it is none, or a value is no plain word."""
+    values: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        column, _, said = (word.strip() for word in part.partition("="))
+        values[column] = _words(said)
+        if not _NAME.fullmatch(column) or not values[column] or not all(map(_VALUE.fullmatch, values[column])):
+            raise ConfigError(f"{path}: values {part!r} is no 'column = WORD, WORD; column = ...'")
+    return values
 
 
 def _words(text: str) -> tuple[str, ...]:

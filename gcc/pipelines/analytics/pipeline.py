@@ -20,6 +20,7 @@ from gcc.actors.transformer import Transformer
 from gcc.pipelines.analytics import declarations, models
 from gcc.pipelines.analytics.imported import AfterImports, Imported
 from gcc.pipelines.analytics.lineage import Lineage
+from gcc.pipelines.analytics.model_tests import ModelTests
 from gcc.pipelines.analytics.modelling import Modelling
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.analytics.replica_erasure import ReplicaErasure
@@ -47,6 +48,7 @@ class AnalyticsPipeline:
         settings, real, clock, board = context.settings, context.real, context.clock, context.board
         graph = models.read(variables={"timezone": settings.reports.timezone})
         self._leader = Leader(LEADER, PostgresLeadership(real.terms_pool), board.actor("analytics/leader"), clock)
+        tests = ModelTests(real.clickhouse.builders, graph, clock, zone=settings.reports.timezone)
         transformer = Transformer(
             real.clickhouse.builders,
             graph,
@@ -54,6 +56,7 @@ class AnalyticsPipeline:
             clock,
             zone=settings.reports.timezone,
             threads=settings.analytics.model_threads,
+            tests=tests,
         )
         sync = Sync(
             real.clickhouse,
@@ -63,6 +66,7 @@ class AnalyticsPipeline:
             self._leader,
             board.actor("analytics/sync"),
             clock,
+            require_well=tests.require_well,
         )
         turn = trio.Lock()
         retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings), turn)
@@ -97,7 +101,7 @@ class AnalyticsPipeline:
         )
         context.schedulers.append(self.scheduler)
         lineage = Lineage(real.clickhouse.builders, graph)
-        context.modelling.append(Modelling(transformer, lineage, self.scheduler))
+        context.modelling.append(Modelling(transformer, tests, lineage, self.scheduler))
         self._imported = AfterImports(context, self.scheduler)
 
     def _follow(self, context: Context) -> ReplicaRepair:

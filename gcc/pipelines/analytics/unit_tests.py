@@ -13,21 +13,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import jinja2
 import yaml
 
-from gcc import statements
 from gcc.actors.transformer import Model, Slice
 from gcc.actors.warehouse import Queries
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models
+from gcc.pipelines.analytics.dbt_macros import macros
 
-MACROS = statements.SQL / "dbt" / "macros" / "fixtures.sql"
 Rows = Sequence[Mapping[str, Any]]
 
 _INPUT = re.compile(r"""this|ref\(\s*['"](\w+)['"]\s*\)|source\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]\s*\)""")
@@ -83,8 +79,8 @@ def _test(path: Path, entry: Mapping[str, Any]) -> UnitTest:
     if len({frozenset(row) for row in expect}) > 1:
         raise ConfigError(f"{name}: every row of expect names the same columns")
     overrides = entry.get("overrides", {})
-    macros = overrides.get("macros", {})
-    if overrides.keys() - {"vars", "macros"} or macros.keys() - {"is_incremental"}:
+    how = overrides.get("macros", {})
+    if overrides.keys() - {"vars", "macros"} or how.keys() - {"is_incremental"}:
         raise ConfigError(f"{name}: overrides are vars, and of macros is_incremental")
     inputs = {item["input"]: _rows(item) for item in entry["given"]}
     given = {_relation(name, said, entry["model"]): rows for said, rows in inputs.items()}
@@ -96,7 +92,7 @@ def _test(path: Path, entry: Mapping[str, Any]) -> UnitTest:
         inputs,
         expect,
         overrides.get("vars", {}),
-        macros.get("is_incremental", False),
+        how.get("is_incremental", False),
     )
 
 
@@ -138,11 +134,11 @@ def with_given(test: UnitTest, sql: str, ctes: Mapping[str, str]) -> str:
         idle = ", ".join(sorted(ctes.keys() - read)) or "nothing"
         raise ConfigError(f"{test.path}: {test.name}: the model reads {missing} (give it rows, or []), and not {idle}")
     names = {relation: _CTE + relation.replace(".", "__") for relation in ctes}
-    over = _RELATION.sub(lambda match: names[match[1]], sql)
+    over = macros("fixtures").fixture_without_final(_RELATION.sub(lambda match: names[match[1]], sql))
     return (
         "with "
         + ",\n".join(f"{names[relation]} as (\n{rows}\n)" for relation, rows in ctes.items())
-        + f"\nselect * from (\n{_macros().fixture_without_final(over)}\n)"
+        + f"\nselect * from (\n{over}\n)"
     )
 
 
@@ -166,18 +162,18 @@ def _own(test: UnitTest) -> str:
 
 async def differences(warehouse: Queries, test: UnitTest, model: Model) -> list[str]:
     """Run it over the model that it is of. What differs, a line a row."""
-    macros, sql = _macros(), select(test, model)
+    write, sql = macros("fixtures"), select(test, model)
     ctes: dict[str, str] = {}
     for relation, rows in test.given.items():
         types = await _types(warehouse, relation)
         _check_columns(test, relation, rows, types)
         if relation in relations(sql) or relation != _own(test):  # an incremental run knows its watermark already
-            ctes[relation] = macros.fixture_rows(rows, types)
+            ctes[relation] = write.fixture_rows(rows, types)
     actual = with_given(test, sql, ctes)
-    found = await _types(warehouse, macros.fixture_subselect(actual))
+    found = await _types(warehouse, write.fixture_subselect(actual))
     _check_columns(test, test.model, test.expect, found)
     types = {column: found[column] for column in (test.expect[0] if test.expect else found)}
-    comparison = macros.fixture_comparison(actual, macros.fixture_rows(test.expect, types), types)
+    comparison = write.fixture_comparison(actual, write.fixture_rows(test.expect, types), types)
     rows = await warehouse.rows(f"{comparison}\nsettings join_use_nulls = 1")
     sides: dict[str, Counter[str]] = {"actual": Counter(), "expected": Counter()}
     for row in rows:
@@ -199,11 +195,3 @@ def _check_columns(test: UnitTest, relation: str, rows: Rows, types: Mapping[str
         raise ConfigError(
             f"{test.path}: {test.name}: {relation} has no {', '.join(sorted(unknown))}; it has {', '.join(types)}"
         )
-
-
-@cache
-def _macros() -> Any:
-    """The macros of sql/dbt as functions that answer text."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    template = environment.from_string(MACROS.read_text("utf-8"))
-    return template.make_module({"modules": SimpleNamespace(re=re), "return": str})

@@ -1,8 +1,8 @@
-"""The models over HTTP: how they stand, one of them, where its columns come from; a run and a backfill."""
+"""The models over HTTP: how they stand, one of them, where its columns come from; a run, a backfill, their tests."""
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from quart import Response, request
@@ -10,6 +10,7 @@ from quart_trio import QuartTrio
 
 from gcc.errors import Permanent
 from gcc.masking import masked_value
+from gcc.pipelines.analytics.model_tests import Finding
 from gcc.pipelines.analytics.modelling import Modelling
 from gcc.web.ops.access import Access
 from gcc.web.ops.actions import Body, Why, Word, by, done, read_action, read_query
@@ -31,6 +32,12 @@ class BackfillBody(Body):
     last: dt.date
     select: Select = Field(default_factory=list)
     why: Why
+
+
+class TestBody(Body):
+    """A look at what stands changes nothing, so it needs no reason."""
+
+    names: Select = Field(default_factory=list)
 
 
 class ColumnQuery(Body):
@@ -68,6 +75,11 @@ def add_models(app: QuartTrio, access: Access, operations: Operations, here: Seq
         await operations.noted("run", f"models {' '.join(wanted.select) or 'all'}", by(access, wanted.why))
         return done(masked_value(await models.run(wanted.select, whole=wanted.full)))
 
+    @app.post("/api/models/test")
+    async def models_test() -> Response:
+        wanted = await read_action(access, TestBody, "test")
+        return done([_shown(finding) for finding in await modelling().test(wanted.names)])
+
     @app.post("/api/models/backfill")
     async def models_backfill() -> Response:
         wanted = await read_action(access, BackfillBody, "backfill")
@@ -76,3 +88,7 @@ def add_models(app: QuartTrio, access: Access, operations: Operations, here: Seq
         what = " ".join([f"models {wanted.first} to {wanted.last}", *wanted.select])
         await operations.noted("backfill", what, by(access, wanted.why))
         return done(masked_value(await models.backfill((wanted.first, wanted.last), wanted.select)))
+
+
+def _shown(finding: Finding) -> dict[str, Any]:
+    return {**vars(finding), "ok": finding.found == 0}

@@ -1,6 +1,7 @@
 -- description: One row per scrape job: its last status (the change with the highest seq) and when it got there.
 -- materialized: incremental
 -- tags: core
+-- values: status = PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED
 -- unique_key: job_id
 select
     job_id,
