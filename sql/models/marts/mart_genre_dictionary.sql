@@ -4,6 +4,7 @@
 -- materialized: table
 -- tags: core
 -- unique_key: kind, raw
+-- values: kind = category, language, country
 with listed as (
     select arrayJoin([
         {% for kind, words in [
