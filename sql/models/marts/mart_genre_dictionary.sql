@@ -4,7 +4,7 @@
 -- materialized: table
 -- tags: core
 -- unique_key: kind, raw
--- values: kind = category, language, country
+-- values: kind = category, language, country, gender, city
 with listed as (
     select arrayJoin([
         {% for kind, words in [

@@ -2,6 +2,7 @@
 --   films alone: images have none.
 -- materialized: view
 -- tags: core
+-- values: kind = reel, video, image, carousel, story
 select
     'INSTAGRAM' as platform,
     profile_id,

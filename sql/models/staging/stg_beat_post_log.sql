@@ -3,6 +3,7 @@
 --   What tells of a time to come is left out until then: one mistyped year would be everybody's latest month.
 -- materialized: view
 -- tags: core
+-- values: kind = reel, video, image, carousel, story, short, live
 select
     platform,
     profile_id,

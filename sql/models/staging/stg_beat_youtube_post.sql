@@ -2,6 +2,7 @@
 --   of it last.
 -- materialized: view
 -- tags: core
+-- values: kind = short, video, live
 select
     'YOUTUBE' as platform,
     channel_id,
