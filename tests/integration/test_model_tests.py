@@ -66,7 +66,12 @@ def found(findings: list[Finding]) -> dict[tuple[str, str], tuple[str, int]]:
             "select 1 as profile_id, 5.5 as er_by_views",
             {("rate_above_1", "er_by_views"): ("warn", 1), ("rate", "er_by_views"): ("error", 1)},
         ),
-        ("select 1 as profile_id, 7.5 as er, toInt64(3) as followers", {("rate_above_1", "er"): ("warn", 1)}),
+        ("select 1 as profile_id, 7.5 as er, toInt64(9999) as followers", {("rate_above_1", "er"): ("warn", 1)}),
+        ("select 1 as profile_id, 7.5 as er, toInt64(3) as subscribers", {("rate_above_1", "er"): ("warn", 1)}),
+        (
+            "select 1 as profile_id, 7.5 as er, toInt64(10000) as followers",
+            {("rate_above_1", "er"): ("warn", 1), ("rate", "er"): ("error", 1)},
+        ),
         ("select 1 as profile_id, toInt64(-1) as likes", {("count", "likes"): ("error", 1)}),
         ("select 1 as profile_id, -1.5 as avg_likes", {("count", "avg_likes"): ("error", 1)}),
         (

@@ -30,8 +30,9 @@
     {%- do asked.append(["values_declared", column, "warn", "isNotNull(" ~ its ~ ")"]) -%}
   {%- endif -%}
   {%- if bare.startswith("Float") and search("(^|_)(er|engagement_rate)(_|$)", column) and not search("percentile|rank", column) -%}
-    {#- A handful of followers can like more than is known of them. -#}
-    {%- set known = " and ifNull(followers, 0) >= 1000" if "followers" in columns else "" -%}
+    {#- What a small account posts may be liked by many times its followers. -#}
+    {%- set of = ["followers", "subscribers", "followers_at_publish"] | select("in", columns) | first | default(none) -%}
+    {%- set known = " and ifNull(`" ~ of ~ "`, 0) >= 10000" if of else "" -%}
     {%- do asked.append(["rate", column, "error", "not (" ~ its ~ " between 0 and 5)" ~ known]) -%}
     {%- do asked.append(["rate_above_1", column, "warn", "not (" ~ its ~ " between 0 and 1)"]) -%}
   {%- elif bare.startswith("Float") and search("(^|_)(share|rate|percentile|coverage|credibility)(_|$)", column) and not search("growth|gain|change", column) -%}
