@@ -152,6 +152,7 @@ class _Run:
     reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
     done: dict[str, trio.Event]
     stand_ins: list[Model] = field(default_factory=list)  # of what was never built, not selected
+    hollow: set[str] = field(default_factory=set)  # models that stand in, and what was made of them
     results: dict[str, ModelRun] = field(default_factory=dict)
     select_s: dict[str, float] = field(default_factory=dict)  # how long each SELECT took
     peaks: dict[str, int] = field(default_factory=dict)  # bytes
@@ -166,6 +167,9 @@ class _Run:
     def grows(self, model: Model) -> bool:
         """Whether what stands is good, so that only what changed is built."""
         return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
+
+    def is_made_of_hollow(self, model: Model) -> bool:
+        return not self.hollow.isdisjoint(model.parents)
 
     def slices_of(self, model: Model) -> list[Slice]:
         """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
@@ -264,6 +268,10 @@ class Transformer:
         )
         run.stand_ins = self._stand_ins(run)
         run.done.update({model.name: trio.Event() for model in run.stand_ins})
+        run.hollow.update(model.name for model in run.stand_ins)
+        for model in self._models:
+            if run.is_made_of_hollow(model) if model.materialized == "view" else run.built.get(model.name) == "":
+                run.hollow.add(model.name)
         spares = sorted(name for model in models if (name := f"{model.name}__new") in run.built)
         if spares:
             await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
@@ -386,6 +394,8 @@ class Transformer:
 
     async def _materialize(self, run: _Run, model: Model) -> bool:
         """Build; False: there is nothing to do."""
+        hollow = run.is_made_of_hollow(model) or model in run.stand_ins
+        (run.hollow.add if hollow else run.hollow.discard)(model.name)
         if model.materialized == "view":
             if run.built.get(model.name) == model.fingerprint:
                 return False
@@ -400,7 +410,9 @@ class Transformer:
         elif model.strategy == "partitions" and run.grows(model):
             await self._replace_partitions(run, model, run.slices_of(model))
         else:
-            await self._select(run, "create_table", model, Slice(since=run.watermarks))
+            # What is made of a stand-in is made anew until that is built: months would freeze without its rows.
+            made = replace(model, fingerprint="") if hollow else model
+            await self._select(run, "create_table", made, Slice(since=run.watermarks))
             await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
         return True

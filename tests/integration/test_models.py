@@ -496,6 +496,30 @@ async def standing(clickhouse: ClickHouse) -> set[str]:
     return {row["name"] for row in await clickhouse.rows("select name from system.tables where database = 'dbt'")}
 
 
+async def test_what_was_made_of_a_stand_in_is_made_anew_once_that_is_built(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    """Its old months would be frozen without their rows."""
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "periods.sql").write_text((models.MODELS / "macros" / "periods.sql").read_text())
+    header = "-- description: x\n-- tags: {}\n-- materialized: {}\n"
+    slow = header.format("daily", "table") + "-- unique_key: month\nselect toDate('2024-01-01') as month, 1 as n"
+    (tmp_path / "mart_slow.sql").write_text(slow)
+    seen = header.format("core", "view") + "select * from {{ ref('mart_slow') }}"  # noqa: S608
+    (tmp_path / "mart_seen.sql").write_text(seen)
+    kept = PARTITIONED.replace("description: x", "description: x\n-- tags: core").replace("day", "month")
+    (tmp_path / "mart_kept.sql").write_text(kept.replace("{{ source('_e', 'test_log') }}", "{{ ref('mart_seen') }}"))
+
+    async def build(*select: str) -> list[Row]:
+        for _ in range(2):
+            assert [run.error for run in await make(tmp_path)[0].run_models(select) if not run.ok] == []
+        return await clickhouse.rows("select n from dbt.mart_kept")
+
+    assert await build("tag:core") == []
+    await make(tmp_path)[0].run_models(["tag:daily"])
+    assert await build("tag:core") == [{"n": 1}]
+
+
 PARTITIONED = """-- description: x
 -- materialized: incremental
 -- strategy: partitions
