@@ -14,10 +14,10 @@
     ('category_basis', 'attributes.category_basis'),
     ('language', 'attributes.language'),
     ('language_basis', 'attributes.language_basis'),
-    ('country', 'attributes.country'),
-    ('country_basis', 'attributes.country_basis'),
-    ('city', 'attributes.city'),
-    ('city_basis', 'attributes.city_basis'),
+    ('country', 'coalesce(attributes.country, places.country)'),
+    ('country_basis', 'if(attributes.country is null, places.country_basis, attributes.country_basis)'),
+    ('city', 'coalesce(attributes.city, places.city)'),
+    ('city_basis', 'if(attributes.city is null, places.city_basis, attributes.city_basis)'),
     ('gender', 'attributes.gender'),
     ('gender_basis', 'attributes.gender_basis'),
     ('age_band', 'attributes.age_band'),
@@ -72,7 +72,7 @@ stats as (
 summary as (
     {{ freshest('mart_' ~ short ~ '_account_summary', key) }}
 )
-{%- for name in ['profile_growth', 'profile_grade', 'profile_price'] %},
+{%- for name in ['profile_growth', 'profile_grade', 'profile_location', 'profile_price'] %},
 {{ name }} as (
     select * from {{ ref('mart_' ~ name) }} where platform = '{{ platform }}'
 )
@@ -100,6 +100,7 @@ joined as (
     left join summary on summary.{{ key }} = attributes.profile_id
     left join profile_growth as growth on growth.profile_id = attributes.profile_id
     left join profile_grade as grade on grade.profile_id = attributes.profile_id
+    left join profile_location as places on places.profile_id = attributes.profile_id
     left join profile_price as price on price.profile_id = attributes.profile_id
 )
 select
