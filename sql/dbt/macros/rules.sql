@@ -29,7 +29,7 @@
   {%- elif column in ("status", "kind", "level") and "String" in bare -%}
     {%- do asked.append(["values_declared", column, "warn", "isNotNull(" ~ its ~ ")"]) -%}
   {%- endif -%}
-  {%- if bare.startswith("Float") and search("(^|_)(er|engagement_rate)(_|$)", column) and not search("percentile|rank", column) -%}
+  {%- if bare.startswith("Float") and search("(^|_)(er|engagement_rate)(_|$)", column) and not search("percentile|rank|change", column) -%}
     {#- What a small account posts may be liked by many times its followers. -#}
     {%- set of = ["followers", "subscribers", "followers_at_publish"] | select("in", columns) | first | default(none) -%}
     {%- set known = " and ifNull(`" ~ of ~ "`, 0) >= 10000" if of else "" -%}
@@ -37,7 +37,7 @@
     {%- do asked.append(["rate_above_1", column, "warn", "not (" ~ its ~ " between 0 and 1)"]) -%}
   {%- elif bare.startswith("Float") and search("(^|_)(share|rate|percentile|coverage|credibility)(_|$)", column) and not search("growth|gain|change", column) -%}
     {%- do asked.append(["share", column, "error", "not (" ~ its ~ " between 0 and 1)"]) -%}
-  {%- elif bare.startswith("Float") and search("^(avg|mean|median|typical)_|(^|_)(price|emv|cpm|cpe|posts_per_week)(_|$)", column) -%}
+  {%- elif bare.startswith("Float") and search("^(avg|mean|median|typical)_|(^|_)(price|emv|cpm|cpe|posts_per_week)(_|$)", column) and not search("(^|_)change(_|$)", column) -%}
     {%- do asked.append(["count", column, "error", "not (" ~ its ~ " >= 0)"]) -%}
   {%- elif bare.startswith("Int") and not search("(^|_)(gain|gained|change|delta|diff|growth|net|lost|score|z|offset)(_|$)", column) -%}
     {%- do asked.append(["count", column, "error", its ~ " < 0"]) -%}
