@@ -34,9 +34,9 @@ from h2.events import (
     StreamReset,
     WindowUpdated,
 )
-from h2.exceptions import NoAvailableStreamIDError, ProtocolError
+from h2.exceptions import DenialOfServiceError, NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame, GoAwayFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, SettingsFrame
 
 H2: Final = "4.4.1"
 """The version whose private name `_Core` was checked against; a test compares it."""
@@ -44,19 +44,46 @@ STREAMS_MAX = 100
 STREAM_BYTES_MAX = 256 << 10  # of an answer, here and unread: what a server may send ahead
 CONNECTION_BYTES_MAX = STREAMS_MAX * STREAM_BYTES_MAX  # so that no stream's unread bytes keep another from coming
 HEADERS_BYTES_MAX = 64 << 10
+HEADERS_TABLE_BYTES_MAX = 4096  # of our headers, whatever the server would keep: each is looked for in all of it
+EMPTY_FRAMES_MAX = 20_000  # a fifth of a second's work
+EMPTY_FRAMES_EACH = 200  # question may bring beyond them
+FRAME_BYTES_MIN = 100  # of data: a smaller frame counts as empty
 READ_BYTES = 64 << 10
 WRITE_S = 5.0  # also what a cancelled question may have to wait, where the server reads nothing
 FAREWELL_S = 1.0
 LOOK_S = 0.1
 SILENT_S = 5.0
+_REPEATED = re.compile(
+    r"""b['"].*|\d{10,}""", re.DOTALL
+)  # in errors, of what the server said: maybe a secret that it was sent
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 _OF_HTTP11 = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _WITH_BODY = frozenset((b"content-length", b"transfer-encoding"))
+_SETTINGS = frozenset(SettingCodes)
 
 
 class _Core(H2Connection):
-    """h2's, that hears the answers which come after a farewell: h2 takes the connection to be closed by it."""
+    """h2's, that hears the answers which come after a farewell: h2 takes the connection to be closed by it.
+
+    And it bounds what a server can make us do and keep: h2 takes any number of frames, and keeps any setting.
+    """
+
+    empty_frames = 0
+
+    def _receive_frame(self, frame: Frame) -> list[Event]:
+        if not (isinstance(frame, DataFrame) and len(frame.data) >= FRAME_BYTES_MIN):
+            self.empty_frames += 1
+            if self.empty_frames > EMPTY_FRAMES_MAX:
+                raise DenialOfServiceError(f"more than {EMPTY_FRAMES_MAX} frames that bring next to nothing")
+        return super()._receive_frame(frame)
+
+    def _receive_settings_frame(self, frame: SettingsFrame) -> tuple[list[Frame], list[Event]]:
+        told = {code: value for code, value in frame.settings.items() if code in _SETTINGS}
+        if (table := SettingCodes.HEADER_TABLE_SIZE) in told:
+            told[table] = min(told[table], HEADERS_TABLE_BYTES_MAX)
+        frame.settings = told
+        return super()._receive_settings_frame(frame)
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         farewell = ConnectionTerminated()
@@ -128,6 +155,7 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
         except BaseException:
             await self._break("it did not begin")
             raise
+        self._expires_at = trio.current_time() + self._keepalive_s
         return self
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -160,6 +188,10 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
     async def _open(self, request: httpcore.Request) -> _Stream:
         fields = _fields(request)
         if not self.is_available():
+            if self.is_idle() and not self._answered:  # the next connection would be no better
+                raise httpcore.RemoteProtocolError(
+                    "the server takes no questions: it took its leave, or allows no stream"
+                )
             raise httpcore.ConnectionNotAvailable()
         asked = not any(name.lower() in _WITH_BODY for name, _ in request.headers)
         try:
@@ -172,6 +204,7 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
             await self._break(f"a question could not be written: {error}")
             raise httpcore.ConnectionNotAvailable() from None
         self._streams[stream.id] = stream
+        self._core.empty_frames = max(0, self._core.empty_frames - EMPTY_FRAMES_EACH)
         if self._silent_since is None:
             self._silent_since = trio.current_time()
         return stream
@@ -263,7 +296,8 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
                 await self._read()
                 if self._to_write():
                     self._read_on()  # a server that reads only after we did must find us reading
-                    await self._write()
+                    with suppress(httpcore.RemoteProtocolError):  # who has no answer yet hears of it
+                        await self._write()
         finally:
             self._read_on()
 
@@ -277,7 +311,7 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
             data = await self._network.read(READ_BYTES)
             events = self._core.receive_data(data)
         except (httpcore.NetworkError, ProtocolError) as error:
-            await self._break(f"{type(error).__name__}: {error}")
+            await self._break(f"{type(error).__name__}: {_REPEATED.sub('...', str(error))}")
         else:
             for event in events:
                 self._hear(event)

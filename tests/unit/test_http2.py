@@ -16,10 +16,21 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, PingAckReceived, RequestReceived, StreamEnded, StreamReset
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from gcc.sources.http2 import CONNECTION_BYTES_MAX, H2, SILENT_S, STREAM_BYTES_MAX, WRITE_S, Http2Connection, Http2OrNot
+from gcc.sources import http2
+from gcc.sources.http2 import (
+    CONNECTION_BYTES_MAX,
+    EMPTY_FRAMES_EACH,
+    H2,
+    HEADERS_TABLE_BYTES_MAX,
+    SILENT_S,
+    STREAM_BYTES_MAX,
+    WRITE_S,
+    Http2Connection,
+    Http2OrNot,
+)
 
 ORIGIN = httpcore.Origin(b"https", b"outside", 443)
 
@@ -31,6 +42,7 @@ class Wire(httpcore.AsyncNetworkStream):
         self._stream = stream
         self.closed = False
         self.stuck = False
+        self.broken = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -41,6 +53,8 @@ class Wire(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         try:
             with trio.fail_after(math.inf if timeout is None else timeout):
+                if self.broken:
+                    raise trio.BrokenResourceError
                 if self.stuck:
                     await self._stream.send_all(buffer[: len(buffer) // 2])
                     await trio.sleep_forever()
@@ -77,6 +91,13 @@ class Server:
     async def say(self) -> None:
         async with self.saying:
             await self.stream.send_all(self.core.data_to_send())
+
+    async def throw(self, *frames: Frame | bytes, times: int = 1) -> None:
+        """What h2 would not say."""
+        data = b"".join(frame if isinstance(frame, bytes) else frame.serialize() for frame in frames)
+        async with self.saying:
+            await self.stream.send_all(data * times)
+        await wait_all_tasks_blocked()
 
     def events(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.heard if isinstance(event, kind)]
@@ -550,6 +571,97 @@ async def test_idle_it_expires_and_takes_its_leave(scene: Scene, autojump_clock:
     await scene.connection.aclose()
     await wait_all_tasks_blocked()
     assert scene.server.hung_up and type(scene.server.heard[-1]).__name__ == "ConnectionTerminated"
+
+
+async def test_settings_that_nobody_knows_are_not_kept(scene: Scene) -> None:
+    """h2 keeps them, and goes through all at each frame of settings: of 60,000, nine bytes took three milliseconds."""
+    await scene.ask(b"/1")
+    known = len(scene.connection._core.remote_settings)
+    for code in range(100, 2_100, 100):
+        unknown = b"".join(number.to_bytes(2, "big") + b"\0\0\0\1" for number in range(code, code + 100))
+        await scene.server.throw(len(unknown).to_bytes(3, "big") + b"\4\0\0\0\0\0" + unknown)
+    assert len(scene.connection._core.remote_settings) == known
+    await scene.server.answer(b"/1")
+    await wait_all_tasks_blocked()
+    assert scene.answers == {b"/1": b"fine"}
+
+
+async def test_no_server_makes_us_remember_all_headers_that_we_ever_sent(begin: Begin) -> None:
+    scene = await begin(HEADER_TABLE_SIZE=2**32 - 1)
+    table = scene.connection._core.encoder.header_table
+    for number in range(100):
+        (await scene.ask_in_vain(b"/%d/" % number + b"of-a-length" * 5)).cancel()
+    assert table.maxsize == HEADERS_TABLE_BYTES_MAX and len(table.dynamic_entries) < 50
+    await scene.ask(b"/1")
+    await scene.server.answer(b"/1")
+    await wait_all_tasks_blocked()
+    assert scene.answers == {b"/1": b"fine"}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [DataFrame(1), DataFrame(1, b"x"), PingFrame(0, b"12345678"), RstStreamFrame(99), SettingsFrame(0)],
+)
+async def test_a_flood_of_frames_that_bring_nothing_ends_the_connection(
+    scene: Scene, frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http2, "EMPTY_FRAMES_MAX", 1_000)
+    await scene.ask(b"/1")
+    scene.server.head(b"/1")
+    await scene.server.say()
+    with suppress(trio.BrokenResourceError):
+        for _ in range(11):
+            await scene.server.throw(frame, times=100)
+    assert scene.wire.closed and "DenialOfServiceError" in str(scene.answers[b"/1"])
+
+
+async def test_each_question_may_bring_some_more_of_them(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2, "EMPTY_FRAMES_MAX", 1_000)
+    for number in range(10):
+        await scene.ask(b"/%d" % number)
+        await scene.server.throw(PingFrame(0, b"12345678"), times=EMPTY_FRAMES_EACH - 5)
+        await scene.server.answer(b"/%d" % number)
+        await wait_all_tasks_blocked()
+    assert set(scene.answers.values()) == {b"fine"}
+
+
+async def test_no_error_repeats_what_the_server_may_have_repeated(scene: Scene) -> None:
+    """A key that it was sent: the texts of errors are kept with jobs."""
+    await scene.ask(b"/1")
+    scene.server.core.config.validate_outbound_headers = False
+    scene.server.head(b"/1", (b"content-length", b"the-key-itself"))
+    await scene.server.say()
+    await wait_all_tasks_blocked()
+    assert "content-length" in str(scene.answers[b"/1"]) and "key" not in str(scene.answers[b"/1"])
+
+
+async def test_an_answer_is_kept_though_what_is_owed_for_it_cannot_be_written(scene: Scene) -> None:
+    """A server that hangs up behind its answer does not want to hear that its ping was received."""
+    await scene.ask(b"/1")
+    scene.server.core.ping(b"12345678")
+    scene.server.head(b"/1")
+    scene.server.data(b"/1", b"fine", end=True)
+    scene.wire.broken = True
+    await scene.server.say()
+    await wait_all_tasks_blocked()
+    assert scene.answers == {b"/1": b"fine"} and scene.connection.is_closed()
+
+
+@pytest.mark.parametrize(
+    "said", [GoAwayFrame(error_code=11), SettingsFrame(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 0})]
+)
+async def test_a_server_that_takes_no_question_at_all_is_not_asked_in_a_circle(scene: Scene, said: Frame) -> None:
+    """Told so behind its settings, before the first was written: the pool would open one connection after the other."""
+    scene.nursery.start_soon(scene.connection._until, lambda: not scene.connection.is_available(), object())
+    await scene.server.throw(said)
+    await scene.ask(b"/1")
+    assert str(scene.answers[b"/1"]).startswith("RemoteProtocolError: the server takes no questions")
+
+
+async def test_one_that_was_never_asked_expires_too(scene: Scene, autojump_clock: MockClock) -> None:
+    assert not scene.connection.has_expired()
+    await trio.sleep(4.1)
+    assert scene.connection.has_expired()
 
 
 async def test_closing_fails_those_who_wait(scene: Scene) -> None:
