@@ -167,8 +167,8 @@ class PostgresJobs:
             "data": [msgspec.json.encode(dict(crawl.data)).decode() for _, crawl in crawls],
         }
         async with self._pool.transaction() as conn:
-            rows = {row["id"]: row for row in await named_rows(conn, COMPLETE, arguments)}
-            found = [rows.get(job.id) for job, _ in crawls]
+            rows = {(row["id"], row["attempt"]): row for row in await named_rows(conn, COMPLETE, arguments)}
+            found = [rows.get((job.id, job.attempt)) for job, _ in crawls]  # of one job there may be two
             ours = [(job, crawl, row) for (job, crawl), row in zip(crawls, found, strict=True) if row]
             await upserts.write(conn, [write for _, crawl, _ in ours for write in crawl.writes])
             frames = [frame for _, crawl, _ in ours for frame in crawl.frames]

@@ -713,6 +713,26 @@ async def test_what_somebody_waits_for_ends_beside_a_transaction_of_others(pool:
         await jobs.complete(held["b"], crawl_of(snapshot("b", profile_id="b")))
 
 
+async def test_of_two_attempts_of_a_job_that_end_together_one_writes(pool: Pool) -> None:
+    """The first has lost its lease while its end waited for the database; the second came meanwhile."""
+    store = real(pool, TickingClock())
+    assert isinstance(store.jobs, PostgresJobs)
+    await store.jobs.enqueue([new("a"), new("b")])
+    first, other = await store.jobs.claim({FLOW: Room(2)})
+    await store.end_leases()
+    await store.jobs.rescue()
+    second, other = await store.jobs.claim({FLOW: Room(2)})
+    assert first.id == second.id and first.attempt < second.attempt
+    before = await store.events()
+    ended = [(second, "fresh"), (first, "stale"), (other, "b")]
+    crawls = [(job, replace(crawl_of(snapshot(handle)), data={"n": job.attempt})) for job, handle in ended]
+    told = await store.jobs.complete_all(crawls)
+    assert [type(error) for error in told] == [type(None), LeaseLost, type(None)]
+    assert await store.events() == sum(frame.events for frame in await store.outbox()) == before + 2 * 3
+    detail = await store.jobs.look(second.id)
+    assert detail is not None and detail.data == {"n": second.attempt}
+
+
 async def test_a_retry_meets_an_enqueue_of_the_same_key(pool: Pool) -> None:
     """The enqueue is not committed when the retry looks: only the unique index sees it."""
     store = real(pool, TickingClock())

@@ -109,10 +109,10 @@ set status = 'COMPLETE',
     seq = least(seq, 2147483646) + 1, events = least(events, 2147483647 - ended.new_events) + ended.new_events,
     lease_until = null, scraped_at = now(),
     source = ended.new_source, data = ended.new_data::jsonb
-from unnest(%(ids)b::uuid[], %(events)b::integer[], %(sources)b::text[], %(data)b::text[])
-     as ended (id, new_events, new_source, new_data)
-where job.id = any(array(select id from held)) and ended.id = job.id
-returning job.id, seq, awaited;
+from unnest(%(ids)b::uuid[], %(attempts)b::integer[], %(events)b::integer[], %(sources)b::text[], %(data)b::text[])
+     as ended (id, attempt, new_events, new_source, new_data)
+where job.id = any(array(select id from held)) and (ended.id, ended.attempt) = (job.id, job.attempt)
+returning job.id, job.attempt, seq, awaited;
 
 -- name: fail
 update scrape_request_log
