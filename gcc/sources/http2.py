@@ -17,12 +17,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
 import httpcore
 import trio
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -34,20 +33,15 @@ from h2.events import (
     StreamReset,
     WindowUpdated,
 )
-from h2.exceptions import DenialOfServiceError, NoAvailableStreamIDError, ProtocolError
+from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, SettingsFrame
 
-H2: Final = "4.4.1"
-"""The version whose private name `_Core` was checked against; a test compares it."""
+from gcc.sources.http2_core import EMPTY_FRAMES_EACH, Core
+
 STREAMS_MAX = 100
 STREAM_BYTES_MAX = 256 << 10  # of an answer, here and unread: what a server may send ahead
 CONNECTION_BYTES_MAX = STREAMS_MAX * STREAM_BYTES_MAX  # so that no stream's unread bytes keep another from coming
 HEADERS_BYTES_MAX = 64 << 10
-HEADERS_TABLE_BYTES_MAX = 4096  # of our headers, whatever the server would keep: each is looked for in all of it
-EMPTY_FRAMES_MAX = 20_000  # a fifth of a second's work
-EMPTY_FRAMES_EACH = 200  # question may bring beyond them
-FRAME_BYTES_MIN = 100  # of data: a smaller frame counts as empty
 READ_BYTES = 64 << 10
 WRITE_S = 5.0  # also what a cancelled question may have to wait, where the server reads nothing
 FAREWELL_S = 1.0
@@ -60,35 +54,6 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 _OF_HTTP11 = frozenset((b"host", b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _WITH_BODY = frozenset((b"content-length", b"transfer-encoding"))
-_SETTINGS = frozenset(SettingCodes)
-
-
-class _Core(H2Connection):
-    """h2's, that hears the answers which come after a farewell: h2 takes the connection to be closed by it.
-
-    And it bounds what a server can make us do and keep: h2 takes any number of frames, and keeps any setting.
-    """
-
-    empty_frames = 0
-
-    def _receive_frame(self, frame: Frame) -> list[Event]:
-        if not (isinstance(frame, DataFrame) and len(frame.data) >= FRAME_BYTES_MIN):
-            self.empty_frames += 1
-            if self.empty_frames > EMPTY_FRAMES_MAX:
-                raise DenialOfServiceError(f"more than {EMPTY_FRAMES_MAX} frames that bring next to nothing")
-        return super()._receive_frame(frame)
-
-    def _receive_settings_frame(self, frame: SettingsFrame) -> tuple[list[Frame], list[Event]]:
-        told = {code: value for code, value in frame.settings.items() if code in _SETTINGS}
-        if (table := SettingCodes.HEADER_TABLE_SIZE) in told:
-            told[table] = min(told[table], HEADERS_TABLE_BYTES_MAX)
-        frame.settings = told
-        return super()._receive_settings_frame(frame)
-
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        farewell = ConnectionTerminated()
-        farewell.error_code, farewell.last_stream_id = frame.error_code, frame.last_stream_id
-        return [], [farewell]
 
 
 @dataclass(eq=False)
@@ -117,7 +82,7 @@ class Http2Connection(httpcore.AsyncConnectionInterface):
         self._origin = origin
         self._network = network
         self._keepalive_s = math.inf if keepalive_s is None else keepalive_s
-        self._core = _Core(H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False,
+        self._core = Core(H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False,
                                            validate_inbound_headers=False))  # fmt: skip
         self._out = bytearray()
         self._writing = trio.Lock()

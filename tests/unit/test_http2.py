@@ -19,18 +19,16 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from gcc.sources import http2
+from gcc.sources import http2_core
 from gcc.sources.http2 import (
     CONNECTION_BYTES_MAX,
-    EMPTY_FRAMES_EACH,
-    H2,
-    HEADERS_TABLE_BYTES_MAX,
     SILENT_S,
     STREAM_BYTES_MAX,
     WRITE_S,
     Http2Connection,
     Http2OrNot,
 )
+from gcc.sources.http2_core import EMPTY_FRAMES_EACH, H2, HEADERS_TABLE_BYTES_MAX
 
 ORIGIN = httpcore.Origin(b"https", b"outside", 443)
 
@@ -605,7 +603,7 @@ async def test_no_server_makes_us_remember_all_headers_that_we_ever_sent(begin: 
 async def test_a_flood_of_frames_that_bring_nothing_ends_the_connection(
     scene: Scene, frame: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http2, "EMPTY_FRAMES_MAX", 1_000)
+    monkeypatch.setattr(http2_core, "EMPTY_FRAMES_MAX", 1_000)
     await scene.ask(b"/1")
     scene.server.head(b"/1")
     await scene.server.say()
@@ -616,7 +614,7 @@ async def test_a_flood_of_frames_that_bring_nothing_ends_the_connection(
 
 
 async def test_each_question_may_bring_some_more_of_them(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http2, "EMPTY_FRAMES_MAX", 1_000)
+    monkeypatch.setattr(http2_core, "EMPTY_FRAMES_MAX", 1_000)
     for number in range(10):
         await scene.ask(b"/%d" % number)
         await scene.server.throw(PingFrame(0, b"12345678"), times=EMPTY_FRAMES_EACH - 5)
