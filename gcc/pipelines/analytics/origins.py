@@ -37,6 +37,7 @@ def origins(model: Model, columns: Mapping[str, Collection[str]]) -> list[Origin
             schema.setdefault(database, {})[name] = dict.fromkeys(columns.get(table, ()), "String")
         query: Any = qualify(parsed, schema=schema, dialect=_DIALECT)
         scope = build_scope(query)
+        named = {cte.alias: cte.this for cte in query.find_all(exp.CTE)}
         found = {
             Origin(model.name, column, parent, parent_column)
             for column in query.named_selects
@@ -44,7 +45,7 @@ def origins(model: Model, columns: Mapping[str, Collection[str]]) -> list[Origin
                 column, query, schema, dialect=_DIALECT, scope=scope, trim_selects=False, copy=False
             ).walk()
             if not node.downstream
-            for parent, parent_column in _leaves(node)
+            for parent, parent_column in _leaves(node, named)
         }
     except SqlglotError as error:
         raise ConfigError(f"{model.name}: its lineage cannot be read: {str(error).splitlines()[0]}") from None
@@ -65,12 +66,23 @@ def _refuse_misread(model: Model, parsed: exp.Expr) -> None:
         select.set("settings", None)
 
 
-def _leaves(node: Node) -> Iterator[tuple[str, str]]:
+def _leaves(node: Node, named: Mapping[str, exp.Expr]) -> Iterator[tuple[str, str]]:
+    """`named`: what stands in WITH."""
     if isinstance(node.expression, exp.Table):
         yield _named(node.expression) if node.expression.db else "", node.name.rpartition(".")[2].strip('"')
         return
-    tables = {_named(table) for table in node.source.find_all(exp.Table) if table.db}
+    tables = {*_tables(node.source, named)}
     yield from ((table, "*") for table in sorted(tables)) if tables else [("", "")]
+
+
+def _tables(query: exp.Expr, named: Mapping[str, exp.Expr]) -> Iterator[str]:
+    """Those that it reads, also by way of WITH."""
+    for table in query.find_all(exp.Table):
+        if table.db:
+            yield _named(table)
+        elif table.name in named:
+            others = {name: each for name, each in named.items() if name != table.name}
+            yield from _tables(named[table.name], others)
 
 
 def _named(table: exp.Table) -> str:

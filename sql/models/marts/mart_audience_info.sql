@@ -5,6 +5,7 @@
 -- materialized: table
 -- tags: audience
 -- unique_key: platform, profile_id
+-- values: basis = INSIGHTS, FOLLOWERS, GUESS
 with insights as (
     select platform, profile_id, 3 as basis, metric, period_end, breakdown
     from {{ ref('stg_beat_instagram_profile_insights') }}

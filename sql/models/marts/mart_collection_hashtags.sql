@@ -3,6 +3,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: collection_type, collection_id, tag
+-- values: collection_type = POST, PROFILE
 select
     collection_type,
     collection_id,

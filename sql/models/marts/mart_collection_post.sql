@@ -4,6 +4,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: collection_id, platform, shortcode
+-- values: kind = reel, video, image, carousel, story, short, live
 with published as (
     select distinct
         platform,

@@ -3,6 +3,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: collection_id, platform, shortcode
+-- values: platform = INSTAGRAM, YOUTUBE, ALL
 with comments as (
     -- Each counts for its post, and for all.
     select

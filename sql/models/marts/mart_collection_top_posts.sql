@@ -3,6 +3,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: collection_id, metric, rank
+-- values: metric = views, likes, engagement_rate
 with valued as (
     {%- for name in ['views', 'likes', 'engagement_rate'] %}
     select

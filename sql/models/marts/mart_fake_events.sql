@@ -5,6 +5,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: platform, shortcode, date, metric
+-- values: metric = likes, comments, views
 with readings as (
     {%- for name in ['likes', 'comments', 'views'] %}
     select distinct

@@ -5,6 +5,7 @@
 -- materialized: incremental
 -- tags: orders
 -- unique_key: store, platform_order_id
+-- values: creator_basis = CODE, UTM
 with told as (
     {{ tellings_of_orders() }}
 ),

@@ -3,6 +3,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: comment_id
+-- values: sentiment = POSITIVE, NEUTRAL, NEGATIVE
 with listed as (
     select distinct platform, shortcode from {{ ref('stg_coffee_post_collection_item') }}
 ),

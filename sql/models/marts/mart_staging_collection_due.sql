@@ -5,6 +5,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: platform, kind, id
+-- values: kind = POST, PROFILE
 with wanted_posts as (
     select
         post.platform as platform,

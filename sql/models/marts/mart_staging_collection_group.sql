@@ -3,6 +3,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: group_id, collection_id
+-- values: collection_type = POST, PROFILE
 with named as (
     select distinct id as group_id, partner_id, arrayJoin(collection_ids) as collection_id
     from {{ ref('stg_coffee_collection_group') }}

@@ -3,6 +3,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: collection_id, platform, shortcode, tag
+-- values: collection_type = POST, PROFILE
 with posts as (
     {{ texts_of_collections() }}
 )

@@ -4,6 +4,7 @@
 -- materialized: table
 -- tags: collections
 -- unique_key: collection_id, platform, shortcode, word
+-- values: collection_type = POST, PROFILE
 with posts as (
     {{ texts_of_collections() }}
 ),

@@ -3,6 +3,7 @@
 -- materialized: incremental
 -- tags: collections
 -- unique_key: platform, shortcode, date
+-- values: kind = reel, video, image, carousel, story, short, live
 select
     platform,
     shortcode,
