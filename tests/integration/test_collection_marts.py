@@ -22,6 +22,7 @@ MARTS = (
     "mart_collection_influencer",
     "mart_collection_top_posts",
     "mart_collection_group_metrics",
+    "mart_collection_post_summary",
 )
 
 
@@ -123,12 +124,16 @@ async def test_figures_are_the_oracle_s(marts: Marts, seed: int) -> None:
     for key, row in expected.items():
         assert _same(posts[key], row), key
 
+    summaries = await marts.rows("mart_collection_post_summary", "collection_id", "level", "shortcode")
     days = post_days(world, ZONE)
     series = await marts.rows("mart_collection_post_ts", "collection_id", "shortcode", "date")
     listed = set(expected)
     assert series.keys() == {(cid, code, day) for cid, code in listed for (of, day) in days if of == code}
     for (_, code, day), row in series.items():
         assert _same(row, days[code, day]), (code, day)
+    for collection in world.post_collections:
+        of_it = [row for (cid, _), row in expected.items() if cid == collection["id"]]
+        assert _same(summaries[collection["id"], "COLLECTION", ""], sums(of_it))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -140,7 +145,7 @@ async def test_nothing_of_one_tenant_stands_in_a_row_of_another(marts: Marts, se
     expected = collection_posts(world, ZONE, WORTH)
     price = {(row["partner_id"], row["profile_id"]): row["price"] for row in world.campaign_profiles}
 
-    for name in (*MARTS[:3], "mart_collection_post", "mart_staging_collection_group"):
+    for name in (*MARTS[:3], "mart_collection_post_summary", "mart_collection_post", "mart_staging_collection_group"):
         rows = await marts.rows(name, *GRAPH[name].unique_key)
         assert rows
         assert {owner[str(row["collection_id"])] - row["partner_id"] for row in rows.values()} == {0}

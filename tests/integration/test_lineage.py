@@ -17,6 +17,8 @@ COLUMNS = {"_e.t": ["a", "b", "c", "m"], "_e.u": ["a", "d"]}
 
 LISTS = {"mart_genre_dictionary", "mart_post_location"}
 """Models that hold a list, which stands in a macro and comes from no event."""
+HASHED = {"mart_search_profile"}
+"""A hash of a whole row, tuple(* except (x)), is not followed."""
 
 
 def model(sql: str) -> Model:
@@ -84,7 +86,7 @@ async def test_every_column_of_every_model_ends_in_events_or_replicas(clickhouse
         assert {row["column"] for row in rows if row["depth"] == 1} == {row["name"] for row in columns}
         parents = {(f"dbt.{row['model']}", row["column"]) for row in rows}
         written = {row["model"] for row in rows if not row["parent"]}
-        assert written <= LISTS
+        assert written <= LISTS | HASHED
         leaves = {
             row["parent"] for row in rows if row["parent"] and (row["parent"], row["parent_column"]) not in parents
         }

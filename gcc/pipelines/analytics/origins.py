@@ -68,10 +68,10 @@ def _refuse_misread(model: Model, parsed: exp.Expr) -> None:
 
 def _leaves(node: Node, named: Mapping[str, exp.Expr]) -> Iterator[tuple[str, str]]:
     """`named`: what stands in WITH."""
-    if isinstance(node.expression, exp.Table):
-        yield _named(node.expression) if node.expression.db else "", node.name.rpartition(".")[2].strip('"')
+    if isinstance(node.expression, exp.Table) and node.expression.db:
+        yield _named(node.expression), node.name.rpartition(".")[2].strip('"')
         return
-    tables = {*_tables(node.source, named)}
+    tables = {*_tables(node.expression if isinstance(node.expression, exp.Table) else node.source, named)}
     yield from ((table, "*") for table in sorted(tables)) if tables else [("", "")]
 
 
