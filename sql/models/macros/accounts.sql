@@ -39,6 +39,16 @@
     ('bucket', 'grade.bucket'),
     ('grade', 'grade.grade'),
     ('er_percentile', 'grade.er_percentile'),
+    ('audience_gender', 'audience.gender'),
+    ('audience_age', 'audience.age'),
+    ('audience_country', 'audience.country'),
+    ('audience_city', 'audience.city'),
+    ('audience_language', 'audience.language'),
+    ('audience_basis', 'audience.basis'),
+    ('fake_share', 'quality.fake_share'),
+    ('credibility', 'quality.credibility'),
+    ('aqs', 'quality.aqs'),
+    ('anomalies_90d', 'quality.anomalies_90d'),
     ('emv_per_post', 'price.emv_per_post'),
     ('price_low', 'price.price_low'),
     ('price_mid', 'price.price_mid'),
@@ -72,7 +82,7 @@ stats as (
 summary as (
     {{ freshest('mart_' ~ short ~ '_account_summary', key) }}
 )
-{%- for name in ['profile_growth', 'profile_grade', 'profile_location', 'profile_price'] %},
+{%- for name in ['profile_growth', 'profile_grade', 'profile_location', 'audience_info', 'audience_quality', 'profile_price'] %},
 {{ name }} as (
     select * from {{ ref('mart_' ~ name) }} where platform = '{{ platform }}'
 )
@@ -101,6 +111,8 @@ joined as (
     left join profile_growth as growth on growth.profile_id = attributes.profile_id
     left join profile_grade as grade on grade.profile_id = attributes.profile_id
     left join profile_location as places on places.profile_id = attributes.profile_id
+    left join audience_info as audience on audience.profile_id = attributes.profile_id
+    left join audience_quality as quality on quality.profile_id = attributes.profile_id
     left join profile_price as price on price.profile_id = attributes.profile_id
 )
 select

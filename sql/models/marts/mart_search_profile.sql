@@ -1,5 +1,5 @@
--- description: One row per profile, as search reads it: what the profile marts know of it (2.1 to 2.15), and its words. row_hash is
---   of the whole row but as_of.
+-- description: One row per profile, as search reads it: what the profile marts know of it (2.1 to 2.15), its words, and its audience
+--   as tokens kind:value:step in cumulative tens (.62 female: gender:female:10 to gender:female:60). row_hash is of the whole row but as_of.
 -- materialized: table
 -- tags: hourly
 -- unique_key: platform, profile_id
@@ -47,7 +47,12 @@ rows as (
         arrayMap(pair -> pair.1, words.keywords) as keywords,
         tags.hashtags as hashtags,
         words.mentions as mentions,
-        words.brands as brands
+        words.brands as brands,
+        arrayConcat(
+            {%- for kind in ['gender', 'age', 'country', 'city', 'language'] %}
+            {{ audience_tokens(kind) }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as audience_tokens
     from accounts
     left join persons on persons.platform = accounts.platform and persons.profile_id = accounts.profile_id
     left join {{ ref('mart_profile_keywords') }} as words on words.platform = accounts.platform and words.profile_id = accounts.profile_id
