@@ -199,9 +199,14 @@ SHARED_STATES = (
         for name in (
             *("leaderboard", "social_profile_time_series", "profile_handle", "profile_log", "asset_log"),
             *("curated_account", "campaign_profiles", "partner_profile_page_track"),
+            *("social_profile_hashtags", "search_profile", "trending_content"),
+            *("collection_post_metrics_summary", "collection_post_metrics_ts"),
         )
     ),
-    Table("social_link", key={**_OF_PROFILES, "linked_platform": "text", "linked_profile_id": "text"}),
+    *(
+        Table(name, key={**_OF_PROFILES, "linked_platform": "text", "linked_profile_id": "text"})
+        for name in ("social_link", "linked_social")
+    ),
     *(
         Table(name, key={"platform": "text", "platform_profile_id": "text"})
         for name in ("profile_collection_item", "post_collection_item")
