@@ -69,7 +69,7 @@ class SyncedTable:
 
     Fewer rows than `rows_kept_min` of what the live table holds are refused as a mistake upstream, and so is a column
     of which more than `nulls_max` is unknown. `select`: the statement that reads the mart, if it is not all of it.
-    `delta_rows`: see above.
+    `optional`: columns that the mart may lack; they are null then. `delta_rows`: see above.
     """
 
     table: str
@@ -77,6 +77,7 @@ class SyncedTable:
     rows_kept_min: float = 0.5
     nulls_max: Mapping[str, float] = field(default_factory=dict)
     select: str = ""
+    optional: Sequence[str] = ()
     delta_rows: int | None = None
 
 
@@ -214,6 +215,10 @@ class Sync:
     def tables(self) -> Sequence[str]:
         return list(self._declared)
 
+    def mart(self, table: str) -> str:
+        """What fills it. Permanent: it is not declared."""
+        return self._known(table).mart
+
     async def overview(self) -> list[dict[str, Any]]:
         """A line a table: its mart, rows, as_of, and what was refused. Transient: the database is away."""
         standing = await self._tables.standing()
@@ -267,7 +272,7 @@ class Sync:
         types = await self._types(declared)
         if not types and last.rows is None and not await self._tables.size(table):
             return SyncResult(table, 0, 0.0, None, "nothing yet", f"dbt.{declared.mart} is not built yet")
-        if missing := [name for name in wanted if name not in types]:
+        if missing := [name for name in wanted if name not in types and name not in declared.optional]:
             raise Permanent(f"dbt.{declared.mart} has no {', '.join(missing)}, which {table} needs")
         built = await self._built()
         built_at = self._built_at(declared.mart, built)
@@ -327,7 +332,7 @@ class Sync:
 
     def _select(self, declared: SyncedTable, wanted: Sequence[str], types: Mapping[str, str]) -> str:
         source = f"({_SQL[declared.select]})" if declared.select else f"dbt.{declared.mart}"
-        columns = ", ".join(_exported(name, types[name]) for name in wanted)
+        columns = ", ".join(_exported(name, types[name]) for name in wanted if name in types)
         return _SQL["export"].format(columns=columns, source=source)
 
     async def _built(self) -> dict[str, dt.datetime]:

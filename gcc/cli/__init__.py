@@ -1,7 +1,8 @@
 """The command line: `python -m gcc.supervisor [VERB] [--config FILE] [--data DIR] [--set key.sub=value ...]`.
 
 One verb a file; without a verb it is `run`. Verbs are clients of the running platform, found through
-DATA/supervisor.json; only run, check, doctor and flows work without one. Reports go to stdout (with --json one
+DATA/supervisor.json; only run, check, doctor, flows and lists of schedules and syncs work
+without one. Reports go to stdout (with --json one
 object on the last line), logs and what went wrong to stderr. Exit codes: 0 done, 1 the thing asked about is not
 well, 2 wrong use or configuration.
 """
@@ -38,7 +39,8 @@ VERBS = {
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
-    "schedules": "what runs when, or run one now",
+    "schedules": "what runs when; run one now, pause or resume all",
+    "sync": "the tables that are synced from marts; sync one now, or let one through that a guard refused",
     "models": "how models stand, one with its SQL, where a column comes from; build, test, export them",
     "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
@@ -178,10 +180,13 @@ def _add_verbs(top: Parser) -> None:
     verb["limits"].add_argument("words", nargs="*", metavar="WORD", help=words)
     verb["limits"].add_argument("--why", default="", metavar="WHY", help="for the action log; set needs it")
     verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
-    verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run"))
+    verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run", "pause", "resume"))
     verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
-    verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
     _add_models(verb["models"])
+    verb["sync"].add_argument("action", nargs="?", default="list", choices=("list", "run", "accept"))
+    verb["sync"].add_argument("table", nargs="?", metavar="TABLE")
+    for name in ("schedules", "sync"):
+        verb[name].add_argument("--why", default="", metavar="WHY", help="for the action log; all but list need it")
     _add_jobs(verb["jobs"])
     _add_credentials(verb["credentials"])
     _add_letters(verb["dead-letters"], verb["replay"])

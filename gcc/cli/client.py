@@ -31,6 +31,8 @@ LONG = tuple(
         "models/run",
         "models/backfill",
         "models/test",
+        "sync/run",
+        "sync/accept",
     )
 )
 """These last as long as what they do; an import's begins when its file is sent."""

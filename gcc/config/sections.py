@@ -300,6 +300,23 @@ class Analytics(Section):
     model_s_max: Seconds = Field(600.0, gt=0, le=1e6)  # max_execution_time of each of its statements
 
 
+class Alerts(Section):
+    # where trouble of schedules is posted, https://... (http:// on loopback alone); empty: nowhere. docs/schedules.md
+    url: Annotated[str, AfterValidator(_http_or_none)] = ""
+    secret: str = ""  # GCC_ALERTS__SECRET, never in a file: what posts are signed with
+
+    @pydantic.model_validator(mode="after")
+    def _safe(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.url and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise ValueError("url must be https://..., but for one on loopback")
+        if self.url and (parts.username or parts.password or is_torn(parts)):
+            raise ValueError("url must be without a user, a password and odd letters; posts are signed by secret")
+        if self.url and not self.secret:
+            raise ValueError("secret is needed beside url: set GCC_ALERTS__SECRET")
+        return self
+
+
 class Kept(Section):
     """How many days what has ended is kept from then on; 0: for ever. Later nobody can look at it, or retry it."""
 
@@ -359,6 +376,7 @@ class Settings(Section):
     world: World = World()
     web: Web = Web()
     analytics: Analytics = Analytics()
+    alerts: Alerts = Alerts()
     reports: Reports = Reports()
     logging: Logging = Logging()
 

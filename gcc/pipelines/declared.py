@@ -17,6 +17,7 @@ from gcc.actors.gates import Gates
 from gcc.actors.leader import Leadership
 from gcc.actors.replica import Replica
 from gcc.actors.scheduler import Schedule, Scheduler
+from gcc.actors.sync import Sync
 from gcc.channels.deadletters import DeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.jobs import Jobs
@@ -113,8 +114,8 @@ class Context:
 
     `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
     what they scrape. `urls` tells where what listens here answers, by name, `schedulers` who runs schedules here,
-    `replicas` who keeps them and `modelling` who models: they fill as the process is built and starts. `imported`: an
-    import brought past snapshots.
+    `replicas` who keeps them, `modelling` who models and `syncs` who syncs: they fill as the process is built and
+    starts. `imported`: an import brought past snapshots.
     `past()`: snapshots that the outside has of earlier times, by name.
     """
 
@@ -134,6 +135,7 @@ class Context:
     modelling: "list[Modelling]" = field(default_factory=list)
     imported: Signal = field(default_factory=Signal)
     replicas: list[Replica] = field(default_factory=list)
+    syncs: list[Sync] = field(default_factory=list)
     past: Past = dict
     state: Callable[[], str] = lambda: "ready"  # starting | ready | draining
 

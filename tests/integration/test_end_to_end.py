@@ -102,10 +102,10 @@ async def scheduled(running: PlatformProcess, data: Path) -> None:
     """What runs when is told, and one of it runs now."""
     code, report, _ = await verb("schedules", data)
     lines = {line["name"]: line for line in report["schedules"]}
-    assert (code, lines["models_and_syncs"]["last_run"]["status"]) == (0, "COMPLETE"), "the first start ran it"
-    assert lines["core_models"]["cron"] == "*/15 * * * *"
+    assert (code, lines["first_page"]["last_run"]["status"]) == (0, "COMPLETE"), "the first start ran it"
+    assert lines["dbt_core"]["cron"] == "*/15 * * * *"
     due = {line["name"]: line["next_run"] for line in (await running.status())["schedules"]}
-    assert due["core_models"] and due["models_and_syncs"] is None, "that one runs by hand"
+    assert due["dbt_core"] and due["models_and_syncs"] is None, "that one runs by hand"
     code, ended, _ = await verb("schedules", data, "run", "sync_leaderboard", "--why", "a test")
     assert (code, ended["name"], ended["status"]) == (0, "sync_leaderboard", "COMPLETE")
     assert ended["detail"]["rows"] > 0
@@ -113,7 +113,7 @@ async def scheduled(running: PlatformProcess, data: Path) -> None:
     newest = log["actions"][0]
     assert (newest["verb"], newest["target"], newest["why"]) == ("run", "schedule sync_leaderboard", "a test")
     code, _, told = await verb("schedules", data, "run", "nosuch", "--why", "a test")
-    assert code == 2 and "there are core_models, " in told
+    assert code == 2 and "there are dbt_core, " in told
     code, _, told = await verb("schedules", data, "run", "core_models")
     assert code == 2 and "--why" in told
 

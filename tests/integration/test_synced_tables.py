@@ -10,7 +10,9 @@ import trio
 
 from gcc.actors.leader import Leader
 from gcc.actors.sync import Sync
+from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
+from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.synced import SYNCED
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.folder_objects import FolderObjects
@@ -119,6 +121,19 @@ async def test_values_keys_and_indexes_survive_swaps(
             case _:
                 assert stored == value
     assert found.get("genre_rank", 7) == 7
+
+
+async def test_marts_have_the_columns_of_their_tables(clickhouse: ClickHouse, pool: Pool, sync: Sync) -> None:
+    """Those that are models already, built of nothing."""
+    clock = SystemClock()
+    graph = models.read(variables={"timezone": "Asia/Kolkata"})
+    actor = Board(clock.now).actor("transformer")
+    transformer = Transformer(clickhouse.builders, graph, actor, clock, zone="Asia/Kolkata")
+    assert all(run.ok for run in await transformer.run_models())
+    built = {model.name for model in graph}
+    for declared in SYNCED:
+        if declared.mart in built:
+            assert (await sync.sync(declared.table)).outcome == "nothing yet"
 
 
 async def test_the_view_of_posts_follows_its_table(clickhouse: ClickHouse, pool: Pool, sync: Sync) -> None:

@@ -18,6 +18,7 @@ _HAS = {
     "has_phone": "coalesce(it.phone, '') <> ''",
 }
 _ADDRESSES = ("email", "phone")
+_DERIVED = ("derived_at", "grade", "growth_7d", "growth_30d", "growth_90d")  # what models made of it
 _SHARED = {"is_shared": "it.share_id is not null"}
 _SHARE = ("share_id", "share_expires_at")  # whoever knows the id may read
 
@@ -72,10 +73,16 @@ REPLICAS: Sequence[ReplicatedTable] = (
         "instagram_account",
         {"profile_id": "text"},
         _HAS,
-        _ADDRESSES,
+        (*_ADDRESSES, *_DERIVED),
         platform=INSTAGRAM.name,
     ),
-    ReplicatedTable("beat_replica.youtube_account", "youtube_account", {"channel_id": "text"}, platform=YOUTUBE.name),
+    ReplicatedTable(
+        "beat_replica.youtube_account",
+        "youtube_account",
+        {"channel_id": "text"},
+        left_out=_DERIVED,
+        platform=YOUTUBE.name,
+    ),
     ReplicatedTable(
         "beat_replica.instagram_post_simple", "instagram_post", {"post_id": "text"}, platform=INSTAGRAM.name
     ),

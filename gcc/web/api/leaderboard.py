@@ -94,7 +94,7 @@ class Leaderboard:
             more = cursor.encode(str(page.snapshot_id), query, _Key(rows[-1]["rank"], rows[-1]["profile_id"]))
         note = None
         if page.as_of is None:
-            note = not_yet("leaderboard", self.due("sync_leaderboard"))
+            note = not_yet("leaderboard", self.due("sync_leaderboard_prod"))
         elif not page.total:
             note = f"nobody is ranked by {body.metric} in this {scope}, in {body.month or 'the latest month there is'}"
         steps = list(_between_months(platform, body.metric, rows[0]["month"])) if rows else ()

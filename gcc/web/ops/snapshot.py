@@ -39,6 +39,7 @@ CLIENTS_MAX = 50
 LETTER_GROUPS = 8
 KINDS = {
     "credentials/listener ": "listeners",
+    "announced/listener ": "listeners",
     "scraping/scraper ": "scrapers",
     "sources/": "sources",
     "events/sinker ": "sinkers",

@@ -30,6 +30,7 @@ settings join_use_nulls = 1;
 
 -- name: linked_social
 -- Those that are taken for one person (2.12).
-select platform, profile_id, other_platform as linked_platform, other_profile_id as linked_profile_id, person_id, score, evidence
+select platform, profile_id, other_platform as linked_platform, other_profile_id as linked_profile_id, partner_id, person_id,
+       score, evidence
 from dbt.mart_linked_socials
 where score >= 0.6;

@@ -41,14 +41,6 @@ alter table youtube_account
     add column growth_30d double precision,
     add column growth_90d double precision;
 
--- The days that an import tells of, and when models were built of it.
-alter table import_ledger
-    add column first_day date,                   -- UTC
-    add column last_day date,
-    add column modelled_at timestamptz;
-update import_ledger set modelled_at = now();
-create index import_ledger_unmodelled on import_ledger (created_at) where modelled_at is null;
-
 alter table leaderboard
     add column views_gained bigint,
     add column followers_rank_by_cat_lang integer,
@@ -69,12 +61,12 @@ create table genre_overview (
     language text not null,                      -- '': all
     creators bigint,
     posts bigint,
-    engagement_rate double precision,            -- the median of theirs
+    median_engagement_rate double precision,
     avg_views double precision,
     followers bigint,                            -- all together
     creators_change bigint,                      -- on the month before, as the next ones
     posts_change bigint,
-    engagement_rate_change double precision,
+    median_engagement_rate_change double precision,
     avg_views_change double precision,
     followers_change bigint,
     primary key (month, platform, category, language)
@@ -84,13 +76,19 @@ create index genre_overview_creators on genre_overview (platform, month, creator
 create table trending_content (
     platform text not null,
     shortcode text not null,
+    post_id text,
     profile_id text,
+    handle text,
     kind text,
     publish_time timestamptz,
     category text,
     language text,
+    country text,
     views bigint,
+    likes bigint,
+    comments bigint,
     engagement bigint,
+    engagement_rate double precision,
     score double precision,
     genre_rank integer,                          -- in its category and language, in the newest week
     primary key (platform, shortcode)
@@ -174,7 +172,7 @@ create table collection_hashtag (
     posts bigint,
     creators bigint,
     views bigint,
-    engagement_rate double precision,
+    avg_engagement_rate double precision,
     primary key (collection_type, collection_id, tag)
 );
 create index collection_hashtag_partner on collection_hashtag (partner_id);
@@ -186,7 +184,11 @@ create table collection_keyword (
     partner_id bigint not null,
     word text not null,
     posts bigint,
-    score double precision,                      -- tf·idf against the genre
+    tf double precision,                         -- of the posts that have a text
+    idf double precision,                        -- in its genre
+    score double precision,                      -- of both
+    category text,
+    is_tracked boolean,                          -- a keyword collection of the tenant asks for it
     primary key (collection_type, collection_id, word)
 );
 create index collection_keyword_partner on collection_keyword (partner_id);
@@ -232,6 +234,14 @@ create index dictionary_label on dictionary (kind, lower(label));
 create table cross_platform_leaderboard (
     person_id text not null,
     month date not null,
+    handle text,                                 -- of the account that most follow, as the next ones
+    full_name text,
+    profile_pic_url text,
+    category text,
+    language text,
+    country text,
+    accounts bigint,
+    platforms text[],
     followers bigint,
     engagement_rate double precision,            -- the best of theirs
     rank integer,
@@ -245,10 +255,11 @@ create table linked_social (
     profile_id text not null,
     linked_platform text not null,
     linked_profile_id text not null,
+    partner_id bigint not null,                  -- who alone may see the row; 0: everybody
     person_id text,
     score double precision,
     evidence text[],
-    primary key (platform, profile_id, linked_platform, linked_profile_id)
+    primary key (platform, profile_id, linked_platform, linked_profile_id, partner_id)
 );
 create index linked_social_linked on linked_social (linked_platform, linked_profile_id);
 create index linked_social_person on linked_social (person_id);
