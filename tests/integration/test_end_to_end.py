@@ -100,6 +100,12 @@ async def series_agree(running: PlatformProcess, platform_name: str) -> None:
 
 async def scheduled(running: PlatformProcess, data: Path) -> None:
     """What runs when is told, and one of it runs now."""
+
+    async def all_is_built(status: Status) -> bool:
+        last = {line["name"]: line["last_run"] for line in status["schedules"]}["after_first_page"]
+        return bool(last and last["status"] == "COMPLETE")
+
+    await running.until(all_is_built, "what comes after the first page")
     code, report, _ = await verb("schedules", data)
     lines = {line["name"]: line for line in report["schedules"]}
     assert (code, lines["first_page"]["last_run"]["status"]) == (0, "COMPLETE"), "the first start ran it"

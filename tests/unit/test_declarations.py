@@ -140,7 +140,7 @@ async def test_the_first_page_is_the_core_and_its_tables() -> None:
     await run(stage, "first_page")
     assert (stage.built, tuple(stage.asked)) == (["imports", ["tag:core"]], FIRST_TABLES)
     await run(rest := Stage(), "after_first_page")
-    assert (rest.built, sorted([*rest.asked, *FIRST_TABLES])) == ([["b"]], sorted(TABLES))
+    assert (rest.built, sorted([*rest.asked, *FIRST_TABLES])) == ([[]], sorted(TABLES))
     assert await run(stage, "insta_comments") == {"produced": "insta_comments"}
 
 

@@ -122,10 +122,10 @@ class Runs:
         return {**detail, "syncs": await self.each_synced(FIRST_TABLES)}
 
     async def after_first_page(self) -> Detail:
-        """All else."""
-        names = [model.name for model in self.transformer.models if "core" not in model.tags]
-        detail = await self.built(names)
-        return {**detail, "syncs": await self.each_synced([t for t in self.sync.tables if t not in FIRST_TABLES])}
+        """All else: models, those among the first that were made of stand-ins anew, and the other tables."""
+        models = _told(await self.transformer.run_models())
+        others = [table for table in self.sync.tables if table not in FIRST_TABLES]
+        return {"models": models, "syncs": await self.each_synced(others)}
 
     async def everything(self) -> Detail:
         """Also where some models fail: tables of other marts are synced all the same, and that is told then."""
