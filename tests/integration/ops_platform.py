@@ -20,7 +20,7 @@ from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.config import Bind, Settings
-from gcc.errors import Transient
+from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.emit import StatusEvents
@@ -159,6 +159,10 @@ class AtOnce:
 
     def overview(self) -> list[dict[str, Any]]:
         return self._world.schedules
+
+    def named(self, name: str) -> None:
+        if name not in {line["name"] for line in self._world.schedules}:
+            raise Permanent(f"no schedule is called {name!r}")
 
     async def trigger(self, name: str) -> ScheduleRun:
         await trio.lowlevel.checkpoint()

@@ -135,16 +135,18 @@ async def test_a_partial_row_is_what_the_full_mart_says_next(clickhouse: ClickHo
     await store(clickhouse, "profile_log_events", profiles)
     await store(clickhouse, "post_log_events", posts("a", range(1, 5), 10) + posts("b", range(1, 5), 20))
     await build(transformer)
-    announced = await clickhouse.rows("select profile_id, avg_likes, seq from dbt.mart_instagram_account_partial final")
+    announced = await clickhouse.rows(
+        "select profile_id, avg_likes, built_at from dbt.mart_instagram_account_partial final"
+    )
     assert {row["profile_id"]: row["avg_likes"] for row in announced} == {"a": 10, "b": 20}
     await store(clickhouse, "post_log_events", posts("a", range(3), 100))
     await build(transformer, "tag:core", "tag:recent")
     partial = await stats("mart_insta_recent_stats_partial")
     assert partial["a"] == (5, pytest.approx(64.0), pytest.approx(0.065))  # three of 100, two of 10
     assert (await stats("mart_insta_recent_stats"))["a"][0] == 4
-    newest = max(row["seq"] for row in announced)
-    rows = await clickhouse.rows("select profile_id, avg_likes, seq from dbt.mart_instagram_account_partial")
-    changed = [row for row in rows if row["seq"] > newest]
+    newest = max(row["built_at"] for row in announced)
+    rows = await clickhouse.rows("select profile_id, avg_likes, built_at from dbt.mart_instagram_account_partial")
+    changed = [row for row in rows if row["built_at"] > newest]
     assert [(row["profile_id"], row["avg_likes"]) for row in changed] == [("a", pytest.approx(64.0))]
     await build(transformer)
     assert (await stats("mart_insta_recent_stats"))["a"] == partial["a"]

@@ -126,12 +126,13 @@ from joined
    full mart knows otherwise. #}
 {% macro changed_accounts(platform) -%}
 {%- set key = profile_key(platform) -%}
+-- dbt sees only what a whole build reads; one that adds rows reads {{ ref(whole_account(platform)) }}, too
 with accounts as (
     {{ accounts(platform, changed_keys(platform) if is_incremental() else '') }}
 )
 select
     *,
-    toUnixTimestamp64Micro(now64(6, 'UTC')) * 1000000 + row_number() over (order by {{ key }}) as seq,
+    row_number() over (order by {{ key }}) as seq,
     now64(6, 'UTC') as built_at
 from accounts
 {% if is_incremental() %}
@@ -139,9 +140,13 @@ where ({{ key }}, row_hash) not in (select {{ key }}, row_hash from {{ this }} a
 {% endif %}
 {%- endmacro %}
 
+{% macro whole_account(platform) -%}
+{{ 'mart_instagram_account' if platform == 'INSTAGRAM' else 'mart_youtube_account' }}
+{%- endmacro %}
+
 {% macro changed_keys(platform) -%}
 {%- set key = profile_key(platform) -%}
-{%- set account = 'mart_instagram_account' if platform == 'INSTAGRAM' else 'mart_youtube_account' -%}
+{%- set account = whole_account(platform) -%}
 select profile_id from {{ ref('mart_profile_monthly') }}
 where platform = '{{ platform }}' and built_at >= {{ watermark(account ~ '_partial') }}
 union distinct
