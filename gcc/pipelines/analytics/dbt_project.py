@@ -45,7 +45,9 @@ def export(target: Path, *, variables: Mapping[str, Any], folder: Path = models.
         "profiles.yml": _profiles(),
         "models/sources.yml": {"sources": _sources(folder.rglob("*.sql"))},
         "models/schema.yml": {"models": [_model(model, of[model.name]) for model in graph]},
-        "models/unit_tests.yml": {"unit_tests": [_unit_test(test) for test in unit_tests.read(folder)]},
+        "models/unit_tests.yml": {
+            "unit_tests": [_unit_test(test) for test in unit_tests.read(folder) if not test.not_in_dbt]
+        },
     }
     for name, content in files.items():
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)

@@ -28,7 +28,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 _INPUT = re.compile(r"""this|ref\(\s*['"](\w+)['"]\s*\)|source\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]\s*\)""")
 _RELATION = re.compile(r"\b((?:dbt|_e|\w+_replica)\.\w+)\b")
-_KEYS = {"name", "description", "model", "given", "expect", "overrides"}
+_KEYS = {"name", "description", "model", "given", "expect", "overrides", "not_in_dbt"}
 _CTE = "__dbt__cte__"
 WATERMARK_OVERLAP = dt.timedelta(minutes=5)
 
@@ -45,6 +45,7 @@ class UnitTest:
     expect: Rows
     variables: Mapping[str, Any] = field(default_factory=dict)
     incremental: bool = False
+    not_in_dbt: str = ""  # why dbt cannot run it
 
     def __str__(self) -> str:
         return f"{self.model}-{self.name}"
@@ -93,6 +94,7 @@ def _test(path: Path, entry: Mapping[str, Any]) -> UnitTest:
         expect,
         overrides.get("vars", {}),
         how.get("is_incremental", False),
+        entry.get("not_in_dbt", ""),
     )
 
 

@@ -7,7 +7,7 @@ with known as (
     select platform, profile_id, date, assumeNotNull(daily.followers) as followers
     from {{ ref('mart_profile_daily') }} as daily final
     where daily.followers is not null
-        and date >= {{ local_today() }} - {{ var('collection_series_days') + var('carried_days') }}
+        and date >= {{ local_today() }} - {{ var('collection_series_days') }} - {{ var('carried_days') }}
         and date <= {{ local_today() }}
         and (platform, profile_id) in (select platform, profile_id from {{ ref('mart_staging_collection_profile') }})
 ),

@@ -25,7 +25,7 @@ with moves as (
 gains as (
     select
         *,
-        ifNull(place_prev, {{ var('movers_top') + 1 }}) - toInt64(place) as gained
+        ifNull(place_prev, {{ var('movers_top') }} + 1) - toInt64(place) as gained
     from moves
 )
 select

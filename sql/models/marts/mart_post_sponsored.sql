@@ -39,7 +39,7 @@ told as (
 disclosing as (
     select post_id, groupUniqArray(tag) as tags
     from {{ ref('mart_instagram_post_hashtags') }} as used
-    where tag in {{ sql_list(disclosure_tags() + hinting_tags()) }}
+    where has({{ sql_list(disclosure_tags()) }}, tag) or has({{ sql_list(hinting_tags()) }}, tag)
     group by post_id
 ),
 seen as (
