@@ -5,7 +5,7 @@ verbs find this process.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 
 import trio
@@ -16,7 +16,6 @@ from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.producers import import_and_crawl
 from gcc.pipelines.scraping.table import Catalogue, asked, limits, overview
-from gcc.sources.limits import AnyLimit
 from gcc.stores.job_history import JobHistory
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
@@ -61,7 +60,22 @@ class OpsPort:
         platform = self._platform()
         composer = Composer(platform)
         configured = limits(context.settings, context.catalogue)
-        operations = self._operations(configured, platform.pausable)
+        operations = Operations(
+            context.parts.controls,
+            context.parts.jobs,
+            real.letters,
+            context.gates,
+            context.clock,
+            roles=self._roles,
+            flows=context.catalogue.flows,
+            pausable=platform.pausable,
+            limits=configured,
+            schedulers=context.schedulers,
+            import_history=partial(
+                import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
+            ),
+            erasures=real.erasures,
+        )
         app = Verbs(
             ops_app(
                 composer,
@@ -75,7 +89,6 @@ class OpsPort:
                 ),
                 limits=Limits(configured, context.parts.limiter, context.gates, context.clock),
                 credentials=self._credentials(),
-                models=context.modelling,
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,
@@ -103,27 +116,6 @@ class OpsPort:
                 remove_registry(registry)
             nursery.cancel_scope.cancel()
 
-    def _operations(self, configured: Mapping[str, AnyLimit], pausable: Mapping[str, str]) -> Operations:
-        context, real = self._context, self._context.real
-        return Operations(
-            context.parts.controls,
-            context.parts.jobs,
-            real.letters,
-            context.gates,
-            context.clock,
-            roles=self._roles,
-            flows=context.catalogue.flows,
-            pausable=pausable,
-            limits=configured,
-            schedulers=context.schedulers,
-            syncs=context.syncs,
-            import_history=partial(
-                import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
-            ),
-            erasures=real.erasures,
-            imported=context.imported.set,
-        )
-
     def _credentials(self) -> CredentialActions:
         context, parts = self._context, self._context.parts
         sources = context.catalogue.sources
@@ -146,7 +138,6 @@ class OpsPort:
             gates=context.gates,
             pausable=pausable(context.pipelines, context.catalogue),
             schedules=lambda: [line for scheduler in context.schedulers for line in scheduler.overview()],
-            replicas=lambda: [line for replica in context.replicas for line in replica.overview()],
             flows=lambda: overview(context.settings, context.catalogue),
             told_by=context.settings.told_by,
             kept=context.settings.kept,
