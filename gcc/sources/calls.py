@@ -2,10 +2,11 @@
 
 A call that was let through waits for a connection, is written, and arrives; those let through one after the other may
 arrive at once. So it is in flight from its leave until it arrived, which its answer tells: it came before the answer
-did, by at least the shortest time that any answer of the source took lately (see Floor). Else a window here would be
+did, by at least what the shortest answers of the source took lately (see Floor). Else a window here would be
 kept, and the one at their door not.
 """
 
+from bisect import insort
 from collections import defaultdict
 from types import TracebackType
 from typing import Self
@@ -13,31 +14,47 @@ from typing import Self
 import trio
 
 ANSWERS_MIN = 40
+SHORTEST = 10
 FORGET_S = 300.0
 
 
 class Floor:
-    """The shortest time from sending a call to the first of its answer, of the last FORGET_S to twice as long.
+    """The least time from sending a call to the first of its answer, by the answers of the last FORGET_S to twice that.
 
-    0 until enough answers came: a few may all have been slow.
+    A call may yet be answered quicker than all of them, and would have arrived later than the shortest tells: by as
+    much as the SHORTEST shortest lie apart, nothing where answers take about the same, their least is below them (were
+    the distances between them of one kind, it were so but for one time in 2 ** (SHORTEST - 1)). 0 until enough answers
+    came: a few may all have been slow.
     """
 
     def __init__(self) -> None:
-        self._shortest_s = [float("inf"), float("inf")]  # before, and since
-        self._since = -float("inf")
-        self._answers = 0
+        self._before, self._since = _Shortest(), _Shortest()
+        self._began = -float("inf")
 
     def took(self, answer_s: float) -> None:
         now = trio.current_time()
-        if now >= self._since + FORGET_S:
-            self._shortest_s = [self._shortest_s[1], answer_s]
-            self._since = now
-        self._shortest_s[1] = min(self._shortest_s[1], answer_s)
-        self._answers += 1
+        if now >= self._began + FORGET_S:
+            self._before, self._since, self._began = self._since, _Shortest(), now
+        self._since.took(answer_s)
 
     @property
     def s(self) -> float:
-        return min(self._shortest_s) if self._answers >= ANSWERS_MIN else 0.0
+        if self._before.answers + self._since.answers < ANSWERS_MIN:
+            return 0.0
+        shortest = sorted(self._before.times_s + self._since.times_s)[:SHORTEST]
+        return max(0.0, 2 * shortest[0] - shortest[-1])
+
+
+class _Shortest:
+    def __init__(self) -> None:
+        self.answers = 0
+        self.times_s: list[float] = []  # the SHORTEST shortest of them, in order
+
+    def took(self, answer_s: float) -> None:
+        self.answers += 1
+        if len(self.times_s) < SHORTEST or answer_s < self.times_s[-1]:
+            insort(self.times_s, answer_s)
+            del self.times_s[SHORTEST:]
 
 
 class Call:
