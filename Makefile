@@ -5,12 +5,13 @@ DATA ?= var
 ARGS ?=
 PY = .venv/bin/python
 
-.PHONY: platform venv run test lint services simulate simulate-day torture soak bench
+.PHONY: platform venv dbt run test lint services simulate simulate-day torture soak bench
 
 PIP = $(PY) -m pip install --disable-pip-version-check -c constraints.txt
 
 platform: .venv/platform
 venv: .venv/installed
+dbt: .venv-dbt/installed
 
 .venv/platform: pyproject.toml constraints.txt
 	@echo 'Installing the platform into .venv: once, 300 MB of downloads (1.1 GB of disk), a minute or two.'
@@ -21,6 +22,12 @@ venv: .venv/installed
 .venv/installed: .venv/platform
 	@echo 'Installing what tests and benchmarks need beside the platform.'
 	$(PIP) --quiet -e '.[test,bench]'
+	@touch $@
+
+.venv-dbt/installed: constraints-dbt.txt
+	@echo 'Installing dbt into .venv-dbt, apart from ours: tests run the exported project with it.'
+	$(PYTHON) -m venv .venv-dbt
+	.venv-dbt/bin/python -m pip install --disable-pip-version-check --quiet -c $< dbt-core dbt-clickhouse
 	@touch $@
 
 run: platform

@@ -35,6 +35,7 @@ from gcc.sources.http import HttpFetcher
 from gcc.sources.limits import InProcessLimiter, Limiter
 from gcc.statements import SQL as SQL_FOLDER
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.clickhouse_clients import Builds
 from gcc.stores.controls import CONTROLS_CHANNEL, PostgresControls
 from gcc.stores.credentials import CREDENTIALS_CHANNEL, PostgresCredentials
 from gcc.stores.days import PostgresDays
@@ -284,13 +285,20 @@ def refuse_what_is_not_here(settings: Settings) -> None:
 
 
 def open_clickhouse(settings: Settings) -> ClickHouse:
-    chosen = settings.clickhouse
+    chosen, models = settings.clickhouse, settings.analytics
     return ClickHouse(
         settings.data_dir / "clickhouse" if chosen.url == "chdb" else chosen.url,
         writers=chosen.writers,
         readers=chosen.readers,
         query_s_max=chosen.query_s_max,
         fsync=chosen.fsync,
+        builds=Builds(
+            at_once=models.model_threads,
+            threads=models.query_threads,
+            memory_mb=models.model_memory_mb,
+            spill_mb=models.model_spill_mb,
+            query_s_max=models.model_s_max,
+        ),
     )
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,26 @@ def clickhouse_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 
 @pytest.fixture
 async def clickhouse(clickhouse_folder: Path) -> AsyncIterator[ClickHouse]:
-    store = ClickHouse(clickhouse_folder, writers=2, readers=3, query_s_max=QUERY_S_MAX, fsync=False)
+    async with opened(clickhouse_folder) as store:
+        await empty(store)
+        yield store
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[ClickHouse]:
+    """The store as a test before has left it."""
+    store = ClickHouse(folder, writers=2, readers=3, query_s_max=QUERY_S_MAX, fsync=False)
     await store.open()
+    yield store
+    await store.aclose()
+
+
+async def empty(store: ClickHouse) -> None:
+    """Leave the migrated tables, without rows, and nothing else."""
     if not await _emptied(store):
         await _clear(store)
         await store.migrate(SQL / "clickhouse")
         _migrated.update(await _tables(store))
-    yield store
-    await store.aclose()
 
 
 LEDGER = ("default", "gcc_schema_migration")
@@ -60,7 +73,7 @@ async def _emptied(store: ClickHouse) -> bool:
 async def _tables(store: ClickHouse) -> dict[tuple[str, str], str]:
     listed = (
         "select database, name, concat(toString(uuid), create_table_query) as told from system.tables"
-        " where database in ('_e', 'dbt', 'default')"
+        " where database in ('_e', 'dbt', 'default', 'beat_replica', 'coffee_replica')"
     )
     found = {(row["database"], row["name"]): row["told"] for row in await store.rows(listed)}
     if LEDGER in found:

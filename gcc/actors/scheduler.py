@@ -1,7 +1,9 @@
 """The scheduler: runs what is declared as schedules, by cron in UTC, while this process leads.
 
 In: Schedules, a Leader, a drain stage. Out: their effects, and one row a run (ScheduleRuns): RUNNING,
-then COMPLETE, FAILED or CANCELLED, with what it answered. `overview()` shows last and next runs.
+then COMPLETE, FAILED or CANCELLED, with what it answered. `overview()` shows last and next runs. Trouble is told to
+`trouble`, once until it is over: a failure, SKIPS_MAX due times in a row that found it running, PERIODS_MAX periods
+without success.
 
 A schedule never overlaps itself: a due time that comes while it runs is skipped, a trigger waits. While the
 scheduler is paused due times are skipped, too; what runs goes on, and triggers still work. A transient failure is
@@ -29,6 +31,8 @@ from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, intake_open
 from gcc.supervisor.lifecycle import Actor, State, one_line
 
+SKIPS_MAX = 2
+PERIODS_MAX = 3
 WALL_CLOCK_S = 30.0
 """A long wait for a due time looks at the clock this often: the system may have slept, or been set."""
 RECORD_S = 5.0
@@ -40,13 +44,16 @@ RunStatus = Literal["RUNNING", "COMPLETE", "FAILED", "CANCELLED"]
 class Schedule:
     """`run` does the work and returns the detail of its row (JSON). `catch_up`: "one" makes up, at the
     start, for due times missed while nobody led and for a run that was cut off; "none" waits for the next.
-    Without a cron line it runs by trigger only."""
+    Without a cron line it runs by trigger only. `was`: names that people may still use for it. `waits_for`: what is not
+    there yet; until then it does nothing."""
 
     name: str
     cron: str | None
     run: Callable[[], Awaitable[Mapping[str, Any]]]
     timeout_s: float = 600.0
     catch_up: Literal["one", "none"] = "none"
+    was: tuple[str, ...] = ()
+    waits_for: str = ""
 
     def __post_init__(self) -> None:
         try:
@@ -74,6 +81,24 @@ class ScheduleRun:
     detail: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What somebody should know of a schedule. `kind`: FAILED, SKIPPED, NO_SUCCESS."""
+
+    kind: str
+    schedule: str
+    at: dt.datetime
+    reason: str
+
+
+Tell = Callable[[Trouble], Awaitable[None]]
+"""Takes trouble on its way. Raises Transient: it was not taken."""
+
+
+async def untold(trouble: Trouble) -> None:
+    """Where nobody is to be told."""
+
+
 class ScheduleRuns(Protocol):
     """Where runs are recorded. Raises Transient when that is away, LeaseLost when the term is over."""
 
@@ -81,6 +106,8 @@ class ScheduleRuns(Protocol):
     async def end(self, run: ScheduleRun) -> None: ...
     async def close_stale(self, term: int, now: dt.datetime) -> int: ...
     async def last(self) -> dict[str, ScheduleRun]: ...
+    async def succeeded(self) -> dict[str, dt.datetime]:
+        """When each schedule last began a run that became COMPLETE."""
 
 
 @dataclass
@@ -103,10 +130,12 @@ class Scheduler:
         *,
         backoff: Backoff = Backoff(1.0, 60.0),  # noqa: B008 (frozen)
         gate: Gate = ALWAYS_OPEN,
+        trouble: Tell = untold,
     ) -> None:
         self._schedules = {schedule.name: schedule for schedule in schedules}
         if len(self._schedules) != len(schedules):
             raise ConfigError(f"schedule names must differ: {', '.join(sorted(s.name for s in schedules))}")
+        self._now_called = now_called(schedules)
         self._runs = runs
         self._leader = leader
         self._stage = stage
@@ -114,6 +143,10 @@ class Scheduler:
         self._clock = clock
         self._backoff = backoff
         self._gate = gate
+        self._tell_trouble = trouble
+        self._skips: dict[str, int] = {}  # due times in a row that found it running
+        self._good: dict[str, dt.datetime] = {}  # when its last good run began; before the first, when we looked first
+        self._told: set[tuple[str, str]] = set()  # kinds of trouble that last, by schedule
         self._busy = {name: trio.Lock() for name in self._schedules}
         self._last: dict[str, ScheduleRun] = {}
         self._due: dict[str, dt.datetime] = {}
@@ -133,23 +166,27 @@ class Scheduler:
     async def trigger(self, name: str, *, lead_s: float = 30.0) -> ScheduleRun:
         """Run a schedule now, after the run that is under way if there is one, and return the ended run.
 
-        Raises Permanent for an unknown name, Transient when this process does not lead within `lead_s`
-        or the platform drains. How the run ended is its status. Cancelled: the run itself goes on.
+        Raises Permanent for an unknown name and one that waits for what is not there yet, Transient when this process
+        does not lead within `lead_s` or the platform drains. How the run ended is its status. Cancelled: the run itself
+        goes on.
         """
-        if name not in self._schedules:
-            raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
+        return await self.perform(self.named(name), lead_s=lead_s)
+
+    async def perform(self, schedule: Schedule, *, lead_s: float = 30.0) -> ScheduleRun:
+        """As `trigger`, of what is in no list: what people ask for. Its rows are there all the same, under its name."""
+        self._busy.setdefault(schedule.name, trio.Lock())
         with trio.move_on_after(lead_s):
             with intake_open(self._stage):
                 while self._reign is None:
                     await self._reign_began.wait()
         if self._reign is None or self._stage.begun.is_set():
-            raise Transient(f"schedule {name} was not triggered: this process drains or does not lead")
+            raise Transient(f"schedule {schedule.name} was not triggered: this process drains or does not lead")
         reign, ended = self._reign, trio.Event()
-        run = self._new_run(name)
+        run = self._new_run(schedule.name)
 
         async def execute() -> None:
             try:
-                await self._execute(self._schedules[name], run, reign.term)
+                await self._execute(schedule, run, reign.term)
             finally:
                 run.ended_at = run.ended_at or self._clock.now()  # cancelled while it waited for its turn
                 ended.set()
@@ -158,8 +195,26 @@ class Scheduler:
         await ended.wait()
         return run
 
+    def prompt(self, name: str) -> bool:
+        """Run a schedule soon, if this process leads, and do not wait for it; False: it does not. As `trigger` else."""
+        schedule, reign = self.named(name), self._reign
+        if reign is None or self._stage.begun.is_set():
+            return False
+        reign.nursery.start_soon(self._execute, schedule, self._new_run(schedule.name), reign.term)
+        return True
+
+    def named(self, name: str) -> Schedule:
+        """The schedule that is called so, or was. Permanent: there is none, or it waits for what is not there yet."""
+        name = self._now_called.get(name, name)
+        if name not in self._schedules:
+            raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
+        if why := self._schedules[name].waits_for:
+            raise Permanent(f"schedule {name} does nothing yet: it waits for {why}")
+        return self._schedules[name]
+
     def overview(self) -> list[dict[str, Any]]:
-        """A line a schedule: name, cron, running, next_run (RFC 3339, None while not leading) and last_run."""
+        """A line a schedule: name, cron, running, next_run (RFC 3339, None while not leading), last_run, how many due
+        times in a row it missed since it was running, and what it waits for."""
         return [
             {
                 "name": schedule.name,
@@ -167,6 +222,8 @@ class Scheduler:
                 "running": self._busy[schedule.name].locked(),
                 "next_run": _rfc3339(self._due.get(schedule.name) if self._reign else None),
                 "last_run": shown(self._last.get(schedule.name)),
+                "skipped": self._skips.get(schedule.name, 0),
+                "waits_for": schedule.waits_for or None,
             }
             for schedule in self._schedules.values()
         ]
@@ -185,7 +242,8 @@ class Scheduler:
                     self._reign = _Reign(term, nursery)
                     self._reign_began.set()
                     for schedule in self._schedules.values():
-                        nursery.start_soon(self._keep, schedule, term)
+                        if not schedule.waits_for:
+                            nursery.start_soon(self._keep, schedule, term, nursery)
                     while True:  # until the term is over or the drain cancels
                         self._actor.state = State.RUNNING if self._gate.is_open else State.PAUSED
                         await self._gate.changed.wait()
@@ -201,6 +259,9 @@ class Scheduler:
                 if stale := await self._runs.close_stale(term, self._clock.now()):
                     self._actor.erred(f"{stale} runs of a leader that went away were closed as CANCELLED")
                 self._last = await self._runs.last()
+                now = self._clock.now()
+                self._good = dict.fromkeys(self._schedules, now) | await self._runs.succeeded()
+                self._skips, self._told = {}, set()
             except Transient as error:
                 failures += 1
                 self._actor.erred(error)
@@ -209,15 +270,43 @@ class Scheduler:
                 return True
         return False
 
-    async def _keep(self, schedule: Schedule, term: int) -> None:
+    async def _keep(self, schedule: Schedule, term: int, nursery: trio.Nursery) -> None:
         due = self._first_due(schedule)
         while due is not None:
             self._due[schedule.name] = due
             while (left_s := (due - self._clock.now()).total_seconds()) > 0:  # noqa: ASYNC110
                 await trio.sleep(min(left_s, WALL_CLOCK_S))
-            if self._gate.is_open and not self._busy[schedule.name].locked():
-                await self._execute(schedule, self._new_run(schedule.name), term)
+            if not self._gate.is_open:
+                self._good[schedule.name] = self._clock.now()  # what people want is no trouble
+            elif self._busy[schedule.name].locked():
+                self._skips[schedule.name] = self._skips.get(schedule.name, 0) + 1
+                await self._look(schedule, due)
+            else:
+                self._skips[schedule.name] = 0
+                await self._look(schedule, due)
+                nursery.start_soon(self._execute, schedule, self._new_run(schedule.name), term)
             due = schedule.next_after(self._clock.now())
+
+    async def _look(self, schedule: Schedule, due: dt.datetime) -> None:
+        """At a due time: does it go as it should?"""
+        if self._skips[schedule.name] == SKIPS_MAX:
+            await self._tell(schedule, "SKIPPED", f"it still ran at {SKIPS_MAX} due times in a row")
+        good = late = self._good[schedule.name]
+        for _ in range(PERIODS_MAX):
+            late = schedule.next_after(late) or due
+        if late < due:
+            await self._tell(schedule, "NO_SUCCESS", f"no run since {good:%Y-%m-%d %H:%M}Z has succeeded")
+
+    async def _tell(self, schedule: Schedule, kind: str, reason: str) -> None:
+        if (kind, schedule.name) in self._told:
+            return
+        self._told.add((kind, schedule.name))
+        try:
+            with trio.fail_after(RECORD_S):
+                await self._tell_trouble(Trouble(kind, schedule.name, self._clock.now(), reason))
+        except (GccError, trio.TooSlowError) as error:
+            self._told.discard((kind, schedule.name))
+            self._actor.erred(f"{schedule.name}: nobody was told that {reason}: {one_line(error)}")
 
     def _first_due(self, schedule: Schedule) -> dt.datetime | None:
         now, last = self._clock.now(), self._last.get(schedule.name)
@@ -256,6 +345,14 @@ class Scheduler:
                 run.ended_at = self._clock.now()
                 with trio.move_on_after(RECORD_S, shield=True):
                     await self._record_end(run)
+        await self._after(schedule, run)
+
+    async def _after(self, schedule: Schedule, run: ScheduleRun) -> None:
+        if run.status == "COMPLETE":
+            self._good[schedule.name] = run.started_at
+            self._told -= {(kind, name) for kind, name in self._told if name == schedule.name}
+        elif run.status == "FAILED":
+            await self._tell(schedule, "FAILED", _error(run))
 
     async def _attempt(self, schedule: Schedule, run: ScheduleRun, term: int) -> None:
         """Try until it succeeds or fails for good; the caller's deadline bounds the tries."""
@@ -289,6 +386,12 @@ class Scheduler:
                 run.detail = {"error": bugs.told(self._actor, error, schedule=run.schedule)}
                 continue
             return
+
+
+def now_called(schedules: Sequence[Schedule]) -> dict[str, str]:
+    """What schedules were called, where that means one of them alone."""
+    names = [(was, schedule.name) for schedule in schedules for was in schedule.was]
+    return {was: name for was, name in names if [each for each, _ in names].count(was) == 1}
 
 
 def _error(run: ScheduleRun) -> str:

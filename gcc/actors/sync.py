@@ -3,23 +3,38 @@
 In: declared tables, their marts as the transformer left them, the leader's term. Out: the live tables
 replaced whole, a snapshot row each, an exported file that is removed again.
 
-Export as JSON lines -> fresh table with the live one's types -> indexes, checks -> swap in one
+Export as JSON lines -> fresh table with the live one's types -> indexes, guards -> swap in one
 transaction, fenced by the term. A failed check, a lost lock or term, and cancellation leave the live
 table as it was; what was prepared is dropped by the next run, and so is the replaced table, which
 queries may still read. Cleaning up is nobody's failure: what it cannot remove is told, and left.
+
+A mart that was not built since the last swap, or that was left behind by what it reads, leaves the table "unchanged";
+one that is not there yet, or empty like its table, is "nothing yet". What a guard refuses may be accepted by a person,
+once. A table of more than `delta_rows` rows whose mart tells `built_at` gets what was built since then alone, written
+over what is there in one transaction.
 """
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Protocol, cast
 
 import trio
 
 from gcc import statements
 from gcc.actors.leader import Leader
+from gcc.actors.transformer import Model
 from gcc.actors.warehouse import Warehouse
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
@@ -31,38 +46,92 @@ SWAPS_MAX = 8
 """Tries of one swap, each at most 2 s for its lock: long readers delay it, they do not stop it."""
 REMOVE_S = 5.0
 
+NULLS_MORE_MAX = 0.10
+"""So much more of a column may be unknown than of the live one."""
+FEW_ROWS = 20
+"""Of fewer the share of what is unknown tells nothing."""
+
 _SQL = statements.load("sync", statements.SQL / "clickhouse" / "queries")
 _FOLDER = "data-pipeline/tmp"
+_CLICKHOUSE_TIME = "%Y-%m-%d %H:%M:%S.%f"
+
+
+Outcome = Literal["swapped", "upserted", "unchanged", "nothing yet"]
+
+
+class SyncRefused(Permanent):
+    """A guard keeps the live table; `sync accept TABLE` lets the next run through."""
 
 
 @dataclass(frozen=True)
 class SyncedTable:
     """A PostgreSQL table and the mart that fills it: the mart has (at least) the table's columns.
 
-    Fewer rows than `rows_kept_min` of what the live table holds are refused as a mistake upstream.
+    Fewer rows than `rows_kept_min` of what the live table holds are refused as a mistake upstream, and so is a column
+    of which more than `nulls_max` is unknown. `select`: the statement that reads the mart, if it is not all of it.
+    `optional`: columns that the mart may lack; they are null then. `delta_rows`: see above.
     """
 
     table: str
     mart: str
     rows_kept_min: float = 0.5
+    nulls_max: Mapping[str, float] = field(default_factory=dict)
+    select: str = ""
+    optional: Sequence[str] = ()
+    delta_rows: int | None = None
 
 
 @dataclass(frozen=True)
 class SyncResult:
+    """`rows`: that were exported, or stand where nothing changed; `why` tells then why not."""
+
     table: str
     rows: int
     seconds: float
-    snapshot_id: uuid.UUID
+    snapshot_id: uuid.UUID | None
+    outcome: Outcome = "swapped"
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        detail = {"table": self.table, "outcome": self.outcome, "rows": self.rows, "seconds": round(self.seconds, 3)}
+        snapshot = {"snapshot_id": str(self.snapshot_id)} if self.snapshot_id else {}
+        return {**detail, **snapshot, **({"why": self.why} if self.why else {})}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One run of a sync: what `sync_snapshot` says of the live table. `as_of` is when the export began."""
+    """One run of a sync: what `sync_snapshot` says of the live table. `as_of` is when the export began, `built_at` when
+    the build of what it read did."""
 
     table: str
     id: uuid.UUID
     rows: int
     as_of: dt.datetime
+    built_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of a table, and in how many of them each column is null."""
+
+    rows: int
+    nulls: Mapping[str, int]
+
+    def share(self, column: str) -> float:
+        return self.nulls.get(column, 0) / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A synced table as people see it. `refused`: why the last run was, until one is swapped; by whom it was let."""
+
+    table: str
+    rows: int | None = None  # None: never synced
+    as_of: dt.datetime | None = None
+    built_at: dt.datetime | None = None
+    refused: str | None = None
+    refused_at: dt.datetime | None = None
+    accepted_by: str | None = None
 
 
 class Tables(Protocol):
@@ -81,8 +150,23 @@ class Tables(Protocol):
     async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
         """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet."""
 
-    async def counts(self, table: str) -> tuple[int, int]:
-        """Rows of the fresh table, and of the live one."""
+    async def counts(self, table: str) -> tuple[Counted, Counted]:
+        """Of the fresh table, and of the live one."""
+
+    async def size(self, table: str) -> int:
+        """About how many rows the live table has."""
+
+    async def standing(self) -> dict[str, Standing]:
+        """What is known of each table that was synced or refused."""
+
+    async def refuse(self, table: str, why: str, now: dt.datetime) -> None:
+        """Keep why it was not swapped, for people. One that was accepted has to be so anew."""
+
+    async def accept(self, table: str, who: str, now: dt.datetime) -> None:
+        """Let the next run of a refused table through. Permanent: none was refused."""
+
+    async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
+        """Write `lines` over the live rows with the same keys and record the snapshot, at once; else as `swap`."""
 
     async def swap(self, snapshot: Snapshot, term: int) -> None:
         """Put the fresh table in the live one's place and record the snapshot, in one transaction.
@@ -92,8 +176,12 @@ class Tables(Protocol):
         """
 
 
+async def _anyhow(mart: str) -> None:
+    """Where nobody looks at marts."""
+
+
 class Sync:
-    """One run a table at a time; a second caller waits."""
+    """One run a table at a time; a second caller waits. `require_well(mart)` raises Permanent for one that is wrong."""
 
     def __init__(
         self,
@@ -105,8 +193,12 @@ class Sync:
         actor: Actor,
         clock: Clock,
         *,
+        models: Sequence[Model] = (),
         backoff: Backoff = Backoff(0.2, 2.0),  # noqa: B008 (frozen)
+        require_well: Callable[[str], Awaitable[None]] = _anyhow,
     ) -> None:
+        """`models`: how marts are built of each other."""
+        self._models = {model.name: model for model in models}
         self._warehouse = warehouse
         self._objects = objects
         self._tables = tables
@@ -115,18 +207,46 @@ class Sync:
         self._actor = actor
         self._clock = clock
         self._backoff = backoff
+        self._require_well = require_well
         self._busy = {table: trio.Lock() for table in self._declared}
         actor.state = State.WAITING
+
+    @property
+    def tables(self) -> Sequence[str]:
+        return list(self._declared)
+
+    def mart(self, table: str) -> str:
+        """What fills it. Permanent: it is not declared."""
+        return self._known(table).mart
+
+    async def overview(self) -> list[dict[str, Any]]:
+        """A line a table: its mart, rows, as_of, and what was refused. Transient: the database is away."""
+        standing = await self._tables.standing()
+        lines = []
+        for declared in self._declared.values():
+            one = standing.get(declared.table) or Standing(declared.table)
+            line = {"table": declared.table, "mart": declared.mart, **asdict(one)}
+            lines.append({name: _rfc3339(at) if isinstance(at, dt.datetime) else at for name, at in line.items()})
+        return lines
+
+    async def accept(self, table: str, who: str) -> None:
+        """Let what a guard refused through at the next run, once. Permanent: nothing was refused, or no such table."""
+        self._known(table)
+        await self._tables.accept(table, who, self._clock.now())
+
+    def _known(self, table: str) -> SyncedTable:
+        if table not in self._declared:
+            raise Permanent(f"table {table!r} is not declared; there are {', '.join(self._declared)}")
+        return self._declared[table]
 
     async def sync(self, table: str) -> SyncResult:
         """Replace one table by its mart's rows of now.
 
-        Raises Permanent for a table that is not declared and for rows that fail a check, Transient for a
-        store that is away, locks that were not given and a process that does not lead, LeaseLost when
-        the term ended meanwhile.
+        Raises Permanent for a table that is not declared and for rows that fail a check (SyncRefused: one that people
+        may overrule), Transient for a store that is away, locks that were not given and a process that does not lead,
+        LeaseLost when the term ended meanwhile.
         """
-        if table not in self._declared:
-            raise Permanent(f"table {table!r} is not declared; there are {', '.join(self._declared)}")
+        self._known(table)
         async with self._busy[table]:
             self._actor.in_flight += 1
             self._actor.state = State.RUNNING
@@ -147,19 +267,113 @@ class Sync:
         term = self._leader.term
         if term is None:
             raise Transient(f"{table} was not synced: this process does not lead")
+        wanted = await self._tables.columns(table)
+        last = (await self._tables.standing()).get(table) or Standing(table)
+        types = await self._types(declared)
+        if not types and last.rows is None and not await self._tables.size(table):
+            return SyncResult(table, 0, 0.0, None, "nothing yet", f"dbt.{declared.mart} is not built yet")
+        if missing := [name for name in wanted if name not in types and name not in declared.optional]:
+            raise Permanent(f"dbt.{declared.mart} has no {', '.join(missing)}, which {table} needs")
+        built = await self._built()
+        built_at = self._built_at(declared.mart, built)
+        why = self._behind(declared.mart, built) or _nothing_new(declared.mart, built_at, last.built_at)
+        if why and not last.accepted_by:
+            return SyncResult(table, last.rows or 0, 0.0, None, "unchanged", why)
+        await self._require_well(declared.mart)
         run_id = self._clock.new_id()
-        key = f"{_FOLDER}/{table}-{run_id}.ndjson"
+        select = self._select(declared, wanted, types)
+        snapshot = Snapshot(table, run_id, 0, as_of, built_at)
         await self._sweep(table)
+        if last.built_at and "built_at" in types and await self._is_large(declared):
+            newer = await self._built_since(declared.mart, last.built_at)
+            async with self._staged(f"{select} where built_at >= {newer}", run_id, table) as (rows, chunks):
+                if rows:
+                    await self._tables.upsert(replace(snapshot, rows=rows), chunks, term)
+            return SyncResult(table, rows, trio.current_time() - began, run_id if rows else None, "upserted")
+        async with self._staged(select, run_id, table) as (rows, chunks):
+            await self._tables.fill(table, chunks)
+        fresh, live = await self._tables.counts(table)
+        if not fresh.rows and not live.rows and not rows:
+            return SyncResult(
+                table, 0, trio.current_time() - began, None, "nothing yet", f"dbt.{declared.mart} is empty"
+            )
+        if fresh.rows != rows:
+            raise Permanent(f"{table}: {rows} rows were exported, {fresh.rows} arrived")
+        if (why := _refusal(declared, fresh, live)) and not last.accepted_by:
+            await self._tables.refuse(table, why, self._clock.now())
+            raise SyncRefused(f"{why}; look at dbt.{declared.mart}, or let it through: sync accept {table}")
+        await self._swap(replace(snapshot, rows=rows), term)
+        return SyncResult(table, rows, trio.current_time() - began, run_id)
+
+    @asynccontextmanager
+    async def _staged(
+        self, select: str, run_id: uuid.UUID, table: str
+    ) -> AsyncIterator[tuple[int, AsyncGenerator[bytes, None]]]:
+        """The rows of a SELECT in the object store: how many, and their lines. They are removed at the end."""
+        key, count = f"{_FOLDER}/{table}-{run_id}.ndjson", _RowCount()
         try:
-            exported = await self._export(declared, key)
+            async with aclosing(self._warehouse.stream(select)) as stream:
+                await self._objects.put(key, count.counted(stream))
             async with aclosing(cast("AsyncGenerator[bytes, None]", self._objects.get(key))) as chunks:
-                await self._tables.fill(table, chunks)
+                yield count.count, chunks
         finally:
             with trio.move_on_after(REMOVE_S, shield=True), self._told():
                 await self._objects.delete(key)
-        await self._check(declared, exported)
-        await self._swap(Snapshot(table, run_id, exported, as_of), term)
-        return SyncResult(table, exported, trio.current_time() - began, run_id)
+
+    async def _is_large(self, declared: SyncedTable) -> bool:
+        return declared.delta_rows is not None and await self._tables.size(declared.table) > declared.delta_rows
+
+    async def _types(self, declared: SyncedTable) -> dict[str, str]:
+        """The mart's columns; none: it is not there."""
+        found = await self._warehouse.rows(_SQL["mart_columns"], {"mart": declared.mart})
+        if found and declared.select:
+            found = await self._warehouse.rows(_SQL["describe"].format(select=_SQL[declared.select]))
+        return {row["name"]: row["type"] for row in found}
+
+    def _select(self, declared: SyncedTable, wanted: Sequence[str], types: Mapping[str, str]) -> str:
+        source = f"({_SQL[declared.select]})" if declared.select else f"dbt.{declared.mart}"
+        columns = ", ".join(_exported(name, types[name]) for name in wanted if name in types)
+        return _SQL["export"].format(columns=columns, source=source)
+
+    async def _built(self) -> dict[str, dt.datetime]:
+        """When the last good build of each model began, by ClickHouse's clock."""
+        if not self._models or not await self._warehouse.rows(_SQL["mart_columns"], {"mart": "model_run"}):
+            return {}
+        return {row["model"]: row["at"] for row in await self._warehouse.rows(_SQL["built"])}
+
+    async def _built_since(self, name: str, taken: dt.datetime) -> str:
+        """When the first build began after that which was taken, as SQL."""
+        names = {"names": sorted(self._tables_behind(name)), "after": f"{taken.astimezone(dt.UTC):{_CLICKHOUSE_TIME}}"}
+        [row] = await self._warehouse.rows(_SQL["first_since"], names)
+        return f"toDateTime64('{row['at']:{_CLICKHOUSE_TIME}}', 6, 'UTC')"
+
+    def _tables_behind(self, name: str) -> set[str]:
+        """The models that hold what this one tells: itself, but of a view what it reads."""
+        model = self._models.get(name)
+        if model is None or model.materialized != "view":
+            return {name}
+        return {each for parent in model.parents for each in self._tables_behind(parent)}
+
+    def _built_at(self, name: str, built: Mapping[str, dt.datetime]) -> dt.datetime | None:
+        """Of a view that of the newest table behind it. None: nobody knows."""
+        model = self._models.get(name)
+        if model is not None and model.materialized == "view":
+            return max((at for parent in model.parents if (at := self._built_at(parent, built))), default=None)
+        return built.get(name)
+
+    def _behind(self, name: str, built: Mapping[str, dt.datetime]) -> str:
+        """Why the mart is not to be taken now: a run that built what it reads has not built it, or not yet.
+
+        Only models that are built in the same runs as the mart are looked at: those of other tags are newer often.
+        """
+        model = self._models.get(name)
+        if model is None or (own := self._built_at(name, built)) is None:
+            return ""
+        for parent in map(self._models.get, model.parents):
+            at = self._built_at(parent.name, built) if parent is not None and model.tags & parent.tags else None
+            if parent is not None and at is not None and at > own:
+                return f"dbt.{name} is older than dbt.{parent.name}, which it reads"
+        return ""
 
     async def _sweep(self, table: str) -> None:
         """Remove what earlier runs left, as far as that can be done now; the next run tries again."""
@@ -176,30 +390,6 @@ class Sync:
             yield
         except GccError as error:
             self._actor.erred(f"cleaning up: {one_line(error)}")
-
-    async def _export(self, declared: SyncedTable, key: str) -> int:
-        """Write the mart's rows to `key`; returns how many they are."""
-        wanted = await self._tables.columns(declared.table)
-        found = await self._warehouse.rows(_SQL["mart_columns"], {"mart": declared.mart})
-        types = {row["name"]: row["type"] for row in found}
-        if missing := [name for name in wanted if name not in types]:
-            raise Permanent(f"dbt.{declared.mart} has no {', '.join(missing)}, which {declared.table} needs")
-        columns = ", ".join(_exported(name, types[name]) for name in wanted)
-        rows = _RowCount()
-        select = _SQL["export"].format(columns=columns, mart=declared.mart)
-        async with aclosing(self._warehouse.stream(select)) as stream:
-            await self._objects.put(key, rows.counted(stream))
-        return rows.count
-
-    async def _check(self, declared: SyncedTable, exported: int) -> None:
-        fresh, live = await self._tables.counts(declared.table)
-        if fresh != exported:
-            raise Permanent(f"{declared.table}: {exported} rows were exported, {fresh} arrived")
-        if fresh < live * declared.rows_kept_min:
-            raise Permanent(
-                f"{declared.table} would shrink from {live} to {fresh} rows; look at dbt.{declared.mart}, or delete"
-                f" rows from {declared.table} if that is right"
-            )
 
     async def _swap(self, snapshot: Snapshot, term: int) -> None:
         failures = 0
@@ -225,6 +415,32 @@ class _RowCount:
             yield chunk
 
 
+def _nothing_new(mart: str, built_at: dt.datetime | None, taken: dt.datetime | None) -> str:
+    if built_at is None or taken is None or built_at > taken:
+        return ""
+    return f"dbt.{mart} was not built since"
+
+
+def _refusal(declared: SyncedTable, fresh: Counted, live: Counted) -> str:
+    """Why a guard keeps the live table; '': none does."""
+    if fresh.rows < live.rows * declared.rows_kept_min:
+        return f"{declared.table} would shrink from {live.rows} to {fresh.rows} rows"
+    for column in fresh.nulls:
+        share, most = fresh.share(column), declared.nulls_max.get(column, 1.0)
+        if live.rows >= FEW_ROWS <= fresh.rows:
+            most = min(most, live.share(column) + NULLS_MORE_MAX)
+        if share > most:
+            return f"{declared.table}.{column} would be unknown in {share:.0%} of the rows, of {most:.0%} at most"
+    return ""
+
+
 def _exported(name: str, kind: str) -> str:
     """A column as PostgreSQL can take it: its text is UTF-8 without NUL."""
-    return f"toValidUTF8(replaceAll({name}, '\\0', '')) as {name}" if "String" in kind else name
+    clean = "toValidUTF8(replaceAll({0}, '\\0', ''))".format
+    if kind.startswith("Array(") and "String" in kind:
+        return f"arrayMap(each -> {clean('each')}, {name}) as {name}"
+    return f"{clean(name)} as {name}" if "String" in kind and not kind.startswith("Map(") else name
+
+
+def _rfc3339(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

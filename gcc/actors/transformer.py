@@ -5,25 +5,37 @@ In: the models of a pipeline (already read and in order) and a selection of them
 
 A view is replaced when its text changed. A table is built beside the live one and exchanged with it;
 the old one is dropped at the next run, because a drop can fail a query that still reads it. An
-incremental model adds the keys that changed since its watermark to a ReplacingMergeTree (its column
-`built_at` decides); it is built whole when its text, or that of a model it reads, changed. The watermark
-is the start of the last build that succeeded: a build that was cut off is done again.
+incremental model of strategy keys adds the keys that changed since its watermark to a ReplacingMergeTree
+(its column `built_at` decides); one of strategy partitions builds those of its open months beside the live
+table and replaces them there. Both are built whole when their text, or that of a model they read, changed.
+The watermark is the start of the last build that succeeded: a build that was cut off is done again.
+
+What was built is tested before it takes the live one's place (of strategy keys: what was added, afterwards): where it
+is wrong the live table stays, and that is a failure of the model.
+
+A month is open until a build that began on day 3 of the next, or later, has succeeded. Then it is frozen, and only
+a backfill changes it.
+
+What stands in `dbt` with our mark and is no model any more is dropped at the end of a run in which nothing failed.
 
 A model that fails, for whatever reason, stops its descendants only. Cancelled: the queries are killed by the store,
 live tables stay as they were, unfinished ones are dropped at the next run.
 """
 
+import datetime as dt
+import itertools
 import json
+import re
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import trio
 
 from gcc import statements
 from gcc.actors import bugs
-from gcc.actors.warehouse import Warehouse
+from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
 from gcc.supervisor.lifecycle import Actor, State, one_line
@@ -31,27 +43,79 @@ from gcc.supervisor.lifecycle import Actor, State, one_line
 _SQL = statements.load("models", statements.SQL / "clickhouse" / "queries")
 
 
+NEVER = "1970-01-01 00:00:00"
+"""The watermark of a model that was never built."""
+
+_MARK = re.compile(r"[0-9a-f]{16}")
+"""A fingerprint, which stands as comment on what is made here."""
+
+PEAKS_S = 0.25
+"""How often it is asked how much memory builds hold: of shorter ones nobody knows."""
+
+RECORD_S = 1.0
+"""So much of what was built may be built again after a kill: a row alone would cost as much as a small model."""
+
+Period = tuple[dt.date, dt.date]
+"""First and last day."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """So much of a model as one build makes: `incremental`, what changed since its watermark or is in its period."""
+
+    incremental: bool = False
+    since: Mapping[str, str] = field(default_factory=dict)  # the watermark of each model
+    first: str = "1970-01-01"  # the period's first day,
+    end: str = "2149-01-01"  # and the first one after it
+    variables: Mapping[str, object] = field(default_factory=dict)  # what var() answers instead, of a unit test
+
+
+EVERYTHING = Slice()
+
+
 @dataclass(frozen=True)
 class Model:
-    """One SELECT file. `select(watermark)` is its SQL, for all rows (None) or for what changed since."""
+    """One SELECT file. `select(slice)` is its SQL."""
 
     name: str
+    description: str
     materialized: Literal["view", "table", "incremental"]
+    strategy: Literal["", "keys", "partitions"]  # of an incremental one
     tags: frozenset[str]
     unique_key: tuple[str, ...]
+    partition_by: str  # an expression, or ''
+    looks_back: int | None  # so many months before its own it reads, too; None: all
     parents: tuple[str, ...]
     fingerprint: str  # of its text and of every model it reads
-    select: Callable[[str | None], str]
+    select: Callable[[Slice], str]
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what a column may say
+
+
+class BuildTests(Protocol):
+    """Looks at what builds have made."""
+
+    async def of_build(
+        self, run_id: uuid.UUID, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
+    ) -> None:
+        """The rows of `table` that are `only`; more than half as many as in `kept_of`. Permanent: they are wrong."""
+
+    async def record(self) -> None:
+        """Store what was found since."""
 
 
 @dataclass(frozen=True)
 class ModelRun:
-    """What became of one model in one run. `rows` counts the whole table, 0 for a view."""
+    """What became of one model in one run. `rows` counts the whole table, 0 for a view.
+
+    `overhead_s` of the seconds were not the SELECT's. `peak_bytes`: of memory, 0 where nobody looked in time.
+    """
 
     model: str
     seconds: float
     rows: int
     error: str | None = None
+    overhead_s: float = 0.0
+    peak_bytes: int = 0
     transient: bool = False  # the error is worth another try
     skipped: bool = False  # not even tried: a model that it reads failed
 
@@ -60,39 +124,109 @@ class ModelRun:
         return self.error is None
 
 
+@dataclass(frozen=True)
+class Build:
+    """The last build of a model: its `error`, if it failed; what is known of the last good one; and what stands."""
+
+    fingerprint: str | None  # of what stands
+    error: str
+    seconds: float | None
+    rows: int | None
+    overhead_s: float | None
+    peak_bytes: int | None
+    fresh_at: dt.datetime | None  # when the last good one began
+
+
 @dataclass
 class _Run:
-    """One call of run_models: what stood before it, and which models are done."""
+    """One call of run_models: what stood before it, what is asked for, and which models are done."""
 
     id: uuid.UUID
     started_at: str
     built: dict[str, str]  # name -> fingerprint
     watermarks: dict[str, str]
+    open_from: dict[str, str]  # model -> the first day that its last good build did not freeze
+    end: str  # the first day after the last open month
+    whole: bool
+    period: Period | None
+    reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
     done: dict[str, trio.Event]
-    results: dict[str, ModelRun]
+    stand_ins: list[Model] = field(default_factory=list)  # of what was never built, not selected
+    hollow: set[str] = field(default_factory=set)  # models that stand in, and what was made of them
+    results: dict[str, ModelRun] = field(default_factory=dict)
+    select_s: dict[str, float] = field(default_factory=dict)  # how long each SELECT took
+    peaks: dict[str, int] = field(default_factory=dict)  # bytes
+    unrecorded: dict[str, dict[str, object]] = field(default_factory=dict)  # model -> its row of dbt.model_run
+    recorded_at: float = field(default_factory=trio.current_time)
+    over: trio.Event = field(default_factory=trio.Event)
+
+    def backfills(self, model: Model) -> bool:
+        """Whether it is only the asked-for months that are built: such a build freezes none."""
+        return self.period is not None and model.strategy == "partitions" and self.grows(model)
+
+    def grows(self, model: Model) -> bool:
+        """Whether what stands is good, so that only what changed is built."""
+        return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
+
+    def is_made_of_hollow(self, model: Model) -> bool:
+        return not self.hollow.isdisjoint(model.parents)
+
+    def slices_of(self, model: Model) -> list[Slice]:
+        """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
+        if not self.backfills(model):
+            return [Slice(True, self.watermarks, self.open_from[model.name], self.end)]
+        assert self.period is not None
+        first, after = self.period[0], self.reach[model.name]
+        months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
+        return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
+
+    def kept_of(self, model: Model) -> str | None:
+        """What may not have had twice as many rows: the table before, unless its text was another or all is anew."""
+        kept = model.materialized == "table" and not self.whole and self.built.get(model.name) == model.fingerprint
+        return f"dbt.{model.name}" if kept and "recent" not in model.tags else None
 
 
 class Transformer:
     """Runs one selection at a time; a second caller waits for the first."""
 
     def __init__(
-        self, warehouse: Warehouse, models: Sequence[Model], actor: Actor, clock: Clock, *, threads: int = 2
+        self,
+        queries: Queries,
+        models: Sequence[Model],
+        actor: Actor,
+        clock: Clock,
+        *,
+        zone: str,
+        threads: int = 2,
+        tests: BuildTests | None = None,
     ) -> None:
-        self._warehouse = warehouse
+        self._queries = queries
         self._models = models
         self._actor = actor
         self._clock = clock
+        self._zone = zone  # whose days and months these are
+        self._tests = tests
         self._threads = trio.CapacityLimiter(threads)
         self._one_run = trio.Lock()
+        self.building: set[str] = set()
+        """What is built now."""
         actor.state = State.WAITING
 
-    async def run_models(self, select: Collection[str] = (), *, whole: bool = False) -> list[ModelRun]:
+    @property
+    def models(self) -> Sequence[Model]:
+        return self._models
+
+    async def run_models(
+        self, select: Collection[str] = (), *, whole: bool = False, period: Period | None = None
+    ) -> list[ModelRun]:
         """Build the models whose name or tag (`tag:core`) is in `select`, all of them when it is empty.
 
         `whole`: incremental ones, too, from all that there is now: something of it was removed.
+        `period`: those of strategy partitions build its months (and the later ones that look back on them) instead of
+        the open ones, frozen or not; they are built whole if they have to be. The others are built as ever.
 
-        Parents outside the selection are taken as they stand. Failures of models are in the answer,
-        never raised; a store that cannot even be asked what it holds raises Transient. Raises
+        Parents outside the selection are taken as they stand, as empty where they were never built. Failures of models
+        are in the answer, never raised; a store that cannot even be asked what it holds raises Transient. Raises
         Permanent for a selection that matches nothing.
         """
         models = [m for m in self._models if not select or m.name in select or {f"tag:{t}" for t in m.tags} & {*select}]
@@ -101,29 +235,112 @@ class Transformer:
         async with self._one_run:
             self._actor.state = State.RUNNING
             try:
-                run = await self._begin(models, whole=whole)
+                run = await self._begin(models, whole=whole, period=period)
                 async with trio.open_nursery() as nursery:
-                    for model in models:
-                        nursery.start_soon(self._build_after_parents, run, model)
+                    nursery.start_soon(self._watch_peaks, run)
+                    async with trio.open_nursery() as building:
+                        for model in [*models, *run.stand_ins]:
+                            building.start_soon(self._build_after_parents, run, model)
+                    run.over.set()
+                await self._end(run)
             finally:
                 self._actor.state = State.WAITING
                 self._actor.in_flight = 0
         return [run.results[model.name] for model in models]
 
-    async def _begin(self, models: Sequence[Model], *, whole: bool) -> _Run:
-        await self._warehouse.command(_SQL["create_database"])
-        await self._warehouse.command(_SQL["create_model_run"])
-        [now] = await self._warehouse.rows(_SQL["server_time"])
-        built = await self._warehouse.rows(_SQL["built"])
-        watermarks = await self._warehouse.rows(_SQL["watermarks"])
-        return _Run(
+    async def _begin(self, models: Sequence[Model], *, whole: bool, period: Period | None) -> _Run:
+        """All that is asked for all models at once: a question for each would cost more than their rows."""
+        await self.prepare()
+        [now] = await self._queries.rows(_SQL["server_time"], {"zone": self._zone})
+        built = await self._queries.rows(_SQL["built"])
+        marks = await self._queries.rows(_SQL["watermarks"], {"zone": self._zone})
+        run = _Run(
             self._clock.new_id(),
             now["now"],
             {row["name"]: row["fingerprint"] for row in built},
-            {} if whole else {row["model"]: row["watermark"] for row in watermarks},
+            {row["model"]: row["watermark"] for row in marks},
+            {row["model"]: row["open_from"] for row in marks},
+            now["end"],
+            whole,
+            period,
+            _reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
             {model.name: trio.Event() for model in models},
-            {},
         )
+        run.stand_ins = self._stand_ins(run)
+        run.done.update({model.name: trio.Event() for model in run.stand_ins})
+        run.hollow.update(model.name for model in run.stand_ins)
+        for model in self._models:
+            if run.is_made_of_hollow(model) if model.materialized == "view" else run.built.get(model.name) == "":
+                run.hollow.add(model.name)
+        spares = sorted(name for model in models if (name := f"{model.name}__new") in run.built)
+        if spares:
+            await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
+        return run
+
+    async def prepare(self) -> None:
+        """Make what notes builds, in the form of this version."""
+        for statement in ("create_database", "create_model_run", "extend_model_run"):
+            await self._queries.command(_SQL[statement])
+
+    async def last_builds(self) -> dict[str, Build]:
+        """What is known of each model that was ever built, or tried, in the last 90 days, or that stands."""
+        await self.prepare()
+        standing = {row["name"]: row["fingerprint"] for row in await self._queries.rows(_SQL["built"])}
+        last = {row["model"]: row for row in await self._queries.rows(_SQL["last_builds"])}
+        never = {"error": "", "seconds": None, "rows": None, "overhead_s": None, "peak_bytes": None, "fresh_at": None}
+        return {
+            name: Build(**{**never, **row, "fingerprint": standing.get(name)})
+            for name in standing.keys() | last.keys()
+            for row in [{key: value for key, value in last.get(name, {}).items() if key != "model"}]
+        }
+
+    def _stand_ins(self, run: _Run) -> list[Model]:
+        """What the selected models read and nobody has built yet, parents first: a schedule must not wait for another's
+        first run. They are made empty, without a fingerprint, so that their own build makes them whole."""
+        found: list[Model] = []
+        needed = {parent for model in self._models if model.name in run.done for parent in model.parents}
+        for model in reversed(self._models):
+            if model.name in needed and model.name not in run.done and model.name not in run.built:
+                found.insert(0, model)
+                needed |= {*model.parents}
+        return found
+
+    async def _end(self, run: _Run) -> None:
+        """What could not be noted counts as failed: the next run builds it again."""
+        for model, error in (await self._record(run)).items():
+            if run.results[model].ok:
+                run.results[model] = replace(run.results[model], error=f"{model}: {error}", transient=True)
+        if self._tests is not None:
+            try:
+                await self._tests.record()
+            except GccError as error:  # it is kept for the next run
+                self._actor.erred(error)
+        if all(result.ok for result in run.results.values()):
+            await self._drop_strangers(run)
+        for row in await self._queries.rows(_SQL["count_rows"], {"names": list(run.results)}):
+            run.results[row["name"]] = replace(run.results[row["name"]], rows=int(row["rows"]))
+
+    async def _drop_strangers(self, run: _Run) -> None:
+        """What was made here for models that are no more. Best effort: the next run finds it again."""
+        names = {model.name for model in self._models}
+        for name, comment in run.built.items():
+            if _MARK.fullmatch(comment) and name.removesuffix("__new") not in names:
+                try:
+                    await self._queries.command(_SQL["drop"].format(names=f"dbt.{name}"))
+                except GccError as error:
+                    self._actor.erred(error)
+
+    async def _watch_peaks(self, run: _Run) -> None:
+        """Until the run is over. Best effort."""
+        while not run.over.is_set():
+            with trio.move_on_after(PEAKS_S):
+                await run.over.wait()
+                return
+            try:
+                for row in await self._queries.rows(_SQL["peaks"]):
+                    run.peaks[row["model"]] = max(row["peak_bytes"], run.peaks.get(row["model"], 0))
+            except GccError as error:
+                self._actor.erred(error)
 
     async def _build_after_parents(self, run: _Run, model: Model) -> None:
         for parent in model.parents:
@@ -142,11 +359,13 @@ class Transformer:
 
     async def _build(self, run: _Run, model: Model) -> ModelRun:
         self._actor.in_flight += 1
+        self.building.add(model.name)
         began = trio.current_time()
         try:
-            rows = await self._materialize(run, model)
-            result = ModelRun(model.name, trio.current_time() - began, rows)
-            await self._record(run, model, result)
+            built = await self._materialize(run, model)
+            result = self._result(run, model, began) if built else ModelRun(model.name, 0.0, 0)
+            if built:
+                self._note(run, model, result)
             self._actor.processed()
         except Exception as error:
             failure = f"{model.name}: {one_line(error)}"
@@ -154,54 +373,136 @@ class Transformer:
                 self._actor.erred(failure)
             else:
                 bugs.told(self._actor, error, model=model.name)
-            result = ModelRun(model.name, trio.current_time() - began, 0, failure, isinstance(error, Transient))
-            await self._record_failure(run, model, result)
+            result = replace(self._result(run, model, began), error=failure, transient=isinstance(error, Transient))
+            self._note(run, model, result)
         finally:
             self._actor.in_flight -= 1
+            self.building.discard(model.name)
+        if trio.current_time() - run.recorded_at >= RECORD_S:
+            await self._record(run)
         return result
 
-    async def _materialize(self, run: _Run, model: Model) -> int:
-        """Build and return the number of rows that stand afterwards."""
-        unchanged = run.built.get(model.name) == model.fingerprint
-        watermark = run.watermarks.get(model.name) if unchanged else None
-        if model.materialized == "view":
-            if not unchanged:
-                await self._do("create_view", model, select=model.select(None))
-            return 0
-        if model.materialized == "incremental" and watermark is not None:
-            await self._do("add_rows", model, select=model.select(watermark))
-        else:
-            engine = "ReplacingMergeTree(built_at)" if model.materialized == "incremental" else "MergeTree"
-            await self._do("drop_spare", model)
-            await self._do("create_table", model, select=model.select(None), engine=engine)
-            await self._do("exchange" if model.name in run.built else "put_in_place", model)
-        [row] = await self._warehouse.rows(_SQL["count_rows"], {"name": model.name})
-        return int(row["rows"])
+    def _result(self, run: _Run, model: Model, began: float) -> ModelRun:
+        seconds = trio.current_time() - began
+        return ModelRun(
+            model.name,
+            seconds,
+            0,
+            overhead_s=max(seconds - run.select_s.get(model.name, 0.0), 0.0),
+            peak_bytes=run.peaks.get(model.name, 0),
+        )
 
-    async def _do(self, statement: str, model: Model, *, select: str = "", engine: str = "") -> None:
-        key = ", ".join(model.unique_key)
-        await self._warehouse.command(
+    async def _materialize(self, run: _Run, model: Model) -> bool:
+        """Build; False: there is nothing to do."""
+        hollow = run.is_made_of_hollow(model) or model in run.stand_ins
+        (run.hollow.add if hollow else run.hollow.discard)(model.name)
+        if model.materialized == "view":
+            if run.built.get(model.name) == model.fingerprint:
+                return False
+            await self._do("create_view", model, select=model.select(EVERYTHING))
+        elif model in run.stand_ins:
+            await self._do("create_empty", model, select=model.select(EVERYTHING))
+            return False
+        elif model.strategy == "keys" and run.grows(model):
+            for scope in run.slices_of(model):
+                await self._select(run, "add_rows", model, scope)
+            await self._test(run, model, model.name, only=f"built_at >= toDateTime64('{run.started_at}', 6, 'UTC')")
+        elif model.strategy == "partitions" and run.grows(model):
+            await self._replace_partitions(run, model, run.slices_of(model))
+        else:
+            # What is made of a stand-in is made anew until that is built: months would freeze without its rows.
+            made = replace(model, fingerprint="") if hollow else model
+            await self._select(run, "create_table", made, Slice(since=run.watermarks))
+            await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
+            await self._do("exchange" if model.name in run.built else "put_in_place", model)
+        return True
+
+    async def _replace_partitions(self, run: _Run, model: Model, slices: Sequence[Slice]) -> None:
+        """Those of the period: built in the spare table, then put in place of the live ones; empty ones dropped."""
+        await self._do("create_like", model)
+        for scope in slices:
+            await self._select(run, "fill_spare", model, scope)
+        await self._test(run, model, f"{model.name}__new")
+        rows = await self._queries.rows(_SQL["partitions"], {"name": model.name})
+        fresh = [row["partition"] for row in rows if row["spare"]]
+        first, end = (day.replace("-", "") for day in (slices[0].first, slices[-1].end))
+        live = {row["partition"] for row in rows if not row["spare"] and first <= f"{row['partition']}01"[:8] < end}
+        changes = [_SQL["replace_partition"].format(name=model.name, partition=partition) for partition in fresh]
+        changes += [_SQL["drop_partition"].format(partition=partition) for partition in sorted(live.difference(fresh))]
+        if changes:
+            await self._queries.command(_SQL["alter"].format(name=model.name, changes=", ".join(changes)))
+
+    async def _test(
+        self, run: _Run, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
+    ) -> None:
+        """Permanent: what was made is wrong. A spare that is wrong is put in nobody's place."""
+        if self._tests is None:
+            return
+        began = trio.current_time()
+        try:
+            await self._tests.of_build(run.id, model, f"dbt.{table}", only=only, kept_of=kept_of)
+        finally:
+            run.select_s[model.name] += trio.current_time() - began  # no overhead: it grows with the rows
+
+    async def _select(self, run: _Run, statement: str, model: Model, scope: Slice) -> None:
+        select = model.select(scope)
+        began = trio.current_time()
+        try:
+            await self._do(statement, model, select=select)
+        finally:
+            run.select_s[model.name] = run.select_s.get(model.name, 0.0) + trio.current_time() - began
+
+    async def _do(self, statement: str, model: Model, *, select: str = "") -> None:
+        await self._queries.command(
             _SQL[statement].format(
-                name=model.name, select=select, engine=engine, unique_key=key, fingerprint=model.fingerprint
+                name=model.name,
+                select=select,
+                engine="ReplacingMergeTree(built_at)" if model.strategy == "keys" else "MergeTree",
+                unique_key=", ".join(model.unique_key),
+                partition_by=f"partition by {model.partition_by}" if model.partition_by else "",
+                fingerprint=model.fingerprint,
             )
         )
 
-    async def _record(self, run: _Run, model: Model, result: ModelRun) -> None:
-        row: Mapping[str, object] = {
+    def _note(self, run: _Run, model: Model, result: ModelRun) -> None:
+        run.unrecorded[model.name] = {
             "run_id": str(run.id),
             "model": model.name,
             "fingerprint": model.fingerprint,
             "started_at": run.started_at,
             "seconds": result.seconds,
-            "rows": result.rows,
-            "error": result.error or "",
+            "error": (result.error or "").encode(errors="replace").decode(),
+            "overhead_s": result.overhead_s,
+            "peak_bytes": result.peak_bytes,
+            "backfilled": run.backfills(model),
         }
-        body = json.dumps(row).encode()
-        await self._warehouse.insert_ndjson("dbt.model_run", body, token=f"{run.id}/{model.name}/{result.ok}")
 
-    async def _record_failure(self, run: _Run, model: Model, result: ModelRun) -> None:
-        """Best effort: the store that failed the model may be the one that should note it."""
+    async def _record(self, run: _Run) -> dict[str, str]:
+        """Store what is unrecorded, in one statement; what was not, with the reason. It stays unrecorded."""
+        rows, run.unrecorded, run.recorded_at = run.unrecorded, {}, trio.current_time()
+        if not rows:
+            return {}
         try:
-            await self._record(run, model, result)
-        except Exception as error:
+            lines = "\n".join(json.dumps(row) for row in rows.values())
+            await self._queries.command(_SQL["record"], {"rows": lines})
+        except Exception as error:  # the store that failed a model may be the one that should note it
             self._actor.erred(error)
+            run.unrecorded = rows | run.unrecorded
+            return {model: one_line(error) for model in rows}
+        return {}
+
+
+def _reach(models: Sequence[Model], period: Period, end: dt.date) -> dict[str, dt.date]:
+    """How far a change of these months goes in each model, `end` at most: who looks back on a month changes, too, and
+    so do those that read it."""
+    reach: dict[str, dt.date] = {}
+    for model in models:
+        after = max([_month(period[1], 1), *(reach[parent] for parent in model.parents if parent in reach)])
+        reach[model.name] = end if model.looks_back is None else min(_month(after, model.looks_back), end)
+    return reach
+
+
+def _month(day: dt.date, later: int) -> dt.date:
+    """The first day of its month, or of one so many months later."""
+    months = day.year * 12 + day.month - 1 + later
+    return dt.date(months // 12, months % 12 + 1, 1)

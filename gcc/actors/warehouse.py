@@ -10,12 +10,21 @@ from typing import Any, Protocol
 Parameters = Mapping[str, Any]
 
 
-class Warehouse(Protocol):
+class Queries(Protocol):
+    """What the transformer asks, on clients of its own."""
+
     async def rows(self, sql: str, params: Parameters | None = None) -> list[dict[str, Any]]:
         """The result of a SELECT, held in memory whole; times are aware UTC. `{name:Type}` is bound by the server."""
 
     async def command(self, sql: str, params: Parameters | None = None) -> None:
-        """A statement without a result: DDL, INSERT ... SELECT."""
+        """A statement without a result: DDL, INSERT ... SELECT. What outer joins do not find is null there."""
+
+
+class Warehouse(Protocol):
+    """What the sync asks."""
+
+    async def rows(self, sql: str, params: Parameters | None = None) -> list[dict[str, Any]]:
+        """As above."""
 
     def stream(self, sql: str, params: Parameters | None = None) -> AsyncGenerator[bytes, None]:
         """A SELECT's result as chunks of newline-delimited JSON, whole lines, times as RFC 3339 in UTC.
@@ -23,6 +32,3 @@ class Warehouse(Protocol):
         Use it within `contextlib.aclosing`. An error after the first chunk is raised from the next step: what came
         before is incomplete.
         """
-
-    async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
-        """Append `body`, one JSON object a line; the same token with the same bytes is stored once."""

@@ -1,7 +1,8 @@
 """The command line: `python -m gcc.supervisor [VERB] [--config FILE] [--data DIR] [--set key.sub=value ...]`.
 
 One verb a file; without a verb it is `run`. Verbs are clients of the running platform, found through
-DATA/supervisor.json; only run, check, doctor and flows work without one. Reports go to stdout (with --json one
+DATA/supervisor.json; only run, check, doctor, flows and lists of schedules and syncs work
+without one. Reports go to stdout (with --json one
 object on the last line), logs and what went wrong to stderr. Exit codes: 0 done, 1 the thing asked about is not
 well, 2 wrong use or configuration.
 """
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from gcc import interrupt
 from gcc.config import whole_path
@@ -38,7 +39,9 @@ VERBS = {
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
-    "schedules": "what runs when, or run one now",
+    "schedules": "what runs when; run one now, pause or resume all",
+    "sync": "the tables that are synced from marts; sync one now, or let one through that a guard refused",
+    "models": "how models stand, one with its SQL, where a column comes from; build, test, export them",
     "erase": "have a creator forgotten in every store, for good, or list who is",
     "actions": "who did what to the platform, and why",
     "check": "is every event stored once, dead-lettered, or on its way?",
@@ -59,7 +62,18 @@ _OPTION = re.compile(r"--[\w-]+|-\w")
 
 
 class Parser(argparse.ArgumentParser):
-    """One sentence and exit code 2 for a wrong call."""
+    """One sentence and exit code 2 for a wrong call. `intermixed`: words may stand after options, too."""
+
+    intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it comes here again, twice
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def error(self, message: str) -> NoReturn:
         message = _STRANGE.sub(r"\1'...'\2", message)
@@ -121,6 +135,7 @@ def whole(prog: str) -> Parser:
 
 def parse(argv: Sequence[str], prog: str = MODULE) -> argparse.Namespace:
     """The verb and its options. The options of every verb may stand before and after it."""
+    arguments: argparse.Namespace
     arguments, rest = _everywhere().parse_known_args(argv)
     if not rest or (rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--version")):
         rest = ["run", *rest]
@@ -165,12 +180,28 @@ def _add_verbs(top: Parser) -> None:
     verb["limits"].add_argument("words", nargs="*", metavar="WORD", help=words)
     verb["limits"].add_argument("--why", default="", metavar="WHY", help="for the action log; set needs it")
     verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
-    verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run"))
+    verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run", "pause", "resume"))
     verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
-    verb["schedules"].add_argument("--why", default="", metavar="WHY", help="for the action log; run needs it")
+    _add_models(verb["models"])
+    verb["sync"].add_argument("action", nargs="?", default="list", choices=("list", "run", "accept"))
+    verb["sync"].add_argument("table", nargs="?", metavar="TABLE")
+    for name in ("schedules", "sync"):
+        verb[name].add_argument("--why", default="", metavar="WHY", help="for the action log; all but list need it")
     _add_jobs(verb["jobs"])
     _add_credentials(verb["credentials"])
     _add_letters(verb["dead-letters"], verb["replay"])
+
+
+def _add_models(models: Parser) -> None:
+    models.intermixed = True
+    actions = ("list", "show", "lineage", "run", "backfill", "test", "export-dbt")
+    models.add_argument("action", nargs="?", default="list", choices=actions)
+    words = "the NAME to show; the NAME.COLUMN to trace; NAMEs to test, or with tag:core to build (all); a new folder"
+    models.add_argument("words", nargs="*", metavar="WORD", help=words)
+    models.add_argument("--full", action="store_true", help="of run: incremental models whole, frozen months, too")
+    models.add_argument("--from", dest="first", metavar="DAY", help="of backfill: its first month has this day")
+    models.add_argument("--to", dest="last", metavar="DAY", help="of backfill: its last month has this day")
+    models.add_argument("--why", default="", metavar="WHY", help="for the action log, of run and backfill")
 
 
 def _add_import(history: argparse.ArgumentParser) -> None:

@@ -20,7 +20,20 @@ ANSWER_S = 30.0
 LONG_ANSWER_S = 3600.0
 LONG = tuple(
     f"/api/{path}"
-    for path in ("import-history", "check", "jobs/add", "jobs/retry", "jobs/cancel", "replay", "schedules/run")
+    for path in (
+        "import-history",
+        "check",
+        "jobs/add",
+        "jobs/retry",
+        "jobs/cancel",
+        "replay",
+        "schedules/run",
+        "models/run",
+        "models/backfill",
+        "models/test",
+        "sync/run",
+        "sync/accept",
+    )
 )
 """These last as long as what they do; an import's begins when its file is sent."""
 ANSWER_BYTES_MAX = 64 << 20

@@ -14,7 +14,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError("erase needs whom, and why: erase PLATFORM HANDLE_OR_ID --why WHY")
     platform, profile = arguments.who
     done = find(arguments).act("/api/erase", {"platform": platform, "profile": profile, "why": arguments.why})
-    told = "is forgotten within 15 minutes, and not stored again; schedules run erasure does it now"
+    told = "is forgotten within the hour, and not stored again; schedules run erasure does it now"
     print(json.dumps(done) if arguments.json else f"{done['platform']} {done['profile_id']} {told}")
     return 0
 

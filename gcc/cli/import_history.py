@@ -7,12 +7,10 @@ from typing import Any
 
 from gcc.cli.client import Running, find
 from gcc.cli.files import chunks, tell, tell_rejected
-from gcc.cli.schedules import next_run
 from gcc.errors import ConfigError, GccError
 
-MODELS, ALL = "core_models", "models_and_syncs"
-SHOWS = {"sync_time_series": "series", "sync_leaderboard": "leaderboards"}
-"""The schedules between an imported snapshot and an answer of the API."""
+ALL = "models_and_syncs"
+"""The schedule between an imported snapshot and an answer of the API."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -51,12 +49,15 @@ def _counts(report: dict[str, Any], *, dry_run: bool) -> str:
 
 
 def _shown_when(running: Running) -> str:
-    """When series and leaderboards will have what was imported, and how they have it now."""
-    now = f"or all of it now: schedules run {ALL} --why WHY"
+    """When series and leaderboards will have what was imported."""
     try:
         schedules = running.ask("GET", "/api/schedules", holds=list)["data"]
-        due = {schedule["name"]: f"{schedule['name']} (next {next_run(schedule)})" for schedule in schedules}
-        shows = " and ".join(f"{due[name]} in {where}" for name, where in SHOWS.items())
-        return f"{due[MODELS]} models them, then they are shown by {shows}; {now}"
-    except (GccError, LookupError, TypeError):  # another process has them, or they cannot be asked for now
-        return f"they show in series and leaderboards after the next models and syncs (when: schedules), {now}"
+        here = any(schedule["name"] == ALL for schedule in schedules)
+    except (GccError, LookupError, TypeError):  # they cannot be asked for now
+        here = False
+    if here:
+        return f"series and leaderboards show them as soon as they are stored: {ALL} runs then"
+    return (
+        "they show in series and leaderboards after the next models and syncs (when: schedules), or all of it now:"
+        f" schedules run {ALL} --why WHY"
+    )

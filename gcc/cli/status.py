@@ -98,10 +98,22 @@ def screen(status: dict[str, Any], page: str) -> Group:
     ]
     if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
         parts.append(Text.assemble(("next runs  ", "bold"), "  ".join(due)))
+    if replicas := status.get("replicas"):
+        parts.append(_replicas(replicas))
     if (letters := status.get("dead_letters")) and letters["letters"]:
         words = f"{letters['letters']:,} with {many(letters['events'], 'event')}; see: dead-letters"
         parts.append(Text.assemble(("dead letters  ", "bold"), (words, "yellow")))
     return Group(*parts)
+
+
+def _replicas(replicas: list[dict[str, Any]]) -> Text:
+    """How old they are, and which are behind."""
+    lags = [line["lag_s"] for line in replicas if line["lag_s"] is not None]
+    first = (
+        f"{len(lags)} of {len(replicas)} have all that changed {max(lags):.0f} s ago" if lags else "none is whole yet"
+    )
+    behind = [f"{line['name']}: {line['error']}" for line in replicas if line["error"]]
+    return Text.assemble(("replicas  ", "bold"), first, ("".join(f"; {told}" for told in behind), "yellow"))
 
 
 def _actors(actors: list[dict[str, Any]]) -> Table:

@@ -18,6 +18,7 @@ import pydantic
 
 from gcc.config.sections import (
     OBJECTS_URL,
+    Alerts,
     Bind,
     Gateway,
     Kept,
@@ -33,14 +34,14 @@ from gcc.config.sections import (
 from gcc.errors import ConfigError
 from gcc.refusals import NESTED_MAX, refuse_extremes, refuse_odd_names, refuse_secrets
 
-_BEARS_SECRETS = re.compile(r"url|token|_key|keys")  # a wrong value of theirs is not repeated
+_BEARS_SECRETS = re.compile(r"url|token|secret|_key|keys")  # a wrong value of theirs is not repeated
 _KEY = re.compile(rf"[\w-]+(\.[\w-]+){{,{NESTED_MAX}}}")
 _REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
 _ADDRESS = re.compile(r"[@=]|//")
 
 __all__ = [
-    "OBJECTS_URL", "Bind", "Gateway", "Kept", "Scraper", "Settings", "SinkerOverride", "Source", "Web", "World",
-    "is_loopback", "load", "tokens_variable", "whole_path",
+    "OBJECTS_URL", "Alerts", "Bind", "Gateway", "Kept", "Scraper", "Settings", "SinkerOverride", "Source", "Web",
+    "World", "is_loopback", "load", "tokens_variable", "whole_path",
 ]  # fmt: skip
 
 

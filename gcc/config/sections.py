@@ -294,6 +294,27 @@ class Web(Section):
 class Analytics(Section):
     schedules: dict[str, str] = {}  # schedule name -> cron (UTC); overrides the declared one
     model_threads: int = Field(2, ge=1)  # models built side by side
+    query_threads: int = Field(1, ge=1)  # ClickHouse's, for each of them; more leave fewer to readers
+    model_memory_mb: int = Field(1500, ge=50)  # of each; one that needs more fails
+    model_spill_mb: int = Field(1000, ge=10)  # above, its groups and sorts go to disk, which is slower
+    model_s_max: Seconds = Field(600.0, gt=0, le=1e6)  # max_execution_time of each of its statements
+
+
+class Alerts(Section):
+    # where trouble of schedules is posted, https://... (http:// on loopback alone); empty: nowhere. docs/schedules.md
+    url: Annotated[str, AfterValidator(_http_or_none)] = ""
+    secret: str = ""  # GCC_ALERTS__SECRET, never in a file: what posts are signed with
+
+    @pydantic.model_validator(mode="after")
+    def _safe(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.url and parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise ValueError("url must be https://..., but for one on loopback")
+        if self.url and (parts.username or parts.password or is_torn(parts)):
+            raise ValueError("url must be without a user, a password and odd letters; posts are signed by secret")
+        if self.url and not self.secret:
+            raise ValueError("secret is needed beside url: set GCC_ALERTS__SECRET")
+        return self
 
 
 class Kept(Section):
@@ -334,6 +355,9 @@ class Settings(Section):
     data_dir: WholePath = Field(Path("var"), validate_default=True)
     roles: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # None: all that there are
     grace_s: Seconds = Field(20.0, gt=0)  # drain's limit; after it the rest is cancelled, which loses nothing
+    demo: bool = (
+        False  # of the world's creators, partner 1 gets collections, campaign prices, links: once, at the first start
+    )
     gateway: Gateway = Gateway()
     ops: Ops = Ops()
     beat_api: BeatApi = BeatApi()
@@ -352,6 +376,7 @@ class Settings(Section):
     world: World = World()
     web: Web = Web()
     analytics: Analytics = Analytics()
+    alerts: Alerts = Alerts()
     reports: Reports = Reports()
     logging: Logging = Logging()
 

@@ -15,12 +15,14 @@ from gcc.actors.connection import Connect
 from gcc.actors.controls import Controls
 from gcc.actors.gates import Gates
 from gcc.actors.leader import Leadership
+from gcc.actors.replica import Replica
 from gcc.actors.scheduler import Schedule, Scheduler
+from gcc.actors.sync import Sync
 from gcc.channels.deadletters import DeadLetters
 from gcc.channels.exchange import Exchange
 from gcc.channels.jobs import Jobs
 from gcc.channels.letters import Letters
-from gcc.channels.memory import Channels
+from gcc.channels.memory import Channels, Signal
 from gcc.channels.objects import Objects
 from gcc.channels.referrals import Referrals
 from gcc.clock import Clock
@@ -43,6 +45,7 @@ from gcc.supervisor.lifecycle import Board
 from gcc.supervisor.policy import Restart
 
 if TYPE_CHECKING:  # of the pipelines' own folders, which import this
+    from gcc.pipelines.analytics.modelling import Modelling
     from gcc.pipelines.events.history import HistoryImport
     from gcc.pipelines.events.sinks import EventStore
     from gcc.pipelines.events.stillness import Telling
@@ -110,8 +113,9 @@ class Context:
     """One process, as its pipelines see it.
 
     `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
-    what they scrape. `urls` tells where what listens here answers, by name, and `schedulers` who runs schedules here:
-    both fill as the process is built and starts.
+    what they scrape. `urls` tells where what listens here answers, by name, `schedulers` who runs schedules here,
+    `replicas` who keeps them, `modelling` who models and `syncs` who syncs: they fill as the process is built and
+    starts. `imported`: an import brought past snapshots.
     `past()`: snapshots that the outside has of earlier times, by name.
     """
 
@@ -128,6 +132,10 @@ class Context:
     precedence: Precedence = field(default_factory=Precedence)
     urls: MutableMapping[str, str] = field(default_factory=dict)
     schedulers: list[Scheduler] = field(default_factory=list)
+    modelling: "list[Modelling]" = field(default_factory=list)
+    imported: Signal = field(default_factory=Signal)
+    replicas: list[Replica] = field(default_factory=list)
+    syncs: list[Sync] = field(default_factory=list)
     past: Past = dict
     state: Callable[[], str] = lambda: "ready"  # starting | ready | draining
 

@@ -138,21 +138,64 @@ class Found(Generic[T]):
     rest: Mapping[str, Any] | None = None
 
 
-def derive(profile: ProfileSnapshot) -> ProfileSnapshot:
-    """The profile with avg_likes, avg_comments, avg_views over its posts and engagement_rate.
+RECENT_N = {"INSTAGRAM": 12, "YOUTUBE": 15}
+"""So many of the newest posts make an average, by platform."""
+RECENT_DAYS = 180
+MIN_AGE_H = 24
+MIN_POSTS = 3
+HIDDEN_LIKES_COMMENTS = 10
 
-    engagement_rate = (avg_likes + avg_comments) / followers; None where a part is hidden or there are no followers.
+
+def derive(profile: ProfileSnapshot) -> ProfileSnapshot:
+    """The profile with avg_likes, avg_comments, avg_views over its newest posts and engagement_rate.
+
+    The rule is that of mart_insta_recent_stats, whose vars the constants above repeat. Of the posts whose time is
+    known, that are at least a day and at most 180 days old and no stories, the newest count, the greater id first of
+    two of one time. An average needs three known values. Hidden likes are None, and so are none beside many comments;
+    pictures have no views. engagement_rate = (avg_likes + avg_comments) / followers; None where a part is unknown or
+    there are no followers.
     """
-    likes, comments, views = (_mean(post.metrics.get(name) for post in profile.posts) for name in _AVERAGED)
+    newest = _newest(profile)
+    likes = _mean(_shown_likes(post) for post in newest)
+    comments = _mean(post.metrics.get("comments") for post in newest)
+    views = _mean(_views(post) for post in newest)
     followers = profile.metrics.get("followers")
     rate = (likes + comments) / followers if followers and likes is not None and comments is not None else None
     derived: Metrics = {"avg_likes": likes, "avg_comments": comments, "avg_views": views, "engagement_rate": rate}
     return replace(profile, metrics={**profile.metrics, **derived})
 
 
-_AVERAGED = ("likes", "comments", "views")
+_PICTURES = frozenset(("image", "photo", "carousel", "carousel_album", "album", "sidecar"))
+
+
+def _newest(profile: ProfileSnapshot) -> list[PostSnapshot]:
+    oldest, youngest = profile.at - dt.timedelta(days=RECENT_DAYS), profile.at - dt.timedelta(hours=MIN_AGE_H)
+    aged = (
+        (post.publish_time, post.post_id, post)
+        for post in profile.posts
+        if post.publish_time is not None and oldest <= post.publish_time <= youngest and _kind(post) != "story"
+    )
+    newest = sorted(aged, key=lambda each: each[:2], reverse=True)[: RECENT_N.get(profile.platform, 12)]
+    return [post for *_, post in newest]
+
+
+def _kind(post: PostSnapshot) -> str:
+    return str(post.dimensions.get("post_type") or "").lower()
+
+
+def _shown_likes(post: PostSnapshot) -> int | float | None:
+    likes, comments = post.metrics.get("likes"), post.metrics.get("comments")
+    return None if likes == 0 and comments is not None and comments >= HIDDEN_LIKES_COMMENTS else likes
+
+
+def _views(post: PostSnapshot) -> int | float | None:
+    """Views and plays are one number under two names."""
+    if _kind(post) in _PICTURES:
+        return None
+    views = post.metrics.get("views")
+    return post.metrics.get("plays") if views is None else views
 
 
 def _mean(values: Iterable[int | float | None]) -> float | None:
     shown = [value for value in values if value is not None]
-    return sum(shown) / len(shown) if shown else None
+    return sum(shown) / len(shown) if len(shown) >= MIN_POSTS else None

@@ -1,9 +1,9 @@
 """ClickHouse from Trio: clickhouse-connect in worker threads, over a server or the embedded engine (chdb).
 
 In: newline-delimited JSON for a table (with a token that makes resending harmless), SQL with parameters.
-Out: rows, or a stream of newline-delimited JSON. Writers, readers and the one client that kills queries
-are kept apart: a client does one thing at a time, a long SELECT must not hold up inserts, and a kill must
-not wait for either. Every query has the engine's max_execution_time and a deadline here.
+Out: rows, or a stream of newline-delimited JSON. Writers, readers, what builds models and the one client that
+kills queries are kept apart: a client does one thing at a time, a long SELECT must not hold up inserts, and a kill
+must not wait for either. Every query has the engine's max_execution_time and a deadline here.
 
 Failure: `Permanent` (the statement or the rows) or `Transient` (all else: network, parts, memory, time);
 both name what was asked and ClickHouse's code. Cancelled: the query is killed and its thread awaited for
@@ -31,6 +31,7 @@ from gcc import statements, threads
 from gcc.errors import Transient
 from gcc.passwords import encoded
 from gcc.stores import clickhouse_clients, migrations
+from gcc.stores.clickhouse_clients import Builds
 from gcc.stores.clickhouse_errors import MESSAGE_CHARS_MAX, is_unreachable, translated
 from gcc.stores.clickhouse_room import LOOK_S, ROOM_BYTES, Room
 from gcc.supervisor.lifecycle import one_line
@@ -54,10 +55,12 @@ STREAM_CHUNK_BYTES = 256 * 1024
 ONE_MACHINE: Mapping[str, str] = {
     "engine": "ReplacingMergeTree",
     "engine_latest": "ReplacingMergeTree(event_timestamp)",
+    "engine_replica": "ReplacingMergeTree(_version, _deleted)",
     "on_cluster": "",
 }
 """The variables of migrations without a cluster. {engine}: equal keys are one row sent again, whichever stays;
-{engine_latest}: of rows with one key the latest stays, in whatever order they came."""
+{engine_latest}: of rows with one key the latest stays, in whatever order they came; {engine_replica}: the same of rows
+that can be deleted."""
 
 _SQL = statements.load("store", statements.SQL / "clickhouse" / "queries")
 PARTITIONS_MAX = 200
@@ -83,10 +86,14 @@ class Call(Generic[T]):
 
 
 class Lane:
-    """Clients of one kind; each does one thing at a time. `used` of `size` are at work."""
+    """Clients of one kind; each does one thing at a time. `used` of `size` are at work.
 
-    def __init__(self, name: str, clients: list[Client]) -> None:
+    Whoever waits for a client, or for its answer, does so for `query_s_max` or hardly longer.
+    """
+
+    def __init__(self, name: str, clients: list[Client], query_s_max: float = math.inf) -> None:
         self.name = name
+        self.query_s_max = query_s_max
         self.size = len(clients)
         self._give, self._take = trio.open_memory_channel[Client](len(clients))
         for client in clients:
@@ -153,6 +160,7 @@ class ClickHouse:
     `writers` inserts and `readers` statements run at once, each in a thread with its own client; more wait
     their turn for at most `query_s_max` seconds, then raise Transient. `query_s_max` also bounds every query.
     `fsync`: event tables survive a power loss, for about a quarter of the insert rate; set by migrate().
+    `builds` bounds what makes models, see `ClickHouse.builders`.
     `room_bytes`: so much of the embedded engine's disk must stay free, see clickhouse_room; `keep_room` must run.
     """
 
@@ -164,19 +172,20 @@ class ClickHouse:
         readers: int,
         query_s_max: float,
         fsync: bool,
+        builds: Builds = Builds(),  # noqa: B008 (frozen)
         room_bytes: int = ROOM_BYTES,
     ) -> None:
-        self._clients = clickhouse_clients.Opener(target, query_s_max=query_s_max)
+        self._clients = clickhouse_clients.Opener(target, query_s_max=query_s_max, builds=builds)
         self._room = Room(self._clients.folder, room_bytes)
-        self._sizes = {"writers": writers, "readers": readers, "killers": 1}
-        self._query_s_max = query_s_max
+        # One more builder than models that are built at once: to ask and note what builds are about.
+        self._sizes = {"writers": writers, "readers": readers, "builders": builds.at_once + 1, "killers": 1}
         self._fsync = fsync
         self._lanes: dict[str, Lane] = {}
         self._reach = Reach()
 
     @property
     def lanes(self) -> list[Lane]:
-        """Writers and readers, with how many of them are at work; empty while closed."""
+        """Writers, readers and builders, with how many of them are at work; empty while closed."""
         return [lane for name, lane in self._lanes.items() if name != "killers"]
 
     async def open(self) -> None:
@@ -189,7 +198,8 @@ class ClickHouse:
         hidden = encoded(self._clients.url)
         with translated("connecting", starting=True, hidden=hidden), threads.needed("ClickHouse"):
             clients = await trio.to_thread.run_sync(self._clients.open, self._sizes)
-        self._lanes = {name: Lane(name, members) for name, members in clients.items()}
+        seconds = self._clients.query_s_max
+        self._lanes = {name: Lane(name, members, seconds(name)) for name, members in clients.items()}
 
     async def aclose(self) -> None:
         """Close every client; what runs has CLOSE_S to end. The last one closed stops the embedded engine."""
@@ -250,7 +260,12 @@ class ClickHouse:
 
         await self._call("writers", tag, work)
 
-    async def rows(self, sql: str, params: Parameters | None = None) -> list[dict[str, Any]]:
+    @property
+    def builders(self) -> "Builders":
+        """The way for what builds models."""
+        return Builders(self)
+
+    async def rows(self, sql: str, params: Parameters | None = None, *, lane: str = "readers") -> list[dict[str, Any]]:
         """The result of a SELECT, held in memory whole; times are aware UTC. `{name:Type}` is bound by the server."""
         tag = _new_tag()
 
@@ -259,9 +274,16 @@ class ClickHouse:
                 result = client.query(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag}, query_tz="UTC")
                 return list(result.named_results())
 
-        return await self._call("readers", tag, work)
+        return await self._call(lane, tag, work)
 
-    async def command(self, sql: str, params: Parameters | None = None, *, starting: bool = False) -> None:
+    async def command(
+        self,
+        sql: str,
+        params: Parameters | None = None,
+        *,
+        starting: bool = False,
+        lane: str = "readers",
+    ) -> None:
         """A statement without a result: DDL, INSERT ... SELECT, KILL. It takes a reader's place.
 
         `starting`: a missing right is a ConfigError.
@@ -273,7 +295,7 @@ class ClickHouse:
             with translated("command", starting=starting):
                 client.command(_tagged(sql, tag), dict(params or {}), settings={"query_id": tag})
 
-        await self._call("readers", tag, work)
+        await self._call(lane, tag, work)
 
     async def stream(self, sql: str, params: Parameters | None = None) -> AsyncGenerator[bytes, None]:
         """A SELECT's result as chunks of newline-delimited JSON, whole lines, times as RFC 3339 in UTC.
@@ -297,9 +319,9 @@ class ClickHouse:
                 trio.from_thread.run_sync(chunks_in.close, trio_token=token)
 
         lane = self._lane("readers")
-        call = lane.start(await lane.take(self._query_s_max), work)
+        call = lane.start(await lane.take(lane.query_s_max), work)
         try:
-            while (chunk := await _next(chunks_out, self._query_s_max + OVERDUE_S)) is not None:
+            while (chunk := await _next(chunks_out, lane.query_s_max + OVERDUE_S)) is not None:
                 yield chunk
             await call.done.wait()  # at once: closing the channel was the thread's last act
         finally:
@@ -336,14 +358,14 @@ class ClickHouse:
 
     async def _call(self, lane_name: str, tag: str, work: Callable[[Client], T]) -> T:
         lane = self._lane(lane_name)
-        call = lane.start(await lane.take(self._query_s_max), work)
+        call = lane.start(await lane.take(lane.query_s_max), work)
         try:
-            with trio.move_on_after(self._query_s_max + OVERDUE_S):
+            with trio.move_on_after(lane.query_s_max + OVERDUE_S):
                 await call.done.wait()
         finally:
             await self._kill(call, tag)
         if call.outcome is None:
-            silent = Transient(f"ClickHouse: no answer within {self._query_s_max + OVERDUE_S:g} s")
+            silent = Transient(f"ClickHouse: no answer within {lane.query_s_max + OVERDUE_S:g} s")
             self._reach.lost(silent)
             raise silent
         return self._result(call.outcome)
@@ -367,6 +389,20 @@ class ClickHouse:
                     await killers.start(killer, lambda client: client.command(_SQL["kill"], {"tag": tag})).done.wait()
                 with trio.move_on_after(0.05):
                     await call.done.wait()
+
+
+class Builders:
+    """The same store for what builds models: on clients of their own, so that neither these builds nor readers wait
+    for each other, and with bounds of their own (`Builds`)."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def rows(self, sql: str, params: Parameters | None = None) -> list[dict[str, Any]]:
+        return await self._clickhouse.rows(sql, params, lane="builders")
+
+    async def command(self, sql: str, params: Parameters | None = None) -> None:
+        await self._clickhouse.command(sql, params, lane="builders")
 
 
 def _new_tag() -> str:

@@ -11,6 +11,7 @@ import importlib
 import os
 import resource
 from collections.abc import Mapping
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ ADDRESS_BYTES_MIN = 2 << 30
 _MB = 1 << 20
 
 # The engine shares a process (below 1 GB) with everything else: it starts at 300 MB, may allocate this much
-# more, and spills to disk before that. A query that needs more fails as Transient; run a server for such data.
+# more, and as much as the models that are built at once may have, and spills to disk before that. A query that needs
+# more fails as Transient; run a server for such data.
+_ENGINE_MEMORY_MB = 420
 _ENGINE = {
-    "max_server_memory_usage": 420 * _MB,
     "mark_cache_size": 16 * _MB,
     "primary_index_cache_size": 16 * _MB,
     "index_mark_cache_size": 4 * _MB,
@@ -60,14 +62,44 @@ _NO_OPTIONS = {
 _OPTIONS = frozenset({*signature(HttpClient).parameters, "user", "user_name", "compression"} - _NO_OPTIONS)
 
 
-class Opener:
-    """Opens clients of one ClickHouse; `query_s_max` is the engine's limit for each of their queries."""
+@dataclass(frozen=True)
+class Builds:
+    """What builds models, with clients of its own: so many statements at once, each within these bounds.
 
-    def __init__(self, target: str | Path, *, query_s_max: float) -> None:
+    Their settings are the clients' own: given with each statement, they cost milliseconds.
+    """
+
+    at_once: int = 2
+    threads: int = 1
+    memory_mb: int = 1500
+    spill_mb: int = 1000  # above, groups and sorts go to disk
+    query_s_max: float = 600.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "join_use_nulls": 1,  # what an outer join does not find is null, not 0 or ''
+            "do_not_merge_across_partitions_select_final": 1,  # a key is in one partition: FINAL looks at each alone
+            "optimize_aggregation_in_order": 0,  # over FINAL it takes 2.5 times as long
+            "min_insert_block_size_rows": 65536,  # a million at once (the default) do not fit into the embedded engine
+            "min_insert_block_size_bytes": 0,
+            "max_partitions_per_insert_block": 400,
+            "max_threads": self.threads,
+            "max_memory_usage": self.memory_mb * _MB,
+            "max_bytes_before_external_group_by": self.spill_mb * _MB,
+            "max_bytes_before_external_sort": self.spill_mb * _MB,
+        }
+
+
+class Opener:
+    """Opens clients of one ClickHouse; `query_s_max` is the engine's limit for each of their queries, but builds."""
+
+    def __init__(self, target: str | Path, *, query_s_max: float, builds: Builds = Builds()) -> None:
         server = isinstance(target, str) and target.startswith(("http://", "https://"))
         self.url = str(target) if server else ""
         self.folder = None if server else Path(target).absolute()  # of the embedded engine
         self._query_s_max = query_s_max
+        self._builds = builds
 
     def open(self, sizes: Mapping[str, int]) -> dict[str, list[Client]]:
         """So many clients of each kind ("writers", "readers", ...). Raises ConfigError or the driver's error."""
@@ -75,22 +107,29 @@ class Opener:
         try:
             for kind, size in sizes.items():
                 while len(opened[kind]) < size:
-                    opened[kind].append(self._client(_READ if kind == "readers" else {}))
+                    opened[kind].append(self._client(kind))
         except Exception:
             for client in [client for members in opened.values() for client in members]:
                 client.close()
             raise
         return opened
 
-    def _client(self, extra: Mapping[str, Any]) -> Client:
+    def query_s_max(self, kind: str) -> float:
+        return self._builds.query_s_max if kind == "builders" else self._query_s_max
+
+    def _client(self, kind: str) -> Client:
+        query_s_max = self.query_s_max(kind)
+        own = {"readers": _READ, "builders": self._builds.settings}.get(kind, {})
         settings = {
             "async_insert": 0,  # on by default; it would answer before the rows are stored
-            "max_execution_time": self._query_s_max,
+            "max_execution_time": query_s_max,
             "session_timezone": "UTC",  # now() and today() do not depend on where the process runs
-            **extra,
         }
         if self.folder:
-            return _embedded(self.folder, {**settings, **_EMBEDDED_QUERY})
+            memory_mb = _ENGINE_MEMORY_MB + self._builds.at_once * self._builds.memory_mb
+            engine = {**_ENGINE, "max_server_memory_usage": memory_mb * _MB}
+            return _embedded(self.folder, engine, {**settings, **_EMBEDDED_QUERY, **own})
+        settings |= own
         values = _values(self.url)
         try:
             return clickhouse_connect.get_client(
@@ -99,7 +138,7 @@ class Opener:
                 settings=settings,
                 tz_mode="aware",
                 connect_timeout=CONNECT_S,
-                send_receive_timeout=int(self._query_s_max) + CONNECT_S,
+                send_receive_timeout=int(query_s_max) + CONNECT_S,
                 query_retries=0,  # retrying is the caller's business
                 autogenerate_session_id=False,  # a session would pin one server of a cluster
                 dedicated_pool=True,
@@ -120,7 +159,7 @@ def _values(url: str) -> set[str]:
     return set(options.values())
 
 
-def _embedded(folder: Path, settings: dict[str, Any]) -> Client:
+def _embedded(folder: Path, engine: dict[str, int], settings: dict[str, Any]) -> Client:
     if "?" in str(folder):
         raise ConfigError(f"ClickHouse folder {folder} has a '?' in its name, which the engine cannot open")
     try:
@@ -132,7 +171,7 @@ def _embedded(folder: Path, settings: dict[str, Any]) -> Client:
     require_engine()
     try:
         return clickhouse_connect.get_client(
-            interface="chdb", path=str(folder), chdb_options=_ENGINE, settings=settings, tz_mode="aware"
+            interface="chdb", path=str(folder), chdb_options=engine, settings=settings, tz_mode="aware"
         )
     except (ProgrammingError, RuntimeError, ValueError, MemoryError) as error:
         raise ConfigError(_reason(folder, str(error))) from error

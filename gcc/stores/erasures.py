@@ -27,6 +27,8 @@ PERSONS = {
     "source_profile_id": "source_handle",
     "target_profile_id": "target_handle",
     "actor_profile_id": "actor_handle",
+    "platform_profile_id": "handle",
+    "linked_profile_id": "linked_handle",
 }
 """Columns in which a profile stands, in tables of whichever platform, and those of the handles that belong to them."""
 NAMED_BY = ("handle", "channels")
@@ -171,15 +173,21 @@ class PostgresErasures:
     def _places(self, platform: str) -> Iterator[tuple[Table, str]]:
         """Each table in which they may stand, and where."""
         for table in {each.name: each for each in (*self._states.get(platform, ()), *self._shared)}.values():
-            persons = [f"{column} = any(%(ids)s)" for column in PERSONS if column in table.columns]
+            persons = [(column, f"{column} = any(%(ids)s)") for column in PERSONS if column in table.columns]
             persons += [
-                f"({column} = '' and lower({handle}) = any(%(names)s))"  # known by the handle alone
+                (column, f"({column} = '' and lower({handle}) = any(%(names)s))")  # known by the handle alone
                 for column, handle in PERSONS.items()
                 if {column, handle} <= table.columns.keys()
             ]
-            if persons:
-                own = "platform = %(platform)s and " if "platform" in table.columns else ""
-                yield table, f"{own}({' or '.join(persons)})"
+            own = [f"({_platform_of(column, table)}{is_person})" for column, is_person in persons]
+            if own:
+                yield table, f"({' or '.join(own)})"
+
+
+def _platform_of(column: str, table: Table) -> str:
+    """That the person of this column is of their platform, where the table tells it."""
+    name = "linked_platform" if column.startswith("linked_") else "platform"
+    return f"{name} = %(platform)s and " if name in table.columns else ""
 
 
 async def _all_ids(conn: Connection, platform: Platform, profile_id: str) -> list[str]:

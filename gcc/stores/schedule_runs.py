@@ -44,6 +44,10 @@ class PostgresScheduleRuns:
             await cursor.execute(_SQL["last_runs"])
             return {run.schedule: run for run in await cursor.fetchall()}
 
+    async def succeeded(self) -> dict[str, dt.datetime]:
+        async with self._pool.connection() as connection:
+            return dict(await (await connection.execute(_SQL["last_successes"])).fetchall())
+
     async def _write(self, statement: str, values: Mapping[str, Any]) -> int:
         async with self._pool.connection() as connection:
             return (await connection.execute(_SQL[statement], values)).rowcount

@@ -1,22 +1,25 @@
 """Tables of PostgreSQL that are replaced whole: a fresh one is filled beside the live one, checked, then swapped in.
 
 In: newline-delimited JSON whose keys are the live table's columns. Out: a live table of the same name,
-columns, constraints and index names, and its row in `sync_snapshot`. A reader finds the old table or the
-new one, never none and never half of one; the old one stays as `NAME__old` for those who still read it.
+columns, constraints and index names, with the views that look at it, and its row in `sync_snapshot`. A reader finds the
+old table or the new one, never none and never half of one; the old one stays as `NAME__old` for those who still read
+it.
 
 Raises Permanent where the rows do not fit (types, checks, doubled keys), Transient where the database is
 away or a lock was not given within 2 s; the live table is then as it was. Cancelled: the same.
 """
 
+import datetime as dt
 import re
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 from gcc import statements
-from gcc.actors.sync import Snapshot
+from gcc.actors.sync import Counted, Snapshot, Standing
 from gcc.errors import Permanent
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
@@ -25,6 +28,13 @@ _SQL = statements.load("sync")
 _INDEX = re.compile(r"CREATE (UNIQUE )?INDEX \S+ ON \S+ (USING .*)", re.DOTALL)
 _KINDS = {"p": "primary key", "u": "unique"}
 _NAME_BYTES_MAX = 63
+NOTHING = sql.SQL("")
+REFUSALS = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.NotSupportedError,
+    psycopg.errors.CardinalityViolation,  # a key twice among what is written over
+)
 
 
 class SyncedTables:
@@ -50,28 +60,65 @@ class SyncedTables:
 
     async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
         """The transaction waits for `lines`; it locks the fresh table alone."""
-        new = _spare(table, "new")
+        new, columns = _spare(table, "new"), await self.columns(table)
         async with self._pool.transaction() as connection:
             with _refused(table):
                 await connection.execute(_statement("drop", table=new))  # of a run that was cut short
                 await connection.execute(_statement("create", new=new, live=table))
-                await connection.execute(_SQL["create_lines"])
-                async with connection.cursor() as cursor, cursor.copy(_SQL["copy_lines"]) as copy:
-                    async for chunk in lines:
-                        await copy.write(chunk)
-                await connection.execute(_statement("insert_lines", new=new, live=table))
+                await _copy(connection, lines)
+                await connection.execute(_columned("insert_lines", columns, new=new, live=table))
         async with self._pool.connection() as connection:
             with _refused(table):
                 for index, definition, kind in await self._indexes(connection, table):
                     await _build_index(connection, new, index, definition, kind)
             await connection.execute(_statement("analyze", new=new))
 
-    async def counts(self, table: str) -> tuple[int, int]:
+    async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
+        table, columns = snapshot.table, await self.columns(snapshot.table)
+        async with self._pool.transaction() as connection:
+            with _refused(table):
+                keys = [name for (name,) in await (await connection.execute(_SQL["key"], {"table": table})).fetchall()]
+                if not keys:
+                    raise Permanent(f"{table} has no primary key: rows cannot be written over")
+                await _copy(connection, lines)
+                changes = sql.SQL(", ").join(
+                    sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in columns if name not in keys
+                )
+                cursor = await connection.execute(
+                    _columned("upsert_lines", columns, keys=keys, changes=changes, live=table)
+                )
+                ((fresh,),) = await cursor.fetchall()
+            await hold(connection, self._leader, term)
+            await self._record(connection, snapshot, term, more=int(fresh))
+
+    async def counts(self, table: str) -> tuple[Counted, Counted]:
+        columns = await self.columns(table)
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(_statement("counts", new=_spare(table, "new"), live=table))
-            row = await cursor.fetchone()
-        assert row is not None
-        return int(row[0]), int(row[1])
+            return (
+                await _counted(connection, _spare(table, "new"), columns),
+                await _counted(connection, table, columns),
+            )
+
+    async def size(self, table: str) -> int:
+        async with self._pool.connection() as connection:
+            ((rows,),) = await (await connection.execute(_statement("size", live=table), {"table": table})).fetchall()
+        return int(rows)
+
+    async def standing(self) -> dict[str, Standing]:
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(Standing))
+            await cursor.execute(_SQL["standing"])
+            return {row.table: row for row in await cursor.fetchall()}
+
+    async def refuse(self, table: str, why: str, now: dt.datetime) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["refuse"], {"table": table, "why": why, "now": now})
+
+    async def accept(self, table: str, who: str, now: dt.datetime) -> None:
+        async with self._pool.connection() as connection:
+            done = await connection.execute(_SQL["accept"], {"table": table, "who": who, "now": now})
+        if not done.rowcount:
+            raise Permanent(f"nothing of {table} was refused: there is nothing to accept")
 
     async def swap(self, snapshot: Snapshot, term: int) -> None:
         table = snapshot.table
@@ -81,20 +128,31 @@ class SyncedTables:
                 return  # the last try's answer was lost after its commit
             await connection.execute(_SQL["lock_timeout"])
             await _drop_old(connection, table)  # if it could not be cleared
+            views = await (await connection.execute(_SQL["views"], {"table": table})).fetchall()
+            for view, _ in views:  # and with each its table: in the order in which readers lock them
+                await connection.execute(_statement("lock", live=view))
             await connection.execute(_statement("lock", live=table))
             await hold(connection, self._leader, term)
             await self._rename(connection, table, _spare(table, "old"), to_old=True)
             await self._rename(connection, _spare(table, "new"), table, to_old=False)
-            await connection.execute(
-                _SQL["record_snapshot"],
-                {
-                    "table": table,
-                    "snapshot_id": snapshot.id,
-                    "term": term,
-                    "rows": snapshot.rows,
-                    "as_of": snapshot.as_of,
-                },
-            )
+            for view, definition in views:
+                body = sql.SQL(definition.rstrip().removesuffix(";"))  # as the server wrote it
+                await connection.execute(sql.SQL(_SQL["view"]).format(view=sql.Identifier(view), definition=body))
+            await self._record(connection, snapshot, term)
+
+    async def _record(self, connection: Connection, snapshot: Snapshot, term: int, *, more: int | None = None) -> None:
+        """`more`: so many rows than before, where not all of them are in the snapshot."""
+        values = {
+            "table": snapshot.table,
+            "snapshot_id": snapshot.id,
+            "term": term,
+            "rows": snapshot.rows,
+            "more": more,
+            "as_of": snapshot.as_of,
+            "built_at": snapshot.built_at,
+        }
+        await connection.execute(_SQL["record_snapshot"], values)
+        await connection.execute(_SQL["done"], {"table": snapshot.table})
 
     async def _indexes(self, connection: Connection, table: str) -> list[tuple[str, str, str]]:
         return await (await connection.execute(_SQL["indexes"], {"table": table})).fetchall()
@@ -105,6 +163,20 @@ class SyncedTables:
             new_name = _spare(index, "old") if to_old else index.removesuffix("__new")
             await connection.execute(_statement("rename_index", index=index, new_name=new_name))
         await connection.execute(_statement("rename_table", table=table, new_name=name))
+
+
+async def _copy(connection: Connection, lines: AsyncIterable[bytes]) -> None:
+    await connection.execute(_SQL["create_lines"])
+    async with connection.cursor() as cursor, cursor.copy(_SQL["copy_lines"]) as copy:
+        async for chunk in lines:
+            await copy.write(chunk)
+
+
+async def _counted(connection: Connection, table: str, columns: list[str]) -> Counted:
+    known = sql.SQL(", ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in columns)
+    statement = sql.SQL(_SQL["counted"]).format(known=known, table=sql.Identifier(table))
+    ((rows, *counts),) = await (await connection.execute(statement)).fetchall()
+    return Counted(int(rows), {name: int(rows) - int(count) for name, count in zip(columns, counts, strict=True)})
 
 
 async def _drop_old(connection: Connection, table: str) -> None:
@@ -139,6 +211,24 @@ def _statement(name: str, **identifiers: str) -> sql.Composed:
     return text.format(**{key: sql.Identifier(value) for key, value in identifiers.items()})
 
 
+def _columned(
+    name: str,
+    columns: list[str],
+    *,
+    keys: list[str] | None = None,
+    changes: sql.Composable = NOTHING,
+    **tables: str,
+) -> sql.Composed:
+    """A statement that names the columns."""
+    return sql.SQL(_SQL[name]).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        values=sql.SQL(", ").join(sql.SQL("record.{}").format(sql.Identifier(column)) for column in columns),
+        keys=sql.SQL(", ").join(map(sql.Identifier, keys or ())),
+        changes=changes,
+        **{key: sql.Identifier(value) for key, value in tables.items()},
+    )
+
+
 def _spare(name: str, suffix: str) -> str:
     spare = f"{name}__{suffix}"
     if len(spare.encode()) > _NAME_BYTES_MAX:
@@ -151,7 +241,7 @@ def _refused(table: str) -> Iterator[None]:
     """What PostgreSQL says against the rows leaves the block as Permanent."""
     try:
         yield
-    except (psycopg.IntegrityError, psycopg.DataError, psycopg.NotSupportedError) as error:
+    except REFUSALS as error:
         detail = error.diag.message_detail or ""
         reason = f"{error.diag.message_primary or error} {detail}".rstrip()
         raise Permanent(f"rows for {table} were refused: {reason}") from error

@@ -71,7 +71,7 @@ class Course(Protocol):
         """The ids and shortcodes of `posts(today)`, cheaper."""
 
     def posts(self, today: dt.date) -> list[Post]:
-        """The posts that can be listed on `today`, newest first, all published before it."""
+        """The posts that can be listed on `today`, newest first, all published a day before it, or earlier."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,12 @@ class Timeline:
     handle: str
 
     def count(self, date: dt.date) -> int:
-        """How many posts were published before `date` begins."""
-        days = (date - self.joined).days
+        """How many posts were published before the day before `date` begins.
+
+        A day's posts still grow, and no average counts them (rule 2.1): so the means of the first page are just that
+        of a crawl, at whatever hour it comes.
+        """
+        days = (date - self.joined).days - 1
         last = int(days / self.interval_days)
         return last + (self._draft(last).at_days < days) if days > 0 else 0
 

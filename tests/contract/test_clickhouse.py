@@ -19,6 +19,7 @@ from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.statements import SQL
 from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
+from gcc.stores.clickhouse_clients import Builds
 from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, judged
 
 PROFILES = "_e.profile_log_events"
@@ -420,7 +421,7 @@ async def test_a_cancelled_query_is_killed_and_the_store_goes_on(clickhouse: Cli
             nursery.cancel_scope.cancel()
         assert trio.current_time() - cancelled_at < 1.0
     assert not await running(clickhouse, "sin(number)")
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 async def test_cancelling_at_once_kills_what_the_engine_has_not_heard_of_yet(clickhouse: ClickHouse) -> None:
@@ -429,7 +430,7 @@ async def test_cancelling_at_once_kills_what_the_engine_has_not_heard_of_yet(cli
         await wait_all_tasks_blocked()  # its thread has just begun
         nursery.cancel_scope.cancel()
     assert not await running(clickhouse, "sin(number)")
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 async def test_a_cancelled_command_and_a_cancelled_insert_leave_the_store_usable(clickhouse: ClickHouse) -> None:
@@ -507,7 +508,7 @@ async def test_a_stream_waits_for_its_consumer(clickhouse: ClickHouse) -> None:
             await clickhouse.rows("select count() from numbers(1000000)")
         assert rss_mb() - before < 100
     assert not await running(clickhouse, "system.numbers")
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("sql", ["select number from system.numbers", f"{ENDLESS} /* no chunk ever comes */"])
@@ -524,7 +525,7 @@ async def test_a_cancelled_stream_frees_its_reader(clickhouse: ClickHouse, sql: 
         nursery.cancel_scope.cancel()
     assert trio.current_time() - cancelled_at < 1.0
     assert not await running(clickhouse, sql)
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
     assert await clickhouse.rows("select 1 as n") == [{"n": 1}]
 
 
@@ -535,7 +536,7 @@ async def test_a_stream_that_fails_midway_says_so(clickhouse: ClickHouse) -> Non
             async for chunk in chunks:
                 read += len(chunk)
     assert read > 0
-    assert [lane.used for lane in clickhouse.lanes] == [0, 0]
+    assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
 
 async def test_short_of_room_nothing_is_written_and_merges_stand_still(
@@ -608,13 +609,17 @@ async def test_a_migration_that_changed_is_refused(clickhouse: ClickHouse, tmp_p
 
 
 async def test_fsync_is_what_the_settings_say(clickhouse: ClickHouse, clickhouse_folder: Path) -> None:
-    sql = "select count() as n from system.tables where database = '_e' and engine_full like '%fsync_after_insert = 1%'"
-    assert await clickhouse.rows(sql) == [{"n": 0}]
+    sql = (
+        "select count() as tables, countIf(engine_full like '%fsync_after_insert = 1%') as synced"
+        " from system.tables where database = '_e'"
+    )
+    [found] = await clickhouse.rows(sql)
+    assert found["tables"] >= len(EVENT_TYPES) and found["synced"] == 0
     for fsync in (True, False):
         store = ClickHouse(clickhouse_folder, writers=1, readers=1, query_s_max=20, fsync=fsync)
         await store.open()
         await store.migrate(SQL / "clickhouse")
-        assert await store.rows(sql) == [{"n": len(EVENT_TYPES) if fsync else 0}]
+        assert await store.rows(sql) == [{**found, "synced": found["tables"] if fsync else 0}]
         await store.aclose()
 
 
@@ -667,3 +672,29 @@ async def test_folders_that_cannot_be_opened_are_named(clickhouse: ClickHouse, t
 def rss_mb() -> int:
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1]) // 1024
+
+
+async def test_what_builds_models_is_bounded_and_holds_up_no_reader(clickhouse_folder: Path) -> None:
+    bounds = Builds(at_once=1, threads=1, memory_mb=100, spill_mb=50, query_s_max=30)
+    store = ClickHouse(clickhouse_folder, writers=1, readers=1, query_s_max=20, fsync=False, builds=bounds)
+    await store.open()
+    settings = (
+        "select getSetting('max_threads') as n, getSetting('max_memory_usage') as m, getSetting('join_use_nulls') as j"
+    )
+    assert await store.builders.rows(settings) == [{"n": 1, "m": 100 << 20, "j": 1}]
+    assert (await store.rows(settings))[0]["j"] == 0
+    lanes = {lane.name: lane for lane in store.lanes}
+    async with trio.open_nursery() as nursery:
+        for _ in range(lanes["builders"].size):
+            nursery.start_soon(
+                store.builders.command, "select sleepEachRow(1) from numbers(30) settings max_block_size = 1"
+            )
+        while lanes["builders"].used < lanes["builders"].size:
+            await trio.lowlevel.checkpoint()
+        assert await store.rows("select 1 as one") == [{"one": 1}]
+        assert (lanes["builders"].used, lanes["readers"].used) == (lanes["builders"].size, 0)
+        nursery.cancel_scope.cancel()
+    assert [lane.used for lane in store.lanes] == [0, 0, 0], "the queries were killed"
+    with pytest.raises(Transient, match="memory"):
+        await store.builders.rows("select length(groupArray(repeat('x', 1000))) as n from numbers(1000000)")
+    await store.aclose()

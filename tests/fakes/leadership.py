@@ -90,6 +90,11 @@ class FakeScheduleRuns:
         by_start = sorted(self.rows.values(), key=lambda run: run.started_at)
         return {run.schedule: replace(run) for run in by_start}
 
+    async def succeeded(self) -> dict[str, dt.datetime]:
+        await self._answers()
+        good = sorted((run for run in self.rows.values() if run.status == "COMPLETE"), key=lambda run: run.started_at)
+        return {run.schedule: run.started_at for run in good}
+
     async def _answers(self) -> None:
         await trio.lowlevel.checkpoint()
         if self.away:

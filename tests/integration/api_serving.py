@@ -147,7 +147,7 @@ async def serving_api(
         precedence=Precedence(),
         metrics=metrics,
         state=lambda: states[0].state,
-        due={"sync_leaderboard": "2026-10-16T20:15:00Z"}.get,
+        due={"sync_leaderboard_prod": "2026-10-16T20:15:00Z"}.get,
     )
     assert isinstance(app, Gateway)
     async with served(app, settings) as url:

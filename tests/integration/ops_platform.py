@@ -20,7 +20,7 @@ from gcc.channels.memory import Channels, ChannelUse, Signal
 from gcc.channels.message import Frame, Route
 from gcc.clock import SystemClock
 from gcc.config import Bind, Settings
-from gcc.errors import Transient
+from gcc.errors import Permanent, Transient
 from gcc.metrics import Metrics
 from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.emit import StatusEvents
@@ -160,6 +160,10 @@ class AtOnce:
     def overview(self) -> list[dict[str, Any]]:
         return self._world.schedules
 
+    def named(self, name: str) -> None:
+        if name not in {line["name"] for line in self._world.schedules}:
+            raise Permanent(f"no schedule is called {name!r}")
+
     async def trigger(self, name: str) -> ScheduleRun:
         await trio.lowlevel.checkpoint()
         now = SystemClock().now()
@@ -187,6 +191,8 @@ class World:
     stuck: bool = False
     """The stores answer neither a check nor an import."""
     schedules: list[dict[str, Any]] = field(default_factory=list)
+    replicas: list[dict[str, Any]] = field(default_factory=list)
+    models: list[Any] = field(default_factory=list)  # Modelling, or what answers as it does
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
     credentials: list[Listed] = field(default_factory=list)
@@ -354,6 +360,7 @@ class World:
             gates=self.gates,
             processes=lambda: self.processes,
             schedules=lambda: self.schedules,
+            replicas=lambda: self.replicas,
         )
 
     def set_counts(self, **changes: object) -> None:
@@ -395,7 +402,7 @@ async def ops_port(
         composer, world.operations(), history=world.history,
         sources=Sources(CATALOGUE, ASKED, world.limiter, world.listed),
         limits=Limits(LIMITS, world.limiter, world.gates, SystemClock()),
-        credentials=credentials,
+        credentials=credentials, models=world.models,
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(

@@ -14,9 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 METRICS = ("followers", "following", "media_count", "views", "engagement_rate")
-ATTRIBUTES = ("handle", "full_name", "profile_pic_url", "category", "language", "country")
+NAMES = ("handle", "full_name", "profile_pic_url")
+CANONICAL = {
+    "category": {"Food": "food", "food": "food", "Art": "art"},
+    "language": {"hi": "hi", "Tamil": "ta", "ta": "ta"},
+    "country": {"IN": "IN", "India": "IN", "US": "US"},
+}
 RANKED = ("followers", "engagement_rate", "views")
-GROUPS = {"": None, "_by_cat": "category", "_by_lang": "language", "_by_country": "country"}
+GROUPS = {
+    "": (),
+    "_by_cat": ("category",),
+    "_by_lang": ("language",),
+    "_by_country": ("country",),
+    "_by_cat_lang": ("category", "language"),
+}
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 
@@ -77,41 +88,49 @@ def time_series(snapshots: Iterable[Snapshot], zone: str) -> dict[Key, Row]:
 
 
 def leaderboard(snapshots: Iterable[Snapshot], zone: str) -> dict[Key, Row]:
-    snapshots = sorted(snapshots, key=lambda snapshot: snapshot.at)
-    attributes: dict[Key, Row] = defaultdict(lambda: dict.fromkeys(ATTRIBUTES))
+    """Names are the last known of all; groups, by their canonical names, the last known at each month's end."""
     rows: dict[Key, Row] = {}
-    for snapshot in snapshots:
-        known = attributes[snapshot.platform, snapshot.profile_id]
-        known.update({"handle": snapshot.profile_id})
-        known.update({name: snapshot.dimensions[name] for name in ATTRIBUTES if snapshot.dimensions.get(name)})
-        month = snapshot.day(zone).replace(day=1)
-        row = rows.setdefault((snapshot.platform, snapshot.profile_id, month), dict.fromkeys(RANKED))
+    names: dict[Key, Row] = defaultdict(lambda: dict.fromkeys(NAMES))
+    groups: dict[Key, Row] = defaultdict(lambda: dict.fromkeys(CANONICAL))
+    for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.at):
+        profile = (snapshot.platform, snapshot.profile_id)
+        told = {name: value for name, value in snapshot.dimensions.items() if value}
+        names[profile].update({"handle": snapshot.profile_id} | {name: told[name] for name in NAMES if name in told})
+        groups[profile].update(
+            {name: CANONICAL[name][told[name]] for name in CANONICAL if told.get(name) in CANONICAL[name]}
+        )
+        row = rows.setdefault((*profile, snapshot.day(zone).replace(day=1)), dict.fromkeys(RANKED))
         row.update({name: snapshot.metrics[name] for name in RANKED if snapshot.metrics.get(name) is not None})
+        row.update(groups[profile])
     for (platform, profile_id, month), row in rows.items():
-        row.update(platform=platform, profile_id=profile_id, month=month, **attributes[platform, profile_id])
-    for name in RANKED:
-        for suffix, group in GROUPS.items():
-            for row in rows.values():
-                row[f"{name}_rank{suffix}"] = _rank(row, name, group, rows.values())
+        row.update(platform=platform, profile_id=profile_id, month=month, **names[platform, profile_id])
+    ranks = {f"{name}_rank{suffix}": (name, by) for name in RANKED for suffix, by in GROUPS.items()}
+    for rank, (name, by) in ranks.items():
+        for row in rows.values():
+            row[rank] = _rank(row, name, by, rows.values())
     for (platform, profile_id, month), row in rows.items():
         before = (month - dt.timedelta(days=1)).replace(day=1)
         previous = rows.get((platform, profile_id, before), {})
-        row.update(
-            {f"{name}_rank{suffix}_prev": previous.get(f"{name}_rank{suffix}") for name in RANKED for suffix in GROUPS}
-        )
+        for rank, (_, by) in ranks.items():
+            same = all(previous.get(group) == row[group] for group in by)
+            row[f"{rank}_prev"] = previous.get(rank) if same else None
+        known = platform == "YOUTUBE" and None not in (row["views"], previous.get("views"))
+        row["views_gained"] = row["views"] - previous["views"] if known else None
     return rows
 
 
-def _rank(row: Row, name: str, group: str | None, rows: Iterable[Row]) -> int | None:
+def _rank(row: Row, name: str, by: tuple[str, ...], rows: Iterable[Row]) -> int | None:
     """One more than how many are better, in the same platform, month and group."""
-    if row[name] is None or (group and row[group] is None):
+    if not _takes_part(row, name) or any(row[group] is None for group in by):
         return None
+    same = ("platform", "month", *by)
     better = [
         other
         for other in rows
-        if (other["platform"], other["month"]) == (row["platform"], row["month"])
-        and (group is None or (other[group] or "").lower() == row[group].lower())
-        and other[name] is not None
-        and other[name] > row[name]
+        if all(other[key] == row[key] for key in same) and _takes_part(other, name) and other[name] > row[name]
     ]
     return 1 + len(better)
+
+
+def _takes_part(row: Row, name: str) -> bool:
+    return row[name] is not None and (name == "followers" or (row["followers"] or 0) >= 1000)

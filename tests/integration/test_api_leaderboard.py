@@ -70,7 +70,7 @@ async def test_a_page_of_the_latest_month(api: Api, pool: Pool) -> None:
     assert content["data"][1] == {
         "rank": 2, "previous_rank": 3, "platform": "INSTAGRAM", "profile_id": "p002", "handle": "h2",
         "full_name": None, "followers": 9998, "engagement_rate": 4.98, "views": None, "category": "Travel",
-        "language": "hi", "country": "IN", "month": "2026-10",
+        "language": "Hindi", "country": "IN", "month": "2026-10",
     }  # fmt: skip
     assert content["data"][0]["previous_rank"] is None
 

@@ -25,7 +25,7 @@ from tests.integration.test_dashboard import ACTIVE, shoot, text
 
 NASTY = "<img src=x onerror=alert(1)>"
 NOW = SystemClock().now()
-PATHS = ("/jobs", "/sources", "/events", "/schedules", "/processes")
+PATHS = ("/jobs", "/sources", "/events", "/schedules", "/replicas", "/processes")
 NAMES = "[...document.querySelectorAll('.found tbody th')].map((th) => th.innerText.trim())"
 
 
@@ -331,6 +331,24 @@ async def test_a_schedule_is_run_now_with_a_why(page: Page, world: World) -> Non
         await page.until(f"{text('main tbody tr')}.includes('complete')")
         assert [(done.verb, done.target, done.why) for done in world.controls.log.values()] == [
             ("run", "schedule models_and_syncs", "after an import")
+        ]
+
+
+async def test_replicas_tell_how_far_behind_they_are(page: Page, world: World) -> None:
+    told = {"lag_s": 2.0, "rows": 1204, "refused": 0, "error": None}
+    world.replicas = [
+        {"name": "beat_replica.credential", **told},
+        {"name": "beat_replica.asset_log", **told, "lag_s": 75.0},
+        {"name": "coffee_replica.partner", **told, "lag_s": None, "error": NASTY},
+    ]
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/replicas")
+        rows = "[...document.querySelectorAll('main tbody tr')].map((tr) => tr.innerText.replace(/\\s+/g, ' ').trim())"
+        await page.until(f"{rows}.length === 3")
+        assert await page.js(rows) == [
+            "beat_replica.credential follows 2 s 1,204 0",
+            "beat_replica.asset_log behind 1 min 15 s 1,204 0",
+            f"coffee_replica.partner held up {NASTY} – 1,204 0",
         ]
 
 

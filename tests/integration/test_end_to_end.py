@@ -100,12 +100,18 @@ async def series_agree(running: PlatformProcess, platform_name: str) -> None:
 
 async def scheduled(running: PlatformProcess, data: Path) -> None:
     """What runs when is told, and one of it runs now."""
+
+    async def all_is_built(status: Status) -> bool:
+        last = {line["name"]: line["last_run"] for line in status["schedules"]}["after_first_page"]
+        return bool(last and last["status"] == "COMPLETE")
+
+    await running.until(all_is_built, "what comes after the first page")
     code, report, _ = await verb("schedules", data)
     lines = {line["name"]: line for line in report["schedules"]}
-    assert (code, lines["models_and_syncs"]["last_run"]["status"]) == (0, "COMPLETE"), "the first start ran it"
-    assert lines["core_models"]["cron"] == "*/15 * * * *"
+    assert (code, lines["first_page"]["last_run"]["status"]) == (0, "COMPLETE"), "the first start ran it"
+    assert lines["dbt_core"]["cron"] == "*/15 * * * *"
     due = {line["name"]: line["next_run"] for line in (await running.status())["schedules"]}
-    assert due["core_models"] and due["models_and_syncs"] is None, "that one runs by hand"
+    assert due["dbt_core"] and due["models_and_syncs"] is None, "that one runs by hand"
     code, ended, _ = await verb("schedules", data, "run", "sync_leaderboard", "--why", "a test")
     assert (code, ended["name"], ended["status"]) == (0, "sync_leaderboard", "COMPLETE")
     assert ended["detail"]["rows"] > 0
@@ -113,9 +119,52 @@ async def scheduled(running: PlatformProcess, data: Path) -> None:
     newest = log["actions"][0]
     assert (newest["verb"], newest["target"], newest["why"]) == ("run", "schedule sync_leaderboard", "a test")
     code, _, told = await verb("schedules", data, "run", "nosuch", "--why", "a test")
-    assert code == 2 and "there are core_models, " in told
+    assert code == 2 and "there are dbt_core, " in told
     code, _, told = await verb("schedules", data, "run", "core_models")
     assert code == 2 and "--why" in told
+
+
+async def modelled(data: Path) -> None:
+    """How models stand is told, with their SQL and where their columns come from; and one is built now."""
+    code, report, _ = await verb("models", data)
+    rows = {row["name"]: row for row in report["models"]}
+    assert code == 0 and {row["state"] for row in rows.values()} <= {"good", "building"}
+    board = rows["mart_leaderboard"]
+    assert board["rows"] > 0 and board["seconds"] > 0 and board["fresh_at"].endswith("Z") and "core" in board["tags"]
+    _, shown, _ = await verb("models", data, "show", "mart_leaderboard")
+    assert "dbt.mart_leaderboard_rank" in shown["models"][0]["sql"]
+    _, traced, _ = await verb("models", data, "lineage", "mart_leaderboard.followers")
+    assert {"_e.profile_log_events.followers"} <= {
+        f"{row['parent']}.{row['parent_column']}" for row in traced["lineage"]
+    }
+    code, ended, _ = await verb("models", data, "run", "mart_leaderboard", "--why", "a test")
+    assert (code, ended["status"], [row["model"] for row in ended["models"]]) == (0, "COMPLETE", ["mart_leaderboard"])
+    period = ("--from", "2026-01-01", "--to", "2026-01-31")
+    code, ended, _ = await verb("models", data, "backfill", *period, "mart_leaderboard", "--why", "a test")
+    assert (code, ended["status"]) == (0, "COMPLETE")
+    code, _, told = await verb("models", data, "run", "nosuch")
+    assert code == 2 and "'nosuch'" in told
+    code, _, told = await verb("models", data, "lineage", "mart_leaderboard.nosuch")
+    assert code == 2 and "it has " in told
+
+
+async def replicas_follow(running: PlatformProcess) -> None:
+    """ClickHouse has what PostgreSQL has, of the crawl and of the demo's tenant."""
+    of_demo = (
+        "profile_collection_item",
+        "post_collection_item",
+        "keyword_collection",
+        "campaign_profiles",
+        "social_link",
+    )
+
+    async def whole(status: Status) -> bool:
+        found = {line["name"].partition(".")[2]: line for line in status["replicas"]}
+        assert not any(line["refused"] for line in found.values()), found
+        sent = found and found["instagram_account"]["rows"] >= CREATORS and all(found[name]["rows"] for name in of_demo)
+        return bool(sent and all((line["lag_s"] or 99) < 30 and not line["error"] for line in found.values()))
+
+    await running.until(whole, "all replicas")
 
 
 async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_path: Path) -> None:
@@ -128,6 +177,8 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
         views = await leaderboard(running, "INSTAGRAM", metric="views")
         assert views == [], "Instagram shows no views: no rank"
         await scheduled(running, data)
+        await modelled(data)
+        await replicas_follow(running)
         report = await well(data, *FAST)
         assert report["jobs_complete"] == 2 * CREATORS
         assert report["events_emitted"] >= 2 * CREATORS * (DAYS + 3)

@@ -13,6 +13,8 @@ from gcc.channels.jobs import NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
+from gcc.pipelines.analytics.replica_erasure import ReplicaErasure, whose_are
+from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.pipelines.events.check import check
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.erasure import PLACES, Erasure
@@ -42,6 +44,7 @@ from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from tests.fakes.credentials import KEYS
 from tests.fakes.objects import MemoryObjects
+from tests.integration.test_replica import following
 from tests.integration.test_retention import FIELDS, Stored, leading
 
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
@@ -128,7 +131,9 @@ class Ground:
 
         async with leading(self.pool) as leader:
             removal = Removal(self.clickhouse, self.pool, leader, trio.Lock())
-            return await Erasure(self.erasures, removal, self.objects, SystemClock(), rebuild)(every=every)
+            forget = ReplicaErasure(self.clickhouse, REPLICAS)
+            erasure = Erasure(self.erasures, removal, self.objects, SystemClock(), rebuild, forget)
+            return await erasure(every=every)
 
     async def dropped(self) -> int:
         """How many events `check` knows of that are gone; to it nothing is missing or doubled."""
@@ -503,3 +508,78 @@ async def test_no_place_is_forgotten(pool: Pool) -> None:
     erasures = erasures_of(pool)
     looked_at = {table.name for platform in Catalogue().platforms for table, _ in erasures._places(platform)}
     assert {row[0] for row in rows} - looked_at == {"erased_profile"}, "that is how it is known whom not to store"
+
+
+PERSONAL_ROWS = (
+    "insert into youtube_account (id, channel_id, handle, source, scraped_at)"
+    " values (gen_random_uuid(), %(who)s, 'y' || %(who)s, 's', now())",
+    "insert into instagram_profile_insights (profile_id, metrics, dimensions, source, scraped_at)"
+    """ values (%(who)s, '{"reach": 1}', '{}', 's', now())""",
+    "insert into post_activity_log (platform, activity_id, activity_type, post_id, shortcode, actor_profile_id,"
+    " actor_handle, source, scraped_at) values ('INSTAGRAM', %(who)s, 'like', '1', 'c', '', %(name)s, 's', now())",
+    "insert into credential (id, source, handle, account) values (gen_random_uuid(), 'graphapi', %(who)s, %(who)s)",
+    "insert into scrape_request_log (id, platform, flow, params, expires_at)"
+    " values (gen_random_uuid(), 'INSTAGRAM', 'f', jsonb_build_object('handle', %(name)s::text), now())",
+    "insert into profile_log (event_id, platform, profile_id, metrics, dimensions, source, event_timestamp)"
+    " values (gen_random_uuid(), 'INSTAGRAM', %(who)s, '{}', '{}', 's', now())",
+    "insert into asset_log (id, platform, profile_id, entity_type, entity_id, asset_type, source_url)"
+    " values (gen_random_uuid(), 'INSTAGRAM', %(who)s, 'PROFILE', %(who)s, 'picture', 'x')",
+    "insert into curated_account (platform, profile_id, category) values ('INSTAGRAM', %(who)s, 'beauty')",
+    "insert into campaign_profiles (id, partner_id, platform, profile_id, handle)"
+    " values (gen_random_uuid(), 1, 'INSTAGRAM', %(who)s, %(name)s)",
+    "insert into partner_profile_page_track (id, partner_id, platform, profile_id, day)"
+    " values (gen_random_uuid(), 1, 'INSTAGRAM', %(who)s, now())",
+    "insert into social_link (id, partner_id, platform, profile_id, linked_platform, linked_profile_id)"
+    " values (gen_random_uuid(), 1, 'YOUTUBE', 'y', 'INSTAGRAM', %(who)s)",
+    "with made as (insert into profile_collection (id, partner_id, name)"
+    " values (gen_random_uuid(), 1, %(name)s) returning id)"
+    ", added as (insert into post_collection (id, partner_id, name)"
+    " values (gen_random_uuid(), 1, %(name)s) returning id)"
+    ", items as (insert into profile_collection_item (id, partner_id, collection_id, platform, platform_profile_id)"
+    " select gen_random_uuid(), 1, id, 'INSTAGRAM', %(who)s from made)"
+    " insert into post_collection_item (id, partner_id, collection_id, platform, post_shortcode, platform_profile_id)"
+    " select gen_random_uuid(), 1, id, 'INSTAGRAM', 'c', %(who)s from added",
+)
+"""Where a profile stands in what replicas follow, beside its own row and posts. A channel of the same id stays."""
+
+
+async def test_replicas_forget_them_too(ground: Ground) -> None:
+    for who in (GONE, STAYS):
+        await ground._rows(who)
+        async with ground.pool.connection() as conn:
+            for statement in PERSONAL_ROWS:
+                await conn.execute(statement, {"who": who, "name": f"name.{who[-1]}"})
+            await conn.execute(
+                "update profile_collection set name = 'c' || id; update post_collection set name = 'c' || id"
+            )
+
+    async def left(who: str) -> set[str]:
+        found = set()
+        for table in REPLICAS:
+            rows = await ground.clickhouse.rows(f"select * from {table.name}")  # noqa: S608
+            if any(who in str(row) or f"ame.{who[-1]}" in str(row) for row in rows):
+                found.add(table.table)
+        return found
+
+    names = [table.table for table in REPLICAS]
+    async with following(ground.pool, ground.clickhouse, *names) as follows:
+        await follows.caught_up()
+    everywhere = await left(STAYS)
+    assert await left(GONE) == everywhere
+    assert len(everywhere) == 15, everywhere
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["replicas"] > len(everywhere)
+    assert await left(GONE) == {"youtube_account"}, "another person's id on another platform"
+    async with following(ground.pool, ground.clickhouse, *names) as follows:
+        assert (await follows.repair())["mended"] == {}
+    assert await left(STAYS) == everywhere
+
+
+async def test_no_replica_is_forgotten(clickhouse: ClickHouse) -> None:
+    """One that has a column in which a profile may stand is looked at, for one platform at least."""
+    for table in REPLICAS:
+        query = "select name from system.columns where database = {d:String} and table = {t:String}"
+        columns = {row["name"] for row in await clickhouse.rows(query, {"d": table.database, "t": table.table})}
+        tells = any(name.endswith(("profile_id", "channel_id")) or name in ("account", "params") for name in columns)
+        looked_at = any(whose_are(table, columns, platform) for platform in Catalogue().platforms)
+        assert tells == looked_at, table.name

@@ -12,7 +12,8 @@ import pytest
 import structlog.testing
 import trio
 
-from gcc.actors.transformer import ModelRun, Transformer
+from gcc.actors.transformer import ModelRun, Slice, Transformer
+from gcc.actors.warehouse import Queries
 from gcc.clock import SystemClock
 from gcc.errors import Permanent
 from gcc.pipelines.analytics import models
@@ -31,7 +32,7 @@ def make(clickhouse: ClickHouse) -> Make:
         clock = SystemClock()
         actor = Board(clock.now).actor("transformer")
         graph = models.read(folder, variables={"timezone": zone})
-        return Transformer(clickhouse, graph, actor, clock, threads=threads), actor
+        return Transformer(clickhouse.builders, graph, actor, clock, zone=zone, threads=threads), actor
 
     return make
 
@@ -54,7 +55,9 @@ class Marts:
         await self._clickhouse.insert_ndjson("_e.post_log_events", body, token=f"batch {self._batches}")
 
     async def build(self) -> None:
+        """What changed; and whole, as an import has it, what freezes: these snapshots are of months long over."""
         runs = await self._transformer.run_models(["tag:core"])
+        runs += await self._transformer.run_models(["mart_leaderboard_rank", "mart_leaderboard"], whole=True)
         assert [run for run in runs if not run.ok] == []
 
     async def rows(self, mart: str, *key: str) -> dict[Key, Row]:
@@ -116,7 +119,7 @@ async def test_a_snapshot_of_a_time_to_come_outranks_nobody(marts: Marts) -> Non
     await marts.build()
     assert list(await marts.time_series()) == [(IG, "a", day("2026-03-01"))]
     ((key, ranked),) = (await marts.leaderboard()).items()
-    assert (key[1:], ranked["followers"], ranked["category"]) == (("a", day("2026-03-01")), 10, "Food")
+    assert (key[1:], ranked["followers"], ranked["category"]) == (("a", day("2026-03-01")), 10, "food")
     assert {row["likes"] for row in (await marts.rows("mart_post_latest", "shortcode")).values()} == {2026}
 
 
@@ -161,13 +164,14 @@ async def test_ranks_ties_nulls_and_groups(marts: Marts) -> None:
         return Snapshot(IG, profile_id, "2026-03-05 00:00:00.000000", metrics, dimensions)
 
     await marts.store(
-        snapshot("a", 300, 1.0, category="Food", language="hi"),
-        snapshot("b", 500, 3.0, category="food", language="ta", country="IN"),
-        snapshot("c", 300, None, category="Art", language="hi", country="IN"),
-        snapshot("d", 100, 2.0, language="hi"),
-        snapshot("e", None, 9.0, category="Food"),
-        Snapshot(YT, "a", "2026-03-05 00:00:00.000000", {"followers": 1, "views": 8}, {"category": "Food"}),
-        Snapshot(YT, "z", "2026-03-05 00:00:00.000000", {"followers": 2, "views": 4}, {"category": "Food"}),
+        snapshot("a", 3000, 1.0, category="Food", language="hi"),
+        snapshot("b", 5000, 3.0, category="food", language="ta", country="IN"),
+        snapshot("c", 3000, None, category="Art", language="Hindi", country="India"),
+        snapshot("d", 1000, 2.0, language="hi-IN"),
+        snapshot("e", None, 9.0, category="Food & Drink"),
+        snapshot("f", 999, 9.0, category="Digital creator"),
+        Snapshot(YT, "a", "2026-03-05 00:00:00.000000", {"followers": 1000, "views": 8}, {"category": "Food"}),
+        Snapshot(YT, "z", "2026-03-05 00:00:00.000000", {"followers": 2000, "views": 4}, {"category": "Food"}),
     )
     await marts.build()
     board = await marts.leaderboard()
@@ -175,17 +179,18 @@ async def test_ranks_ties_nulls_and_groups(marts: Marts) -> None:
     def column(name: str, platform: str = IG) -> list[Any]:
         return [row[name] for key, row in sorted(board.items()) if key[0] == platform]
 
-    assert column("followers_rank") == [2, 1, 2, 4, None]
-    assert column("followers_rank_by_cat") == [2, 1, 1, None, None]  # Food and food are one category
-    assert column("followers_rank_by_lang") == [1, 1, 1, 3, None]
-    assert column("followers_rank_by_country") == [None, 1, 2, None, None]
-    assert column("engagement_rate_rank") == [4, 2, None, 3, 1]
-    assert column("engagement_rate_rank_by_cat") == [3, 2, None, None, 1]
-    assert column("views_rank") == [None] * 5
-    assert column("views_rank_by_cat") == [None] * 5
+    assert column("followers_rank") == [2, 1, 2, 4, None, 5]
+    assert column("followers_rank_by_cat") == [2, 1, 1, None, None, None]  # Food and food are one category
+    assert column("followers_rank_by_lang") == [1, 1, 1, 3, None, None]
+    assert column("followers_rank_by_country") == [None, 1, 2, None, None, None]
+    assert column("followers_rank_by_cat_lang") == [1, 1, 1, None, None, None]
+    assert column("engagement_rate_rank") == [3, 1, None, 2, None, None]  # of who has 1,000 followers
+    assert column("engagement_rate_rank_by_cat") == [2, 1, None, None, None, None]
+    assert column("views_rank") == [None] * 6
+    assert column("views_rank_by_cat") == [None] * 6
     assert column("views_rank", YT) == [1, 2]
     assert column("followers_rank", YT) == [2, 1]
-    assert column("category") == ["Food", "food", "Art", None, "Food"]
+    assert column("category") == ["food", "food", "art", None, "food", None]
 
 
 async def test_the_month_before_is_the_calendar_s(marts: Marts) -> None:
@@ -241,10 +246,12 @@ async def test_attributes_are_the_latest_known_of_any_snapshot(marts: Marts) -> 
     expected = {"category": "Music", "language": "hi", "country": None, "full_name": "New", "handle": "@new"}
     board = await marts.leaderboard()
     assert len(board) == 2
-    assert all(row.items() >= expected.items() for row in board.values())  # of every month
+    ranked = {**expected, "category": "music"}
+    assert all(row.items() >= ranked.items() for row in board.values())  # of every month
     account = (await marts.rows("mart_youtube_account", "channel_id"))["UC1",]
     del expected["full_name"]
-    assert account.items() >= {**expected, "title": "New", "subscribers": 2, "posts_known": 2}.items()
+    told = {**expected, "category": "music", "title": "New", "subscribers": 2, "posts_known": 2}
+    assert account.items() >= told.items()
     posts = await marts.rows("mart_post_latest", "shortcode")
     assert {key[0]: (row["likes"], row["views"]) for key, row in posts.items()} == {"p1": (2, 7), "p2": (3, None)}
     assert await marts.rows("mart_instagram_account", "profile_id") == {}
@@ -273,14 +280,15 @@ def _random_snapshot(rng: random.Random) -> Snapshot:
     platform = rng.choice([IG, YT])
     at = dt.datetime(2025, 11, 25) + dt.timedelta(microseconds=rng.randrange(100 * 86_400 * 10**6))  # noqa: DTZ001
     metrics: Row = {
-        "followers": rng.randrange(30),
+        "followers": 990 + rng.randrange(30),
         "following": rng.randrange(5),
         "engagement_rate": rng.randrange(9) / 7,
     }
     if platform == YT:
         metrics["views"] = rng.randrange(20)
     metrics = {name: value if rng.random() < 0.8 else None for name, value in metrics.items() if rng.random() < 0.9}
-    choices = {"category": ["Food", "food", "Art", ""], "language": ["hi", "ta", None], "country": ["IN", "US"]}
+    choices = {"category": ["Food", "food", "Art", ""], "language": ["hi", "ta", "Tamil", None]}
+    choices |= {"country": ["IN", "India", "US"]}
     choices |= {"full_name": ["Asha", "आशा 🙂"], "handle": ["one", "two"]}
     dimensions = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.3}
     return Snapshot(platform, f"p{rng.randrange(12)}", f"{at:%Y-%m-%d %H:%M:%S.%f}", metrics, dimensions)
@@ -340,7 +348,7 @@ async def test_a_bug_in_a_model_is_its_own(tmp_path: Path, make: Make, error: Ex
     )  # fmt: skip
     transformer, actor = make(folder)
 
-    def broken(watermark: str | None) -> str:
+    def broken(scope: Slice) -> str:
         raise error
 
     transformer._models = [
@@ -356,8 +364,8 @@ async def test_a_bug_in_a_model_is_its_own(tmp_path: Path, make: Make, error: Ex
 
 async def test_selection_by_name_and_tag(tmp_path: Path, make: Make) -> None:
     transformer, _ = make()
-    runs = by_name(await transformer.run_models(["stg_post_log", "stg_profile_log"]))
-    assert runs.keys() == {"stg_post_log", "stg_profile_log"}
+    runs = by_name(await transformer.run_models(["stg_beat_post_log", "stg_beat_profile_log"]))
+    assert runs.keys() == {"stg_beat_post_log", "stg_beat_profile_log"}
     assert len(await transformer.run_models(["tag:core"])) >= 10
     with pytest.raises(Permanent, match="tag:nothing"):
         await transformer.run_models(["tag:nothing"])
@@ -451,3 +459,168 @@ async def test_an_incremental_build_that_was_not_recorded_is_done_again(marts: M
     await clickhouse.command("alter table dbt.model_run delete where true settings mutations_sync = 1")
     await marts.build()
     assert {key[1] for key in await marts.time_series()} == {"a", "b"}
+
+
+async def test_what_a_join_does_not_find_is_null(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    join = "select a.id as id, b.x as x from {{ ref('mart_a') }} as a left join {{ ref('mart_b') }} as b on b.id = a.id"
+    folder = write(
+        tmp_path,
+        mart_a="select toUInt8(1) as id",
+        mart_b="select toUInt8(2) as id, toUInt8(3) as x",
+        mart_joined=join,
+        stg_joined=f"{join} settings join_use_nulls = 1",
+    )
+    assert all(run.ok for run in await make(folder)[0].run_models())
+    for name in ("mart_joined", "stg_joined"):
+        assert await clickhouse.rows(f"select id, x from dbt.{name}") == [{"id": 1, "x": None}]  # noqa: S608
+
+
+async def test_what_no_model_has_any_more_is_dropped_and_nothing_of_others(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    folder = write(tmp_path, stg_old="select 1 as id", mart_old="select 1 as id", mart_kept="select 1 as id")
+    await make(folder)[0].run_models()
+    await clickhouse.command("create view dbt.theirs as select 1 as id comment 'of a person'")
+    await clickhouse.command("create table dbt.also_theirs (id UInt8) engine = MergeTree order by id")
+    for name in ("stg_old", "mart_old"):
+        (folder / f"{name}.sql").unlink()
+    write(folder, mart_bad="select throwIf(1, 'no') as id")
+    await make(folder)[0].run_models()
+    assert "mart_old" in await standing(clickhouse)  # something failed: another day
+    (folder / "mart_bad.sql").unlink()
+    await make(folder)[0].run_models()
+    assert await standing(clickhouse) == {"mart_kept", "mart_kept__new", "theirs", "also_theirs", "model_run"}
+
+
+async def standing(clickhouse: ClickHouse) -> set[str]:
+    return {row["name"] for row in await clickhouse.rows("select name from system.tables where database = 'dbt'")}
+
+
+async def test_what_was_made_of_a_stand_in_is_made_anew_once_that_is_built(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    """Its old months would be frozen without their rows."""
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "periods.sql").write_text((models.MODELS / "macros" / "periods.sql").read_text())
+    header = "-- description: x\n-- tags: {}\n-- materialized: {}\n"
+    slow = header.format("daily", "table") + "-- unique_key: month\nselect toDate('2024-01-01') as month, 1 as n"
+    (tmp_path / "mart_slow.sql").write_text(slow)
+    seen = header.format("core", "view") + "select * from {{ ref('mart_slow') }}"  # noqa: S608
+    (tmp_path / "mart_seen.sql").write_text(seen)
+    kept = PARTITIONED.replace("description: x", "description: x\n-- tags: core").replace("day", "month")
+    (tmp_path / "mart_kept.sql").write_text(kept.replace("{{ source('_e', 'test_log') }}", "{{ ref('mart_seen') }}"))
+
+    async def build(*select: str) -> list[Row]:
+        for _ in range(2):
+            assert [run.error for run in await make(tmp_path)[0].run_models(select) if not run.ok] == []
+        return await clickhouse.rows("select n from dbt.mart_kept")
+
+    assert await build("tag:core") == []
+    await make(tmp_path)[0].run_models(["tag:daily"])
+    assert await build("tag:core") == [{"n": 1}]
+
+
+PARTITIONED = """-- description: x
+-- materialized: incremental
+-- strategy: partitions
+-- unique_key: month
+-- partition_by: month
+select toStartOfMonth(day) as month, sum(n) as n from {{ source('_e', 'test_log') }}
+{% if is_incremental() %} where {{ in_period('toStartOfMonth(day)') }} {% endif %}
+group by month having n > 0
+"""
+
+
+async def test_open_months_are_replaced_and_frozen_ones_stand(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    """Whose month is January when the last good build was on February 2nd: it is not frozen until the 3rd."""
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "periods.sql").write_text((models.MODELS / "macros" / "periods.sql").read_text())
+    (tmp_path / "mart_m.sql").write_text(PARTITIONED)
+    await clickhouse.command("create table _e.test_log (day Date, n Int64) engine = MergeTree order by day")
+
+    async def add(*rows: tuple[str, int]) -> None:
+        values = ", ".join(f"('{day}', {n})" for day, n in rows)
+        await clickhouse.command(f"insert into _e.test_log values {values}")  # noqa: S608
+
+    async def built(*, last: str) -> dict[str, int]:
+        """What stands after a build whose forerunner began at `last`."""
+        then = f"select * replace('{last}' as started_at) from dbt.model_run limit 1"  # noqa: S608
+        await clickhouse.command(f"insert into dbt.model_run {then}")
+        others = f"delete where started_at != '{last}' settings mutations_sync = 1"
+        await clickhouse.command(f"alter table dbt.model_run {others}")
+        runs = await make(tmp_path)[0].run_models()
+        assert [run.error for run in runs] == [None]
+        rows = await clickhouse.rows("select month, n from dbt.mart_m order by month")
+        return {str(row["month"]): row["n"] for row in rows}
+
+    await add(("2024-01-05", 1), ("2024-02-01", 2), ("2023-12-31", 4))
+    await make(tmp_path)[0].run_models()
+    await clickhouse.command("alter table dbt.model_run remove ttl")  # 2024 is over
+    await add(("2024-01-31", 10), ("2024-02-28", 20), ("2023-12-01", 40), ("2024-03-01", 100))
+    whole = {"2023-12-01": 4, "2024-01-01": 11, "2024-02-01": 22, "2024-03-01": 100}
+    assert await built(last="2024-02-02 18:29:59") == whole  # Kolkata's 2nd of February
+    await add(("2024-01-31", 1000), ("2024-02-28", -22))
+    del whole["2024-02-01"]  # came out empty
+    assert await built(last="2024-02-02 18:30:00") == whole
+
+
+class Counted:
+    """The store, with what it is asked."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self.asked = 0
+
+    async def rows(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
+        self.asked += 1
+        return await self._queries.rows(sql, params)
+
+    async def command(self, sql: str, params: Any = None) -> None:
+        self.asked += 1
+        await self._queries.command(sql, params)
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "statements_max"),
+    [
+        ("materialized: view", "select 1 as id", 0),
+        ("materialized: table", "select 1 as id", 2),
+        ("materialized: incremental", "select 1 as id, now64(6) as built_at", 1),
+        ("materialized: incremental\n-- strategy: partitions\n-- partition_by: m", "select 1 as id, today() as m", 4),
+    ],
+    ids=["view", "table", "keys", "partitions"],
+)  # fmt: skip
+async def test_a_further_model_costs_few_statements(
+    tmp_path: Path, clickhouse: ClickHouse, header: str, body: str, statements_max: int
+) -> None:
+    """Beside its own: what is asked of all is asked once. Milliseconds each, they would be more than small models."""
+    asked: list[int] = []
+    for number in range(2):
+        part = "{% if is_incremental() %} where true{% endif %}" if "incremental" in header else ""
+        text = f"-- description: x\n-- {header}\n-- unique_key: id\n{body}{part}"
+        (tmp_path / f"mart_{number}.sql").write_text(text)
+        queries, clock = Counted(clickhouse.builders), SystemClock()
+        graph = models.read(tmp_path, variables={})
+        transformer = Transformer(queries, graph, Board(clock.now).actor("t"), clock, zone=ZONE)
+        for _ in range(3):  # from the third on there is a spare to drop
+            queries.asked = 0
+            assert all(run.ok for run in await transformer.run_models())
+        asked.append(queries.asked)
+    assert asked[1] - asked[0] <= statements_max
+
+
+async def test_a_build_is_noted_with_what_it_took(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    slow = "select number as id, sleepEachRow(0.05) as s from numbers(20)"
+    folder = write(tmp_path, mart_slow=slow, mart_bad="select throwIf(1, 'no') as id", stg_view="select 1 as id")
+    transformer, _ = make(folder)
+    await transformer.run_models()
+    builds = await transformer.last_builds()
+    noted = builds["mart_slow"]
+    assert (noted.rows, noted.error) == (20, "")
+    assert noted.seconds is not None and noted.overhead_s is not None and noted.seconds > 1 > noted.overhead_s
+    assert noted.peak_bytes is not None and noted.peak_bytes > 0
+    assert noted.fresh_at is not None and noted.fingerprint in {model.fingerprint for model in transformer.models}
+    bad = builds["mart_bad"]
+    assert "no" in bad.error and (bad.seconds, bad.fresh_at, bad.fingerprint) == (None, None, None)

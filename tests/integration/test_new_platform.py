@@ -156,7 +156,7 @@ async def crawl(jobs: PostgresJobs, api: dict[str, ProfileSnapshot]) -> list[str
 async def test_a_platform_of_a_later_day(pipes: Pool) -> None:
     clock, flows = SystemClock(), CATALOGUE.refreshing
     jobs = PostgresJobs(pipes, clock, StatusEvents(clock), lease_s=60, lost_max=3, outbox_written=Signal())
-    api = {"asha": pipe("Asha", "P1", 4, None, 8), "ravi": pipe("ravi", "P2")}
+    api = {"asha": pipe("Asha", "P1", 9, None, 4, 8, 6), "ravi": pipe("ravi", "P2")}
 
     # its past is imported, and who is in it crawled
     async def file() -> Any:
@@ -204,12 +204,12 @@ async def test_a_platform_of_a_later_day(pipes: Pool) -> None:
         found = (await client.get("/discovery-service/api/profile/pipes/@ASHA")).json()["data"]
         told = PipesProfile.model_validate(found)
         assert (told.platform, told.pipe_id, told.followers, told.mood, told.avg_likes) == ("PIPES", "P1", 5, "calm", 6)
-        assert [post.likes for post in told.recent_posts] == [4, None], "two of three"
+        assert [post.likes for post in told.recent_posts] == [9, None], "two of five"
         posts = (await client.get("/discovery-service/api/profile/PIPES/asha/posts?limit=2")).json()
         assert [PipesPost.model_validate(post).puff_id for post in posts["data"]] == ["P1-0", "P1-1"]
         after = posts["meta"]["cursor"]
         rest = await client.get("/discovery-service/api/profile/PIPES/asha/posts", params={"cursor": after})
-        assert [post["puff_id"] for post in rest.json()["data"]] == ["P1-2"]
+        assert [post["puff_id"] for post in rest.json()["data"]] == ["P1-2", "P1-3", "P1-4"]
         refused = await client.get("/discovery-service/api/profile/PIPES/a1")
         assert refused.json()["error"]["code"] == "INVALID_HANDLE"
         document = (await client.get("/openapi.json")).json()

@@ -17,6 +17,7 @@ from gcc.cli import main, parse
 from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
+from gcc.pipelines.analytics.model_tests import Finding
 from gcc.sources.limits import Take
 from gcc.stores.job_history import History
 from gcc.stores.vault import Listed
@@ -661,9 +662,44 @@ def test_options_of_every_verb_stand_anywhere() -> None:
     assert parse([]).verb == "run" and parse(["--config", "embedded"]).verb == "run"
 
 
+@pytest.mark.parametrize("words", [["a", "b", "--from", "x", "--to", "y"], ["--from", "x", "--to", "y", "a", "b"]])
+def test_models_stand_before_and_after_the_days_of_a_backfill(words: list[str]) -> None:
+    found = parse(["models", "backfill", *words, "--json"])
+    assert (found.action, found.words, found.first, found.last) == ("backfill", ["a", "b"], "x", "y")
+    assert (parse(["models"]).action, parse(["models", "--json"]).words) == ("list", [])
+
+
+async def test_models_are_tested_now_and_shown_with_what_is_wrong(world: World, port: Port) -> None:
+    class Looks:
+        async def test(self, names: list[str]) -> list[Finding]:
+            return [Finding(name, "count", "likes", "error", 2, "-1") for name in names]
+
+    status, error = await post(port, "models/test", {"names": []})
+    assert (status, error["code"]) == (409, "CANNOT") and "role analytics" in error["detail"]
+    world.models.append(Looks())
+    status, found = await post(port, "models/test", {"names": ["mart_x"]})
+    assert status == 200
+    assert found == [
+        {
+            "model": "mart_x",
+            "test": "count",
+            "column": "likes",
+            "severity": "error",
+            "found": 2,
+            "said": "-1",
+            "ok": False,
+        }
+    ]
+    assert actions(world) == []
+
+
 async def test_a_process_without_analytics_has_no_schedules(world: World, port: Port) -> None:
     assert await get(port, "schedules") == ([], {})
     status, error = await post(port, "schedules/run", {"name": "core_models", "why": "a test"})
     assert (status, error["code"]) == (409, "CANNOT")
     assert "role analytics" in error["detail"]
+    days = {"first": "2026-01-01", "last": "2026-01-31"}
+    for path, body in (("models/run", {}), ("models/backfill", days)):
+        status, error = await post(port, path, {**body, "why": "a test"})
+        assert (status, error["code"]) == (409, "CANNOT") and "role analytics" in error["detail"]
     assert actions(world) == []

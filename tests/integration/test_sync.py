@@ -10,12 +10,14 @@ import pytest
 import trio
 
 from gcc.actors.leader import Leader
-from gcc.actors.sync import Sync, SyncedTable
+from gcc.actors.sync import Sync, SyncedTable, SyncRefused
+from gcc.actors.transformer import Model
 from gcc.clock import SystemClock
 from gcc.config import load
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.pipeline import LEADER, AnalyticsPipeline
 from gcc.pipelines.declared import Parts, Real
+from gcc.pipelines.timetable import ROWS
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
@@ -66,7 +68,7 @@ class StallingObjects(FolderObjects):
 class World:
     """A live table `thing`, its mart, and a sync under a leader."""
 
-    def __init__(self, clickhouse: ClickHouse, pool: Pool, folder: Path) -> None:
+    def __init__(self, clickhouse: ClickHouse, pool: Pool, folder: Path, **more: Any) -> None:
         self.clickhouse, self.pool = clickhouse, pool
         self.objects = StallingObjects(folder)
         self.clock = SystemClock()
@@ -75,7 +77,7 @@ class World:
         self.leader = Leader("x", PostgresLeadership(pool), board.actor("leader"), self.clock)
         declared = [SyncedTable("thing", mart="mart_thing")]
         tables = SyncedTables(pool, leader="x")
-        self.sync = Sync(clickhouse, self.objects, tables, declared, self.leader, self.actor, self.clock)
+        self.sync = Sync(clickhouse, self.objects, tables, declared, self.leader, self.actor, self.clock, **more)
 
     async def mart(self, rows: Rows) -> None:
         """The mart now holds these rows alone."""
@@ -108,6 +110,21 @@ async def world(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> AsyncIter
         await nursery.start(world.leader.run)
         yield world
         nursery.cancel_scope.cancel()
+
+
+async def test_a_mart_that_is_wrong_is_not_carried(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> None:
+    async def require_well(mart: str) -> None:
+        raise Permanent(f"{mart} is wrong by its tests")
+
+    world = World(clickhouse, pool, tmp_path, require_well=require_well)
+    await world.execute(LIVE)
+    await world.mart([thing(1)])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.leader.run)
+        with pytest.raises(Permanent, match="mart_thing is wrong by its tests"):
+            await world.sync.sync("thing")
+        nursery.cancel_scope.cancel()
+    assert (await world.live(), await world.tables()) == ([], {"thing"})
 
 
 async def test_values_arrive_as_they_are(world: World) -> None:
@@ -227,6 +244,7 @@ async def test_a_failed_check_leaves_the_live_table(world: World, rows: Rows, sa
 
 
 async def test_a_mart_that_does_not_fit_says_what_is_missing(world: World) -> None:
+    await world.execute("insert into thing (id, n) values ('a', 1)")  # else there is nothing yet
     with pytest.raises(Permanent, match="id, n, name, rate, day, flag"):
         await world.sync.sync("thing")
     await world.clickhouse.command("create table dbt.mart_thing (id String, n Int8) engine = MergeTree order by id")
@@ -340,12 +358,24 @@ async def test_who_still_reads_the_table_of_before_delays_the_swap_alone(world: 
 
 async def test_what_people_have_built_on_the_live_table_is_named(world: World) -> None:
     await world.mart([thing(1)])
-    await world.execute("create view seen as select id from thing")
-    await world.sync.sync("thing")  # the view goes with the replaced table
-    with pytest.raises(Permanent, match="thing__old cannot be dropped: view seen depends on table thing__old"):
+    await world.execute("create materialized view seen as select id from thing")
+    await world.sync.sync("thing")  # it goes with the replaced table
+    named = "thing__old cannot be dropped: materialized view seen depends on table thing__old"
+    with pytest.raises(Permanent, match=named):
         await world.sync.sync("thing")
-    await world.execute("drop view seen")
+    await world.execute("drop materialized view seen")
     await world.sync.sync("thing")
+
+
+async def test_a_view_follows_the_live_table(world: World) -> None:
+    await world.execute(
+        "create view seen as select id, n from thing where flag; create view twice as select * from seen"
+    )
+    for count in (1, 2, 3):
+        await world.mart([thing(number) for number in range(count)])
+        await world.sync.sync("thing")
+        assert await world.execute("select count(*) from twice") == [(count,)]
+    assert await world.tables() == {"thing", "thing__old"}
 
 
 async def test_cancelling_in_the_middle_leaves_the_live_table_and_the_next_run_cleans_up(world: World) -> None:
@@ -398,19 +428,252 @@ async def test_a_swap_whose_answer_was_lost_is_not_done_twice(world: World) -> N
     assert len(await world.live()) == 1
 
 
+def declared(**changes: Any) -> SyncedTable:
+    return SyncedTable(**{"table": "thing", "mart": "mart_thing", **changes})
+
+
+def model(name: str, *parents: str, tags: tuple[str, ...] = ("core",), materialized: Any = "table") -> Model:
+    return Model(name, "", materialized, "", frozenset(tags), (), "", None, parents, name, lambda _: "")
+
+
+class Guarded(World):
+    """A world whose sync has guards, and knows what the mart is built of."""
+
+    def guard(self, *models: Model, **changes: Any) -> None:
+        tables = SyncedTables(self.pool, leader="x")
+        self.sync = Sync(
+            self.clickhouse,
+            self.objects,
+            tables,
+            [declared(**changes)],
+            self.leader,
+            self.actor,
+            self.clock,
+            models=models,
+        )
+
+    async def built(self, name: str, second: int) -> None:
+        await self.clickhouse.command(
+            "create table if not exists dbt.model_run (model String, started_at DateTime64(6, 'UTC'), error String)"
+            " engine = MergeTree order by model"
+        )
+        at = f"2026-03-01 00:00:{second:02}"
+        await self.clickhouse.command(f"insert into dbt.model_run values ('{name}', '{at}', '')")  # noqa: S608
+
+    async def outcome(self) -> tuple[str, str]:
+        result = await self.sync.sync("thing")
+        return result.outcome, result.why
+
+
+@pytest.fixture
+async def guarded(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> AsyncIterator[Guarded]:
+    world = Guarded(clickhouse, pool, tmp_path)
+    await clickhouse.command("drop table if exists dbt.model_run sync")
+    async with pool.connection() as connection:
+        await connection.execute(LIVE)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.leader.run)
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "says"),
+    [
+        ({"rows_kept_min": 0.95}, [thing(n) for n in range(37)], "would shrink from 40 to 37 rows"),
+        (
+            {},
+            [thing(n, rate=None if n < 5 else 1.0) for n in range(40)],
+            "rate would be unknown in 12% of the rows, of 10%",
+        ),
+        ({"nulls_max": {"day": 0.0}}, [thing(0, day=None), *map(thing, range(1, 40))], "day would be unknown in 2%"),
+    ],
+    ids=["fewer rows", "more nulls", "too many nulls"],
+)
+async def test_a_guard_keeps_the_live_table_until_a_person_accepts_once(
+    guarded: Guarded, changes: dict[str, Any], rows: Rows, says: str
+) -> None:
+    guarded.guard(**changes)
+    with pytest.raises(Permanent, match="nothing of thing was refused"):
+        await guarded.sync.accept("thing", "ada@host")
+    await guarded.mart([thing(number) for number in range(40)])
+    await guarded.sync.sync("thing")
+    before = await guarded.live()
+    await guarded.mart(rows)
+    for _ in range(2):
+        with pytest.raises(SyncRefused, match=says):
+            await guarded.sync.sync("thing")
+        assert await guarded.live() == before
+    (line,) = await guarded.sync.overview()
+    assert says in line["refused"] and (line["rows"], line["accepted_by"]) == (40, None)
+    await guarded.sync.accept("thing", "ada@host")
+    assert (await guarded.sync.overview())[0]["accepted_by"] == "ada@host"
+    assert await guarded.outcome() == ("swapped", "")
+    assert len(await guarded.live()) == len(rows)
+    assert (await guarded.sync.overview())[0]["refused"] is None
+    await guarded.mart([thing(0)])
+    with pytest.raises(SyncRefused, match="would shrink"):
+        await guarded.sync.sync("thing")
+
+
+async def test_a_key_that_is_doubled_is_not_to_be_accepted(guarded: Guarded) -> None:
+    guarded.guard()
+    await guarded.mart([thing(1), thing(1)])
+    with pytest.raises(Permanent, match="were refused") as error:
+        await guarded.sync.sync("thing")
+    assert not isinstance(error.value, SyncRefused)
+
+
+async def test_what_was_not_built_since_is_unchanged(guarded: Guarded) -> None:
+    guarded.guard(model("mart_thing"))
+    await guarded.mart([thing(1)])
+    await guarded.built("mart_thing", 10)
+    assert await guarded.outcome() == ("swapped", "")
+    assert await guarded.outcome() == ("unchanged", "dbt.mart_thing was not built since")
+    await guarded.built("mart_thing", 20)
+    assert await guarded.outcome() == ("swapped", "")
+
+
+async def test_a_mart_that_its_run_has_left_behind_is_not_taken(guarded: Guarded) -> None:
+    """Parents of other tags are newer at most times: they are built oftener."""
+    stale = "dbt.mart_thing is older than dbt.mart_parent, which it reads"
+    view = model("mart_view", "mart_source", materialized="view")
+    others = [model("mart_parent"), model("mart_often", tags=("recent",)), view, model("mart_source", tags=("daily",))]
+    guarded.guard(model("mart_thing", "mart_parent", "mart_often", "mart_view"), *others)
+    await guarded.mart([thing(1)])
+    for name, second in (("mart_parent", 5), ("mart_thing", 10), ("mart_often", 15)):
+        await guarded.built(name, second)
+    assert await guarded.outcome() == ("swapped", "")
+    await guarded.built("mart_parent", 20)
+    assert await guarded.outcome() == ("unchanged", stale)
+    await guarded.built("mart_thing", 20)
+    assert await guarded.outcome() == ("swapped", "")
+
+
+async def test_a_view_is_as_new_as_what_it_reads(guarded: Guarded) -> None:
+    guarded.guard(model("mart_thing", "mart_parent", materialized="view"), model("mart_parent"))
+    await guarded.mart([thing(1)])
+    await guarded.built("mart_parent", 5)
+    assert [(await guarded.outcome())[0] for _ in range(2)] == ["swapped", "unchanged"]
+    await guarded.built("mart_parent", 6)
+    assert (await guarded.outcome())[0] == "swapped"
+
+
+async def test_a_mart_that_is_not_there_yet_or_empty_is_no_error(guarded: Guarded) -> None:
+    guarded.guard()
+    await guarded.clickhouse.command("drop table if exists dbt.mart_thing sync")
+    assert await guarded.outcome() == ("nothing yet", "dbt.mart_thing is not built yet")
+    await guarded.mart([])
+    assert await guarded.outcome() == ("nothing yet", "dbt.mart_thing is empty")
+    assert (await guarded.sync.overview())[0]["as_of"] is None
+    await guarded.mart([thing(1)])
+    assert await guarded.outcome() == ("swapped", "")
+
+
+async def test_a_computed_column_stays_and_an_optional_one_may_be_lacking(guarded: Guarded) -> None:
+    guarded.guard(optional=("later",))
+    await guarded.execute("alter table thing add column later text")
+    await guarded.execute("alter table thing add column size bigint generated always as (n * 2) stored")
+    await guarded.mart([thing(3)])
+    for _ in range(2):
+        await guarded.sync.sync("thing")
+        assert await guarded.execute("select size, later from thing") == [(6, None)]
+
+
+async def test_a_large_table_gets_what_was_built_since_alone(guarded: Guarded) -> None:
+    guarded.guard(model("mart_thing"), delta_rows=3)
+    await guarded.clickhouse.command("drop table if exists dbt.mart_thing sync")
+    columns = MART.replace("more String", "built_at DateTime64(6, 'UTC')")
+    await guarded.clickhouse.command(columns)
+
+    async def add(second: int, *rows: dict[str, Any]) -> None:
+        at = f"2026-03-01 00:00:{second:02}.000000"
+        body = "\n".join(json.dumps(row | {"built_at": at}) for row in rows).encode()
+        await guarded.clickhouse.insert_ndjson("dbt.mart_thing", body, token=f"rows {second}")
+        await guarded.built("mart_thing", second)
+
+    await add(10, *map(thing, range(5)))
+    first = await guarded.sync.sync("thing")
+    assert (first.outcome, first.rows) == ("swapped", 5)
+    await add(20, thing(4, name="changed"), thing(9))
+    second = await guarded.sync.sync("thing")
+    assert (second.outcome, second.rows) == ("upserted", 2)
+    live = await guarded.live()
+    assert [row[1] for row in live] == [0, 1, 2, 3, 4, 9]
+    standing = (await guarded.sync.overview())[0]
+    assert (standing["rows"], standing["built_at"]) == (6, "2026-03-01T00:00:20Z")
+    assert (await guarded.outcome())[0] == "unchanged"
+    assert await guarded.tables() == {"thing", "thing__old"} or await guarded.tables() == {"thing"}
+
+
+async def test_two_hundred_readers_miss_nothing_while_ten_tables_are_swapped(
+    clickhouse: ClickHouse, pool: Pool, tmp_path: Path
+) -> None:
+    """Counted: every answer is of one version, whole, and none is older than the one before."""
+    world = World(clickhouse, pool, tmp_path)
+    names = [f"thing_{number}" for number in range(10)]
+    async with pool.connection() as connection:
+        for name in names:
+            await connection.execute(f"create table {name} (id text primary key, n bigint)".encode())
+    tables = SyncedTables(pool, leader="x")
+    rows = [SyncedTable(name, "mart_thing") for name in names]
+    sync = Sync(clickhouse, world.objects, tables, rows, world.leader, world.actor, world.clock)
+    answers = failed = 0
+
+    async def read(name: str) -> None:
+        nonlocal answers, failed
+        seen, query = 0, f"select min(n), max(n), count(*) from {name}"  # noqa: S608
+        while True:
+            try:
+                async with pool.connection() as reader:
+                    found = await reader.execute(query.encode(), prepare=True)
+                    ((low, high, count),) = await found.fetchall()
+            except (Transient, Permanent):
+                failed += 1
+                continue
+            answers += 1
+            assert low == high and low >= seen and count == 200
+            seen = low
+
+    async def version(number: int, nursery: trio.Nursery) -> None:
+        await world.mart([thing(row, n=number) for row in range(200)])
+        async with trio.open_nursery() as swaps:
+            for name in names:
+                swaps.start_soon(sync.sync, name)
+
+    with trio.fail_after(120):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(world.leader.run)
+            await version(1, nursery)
+            for number in range(200):
+                nursery.start_soon(read, names[number % 10])
+            for number in (2, 3):
+                before = answers
+                await version(number, nursery)
+                while answers < before + 400:
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert (failed, answers > 800) == (0, True)
+
+
 async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Pool, tmp_path: Path) -> None:
     """The pipeline whole: trigger, values in PostgreSQL, the row of the run, drain."""
     drain = Drain(["intake"], 10.0)
     real = partly(Real, clickhouse=clickhouse, pool=pool, terms_pool=pool)
     parts = partly(Parts, real=real, objects=FolderObjects(tmp_path))
-    pipeline = AnalyticsPipeline(context(load(None, environ={}), drain, parts))
+    seldom = [f"analytics.schedules.{row.name}=0 0 29 2 *" for row in ROWS if row.cron]
+    pipeline = AnalyticsPipeline(context(load(None, environ={}, overrides=seldom), drain, parts))
     snapshots = [
         Snapshot(platform, f"p{number}", f"2026-0{month}-03 20:00:00.000000", metrics, dimensions)
         for platform in ("INSTAGRAM", "YOUTUBE")
         for number in range(20)
         for month in (1, 2, 3)
-        for metrics in [{"followers": number * month % 7, "engagement_rate": number / 3, "views": number % 5 or None}]
-        for dimensions in [{"category": f"c{number % 3}", "full_name": f"Näme {number}", "language": "hi"}]
+        for metrics in [
+            {"followers": 998 + number * month % 7, "engagement_rate": number / 3, "views": number % 5 or None}
+        ]
+        for dimensions in [
+            {"category": ["Food", "food", "Art"][number % 3], "full_name": f"Näme {number}", "language": "hi"}
+        ]
     ]
     await clickhouse.insert_ndjson("_e.profile_log_events", ndjson(snapshots), token="all")
     async with trio.open_nursery() as nursery:
@@ -423,8 +686,9 @@ async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Po
 
         await nursery.start(run)
         run_row = await pipeline.scheduler.trigger("models_and_syncs")
-        assert run_row.status == "COMPLETE"
-        assert [sync["rows"] for sync in (run_row.detail or {})["syncs"]] == [120, 120]
+        assert run_row.status == "COMPLETE", run_row.detail
+        assert [sync["rows"] for sync in (run_row.detail or {})["syncs"][:2]] == [120, 120]
+        assert {sync["outcome"] for sync in (run_row.detail or {})["syncs"][2:]} <= {"swapped", "nothing yet"}
         await _equal(pool, "leaderboard", leaderboard(snapshots, "Asia/Kolkata"), "month")
         await _equal(pool, "social_profile_time_series", time_series(snapshots, "Asia/Kolkata"), "date")
         drain.request("test")
@@ -442,4 +706,6 @@ async def _equal(pool: Pool, table: str, expected: dict[Any, dict[str, Any]], da
         cursor = await connection.execute(f"select * from {table}".encode())  # noqa: S608
         names = [column.name for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
-    assert {(row["platform"], row["profile_id"], row[date]): row for row in rows} == expected
+    assert {(row["platform"], row["profile_id"], row[date]): row for row in rows} == {
+        key: {name: row[name] for name in names} for key, row in expected.items()
+    }

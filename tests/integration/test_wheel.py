@@ -25,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source, environment = folder / "source", folder / "venv"
     shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".*", "var*", "build", "*.egg-info", "__pycache__", "tests")
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "var", "var-*", "build", "*.egg-info", "__pycache__", "tests")
     )
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     # without isolation: nothing is fetched

@@ -1,27 +1,52 @@
-"""What the declared schedules do, on stand-ins for what they run."""
+"""What the rows of the timetable do, on stand-ins for what they run."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from gcc.actors.sync import SyncResult
+from gcc.actors.transformer import ModelRun
 from gcc.errors import LeaseLost, Permanent, Transient
-from gcc.pipelines.analytics.declarations import SYNCED, schedules
+from gcc.pipelines.analytics.declarations import FIRST_TABLES, Runs
+from gcc.pipelines.analytics.synced import SYNCED
+from gcc.pipelines.timetable import NAMED, NOT_YET, ROWS
 
 TABLES = [declared.table for declared in SYNCED]
+MARTS = [declared.mart for declared in SYNCED]
+
+
+def model(name: str, *tags: str, strategy: str = "") -> Any:
+    return SimpleNamespace(name=name, tags=frozenset(tags), strategy=strategy)
 
 
 class Stage:
-    """Transformer and sync: each table ends as `ends` says."""
+    """Transformer, sync, producers and the warehouse: each table ends as `ends` says, each model as `runs`."""
 
-    def __init__(self, ends: dict[str, Exception]) -> None:
+    def __init__(self, ends: Mapping[str, Exception] = {}, runs: Sequence[ModelRun] = ()) -> None:
         self.ends = ends
+        self.runs = runs
+        self.tables = TABLES
+        self.models = MODELS
         self.asked: list[str] = []
+        self.built: list[Any] = []
 
-    async def run_models(self, select: object = ()) -> list[object]:
-        return []
+    async def run_models(self, select: Sequence[str] = (), *, whole: bool = False) -> Sequence[ModelRun]:
+        self.built.append([*select, *(["whole"] if whole else [])])
+        return self.runs
+
+    async def catch_up(self) -> None:
+        """Nothing is behind."""
+
+    async def build(self) -> Sequence[ModelRun]:
+        self.built.append("imports")
+        return ()
+
+    def mart(self, table: str) -> str:
+        return dict(zip(TABLES, MARTS, strict=True))[table]
 
     async def sync(self, table: str) -> SyncResult:
         self.asked.append(table)
@@ -29,13 +54,26 @@ class Stage:
             raise self.ends[table]
         return SyncResult(table, 1, 0.1, uuid.UUID(int=1))
 
-    async def recount(self) -> dict[str, Any]:
-        return {}
+    async def produce(self, name: str) -> Mapping[str, Any]:
+        return {"produced": name}
+
+    async def rows(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
+        return [{"name": name} for name in params["names"]]
+
+    async def command(self, sql: str) -> None:
+        self.asked.append(sql.split()[2])
 
 
-def everything(stage: Stage) -> Callable[[], Any]:
-    found = schedules(*(cast(Any, stage) for _ in range(6)))
-    return next(schedule.run for schedule in found if schedule.name == "models_and_syncs")
+MODELS = [model("a", "core"), model("b", "recent", strategy="keys"), model("c", "core", strategy="partitions")]
+
+
+def runs(stage: Stage, **calls: Any) -> Runs:
+    whole = cast(Any, stage)
+    return Runs(whole, whole, whole, whole, whole, whole, calls)
+
+
+async def run(stage: Stage, name: str) -> Mapping[str, Any]:
+    return await next(schedule.run for schedule in runs(stage).schedules() if schedule.name == name)()
 
 
 @pytest.mark.parametrize(
@@ -54,13 +92,66 @@ async def test_a_table_that_is_not_synced_leaves_the_others_their_turns(
 ) -> None:
     stage = Stage({TABLES[0]: first} | ({TABLES[-1]: last} if last else {}))
     with pytest.raises(type(last or first), match=str(last or first)):
-        await everything(stage)()
+        await run(stage, "models_and_syncs")
     assert stage.asked == TABLES
 
 
 async def test_all_are_told_and_a_lost_term_ends_it() -> None:
-    assert [done["table"] for done in (await everything(Stage({}))())["syncs"]] == TABLES
+    assert [done["table"] for done in (await run(Stage(), "models_and_syncs"))["syncs"]] == TABLES
     stage = Stage({TABLES[0]: LeaseLost("the term is over")})
     with pytest.raises(LeaseLost):
-        await everything(stage)()
+        await run(stage, "models_and_syncs")
     assert stage.asked == TABLES[:1]
+
+
+async def test_a_mart_that_could_not_be_built_is_not_synced_and_the_others_are() -> None:
+    stage = Stage(runs=[ModelRun(mart, 0.1, 1) for mart in MARTS[1:]] + [ModelRun(MARTS[0], 0.1, 1, f"{MARTS[0]}: no")])
+    with pytest.raises(Permanent, match=f"{MARTS[0]}: no"):
+        await run(stage, "models_and_syncs")
+    assert stage.asked == TABLES[1:]
+
+
+async def test_models_run_by_tag_and_a_tag_without_models_is_no_failure() -> None:
+    stage = Stage(runs=[ModelRun("a", 0.1, 5)])
+    assert await run(stage, "dbt_core") == {"models": [{"model": "a", "seconds": 0.1, "rows": 5}]}
+    assert await run(stage, "dbt_audience") == {"models": []}
+    assert stage.built == ["imports", ["tag:core"]]
+
+
+async def test_weekly_and_monthly_runs_take_their_models() -> None:
+    stage = Stage()
+    assert (await run(stage, "dbt_weekly"))["merged"] == ["b"]
+    await run(stage, "dbt_monthly")
+    assert stage.built == [["tag:recent", "whole"], ["c"]]
+    assert stage.asked == ["dbt.b"]
+
+
+async def test_a_model_that_failed_fails_the_run() -> None:
+    failed = ModelRun("a", 0.1, 0, "a: away", transient=True)
+    skipped = replace(failed, model="c", error="c: not built: a failed", skipped=True)
+    with pytest.raises(Transient, match="a: away; not built because of that: c"):
+        await run(Stage(runs=[failed, skipped]), "dbt_core")
+    with pytest.raises(Permanent, match="a: wrong"):
+        await run(Stage(runs=[replace(failed, error="a: wrong", transient=False)]), "first_page")
+
+
+async def test_the_first_page_is_the_core_and_its_tables() -> None:
+    stage = Stage()
+    await run(stage, "first_page")
+    assert (stage.built, tuple(stage.asked)) == (["imports", ["tag:core"]], FIRST_TABLES)
+    await run(rest := Stage(), "after_first_page")
+    assert (rest.built, sorted([*rest.asked, *FIRST_TABLES])) == ([[]], sorted(TABLES))
+    assert await run(stage, "insta_comments") == {"produced": "insta_comments"}
+
+
+async def test_a_call_whose_function_is_not_there_waits_for_it() -> None:
+    async def erasure() -> dict[str, Any]:
+        return {"erased": 0}
+
+    rows = {schedule.name: schedule for schedule in runs(Stage(), erasure=erasure).schedules(
+        [row for row in ROWS if row.name in {*NOT_YET, "erasure"}]
+    )}  # fmt: skip
+    assert {name: schedule.waits_for for name, schedule in rows.items()} == {**NOT_YET, "erasure": ""}
+    assert await rows["erasure"].run() == {"erased": 0}
+    waiting = {row.name for row in NAMED if row.waits_for}
+    assert waiting == {row.name for row in NAMED if row.name.startswith("upload_")} | {"insta_gpt_enrichment"}

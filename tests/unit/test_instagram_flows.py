@@ -108,7 +108,7 @@ def test_good_params(flow: str, params: dict[str, Any]) -> None:
 
 def post(number: int) -> PostSnapshot:
     return PostSnapshot(
-        "INSTAGRAM", "graphapi", AT, f"1800{number}", f"C{number}", "17", "made.up", None,
+        "INSTAGRAM", "graphapi", AT, f"1800{number}", f"C{number}", "17", "made.up", AT - dt.timedelta(days=number),
         {"likes": number, "comments": 1, "views": None}, {"post_type": "image"},
     )  # fmt: skip
 
@@ -130,16 +130,16 @@ class Shows:
 
 async def test_a_custom_crawl_keeps_its_averages_over_the_latest_posts() -> None:
     metrics = {"followers": 10}
-    profile = ProfileSnapshot("INSTAGRAM", "graphapi", AT, "17", "made.up", metrics, {}, [post(1), post(3)])
+    profile = ProfileSnapshot("INSTAGRAM", "graphapi", AT, "17", "made.up", metrics, {}, [post(1), post(2), post(3)])
     flow, visit = BY_NAME["refresh_profile_custom"], Visit()
     retrieved = await flow.chain["graphapi"](Shows(profile), flow.params.model_validate({"handle": "made.up"}), visit)
     found = flow.yields(derive(retrieved), SystemClock().new_id)
     (account,) = next(write.rows for write in found.writes if write.table.name == "instagram_account")
     posts = [row["post_id"] for write in found.writes if write.table.name == "instagram_post" for row in write.rows]
     assert (account["avg_likes"], account["state"]) == (2, "active")
-    assert sorted(posts) == ["18001", "1800100", "18003"]
-    assert (found.data["posts"], found.data["partial"]) == (3, "there are more than 4 pages")
-    assert sum(frame.events for frame in found.frames) == 4
+    assert sorted(posts) == ["18001", "1800100", "18002", "18003"]
+    assert (found.data["posts"], found.data["partial"]) == (4, "there are more than 4 pages")
+    assert sum(frame.events for frame in found.frames) == 5
 
 
 @pytest.mark.parametrize("patience_s", [0.0, 60.0])

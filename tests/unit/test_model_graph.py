@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gcc.actors.transformer import Model
+from gcc.actors.transformer import EVERYTHING, Model, Slice
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models
 
@@ -36,8 +36,8 @@ def test_parents_come_first_whatever_their_names(folder: Path) -> None:
     graph = read(folder)
     assert list(graph) == ["z_staging", "b_middle", "a_mart"]
     assert graph["a_mart"].parents == ("b_middle", "z_staging")
-    assert graph["a_mart"].select(None) == "select * from dbt.b_middle join dbt.z_staging using id"
-    assert graph["z_staging"].select(None) == "select * from _e.things"
+    assert graph["a_mart"].select(EVERYTHING) == "select * from dbt.b_middle join dbt.z_staging using id"
+    assert graph["z_staging"].select(EVERYTHING) == "select * from _e.things"
 
 
 def test_header(folder: Path) -> None:
@@ -50,16 +50,16 @@ def test_header(folder: Path) -> None:
     assert model.materialized == "table"
     assert model.tags == {"core", "daily"}
     assert model.unique_key == ("platform", "profile_id")
-    assert model.select(None) == "select 'Asia/Kolkata' -- not header: x"
+    assert model.select(EVERYTHING) == "select 'Asia/Kolkata' -- not header: x"
 
 
 def test_an_incremental_model_asks_since_when(folder: Path) -> None:
     body = "select 1 from {{ this }}{% if is_incremental() %} where at >= {{ watermark() }}{% endif %}"
     write(folder, "m", body, materialized="incremental")
     model = read(folder)["m"]
-    assert model.select(None) == "select 1 from dbt.m"
+    assert model.select(EVERYTHING) == "select 1 from dbt.m"
     expected = "select 1 from dbt.m where at >= toDateTime64('2026-01-02 03:04:05.600000', 6, 'UTC')"
-    assert model.select("2026-01-02 03:04:05.600000") == expected
+    assert model.select(Slice(True, {"m": "2026-01-02 03:04:05.600000"})) == expected
 
 
 def test_a_fingerprint_covers_the_parents_and_nothing_of_the_prose(folder: Path) -> None:
@@ -72,6 +72,59 @@ def test_a_fingerprint_covers_the_parents_and_nothing_of_the_prose(folder: Path)
     write(folder, "s", "select 2 as id")
     after = {name: model.fingerprint for name, model in read(folder).items()}
     assert {name for name in before if before[name] != after[name]} == {"s", "m"}
+
+
+def test_partitions_of_a_period(folder: Path) -> None:
+    (folder / "macros").mkdir()
+    (folder / "macros" / "periods.sql").write_text((models.MODELS / "macros" / "periods.sql").read_text())
+    how = {"materialized": "incremental", "strategy": "partitions", "partition_by": "month", "looks_back": "all"}
+    write(folder, "m", "select 1{% if is_incremental() %} where {{ in_period('month') }}{% endif %}", **how)
+    model = read(folder)["m"]
+    assert (model.strategy, model.partition_by, model.looks_back) == ("partitions", "month", None)
+    assert model.select(EVERYTHING) == "select 1"
+    period = Slice(True, first="2026-01-01", end="2026-03-01")
+    assert model.select(period) == "select 1 where (month >= toDate('2026-01-01') and month < toDate('2026-03-01'))"
+
+
+def test_a_model_may_ask_since_when_another_stands(folder: Path) -> None:
+    write(folder, "full", "select 1 as id", materialized="table")
+    write(folder, "part", "select id from x where at >= {{ watermark('full') }}", materialized="table")
+    part = read(folder)["part"]
+    assert part.parents == ()  # it does not wait for it
+    assert "'1970-01-01 00:00:00'" in part.select(EVERYTHING)
+    assert "'2026-01-02 03:04:05'" in part.select(Slice(since={"full": "2026-01-02 03:04:05"}))
+
+
+def test_macros_are_everybody_s_call_each_other_and_give_lists(folder: Path) -> None:
+    macros = folder / "macros"
+    macros.mkdir()
+    (macros / "a.sql").write_text(
+        "{% macro twice(x) %}{{ plus(x, x) }}, {{ var('n') }} from {{ ref('s') }}{% endmacro %}"
+    )
+    (macros / "b.sql").write_text(
+        "{% macro plus(x, y) %}{{ x }} + {{ y }}{% endmacro %}\n"
+        "{% macro tags() %}{{ return(['ad', 'pr']) }}{% endmacro %}"
+    )
+    (folder / "vars.toml").write_text("n = 12 # chosen\n")
+    write(folder, "s", "select 1 as id")
+    write(folder, "m", "select {{ twice(2) }}{% for tag in tags() %} -- {{ tag }}{% endfor %}")
+    model = read(folder)["m"]
+    assert model.select(EVERYTHING) == "select 2 + 2, 12 from dbt.s -- ad -- pr"
+    assert model.parents == ("s",)
+    (macros / "c.sql").write_text("{% macro plus(x) %}{% endmacro %}")
+    with pytest.raises(ConfigError, match=r"c\.sql: macro 'plus' stands in .*b\.sql"):
+        read(folder)
+    (macros / "c.sql").write_text("{% macro wrong(x) %}")
+    with pytest.raises(ConfigError, match=r"c\.sql"):
+        read(folder)
+
+
+def test_vars_are_given_once(folder: Path) -> None:
+    write(folder, "m", "select 1")
+    for text in ('timezone = "UTC"', "n = 1979-05-27", "n ="):
+        (folder / "vars.toml").write_text(text)
+        with pytest.raises(ConfigError, match=r"vars\.toml"):
+            read(folder)
 
 
 def test_a_circle_is_refused_by_its_files(folder: Path) -> None:
@@ -98,6 +151,13 @@ def test_a_circle_is_refused_by_its_files(folder: Path) -> None:
         ({"description": ""}, "select 1", "description"),
         ({"materialized": "table", "unique_key": ""}, "select 1", "unique_key"),
         ({"materialized": "incremental"}, "select 1", "is_incremental()"),
+        ({}, "select {{ watermark('nowhere') }}", "nowhere.sql"),
+        ({"materialized": "table", "strategy": "keys"}, "select 1", "strategy"),
+        ({"materialized": "incremental", "strategy": "partitions"}, "select 1", "partition_by"),
+        ({"materialized": "incremental", "looks_back": "1"}, "select 1", "looks_back"),
+        ({"partition_by": "month"}, "select 1", "partition_by"),
+        ({"materialized": "incremental", "partition_by": "month"}, "select 1", "two partitions"),
+        ({}, "select a.x from a left outer join b using (id)", "join_use_nulls"),
     ],
 )
 def test_a_mistake_names_its_file(folder: Path, header: dict[str, str], body: str, says: str) -> None:
@@ -120,10 +180,22 @@ def test_a_name_is_given_once_and_is_a_word(folder: Path) -> None:
         read(folder)
 
 
+TAGS = {"core", "recent", "collections", "hourly", "posts", "audience", "orders", "genre", "daily"}
+UNSTAGED = {
+    "mart_gcc_orders",
+    "mart_staging_collection_comment",
+    "mart_audience_info_follower",
+    "mart_instagram_creators_followers_fake_analysis",
+}
+"""Marts of events that have no staging model: of sentiments, affiliates, shops' webhooks, followers' scores."""
+
+
 def test_the_graph_of_this_repository_is_whole() -> None:
     graph = {model.name: model for model in models.read(variables=ZONE)}
     wanted = {"mart_instagram_account", "mart_youtube_account", "mart_time_series", "mart_leaderboard"}
     assert wanted <= graph.keys()
-    assert all("core" in model.tags for model in graph.values())
-    assert all("_e." not in model.select(None) for name, model in graph.items() if not name.startswith("stg_"))
+    assert {name: model.tags for name, model in graph.items() if len(model.tags & TAGS) != 1} == {}
+    marts = {name: model.select(EVERYTHING) for name, model in graph.items() if not name.startswith("stg_")}
+    assert {name for name, select in marts.items() if "_e." in select} <= UNSTAGED
+    assert {name for name, select in marts.items() if "_replica." in select} == set()
     assert all(not model.parents for name, model in graph.items() if name.startswith("stg_"))

@@ -11,11 +11,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gcc.actors.gates import Gate
 from gcc.actors.leader import Leader
-from gcc.actors.scheduler import Schedule, Scheduler, ScheduleRun
+from gcc.actors.scheduler import Schedule, Scheduler, ScheduleRun, Trouble
 from gcc.clock import VirtualClock
 from gcc.config import load
 from gcc.errors import ConfigError, LeaseLost, Permanent, Transient
-from gcc.pipelines.analytics.declarations import overridden
+from gcc.pipelines.timetable import overridden
 from gcc.stores.odd_values import FIRST, LAST
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
@@ -58,9 +58,28 @@ class Platform:
         self.leader = Leader("x", leadership, self.board.actor("leader"), self.clock)
         self.actor = self.board.actor("scheduler")
         self.gate = Gate()
+        self.troubles: list[Trouble] = []
+        self.deaf = False
         self.scheduler = Scheduler(
-            schedules, runs, self.leader, self.drain.stage("intake"), self.actor, self.clock, gate=self.gate
+            schedules,
+            runs,
+            self.leader,
+            self.drain.stage("intake"),
+            self.actor,
+            self.clock,
+            gate=self.gate,
+            trouble=self.tell,
         )
+
+    async def tell(self, trouble: Trouble) -> None:
+        if self.deaf:
+            raise Transient("nobody listens")
+        self.troubles.append(trouble)
+
+    @property
+    def told(self) -> list[tuple[str, float]]:
+        """Kinds of trouble, and when they were told, in seconds after the epoch."""
+        return [(trouble.kind, (trouble.at - EPOCH).total_seconds()) for trouble in self.troubles]
 
     async def start(self, nursery: trio.Nursery) -> None:
         await nursery.start(self.leader.run)
@@ -454,3 +473,83 @@ async def test_a_detail_that_cannot_be_stored_gives_way_to_the_reason(
     await trio.sleep(10 * MINUTE)
     assert world.statuses() == [status]
     assert at(platform.line("models")["last_run"], "detail") == {"error": "ValueError: a NUL"}
+
+
+async def test_a_failure_is_told_once_until_it_is_over(autojump_clock: MockClock, world: World) -> None:
+    work = Work(fails=[Permanent("bad rows"), Permanent("bad rows")])
+    platform = await world.start(Schedule("models", "*/15 * * * *", work))
+    await trio.sleep(40 * MINUTE)  # fails twice, then succeeds
+    assert platform.told == [("FAILED", 8 * MINUTE)]
+    assert platform.troubles[0].reason == "Permanent: bad rows"
+    work.fails = [Permanent("bad rows")]
+    await trio.sleep(15 * MINUTE)
+    assert platform.told[1:] == [("FAILED", 53 * MINUTE)], "it is another one"
+
+
+async def test_trouble_that_nobody_took_is_told_again(autojump_clock: MockClock, world: World) -> None:
+    platform = await world.start(Schedule("models", "*/15 * * * *", Work(fails=[Permanent("bad")] * 2)))
+    platform.deaf = True
+    await trio.sleep(10 * MINUTE)
+    assert "nobody was told that Permanent: bad" in str(platform.actor.last_error)
+    platform.deaf = False
+    await trio.sleep(15 * MINUTE)
+    assert platform.told == [("FAILED", 23 * MINUTE)]
+
+
+async def test_two_due_times_in_a_row_that_were_skipped_are_told(autojump_clock: MockClock, world: World) -> None:
+    work = Work(lasts_s=3.5 * MINUTE)
+    platform = await world.start(Schedule("slow", "* * * * *", work))
+    await trio.sleep(2.5 * MINUTE)
+    assert (platform.line("slow")["skipped"], platform.told) == (1, [])
+    await trio.sleep(2.4 * MINUTE)
+    assert platform.line("slow")["skipped"] == 3
+    assert platform.told == [("SKIPPED", 180), ("NO_SUCCESS", 240)]
+    await trio.sleep(MINUTE)
+    assert (work.began, platform.line("slow")["skipped"]) == ([60, 300], 0)
+
+
+async def test_three_periods_without_success_are_told_and_a_pause_is_none(
+    autojump_clock: MockClock, world: World
+) -> None:
+    work = Work(fails=[Permanent("bad")] * 100)
+    platform = await world.start(Schedule("models", "*/15 * * * *", work))
+    await trio.sleep(70 * MINUTE)  # due at 8, 23, 38, 53, 68
+    assert platform.told == [("FAILED", 8 * MINUTE), ("NO_SUCCESS", 53 * MINUTE)]
+    work.fails = []
+    await trio.sleep(15 * MINUTE)
+    platform.gate.turn(is_open=False)
+    await trio.sleep(120 * MINUTE)
+    platform.gate.turn(is_open=True)
+    await trio.sleep(20 * MINUTE)
+    assert len(platform.told) == 2
+
+
+async def test_what_waits_does_nothing_and_says_so(autojump_clock: MockClock, world: World) -> None:
+    work = Work()
+    platform = await world.start(Schedule("backup", "* * * * *", work, catch_up="one", waits_for="backups"))
+    await trio.sleep(10 * MINUTE)
+    line = platform.line("backup")
+    assert (work.began, line["next_run"], line["waits_for"], platform.told) == ([], None, "backups", [])
+    with pytest.raises(Permanent, match="backup does nothing yet: it waits for backups"):
+        await platform.scheduler.trigger("backup")
+
+
+async def test_a_prompt_runs_soon_where_we_lead(autojump_clock: MockClock, world: World) -> None:
+    work = Work(lasts_s=5)
+    platform = world.make(Schedule("models", None, work))
+    assert not platform.scheduler.prompt("models")
+    await platform.start(world.nursery)
+    assert platform.scheduler.prompt("models")
+    await trio.sleep(10)
+    assert (work.ended, world.statuses()) == ([5], ["COMPLETE"])
+
+
+async def test_names_of_before_are_understood_where_they_mean_one(autojump_clock: MockClock, world: World) -> None:
+    works = [Work(), Work(), Work()]
+    platform = await world.start(
+        Schedule("dbt_core", None, works[0], was=("core_models",)),
+        *(Schedule(name, None, work, was=("stale",)) for name, work in zip(("a", "b"), works[1:], strict=True)),
+    )
+    assert (await platform.scheduler.trigger("core_models")).schedule == "dbt_core"
+    with pytest.raises(Permanent, match="no schedule is called 'stale'"):
+        await platform.scheduler.trigger("stale")

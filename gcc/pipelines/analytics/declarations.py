@@ -1,80 +1,165 @@
-"""What the analytics pipeline does, declared: the synced tables, and which schedule runs what when (UTC).
+"""What the rows of the timetable do: models by tag, syncs, producers of jobs, and functions by name."""
 
-Later work adds rows here. `analytics.schedules` of the settings replaces the cron line of any row.
-"""
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+import trio
 
+from gcc import statements
+from gcc.actors.replica import Replica
 from gcc.actors.scheduler import Schedule
-from gcc.actors.sync import Sync, SyncedTable
+from gcc.actors.sync import Sync
 from gcc.actors.transformer import ModelRun, Transformer
-from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
-from gcc.pipelines.analytics.pruning import Pruning
-from gcc.pipelines.events.erasure import Erasure
-from gcc.pipelines.events.retention import Retention
-from gcc.pipelines.events.source_retention import SourceRetention
+from gcc.actors.warehouse import Queries
+from gcc.errors import GccError, LeaseLost, Permanent, Transient
+from gcc.pipelines.analytics.imported import Imported
+from gcc.pipelines.analytics.modelling import told
+from gcc.pipelines.timetable import NOT_YET, ROWS, Row
 
-SYNCED: Sequence[SyncedTable] = (
-    SyncedTable("leaderboard", mart="mart_leaderboard"),
-    SyncedTable("social_profile_time_series", mart="mart_time_series"),
-)
+CATCH_UP_S = 10.0
+_SQL = statements.load("schedules", statements.SQL / "clickhouse" / "queries")
 
-Detail = dict[str, Any]
-
-
-def schedules(
-    transformer: Transformer,
-    sync: Sync,
-    retention: Retention,
-    source_retention: SourceRetention,
-    erasure: Erasure,
-    pruning: Pruning,
-) -> list[Schedule]:
-    """The rows. What was missed or cut off while no leader ran is made up once."""
-
-    async def core_models() -> Detail:
-        return {"models": _built(await transformer.run_models(["tag:core"]))}
-
-    async def sync_leaderboard() -> Detail:
-        return await _synced(sync, "leaderboard")
-
-    async def sync_time_series() -> Detail:
-        return await _synced(sync, "social_profile_time_series")
-
-    async def erasure_of_all() -> Detail:
-        return await erasure(every=True)
-
-    async def models_and_syncs() -> Detail:
-        models = _built(await transformer.run_models())
-        return {"models": models, "syncs": await _each_synced(sync)}
-
-    return [
-        Schedule("core_models", "*/15 * * * *", core_models, timeout_s=840, catch_up="one"),
-        Schedule("sync_time_series", "5 * * * *", sync_time_series, timeout_s=1800, catch_up="one"),
-        Schedule("sync_leaderboard", "15 20 * * *", sync_leaderboard, timeout_s=1800, catch_up="one"),
-        Schedule("retention", "45 21 * * *", retention, timeout_s=3600, catch_up="one"),
-        Schedule("erasure", "*/15 * * * *", erasure, timeout_s=840),
-        Schedule("erasure_of_all", "45 22 * * *", erasure_of_all, timeout_s=7200, catch_up="one"),
-        Schedule("source_retention", "5 22 * * *", source_retention, timeout_s=7200, catch_up="one"),
-        Schedule("pruning", "35 * * * *", pruning, timeout_s=1800, catch_up="one"),
-        Schedule("recount", "25 22 * * *", pruning.recount, timeout_s=600),
-        # Everything in one go, by trigger: the first start runs it as soon as import and crawl are done.
-        Schedule("models_and_syncs", None, models_and_syncs, timeout_s=1800, catch_up="one"),
-    ]
+Detail = Mapping[str, Any]
+Call = Callable[[], Awaitable[Detail]]
+FIRST_TABLES = ("leaderboard", "social_profile_time_series")
+"""What the first page of a first start shows."""
 
 
-def overridden(declared: Sequence[Schedule], crons: Mapping[str, str]) -> list[Schedule]:
-    """The rows with the settings' cron lines. ConfigError for a name that no row has, and a bad line."""
-    names = {schedule.name for schedule in declared}
-    for name in crons:
-        if name not in names:
-            raise ConfigError(f"analytics.schedules.{name}: no such schedule; there are {', '.join(sorted(names))}")
-    return [replace(schedule, cron=crons.get(schedule.name, schedule.cron)) for schedule in declared]
+class Producers(Protocol):
+    async def produce(self, name: str) -> Detail:
+        """Jobs of this producer, see gcc/pipelines/scraping/stale.py."""
 
 
-def _built(runs: Sequence[ModelRun]) -> list[Detail]:
+@dataclass(frozen=True)
+class Runs:
+    """What a leader runs. `calls`: functions by name; a row whose function is missing waits for it."""
+
+    queries: Queries
+    transformer: Transformer
+    imported: Imported
+    replica: Replica
+    sync: Sync
+    producers: Producers
+    calls: Mapping[str, Call]
+
+    def schedules(self, rows: Sequence[Row] = ROWS) -> list[Schedule]:
+        own: Mapping[str, Call] = {
+            "dbt_weekly": self.weekly,
+            "dbt_monthly": self.monthly,
+            "first_page": self.first_page,
+            "after_first_page": self.after_first_page,
+            "models_and_syncs": self.everything,
+        }
+        calls = {**own, **self.calls}
+        return [
+            Schedule(
+                row.name,
+                row.cron,
+                self._run(row, calls),
+                timeout_s=60.0 * row.minutes,
+                catch_up="one" if row.catch_up else "none",
+                was=row.was,
+                waits_for=row.waits_for
+                or (
+                    "" if row.kind != "call" or row.name in calls else NOT_YET.get(row.name, f"the function {row.name}")
+                ),
+            )
+            for row in rows
+        ]
+
+    def _run(self, row: Row, calls: Mapping[str, Call]) -> Call:
+        async def models() -> Detail:
+            return await self.built(row.words, imported=row.name == "dbt_core")
+
+        async def sync() -> Detail:
+            return await self.synced(row.what)
+
+        async def produce() -> Detail:
+            return await self.producers.produce(row.name)
+
+        async def nothing() -> Detail:
+            return {}
+
+        return {"models": models, "sync": sync, "produce": produce, "call": calls.get(row.name, nothing)}[row.kind]
+
+    async def built(self, select: Sequence[str], *, whole: bool = False, imported: bool = False) -> Detail:
+        """Build the models of these tags, after the months that were imported. A tag that no model has is as good as
+        built. Raises when one failed; what was built stays built."""
+        known = {f"tag:{tag}" for model in self.transformer.models for tag in model.tags} | {
+            model.name for model in self.transformer.models
+        }
+        wanted = [word for word in select if word in known]
+        await self._catch_up()
+        runs = await self.imported.build() if imported else []
+        if wanted:
+            runs = [*runs, *await self.transformer.run_models(wanted, whole=whole)]
+        return {"models": _told(runs)}
+
+    async def _catch_up(self) -> None:
+        """Models read what has changed until now, if that is there soon."""
+        with trio.move_on_after(CATCH_UP_S):
+            await self.replica.catch_up()
+
+    async def synced(self, table: str) -> Detail:
+        return (await self.sync.sync(table)).as_dict()
+
+    async def weekly(self) -> Detail:
+        """The recent models whole; what is kept by keys without the versions that later ones replaced."""
+        detail = await self.built(["tag:recent"], whole=True)
+        names = [model.name for model in self.transformer.models if model.strategy == "keys"]
+        merged = [row["name"] for row in await self.queries.rows(_SQL["standing"], {"names": names})]
+        for name in merged:
+            await self.queries.command(_SQL["merge"].format(name=name))
+        return {**detail, "merged": merged}
+
+    async def monthly(self) -> Detail:
+        """Months are frozen by the first good build from day 3 of the next on."""
+        return await self.built([model.name for model in self.transformer.models if model.strategy == "partitions"])
+
+    async def first_page(self) -> Detail:
+        detail = await self.built(["tag:core"], imported=True)
+        return {**detail, "syncs": await self.each_synced(FIRST_TABLES)}
+
+    async def after_first_page(self) -> Detail:
+        """All else: models, those among the first that were made of stand-ins anew, and the other tables."""
+        models = _told(await self.transformer.run_models())
+        others = [table for table in self.sync.tables if table not in FIRST_TABLES]
+        return {"models": models, "syncs": await self.each_synced(others)}
+
+    async def everything(self) -> Detail:
+        """Also where some models fail: tables of other marts are synced all the same, and that is told then."""
+        await self._catch_up()
+        runs = [*await self.imported.build(), *await self.transformer.run_models()]
+        syncs = await self.each_synced(self.sync.tables, but={run.model for run in runs if not run.ok})
+        models = _told(runs)
+        upserts = self.calls.get("sync_account_upserts")
+        return {"models": models, "syncs": syncs, **(await upserts() if upserts else {})}
+
+    async def each_synced(self, tables: Sequence[str], *, but: Collection[str] = ()) -> list[Detail]:
+        """Every table, whatever became of the others, `but` of these marts. Raises when one was not synced; a bug as it
+        is."""
+        done: list[Detail] = []
+        failures: list[Exception] = []
+        for table in tables:
+            if self.sync.mart(table) in but:
+                continue
+            try:
+                done.append(await self.synced(table))
+            except LeaseLost:
+                raise
+            except Exception as error:
+                failures.append(error)
+        for failure in failures:
+            if not isinstance(failure, GccError):
+                raise failure
+        if failures:
+            reason = "; ".join(str(error) for error in failures)
+            raise Transient(reason) if all(isinstance(error, Transient) for error in failures) else Permanent(reason)
+        return done
+
+
+def _told(runs: Sequence[ModelRun]) -> list[Detail]:
     """The detail of a run of models. Raises when one failed; what was built stays built."""
     failed = [run for run in runs if not run.ok]
     if failed:
@@ -82,34 +167,4 @@ def _built(runs: Sequence[ModelRun]) -> list[Detail]:
         reason = "; ".join(str(run.error) for run in failed if not run.skipped)
         reason += f"; not built because of that: {', '.join(skipped)}" if skipped else ""
         raise Transient(reason) if all(run.transient for run in failed) else Permanent(reason)
-    return [{"model": run.model, "seconds": round(run.seconds, 3), "rows": run.rows} for run in runs]
-
-
-async def _each_synced(sync: Sync) -> list[Detail]:
-    """Every table, whatever became of the others. Raises when one was not synced; a bug as it is."""
-    done: list[Detail] = []
-    failures: list[Exception] = []
-    for declared in SYNCED:
-        try:
-            done.append(await _synced(sync, declared.table))
-        except LeaseLost:
-            raise
-        except Exception as error:
-            failures.append(error)
-    for failure in failures:
-        if not isinstance(failure, GccError):
-            raise failure
-    if failures:
-        reason = "; ".join(str(error) for error in failures)
-        raise Transient(reason) if all(isinstance(error, Transient) for error in failures) else Permanent(reason)
-    return done
-
-
-async def _synced(sync: Sync, table: str) -> Detail:
-    result = await sync.sync(table)
-    return {
-        "table": table,
-        "rows": result.rows,
-        "seconds": round(result.seconds, 3),
-        "snapshot_id": str(result.snapshot_id),
-    }
+    return [told(run) for run in runs]

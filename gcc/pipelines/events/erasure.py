@@ -2,7 +2,8 @@
 
 In: who they are (`erase`, see gcc/stores/erasures.py). Out: their rows are gone from PostgreSQL, also where they are
 known by a handle alone, with their own tokens, the jobs that name them and the objects of these; their events from
-ClickHouse, counted for `check` (see removal.py), and what was asked outside for these jobs; their media; their rows of
+ClickHouse, counted for `check` (see removal.py), and what was asked outside for these jobs; what replicas hold of them
+(gcc/pipelines/analytics/replica_erasure.py); their media; their rows of
 the sheets that tell of others; their handles in the lists of other people's posts; and the marts are built anew from
 what is left. No crawl stores anything of them again (gcc/pipelines/scraping/erased.py). What was on its way meanwhile,
 in a queue or in an attempt, goes with a later round: the new ones are looked for each time, for two days, and all of
@@ -85,7 +86,9 @@ class Erasure:
         objects: Objects,
         clock: Clock,
         rebuild: Callable[[], Awaitable[Any]],
+        forget_replicas: Callable[[Leaving], Awaitable[int]],
     ) -> None:
+        self._forget_replicas = forget_replicas
         self._erasures = erasures
         self._removal = removal
         self._objects = objects
@@ -102,11 +105,12 @@ class Erasure:
             gone["credentials"] += await self._erasures.forget_credentials(leaving)
             jobs = await self._erasures.forget_jobs(leaving)
             gone["jobs"] += len(jobs)
+            gone["replicas"] += await self._forget_replicas(leaving)
             gone["objects"] += await self._forget_objects(leaving, jobs)
             gone["events"] += await self._forget_events(leaving)
             gone["names"] += await self._forget_names(leaving)
             gone["sheets"] += await self._forget_exported(leaving)
-        if gone["events"] or gone["rows"]:
+        if gone["events"] or gone["rows"] or gone["replicas"]:
             await self._rebuild()
         for leaving in due:
             await self._erasures.gone(leaving)

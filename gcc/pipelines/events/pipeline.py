@@ -43,10 +43,16 @@ LISTENERS: Mapping[str, str] = {
     queue: f"credentials/listener {queue}" for queue in ("identity_token_q", "credentials_validate_q")
 }
 """Who takes from a queue without a table, see gcc/pipelines/credentials."""
+ANNOUNCED: Mapping[str, str] = {
+    queue: f"announced/listener {queue}"
+    for queue in ("upsert_instagram_account_q", "upsert_youtube_account_q", "alert_q")
+}
+"""And from those that schedules fill, see gcc/pipelines/analytics/announced.py."""
 CONSUMERS: Mapping[str, str] = {
     **{event_type.queue: f"events/sinker {event_type.name}" for event_type in EVENT_TYPES},
     ERROR_QUEUES: UNDERTAKER,
     **LISTENERS,
+    **ANNOUNCED,
 }
 """Who takes from each queue."""
 BURIED = BatchLimits(rows=LETTERS_MAX, age_s=1.0, rows_max=5 * LETTERS_MAX)

@@ -27,6 +27,7 @@ EXCHANGES: Mapping[str, Literal["direct", "topic"]] = {
     "ab.dx": "direct",
     "upserttracker.dx": "direct",
     "jobtracker.dx": "direct",
+    "alert.dx": "direct",
 }
 
 CLICKS = ("WidgetCtaClickedEvent", "WidgetElementClickedEvent", "ShareClickedEvent")
@@ -40,6 +41,10 @@ MARKETING = (
 ERROR = "error."
 """What the error route of a queue begins with; its name follows."""
 WEBENGAGE = Route("webengage_event.dx", "webengage_event")
+UPSERT_INSTAGRAM = Route("upserttracker.dx", "upsert_instagram_account_rk")
+UPSERT_YOUTUBE = Route("upserttracker.dx", "upsert_youtube_account_rk")
+CREDENTIALS_VALIDATE = Route("beat.dx", "credentials_validate_rk")
+ALERT = Route("alert.dx", "alert_rk")
 ACCESS_TOKEN_EXPIRED = Route("identity.dx", "access_token_expired_rk")
 """Published by us; the queue is the identity service's own."""
 
@@ -71,7 +76,7 @@ QUEUES: tuple[Queue, ...] = (
     Queue("webengage_event_q", (*routes("grpc_event.tx", MARKETING), WEBENGAGE), 3),
     # listeners
     _queue("identity.dx", "new_access_token_rk", "identity_token_q", 5, taken=True),
-    _queue("beat.dx", "credentials_validate_rk", "credentials_validate_q", 5, taken=True),
+    Queue("credentials_validate_q", (CREDENTIALS_VALIDATE,), 5, taken=True),
     _queue("beat.dx", "keyword_collection_rk", "keyword_collection_q", 5),
     _queue("beat.dx", "post_activity_log_bulk", "post_activity_log_bulk_q", 5),
     _queue("beat.dx", "sentiment_collection_report_in_rk", "sentiment_collection_report_in_q", 5),
@@ -79,8 +84,8 @@ QUEUES: tuple[Queue, ...] = (
     # scorer
     _queue("beat.dx", "creator_follower_in", "creator_follower_in", 8),
     # API
-    _queue("upserttracker.dx", "upsert_instagram_account_rk", "upsert_instagram_account_q", 2),
-    _queue("upserttracker.dx", "upsert_youtube_account_rk", "upsert_youtube_account_q", 2),
+    Queue("upsert_instagram_account_q", (UPSERT_INSTAGRAM,), 2, taken=True),
+    Queue("upsert_youtube_account_q", (UPSERT_YOUTUBE,), 2, taken=True),
     _queue("jobtracker.dx", "duplicate_collection_rk", "duplicate_collection_q", 2),
     _queue("jobtracker.dx", "download_collection_rk", "download_collection_q", 2),
     _queue("jobtracker.dx", "import_from_profile_collection_rk", "import_from_profile_collection_q", 2),
@@ -88,6 +93,8 @@ QUEUES: tuple[Queue, ...] = (
     _queue("jobtracker.dx", "add_item_post_collection_rk", "add_item_post_collection_q", 2),
     _queue("coffee.dx", "keyword_collection_report_completion", "keyword_collection_report_completion_q", 2),
     _queue("coffee.dx", "sentiment_collection_report_out_rk", "sentiment_collection_report_out_q", 2),
+    # people
+    Queue("alert_q", (ALERT,), 1, taken=True),
 )
 
 KEPT = frozenset(queue.name for queue in QUEUES if not queue.taken)

@@ -2,7 +2,7 @@
 
 from gcc.pipelines.declared import CONTROLS, REDIS, WORLD, Pipeline
 from gcc.pipelines.scraping.pipeline import MAINTENANCE, ScrapingPipeline, scraper
-from gcc.pipelines.scraping.start import FirstStart, credential_renewals, stale_profiles
+from gcc.pipelines.scraping.start import FirstStart
 from gcc.supervisor.policy import Restart
 
 SCRAPING = Pipeline(
@@ -13,7 +13,6 @@ SCRAPING = Pipeline(
     uses=(REDIS,),
     rooms=("scraping", "sources"),
     pausable=lambda catalogue: {flow: scraper(flow) for flow in catalogue.flows} | {MAINTENANCE: MAINTENANCE},
-    schedules=lambda context: [stale_profiles(context), credential_renewals(context)],
     build=lambda context: ScrapingPipeline(context).run,
 )
 FIRST_START = Pipeline(

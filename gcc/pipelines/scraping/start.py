@@ -1,5 +1,5 @@
 """What happens once in a platform's life: past snapshots are imported, everybody followed is crawled for the
-first time, and when all of that is stored the marts are built and synced.
+first time, and when all of that is stored a demo's tenant is made of it, and the marts are built and synced.
 
 Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there. A step that raises
 something unexpected is told, and tried again with growing pauses: all else runs without it.
@@ -16,18 +16,18 @@ import trio
 from gcc import statements
 from gcc.actors import bugs
 from gcc.actors.patience import Patience
-from gcc.actors.scheduler import Schedule
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.declared import Context
-from gcc.pipelines.scraping.producers import StaleProfiles, enqueue_first_crawl
-from gcc.pipelines.scraping.upkeep import Renewals
+from gcc.pipelines.scraping import demo
+from gcc.pipelines.scraping.producers import enqueue_first_crawl
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import intake_open
 from gcc.supervisor.lifecycle import State
 
 SQL = statements.load("history")
 LOOK_S = 0.5
-MODELS_AND_SYNCS = "models_and_syncs"
+FIRST_PAGE, THE_REST = "first_page", "after_first_page"
+"""Schedules: what is shown first, and all else."""
 
 log = structlog.get_logger()
 
@@ -45,8 +45,11 @@ class FirstStart:
             await self._until_done("history_imported", self._begin)
             await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
             await self._until_done("first_crawl_stored", self._wait_until_stored)
+            if self._context.settings.demo and self._context.settings.world.enabled:
+                await self._until_done("demo_tenant", self._seed_demo)
             if self._context.schedulers:  # else the marts are built where the schedules run
                 await self._until_done("first_models", self._build_marts)
+                await self._until_done("all_models", self._build_the_rest)
 
     async def _until_done(self, milestone: str, step: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         while True:
@@ -95,10 +98,13 @@ class FirstStart:
                 return {"jobs": jobs}
             await trio.sleep(LOOK_S)
 
+    async def _seed_demo(self) -> dict[str, Any]:
+        return await demo.seed(self._context.real.pool)
+
     async def _build_marts(self) -> dict[str, Any]:
         began = trio.current_time()
         (scheduler,) = self._context.schedulers
-        run = await scheduler.trigger(MODELS_AND_SYNCS)
+        run = await scheduler.trigger(FIRST_PAGE)
         if run.status != "COMPLETE":
             raise Transient(f"schedule {run.schedule} ended {run.status}: {(run.detail or {}).get('error')}")
         seconds = round(trio.current_time() - began, 1)
@@ -107,6 +113,14 @@ class FirstStart:
             "series and leaderboards are ready", seconds=seconds, **{"ask": urls["docs"]} if "docs" in urls else {}
         )
         return {"seconds": seconds}
+
+    async def _build_the_rest(self) -> dict[str, Any]:
+        """What of it fails is told by its schedule, and built by those of its tags."""
+        (scheduler,) = self._context.schedulers
+        run = await scheduler.trigger(THE_REST)
+        if run.status == "CANCELLED":
+            raise Transient(f"schedule {run.schedule} was cut off")
+        return {"status": run.status}
 
     async def _rows(self, statement: str, **arguments: Any) -> list[tuple[Any, ...]]:
         async with self._context.real.pool.connection() as conn:
@@ -130,16 +144,3 @@ async def keep_apart(pool: Pool, *, world: bool, mix: bool) -> None:
         " made-up creators would stand among real ones; name another data folder (--data) or database,"
         " or mean it: --set world.mix=true"
     )
-
-
-def stale_profiles(context: Context) -> Schedule:
-    """The daily producer, at midnight in India."""
-    stale_s = context.settings.web.stale_after_s
-    flows = context.catalogue.refreshing
-    producer = StaleProfiles(context.real.pool, context.parts.jobs, stale_s=stale_s, flows=flows)
-    return Schedule("stale_profiles", "30 18 * * *", producer, timeout_s=600.0)
-
-
-def credential_renewals(context: Context) -> Schedule:
-    """Every five minutes: the shortest token lives an hour."""
-    return Schedule("credential_renewals", "*/5 * * * *", Renewals(context.real.vault, context.parts.jobs))

@@ -194,7 +194,23 @@ SHARED_STATES = (
     TRACKED_PROFILE,
     PROFILE_RELATIONSHIP,
     POST_ACTIVITY_LOG,
-    *(Table(name, key=_OF_PROFILES) for name in ("leaderboard", "social_profile_time_series", "profile_handle")),
+    *(
+        Table(name, key=_OF_PROFILES)
+        for name in (
+            *("leaderboard", "social_profile_time_series", "profile_handle", "profile_log", "asset_log"),
+            *("curated_account", "campaign_profiles", "partner_profile_page_track"),
+            *("social_profile_hashtags", "search_profile", "trending_content"),
+            *("collection_post_metrics_summary", "collection_post_metrics_ts"),
+        )
+    ),
+    *(
+        Table(name, key={**_OF_PROFILES, "linked_platform": "text", "linked_profile_id": "text"})
+        for name in ("social_link", "linked_social")
+    ),
+    *(
+        Table(name, key={"platform": "text", "platform_profile_id": "text"})
+        for name in ("profile_collection_item", "post_collection_item")
+    ),
 )
 """And those of all platforms: of what the database fills itself no more is known here than whom it tells of."""
 

@@ -5,12 +5,13 @@ refused (CURSOR_EXPIRED), because places have moved and pages would skip or repe
 """
 
 import datetime as dt
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import msgspec
 from quart import Request
 
+from gcc.pipelines.analytics.dictionary import Kind, dictionary
 from gcc.platforms.steps import Step, crossed
 from gcc.stores import leaderboard_read
 from gcc.stores.leaderboard_read import Scope
@@ -52,9 +53,9 @@ class Leaderboard:
             for path, name, summary, handler, parts, errors in (
                 ("", "rankPlatform", "The creators of a platform by rank", self.overall, {}, ()),
                 ("/category/{category}", "rankCategory", "The creators of a category by rank", self.by_category,
-                 {"category": "In any case; an unknown one has no creators."}, (Code.INVALID_PARAMETER,)),
+                 {"category": "In any spelling; an unknown one has no creators."}, (Code.INVALID_PARAMETER,)),
                 ("/language/{language}", "rankLanguage", "The creators of a language by rank", self.by_language,
-                 {"language": "In any case; an unknown one has no creators."}, (Code.INVALID_PARAMETER,)),
+                 {"language": "Its code or its name; an unknown one has no creators."}, (Code.INVALID_PARAMETER,)),
             )
         ]  # fmt: skip
 
@@ -80,24 +81,30 @@ class Leaderboard:
             platform,
             metric=body.metric,
             scope=scope,
-            value=value,
+            value=value if scope == "platform" else dictionary().canonical(scope, value) or value,
             month=None if body.month is None else dt.date.fromisoformat(f"{body.month}-01"),
             after=(after.rank, after.profile_id),
             limit=body.limit + 1,
         )
         if snapshot is not None and snapshot != str(page.snapshot_id):
             raise cursor.expired("leaderboard")
-        rows = page.rows[: body.limit]
+        rows = [row | _called(row) for row in page.rows[: body.limit]]
         more = None
         if len(page.rows) > body.limit:
             more = cursor.encode(str(page.snapshot_id), query, _Key(rows[-1]["rank"], rows[-1]["profile_id"]))
         note = None
         if page.as_of is None:
-            note = not_yet("leaderboard", self.due("sync_leaderboard"))
+            note = not_yet("leaderboard", self.due("sync_leaderboard_prod"))
         elif not page.total:
             note = f"nobody is ranked by {body.metric} in this {scope}, in {body.month or 'the latest month there is'}"
         steps = list(_between_months(platform, body.metric, rows[0]["month"])) if rows else ()
         return Answer(rows, "postgres", as_of=page.as_of, cursor=more, total=page.total, note=note, steps=steps)
+
+
+def _called(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """The groups of a creator as people call them: the table holds canonical values."""
+    kinds: tuple[Kind, ...] = ("category", "language")
+    return {kind: row[kind] and (dictionary().label(kind, row[kind]) or row[kind]) for kind in kinds}
 
 
 def _between_months(platform: str, metric: str, month: str) -> Iterator[Step]:

@@ -81,6 +81,11 @@ class ScheduleBody(Body):
     why: Why
 
 
+class SyncBody(Body):
+    table: Word
+    why: Why
+
+
 class EraseBody(Body):
     platform: Word
     profile: Word
@@ -158,6 +163,21 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
     async def run() -> Response:
         wanted = await read_action(access, ScheduleBody, "run")
         return done(await operations.run_schedule(wanted.name, by(access, wanted.why)))
+
+    @app.get("/api/sync")
+    async def synced() -> Response:
+        access.check_reader(request)
+        return done(masked_value(await operations.synced()))
+
+    @app.post("/api/sync/run")
+    async def run_sync() -> Response:
+        wanted = await read_action(access, SyncBody, "run")
+        return done(await operations.run_sync(wanted.table, by(access, wanted.why)))
+
+    @app.post("/api/sync/accept")
+    async def accept_sync() -> Response:
+        wanted = await read_action(access, SyncBody, "accept")
+        return done(await operations.accept_sync(wanted.table, by(access, wanted.why)))
 
     @app.post("/api/erase")
     async def erase() -> Response:

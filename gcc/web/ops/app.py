@@ -9,6 +9,7 @@ import hashlib
 import json
 import mimetypes
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,6 +23,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from gcc.errors import Permanent, Transient
+from gcc.pipelines.analytics.modelling import Modelling
 from gcc.stores.job_history import JobHistory
 from gcc.web.api.errors import ApiError
 from gcc.web.ops.access import Access, Refused
@@ -32,6 +34,7 @@ from gcc.web.ops.hub import Client, HubFull
 from gcc.web.ops.jobs import add_jobs
 from gcc.web.ops.letters import add_letters
 from gcc.web.ops.limits import Limits, add_limits
+from gcc.web.ops.models import add_models
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import MODULE
 from gcc.web.ops.snapshot import Composer
@@ -64,6 +67,7 @@ def ops_app(
     sources: Sources,
     limits: Limits,
     credentials: CredentialActions,
+    models: Sequence[Modelling] = (),
     token: str,
     command: str = MODULE,
     draining: trio.Event,
@@ -83,6 +87,7 @@ def ops_app(
     add_sources(app, access, sources)
     add_limits(app, access, operations, limits)
     add_credentials(app, access, credentials)
+    add_models(app, access, operations, models)
 
     @app.get("/api/status")
     async def status() -> Response:

@@ -23,6 +23,11 @@ _QUEUES: tuple[tuple[str, Kind, str, str], ...] = (
     ("in_flight", GaugeMetricFamily, "gcc_queues_in_flight", "Those of them that this process has in hand"),
     ("oldest_s", GaugeMetricFamily, "gcc_queues_oldest_seconds", "Age of the oldest one"),
 )
+_REPLICAS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("lag_s", GaugeMetricFamily, "gcc_replicas_lag_seconds", "Age of the oldest change that may not be there yet"),
+    ("rows", CounterMetricFamily, "gcc_replicas_rows", "Rows of PostgreSQL that were sent"),
+    ("refused", CounterMetricFamily, "gcc_replicas_refused", "Rows that ClickHouse refused, and that are left out"),
+)
 _CHANNELS: tuple[tuple[str, Kind, str, str], ...] = (
     ("used", GaugeMetricFamily, "gcc_channels_used", "Items in the channel, connections of the pool in use"),
     ("size", GaugeMetricFamily, "gcc_channels_size", "As many as it may have"),
@@ -43,6 +48,7 @@ class ExposedStatus(Collector):
             ("actor", status["actors"], _ACTORS),
             ("queue", queues, _QUEUES),
             ("channel", channels, _CHANNELS),
+            ("table", status["replicas"], _REPLICAS),
         ):
             for key, kind, name, text in families:
                 yield _family(kind, name, text, label, {row["name"]: row[key] for row in rows})

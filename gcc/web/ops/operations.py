@@ -15,6 +15,7 @@ import trio
 from gcc.actors.controls import CONCURRENCY, LIMIT, PAUSE, Action, Controls
 from gcc.actors.gates import Gates
 from gcc.actors.scheduler import Scheduler, shown
+from gcc.actors.sync import Sync
 from gcc.channels.deadletters import UNROUTABLE, Document
 from gcc.channels.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobDetail, JobFilter, Jobs, JobStatus
 from gcc.channels.letters import Letter, LetterFilter, Letters, Replayed, Waiting
@@ -27,6 +28,7 @@ from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.adding import AddReport, Terms, add
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.limiting import SetLimit, configured, meant
+from gcc.pipelines.timetable import SYNCS
 from gcc.sources.limits import AnyLimit
 from gcc.stores.erasures import Erased, PostgresErasures
 
@@ -43,8 +45,9 @@ class By:
 
 
 class Operations:
-    """`flows` are known ones; `pausable`: what people may name -> the actor that is paused. `schedulers`: none without
-    the role analytics. `limits` as configured. `import_history(name, chunks, form, dry_run)`."""
+    """`flows` are known ones; `pausable`: what people may name -> the actor that is paused. `schedulers`, `syncs`: none
+    without the role analytics. `limits` as configured. `import_history(name, chunks, form, dry_run)`;
+    `imported()` is told when one brought something."""
 
     def __init__(
         self,
@@ -58,9 +61,11 @@ class Operations:
         flows: Mapping[str, Flow],
         pausable: Mapping[str, str],
         schedulers: Sequence[Scheduler] = (),
+        syncs: Sequence[Sync] = (),
         import_history: Callable[[str, AsyncIterable[bytes], Form, bool], Awaitable[ImportReport]] | None = None,
         limits: Mapping[str, AnyLimit] | None = None,
         erasures: PostgresErasures | None = None,
+        imported: Callable[[], None] = lambda: None,
     ) -> None:
         self._controls = controls
         self._jobs = jobs
@@ -71,9 +76,11 @@ class Operations:
         self._flows = flows
         self._pausable = pausable
         self._schedulers = schedulers
+        self._syncs = syncs
         self._import_history = import_history
         self._limits = limits or {}
         self._erasures = erasures
+        self._imported = imported
 
     async def pause(self, what: str, by: By) -> str:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
@@ -217,13 +224,36 @@ class Operations:
 
     async def run_schedule(self, name: str, by: By) -> dict[str, Any]:
         """Run a schedule now; the ended run. See `Scheduler.trigger`. Cancelled: the run goes on."""
-        of = {line["name"]: scheduler for scheduler in self._schedulers for line in scheduler.overview()}
-        if not of:
+        if not self._schedulers:
             raise Permanent("this process has no schedules: it lacks the role analytics")
-        if name not in of:
-            raise Permanent(f"there is no schedule {name!r}; there are {', '.join(of)}")
+        (scheduler,) = self._schedulers
+        scheduler.named(name)
         await self._controls.record(self._action("run", f"schedule {name}", by))
-        return {"name": name, **(shown(await of[name].trigger(name)) or {})}
+        return {"name": name, **(shown(await scheduler.trigger(name)) or {})}
+
+    async def synced(self) -> list[dict[str, Any]]:
+        """A line a table, see `Sync.overview`; none without the role analytics."""
+        return [line for sync in self._syncs for line in await sync.overview()]
+
+    async def run_sync(self, table: str, by: By) -> dict[str, Any]:
+        """Run the schedule that syncs this table; see `run_schedule`."""
+        of = {row.what: row.name for row in SYNCS if row.kind == "sync"}
+        if table not in of:
+            raise Permanent(f"there is no synced table {table!r}; there are {', '.join(of)}")
+        return {"table": table, **await self.run_schedule(of[table], by)}
+
+    async def accept_sync(self, table: str, by: By) -> dict[str, Any]:
+        """Let the next run of a table through that a guard refused, and run it. Permanent: nothing was refused."""
+        if not self._syncs:
+            raise Permanent("this process syncs nothing: it lacks the role analytics")
+        (sync,) = self._syncs
+        await sync.accept(table, by.who)
+        await self._note(self._action("accept", f"sync {table}", by))
+        return await self.run_sync(table, by)
+
+    async def noted(self, verb: str, target: str, by: By) -> None:
+        """A row of the action log, for what is done next by somebody else."""
+        await self._controls.record(self._action(verb, target, by))
 
     async def import_history(
         self, name: str, chunks: AsyncIterable[bytes], form: Form, dry_run: bool, by: By
@@ -239,6 +269,8 @@ class Operations:
         report = await self._import_history(name, chunks, form, dry_run)
         counts = {"rows": report.rows, "followed": report.followed, "rejected": report.rejected_total}
         await self._note(replace(action, things=report.imported, detail=given | counts))
+        if report.imported:
+            self._imported()
         return report
 
     async def erase(self, platform: str, profile: str, by: By) -> str:

@@ -5,7 +5,7 @@ verbs find this process.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 
 import trio
@@ -16,6 +16,7 @@ from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.producers import import_and_crawl
 from gcc.pipelines.scraping.table import Catalogue, asked, limits, overview
+from gcc.sources.limits import AnyLimit
 from gcc.stores.job_history import JobHistory
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
@@ -60,22 +61,7 @@ class OpsPort:
         platform = self._platform()
         composer = Composer(platform)
         configured = limits(context.settings, context.catalogue)
-        operations = Operations(
-            context.parts.controls,
-            context.parts.jobs,
-            real.letters,
-            context.gates,
-            context.clock,
-            roles=self._roles,
-            flows=context.catalogue.flows,
-            pausable=platform.pausable,
-            limits=configured,
-            schedulers=context.schedulers,
-            import_history=partial(
-                import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
-            ),
-            erasures=real.erasures,
-        )
+        operations = self._operations(configured, platform.pausable)
         app = Verbs(
             ops_app(
                 composer,
@@ -89,6 +75,7 @@ class OpsPort:
                 ),
                 limits=Limits(configured, context.parts.limiter, context.gates, context.clock),
                 credentials=self._credentials(),
+                models=context.modelling,
                 token=self.token,
                 command=self._command,
                 draining=ports.begun,
@@ -116,6 +103,27 @@ class OpsPort:
                 remove_registry(registry)
             nursery.cancel_scope.cancel()
 
+    def _operations(self, configured: Mapping[str, AnyLimit], pausable: Mapping[str, str]) -> Operations:
+        context, real = self._context, self._context.real
+        return Operations(
+            context.parts.controls,
+            context.parts.jobs,
+            real.letters,
+            context.gates,
+            context.clock,
+            roles=self._roles,
+            flows=context.catalogue.flows,
+            pausable=pausable,
+            limits=configured,
+            schedulers=context.schedulers,
+            syncs=context.syncs,
+            import_history=partial(
+                import_and_crawl, real.history, real.pool, context.parts.jobs, context.catalogue.refreshing
+            ),
+            erasures=real.erasures,
+            imported=context.imported.set,
+        )
+
     def _credentials(self) -> CredentialActions:
         context, parts = self._context, self._context.parts
         sources = context.catalogue.sources
@@ -138,6 +146,7 @@ class OpsPort:
             gates=context.gates,
             pausable=pausable(context.pipelines, context.catalogue),
             schedules=lambda: [line for scheduler in context.schedulers for line in scheduler.overview()],
+            replicas=lambda: [line for replica in context.replicas for line in replica.overview()],
             flows=lambda: overview(context.settings, context.catalogue),
             told_by=context.settings.told_by,
             kept=context.settings.kept,

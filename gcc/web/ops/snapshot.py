@@ -39,6 +39,7 @@ CLIENTS_MAX = 50
 LETTER_GROUPS = 8
 KINDS = {
     "credentials/listener ": "listeners",
+    "announced/listener ": "listeners",
     "scraping/scraper ": "scrapers",
     "sources/": "sources",
     "events/sinker ": "sinkers",
@@ -76,6 +77,7 @@ class Platform:
     roles: Mapping[str, Drain] = field(default_factory=dict)  # of this process, each with its own drain
     gates: Gates | None = None
     schedules: Callable[[], list[dict[str, Any]]] = list  # see `Scheduler.overview`
+    replicas: Callable[[], list[dict[str, Any]]] = list  # see `Replica.overview`
     pausable: Mapping[str, str] = field(default_factory=dict)  # what people may name -> the actor that is paused
     flows: Callable[[], list[dict[str, Any]]] = list  # as configured; see `overview` of the flow table
     processes: Callable[[], list[Process]] = list
@@ -180,6 +182,7 @@ class Composer:
             "paused": paused,
             "concurrency": gates.levels() if gates else {},
             "schedules": [_schedule(line) for line in platform.schedules()],
+            "replicas": platform.replicas(),
             "urls": dict(platform.urls),
             "counts_age_s": None if self._counts is None else round(now_s - self._counted_s, 1),
             "counts_error": self._counts_error,

@@ -12,14 +12,27 @@ create table if not exists dbt.model_run (
     started_at DateTime64(6, 'UTC'),  -- ClickHouse's clock: every row inserted before it was seen by the build
     seconds Float64,
     rows UInt64,
-    error String                      -- '' when it was built
+    error String,                     -- '' when it was built
+    overhead_s Float64,               -- of the seconds, what was not the SELECT's
+    peak_bytes UInt64,                -- of memory; 0: it took less time than a look
+    backfilled Bool                   -- some asked-for months: no watermark, and none is frozen
 )
 engine = MergeTree
 order by (model, started_at)
 ttl toDateTime(started_at) + interval 90 day;
 
+-- name: extend_model_run
+-- What came later than the table.
+alter table dbt.model_run
+    add column if not exists overhead_s Float64,
+    add column if not exists peak_bytes UInt64,
+    add column if not exists backfilled Bool;
+
 -- name: server_time
-select toString(now64(6, 'UTC')) as now;
+-- `end` is the first day after the last month that may have rows: events may be a day ahead.
+select
+    toString(now64(6, 'UTC')) as now,
+    toString(addMonths(toStartOfMonth(toDate(now() + interval 1 day, {zone:String})), 1)) as end;
 
 -- name: built
 -- What stands in the database, with the fingerprint that its build left in the comment.
@@ -27,29 +40,88 @@ select name, comment as fingerprint from system.tables where database = 'dbt';
 
 -- name: watermarks
 -- Since when an incremental model has to look. The overlap covers inserts that were still running then.
-select model, toString(max(started_at) - interval 5 minute) as watermark
+-- `open_from` is the month that this build left open: on day 3 the month before is frozen.
+select
+    model,
+    toString(max(started_at) - interval 5 minute) as watermark,
+    toString(toStartOfMonth(toDate(max(started_at), {zone:String}) - 2)) as open_from
 from dbt.model_run
-where error = ''
+where error = '' and not backfilled
 group by model;
+
+-- name: last_builds
+-- Null is what no good build told.
+select
+    run.model as model,
+    argMax(run.error, run.started_at) as error,
+    argMaxOrNullIf(run.seconds, run.started_at, run.error = '') as seconds,
+    argMaxOrNullIf(run.rows, run.started_at, run.error = '') as rows,
+    argMaxOrNullIf(run.overhead_s, run.started_at, run.error = '') as overhead_s,
+    argMaxOrNullIf(run.peak_bytes, run.started_at, run.error = '') as peak_bytes,
+    maxOrNullIf(run.started_at, run.error = '' and not run.backfilled) as fresh_at
+from dbt.model_run as run
+group by run.model;
+
+-- name: imported_months
+-- Of past snapshots that came in by an import since then. Their origin says so.
+select toString(min(day)) as first, toString(max(day)) as last, count() as rows
+from (
+    select toDate(event_timestamp, {zone:String}) as day
+    from _e.profile_log_events
+    where origin = 'import' and insert_timestamp >= {since:DateTime64(6, 'UTC')}
+);
 
 -- name: create_view
 create or replace view dbt.{name} as
 {select}
 comment '{fingerprint}';
 
--- name: drop_spare
--- The table that the last build replaced, or left half-built. Queries that read it have had a run's time to end.
-drop table if exists dbt.{name}__new;
+-- name: drop
+-- Of models that are no more, views or tables; and spares: what the last builds replaced, or left half-built. Queries
+-- that read those have had a run's time to end.
+drop table if exists {names};
 
 -- name: create_table
--- In small blocks: a million rows at once (the default) would not fit into the embedded engine's memory.
-create table dbt.{name}__new
+create table /* model {name} */ dbt.{name}__new
 engine = {engine}
+{partition_by}
 order by ({unique_key})
 comment '{fingerprint}'
 as
-{select}
-settings min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0;
+{select};
+
+-- name: create_empty
+-- In place of a model that is built later than one that reads it.
+create table dbt.{name}
+engine = {engine}
+{partition_by}
+order by ({unique_key})
+empty as
+{select};
+
+-- name: create_like
+create table dbt.{name}__new as dbt.{name};
+
+-- name: fill_spare
+insert into /* model {name} */ dbt.{name}__new
+{select};
+
+-- name: partitions
+-- Of a model, and of its spare. By id, which is written in digits alone.
+select distinct partition_id as partition, table != {name:String} as spare
+from system.parts
+where database = 'dbt' and table in ({name:String}, {name:String} || '__new') and active
+order by partition;
+
+-- name: replace_partition
+replace partition id '{partition}' from dbt.{name}__new;
+
+-- name: drop_partition
+-- An empty one cannot be put in place of another.
+drop partition id '{partition}';
+
+-- name: alter
+alter table dbt.{name} {changes};
 
 -- name: put_in_place
 -- The first build of a model.
@@ -60,9 +132,32 @@ rename table dbt.{name}__new to dbt.{name};
 exchange tables dbt.{name}__new and dbt.{name};
 
 -- name: add_rows
-insert into dbt.{name}
-{select}
-settings min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0;
+insert into /* model {name} */ dbt.{name}
+{select};
 
 -- name: count_rows
-select toUInt64(ifNull(total_rows, 0)) as rows from system.tables where database = 'dbt' and name = {name:String};
+select name, toUInt64(ifNull(total_rows, 0)) as rows
+from system.tables
+where database = 'dbt' and name in {names:Array(String)};
+
+-- name: peaks
+-- Of the builds that run now.
+select extract(query, '/\\* model (\\w+) \\*/') as model, max(peak_memory_usage) as peak_bytes
+from system.processes
+where model != ''
+group by model;
+
+-- name: record
+-- {rows} are JSON lines.
+insert into dbt.model_run
+    (run_id, model, fingerprint, started_at, seconds, rows, error, overhead_s, peak_bytes, backfilled)
+select
+    built.run_id, built.model, built.fingerprint, built.started_at, built.seconds, ifNull(standing.total_rows, 0),
+    built.error, built.overhead_s, built.peak_bytes, built.backfilled
+from format(
+    JSONEachRow,
+    'run_id UUID, model String, fingerprint String, started_at String, seconds Float64, error String,
+    overhead_s Float64, peak_bytes UInt64, backfilled Bool',
+    {rows:String}
+) as built
+left join (select name, total_rows from system.tables where database = 'dbt') as standing on standing.name = built.model;

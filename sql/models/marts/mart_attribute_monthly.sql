@@ -1,5 +1,6 @@
--- description: One row per profile and local month: the last known value of that month for each attribute, imports included.
---   Apart from the metrics, because text for every day would cost three times their memory.
+-- description: One row per profile and local month: the last known value of that month for each attribute, imports included, as the
+--   platform tells it. A category or language that is no subject ("Digital creator", und) replaces no other one (2.7). Guesses
+--   of language models stand apart. Apart from the metrics, because text for every day would cost three times their memory.
 -- materialized: incremental
 -- tags: core
 -- unique_key: platform, profile_id, month
@@ -8,14 +9,22 @@ select
     profile_id,
     toStartOfMonth(date) as month,
     max(at) as last_at,
-    {% for name in ['handle', 'full_name', 'profile_pic_url', 'category', 'language', 'country'] %}
+    {% for name in ['handle', 'full_name', 'profile_pic_url', 'country'] %}
     argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
     {% endfor %}
+    {% for name in ['category', 'language'] %}
+    coalesce(
+        argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null and lower(stg.{{ name }}) not in {{ no_subjects(name) }}),
+        argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null)
+    ) as {{ name }},
+    {% endfor %}
+    argMaxIf({{ json_text('stg.dimensions', 'website') }}, stg.version, {{ json_text('stg.dimensions', 'website') }} is not null) as website,
     now64(6, 'UTC') as built_at
-from {{ ref('stg_profile_log') }} as stg
+from {{ ref('stg_beat_profile_log') }} as stg
+where not {{ is_gpt('stg.source') }}
 {% if is_incremental() %}
-where (platform, profile_id, toStartOfMonth(date)) in (
-    select platform, profile_id, toStartOfMonth(date) from {{ ref('stg_profile_log') }} where inserted_at >= {{ watermark() }}
+and (platform, profile_id, toStartOfMonth(date)) in (
+    select platform, profile_id, toStartOfMonth(date) from {{ ref('stg_beat_profile_log') }} where inserted_at >= {{ watermark() }}
 )
 {% endif %}
 group by platform, profile_id, month

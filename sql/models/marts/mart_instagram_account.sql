@@ -1,42 +1,7 @@
--- description: One row per Instagram profile: its latest known metrics and attributes, and what is known of its posts.
+-- description: One row per Instagram profile: its latest known metrics, its attributes (2.7), the averages of its newest posts (2.1; as the
+--   crawl told them where the posts are not modelled yet), growth (2.3), grade (2.6), cadence (2.9), audience, quality (2.13),
+--   media value and price (2.15). A partial mart's row goes before the full one's. row_hash is of what is ours alone.
 -- materialized: table
 -- tags: core
 -- unique_key: profile_id
-with metrics as (
-    select
-        profile_id,
-        {% for name in ['followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
-        argMaxIf(monthly.{{ name }}, monthly.month, monthly.{{ name }} is not null) as {{ name }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from {{ ref('mart_profile_monthly') }} as monthly final
-    where platform = 'INSTAGRAM'
-    group by profile_id
-),
-posts as (
-    select profile_id, count() as posts_known, max(publish_time) as last_published_at
-    from {{ ref('mart_post_latest') }} final
-    where platform = 'INSTAGRAM'
-    group by profile_id
-)
-select
-    a.profile_id as profile_id,
-    a.handle as handle,
-    a.full_name as full_name,
-    a.profile_pic_url as profile_pic_url,
-    a.category as category,
-    a.language as language,
-    a.country as country,
-    m.followers as followers,
-    m.following as following,
-    m.media_count as media_count,
-    m.avg_likes as avg_likes,
-    m.avg_comments as avg_comments,
-    m.avg_views as avg_views,
-    m.engagement_rate as engagement_rate,
-    p.posts_known as posts_known,
-    p.last_published_at as last_published_at,
-    a.last_at as last_at
-from {{ ref('mart_profile_attributes') }} as a
-inner join metrics as m on m.profile_id = a.profile_id
-left join posts as p on p.profile_id = a.profile_id
-where a.platform = 'INSTAGRAM'
+{{ accounts('INSTAGRAM') }}

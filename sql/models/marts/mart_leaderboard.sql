@@ -1,22 +1,48 @@
--- description: One row per profile and local month, as leaderboard serves it: the month's ranks and those of the calendar month
---   before (null when the profile was not known then).
--- materialized: table
+-- description: One row per profile and local month, as leaderboard serves it: the month's ranks (2.4) and those of the calendar month
+--   before (2.5): null when the profile was not known then, and of a group when that was another one. `views` is the last known
+--   figure; `views_gained` is what a channel's grew by since the month before.
+-- materialized: incremental
+-- strategy: partitions
+-- partition_by: month
+-- looks_back: 1
 -- tags: core
 -- unique_key: platform, profile_id, month
+with present as (
+    select *
+    from {{ ref('mart_leaderboard_rank') }} as ranks
+    {% if is_incremental() %}
+    where {{ in_period('month') }}
+    {% endif %}
+),
+before as (
+    select * replace (addMonths(month, 1) as month)
+    from {{ ref('mart_leaderboard_rank') }} as ranks
+    {% if is_incremental() %}
+    where {{ in_period('addMonths(ranks.month, 1)') }}
+    {% endif %}
+)
 select
-    r.platform as platform,
-    r.profile_id as profile_id,
-    r.month as month,
-    {% for name in ['handle', 'full_name', 'profile_pic_url', 'followers', 'engagement_rate', 'views', 'category', 'language', 'country'] %}
-    r.{{ name }} as {{ name }},
+    {% for name in ['platform', 'profile_id', 'month', 'handle', 'full_name', 'profile_pic_url', 'followers', 'engagement_rate', 'views'] %}
+    present.{{ name }} as {{ name }},
     {% endfor %}
+    if(present.platform = 'YOUTUBE', present.views - before.views, null) as views_gained,
+    present.category as category,
+    present.language as language,
+    present.country as country
     {%- for value in ['followers', 'engagement_rate', 'views'] %}
-        {%- set last = loop.last %}
-        {%- for group in ['', '_by_cat', '_by_lang', '_by_country'] %}
-    r.{{ value }}_rank{{ group }} as {{ value }}_rank{{ group }},
-    p.{{ value }}_rank{{ group }} as {{ value }}_rank{{ group }}_prev{{ ',' if not (last and loop.last) }}
+        {%- for suffix, columns in rank_groups() %},
+        {%- set rank = value ~ '_rank' ~ suffix %}
+    present.{{ rank }} as {{ rank }},
+        {%- if columns %}
+    if(
+        {%- for column in columns %}{{ ' and ' if not loop.first }}before.{{ column }} = present.{{ column }}{% endfor -%}
+        , before.{{ rank }}, null
+    ) as {{ rank }}_prev
+        {%- else %}
+    before.{{ rank }} as {{ rank }}_prev
+        {%- endif %}
         {%- endfor %}
     {%- endfor %}
-from {{ ref('mart_leaderboard_rank') }} as r
-left join {{ ref('mart_leaderboard_rank') }} as p
-    on p.platform = r.platform and p.profile_id = r.profile_id and p.month = addMonths(r.month, -1)
+from present
+left join before
+    on before.platform = present.platform and before.profile_id = present.profile_id and before.month = present.month

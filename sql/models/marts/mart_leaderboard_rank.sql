@@ -1,28 +1,68 @@
--- description: One row per profile and local month with its ranks: by followers, engagement rate and views; overall and within
---   its category, language and country (upper and lower case are the same, as they are for the API). Equal values share a
---   rank; a rank whose value (or group) is unknown is null.
--- materialized: table
+-- description: One row per profile and local month with its ranks by rule 2.4: by followers, engagement rate and views; overall, within
+--   its category, language, country, and category and language. Equal values share a rank, the next one skips; who has no value,
+--   or no group, takes no place. Ranks by rate and by views are of profiles with 1,000 followers or more. Groups are those of the
+--   month's end; names are today's. `views` is the last known figure (of a channel: of its whole life).
+-- materialized: incremental
+-- strategy: partitions
+-- partition_by: month
+-- looks_back: all
 -- tags: core
 -- unique_key: platform, month, profile_id
+with members as (
+    select platform, profile_id, month, followers, engagement_rate, views
+    from {{ ref('mart_profile_monthly') }} as monthly final
+    {% if is_incremental() %}
+    where {{ in_period('month') }}
+    {% endif %}
+),
+groups as (
+    {{ groups_by_month() }}
+),
+grouped as (
+    select
+        members.platform as platform,
+        members.profile_id as profile_id,
+        members.month as month,
+        members.followers as followers,
+        members.engagement_rate as engagement_rate,
+        members.views as views,
+        members.followers as ranked_followers,
+        if(members.followers >= {{ var('rank_min_followers') }}, members.engagement_rate, null) as ranked_engagement_rate,
+        if(members.followers >= {{ var('rank_min_followers') }}, members.views, null) as ranked_views,
+        groups.category as category,
+        groups.language as language,
+        groups.country as country
+    from members
+    asof left join groups
+        on groups.platform = members.platform and groups.profile_id = members.profile_id and groups.month <= members.month
+)
 select
-    m.platform as platform,
-    m.profile_id as profile_id,
-    m.month as month,
-    a.handle as handle,
-    a.full_name as full_name,
-    a.profile_pic_url as profile_pic_url,
-    m.followers as followers,
-    m.engagement_rate as engagement_rate,
-    m.views as views,
-    a.category as category,
-    a.language as language,
-    a.country as country
-    {%- for value in ['followers', 'engagement_rate', 'views'] %},
-    {# Unknown values sort last, so they take no rank from the known ones. #}
-    if(isNull(m.{{ value }}), null, rank() over (partition by m.platform, m.month order by m.{{ value }} desc nulls last)) as {{ value }}_rank
-        {%- for suffix, group in [('cat', 'category'), ('lang', 'language'), ('country', 'country')] %},
-    if(isNull(m.{{ value }}) or isNull(a.{{ group }}), null, rank() over (partition by m.platform, m.month, lowerUTF8(a.{{ group }}) order by m.{{ value }} desc nulls last)) as {{ value }}_rank_by_{{ suffix }}
+    grouped.platform as platform,
+    grouped.profile_id as profile_id,
+    grouped.month as month,
+    names.handle as handle,
+    names.full_name as full_name,
+    names.profile_pic_url as profile_pic_url,
+    grouped.followers as followers,
+    grouped.engagement_rate as engagement_rate,
+    grouped.views as views,
+    grouped.category as category,
+    grouped.language as language,
+    grouped.country as country
+    {%- for value in ['followers', 'engagement_rate', 'views'] %}
+        {%- for suffix, columns in rank_groups() %},
+        {#- Unknown values sort last, so they take no rank from the known ones. #}
+    if(
+        isNull(ranked_{{ value }}){% for column in columns %} or isNull(grouped.{{ column }}){% endfor %},
+        null,
+        rank() over (
+            partition by grouped.platform, grouped.month{% for column in columns %}, grouped.{{ column }}{% endfor %}
+
+            order by ranked_{{ value }} desc nulls last
+        )
+    ) as {{ value }}_rank{{ suffix }}
         {%- endfor %}
     {%- endfor %}
-from (select platform, profile_id, month, followers, engagement_rate, views from {{ ref('mart_profile_monthly') }} final) as m
-inner join {{ ref('mart_profile_attributes') }} as a on a.platform = m.platform and a.profile_id = m.profile_id
+from grouped
+left join {{ ref('mart_profile_attributes') }} as names
+    on names.platform = grouped.platform and names.profile_id = grouped.profile_id

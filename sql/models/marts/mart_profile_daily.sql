@@ -12,10 +12,10 @@ select
     argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
     {% endfor %}
     now64(6, 'UTC') as built_at
-from {{ ref('stg_profile_log') }} as stg
+from {{ ref('stg_beat_profile_log') }} as stg
 {% if is_incremental() %}
 where (platform, profile_id, date) in (
-    select platform, profile_id, date from {{ ref('stg_profile_log') }} where inserted_at >= {{ watermark() }}
+    select platform, profile_id, date from {{ ref('stg_beat_profile_log') }} where inserted_at >= {{ watermark() }}
 )
 {% endif %}
 group by platform, profile_id, date

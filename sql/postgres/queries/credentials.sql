@@ -224,3 +224,14 @@ returning id;
 -- By hand: those of a source and of its apps, or ('key') of the buckets of one credential.
 delete from credential_rest
 where source = %(source)s and case when %(key)s::text is null then scope <> 'bucket' else key = %(key)s end;
+
+-- name: unprobed
+-- Those that may be used and that nobody was asked to probe for six hours, the longest first; they are asked for with that.
+update credential set probed_at = now()
+where id = any(array(
+    select id from credential
+    where enabled and source = any(%(sources)s) and coalesce(probed_at, '-infinity') < now() - interval '6 hours'
+    order by probed_at nulls first, source, handle
+    limit 500
+))
+returning source, handle;

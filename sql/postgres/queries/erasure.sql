@@ -34,13 +34,14 @@ update erased_profile set erased_at = coalesce(erased_at, now())
 where platform = %(platform)s and profile_id = any(%(ids)s);
 
 -- name: forget
--- A batch of the rows in which they stand.
+-- A batch of the rows in which they stand. Of a table that has partitions each has its own ctids.
 with picked as materialized (
-    select ctid from {table} where {where}
+    select tableoid, ctid from {table} where {where}
     limit {limit}
     for update skip locked
 )
-delete from {table} where ctid = any(array(select ctid from picked));
+delete from {table}
+where ctid = any(array(select ctid from picked)) and (tableoid, ctid) in (select tableoid, ctid from picked);
 
 -- name: forget_credentials
 -- Their own tokens, and what was asked in their name.

@@ -22,3 +22,6 @@ where status = 'RUNNING'
 select distinct on (schedule) id, schedule, status, started_at, ended_at, detail
 from schedule_run
 order by schedule, started_at desc, id;
+
+-- name: last_successes
+select schedule, max(started_at) from schedule_run where status = 'COMPLETE' group by schedule;

@@ -5,6 +5,7 @@ import { EventsPage } from "./pages/events.js"
 import { JobsPage } from "./pages/jobs.js"
 import { Overview } from "./pages/overview.js"
 import { ProcessesPage } from "./pages/processes.js"
+import { ReplicasPage } from "./pages/replicas.js"
 import { SchedulesPage } from "./pages/schedules.js"
 import { SourcesPage } from "./pages/sources.js"
 
@@ -14,6 +15,7 @@ export const PAGES = [
   { path: "/sources", word: "Sources", Page: SourcesPage },
   { path: "/events", word: "Events", Page: EventsPage },
   { path: "/schedules", word: "Schedules", Page: SchedulesPage },
+  { path: "/replicas", word: "Replicas", Page: ReplicasPage },
   { path: "/processes", word: "Processes", Page: ProcessesPage },
 ]
 

@@ -1,0 +1,125 @@
+"""What people ask of the models: how each stands, one with its SQL, where a column comes from, a run, a backfill.
+
+A run is the leader's, as a schedule's is: two processes that built one table would mix it up. It has its row among the
+runs of schedules, and who asks gets the models' results, failed ones among them.
+"""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+from gcc.actors.scheduler import Schedule, Scheduler, shown
+from gcc.actors.transformer import EVERYTHING, Build, Model, ModelRun, Period, Transformer
+from gcc.errors import Permanent
+from gcc.pipelines.analytics.imported import backfilled
+from gcc.pipelines.analytics.lineage import Lineage
+from gcc.pipelines.analytics.model_tests import ModelTests
+
+RUN_S_MAX = 3600.0
+DAYS = (dt.date(1970, 1, 1), dt.date(2149, 1, 1))
+"""What ClickHouse's Date can tell of."""
+
+
+class Modelling:
+    def __init__(self, transformer: Transformer, tests: ModelTests, lineage: Lineage, scheduler: Scheduler) -> None:
+        self._transformer = transformer
+        self.test = tests.run
+        self._lineage = lineage
+        self._scheduler = scheduler
+        self._models = {model.name: model for model in transformer.models}
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """A row a model, parents first. `state`: good, building, failed (the last try), outdated (the text has changed
+        since), or unbuilt. Seconds, rows and `fresh_at` are the last good build's; a view is as fresh as what it reads
+        (null: as its source, always)."""
+        builds = await self._transformer.last_builds()
+        rows: dict[str, dict[str, Any]] = {}
+        for model in self._models.values():
+            row = self._row(model, builds.get(model.name))
+            if model.materialized == "view":
+                ages = [rows[parent]["fresh_at"] for parent in model.parents if rows[parent]["fresh_at"]]
+                row["fresh_at"] = min(ages, default=None)
+            rows[model.name] = row
+        return list(rows.values())
+
+    def _row(self, model: Model, build: Build | None) -> dict[str, Any]:
+        return {
+            "name": model.name,
+            "materialized": model.materialized,
+            "strategy": model.strategy or None,
+            "tags": sorted(model.tags),
+            "parents": list(model.parents),
+            "state": self._state(model, build),
+            "seconds": build and build.seconds,
+            "rows": build and build.rows,
+            "peak_bytes": build and build.peak_bytes,
+            "overhead_s": build and build.overhead_s,
+            "fresh_at": build.fresh_at.isoformat().replace("+00:00", "Z") if build and build.fresh_at else None,
+            "error": (build and build.error) or None,
+        }
+
+    def _state(self, model: Model, build: Build | None) -> str:
+        if model.name in self._transformer.building:
+            return "building"
+        if build and build.error:
+            return "failed"
+        if not build or build.fingerprint is None:
+            return "unbuilt"
+        return "good" if build.fingerprint == model.fingerprint else "outdated"
+
+    async def shown(self, name: str) -> dict[str, Any]:
+        """A model's row and what its file says: description, keys, children, and the SQL of a whole build."""
+        model = self._known(name)
+        (row,) = [row for row in await self.listed() if row["name"] == name]
+        return row | {
+            "description": model.description,
+            "unique_key": list(model.unique_key),
+            "partition_by": model.partition_by or None,
+            "children": [child.name for child in self._models.values() if name in child.parents],
+            "sql": model.select(EVERYTHING),
+        }
+
+    async def lineage(self, name: str, column: str | None) -> list[dict[str, Any]]:
+        """See `Lineage.of`."""
+        return await self._lineage.of(self._known(name).name, column)
+
+    async def run(self, select: Sequence[str], *, whole: bool) -> dict[str, Any]:
+        """Build what is selected by name or `tag:...`, all without a word; the ended run. See `Scheduler.perform`."""
+        self.refuse_unknown(select)
+        return await self._perform("models_run", lambda: self._transformer.run_models(select, whole=whole))
+
+    async def backfill(self, period: Period, select: Sequence[str]) -> dict[str, Any]:
+        """Build the months of a period again, frozen or not, of these models, or of all that have months."""
+        first, last = period
+        if not DAYS[0] <= first <= last <= DAYS[1]:
+            raise Permanent(f"a backfill is from an earlier day to a later one, {DAYS[0]} to {DAYS[1]}")
+        self.refuse_unknown(select)
+        names = select or backfilled(list(self._models.values()))
+        if not names:
+            raise Permanent("no model is of strategy partitions: there is nothing to backfill")
+        return await self._perform("models_backfill", lambda: self._transformer.run_models(names, period=period))
+
+    async def _perform(self, name: str, build: Callable[[], Awaitable[list[ModelRun]]]) -> dict[str, Any]:
+        async def run() -> dict[str, Any]:
+            return {"models": [told(run) for run in await build()]}
+
+        ended = await self._scheduler.perform(Schedule(name, None, run, timeout_s=RUN_S_MAX))
+        return {"name": name, **(shown(ended) or {})}
+
+    def _known(self, name: str) -> Model:
+        if name not in self._models:
+            raise Permanent(f"there is no model {name!r}; there are {', '.join(self._models)}")
+        return self._models[name]
+
+    def refuse_unknown(self, select: Collection[str]) -> None:
+        """Permanent: a word is neither a model nor a tag."""
+        tags = {f"tag:{tag}" for model in self._models.values() for tag in model.tags}
+        for word in select:
+            if word not in tags and word not in self._models:
+                raise Permanent(f"no model is named or tagged {word!r}; see: models list")
+
+
+def told(run: ModelRun) -> dict[str, Any]:
+    """A model's result in the detail of a run."""
+    row: dict[str, Any] = {"model": run.model, "seconds": round(run.seconds, 3), "rows": run.rows}
+    return row if run.ok else row | {"error": run.error, "skipped": run.skipped}

@@ -1,0 +1,206 @@
+"""What runs when: every schedule, a row each, in words of cron and UTC. The day of India ends at 18:30.
+
+A row says what it does by name: `models`, those of these tags; `sync`, these tables; `produce`, jobs of this producer;
+`call`, a function that the analytics pipeline has under that name. What is not there yet stands in `waits_for`: such a
+row does nothing, and says so. `catch_up`: a due time that was missed while nobody led is made up for, once.
+
+`analytics.schedules` of the settings replaces the cron line of any row, also by a name that the row had before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeVar, cast
+
+from gcc.errors import ConfigError
+
+SCHEDULER = "analytics/scheduler"
+"""The actor that runs them."""
+
+Kind = Literal["models", "sync", "produce", "call"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    cron: str | None  # None: by trigger alone
+    kind: Kind
+    what: str = ""  # tags, tables or a producer; of a call its name, '' for that of the row
+    minutes: int = 10  # how long it may take
+    catch_up: bool = True
+    was: tuple[str, ...] = ()
+    waits_for: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        return self.what.split() or [self.name]
+
+
+def _models(name: str, cron: str, what: str, minutes: int = 10, *, catch_up: bool = True, was: str = "") -> Row:
+    return Row(name, cron, "models", what, minutes, catch_up, was=(was,) if was else ())
+
+
+def _sync(name: str, cron: str, table: str, was: str = "") -> Row:
+    return Row(name, cron, "sync", table, 30, was=(was,) if was else ())
+
+
+def _produce(name: str, cron: str, *, was: str = "", waits_for: str = "") -> Row:
+    return Row(name, cron, "produce", catch_up=False, was=(was,) if was else (), waits_for=waits_for)
+
+
+def _call(name: str, cron: str | None, minutes: int = 10, *, catch_up: bool = True, waits_for: str = "") -> Row:
+    return Row(name, cron, "call", "", minutes, catch_up, waits_for=waits_for)
+
+
+GPT = "the flows that ask a language model"
+MEDIA = "the flows that copy media"
+
+MODEL_RUNS: Sequence[Row] = (
+    _models("dbt_core", "*/15 * * * *", "tag:core", 14, was="core_models"),
+    _models("dbt_recent_scores", "*/5 * * * *", "tag:recent", 4, catch_up=False),
+    _models("dbt_collections", "7,37 * * * *", "tag:collections", 25),
+    _models("dbt_hourly", "22 * * * *", "tag:hourly", 30),
+    _models("dbt_posts", "12 */3 * * *", "tag:posts", 30),
+    _models("dbt_audience", "52 */6 * * *", "tag:audience", 30),
+    _models("dbt_orders", "25 * * * *", "tag:orders"),
+    _models("dbt_genre", "40 2 * * *", "tag:genre", 30),
+    _models("dbt_daily", "35 19 * * *", "tag:daily", 35),
+    _call("dbt_weekly", "0 4 * * 1", 60),
+    _call("dbt_monthly", "0 5 3 * *", 60),
+)
+PRODUCERS_OF_INSTAGRAM: Sequence[Row] = (
+    _produce("insta_profiles_tracked", "30 18 * * *", was="stale_profiles"),
+    _produce("insta_profiles_basic", "15 */2 * * *"),
+    _produce("insta_profiles_by_id", "35 */6 * * *"),
+    _produce("insta_profiles_custom", "5 * * * *"),
+    _produce("insta_posts_hourly", "2 * * * *"),
+    _produce("insta_posts_daily", "45 18 * * *"),
+    _produce("insta_tagged_posts", "20 1 * * *"),
+    _produce("insta_post_insights", "10 */4 * * *"),
+    _produce("insta_profile_insights", "30 0 * * *"),
+    _produce("insta_stories", "0,30 * * * *"),
+    _produce("insta_story_insights", "15 * * * *"),
+    _produce("insta_followers", "0 21 * * *"),
+    _produce("insta_following", "0 22 * * *"),
+    _produce("insta_hashtag_posts", "40 */6 * * *"),
+    _produce("insta_comments", "25 */3 * * *"),
+    _produce("insta_likes", "55 */6 * * *"),
+    _produce("insta_gpt_enrichment", "50 */2 * * *", waits_for=GPT),
+)
+PRODUCERS_OF_YOUTUBE: Sequence[Row] = (
+    _produce("yt_profiles_tracked", "40 18 * * *", was="stale_profiles"),
+    _produce("yt_profiles_basic", "45 */2 * * *"),
+    _produce("yt_posts_by_channel", "10 */3 * * *"),
+    _produce("yt_posts_collections", "4 * * * *"),
+    _produce("yt_posts_by_playlist", "20 5 * * *"),
+    _produce("yt_posts_by_genre", "30 5 * * *"),
+    _produce("yt_posts_by_search", "0 9 * * *"),
+    _produce("yt_post_type", "35 * * * *"),
+    _produce("yt_profile_insights", "40 0 * * *"),
+    _produce("yt_activities", "50 3 * * *"),
+    _produce("yt_comments", "35 */3 * * *"),
+    _produce("yt_relationships", "0 23 * * *"),
+)
+SYNCS: Sequence[Row] = (
+    _sync("sync_leaderboard_prod", "15 20 * * *", "leaderboard", was="sync_leaderboard"),
+    _sync("sync_time_series", "5 * * * *", "social_profile_time_series"),
+    _sync("sync_genre_overview", "20 * * * *", "genre_overview"),
+    _sync("sync_trending_content", "50 * * * *", "trending_content"),
+    _sync("sync_collection_post_summary", "17,47 * * * *", "collection_post_metrics_summary"),
+    _sync("sync_collection_post_ts", "19,49 * * * *", "collection_post_metrics_ts"),
+    _sync("sync_group_metrics", "21,51 * * * *", "group_metrics"),
+    _sync("sync_collection_hashtags", "23,53 * * * *", "collection_hashtag"),
+    _sync("sync_collection_keywords", "25,55 * * * *", "collection_keyword"),
+    _sync("sync_profile_hashtags", "40 */3 * * *", "social_profile_hashtags"),
+    _sync("sync_search_profile", "40 * * * *", "search_profile"),
+    _sync("sync_dictionary", "42 * * * *", "dictionary"),
+    _sync("sync_cross_platform_leaderboard", "30 20 * * *", "cross_platform_leaderboard"),
+    _sync("sync_linked_socials", "35 20 * * *", "linked_social"),
+    _call("sync_account_upserts", "3-58/5 * * * *", 30, catch_up=False),
+)
+ASSETS: Sequence[Row] = tuple(
+    _call(name, cron, catch_up=False, waits_for=MEDIA)
+    for name, cron in (
+        ("upload_post_asset", "0 */3 * * *"),
+        ("upload_post_asset_stories", "30 */3 * * *"),
+        ("upload_insta_profile_asset", "10 * * * *"),
+        ("upload_yt_profile_asset", "40 */6 * * *"),
+        ("upload_yt_post_asset", "20 */3 * * *"),
+        ("upload_collection_post_asset", "9 * * * *"),
+        ("upload_asset_retry", "15 2 * * *"),
+    )
+)
+OPERATIONAL: Sequence[Row] = (
+    _call("rescue_stuck_tasks", "*/5 * * * *"),
+    _call("expire_tasks", "*/10 * * * *"),
+    _call("credential_check", "8 * * * *"),
+    _call("freshness_check", "*/15 * * * *"),
+    _call("volume_check", "5 */6 * * *"),
+    _call("model_tests", "10 20 * * *", 30),
+    _call("parity_check", "30 21 * * *"),
+    _call("retention", "45 21 * * *", 60),
+    _call("replica_repair", "0 22 * * *", 60),
+    _call("dlq_report", "0 3 * * *"),
+    _call("erasure", "20 * * * *", 60),
+    _call("backup", "0 23 * * *", 120),
+    _call("object_cleanup", "30 23 * * *"),
+    _call("fake_follower_push", "30 20 * * *", 60),
+)
+NAMED: Sequence[Row] = (
+    *MODEL_RUNS,
+    *PRODUCERS_OF_INSTAGRAM,
+    *PRODUCERS_OF_YOUTUBE,
+    *SYNCS,
+    *ASSETS,
+    *OPERATIONAL,
+)
+"""The 76 that the specification names."""
+BESIDE: Sequence[Row] = (
+    _call("credential_renewals", "*/5 * * * *", catch_up=False),  # the shortest token lives an hour
+    _call("sync_time_series_month", "45 20 * * *", 30),
+    _call("erasure_of_all", "45 22 * * *", 120),
+    _call("source_retention", "5 22 * * *", 120),
+    _call("pruning", "35 * * * *", 30),
+    _call("recount", "25 22 * * *", catch_up=False),
+    # by trigger: what a first start shows first, and then; everything in one go
+    _call("first_page", None, 30),
+    _call("after_first_page", None, 60),
+    _call("models_and_syncs", None, 60),
+)
+ROWS: Sequence[Row] = (*NAMED, *BESIDE)
+NOT_YET: Mapping[str, str] = {
+    "freshness_check": "the checks of freshness",
+    "volume_check": "the checks of volume",
+    "model_tests": "the tests of models at run time",
+    "parity_check": "the audit tables",
+    "backup": "backups",
+    "fake_follower_push": "the scorer",
+}
+"""What a call waits for whose function is not there."""
+
+
+class Named(Protocol):
+    """A row of this table, and a Schedule."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def cron(self) -> str | None: ...
+    @property
+    def was(self) -> tuple[str, ...]: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def overridden(rows: Sequence[N], crons: Mapping[str, str]) -> list[N]:
+    """The rows with the settings' cron lines. ConfigError for a name that no row has or had."""
+    names = {name for row in rows for name in (row.name, *row.was)}
+    for name in crons:
+        if name not in names:
+            known = ", ".join(sorted(row.name for row in rows))
+            raise ConfigError(f"analytics.schedules.{name}: no such schedule; there are {known}")
+    return [replace(cast(Any, row), cron=_cron(row, crons)) for row in rows]
+
+
+def _cron(row: Named, crons: Mapping[str, str]) -> str | None:
+    return next((crons[name] for name in (row.name, *row.was) if name in crons), row.cron)

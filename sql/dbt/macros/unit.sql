@@ -1,0 +1,30 @@
+{# A unit test, as our runner has it: types of what the model answers, inputs without FINAL, floats to six decimals. #}
+{%- materialization unit, adapter='clickhouse' -%}
+  {%- set expected_rows = config.get('expected_rows') or [] -%}
+  {%- set actual = fixture_without_final(sql) -%}
+  {%- set types = {} -%}
+  {%- for column in adapter.get_column_schema_from_query(fixture_subselect(actual) | trim) -%}
+    {%- if not expected_rows or column.name in expected_rows[0] -%}
+      {%- do types.update({column.name: column.data_type}) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {% call statement('main', fetch_result=True) -%}
+    {{ fixture_comparison(actual, fixture_rows(expected_rows, types), types) }}
+    settings join_use_nulls = 1
+  {%- endcall %}
+  {{ return({'relations': []}) }}
+{%- endmaterialization -%}
+
+{% macro get_fixture_sql(rows, column_name_to_data_types) -%}
+{%- set types = {} -%}
+{%- for column in adapter.get_columns_in_relation(this) -%}
+  {%- do types.update({column.name: column.data_type}) -%}
+{%- endfor -%}
+{#- `this` before its first build, which is given for the watermark's sake. -#}
+{%- if not types -%}
+  {%- for column in rows[0] -%}
+    {%- do types.update({column: "DateTime64(6, 'UTC')" if column == "built_at" else "Nullable(String)"}) -%}
+  {%- endfor -%}
+{%- endif -%}
+{{ fixture_rows(rows, types) }}
+{%- endmacro %}

@@ -1,0 +1,101 @@
+{# What the marts of posts share: full ones and partial ones run the same SELECTs, and differ in whose posts they take. #}
+
+{# The columns that name a profile and its posts, as each platform's marts call them. #}
+{% macro profile_key(platform) %}{{ return('channel_id' if platform == 'YOUTUBE' else 'profile_id') }}{% endmacro %}
+{% macro post_key(platform) %}{{ return('video_id' if platform == 'YOUTUBE' else 'post_id') }}{% endmacro %}
+
+{# Likes as far as they are told: an author may hide them, and some sources write -1 or, beside many comments, 0 (2.1). #}
+{% macro shown_likes(likes, comments) -%}
+if({{ likes }} < 0 or ({{ likes }} = 0 and {{ comments }} >= {{ var('hidden_likes_comments') }}), null, {{ likes }})
+{%- endmacro %}
+
+{# Profiles that got snapshots, of themselves or of their posts, since the last good build of `model`. #}
+{% macro touched_since(platform, model) -%}
+select profile_id from {{ ref('mart_post_latest') }}
+where platform = '{{ platform }}' and built_at >= {{ watermark(model) }}
+union distinct
+select profile_id from {{ ref('mart_profile_monthly') }}
+where platform = '{{ platform }}' and built_at >= {{ watermark(model) }}
+{%- endmacro %}
+
+{# Posts of one platform, one row a post whose time is known. `touched`: a SELECT of the only profiles to take. #}
+{% macro all_posts(platform, touched='') -%}
+with posts as (
+    select
+        profile_id,
+        assumeNotNull(latest.publish_time) as publish_time,
+        post_id,
+        shortcode,
+        kind,
+        {{ shown_likes('latest.likes', 'latest.comments') }} as likes,
+        if(latest.comments < 0, null, latest.comments) as comments,
+        if(kind in ('image', 'carousel'), null, coalesce(latest.views, latest.plays)) as views,
+        reach,
+        saved,
+        shares,
+        duration_s,
+        last_at
+    from {{ ref('mart_post_latest') }} as latest final
+    where platform = '{{ platform }}' and profile_id != '' and latest.publish_time is not null
+    {%- if touched %} and profile_id in ({{ touched }}){% endif %}
+),
+engaging as (
+    select
+        *,
+        likes + comments as engagement,
+        toDate(publish_time, '{{ var("timezone") }}') as publish_date
+    from posts
+),
+fences as (
+    select
+        profile_id,
+        count(engagement) as known,
+        quantileExactInclusive(0.25)(engagement) as q1,
+        quantileExactInclusive(0.75)(engagement) as q3
+    from engaging
+    group by profile_id
+),
+audiences as (
+    select profile_id, date, followers
+    from {{ ref('mart_profile_daily') }} as daily final
+    where platform = '{{ platform }}' and followers > 0
+    {%- if touched %} and profile_id in ({{ touched }}){% endif %}
+),
+sponsored as (
+    select shortcode, is_sponsored from {{ ref('mart_post_sponsored') }} where platform = '{{ platform }}'
+)
+select
+    engaging.profile_id as {{ profile_key(platform) }},
+    engaging.publish_time as publish_time,
+    engaging.post_id as {{ post_key(platform) }},
+    engaging.shortcode as shortcode,
+    engaging.kind as kind,
+    engaging.likes as likes,
+    engaging.comments as comments,
+    engaging.views as views,
+    {%- if platform == 'YOUTUBE' %}
+    engaging.duration_s as duration_s,
+    if(kind = 'short' and engaging.last_at >= '{{ var("shorts_count_starts_since") }}', 'STARTS', 'VIEWS') as views_basis,
+    {%- else %}
+    engaging.reach as reach,
+    engaging.saved as saved,
+    engaging.shares as shares,
+    {%- endif %}
+    engaging.engagement as engagement,
+    audiences.followers as followers_at_publish,
+    engaging.engagement / audiences.followers as engagement_rate,
+    if(fences.known >= {{ var('outlier_posts') }}, engaging.engagement > fences.q3 + 3 * (fences.q3 - fences.q1), null) as is_outlier,
+    sponsored.is_sponsored as is_sponsored,
+    engaging.last_at as last_at
+from engaging
+asof left join audiences on audiences.profile_id = engaging.profile_id and audiences.date <= engaging.publish_date
+left join fences on fences.profile_id = engaging.profile_id
+left join sponsored on sponsored.shortcode = engaging.shortcode
+{%- endmacro %}
+
+{# A full mart of posts or stats, but those profiles that its partial twin knows anew as the twin has them. #}
+{% macro freshest(model, key) -%}
+select * from {{ ref(model) }} where {{ key }} not in (select {{ key }} from {{ ref(model ~ '_partial') }})
+union all
+select * from {{ ref(model ~ '_partial') }}
+{%- endmacro %}

@@ -1,0 +1,36 @@
+-- description: Instagram accounts as they stand now, one row an account. Names and casts; whether there is an address, never it.
+-- materialized: view
+-- tags: core
+select
+    'INSTAGRAM' as platform,
+    profile_id,
+    handle,
+    full_name,
+    bio,
+    {{ told_count('followers') }} as followers,
+    {{ told_count('following') }} as following,
+    {{ told_count('media_count') }} as media_count,
+    avg_likes,
+    avg_comments,
+    avg_views,
+    engagement_rate,
+    upper(profile_type) as profile_type,
+    is_verified,
+    is_business,
+    category,
+    language,
+    country,
+    city,
+    has_email,
+    has_phone,
+    profile_pic_url,
+    keywords,
+    audience_gender,
+    audience_age,
+    audience_location,
+    state,
+    source,
+    scraped_at as at,
+    updated_at,
+    _version as version
+from {{ source('beat_replica', 'instagram_account') }} as account final

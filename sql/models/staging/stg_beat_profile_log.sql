@@ -1,0 +1,33 @@
+-- description: Snapshots of profiles, one row a snapshot. Names and casts only.
+--   A snapshot that was delivered twice stands here twice until a merge: readers take argMax by version.
+--   What tells of a time to come is left out until then: one mistyped year would be everybody's latest month.
+-- materialized: view
+-- tags: core
+select
+    platform,
+    profile_id,
+    event_timestamp as at,
+    {{ event_version() }} as version,
+    toDate(event_timestamp, '{{ var("timezone") }}') as date,
+    {{ event_inserted_at() }} as inserted_at,
+    source,
+    -- A YouTube channel's handle stands among the dimensions; the column holds its id.
+    coalesce({{ json_text('dimensions', 'handle') }}, nullIf(profile_log.handle, '')) as handle,
+    followers,
+    following,
+    media_count,
+    views,
+    avg_likes,
+    avg_comments,
+    avg_views,
+    engagement_rate,
+    full_name,
+    profile_pic_url,
+    category,
+    language,
+    country,
+    -- What one model alone reads, it takes out of these.
+    metrics,
+    dimensions
+from {{ source('_e', 'profile_log_events') }} as profile_log
+where {{ event_has_been() }}
