@@ -220,12 +220,13 @@ class Sync:
         return self._known(table).mart
 
     async def overview(self) -> list[dict[str, Any]]:
-        """A line a table: its mart, rows, as_of, and what was refused. Transient: the database is away."""
+        """A line a table: its mart, its guards, rows, as_of, and what was refused. Transient: the database is away."""
         standing = await self._tables.standing()
         lines = []
         for declared in self._declared.values():
             one = standing.get(declared.table) or Standing(declared.table)
-            line = {"table": declared.table, "mart": declared.mart, **asdict(one)}
+            guards = {"rows_kept_min": declared.rows_kept_min, "nulls_max": dict(declared.nulls_max)}
+            line = {"table": declared.table, "mart": declared.mart, **asdict(one), **guards}
             lines.append({name: _rfc3339(at) if isinstance(at, dt.datetime) else at for name, at in line.items()})
         return lines
 

@@ -173,6 +173,24 @@ class AtOnce:
         return run
 
 
+class Swapped:
+    """A sync of these tables, one of which a guard has refused until somebody accepts it."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        self.lines = lines
+
+    async def overview(self) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        return self.lines
+
+    async def accept(self, table: str, who: str) -> None:
+        await trio.lowlevel.checkpoint()
+        (line,) = [line for line in self.lines if line["table"] == table]
+        if not line["refused"]:
+            raise Permanent(f"nothing of {table} was refused: there is nothing to accept")
+        line["accepted_by"] = who
+
+
 @dataclass
 class World:
     """What the tests turn: everything that the port reports has its handle here."""
@@ -193,6 +211,7 @@ class World:
     schedules: list[dict[str, Any]] = field(default_factory=list)
     replicas: list[dict[str, Any]] = field(default_factory=list)
     models: list[Any] = field(default_factory=list)  # Modelling, or what answers as it does
+    syncs: list[Any] = field(default_factory=list)  # Sync, or what answers as it does
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
     credentials: list[Listed] = field(default_factory=list)
@@ -293,7 +312,7 @@ class World:
         return Operations(
             self.controls, self.jobs, self.letters, self.gates, SystemClock(), roles=self.roles,
             flows=CATALOGUE.flows, pausable=pausable(ALL, CATALOGUE), limits=LIMITS,
-            schedulers=[cast(Scheduler, AtOnce(self))] if self.schedules else [],
+            schedulers=[cast(Scheduler, AtOnce(self))] if self.schedules else [], syncs=self.syncs,
         )  # fmt: skip
 
     async def check(self) -> CheckReport:

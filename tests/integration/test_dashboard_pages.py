@@ -25,7 +25,7 @@ from tests.integration.test_dashboard import ACTIVE, shoot, text
 
 NASTY = "<img src=x onerror=alert(1)>"
 NOW = SystemClock().now()
-PATHS = ("/jobs", "/sources", "/events", "/schedules", "/replicas", "/processes")
+PATHS = ("/jobs", "/sources", "/events", "/schedules", "/syncs", "/replicas", "/processes")
 NAMES = "[...document.querySelectorAll('.found tbody th')].map((th) => th.innerText.trim())"
 
 
@@ -310,28 +310,6 @@ async def test_events_show_queues_and_letters_and_pause_a_queue(page: Page, worl
         await page.look(width=1280, height=300)
         await page.js("document.querySelector('#told a').click()")
         await page.until("document.querySelector('#h-log')?.getBoundingClientRect().top < innerHeight")
-
-
-async def test_a_schedule_is_run_now_with_a_why(page: Page, world: World) -> None:
-    async with ops_port(world, past_s=60) as port:
-        await opened(page, port.url, "/schedules")
-        await page.until(f"{text('main')}.includes('This process has no role analytics')")
-    world.schedules = [
-        {"name": "models_and_syncs", "cron": "*/15 * * * *", "running": False, "last_run": None,
-         "next_run": (SystemClock().now() + dt.timedelta(seconds=400)).isoformat()},
-    ]  # fmt: skip
-    async with ops_port(world, past_s=60) as port:
-        await opened(page, port.url, "/schedules")
-        await page.until(f"{text('main tbody tr')}.startsWith('models_and_syncs */15 * * * * in 6 min')")
-        await page.js("document.querySelector('main tbody button').click()")
-        await page.until(f"{ACTIVE}.id === 'why'")
-        await page.write("after an import")
-        await page.press("Enter")
-        await page.until(f"{text('#told')}.startsWith('models_and_syncs has run: COMPLETE.')")
-        await page.until(f"{text('main tbody tr')}.includes('complete')")
-        assert [(done.verb, done.target, done.why) for done in world.controls.log.values()] == [
-            ("run", "schedule models_and_syncs", "after an import")
-        ]
 
 
 async def test_replicas_tell_how_far_behind_they_are(page: Page, world: World) -> None:

@@ -18,6 +18,7 @@ from gcc.cli.jobs import filter_of
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.pipelines.analytics.model_tests import Finding
+from gcc.pipelines.timetable import ROWS, SYNCS
 from gcc.sources.limits import Take
 from gcc.stores.job_history import History
 from gcc.stores.vault import Listed
@@ -25,7 +26,7 @@ from gcc.tree import ALL
 from gcc.web.ops import sources
 from gcc.web.ops.port import pausable
 from gcc.web.ops.registry import REGISTRY, write_registry
-from tests.integration.ops_platform import CATALOGUE, INSTAGRAM, TOKEN, YOUTUBE, Port, World, client, ops_port
+from tests.integration.ops_platform import CATALOGUE, INSTAGRAM, TOKEN, YOUTUBE, Port, Swapped, World, client, ops_port
 
 NOW = dt.datetime(2026, 10, 30, 12, tzinfo=dt.UTC)
 SCRAPER = f"scraping/scraper {YOUTUBE}"
@@ -703,3 +704,27 @@ async def test_a_process_without_analytics_has_no_schedules(world: World, port: 
         status, error = await post(port, path, {**body, "why": "a test"})
         assert (status, error["code"]) == (409, "CANNOT") and "role analytics" in error["detail"]
     assert actions(world) == []
+
+
+async def test_schedules_are_told_with_their_kind_and_synced_tables_with_their_schedule(
+    world: World, port: Port
+) -> None:
+    assert await get(port, "sync") == ([], {})
+    line = {"table": "leaderboard", "mart": "mart_leaderboard", "refused": "token=abc", "accepted_by": None}
+    world.syncs.append(Swapped([line, {**line, "table": "of a newer version", "refused": None}]))
+    told, _ = await get(port, "sync")
+    assert told == [
+        {**line, "refused": "token=•••", "schedule": "sync_leaderboard_prod"},
+        {**line, "table": "of a newer version", "refused": None, "schedule": None},
+    ]
+    status, error = await post(port, "sync/accept", {"table": "of a newer version", "why": "a test"})
+    assert (status, error["code"]) == (409, "CANNOT") and "nothing to accept" in error["detail"]
+
+
+async def test_every_schedule_has_a_kind_for_people(world: World) -> None:
+    names = [row.name for row in ROWS]
+    world.schedules = [{"name": name, "last_run": None} for name in [*names, "of another pipeline"]]
+    async with ops_port(world) as port:
+        told, _ = await get(port, "schedules")
+    assert {line["name"] for line in told if line["kind"] == "Others"} == {"of another pipeline"}
+    assert [line["name"] for line in told if line["kind"] == "Syncs"] == [row.name for row in SYNCS]

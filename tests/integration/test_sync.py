@@ -506,6 +506,8 @@ async def test_a_guard_keeps_the_live_table_until_a_person_accepts_once(
         assert await guarded.live() == before
     (line,) = await guarded.sync.overview()
     assert says in line["refused"] and (line["rows"], line["accepted_by"]) == (40, None)
+    assert line["rows_kept_min"] == changes.get("rows_kept_min", 0.5)
+    assert line["nulls_max"] == changes.get("nulls_max", {})
     await guarded.sync.accept("thing", "ada@host")
     assert (await guarded.sync.overview())[0]["accepted_by"] == "ada@host"
     assert await guarded.outcome() == ("swapped", "")

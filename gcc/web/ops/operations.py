@@ -28,12 +28,36 @@ from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.adding import AddReport, Terms, add
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.limiting import SetLimit, configured, meant
-from gcc.pipelines.timetable import SYNCS
+from gcc.pipelines.timetable import (
+    ASSETS,
+    BESIDE,
+    MODEL_RUNS,
+    OPERATIONAL,
+    PRODUCERS_OF_INSTAGRAM,
+    PRODUCERS_OF_YOUTUBE,
+    SYNCS,
+)
 from gcc.sources.limits import AnyLimit
 from gcc.stores.erasures import Erased, PostgresErasures
 
 COUNTED_MAX = 10_000  # of jobs that match: to count all costs the more the longer we run
 RECORD_S = 2.0  # a drain does not wait longer for its row in the action log
+KINDS = {
+    row.name: kind
+    for kind, rows in (
+        ("Models", MODEL_RUNS),
+        ("Producers of Instagram", PRODUCERS_OF_INSTAGRAM),
+        ("Producers of YouTube", PRODUCERS_OF_YOUTUBE),
+        ("Syncs", SYNCS),
+        ("Media", ASSETS),
+        ("Upkeep", OPERATIONAL),
+        ("Beside them", BESIDE),
+    )
+    for row in rows
+}
+"""What kind of schedule each is, in words for people."""
+SYNCED_BY = {row.what: row.name for row in SYNCS if row.kind == "sync"}
+"""Synced table -> its schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +243,9 @@ class Operations:
         return done
 
     def schedules(self) -> list[dict[str, Any]]:
-        """A line a schedule, see `Scheduler.overview`; none without the role analytics."""
-        return [line for scheduler in self._schedulers for line in scheduler.overview()]
+        """A line a schedule, see `Scheduler.overview`, and its `kind`; none without the role analytics."""
+        lines = [line for scheduler in self._schedulers for line in scheduler.overview()]
+        return [line | {"kind": KINDS.get(line["name"], "Others")} for line in lines]
 
     async def run_schedule(self, name: str, by: By) -> dict[str, Any]:
         """Run a schedule now; the ended run. See `Scheduler.trigger`. Cancelled: the run goes on."""
@@ -232,15 +257,15 @@ class Operations:
         return {"name": name, **(shown(await scheduler.trigger(name)) or {})}
 
     async def synced(self) -> list[dict[str, Any]]:
-        """A line a table, see `Sync.overview`; none without the role analytics."""
-        return [line for sync in self._syncs for line in await sync.overview()]
+        """A line a table, see `Sync.overview`, and the name of its `schedule`; none without the role analytics."""
+        lines = [line for sync in self._syncs for line in await sync.overview()]
+        return [line | {"schedule": SYNCED_BY.get(line["table"])} for line in lines]
 
     async def run_sync(self, table: str, by: By) -> dict[str, Any]:
         """Run the schedule that syncs this table; see `run_schedule`."""
-        of = {row.what: row.name for row in SYNCS if row.kind == "sync"}
-        if table not in of:
-            raise Permanent(f"there is no synced table {table!r}; there are {', '.join(of)}")
-        return {"table": table, **await self.run_schedule(of[table], by)}
+        if table not in SYNCED_BY:
+            raise Permanent(f"there is no synced table {table!r}; there are {', '.join(SYNCED_BY)}")
+        return {"table": table, **await self.run_schedule(SYNCED_BY[table], by)}
 
     async def accept_sync(self, table: str, by: By) -> dict[str, Any]:
         """Let the next run of a table through that a guard refused, and run it. Permanent: nothing was refused."""

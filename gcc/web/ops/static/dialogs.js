@@ -10,7 +10,7 @@ import { LettersForm } from "./letters_dialog.js"
 import { DrainStages } from "./panels.js"
 import { Icon } from "./parts.js"
 
-const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, limit: Limit, jobs: JobsForm, job: JobForm, schedule: Schedule, letters: LettersForm, stack: Stack }
+const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, limit: Limit, jobs: JobsForm, job: JobForm, schedule: Schedule, sync: SyncTable, accept: AcceptSync, letters: LettersForm, stack: Stack }
 
 // The one dialog of the page. Its content is there while something is asked for.
 export function Dialogs({ status, asked, close, told }) {
@@ -242,20 +242,55 @@ function Limit({ limit, close, told }) {
 
 const WAIT_S = 4 // for a run that ends, or is refused, at once; a longer one is followed on the page
 
+// Begins a run and waits a moment for its end: {data: null} where it goes on.
+async function begin(path, body) {
+  const { data, refused, isLate } = await act(path, body, { forS: WAIT_S })
+  return isLate ? { data: null } : { data, refused }
+}
+
 function Schedule({ name, close, told }) {
-  const send = async (why) => {
-    const { data, refused, isLate } = await act("/api/schedules/run", { name, why }, { forS: WAIT_S })
-    return isLate ? { data: null } : { data, refused }
-  }
   return html`<${ActionForm}
     title=${`Run ${name} now?`}
     confirm="Run now"
     cli=${(why) => ["schedules", "run", name, "--why", why]}
-    send=${send}
+    send=${(why) => begin("/api/schedules/run", { name, why })}
     close=${close}
     done=${(run) => told(run ? `${name} has run: ${run.status}.` : `${name} runs.`)}
   >
     <p>It runs once, after the run that is under way if there is one. Its next time stays as it is.</p>
+  <//>`
+}
+
+// ---- syncs
+
+function SyncTable({ table, mart, close, told }) {
+  return html`<${ActionForm}
+    title=${`Sync ${table} now?`}
+    confirm="Sync now"
+    cli=${(why) => ["sync", "run", table, "--why", why]}
+    send=${(why) => begin("/api/sync/run", { table, why })}
+    close=${close}
+    done=${(run) => told(run ? `${table} was synced: ${run.detail?.outcome ?? run.status}.` : `${table} is being synced.`)}
+  >
+    <p>It is replaced by what ${mart} holds now, if the guards let it. Readers find the old table or the new one.</p>
+  <//>`
+}
+
+function AcceptSync({ table, refused, close, told }) {
+  return html`<${ActionForm}
+    title=${`Accept what ${table} would get?`}
+    confirm="Accept and sync"
+    isDangerous
+    cli=${(why) => ["sync", "accept", table, "--why", why]}
+    send=${(why) => begin("/api/sync/accept", { table, why })}
+    close=${close}
+    done=${(run) => told(run ? `${table} was accepted and synced: ${run.detail?.outcome ?? run.status}.` : `${table} is accepted and being synced.`)}
+  >
+    <p class="error-text">${refused}</p>
+    <ul>
+      <li>The next run, which begins now, is let through by the guards, once. A doubled key still stops it.</li>
+      <li>What is served now is replaced, and not kept.</li>
+    </ul>
   <//>`
 }
 

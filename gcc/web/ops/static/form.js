@@ -1,6 +1,6 @@
 // The frame of every action: what it does, why, the same in a terminal, what was refused.
 
-import { html, useRef, useState } from "./vendor/htm-preact.module.js"
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.module.js"
 import { Icon } from "./parts.js"
 
 // `cli(why)` gives the words after the program's name; `send(why)` what act() of feed.js answers.
@@ -89,3 +89,20 @@ export const Choice = ({ id, label, value, set, options }) =>
       ${options.map(([key, word]) => html`<option key=${key} value=${key} selected=${key === value}>${word}</option>`)}
     </select>
   </div>`
+
+// A field that says what was typed when that has stood for a moment.
+export function Typed({ id, label, value, placeholder, set }) {
+  const [text, setText] = useState(value)
+  const say = useRef(null)
+  say.current = set // what else is asked for may change meanwhile
+  useEffect(() => setText((typed) => (typed.trim() === value ? typed : value)), [value])
+  useEffect(() => {
+    if (text.trim() === value) return
+    const timer = setTimeout(() => say.current(text.trim()), COUNT_AFTER_MS)
+    return () => clearTimeout(timer)
+  }, [text])
+  return html`<div class="field">
+    <label for=${id}>${label}</label>
+    <input id=${id} type="search" value=${text} placeholder=${placeholder} maxlength="300" autocomplete="off" spellcheck="false" onInput=${(event) => setText(event.target.value)} />
+  </div>`
+}

@@ -8,6 +8,7 @@ import { ProcessesPage } from "./pages/processes.js"
 import { ReplicasPage } from "./pages/replicas.js"
 import { SchedulesPage } from "./pages/schedules.js"
 import { SourcesPage } from "./pages/sources.js"
+import { SyncsPage } from "./pages/syncs.js"
 
 export const PAGES = [
   { path: "/", word: "Overview", Page: Overview },
@@ -15,6 +16,7 @@ export const PAGES = [
   { path: "/sources", word: "Sources", Page: SourcesPage },
   { path: "/events", word: "Events", Page: EventsPage },
   { path: "/schedules", word: "Schedules", Page: SchedulesPage },
+  { path: "/syncs", word: "Syncs", Page: SyncsPage },
   { path: "/replicas", word: "Replicas", Page: ReplicasPage },
   { path: "/processes", word: "Processes", Page: ProcessesPage },
 ]

@@ -1,7 +1,7 @@
 // The smallest parts: icons and numbers.
 
 import { html } from "./vendor/htm-preact.module.js"
-import { UNKNOWN, absolute, age } from "./format.js"
+import { UNKNOWN, absolute, age, duration } from "./format.js"
 
 const ICONS = {
   check: "M3.2 8.4l3.1 3.1 6.5-7",
@@ -40,6 +40,9 @@ export const Cell = ({ word, kind = "", title, children }) => {
 
 // How long ago, with the moment itself on hover; nothing where there was none.
 export const Ago = ({ at, now, word = "" }) => html`<time class="num" datetime=${at} title=${absolute(at)}>${age((now - Date.parse(at)) / 1000)}${word}</time>`
+
+// In how long, with the moment itself on hover.
+export const In = ({ at, now }) => html`<time datetime=${at} title=${absolute(at)}>in ${duration(Math.max(0, Math.ceil((Date.parse(at) - now) / 1000)))}</time>`
 
 // Zeros step back, so that what moves is seen. What is not known steps back too, but is a dash.
 export const zero = (value) => (value ? "" : "zero")

@@ -1,8 +1,8 @@
 // Jobs: found by what the address asks for, and one of them whole at /jobs/ID.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.module.js"
+import { html, useEffect, useMemo, useState } from "../vendor/htm-preact.module.js"
 import { absolute, count, duration } from "../format.js"
-import { COUNT_AFTER_MS, Choice, Copyable, SINCE, sinceTime } from "../form.js"
+import { Choice, Copyable, SINCE, Typed, sinceTime } from "../form.js"
 import { JOB_STATES, MOVABLE, flowsOf } from "../jobs.js"
 import { Refused, useLook } from "../look.js"
 import { Ago, Cell, Icon } from "../parts.js"
@@ -94,23 +94,6 @@ function told(jobs, { total, counted_max: max, older }, text) {
   }
   if (total === 0) return "There is no such job."
   return `${n} of ${count(total)}${total >= max ? " or more" : ""}, newest first.`
-}
-
-// A field that says what was typed when that has stood for a moment.
-function Typed({ id, label, value, placeholder, set }) {
-  const [text, setText] = useState(value)
-  const say = useRef(null)
-  say.current = set // what else is asked for may change meanwhile
-  useEffect(() => setText((typed) => (typed.trim() === value ? typed : value)), [value])
-  useEffect(() => {
-    if (text.trim() === value) return
-    const timer = setTimeout(() => say.current(text.trim()), COUNT_AFTER_MS)
-    return () => clearTimeout(timer)
-  }, [text])
-  return html`<div class="field">
-    <label for=${id}>${label}</label>
-    <input id=${id} type="search" value=${text} placeholder=${placeholder} maxlength="300" autocomplete="off" spellcheck="false" onInput=${(event) => setText(event.target.value)} />
-  </div>`
 }
 
 function Line({ job, now }) {

@@ -1,65 +1,116 @@
-// What runs when, how it went last, and the way to run it now.
+// What runs when, how it went last, what is skipped and what waits; and the ways to run one now, or to pause them all.
 
 import { html } from "../vendor/htm-preact.module.js"
-import { absolute, duration } from "../format.js"
+import { count, duration, many } from "../format.js"
+import { Choice, Typed } from "../form.js"
 import { Refused, useLook } from "../look.js"
-import { Ago, Cell, Icon } from "../parts.js"
+import { Ago, Cell, Icon, In } from "../parts.js"
+import { address, go } from "../route.js"
+import { RUN_STATES, didWhat } from "../runs.js"
 
-const STATES = {
-  RUNNING: ["play", "accent", "running"],
-  COMPLETE: ["check", "ok", "complete"],
-  FAILED: ["cross", "bad", "failed"],
-  CANCELLED: ["pause", "warn", "cancelled"],
-}
+const SCHEDULER = "analytics/scheduler"
+const COLUMNS = 7
 
-export function SchedulesPage({ status, ask }) {
-  const { data: told, refused } = useLook("/api/schedules", {}, { everyS: 10 })
+// What of them is shown: a word for people, and which lines it means.
+const SHOWN = [
+  ["", "all", () => true],
+  ["running", "running", (line) => line.running],
+  ["failed", "failed last", (line) => line.last_run?.status === "FAILED"],
+  ["skipped", "skipped", (line) => line.skipped > 0],
+  ["waiting", "waiting for something", (line) => line.waits_for],
+]
+
+export function SchedulesPage({ status, ask, query }) {
+  const { data: told, refused } = useLook("/api/schedules", {}, { everyS: 3 })
+  const lines = told ?? status.schedules
+  const { text = "", show = "" } = query
+  const set = (changes) => go(address("/schedules", { text, show, ...changes }), { replace: true })
+  const isPaused = status.paused.includes(SCHEDULER)
+  const isShown = SHOWN.find(([key]) => key === show)?.[2] ?? SHOWN[0][2]
+  const found = lines.filter((line) => isShown(line) && line.name.toLowerCase().includes(text.toLowerCase()))
   const now = Date.parse(status.at)
-  const details = new Map((told ?? []).map((schedule) => [schedule.name, schedule.last_run]))
-  return html`<section class="panel page-wide" aria-labelledby="h-schedules">
+  return html`<section class="panel page-wide schedules" aria-labelledby="h-schedules">
     <div class="head">
       <h2 id="h-schedules">Schedules</h2>
       <code title="The same in a terminal">python -m gcc.supervisor schedules</code>
+      ${lines.length > 0 &&
+      html`<button class="small" id="pause-schedules" onClick=${() => ask({ kind: isPaused ? "resume" : "pause", what: SCHEDULER })}>
+        <${Icon} name=${isPaused ? "play" : "pause"} tone="inherit" />${isPaused ? "Resume all…" : "Pause all…"}
+      </button>`}
     </div>
+    ${isPaused && html`<p class="notice" id="paused"><${Icon} name="pause" tone="warn" />All are paused: due times are skipped, until they are resumed. What runs goes on, and one can be run now.</p>`}
     <${Refused} refused=${refused} what="How the last runs went" />
-    ${status.schedules.length === 0
+    ${lines.length === 0
       ? html`<${Elsewhere} status=${status} />`
-      : html`<table class="rows">
-          <thead>
-            <tr>
-              <th scope="col">Schedule</th>
-              <th scope="col">When</th>
-              <th scope="col">Next run</th>
-              <th scope="col">Last run</th>
-              <th scope="col">How it went</th>
-              <th scope="col" class="r">Took</th>
-              <th scope="col"><span class="sr">Run it now</span></th>
-            </tr>
-          </thead>
-          <tbody>
-            ${status.schedules.map((schedule) => html`<${Line} key=${schedule.name} ...${schedule} detail=${details.get(schedule.name)?.detail} now=${now} ask=${ask} />`)}
-          </tbody>
-        </table>`}
+      : html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
+            <${Typed} id="s-text" label="Name" value=${text} placeholder="any" set=${(value) => set({ text: value })} />
+            <${Choice} id="s-show" label="Show" value=${show} set=${(value) => set({ show: value })}
+              options=${SHOWN.map(([key, word, is]) => [key, `${word} (${count(lines.filter(is).length)})`])} />
+          </form>
+          <p class="muted note" id="found" aria-live="polite">${sum(lines)}</p>
+          ${found.length === 0 && html`<p class="muted">None of them.</p>`}
+          ${found.length > 0 &&
+          html`<table class="rows">
+            <thead>
+              <tr>
+                <th scope="col">Schedule</th>
+                <th scope="col" title="UTC">When</th>
+                <th scope="col">Next run</th>
+                <th scope="col">Last run</th>
+                <th scope="col">How it went</th>
+                <th scope="col" class="r">Took</th>
+                <th scope="col"><span class="sr">Run it now</span></th>
+              </tr>
+            </thead>
+            ${groups(found).map(
+              ([kind, members]) => html`<tbody key=${kind}>
+                ${kind && html`<tr class="group"><th scope="rowgroup" colspan=${COLUMNS}>${kind}</th></tr>`}
+                ${members.map((line) => html`<${Line} key=${line.name} ...${line} now=${now} isPaused=${isPaused} ask=${ask} />`)}
+              </tbody>`,
+            )}
+          </table>`}`}
   </section>`
 }
 
-function Line({ name, cron, running, next_run, last_run, detail, now, ask }) {
-  const [icon, tone, word] = last_run ? (STATES[last_run.status] ?? ["unknown", "muted", last_run.status]) : ["ring", "muted", "never"]
-  const error = detail?.error
+// By kind, in the order in which kinds appear.
+function groups(lines) {
+  const kinds = new Map()
+  for (const line of lines) kinds.set(line.kind, [...(kinds.get(line.kind) ?? []), line])
+  return [...kinds]
+}
+
+function sum(lines) {
+  const n = (is) => lines.filter(is).length
+  const parts = SHOWN.slice(1).map(([, word, is]) => [n(is), word]).filter(([found]) => found > 0)
+  return `${many(lines.length, "schedule")}${parts.length ? `: ${parts.map(([found, word]) => `${count(found)} ${word}`).join(", ")}` : ""}. Cron lines are UTC.`
+}
+
+function Line({ name, cron, running, next_run, last_run, skipped, waits_for, now, isPaused, ask }) {
+  const next = running
+    ? html`<span class="state"><${Icon} name="play" tone="accent" />now</span>`
+    : waits_for
+      ? html`<span class="state muted"><${Icon} name="clock" />waits for ${waits_for}</span>`
+      : isPaused && cron
+        ? html`<span class="state"><${Icon} name="pause" tone="warn" />paused</span>`
+        : next_run && html`<${In} at=${next_run} now=${now} />`
   return html`<tr>
     <th scope="row"><span class="label">${name}</span></th>
-    <${Cell} word="When"><code title=${cron ? "Minute, hour, day of the month, month, day of the week" : ""}>${cron ?? "by hand"}</code><//>
-    <${Cell} word="Next run" title=${next_run ? "" : "The leader knows, which is another process; or it runs by hand only"}>
-      ${running ? html`<span class="state"><${Icon} name="play" tone="accent" />now</span>` : next_run && html`<${In} at=${next_run} now=${now} />`}
-    <//>
+    <${Cell} word="When"><code title=${cron ? "Minute, hour, day of the month, month, day of the week; UTC" : ""}>${cron ?? "by hand"}</code><//>
+    <${Cell} word="Next run" kind=${waits_for ? "wrap" : ""} title=${next_run || waits_for ? "" : "The leader knows, which is another process; or it runs by hand only"}>${next}<//>
     <${Cell} word="Last run">${last_run && html`<${Ago} at=${last_run.started_at} now=${now} word=" ago" />`}<//>
-    <${Cell} word="How it went" kind="wrap grows"><span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span>${error ? html` <span class="error-text">${String(error)}</span>` : ""}<//>
+    <${Cell} word="How it went" kind="wrap grows">${(last_run || !waits_for) && html`<${Went} last_run=${last_run} skipped=${skipped} />`}<//>
     <${Cell} word="Took" kind="r num">${last_run?.ended_at && duration((Date.parse(last_run.ended_at) - Date.parse(last_run.started_at)) / 1000)}<//>
-    <td class="r act"><button class="small" aria-label=${`Run ${name} now…`} onClick=${() => ask({ kind: "schedule", name })}>Run now…</button></td>
+    <td class="r act">${!waits_for && html`<button class="small" aria-label=${`Run ${name} now…`} onClick=${() => ask({ kind: "schedule", name })}>Run now…</button>`}</td>
   </tr>`
 }
 
-const In = ({ at, now }) => html`<time datetime=${at} title=${absolute(at)}>in ${duration(Math.max(0, Math.ceil((Date.parse(at) - now) / 1000)))}</time>`
+function Went({ last_run, skipped }) {
+  const [icon, tone, word] = last_run ? (RUN_STATES[last_run.status] ?? ["unknown", "muted", last_run.status]) : ["ring", "muted", "never"]
+  const error = last_run?.detail?.error
+  return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span>${" "}
+    ${error ? html`<span class="error-text">${String(error)}</span>` : html`<span class="muted">${didWhat(last_run?.detail)}</span>`}${" "}
+    ${skipped > 0 && html`<span class="tag" title="Due times in a row that found it running"><${Icon} name="warn" tone="warn" />skipped ${many(skipped, "time")}</span>`}`
+}
 
 function Elsewhere({ status }) {
   const others = status.processes.filter((process) => process.roles.includes("analytics") && !process.silent)
