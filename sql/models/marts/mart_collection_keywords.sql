@@ -40,18 +40,15 @@ rarest as (
     select category, max(idf_of_rarest) as idf_of_rarest from genre_words group by category
 ),
 genres as (
-    -- A category without words of its own is compared with all.
+    -- A category without words of its own is compared with all: one row, null where there are no words.
     select
-        collections.collection_id as collection_id,
+        listed.collection_id as collection_id,
         if(own.category is null, '', own.category) as category,
         if(own.category is null, overall.idf_of_rarest, own.idf_of_rarest) as idf_of_rarest
-    from (
-        select listed.collection_id as collection_id, categories.category as category, '' as every_category
-        from (select distinct collection_id from creators) as listed
-        left join categories on categories.collection_id = listed.collection_id
-    ) as collections
-    left join rarest as own on own.category = collections.category
-    left join rarest as overall on overall.category = collections.every_category
+    from (select distinct collection_id from creators) as listed
+    left join categories on categories.collection_id = listed.collection_id
+    left join rarest as own on own.category = categories.category
+    cross join (select maxOrNull(idf_of_rarest) as idf_of_rarest from rarest where category = '') as overall
 ),
 tracked as (
     select distinct partner_id, arrayJoin(extractAll(lowerUTF8(arrayStringConcat(keywords, ' ')), '[\\p{L}\\p{M}]{4,30}')) as word
