@@ -44,19 +44,26 @@ _MARTS = statements.load("announced", statements.SQL / "clickhouse" / "queries")
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A mart of changes, and where they go: `key` names the profile, `table` has its current state."""
+    """A mart of changes, where they go, and who takes them: `key` names the profile, `table` has its current state."""
 
     mart: str
     platform: str
     key: str
     route: Route
+    queue: str
     table: str
 
 
 ANNOUNCED: Sequence[Announced] = (
-    Announced("mart_instagram_account_partial", "INSTAGRAM", "profile_id", UPSERT_INSTAGRAM, "instagram_account"),
-    Announced("mart_youtube_account_partial", "YOUTUBE", "channel_id", UPSERT_YOUTUBE, "youtube_account"),
-)
+    Announced(
+        "mart_instagram_account_partial", "INSTAGRAM", "profile_id",
+        UPSERT_INSTAGRAM, "upsert_instagram_account_q", "instagram_account",
+    ),
+    Announced(
+        "mart_youtube_account_partial", "YOUTUBE", "channel_id",
+        UPSERT_YOUTUBE, "upsert_youtube_account_q", "youtube_account",
+    ),
+)  # fmt: skip
 OWN = ("platform", "profile_id", "channel_id", "built_at", "seq", "row_hash", "bio", "website")
 """Columns of such a mart that are not told as columns of the account."""
 TEXTS = ("category", "language", "country", "grade")

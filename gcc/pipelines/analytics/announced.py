@@ -3,18 +3,14 @@
 In: deliveries. Out: derived columns of the current state, posts to the webhook, dead letters.
 """
 
-from collections.abc import Mapping
-
 import trio
 
-from gcc.actors.consumer import Consumer, Handler
 from gcc.actors.patience import Patience
 from gcc.channels.batch import BatchLimits
-from gcc.pipelines.analytics.account_upserts import ANNOUNCED as ACCOUNTS
-from gcc.pipelines.analytics.account_upserts import DerivedColumns
+from gcc.pipelines.analytics.account_upserts import ANNOUNCED, DerivedColumns
 from gcc.pipelines.analytics.alerts import Webhook
 from gcc.pipelines.declared import Context
-from gcc.pipelines.events.pipeline import ANNOUNCED, declare
+from gcc.pipelines.events.pipeline import consumer, declare
 
 CHANGES = BatchLimits(rows=200, age_s=1.0, rows_max=2000)
 POSTS = BatchLimits(rows=5, age_s=0.2, rows_max=5)
@@ -29,30 +25,10 @@ class AnnouncedPipeline:
         """Runs until the stage "intake" of the drain has begun and what was taken is written, or given back."""
         context, parts = self._context, self._context.parts
         await declare(parts, Patience(context.board.actor("announced"), context.clock.rng))
-        changes: Mapping[str, Handler] = {
-            queue: DerivedColumns(row, context.real.pool, parts.dead_letters)
-            for queue, row in zip(ANNOUNCED, ACCOUNTS, strict=False)
-        }
         async with parts.fetcher() as fetcher, trio.open_nursery() as nursery:
             webhook = Webhook(fetcher, parts.dead_letters, context.clock, context.settings.alerts)
-            for queue, handler in changes.items():
-                await nursery.start(self._consumer(queue, handler, CHANGES).run)
-            await nursery.start(self._consumer("alert_q", webhook, POSTS).run)
+            for row in ANNOUNCED:
+                changes = DerivedColumns(row, context.real.pool, parts.dead_letters)
+                await nursery.start(consumer(context, row.queue, changes, CHANGES, stage="intake").run)
+            await nursery.start(consumer(context, "alert_q", webhook, POSTS, stage="intake").run)
             task_status.started()
-
-    def _consumer(self, queue: str, handler: Handler, limits: BatchLimits) -> Consumer:
-        context, parts = self._context, self._context.parts
-        actor = context.board.actor(ANNOUNCED[queue])
-        return Consumer(
-            queue,
-            parts.exchange,
-            handler,
-            parts.dead_letters,
-            limits=limits,
-            channels=context.channels,
-            actor=actor,
-            stage=context.drain.stage("intake"),
-            metrics=context.metrics,
-            rng=context.clock.rng,
-            gate=context.gates.gate(actor.name),
-        )

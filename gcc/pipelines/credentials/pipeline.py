@@ -5,12 +5,12 @@ In: deliveries. Out: credentials, jobs that probe one, dead letters without secr
 
 import trio
 
-from gcc.actors.consumer import Consumer, Handler
+from gcc.actors.consumer import Handler
 from gcc.actors.patience import Patience
 from gcc.channels.batch import BatchLimits
 from gcc.pipelines.credentials.listeners import NewTokens, Probes
 from gcc.pipelines.declared import Context
-from gcc.pipelines.events.pipeline import LISTENERS, declare
+from gcc.pipelines.events.pipeline import consumer, declare
 
 FEW = BatchLimits(rows=50, age_s=0.2, rows_max=500)
 """They come one by one, and somebody waits for what they bring."""
@@ -31,22 +31,5 @@ class CredentialsPipeline:
         }
         async with trio.open_nursery() as nursery:
             for queue, handler in handlers.items():
-                await nursery.start(self._consumer(queue, handler).run)
+                await nursery.start(consumer(context, queue, handler, FEW, stage="intake").run)
             task_status.started()
-
-    def _consumer(self, queue: str, handler: Handler) -> Consumer:
-        context, parts = self._context, self._context.parts
-        actor = context.board.actor(LISTENERS[queue])
-        return Consumer(
-            queue,
-            parts.exchange,
-            handler,
-            parts.dead_letters,
-            limits=FEW,
-            channels=context.channels,
-            actor=actor,
-            stage=context.drain.stage("intake"),
-            metrics=context.metrics,
-            rng=context.clock.rng,
-            gate=context.gates.gate(actor.name),
-        )

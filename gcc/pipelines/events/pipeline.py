@@ -122,33 +122,37 @@ class SinkPipeline:
         actor.state = State.FINISHED
 
     def _sinker(self, event_type: EventType) -> Consumer:
-        parts = self._context.parts
+        context, parts = self._context, self._context.parts
         also = also_referrals(parts.referrals) if event_type is LAUNCH_REFER_EVENT else None
-        sink = Sink(event_type, parts.events, parts.dead_letters, self._context.metrics, also=also)
-        return self._consumer(event_type.queue, parts.exchange, sink, limits(self._context.settings, event_type))
+        sink = Sink(event_type, parts.events, parts.dead_letters, context.metrics, also=also)
+        return consumer(context, event_type.queue, sink, limits(context.settings, event_type), stage="sinkers")
 
     def _undertaker(self) -> Consumer:
         """Of the error queues, all in one."""
-        parts = self._context.parts
+        context, parts = self._context, self._context.parts
         queues = ManyQueues(sorted({binding.queue for binding in ERROR_BINDINGS}), parts.exchange)
-        return self._consumer(ERROR_QUEUES, queues, Burials(parts.dead_letters, self._context.metrics), BURIED)
+        burials = Burials(parts.dead_letters, context.metrics)
+        return consumer(context, ERROR_QUEUES, burials, BURIED, stage="sinkers", queues=queues)
 
-    def _consumer(self, queue: str, queues: Queues, handler: Handler, limits: BatchLimits) -> Consumer:
-        context = self._context
-        actor = context.board.actor(CONSUMERS[queue])
-        return Consumer(
-            queue,
-            queues,
-            handler,
-            context.parts.dead_letters,
-            limits=limits,
-            channels=context.channels,
-            actor=actor,
-            stage=context.drain.stage("sinkers"),
-            metrics=context.metrics,
-            rng=context.clock.rng,
-            gate=context.gates.gate(actor.name),
-        )
+
+def consumer(
+    context: Context, queue: str, handler: Handler, limits: BatchLimits, *, stage: str, queues: Queues | None = None
+) -> Consumer:
+    """Of one queue, or of what `queues` has under its name, under its name in CONSUMERS, until the drain's `stage`."""
+    actor = context.board.actor(CONSUMERS[queue])
+    return Consumer(
+        queue,
+        queues or context.parts.exchange,
+        handler,
+        context.parts.dead_letters,
+        limits=limits,
+        channels=context.channels,
+        actor=actor,
+        stage=context.drain.stage(stage),
+        metrics=context.metrics,
+        rng=context.clock.rng,
+        gate=context.gates.gate(actor.name),
+    )
 
 
 def limits(settings: Settings, event_type: EventType) -> BatchLimits:
