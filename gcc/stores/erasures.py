@@ -54,13 +54,15 @@ class Erased:
 class Leaving:
     """The profiles of one platform that are to go: their ids, and every word that names them, in small letters.
 
-    `exported`: those of them whom sheets that were made before may still tell of.
+    `exported`: those of them whom sheets that were made before may still tell of. `posts`: shortcodes of their posts,
+    of YouTube ids of videos; lists may name a post without telling whose it is.
     """
 
     platform: str
     ids: Set[str]
     names: Set[str]
     exported: Set[str] = frozenset()
+    posts: Set[str] = frozenset()
 
 
 class PostgresErasures:
@@ -131,6 +133,15 @@ class PostgresErasures:
             by_platform.setdefault(platform, []).append(row)
         return [_leaving(platform, of) for platform, of in by_platform.items()]
 
+    async def posts(self, leaving: Leaving) -> set[str]:
+        """Shortcodes of those of their posts that are known here."""
+        platform = self._platforms[leaving.platform]
+        shortcode = "shortcode" if "shortcode" in platform.post.columns else platform.post_id
+        statement = f"select distinct {shortcode} from {platform.post.name} where {platform.profile_id} = any(%(ids)s)"  # noqa: S608
+        async with self._pool.connection() as conn:
+            rows = await (await conn.execute(statement, _values(leaving))).fetchall()
+        return {row[0] for row in rows if row[0]}
+
     async def forget_rows(self, leaving: Leaving) -> int:
         """Delete what is known of them; how many rows."""
         rows = 0
@@ -179,9 +190,14 @@ class PostgresErasures:
                 for column, handle in PERSONS.items()
                 if {column, handle} <= table.columns.keys()
             ]
+            if "post_shortcode" in table.columns:
+                persons.append(("post_shortcode", f"{_UNTOLD} and post_shortcode = any(%(posts)s)"))
             own = [f"({_platform_of(column, table)}{is_person})" for column, is_person in persons]
             if own:
                 yield table, f"({' or '.join(own)})"
+
+
+_UNTOLD = "coalesce(platform_profile_id, '') = ''"
 
 
 def _platform_of(column: str, table: Table) -> str:
@@ -225,7 +241,12 @@ def _leaving(platform: str, rows: Sequence[Sequence[Any]]) -> Leaving:
 
 
 def _values(leaving: Leaving) -> dict[str, Any]:
-    return {"platform": leaving.platform, "ids": list(leaving.ids), "names": list(leaving.names)}
+    return {
+        "platform": leaving.platform,
+        "ids": list(leaving.ids),
+        "names": list(leaving.names),
+        "posts": list(leaving.posts),
+    }
 
 
 def _accounts(platform: Platform) -> str:

@@ -19,6 +19,7 @@ from gcc.pipelines.events.check import check
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.erasure import PLACES, Erasure
 from gcc.pipelines.events.removal import Removal
+from gcc.pipelines.events.score_retention import SCORES
 from gcc.pipelines.events.types import (
     ASSET_LOG,
     EVENT_TYPES,
@@ -488,8 +489,70 @@ async def test_a_handle_that_looks_like_anothers_id_takes_nothing_of_that(ground
     assert await ground.erase() == {"profiles": 1, "rows": 1, "jobs": 1}
 
 
-async def test_no_place_is_forgotten(pool: Pool) -> None:
+async def test_scores_of_followers_go_with_the_creator_and_with_who_follows(ground: Ground) -> None:
+    rows = {
+        "creator": (GONE, "", "x"),
+        "follower": (STAYS, GONE, "x"),
+        "by handle": (STAYS, "", f"Name.{GONE[-1]}"),
+        "another's handle": (STAYS, "3", f"Name.{GONE[-1]}"),
+        "nobody": (STAYS, "3", "x"),
+    }
+    for name, (creator, follower, handle) in rows.items():
+        columns = "event_id, event_timestamp, profile_id, follower_profile_id, follower_handle, handle"
+        await ground.clickhouse.command(
+            f"insert into {SCORES} ({columns})"
+            " select generateUUIDv4(), now64(6), {creator:String}, {follower:String}, {handle:String}, {name:String}",
+            {"creator": creator, "follower": follower, "handle": handle, "name": name},
+        )
+    await ground._rows(GONE)
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["events"] == 3
+    left = {row["handle"] for row in await ground.clickhouse.rows(f"select handle from {SCORES} final")}  # noqa: S608
+    assert left == {"another's handle", "nobody"}
+
+
+async def test_a_list_forgets_their_posts_also_where_it_does_not_tell_whose_they_are(ground: Ground) -> None:
+    posts = {"row": None, "event": None, "own": GONE, "others": None, "told": STAYS}
+    await ground.put(POST_LOG, profile_id=GONE, shortcode="event", handle="h")
+    await ground.put(POST_LOG, profile_id=STAYS, shortcode="others", handle="h")
+    async with ground.pool.connection() as conn:
+        await conn.execute(
+            "insert into instagram_account (id, profile_id, handle, source, scraped_at)"
+            " values (gen_random_uuid(), %s, 'n', 's', now())", [GONE],
+        )  # fmt: skip
+        await conn.execute(
+            "insert into instagram_post (post_id, shortcode, profile_id, source, scraped_at)"
+            " select n, n, %s, 's', now() from unnest(array['row', 'told']) as n", [GONE],
+        )  # fmt: skip
+        await conn.execute("insert into post_collection (id, partner_id, name) values (%s, 1, 'a')", [uuid.UUID(int=1)])
+        for platform in ("INSTAGRAM", "YOUTUBE"):
+            for shortcode, profile_id in posts.items():
+                await conn.execute(
+                    "insert into post_collection_item"
+                    " (id, partner_id, collection_id, platform, post_shortcode, platform_profile_id)"
+                    " values (gen_random_uuid(), 1, %s, %s, %s, %s)",
+                    [uuid.UUID(int=1), platform, shortcode, profile_id],
+                )
+    async with following(ground.pool, ground.clickhouse, "post_collection_item") as follows:
+        await follows.caught_up()
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    assert (await ground.erase())["replicas"] == 3
+    kept = {("INSTAGRAM", "others"), ("INSTAGRAM", "told"), *(("YOUTUBE", shortcode) for shortcode in posts)}
+    async with ground.pool.connection() as conn:
+        items = await (await conn.execute("select platform, post_shortcode from post_collection_item")).fetchall()
+    assert set(items) == kept
+    rows = await ground.clickhouse.rows("select platform, post_shortcode from coffee_replica.post_collection_item")
+    assert {(row["platform"], row["post_shortcode"]) for row in rows} == kept
+
+
+async def test_no_place_is_forgotten(pool: Pool, clickhouse: ClickHouse) -> None:
     """A table or an event that comes to be, and tells of profiles, is looked at, or named here with its reason."""
+    named = await clickhouse.rows(
+        "select distinct concat('_e.', table) as place from system.columns"
+        " where database = '_e' and name in {persons:Array(String)}",
+        {"persons": [*PERSONS, "actor_channel_id", "follower_profile_id"]},
+    )
+    assert {row["place"] for row in named} <= {SCORES, *(event_type.table for event_type in PLACES)}
     told = {
         event_type
         for event_type in EVENT_TYPES

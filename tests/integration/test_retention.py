@@ -15,7 +15,9 @@ from gcc.clock import Clock, SystemClock
 from gcc.config import Settings
 from gcc.errors import ConfigError, LeaseLost, Transient
 from gcc.pipelines.events.check import check
+from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import Retention, kept_days
+from gcc.pipelines.events.score_retention import SCORES, ScoreRetention
 from gcc.pipelines.events.types import EVENT_TYPES, PROFILE_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG, EventType, encode
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.leadership import PostgresLeadership
@@ -277,5 +279,24 @@ def test_days_by_type() -> None:
     kept = kept_days(Settings.model_validate({"retention": {"trace_log_days": 0, "profile_log_days": 7}}))
     assert (kept[TRACE_LOG], kept[PROFILE_LOG], kept[SCRAPE_REQUEST_LOG]) == (0, 7, 90)
     assert set(kept) == set(EVENT_TYPES)
+    scores = Settings.model_validate({"retention": {"creator_follower_score_days": 7}})
+    assert set(kept_days(scores)) == set(EVENT_TYPES)
     with pytest.raises(ConfigError, match=r"retention\.trace_days .* trace_log_days"):
         kept_days(Settings.model_validate({"retention": {"trace_days": 1}}))
+
+
+@pytest.mark.parametrize(("days", "left"), [(None, {"year", "new"}), (30, {"new"}), (0, {"ancient", "year", "new"})])
+async def test_scores_of_followers_go_by_their_age(stored: Stored, days: int | None, left: set[str]) -> None:
+    for follower, age_days in (("ancient", 3 * 365 + 1), ("year", 365), ("new", 1)):
+        await stored.clickhouse.command(
+            f"insert into {SCORES} (event_id, profile_id, follower_handle, score, event_timestamp)"
+            f" select generateUUIDv4(), 'a', '{follower}', 1, now64(6) - toIntervalDay({age_days})"
+        )
+    settings = Settings.model_validate({"retention": {} if days is None else {"creator_follower_score_days": days}})
+    async with leading(stored.pool) as leader:
+        removal = Removal(stored.clickhouse, stored.pool, leader, trio.Lock())
+        retention = ScoreRetention(removal, SystemClock(), settings)
+        assert [await retention(), await retention()] == [3 - len(left), 0]
+    rows = await stored.clickhouse.rows(f"select follower_handle as who from {SCORES}")  # noqa: S608
+    assert {row["who"] for row in rows} == left
+    assert await stored.well() == (0, 0), "it counts none of them"

@@ -14,6 +14,7 @@ from gcc.pipelines.events.types import SCRAPE_REQUEST_LOG
 from gcc.stores.erasures import PERSONS, Leaving
 
 _IDS, _NAMES, _PLATFORM = "{ids:Array(String)}", "{names:Array(String)}", "{platform:String}"
+_POSTS = "{posts:Array(String)}"
 PERSONAL: Mapping[str, str] = {
     "scrape_request_log": f"platform = {_PLATFORM} and ({PLACES[SCRAPE_REQUEST_LOG]})",
     "credential": f"account in {_IDS}",
@@ -30,6 +31,7 @@ class ReplicaErasure:
 
     async def __call__(self, leaving: Leaving) -> int:
         values = {"platform": leaving.platform, "ids": sorted(leaving.ids), "names": sorted(leaving.names)}
+        values["posts"] = sorted(leaving.posts)
         return sum([await self._forget(table, values) for table in self._tables])
 
     async def _forget(self, table: ReplicatedTable, values: Mapping[str, Any]) -> int:
@@ -61,3 +63,5 @@ def _persons(columns: Set[str]) -> Iterator[str]:
         own = f"{name} = {_PLATFORM} and " if name in columns else ""
         known = f" or ({column} = '' and lower({handle}) in {_NAMES})" if handle in columns else ""
         yield f"({own}({column} in {_IDS}{known}))"
+    if "post_shortcode" in columns:  # of a post that is in a list, and nobody told whose it is
+        yield f"(platform = {_PLATFORM} and ifNull(platform_profile_id, '') = '' and post_shortcode in {_POSTS})"

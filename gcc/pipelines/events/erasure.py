@@ -1,12 +1,12 @@
 """Erasure: profiles that are to be forgotten go from every store, and stay away.
 
 In: who they are (`erase`, see gcc/stores/erasures.py). Out: their rows are gone from PostgreSQL, also where they are
-known by a handle alone, with their own tokens, the jobs that name them and the objects of these; their events from
-ClickHouse, counted for `check` (see removal.py), and what was asked outside for these jobs; what replicas hold of them
-(gcc/pipelines/analytics/replica_erasure.py); their media; their rows of
-the sheets that tell of others; their handles in the lists of other people's posts; and the marts are built anew from
-what is left. No crawl stores anything of them again (gcc/pipelines/scraping/erased.py). What was on its way meanwhile,
-in a queue or in an attempt, goes with a later round: the new ones are looked for each time, for two days, and all of
+known by a handle alone, or a list names a post of theirs, with their own tokens, the jobs that name them and the
+objects of these; their events from ClickHouse, counted for `check` (see removal.py), and what was asked outside for
+these jobs; what replicas hold of them (gcc/pipelines/analytics/replica_erasure.py); their media; their rows of the
+sheets that tell of others; their handles in the lists of other people's posts; and the marts are built anew from what
+is left. No crawl stores anything of them again (gcc/pipelines/scraping/erased.py). What was on its way meanwhile, in
+a queue or in an attempt, goes with a later round: the new ones are looked for each time, for two days, and all of
 them once a day, when also goes what an import or a replay has brought back.
 
 Dead letters are left as they are: each holds events of many. So is what others wrote of them, in captions and comments.
@@ -16,12 +16,14 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.pipelines.events.check import Rows
 from gcc.pipelines.events.removal import Removal
+from gcc.pipelines.events.score_retention import SCORES
 from gcc.pipelines.events.types import (
     ASSET_LOG,
     POST_ACTIVITY_LOG,
@@ -65,6 +67,8 @@ PLACES: Mapping[EventType, str] = {
     ),
 }
 """Where a profile stands in the events of its platform."""
+SCORED = f"{_OWN} or {_person('follower_profile_id', 'follower_handle')}"
+"""And among the scores of followers, which are no events: as a creator, or as one who follows."""
 ASKED = (
     f"hasAny(splitByRegexp('[^a-zA-Z0-9_-]+', decodeURLComponent(uri)), {_IDS})"
     " or hasAny(extractAll(lower(decodeURLComponent(uri)),"
@@ -100,7 +104,8 @@ class Erasure:
         await self._removal.finish()
         gone = Counter[str]()
         due = await self._erasures.due(every=every)
-        for leaving in due:
+        for each in due:
+            leaving = replace(each, posts=await self._posts(each))
             gone["rows"] += await self._erasures.forget_rows(leaving)
             gone["credentials"] += await self._erasures.forget_credentials(leaving)
             jobs = await self._erasures.forget_jobs(leaving)
@@ -116,12 +121,18 @@ class Erasure:
             await self._erasures.gone(leaving)
         return {"profiles": sum(len(leaving.ids) for leaving in due), **{kind: n for kind, n in gone.items() if n}}
 
+    async def _posts(self, leaving: Leaving) -> set[str]:
+        """Before they go: shortcodes of all of theirs that were ever seen."""
+        seen = await self._removal.ids(_of_platform(POST_LOG, _values(leaving)), "shortcode")
+        return {*seen, *await self._erasures.posts(leaving)}
+
     async def _forget_events(self, leaving: Leaving) -> int:
         settled, gone = self._clock.now(), await self._forget_asked(leaving)
         values = _values(leaving)
         for event_type in PLACES:
             gone += await self._removal.remove(_of_platform(event_type, values).settled(settled))
-        return gone
+        scores = Rows(SCORES, f"platform = {{platform:String}} and ({SCORED})", values)
+        return gone + await self._removal.remove(scores.settled(settled))
 
     async def _forget_asked(self, leaving: Leaving) -> int:
         """What was asked outside, before what tells for which jobs it was."""

@@ -207,10 +207,8 @@ SHARED_STATES = (
         Table(name, key={**_OF_PROFILES, "linked_platform": "text", "linked_profile_id": "text"})
         for name in ("social_link", "linked_social")
     ),
-    *(
-        Table(name, key={"platform": "text", "platform_profile_id": "text"})
-        for name in ("profile_collection_item", "post_collection_item")
-    ),
+    Table("profile_collection_item", key={"platform": "text", "platform_profile_id": "text"}),
+    Table("post_collection_item", key={"platform": "text", "platform_profile_id": "text", "post_shortcode": "text"}),
 )
 """And those of all platforms: of what the database fills itself no more is known here than whom it tells of."""
 
