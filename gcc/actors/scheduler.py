@@ -83,7 +83,7 @@ class ScheduleRun:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What somebody should know of a schedule. `kind`: FAILED, SKIPPED, NO_SUCCESS."""
+    """What somebody should know of a schedule. `kind`: FAILED, SKIPPED, NO_SUCCESS, or what its work has found."""
 
     kind: str
     schedule: str

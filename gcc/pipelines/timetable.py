@@ -168,9 +168,6 @@ BESIDE: Sequence[Row] = (
 )
 ROWS: Sequence[Row] = (*NAMED, *BESIDE)
 NOT_YET: Mapping[str, str] = {
-    "freshness_check": "the checks of freshness",
-    "volume_check": "the checks of volume",
-    "model_tests": "the tests of models at run time",
     "parity_check": "the audit tables",
     "backup": "backups",
     "fake_follower_push": "the scorer",

@@ -40,8 +40,10 @@ def test_days_without_events_count_from_the_first_that_had_some() -> None:
 
 
 class Built:
-    def __init__(self, **age_s: float) -> None:
-        self._age_s = age_s
+    """`since_s`: when the first model was built."""
+
+    def __init__(self, since_s: float | None = 10**6, **age_s: float) -> None:
+        self._age_s: dict[str, float | None] = {**age_s, "": since_s}
 
     async def rows(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
         return [{"model": model, "age_s": age_s} for model, age_s in self._age_s.items()]
@@ -64,3 +66,11 @@ async def test_a_model_is_late_by_the_strictest_promise_of_its_tags() -> None:
     assert freshness.told([age for age in found if not age.ok]) == "core: 2 older than 20 min (b, d)"
     view = replace(some, materialized="view")
     assert await freshness.ages(Built(), [view]) == []
+
+
+@pytest.mark.parametrize(("since_s", "ok"), [(None, True), (1200, True), (1201, False)])
+async def test_a_model_that_was_never_built_has_the_time_of_its_promise(since_s: float | None, ok: bool) -> None:
+    [some] = [model for model in models.read(variables={"timezone": "UTC"}) if model.name == "mart_leaderboard"]
+    [age] = await freshness.ages(Built(since_s), [some])
+    assert (age.tag, age.age_s, age.ok) == ("core", None, ok)
+    assert str(age) == f"never built in {since_s or 0:,} s, of 1,200 s"

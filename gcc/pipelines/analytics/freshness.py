@@ -30,24 +30,30 @@ AGE_S_MAX: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Age:
-    """`age_s`: since its last good build began, None: it was never built."""
+    """`age_s`: since its last good build began, None: it was never built, for `waited_s` since the first of any."""
 
     model: str
     tag: str
     age_s: float | None
     age_s_max: int
+    waited_s: float = 0.0
 
     @property
     def ok(self) -> bool:
-        return self.age_s is not None and self.age_s <= self.age_s_max
+        return (self.waited_s if self.age_s is None else self.age_s) <= self.age_s_max
+
+    def __str__(self) -> str:
+        age = f"never built in {self.waited_s:,.0f} s" if self.age_s is None else f"{self.age_s:,.0f} s old"
+        return f"{age}, of {self.age_s_max:,} s"
 
 
 async def ages(queries: Queries, models: Sequence[Model]) -> list[Age]:
     """Of every table that a tag makes a promise for, by the strictest of its tags."""
-    found = {row["model"]: float(row["age_s"]) for row in await queries.rows(_SQL["ages"])}
+    found = {row["model"]: float(row["age_s"] or 0) for row in await queries.rows(_SQL["ages"])}
+    waited_s = found.pop("", 0.0)
     promised = [(model, model.tags & AGE_S_MAX.keys()) for model in models if model.materialized != "view"]
     return [
-        Age(model.name, tag := min(tags, key=AGE_S_MAX.__getitem__), found.get(model.name), AGE_S_MAX[tag])
+        Age(model.name, tag := min(tags, key=AGE_S_MAX.__getitem__), found.get(model.name), AGE_S_MAX[tag], waited_s)
         for model, tags in promised
         if tags
     ]

@@ -115,6 +115,11 @@ class ModelTests:
         await self._store([(run_id, finding) for finding in findings])
         return findings
 
+    async def note(self, findings: Sequence[Finding]) -> None:
+        """Store what others have looked at, as rows of one run. Raises Transient."""
+        run_id = self._clock.new_id()
+        await self._store([(run_id, finding) for finding in findings])
+
     async def require_well(self, model: str) -> None:
         """Permanent: by the last look something is wrong with it, and nobody should have it."""
         if "model_test" not in await self._standing():

@@ -31,10 +31,12 @@ from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.analytics.replica_erasure import ReplicaErasure
 from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.pipelines.analytics.synced import SYNCED
+from gcc.pipelines.analytics.watching import Watching
 from gcc.pipelines.declared import Context
 from gcc.pipelines.events.erasure import Erasure
 from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import Retention, kept_days
+from gcc.pipelines.events.score_retention import ScoreRetention
 from gcc.pipelines.events.source_retention import SourceRetention
 from gcc.pipelines.scraping import table as scraping
 from gcc.pipelines.scraping.stale import StaleRows
@@ -79,8 +81,10 @@ class AnalyticsPipeline:
         )
         context.syncs.append(sync)
         repair = self._follow(context)
+        alerts = Alerts(real.pool, self._leader, clock, settings.alerts)
         calls: dict[str, Call] = {
             **self._calls(context),
+            **Watching(real.clickhouse.builders, transformer, tests, clock, alerts.tell).by_name(),
             **self._cleaning(context, transformer, repair),
             "replica_repair": repair,
         }
@@ -88,7 +92,6 @@ class AnalyticsPipeline:
         imported = Imported(real.clickhouse.builders, transformer, clock, zone=settings.reports.timezone)
         runs = Runs(real.clickhouse.builders, transformer, imported, self._replica, sync, producers, calls)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
-        alerts = Alerts(real.pool, self._leader, clock, settings.alerts)
         self.scheduler = Scheduler(
             overridden([*runs.schedules(), *others], settings.analytics.schedules),
             PostgresScheduleRuns(real.pool, leader=LEADER),
@@ -136,6 +139,12 @@ class AnalyticsPipeline:
             rebuild,
         )
 
+        retention = Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings), turn)
+        scores = ScoreRetention(removal, clock, settings)
+
+        async def retention_of_all() -> Detail:
+            return {**await retention(), "scores": await scores()}
+
         async def source_retention_of_all() -> Detail:
             told = await source_retention()
             if not told["removed"]:
@@ -143,7 +152,7 @@ class AnalyticsPipeline:
             return {**told, "replicas": (await repair())["mended"]}  # what is gone is not kept there either
 
         return {
-            "retention": Retention(real.clickhouse, real.pool, self._leader, clock, kept_days(settings), turn),
+            "retention": retention_of_all,
             "erasure": erasure,
             "erasure_of_all": partial(erasure, every=True),
             "source_retention": source_retention_of_all,

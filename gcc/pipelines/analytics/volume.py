@@ -37,6 +37,10 @@ class Volume:
     def ok(self) -> bool:
         return self.low is None or self.high is None or self.low <= self.events <= self.high
 
+    def __str__(self) -> str:
+        usual = "" if self.low is None or self.high is None else f", usually {self.low:,.0f} to {self.high:,.0f}"
+        return f"{self.events:,} events in the hour from {self.hour:%H:%M}Z{usual}"
+
 
 async def volumes(queries: Queries, now: dt.datetime) -> list[Volume]:
     """Of every event table. Two at once would not be faster: each reads one column of four weeks."""

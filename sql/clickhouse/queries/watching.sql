@@ -1,11 +1,14 @@
 -- What freshness and volume checks ask.
 
 -- name: ages
--- Since when each model's last good build has begun.
+-- How long ago each model's last good build began; of '' when the first of any did, null: none has.
 select model, dateDiff('second', max(started_at), now64(6, 'UTC')) as age_s
 from dbt.model_run
 where error = '' and not backfilled
-group by model;
+group by model
+union all
+select '' as model, dateDiff('second', minOrNull(started_at), now64(6, 'UTC')) as age_s
+from dbt.model_run;
 
 -- name: event_tables
 select distinct table as event_table

@@ -2,6 +2,7 @@
 -- materialized: table
 -- tags: hourly
 -- unique_key: kind, platform, value
+-- values: kind = category, language, country, city, gender, age_band, grade, bucket, profile_type, keyword
 with facets as (
     select platform, facet.1 as kind, facet.2 as value, count() as count
     from (
