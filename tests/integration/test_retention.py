@@ -147,7 +147,7 @@ async def test_only_what_is_old_is_dropped_and_all_is_accounted_for(stored: Stor
     await stored.insert(PROFILE_LOG, again, at, profile_id="2")  # delivered twice
     await stored.put(PROFILE_LOG, 3, days_ago=900)
     for flow in ("a", "b"):
-        await stored.put(SCRAPE_REQUEST_LOG, 2, days_ago=92, flow=flow)
+        await stored.put(SCRAPE_REQUEST_LOG, 2, days_ago=125, flow=flow)  # never the month of those below
         await stored.put(SCRAPE_REQUEST_LOG, 1, days_ago=88, flow=flow)
     await stored.put(TRACE_LOG, 4, days_ago=50)
     await stored.put(TRACE_LOG, 1, days_ago=3)
