@@ -11,7 +11,7 @@ queries may still read. Cleaning up is nobody's failure: what it cannot remove i
 A mart that was not built since the last swap, or that was left behind by what it reads, leaves the table "unchanged";
 one that is not there yet, or empty like its table, is "nothing yet". What a guard refuses may be accepted by a person,
 once. A table of more than `delta_rows` rows whose mart tells `built_at` gets what was built since then alone, written
-over what is there in one transaction.
+over what is there in one transaction. What is no more goes from such a table by months: see `sync_months`.
 """
 
 import datetime as dt
@@ -56,7 +56,7 @@ _FOLDER = "data-pipeline/tmp"
 _CLICKHOUSE_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
-Outcome = Literal["swapped", "upserted", "unchanged", "nothing yet"]
+Outcome = Literal["swapped", "upserted", "replaced", "unchanged", "nothing yet"]
 
 
 class SyncRefused(Permanent):
@@ -69,7 +69,8 @@ class SyncedTable:
 
     Fewer rows than `rows_kept_min` of what the live table holds are refused as a mistake upstream, and so is a column
     of which more than `nulls_max` is unknown. `select`: the statement that reads the mart, if it is not all of it.
-    `optional`: columns that the mart may lack; they are null then. `delta_rows`: see above.
+    `optional`: columns that the mart may lack; they are null then. `delta_rows`: see above; such a table has a day of
+    each row in its column `day`.
     """
 
     table: str
@@ -79,6 +80,7 @@ class SyncedTable:
     select: str = ""
     optional: Sequence[str] = ()
     delta_rows: int | None = None
+    day: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,14 @@ class Standing:
     accepted_by: str | None = None
 
 
+@dataclass(frozen=True)
+class Month:
+    """`first`: its first day; `day`: the column that tells of which day a row is."""
+
+    day: str
+    first: dt.date
+
+
 class Tables(Protocol):
     """The tables that are replaced whole: a fresh one is filled beside the live one, checked, then swapped in.
 
@@ -150,8 +160,11 @@ class Tables(Protocol):
     async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
         """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet."""
 
-    async def counts(self, table: str) -> tuple[Counted, Counted]:
-        """Of the fresh table, and of the live one."""
+    async def counts(self, table: str, month: Month | None = None) -> tuple[Counted, Counted]:
+        """Of the fresh table, and of the live one, or of one month of it."""
+
+    async def months(self, table: str, day: str) -> dict[dt.date, int]:
+        """How many rows the live table has of each month, by its first day."""
 
     async def size(self, table: str) -> int:
         """About how many rows the live table has."""
@@ -167,6 +180,9 @@ class Tables(Protocol):
 
     async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
         """Write `lines` over the live rows with the same keys and record the snapshot, at once; else as `swap`."""
+
+    async def replace_month(self, snapshot: Snapshot, month: Month, term: int) -> None:
+        """Make the live table's month that of the fresh table and record the snapshot, at once; else as `swap`."""
 
     async def swap(self, snapshot: Snapshot, term: int) -> None:
         """Put the fresh table in the live one's place and record the snapshot, in one transaction.
@@ -247,12 +263,26 @@ class Sync:
         may overrule), Transient for a store that is away, locks that were not given and a process that does not lead,
         LeaseLost when the term ended meanwhile.
         """
-        self._known(table)
+        async with self._turn(table) as declared:
+            return await self._replace(declared)
+
+    async def sync_months(self, table: str, open_from: dt.date) -> SyncResult:
+        """Have the months of a large table say what the mart says: those from this first day of a month on, and older
+        ones with another number of rows. Each in one transaction: what is no more goes, which deltas leave there. Of a
+        smaller table nothing is to be done: it is swapped whole. Raises as `sync` does; months before stay replaced.
+        """
+        async with self._turn(table) as declared:
+            return await self._replace_months(declared, open_from)
+
+    @asynccontextmanager
+    async def _turn(self, table: str) -> AsyncIterator[SyncedTable]:
+        """One run of a table at a time. Raises Permanent for a table that is not declared."""
+        declared = self._known(table)
         async with self._busy[table]:
             self._actor.in_flight += 1
             self._actor.state = State.RUNNING
             try:
-                result = await self._replace(self._declared[table])
+                yield declared
                 self._actor.processed()
             except Exception as error:
                 self._actor.erred(error)
@@ -261,13 +291,51 @@ class Sync:
                 self._actor.in_flight -= 1
                 if not self._actor.in_flight:
                     self._actor.state = State.WAITING
-        return result
+
+    def _term(self, table: str) -> int:
+        if self._leader.term is None:
+            raise Transient(f"{table} was not synced: this process does not lead")
+        return self._leader.term
+
+    async def _replace_months(self, declared: SyncedTable, open_from: dt.date) -> SyncResult:
+        began, as_of, table = trio.current_time(), self._clock.now(), declared.table
+        term = self._term(table)
+        types, last = await self._types(declared), (await self._tables.standing()).get(table) or Standing(table)
+        large = last.built_at and "built_at" in types and declared.day and await self._is_large(declared)
+        why = self._behind(declared.mart, await self._built()) if large else "it is swapped whole"
+        if why:
+            return SyncResult(table, last.rows or 0, 0.0, None, "unchanged", why)
+        await self._require_well(declared.mart)
+        source = self._select(declared, await self._tables.columns(table), types)
+        counted = _SQL["months"].format(day=declared.day, source=self._source(declared))
+        mart = {row["first"]: int(row["rows"]) for row in await self._warehouse.rows(counted)}
+        live = await self._tables.months(table, declared.day)
+        await self._guard(declared, _shrunk(declared, sum(mart.values()), sum(live.values())), last)
+        await self._sweep(table)
+        done = 0
+        for first in sorted(mart.keys() | live.keys()):
+            if first < open_from and mart.get(first) == live.get(first):
+                continue
+            month, run_id = Month(declared.day, first), self._clock.new_id()
+            snapshot = Snapshot(table, run_id, 0, as_of, last.built_at)  # of other months newer rows may wait
+            of_month = f"{source} where toStartOfMonth({declared.day}) = toDate('{first}')"
+            async with self._staged(of_month, run_id, table) as (rows, chunks):
+                await self._tables.fill(table, chunks)
+            fresh, there = await self._tables.counts(table, month)
+            await self._guard(declared, _unknown(declared, fresh, there), last)
+            await self._tables.replace_month(replace(snapshot, rows=rows), month, term)
+            done += rows
+        return SyncResult(table, done, trio.current_time() - began, None, "replaced")
+
+    async def _guard(self, declared: SyncedTable, why: str, last: Standing) -> None:
+        """SyncRefused: there is a reason to keep the live table, and nobody has let it through."""
+        if why and not last.accepted_by:
+            await self._tables.refuse(declared.table, why, self._clock.now())
+            raise SyncRefused(f"{why}; look at dbt.{declared.mart}, or let it through: sync accept {declared.table}")
 
     async def _replace(self, declared: SyncedTable) -> SyncResult:
         began, as_of, table = trio.current_time(), self._clock.now(), declared.table
-        term = self._leader.term
-        if term is None:
-            raise Transient(f"{table} was not synced: this process does not lead")
+        term = self._term(table)
         wanted = await self._tables.columns(table)
         last = (await self._tables.standing()).get(table) or Standing(table)
         types = await self._types(declared)
@@ -300,9 +368,8 @@ class Sync:
             )
         if fresh.rows != rows:
             raise Permanent(f"{table}: {rows} rows were exported, {fresh.rows} arrived")
-        if (why := _refusal(declared, fresh, live)) and not last.accepted_by:
-            await self._tables.refuse(table, why, self._clock.now())
-            raise SyncRefused(f"{why}; look at dbt.{declared.mart}, or let it through: sync accept {table}")
+        why = _shrunk(declared, fresh.rows, live.rows) or _unknown(declared, fresh, live)
+        await self._guard(declared, why, last)
         await self._swap(replace(snapshot, rows=rows), term)
         return SyncResult(table, rows, trio.current_time() - began, run_id)
 
@@ -332,9 +399,11 @@ class Sync:
         return {row["name"]: row["type"] for row in found}
 
     def _select(self, declared: SyncedTable, wanted: Sequence[str], types: Mapping[str, str]) -> str:
-        source = f"({_SQL[declared.select]})" if declared.select else f"dbt.{declared.mart}"
         columns = ", ".join(_exported(name, types[name]) for name in wanted if name in types)
-        return _SQL["export"].format(columns=columns, source=source)
+        return _SQL["export"].format(columns=columns, source=self._source(declared))
+
+    def _source(self, declared: SyncedTable) -> str:
+        return f"({_SQL[declared.select]})" if declared.select else f"dbt.{declared.mart}"
 
     async def _built(self) -> dict[str, dt.datetime]:
         """When the last good build of each model began, by ClickHouse's clock."""
@@ -422,10 +491,13 @@ def _nothing_new(mart: str, built_at: dt.datetime | None, taken: dt.datetime | N
     return f"dbt.{mart} was not built since"
 
 
-def _refusal(declared: SyncedTable, fresh: Counted, live: Counted) -> str:
-    """Why a guard keeps the live table; '': none does."""
-    if fresh.rows < live.rows * declared.rows_kept_min:
-        return f"{declared.table} would shrink from {live.rows} to {fresh.rows} rows"
+def _shrunk(declared: SyncedTable, fresh: int, live: int) -> str:
+    """Why a guard keeps the live table, by rows; '': it does not."""
+    return f"{declared.table} would shrink from {live} to {fresh} rows" if fresh < live * declared.rows_kept_min else ""
+
+
+def _unknown(declared: SyncedTable, fresh: Counted, live: Counted) -> str:
+    """Why a guard keeps the live table, by what is unknown; '': it does not."""
     for column in fresh.nulls:
         share, most = fresh.share(column), declared.nulls_max.get(column, 1.0)
         if live.rows >= FEW_ROWS <= fresh.rows:

@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from gcc import statements
-from gcc.actors.sync import Counted, Snapshot, Standing
+from gcc.actors.sync import Counted, Month, Snapshot, Standing
 from gcc.errors import Permanent
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
@@ -77,13 +77,9 @@ class SyncedTables:
         table, columns = snapshot.table, await self.columns(snapshot.table)
         async with self._pool.transaction() as connection:
             with _refused(table):
-                keys = [name for (name,) in await (await connection.execute(_SQL["key"], {"table": table})).fetchall()]
-                if not keys:
-                    raise Permanent(f"{table} has no primary key: rows cannot be written over")
+                keys = await _keys(connection, table)
                 await _copy(connection, lines)
-                changes = sql.SQL(", ").join(
-                    sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in columns if name not in keys
-                )
+                changes = _changes(columns, keys)
                 cursor = await connection.execute(
                     _columned("upsert_lines", columns, keys=keys, changes=changes, live=table)
                 )
@@ -91,13 +87,40 @@ class SyncedTables:
             await hold(connection, self._leader, term)
             await self._record(connection, snapshot, term, more=int(fresh))
 
-    async def counts(self, table: str) -> tuple[Counted, Counted]:
+    async def replace_month(self, snapshot: Snapshot, month: Month, term: int) -> None:
+        table, columns, first = snapshot.table, await self.columns(snapshot.table), {"first": month.first}
+        async with self._pool.transaction() as connection:
+            keys, new = await _keys(connection, table), _spare(table, "new")
+            names = {"day": sql.Identifier(month.day), "live": sql.Identifier(table), "new": sql.Identifier(new)}
+            lists = {
+                "columns": _listed(columns),
+                "keys": _listed(keys),
+                "changes": _changes(columns, keys),
+                "live_keys": _listed(keys, "live"),
+                "fresh_keys": _listed(keys, "fresh"),
+                "live_columns": _listed(columns, "live"),
+                "fresh_columns": _listed(columns, "excluded"),
+            }
+            with _refused(table):
+                gone = await connection.execute(sql.SQL(_SQL["delete_gone"]).format(**names, **lists), first)
+                cursor = await connection.execute(sql.SQL(_SQL["write_changed"]).format(**names, **lists))
+                ((added,),) = await cursor.fetchall()
+            await connection.execute(_statement("drop", table=new))
+            await hold(connection, self._leader, term)
+            await self._record(connection, snapshot, term, more=int(added) - gone.rowcount)
+
+    async def counts(self, table: str, month: Month | None = None) -> tuple[Counted, Counted]:
         columns = await self.columns(table)
         async with self._pool.connection() as connection:
             return (
                 await _counted(connection, _spare(table, "new"), columns),
-                await _counted(connection, table, columns),
+                await _counted(connection, table, columns, month),
             )
+
+    async def months(self, table: str, day: str) -> dict[dt.date, int]:
+        statement = sql.SQL(_SQL["months"]).format(day=sql.Identifier(day), live=sql.Identifier(table))
+        async with self._pool.connection() as connection:
+            return dict(await (await connection.execute(statement)).fetchall())
 
     async def size(self, table: str) -> int:
         async with self._pool.connection() as connection:
@@ -172,10 +195,22 @@ async def _copy(connection: Connection, lines: AsyncIterable[bytes]) -> None:
             await copy.write(chunk)
 
 
-async def _counted(connection: Connection, table: str, columns: list[str]) -> Counted:
+async def _keys(connection: Connection, table: str) -> list[str]:
+    rows = await (await connection.execute(_SQL["key"], {"table": table})).fetchall()
+    if not rows:
+        raise Permanent(f"{table} has no primary key: rows cannot be written over")
+    return [name for (name,) in rows]
+
+
+async def _counted(connection: Connection, table: str, columns: list[str], month: Month | None = None) -> Counted:
     known = sql.SQL(", ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in columns)
-    statement = sql.SQL(_SQL["counted"]).format(known=known, table=sql.Identifier(table))
-    ((rows, *counts),) = await (await connection.execute(statement)).fetchall()
+    names = {"known": known, "table": sql.Identifier(table)}
+    if month:
+        statement = sql.SQL(_SQL["counted_of_month"]).format(**names, day=sql.Identifier(month.day))
+        cursor = await connection.execute(statement, {"first": month.first})
+    else:
+        cursor = await connection.execute(sql.SQL(_SQL["counted"]).format(**names))
+    ((rows, *counts),) = await cursor.fetchall()
     return Counted(int(rows), {name: int(rows) - int(count) for name, count in zip(columns, counts, strict=True)})
 
 
@@ -211,6 +246,18 @@ def _statement(name: str, **identifiers: str) -> sql.Composed:
     return text.format(**{key: sql.Identifier(value) for key, value in identifiers.items()})
 
 
+def _listed(columns: list[str], of: str = "") -> sql.Composed:
+    """Columns, `of` a table, with commas between them."""
+    return sql.SQL(", ").join(sql.Identifier(of, name) if of else sql.Identifier(name) for name in columns)
+
+
+def _changes(columns: list[str], keys: list[str]) -> sql.Composed:
+    """What an upsert writes over."""
+    return sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in columns if name not in keys
+    )
+
+
 def _columned(
     name: str,
     columns: list[str],
@@ -221,9 +268,9 @@ def _columned(
 ) -> sql.Composed:
     """A statement that names the columns."""
     return sql.SQL(_SQL[name]).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        columns=_listed(columns),
         values=sql.SQL(", ").join(sql.SQL("record.{}").format(sql.Identifier(column)) for column in columns),
-        keys=sql.SQL(", ").join(map(sql.Identifier, keys or ())),
+        keys=_listed(keys or []),
         changes=changes,
         **{key: sql.Identifier(value) for key, value in tables.items()},
     )

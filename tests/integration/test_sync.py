@@ -1,5 +1,6 @@
 """The sync on real stores: values, names, readers during swaps, and every way it may fail."""
 
+import datetime as dt
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -606,6 +607,50 @@ async def test_a_large_table_gets_what_was_built_since_alone(guarded: Guarded) -
     assert (standing["rows"], standing["built_at"]) == (6, "2026-03-01T00:00:20Z")
     assert (await guarded.outcome())[0] == "unchanged"
     assert await guarded.tables() == {"thing", "thing__old"} or await guarded.tables() == {"thing"}
+
+
+async def test_months_of_a_large_table_lose_what_is_no_more(guarded: Guarded) -> None:
+    """Open ones always, older ones where the number of rows differs; readers see a month whole."""
+    guarded.guard(model("mart_thing"), delta_rows=3, day="day", rows_kept_min=0.5, nulls_max={"rate": 0.5})
+    await guarded.clickhouse.command("drop table if exists dbt.mart_thing sync")
+    await guarded.clickhouse.command(MART.replace("more String", "built_at DateTime64(6, 'UTC')"))
+    days = ["2026-01-31", "2026-02-01", "2026-02-28", "2026-03-01", "2026-03-31", "2026-04-01"]
+
+    async def replaced(rows: Rows) -> tuple[str, int]:
+        await guarded.clickhouse.command("truncate table dbt.mart_thing")
+        lines = [json.dumps(row | {"built_at": "2026-03-01 00:00:10.000000"}) for row in rows]
+        await guarded.clickhouse.insert_ndjson("dbt.mart_thing", "\n".join(lines).encode(), token=repr(rows))
+        result = await guarded.sync.sync_months("thing", dt.date(2026, 4, 1))
+        return result.outcome, result.rows
+
+    async def live() -> list[tuple[Any, ...]]:
+        return await guarded.execute("select id, n, name, rate from thing order by id")
+
+    rows = [thing(number, day=day) for number, day in enumerate(days)]
+    assert await replaced(rows) == ("unchanged", 0), "it was never synced"
+    await guarded.built("mart_thing", 10)
+    await guarded.sync.sync("thing")
+    before = await live()
+    fewer = [row for row in rows if row["id"] not in ("000001", "000005")]
+    changed = [*fewer, thing(7, day="2026-04-02"), thing(8, day="2026-04-02")]
+    assert await replaced(changed) == ("replaced", 3), "one is left of February, and two are new in April"
+    standing = (await guarded.sync.overview())[0]
+    assert (standing["rows"], standing["built_at"]) == (6, "2026-03-01T00:00:10Z")
+    assert [row[0] for row in await live()] == ["000000", "000002", "000003", "000004", "000007", "000008"]
+    assert await guarded.tables() <= {"thing", "thing__old"}
+    assert await replaced([row | {"n": 9} for row in rows]) == ("replaced", 3)
+    assert [(row[0], row[1]) for row in await live()] == [
+        ("000000", 0), ("000001", 9), ("000002", 9), ("000003", 3), ("000004", 4), ("000005", 9),
+    ]  # fmt: skip
+    await replaced(rows)
+    with pytest.raises(SyncRefused, match="would shrink from 6 to 2 rows"):
+        await replaced(rows[-2:])
+    with pytest.raises(SyncRefused, match="rate would be unknown in 100% of the rows"):
+        await replaced([*rows[:-1], rows[-1] | {"rate": None}])
+    assert len(await live()) == len(before)
+    await guarded.sync.accept("thing", "ada@host")
+    assert await replaced(rows[-2:]) == ("replaced", 2)
+    assert [row[0] for row in await live()] == ["000004", "000005"]
 
 
 async def test_two_hundred_readers_miss_nothing_while_ten_tables_are_swapped(

@@ -1,10 +1,12 @@
 """What the rows of the timetable do, on stand-ins for what they run."""
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +14,7 @@ from gcc.actors.sync import SyncResult
 from gcc.actors.transformer import ModelRun
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.declarations import FIRST_TABLES, Runs
+from gcc.pipelines.analytics.pipeline import open_from
 from gcc.pipelines.analytics.synced import SYNCED
 from gcc.pipelines.timetable import NAMED, NOT_YET, ROWS
 
@@ -54,6 +57,10 @@ class Stage:
             raise self.ends[table]
         return SyncResult(table, 1, 0.1, uuid.UUID(int=1))
 
+    async def sync_months(self, table: str, open_from: dt.date) -> SyncResult:
+        self.asked.append(f"{table} {open_from}")
+        return SyncResult(table, 1, 0.1, None, "replaced")
+
     async def produce(self, name: str) -> Mapping[str, Any]:
         return {"produced": name}
 
@@ -69,7 +76,7 @@ MODELS = [model("a", "core"), model("b", "recent", strategy="keys"), model("c", 
 
 def runs(stage: Stage, **calls: Any) -> Runs:
     whole = cast(Any, stage)
-    return Runs(whole, whole, whole, whole, whole, whole, calls)
+    return Runs(whole, whole, whole, whole, whole, whole, lambda: dt.date(2026, 10, 1), calls)
 
 
 async def run(stage: Stage, name: str) -> Mapping[str, Any]:
@@ -124,6 +131,22 @@ async def test_weekly_and_monthly_runs_take_their_models() -> None:
     await run(stage, "dbt_monthly")
     assert stage.built == [["tag:recent", "whole"], ["c"]]
     assert stage.asked == ["dbt.b"]
+
+
+async def test_months_of_the_time_series_are_those_that_are_open() -> None:
+    stage = Stage()
+    assert (await run(stage, "sync_time_series_month"))["outcome"] == "replaced"
+    assert stage.asked == ["social_profile_time_series 2026-10-01"]
+
+
+@pytest.mark.parametrize(
+    ("now", "first"),
+    [("2026-12-02T18:29Z", "2026-11-01"), ("2026-12-02T18:30Z", "2026-12-01"), ("2026-12-31T18:29Z", "2026-12-01")],
+)
+def test_a_month_is_open_until_the_third_day_of_the_next_there(now: str, first: str) -> None:
+    at = dt.datetime.fromisoformat(now)
+    clock = cast(Any, SimpleNamespace(now=lambda: at))
+    assert open_from(clock, ZoneInfo("Asia/Kolkata")) == dt.date.fromisoformat(first)
 
 
 async def test_a_model_that_failed_fails_the_run() -> None:

@@ -1,5 +1,6 @@
 """What the rows of the timetable do: models by tag, syncs, producers of jobs, and functions by name."""
 
+import datetime as dt
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,7 +34,8 @@ class Producers(Protocol):
 
 @dataclass(frozen=True)
 class Runs:
-    """What a leader runs. `calls`: functions by name; a row whose function is missing waits for it."""
+    """What a leader runs. `open_from()`: the first day of the oldest month that is not frozen. `calls`: functions by
+    name; a row whose function is missing waits for it."""
 
     queries: Queries
     transformer: Transformer
@@ -41,12 +43,14 @@ class Runs:
     replica: Replica
     sync: Sync
     producers: Producers
+    open_from: Callable[[], dt.date]
     calls: Mapping[str, Call]
 
     def schedules(self, rows: Sequence[Row] = ROWS) -> list[Schedule]:
         own: Mapping[str, Call] = {
             "dbt_weekly": self.weekly,
             "dbt_monthly": self.monthly,
+            "sync_time_series_month": self.months,
             "first_page": self.first_page,
             "after_first_page": self.after_first_page,
             "models_and_syncs": self.everything,
@@ -103,6 +107,10 @@ class Runs:
 
     async def synced(self, table: str) -> Detail:
         return (await self.sync.sync(table)).as_dict()
+
+    async def months(self) -> Detail:
+        """The months of the time series that are not frozen, and older ones that lost or gained rows."""
+        return (await self.sync.sync_months("social_profile_time_series", self.open_from())).as_dict()
 
     async def weekly(self) -> Detail:
         """The recent models whole; what is kept by keys without the versions that later ones replaced."""

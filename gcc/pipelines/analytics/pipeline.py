@@ -8,6 +8,8 @@ Any number of processes may run it: one leads, the others wait. It finishes when
 has begun: what runs is cancelled (its queries killed), the term is given back.
 """
 
+import datetime as dt
+import zoneinfo
 from functools import partial
 
 import trio
@@ -18,6 +20,7 @@ from gcc.actors.replica_repair import ReplicaRepair
 from gcc.actors.scheduler import Scheduler
 from gcc.actors.sync import Sync
 from gcc.actors.transformer import Transformer
+from gcc.clock import Clock
 from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.account_upserts import AccountUpserts
 from gcc.pipelines.analytics.alerts import Alerts
@@ -49,6 +52,11 @@ from gcc.stores.synced_tables import SyncedTables
 
 LEADER = "analytics"
 REPLICA = "analytics/replica"
+
+
+def open_from(clock: Clock, zone: dt.tzinfo) -> dt.date:
+    """The first day of the oldest month that is not frozen: until day 3 it is the month before."""
+    return (clock.now().astimezone(zone).date() - dt.timedelta(days=2)).replace(day=1)
 
 
 class AnalyticsPipeline:
@@ -90,7 +98,8 @@ class AnalyticsPipeline:
         }
         producers = StaleRows(real.clickhouse, real.pool, context.parts.jobs, clock, settings, context.catalogue)
         imported = Imported(real.clickhouse.builders, transformer, clock, zone=settings.reports.timezone)
-        runs = Runs(real.clickhouse.builders, transformer, imported, self._replica, sync, producers, calls)
+        since = partial(open_from, clock, zoneinfo.ZoneInfo(settings.reports.timezone))
+        runs = Runs(real.clickhouse.builders, transformer, imported, self._replica, sync, producers, since, calls)
         others = [schedule for pipeline in context.pipelines for schedule in pipeline.schedules(context)]
         self.scheduler = Scheduler(
             overridden([*runs.schedules(), *others], settings.analytics.schedules),

@@ -15,7 +15,14 @@ AUDIENCE = (
 
 SYNCED: Sequence[SyncedTable] = (
     SyncedTable("leaderboard", "mart_leaderboard", 0.95, {"followers": 0.01}),
-    SyncedTable("social_profile_time_series", "mart_time_series", 0.98, {"followers": 0.05}, delta_rows=5_000_000),
+    SyncedTable(
+        "social_profile_time_series",
+        "mart_time_series",
+        0.98,
+        {"followers": 0.05},
+        delta_rows=5_000_000,
+        day="date",
+    ),
     SyncedTable("genre_overview", "mart_genre_overview", 0.8, {"creators": 0.0}),
     SyncedTable("trending_content", "mart_trending_content", 0.3, {"score": 0.0}, select="trending_content"),
     SyncedTable("collection_post_metrics_summary", "mart_collection_post_summary", 0.8, {"likes": 0.5}),

@@ -8,6 +8,10 @@ describe ({select});
 -- {columns} and {source} are put in by the sync, which has read them from the databases.
 select {columns} from {source};
 
+-- name: months
+-- How many rows it has of each month. {day} and {source} as above.
+select toStartOfMonth({day}) as first, count() as rows from {source} group by first;
+
 -- name: built
 select model, max(started_at) as at from dbt.model_run where error = '' group by model;
 

@@ -1,4 +1,5 @@
--- description: One row per profile and local day, as social_profile_time_series serves it; engagement is the day's last engagement rate.
+-- description: One row per profile and local day, as social_profile_time_series serves it; engagement is the day's last engagement rate;
+--   built_at: since when the row says so, by which a large table gets the newer ones alone.
 -- materialized: view
 -- tags: core
 select
@@ -9,5 +10,6 @@ select
     following,
     media_count,
     views,
-    engagement_rate as engagement
+    engagement_rate as engagement,
+    built_at
 from {{ ref('mart_profile_daily') }} final

@@ -79,6 +79,28 @@ analyze {new};
 -- Rows, and in how many each column is known.
 select count(*), {known} from {table};
 
+-- name: counted_of_month
+select count(*), {known} from {table} where {day} >= %(first)s and {day} < %(first)s + interval '1 month';
+
+-- name: months
+select date_trunc('month', {day})::date, count(*) from {live} group by 1;
+
+-- name: delete_gone
+-- What the fresh rows of a month do not have any more.
+delete from {live} as live
+where {day} >= %(first)s and {day} < %(first)s + interval '1 month'
+  and not exists (select from {new} as fresh where ({fresh_keys}) = ({live_keys}));
+
+-- name: write_changed
+-- Answers how many rows are new.
+with written as (
+    insert into {live} as live ({columns})
+    select {columns} from {new}
+    on conflict ({keys}) do update set {changes} where ({live_columns}) is distinct from ({fresh_columns})
+    returning (xmax = 0) as is_new
+)
+select count(*) filter (where is_new) from written;
+
 -- name: size
 -- Of a large table about how many.
 select case when reltuples > 100000 then reltuples::bigint else (select count(*) from {live}) end
