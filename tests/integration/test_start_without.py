@@ -85,7 +85,7 @@ async def test_what_no_role_needs_is_not_opened(tmp_path: Path) -> None:
     )
     for roles, opened in [
         (["relay"], {"stores/rabbitmq"}),
-        (["analytics"], {"stores/clickhouse"}),
+        (["analytics"], {"stores/clickhouse", "stores/rabbitmq"}),  # changed accounts and alerts are announced to it
         (["scraper"], {"stores/redis", "stores/rabbitmq"}),  # the listeners of credentials are with it
         (["web"], {"stores/clickhouse"}),
         (["sinker"], {"stores/clickhouse", "stores/rabbitmq"}),
