@@ -116,7 +116,7 @@ async def test_groups_of_ranks_are_told_by_key_and_name(make: Make) -> None:
     )
     columns = (
         "t.1 as profile_kind, toDate('2026-10-01') as month, t.2 as profile_id, t.3 as views_rank,"
-        " t.4 as views_rank_by_cat, t.5 as category, 4 as views_rank_prev"
+        " t.4 as views_rank_by_cat, t.5 as category, 4 as views_rank_prev, 4 as views_rank_by_cat_prev"
     )
     select = f"select {columns} from ({rows})"  # noqa: S608
     transformer, tests = make(mart_x=table(select, key="profile_kind, month, profile_id"))

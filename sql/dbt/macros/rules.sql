@@ -86,7 +86,7 @@ from (
     having count() > 1
 )
 {%- endif %}
-{%- for column in columns if only == "true" and key and search("(^|_)rank(_by_[a-z_]+)?$", column) and not search("^(prev|previous|last)", column) %}
+{%- for column in columns if only == "true" and key and search("(^|_)rank(_by_[a-z_]+)?$", column) and not search("^(prev|previous|last)|_prev$", column) %}
 {{ rules_rank(relation, column, columns, key) }}
 {%- endfor %}
 {%- if kept_of %}
