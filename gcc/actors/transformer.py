@@ -208,6 +208,7 @@ class Transformer:
         self._tests = tests
         self._threads = trio.CapacityLimiter(threads)
         self._one_run = trio.Lock()
+        self._is_prepared = False
         self.building: set[str] = set()
         """What is built now."""
         actor.state = State.WAITING
@@ -277,14 +278,17 @@ class Transformer:
             await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
         return run
 
-    async def prepare(self) -> None:
-        """Make what notes builds, in the form of this version."""
+    async def prepare(self, *, once: bool = False) -> None:
+        """Make what notes builds, in the form of this version; `once`: unless that was done here before."""
+        if once and self._is_prepared:
+            return
         for statement in ("create_database", "create_model_run", "extend_model_run"):
             await self._queries.command(_SQL[statement])
+        self._is_prepared = True
 
     async def last_builds(self) -> dict[str, Build]:
         """What is known of each model that was ever built, or tried, in the last 90 days, or that stands."""
-        await self.prepare()
+        await self.prepare(once=True)  # who only looks does not wait for statements that change nothing
         standing = {row["name"]: row["fingerprint"] for row in await self._queries.rows(_SQL["built"])}
         last = {row["model"]: row for row in await self._queries.rows(_SQL["last_builds"])}
         never = {"error": "", "seconds": None, "rows": None, "overhead_s": None, "peak_bytes": None, "fresh_at": None}

@@ -1,7 +1,7 @@
 """A platform for the ops port's tests: the real board, channels, metrics and drain, filled with believable work."""
 
 import math
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -189,6 +189,55 @@ class Swapped:
         if not line["refused"]:
             raise Permanent(f"nothing of {table} was refused: there is nothing to accept")
         line["accepted_by"] = who
+
+
+class Modelled:
+    """What answers as Modelling does, with what a test has set; it tells what it was asked to do."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+        self.more: dict[str, Any] = {}  # what one of them tells beside its row
+        self.origins: list[dict[str, Any]] = []
+        self.told: dict[str, Any] = {}  # of quality
+        self.volumes_told: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, Sequence[str], bool]] = []
+
+    async def listed(self) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        return self.rows
+
+    async def shown(self, name: str) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        found = [row for row in self.rows if row["name"] == name]
+        if not found:
+            raise Permanent(f"there is no model {name!r}; there are {', '.join(row['name'] for row in self.rows)}")
+        children = [row["name"] for row in self.rows if name in row["parents"]]
+        return found[0] | {"children": children} | self.more
+
+    async def lineage(self, name: str, column: str | None, depth_max: int | None = None) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        return [row for row in self.origins if row["depth"] <= (depth_max or row["depth"])]
+
+    async def quality(self) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        return self.told
+
+    async def volumes(self) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        return self.volumes_told
+
+    def refuse_unknown(self, select: Sequence[str]) -> None:
+        """It knows all."""
+
+    async def run(self, select: Sequence[str], *, whole: bool) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(("run", select, whole))
+        return {"name": "models_run", "status": "COMPLETE", "detail": {"models": []}}
+
+    async def test(self, names: Sequence[str]) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(("test", names, False))
+        return []
 
 
 @dataclass

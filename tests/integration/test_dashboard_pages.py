@@ -25,7 +25,9 @@ from tests.integration.test_dashboard import ACTIVE, shoot, text
 
 NASTY = "<img src=x onerror=alert(1)>"
 NOW = SystemClock().now()
-PATHS = ("/jobs", "/sources", "/events", "/schedules", "/syncs", "/replicas", "/processes")
+PATHS = (
+    "/jobs", "/sources", "/events", "/models", "/quality", "/schedules", "/syncs", "/replicas", "/processes",
+)  # fmt: skip
 NAMES = "[...document.querySelectorAll('.found tbody th')].map((th) => th.innerText.trim())"
 
 

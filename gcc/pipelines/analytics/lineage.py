@@ -71,8 +71,9 @@ class Lineage:
             await self._queries.command(_SQL["exchange" if "column_lineage" in names else "put_in_place"])
             return True
 
-    async def of(self, model: str, column: str | None = None) -> list[dict[str, Any]]:
-        """The origins of a model's column, or of all of them, and of those, and so on to events and replicas.
+    async def of(self, model: str, column: str | None = None, *, depth_max: int | None = None) -> list[dict[str, Any]]:
+        """The origins of a model's column, or of all of them, and of those, and so on to events and replicas, or only
+        `depth_max` times.
 
         Each once, as a mapping with `depth` (1: the model's own). Permanent: there is no such column.
         """
@@ -90,7 +91,7 @@ class Lineage:
         rows: list[dict[str, Any]] = []
         seen = set(level)
         depth = 0
-        while level:
+        while level and depth != depth_max:
             depth += 1
             found = [origin for key in level for origin in by_column.get(key, ())]
             rows += [asdict(origin) | {"depth": depth} for origin in found]

@@ -14,6 +14,8 @@ from gcc.errors import Permanent
 from gcc.pipelines.analytics.imported import backfilled
 from gcc.pipelines.analytics.lineage import Lineage
 from gcc.pipelines.analytics.model_tests import ModelTests
+from gcc.pipelines.analytics.quality import Quality, counted, rfc3339
+from gcc.pipelines.analytics.synced import SYNCED
 
 RUN_S_MAX = 3600.0
 DAYS = (dt.date(1970, 1, 1), dt.date(2149, 1, 1))
@@ -21,30 +23,40 @@ DAYS = (dt.date(1970, 1, 1), dt.date(2149, 1, 1))
 
 
 class Modelling:
-    def __init__(self, transformer: Transformer, tests: ModelTests, lineage: Lineage, scheduler: Scheduler) -> None:
+    def __init__(
+        self, transformer: Transformer, tests: ModelTests, lineage: Lineage, quality: Quality, scheduler: Scheduler
+    ) -> None:
         self._transformer = transformer
         self.test = tests.run
         self._lineage = lineage
+        self._quality = quality
+        self.volumes = quality.volumes
         self._scheduler = scheduler
         self._models = {model.name: model for model in transformer.models}
 
     async def listed(self) -> list[dict[str, Any]]:
         """A row a model, parents first. `state`: good, building, failed (the last try), outdated (the text has changed
         since), or unbuilt. Seconds, rows and `fresh_at` are the last good build's; a view is as fresh as what it reads
-        (null: as its source, always)."""
+        (null: as its source, always). `age_s_max`: how old its tag lets it be, `late` when it is older. `tests`: how
+        many were `looked` at last, `failed` and `warned`; null: none yet."""
         builds = await self._transformer.last_builds()
+        ages = await self._quality.ages()
+        tests = counted(await self._quality.all_findings())
         rows: dict[str, dict[str, Any]] = {}
         for model in self._models.values():
             row = self._row(model, builds.get(model.name))
             if model.materialized == "view":
-                ages = [rows[parent]["fresh_at"] for parent in model.parents if rows[parent]["fresh_at"]]
-                row["fresh_at"] = min(ages, default=None)
-            rows[model.name] = row
+                read = [rows[parent]["fresh_at"] for parent in model.parents if rows[parent]["fresh_at"]]
+                row["fresh_at"] = min(read, default=None)
+            age = ages.get(model.name)
+            row |= {"age_s_max": age and age.age_s_max, "late": age is not None and not age.ok}
+            rows[model.name] = row | {"tests": tests.get(model.name)}
         return list(rows.values())
 
     def _row(self, model: Model, build: Build | None) -> dict[str, Any]:
         return {
             "name": model.name,
+            "layer": "staging" if model.name.startswith("stg_") else "marts",
             "materialized": model.materialized,
             "strategy": model.strategy or None,
             "tags": sorted(model.tags),
@@ -54,7 +66,7 @@ class Modelling:
             "rows": build and build.rows,
             "peak_bytes": build and build.peak_bytes,
             "overhead_s": build and build.overhead_s,
-            "fresh_at": build.fresh_at.isoformat().replace("+00:00", "Z") if build and build.fresh_at else None,
+            "fresh_at": rfc3339(build.fresh_at) if build else None,
             "error": (build and build.error) or None,
         }
 
@@ -68,7 +80,8 @@ class Modelling:
         return "good" if build.fingerprint == model.fingerprint else "outdated"
 
     async def shown(self, name: str) -> dict[str, Any]:
-        """A model's row and what its file says: description, keys, children, and the SQL of a whole build."""
+        """A model's row and what its file says: description, keys, children, the SQL of a whole build; `findings` of
+        its tests, see `Quality.findings`; which tables of PostgreSQL are `synced` from it."""
         model = self._known(name)
         (row,) = [row for row in await self.listed() if row["name"] == name]
         return row | {
@@ -76,12 +89,19 @@ class Modelling:
             "unique_key": list(model.unique_key),
             "partition_by": model.partition_by or None,
             "children": [child.name for child in self._models.values() if name in child.parents],
+            "synced": [synced.table for synced in SYNCED if synced.mart == name],
+            "findings": await self._quality.findings(name),
             "sql": model.select(EVERYTHING),
         }
 
-    async def lineage(self, name: str, column: str | None) -> list[dict[str, Any]]:
+    async def quality(self) -> dict[str, Any]:
+        """What is promised of models and how it is kept, see `Quality.overview`; also before the first build."""
+        await self._transformer.prepare(once=True)
+        return await self._quality.overview()
+
+    async def lineage(self, name: str, column: str | None, depth_max: int | None = None) -> list[dict[str, Any]]:
         """See `Lineage.of`."""
-        return await self._lineage.of(self._known(name).name, column)
+        return await self._lineage.of(self._known(name).name, column, depth_max=depth_max)
 
     async def run(self, select: Sequence[str], *, whole: bool) -> dict[str, Any]:
         """Build what is selected by name or `tag:...`, all without a word; the ended run. See `Scheduler.perform`."""

@@ -31,6 +31,7 @@ from gcc.pipelines.analytics.lineage import Lineage
 from gcc.pipelines.analytics.model_tests import ModelTests
 from gcc.pipelines.analytics.modelling import Modelling
 from gcc.pipelines.analytics.pruning import Pruning
+from gcc.pipelines.analytics.quality import Quality
 from gcc.pipelines.analytics.replica_erasure import ReplicaErasure
 from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.pipelines.analytics.synced import SYNCED
@@ -113,7 +114,8 @@ class AnalyticsPipeline:
         )
         context.schedulers.append(self.scheduler)
         lineage = Lineage(real.clickhouse.builders, graph)
-        context.modelling.append(Modelling(transformer, tests, lineage, self.scheduler))
+        quality = Quality(real.clickhouse, graph, tests, clock)
+        context.modelling.append(Modelling(transformer, tests, lineage, quality, self.scheduler))
         self._imported = AfterImports(context, self.scheduler)
 
     def _follow(self, context: Context) -> ReplicaRepair:

@@ -1,4 +1,5 @@
-"""The models over HTTP: how they stand, one of them, where its columns come from; a run, a backfill, their tests."""
+"""The models over HTTP: how they stand, one of them, where its columns come from, what is promised of them and kept; a
+run, a backfill, their tests."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from gcc.web.ops.actions import Body, Why, Word, by, done, read_action, read_que
 from gcc.web.ops.operations import Operations
 
 SELECTED_MAX = 500
+DEPTH_MAX = 100
 
 Select = Annotated[list[Word], Field(max_length=SELECTED_MAX)]
 
@@ -40,8 +42,11 @@ class TestBody(Body):
     names: Select = Field(default_factory=list)
 
 
-class ColumnQuery(Body):
+class LineageQuery(Body):
+    """Of all columns, where none is named; `depth`: so many steps, else down to events and replicas."""
+
     column: Word | None = None
+    depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] | None = None
 
 
 def add_models(app: QuartTrio, access: Access, operations: Operations, here: Sequence[Modelling]) -> None:
@@ -65,7 +70,18 @@ def add_models(app: QuartTrio, access: Access, operations: Operations, here: Seq
     @app.get("/api/models/<name>/lineage")
     async def model_lineage(name: str) -> Response:
         access.check_reader(request)
-        return done(await modelling().lineage(name, read_query(ColumnQuery).column))
+        wanted = read_query(LineageQuery)
+        return done(await modelling().lineage(name, wanted.column, wanted.depth))
+
+    @app.get("/api/quality")
+    async def quality() -> Response:
+        access.check_reader(request)
+        return done(masked_value(await modelling().quality()))
+
+    @app.get("/api/volumes")
+    async def volumes() -> Response:
+        access.check_reader(request)
+        return done(await modelling().volumes())
 
     @app.post("/api/models/run")
     async def models_run() -> Response:

@@ -56,6 +56,22 @@ from (
 where found > 0 and severity = 'error'
 order by test, column;
 
+-- name: last_findings
+-- What the last look at each test found, of one model or ('') of all, of those that were looked at since then. What is
+-- noted there of ages and volumes is told from where it comes.
+select
+    looked.model as model, looked.test as test, looked.column as column,
+    argMax(looked.severity, looked.at) as severity,
+    argMax(looked.found, looked.at) as found,
+    argMax(looked.said, looked.at) as said,
+    max(looked.at) as looked_at
+from dbt.model_test as looked
+where ({model:String} = '' or looked.model = {model:String})
+    and looked.at >= {since:DateTime64(6, 'UTC')}
+    and looked.test not in ('freshness', 'volume')
+group by looked.model, looked.test, looked.column
+order by model, found = 0, severity, test, column;
+
 -- name: frozen_months
 -- Partitions of months that the last good build left frozen, with the sum that their rows have now. As a tuple: the hash
 -- of arguments is null where one of them is.

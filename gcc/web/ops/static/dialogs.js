@@ -10,7 +10,7 @@ import { LettersForm } from "./letters_dialog.js"
 import { DrainStages } from "./panels.js"
 import { Icon } from "./parts.js"
 
-const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, limit: Limit, jobs: JobsForm, job: JobForm, schedule: Schedule, sync: SyncTable, accept: AcceptSync, letters: LettersForm, stack: Stack }
+const KINDS = { drain: DrainProcess, role: Role, pause: Pause, resume: Resume, concurrency: Concurrency, limit: Limit, jobs: JobsForm, job: JobForm, schedule: Schedule, model: RunModels, sync: SyncTable, accept: AcceptSync, letters: LettersForm, stack: Stack }
 
 // The one dialog of the page. Its content is there while something is asked for.
 export function Dialogs({ status, asked, close, told }) {
@@ -258,6 +258,29 @@ function Schedule({ name, close, told }) {
     done=${(run) => told(run ? `${name} has run: ${run.status}.` : `${name} runs.`)}
   >
     <p>It runs once, after the run that is under way if there is one. Its next time stays as it is.</p>
+  <//>`
+}
+
+// ---- models
+
+// `select`: names and tag:TAG, none: all. `strategy` of a single one.
+function RunModels({ select, strategy, close, told }) {
+  const [isFull, setFull] = useState(false)
+  const what = select.join(" ") || "all models"
+  const grows = select.length !== 1 || strategy
+  return html`<${ActionForm}
+    title=${`Run ${what} now?`}
+    confirm="Run now"
+    cli=${(why) => ["models", "run", ...select, ...(isFull ? ["--full"] : []), "--why", why]}
+    send=${(why) => begin("/api/models/run", { select, full: isFull, why })}
+    close=${close}
+    done=${(run) => told(run ? `${what}: the run is over, ${run.status}.` : `${what}: the run goes on.`)}
+  >
+    <ul>
+      <li>What ${select.length === 1 && !select[0].startsWith("tag:") ? "it reads is" : "they read and is not among them is"} taken as it stands. Readers find the old table or the new one.</li>
+      <li>A run of models that is under way is waited for.</li>
+    </ul>
+    ${grows && html`<label class="radio"><input id="full" type="checkbox" checked=${isFull} onChange=${(event) => setFull(event.target.checked)} />Whole: also what only grows is built from all its rows</label>`}
   <//>`
 }
 

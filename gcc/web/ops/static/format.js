@@ -3,6 +3,7 @@
 export const UNKNOWN = "–"
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 })
 const tenths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 })
+const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 })
 const clock = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" })
 const clockShort = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" })
 
@@ -15,6 +16,9 @@ export function rate(value) {
   if (!isKnown(value)) return UNKNOWN
   return value === 0 || value >= 10 ? whole.format(value) : tenths.format(value)
 }
+
+// 840, 73K, 1.2M: where there is no room for all digits
+export const compact = (value) => (isKnown(value) ? short.format(value) : UNKNOWN)
 
 // Seconds in at most two units: "0 s", "2.4 s", "41 s", "3 min 20 s", "2 h 05 min"
 export function duration(seconds) {

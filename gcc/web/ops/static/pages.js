@@ -3,8 +3,10 @@
 
 import { EventsPage } from "./pages/events.js"
 import { JobsPage } from "./pages/jobs.js"
+import { ModelsPage } from "./pages/models.js"
 import { Overview } from "./pages/overview.js"
 import { ProcessesPage } from "./pages/processes.js"
+import { QualityPage } from "./pages/quality.js"
 import { ReplicasPage } from "./pages/replicas.js"
 import { SchedulesPage } from "./pages/schedules.js"
 import { SourcesPage } from "./pages/sources.js"
@@ -15,6 +17,8 @@ export const PAGES = [
   { path: "/jobs", word: "Jobs", Page: JobsPage },
   { path: "/sources", word: "Sources", Page: SourcesPage },
   { path: "/events", word: "Events", Page: EventsPage },
+  { path: "/models", word: "Models", Page: ModelsPage },
+  { path: "/quality", word: "Quality", Page: QualityPage },
   { path: "/schedules", word: "Schedules", Page: SchedulesPage },
   { path: "/syncs", word: "Syncs", Page: SyncsPage },
   { path: "/replicas", word: "Replicas", Page: ReplicasPage },
