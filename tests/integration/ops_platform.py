@@ -198,7 +198,8 @@ class Modelled:
         self.rows = rows
         self.more: dict[str, Any] = {}  # what one of them tells beside its row
         self.origins: list[dict[str, Any]] = []
-        self.told: dict[str, Any] = {}  # of quality
+        none = {"looked": 0, "failed": 0, "warned": 0}
+        self.told: dict[str, Any] = {"promises": [], "tests": none, "tested_at": None, "wrong": []}  # of quality
         self.volumes_told: list[dict[str, Any]] = []
         self.asked: list[tuple[str, Sequence[str], bool]] = []
 

@@ -11,7 +11,7 @@ import pytest
 
 from gcc.clock import SystemClock
 from tests.chromium import Page
-from tests.integration.ops_platform import Swapped, World, ops_port
+from tests.integration.ops_platform import Swapped, World, ops_port, process
 from tests.integration.test_dashboard import ACTIVE, shoot, text
 from tests.integration.test_dashboard_pages import NASTY, choose, fill, opened
 
@@ -34,8 +34,10 @@ def ago(**of: float) -> str:
 
 
 def schedule(name: str, cron: str | None, status: str | None = None, **changes: Any) -> dict[str, Any]:
-    """A line of `Scheduler.overview`; `status`: how it went last, an hour ago."""
-    last = {"status": status, "started_at": ago(hours=1), "ended_at": ago(minutes=59), "detail": {}} if status else None
+    """A line of `Scheduler.overview`; `status`: how it went last, more than an hour ago."""
+    last = (
+        {"status": status, "started_at": ago(minutes=90), "ended_at": ago(minutes=89), "detail": {}} if status else None
+    )
     if last and "detail" in changes:
         last["detail"] = changes.pop("detail")
     line = {"name": name, "cron": cron, "running": False, "next_run": None, "last_run": last}
@@ -59,9 +61,9 @@ async def shoot_all(page: Page, name: str) -> None:
 
 
 def some_schedules() -> list[dict[str, Any]]:
-    soon = (NOW + dt.timedelta(seconds=400)).isoformat()
+    later = (NOW + dt.timedelta(hours=3.5)).isoformat()
     return [
-        schedule("dbt_core", "*/15 * * * *", "COMPLETE", next_run=soon, detail={"models": [{"model": "a"}, {}]}),
+        schedule("dbt_core", "*/15 * * * *", "COMPLETE", next_run=later, detail={"models": [{"model": "a"}, {}]}),
         schedule("dbt_daily", "35 19 * * *", "FAILED", detail={"error": f"mart_x: {NASTY}"}),
         schedule("dbt_hourly", "22 * * * *", "RUNNING", running=True, skipped=2),
         schedule("insta_gpt_enrichment", "50 */2 * * *", waits_for="the flows that ask a language model"),
@@ -70,11 +72,15 @@ def some_schedules() -> list[dict[str, Any]]:
     ]
 
 
-async def test_a_process_without_analytics_says_so(page: Page, world: World) -> None:
+async def test_a_process_without_analytics_says_who_has_it(page: Page, world: World) -> None:
+    del world.roles.here["analytics"]
+    world.processes.append(process("beta", 7))
     async with ops_port(world, past_s=60) as port:
-        for path, says in (("/schedules", "This process has no role analytics"), ("/syncs", "it lacks the role")):
+        for path in ("/models", "/models/mart_x", "/quality", "/schedules", "/syncs"):
             await opened(page, port.url, path)
-            await page.until(f"{text('main')}.includes({says!r})")
+            await page.until(f"{text('main')}.includes('This process has no role analytics')")
+            assert "in alpha:4211, beta:7: ask there" in await page.js(text("main")), path
+        assert page.complaints == []
 
 
 async def test_schedules_tell_what_runs_fails_is_skipped_and_waits(page: Page, world: World) -> None:
@@ -84,7 +90,7 @@ async def test_schedules_tell_what_runs_fails_is_skipped_and_waits(page: Page, w
         await page.until(f"{GROUPS}.length === 4")
         assert await page.js(GROUPS) == ["Models", "Producers of Instagram", "Syncs", "Beside them"]
         core, daily, hourly, gpt, trending, all_ = await page.js(ROWS)
-        assert core.startswith("dbt_core */15 * * * * in 6 min") and "1 h ago complete 2 models 1 min 00 s" in core
+        assert core.startswith("dbt_core */15 * * * * in 3 h") and "1 h ago complete 2 models 1 min 00 s" in core
         assert f"failed mart_x: {NASTY}" in daily, "text, whatever it holds"
         assert hourly.startswith("dbt_hourly 22 * * * * now 1 h ago running skipped 2 times")
         assert gpt == "insta_gpt_enrichment 50 */2 * * * waits for the flows that ask a language model – – –"
@@ -132,9 +138,9 @@ def some_syncs() -> Swapped:
     why = f"leaderboard would shrink from 1,200 to 3 rows {NASTY}"
     return Swapped(
         [
-            synced("leaderboard", "mart_leaderboard", rows=1200, as_of=ago(hours=2), built_at=ago(hours=2), refused=why,
+            synced("leaderboard", "mart_leaderboard", rows=1200, as_of=ago(hours=2.5), built_at=ago(hours=2.5), refused=why,
                    refused_at=ago(minutes=5), nulls_max={"followers": 0.01}),
-            synced("trending_content", "mart_trending_content", rows=90_000, as_of=ago(minutes=9), rows_kept_min=0.3,
+            synced("trending_content", "mart_trending_content", rows=90_000, as_of=ago(hours=9.5), rows_kept_min=0.3,
                    nulls_max={"score": 0.0}),
             synced("dictionary", "mart_search_facet"),
         ]
@@ -154,7 +160,7 @@ async def test_syncs_tell_their_last_swap_and_guards_and_one_that_was_refused_is
         assert leaderboard.startswith("leaderboard from mart_leaderboard refused 1,200 2 h ago")
         assert f"would shrink from 1,200 to 3 rows {NASTY}" in leaderboard, "text, whatever it holds"
         assert "at least 95 % of the rows, followers unknown in at most 1 %" in leaderboard
-        assert "good 90,000 9 min ago" in trending and "complete swapped, rows 12,004" in trending
+        assert "good 90,000 9 h ago" in trending and "complete swapped, rows 12,004" in trending
         assert "at least 30 % of the rows, score always known" in trending
         assert "never swapped –" in dictionary
         assert (await page.js(text("#waiting"))).startswith("1 table waits for a person")

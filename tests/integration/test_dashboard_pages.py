@@ -20,7 +20,7 @@ from gcc.stores.job_history import History
 from gcc.stores.vault import Listed
 from gcc.supervisor.lifecycle import State
 from tests.chromium import Page
-from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, World, ops_port, process
+from tests.integration.ops_platform import INSTAGRAM, TOKEN, YOUTUBE, Modelled, World, ops_port, process
 from tests.integration.test_dashboard import ACTIVE, shoot, text
 
 NASTY = "<img src=x onerror=alert(1)>"
@@ -67,6 +67,7 @@ async def some_jobs(world: World) -> str:
 
 async def test_every_page_has_an_address_and_the_way_back_works_without_loading(page: Page, world: World) -> None:
     await some_jobs(world)
+    world.models = [Modelled([])]
     async with ops_port(world, past_s=60) as port:
         await opened(page, port.url, "/processes")
         await page.js("window.same_page = true")

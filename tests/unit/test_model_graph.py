@@ -7,6 +7,7 @@ import pytest
 from gcc.actors.transformer import EVERYTHING, Model, Slice
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models
+from gcc.pipelines.scraping.table import Catalogue
 
 ZONE = {"timezone": "Asia/Kolkata"}
 
@@ -199,3 +200,10 @@ def test_the_graph_of_this_repository_is_whole() -> None:
     assert {name for name, select in marts.items() if "_e." in select} <= UNSTAGED
     assert {name for name, select in marts.items() if "_replica." in select} == set()
     assert all(not model.parents for name, model in graph.items() if name.startswith("stg_"))
+
+
+def test_jobs_may_be_of_every_platform_that_a_flow_has() -> None:
+    graph = {model.name: model for model in models.read(variables=ZONE)}
+    platforms = {flow.platform for flow in Catalogue().flows.values()}
+    for name in ("stg_beat_scrape_request_log", "mart_staging_scrape_job"):
+        assert platforms <= {*graph[name].values["platform"]}, name

@@ -1,7 +1,8 @@
 -- description: One row per scrape job: its last status (the change with the highest seq) and when it got there.
 -- materialized: incremental
 -- tags: core
--- values: status = PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED
+-- values: platform = INSTAGRAM, YOUTUBE, SHOPIFY, INTERNAL;
+--   status = PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED
 -- unique_key: job_id
 select
     job_id,

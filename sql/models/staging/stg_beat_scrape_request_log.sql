@@ -2,7 +2,8 @@
 --   Names and casts; what the job is about is told by its params.
 -- materialized: view
 -- tags: core
--- values: status = PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED
+-- values: platform = INSTAGRAM, YOUTUBE, SHOPIFY, INTERNAL;
+--   status = PENDING, PROCESSING, COMPLETE, FAILED, EXPIRED, CANCELLED
 select
     scl_id as job_id,
     seq,

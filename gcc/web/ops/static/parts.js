@@ -46,3 +46,13 @@ export const In = ({ at, now }) => html`<time datetime=${at} title=${absolute(at
 
 // Zeros step back, so that what moves is seen. What is not known steps back too, but is a dash.
 export const zero = (value) => (value ? "" : "zero")
+
+// What only a process with the role analytics knows of, in one without.
+export const knows = (status) => status.roles.some(({ name }) => name === "analytics")
+export function Elsewhere({ status, what }) {
+  const others = status.processes.filter((process) => process.roles.includes("analytics") && !process.silent)
+  return html`<p class="muted">
+    This process has no role analytics, so it knows of no ${what}.
+    ${others.length > 0 ? ` They are in ${others.map(({ host, pid }) => `${host}:${pid}`).join(", ")}: ask there.` : " No other process that lives has it."}
+  </p>`
+}

@@ -7,7 +7,7 @@ import { act } from "../feed.js"
 import { Choice, Copyable, Typed } from "../form.js"
 import { Graph, Node, flaws, freshness, layout, modelPath, stateOf } from "../graph.js"
 import { Refused, useLook } from "../look.js"
-import { Cell, Icon } from "../parts.js"
+import { Cell, Elsewhere, Icon, knows } from "../parts.js"
 import { address, go } from "../route.js"
 
 const LOOK_EVERY_S = 5
@@ -26,8 +26,13 @@ const SHOWN = [
   ["unbuilt", "never built", ({ state }) => state === "unbuilt"],
 ]
 
-export const ModelsPage = ({ status, ask, rest, query }) =>
-  rest ? html`<${OneModel} key=${rest} name=${named(rest)} ask=${ask} query=${query} now=${Date.parse(status.at)} />` : html`<${All} ask=${ask} query=${query} now=${Date.parse(status.at)} />`
+export function ModelsPage({ status, ask, rest, query }) {
+  if (!knows(status))
+    return html`<section class="panel page-wide" aria-labelledby="h-models"><h2 id="h-models">Models</h2><${Elsewhere} status=${status} what="model" /></section>`
+  return rest
+    ? html`<${OneModel} key=${rest} name=${named(rest)} ask=${ask} query=${query} now=${Date.parse(status.at)} />`
+    : html`<${All} ask=${ask} query=${query} now=${Date.parse(status.at)} />`
+}
 
 // An address may have been typed.
 function named(rest) {
@@ -135,9 +140,13 @@ const List = ({ models, now }) =>
           </tr>
         </thead>
         <tbody>
-          ${models.map((model) => html`<${Line} key=${model.name} model=${model} now=${now} />`)}
+          ${[...models].sort(byNeed).map((model) => html`<${Line} key=${model.name} model=${model} now=${now} />`)}
         </tbody>
       </table>`
+
+// What is wrong comes first, then by name.
+const need = (model) => [stateOf(model), ...flaws(model)].reduce((worst, [, tone]) => Math.min(worst, { bad: 0, warn: 1 }[tone] ?? 2), 2)
+const byNeed = (a, b) => need(a) - need(b) || a.name.localeCompare(b.name)
 
 function Line({ model, now }) {
   const [icon, tone, means] = stateOf(model)

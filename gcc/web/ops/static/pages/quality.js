@@ -7,14 +7,20 @@ import { absolute, count, duration, many, span } from "../format.js"
 import { modelPath } from "../graph.js"
 import { Refused, useLook } from "../look.js"
 import { Bar } from "../panels.js"
-import { Cell, Icon } from "../parts.js"
+import { Cell, Elsewhere, Icon, knows } from "../parts.js"
 import { address } from "../route.js"
 import { Findings } from "./models.js"
 
 const NAMES_MAX = 6
 const TEST_S = 600
 
-export function QualityPage() {
+export function QualityPage({ status }) {
+  if (!knows(status))
+    return html`<section class="panel page-wide" aria-labelledby="h-promises"><h2 id="h-promises">Quality</h2><${Elsewhere} status=${status} what="model" /></section>`
+  return html`<${Quality} />`
+}
+
+function Quality() {
   const { data: quality, refused } = useLook("/api/quality", {}, { everyS: 5 })
   return html`<section class="panel page-wide" aria-labelledby="h-promises">
       <div class="head"><h2 id="h-promises">Freshness</h2><span class="muted">what each tag promises, and how old its tables are</span></div>

@@ -4,7 +4,7 @@ import { html } from "../vendor/htm-preact.module.js"
 import { count, duration, many } from "../format.js"
 import { Choice, Typed } from "../form.js"
 import { Refused, useLook } from "../look.js"
-import { Ago, Cell, Icon, In } from "../parts.js"
+import { Ago, Cell, Elsewhere, Icon, In } from "../parts.js"
 import { address, go } from "../route.js"
 import { RUN_STATES, didWhat } from "../runs.js"
 
@@ -41,7 +41,7 @@ export function SchedulesPage({ status, ask, query }) {
     ${isPaused && html`<p class="notice" id="paused"><${Icon} name="pause" tone="warn" />All are paused: due times are skipped, until they are resumed. What runs goes on, and one can be run now.</p>`}
     <${Refused} refused=${refused} what="How the last runs went" />
     ${lines.length === 0
-      ? html`<${Elsewhere} status=${status} />`
+      ? html`<${Elsewhere} status=${status} what="schedule" />`
       : html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
             <${Typed} id="s-text" label="Name" value=${text} placeholder="any" set=${(value) => set({ text: value })} />
             <${Choice} id="s-show" label="Show" value=${show} set=${(value) => set({ show: value })}
@@ -110,12 +110,4 @@ function Went({ last_run, skipped }) {
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span>${" "}
     ${error ? html`<span class="error-text">${String(error)}</span>` : html`<span class="muted">${didWhat(last_run?.detail)}</span>`}${" "}
     ${skipped > 0 && html`<span class="tag" title="Due times in a row that found it running"><${Icon} name="warn" tone="warn" />skipped ${many(skipped, "time")}</span>`}`
-}
-
-function Elsewhere({ status }) {
-  const others = status.processes.filter((process) => process.roles.includes("analytics") && !process.silent)
-  return html`<p class="muted">
-    This process has no role analytics, so it knows of no schedule.
-    ${others.length > 0 ? ` They run in ${others.map(({ host, pid }) => `${host}:${pid}`).join(", ")}: ask there.` : " No other process that lives has it."}
-  </p>`
 }

@@ -4,7 +4,7 @@
 import { html } from "../vendor/htm-preact.module.js"
 import { absolute, count, many } from "../format.js"
 import { Refused, useLook } from "../look.js"
-import { Ago, Cell, Icon, In } from "../parts.js"
+import { Ago, Cell, Elsewhere, Icon, In } from "../parts.js"
 import { RUN_STATES, didWhat } from "../runs.js"
 
 export function SyncsPage({ status, ask }) {
@@ -19,7 +19,7 @@ export function SyncsPage({ status, ask }) {
     </div>
     <${Refused} refused=${refused} what="The synced tables" />
     ${!tables && !refused && html`<p class="muted">Looking…</p>`}
-    ${tables?.length === 0 && html`<p class="muted">This process syncs nothing: it lacks the role analytics.</p>`}
+    ${tables?.length === 0 && html`<${Elsewhere} status=${status} what="synced table" />`}
     ${waiting > 0 && html`<p class="notice" id="waiting"><${Icon} name="warn" tone="warn" />${many(waiting, "table")} ${waiting === 1 ? "waits" : "wait"} for a person: a guard has refused what would replace ${waiting === 1 ? "it" : "them"}. What stands is still served.</p>`}
     ${tables?.length > 0 &&
     html`<table class="rows">
