@@ -21,6 +21,7 @@ from gcc.clock import Clock
 from gcc.config import OBJECTS_URL, Settings
 from gcc.errors import ConfigError, Transient
 from gcc.pipelines.declared import CLICKHOUSE, REDIS, SCHEMA, Parts, Real
+from gcc.pipelines.events.audit import audited, unaudited
 from gcc.pipelines.events.check import QUEUES
 from gcc.pipelines.events.emit import StatusEvents
 from gcc.pipelines.events.history import HistoryImport
@@ -170,7 +171,13 @@ class Stores:
                 self.terms_pool,
                 self.clickhouse,
                 PostgresLetters(self.web_pool, objects, outbox_written),
-                HistoryImport(self.pool, clock, outbox_written, tuple(self._catalogue.platforms.values())),
+                HistoryImport(
+                    self.pool,
+                    clock,
+                    outbox_written,
+                    tuple(self._catalogue.platforms.values()),
+                    audited if settings.postgres.audit else unaudited,
+                ),
                 self.notifications,
                 self.vault,
                 self.processes,

@@ -161,6 +161,7 @@ def _add_verbs(top: Parser) -> None:
         name: added.add_parser(name, help=says, description=says, allow_abbrev=False, parents=[known])
         for name, says in VERBS.items()
     }
+    verb["check"].add_argument("--parity", action="store_true", help="of the audit instead: see docs/migration.md")
     verb["status"].add_argument("--watch", action="store_true", help="stay and follow")
     _add_import(verb["import-history"])
     verb["drain"].add_argument("--wait", action="store_true", help="return when it is done")

@@ -1,7 +1,8 @@
-"""`check`: asks a running platform, or opens the folder of a stopped one itself."""
+"""`check` and `check --parity`: asks a running platform, or opens the folder of a stopped one itself."""
 
 import argparse
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,16 +15,20 @@ from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.errors import ConfigError, GccError
 from gcc.parts import open_clickhouse, open_objects, open_rabbitmq
+from gcc.pipelines.analytics.parity import ParityReport, parity
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.events.pipeline import RELAY_LEADER
+from gcc.pipelines.events.stillness import Broker
 from gcc.pipelines.events.types import BINDINGS
 from gcc.stores import data_folder
+from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.outbox import PostgresOutbox
 from gcc.stores.postgres import Pool
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
 
+Check = Callable[[Settings, Pool, ClickHouse, Broker | None], Awaitable[CheckReport | ParityReport]]
 LABELS = {
     "jobs_complete": "jobs complete",
     "events_emitted": "events emitted",
@@ -40,11 +45,13 @@ LABELS = {
 
 def main(arguments: argparse.Namespace) -> int:
     try:
-        report: dict[str, Any] = find(arguments).ask("POST", "/api/check")["data"]
+        report: dict[str, Any] = find(arguments).ask("POST", f"/api/check{'-parity' * arguments.parity}")["data"]
     except NotRunning:
-        report = _alone(settings_as_run(arguments)).as_dict()
+        report = _alone(settings_as_run(arguments), _compared if arguments.parity else _checked).as_dict()
     if arguments.json:
         print(json.dumps(report))
+    elif arguments.parity:
+        _show_parity(report)
     else:
         for name, label in LABELS.items():
             print(f"{label:<16}{report[name]:>12,}")
@@ -52,20 +59,47 @@ def main(arguments: argparse.Namespace) -> int:
             print("not settled, so MISSING is a lower bound: events were moving during the check")
         for what in report["waits_for"]:
             print(f"  it waits for {what}")
+    if arguments.parity:
+        return 0 if report["well"] else 1
     return 0 if report["missing"] == report["doubled"] == 0 and not report["waits_for"] else 1
 
 
-def _alone(settings: Settings) -> CheckReport:
+def _show_parity(report: Mapping[str, Any]) -> None:
+    print(f"audited from {report['since'][:19]} to {report['until'][:19]} UTC")
+    print(f"{'table':<12} {'days':>6} {'audited':>12} {'stored':>12}")
+    for table in sorted({day["table"] for day in report["days"]}):
+        days = [day for day in report["days"] if day["table"] == table]
+        audited, stored = (sum(day[side] for day in days) for side in ("audited", "stored"))
+        print(f"{table:<12} {len(days):>6,} {audited:>12,} {stored:>12,}")
+    print(f"events looked up: {report['spots']:,}, of which the same: {report['spots_equal']:,}")
+    for ranks in report["ranks"]:
+        by = f"{ranks['month'][:7]} {ranks['platform']} by {ranks['metric']}"
+        print(f"ranks of {by}: {ranks['compared']:,}, of which equal: {ranks['equal']:,}")
+    for what in report["troubles"]:
+        print(f"DIFFERS  {what}")
+    for what in report["waits_for"]:
+        print(f"  it waits for {what}")
+
+
+def _alone(settings: Settings, asked: Check) -> CheckReport | ParityReport:
     """Without a platform. Raises the first of what was lost or refused, out of its groups."""
     lost: list[BaseException] = []
     try:
-        return trio.run(_check_folder, settings)
+        return trio.run(_check_folder, settings, asked)
     except* GccError as group:
         lost += leaves(group)
     raise lost[0]
 
 
-async def _check_folder(settings: Settings) -> CheckReport:
+async def _checked(settings: Settings, pool: Pool, clickhouse: ClickHouse, broker: Broker | None) -> CheckReport:
+    return await check(pool, clickhouse, broker)
+
+
+async def _compared(settings: Settings, pool: Pool, clickhouse: ClickHouse, broker: Broker | None) -> ParityReport:
+    return await parity(pool, clickhouse, broker, SystemClock(), settings.reports.timezone)
+
+
+async def _check_folder(settings: Settings, asked: Check) -> CheckReport | ParityReport:
     """Open the stores of a stopped platform, read, close. ConfigError: somebody else has them."""
     if settings.postgres.url == "embedded" and not (settings.data_dir / "postgres").is_dir():
         raise ConfigError(f"data_dir {settings.data_dir} holds no platform; name its folder with --data")
@@ -81,7 +115,7 @@ async def _check_folder(settings: Settings) -> CheckReport:
         clickhouse = open_clickhouse(settings)
         await clickhouse.open()
         try:
-            report = await check(pool, clickhouse, await _broker(settings, pool, nursery))
+            report = await asked(settings, pool, clickhouse, await _broker(settings, pool, nursery))
         finally:
             await clickhouse.aclose()
             await pool.aclose()

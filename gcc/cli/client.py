@@ -23,6 +23,7 @@ LONG = tuple(
     for path in (
         "import-history",
         "check",
+        "check-parity",
         "jobs/add",
         "jobs/retry",
         "jobs/cancel",

@@ -123,6 +123,7 @@ class Postgres(Section):
     web_pool: int = Field(8, ge=1)  # connections for requests; separate, so that crawls never starve them
     actor_pool: int = Field(12, ge=2)  # connections for actors
     fsync: bool = True  # False: faster, safe against kill -9 but not against power loss
+    audit: bool = False  # True: tables profile_log and post_log hold what is emitted so, too; see docs/migration.md
 
 
 class ClickHouse(Section):

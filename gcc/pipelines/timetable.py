@@ -168,7 +168,6 @@ BESIDE: Sequence[Row] = (
 )
 ROWS: Sequence[Row] = (*NAMED, *BESIDE)
 NOT_YET: Mapping[str, str] = {
-    "parity_check": "the audit tables",
     "backup": "backups",
     "fake_follower_push": "the scorer",
 }

@@ -55,7 +55,7 @@ from gcc.web.ops.registry import MODULE
 from gcc.web.ops.series import Series
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
-from gcc.web.ops.verbs import Verbs
+from gcc.web.ops.verbs import CHECK, Verbs
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import KEYS
 from tests.fakes.database import Connection, Database
@@ -475,8 +475,8 @@ async def ops_port(
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(
-        page, token=token, host="127.0.0.1", check=world.check, check_s=check_s, import_history=world.import_history,
-        add_jobs=world.operations().add_jobs,
+        page, token=token, host="127.0.0.1", checks={CHECK: world.check}, check_s=check_s,
+        import_history=world.import_history, add_jobs=world.operations().add_jobs,
     )  # fmt: skip
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:

@@ -19,7 +19,7 @@ from gcc.pipelines.scraping.adding import AddReport
 from gcc.stores.postgres import transient
 from gcc.web import serving
 from gcc.web.ops.operations import By
-from gcc.web.ops.verbs import Verbs
+from gcc.web.ops.verbs import CHECK, Verbs
 
 TOKEN = "a-token-of-the-tests"
 Import = Callable[[str, AsyncIterator[bytes], str | None], Awaitable[ImportReport]]
@@ -46,7 +46,7 @@ async def port(run: Import, asked: list[tuple[Form, bool, By]] | None = None) ->
         return await run(name, chunks, form.encoding)
 
     app = Verbs(
-        no_page, token=TOKEN, host="127.0.0.1", check=no_check, check_s=5, import_history=import_history,
+        no_page, token=TOKEN, host="127.0.0.1", checks={CHECK: no_check}, check_s=5, import_history=import_history,
         add_jobs=no_jobs,
     )  # fmt: skip
     async with trio.open_nursery() as nursery:

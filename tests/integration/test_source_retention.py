@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from gcc.config import Settings
+from gcc.pipelines.events.audit import TABLES
 from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.source_retention import SourceRetention
 from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG
@@ -67,6 +68,22 @@ async def test_what_is_older_goes_and_nothing_else(stored: Stored) -> None:
     assert await accounts(stored) == {"short10", "short29", "long10", "long29", "long31", "long400"}
     assert await round_of(stored) == ({}, 0)
     assert await stored.well() == (6 * 3 + 6 * 5, 16)
+
+
+async def test_the_audit_goes_with_what_it_is_of(stored: Stored) -> None:
+    async with stored.pool.connection() as conn:
+        for source, ago in itertools.product(("short", "long"), (10, 31)):
+            await conn.execute(
+                "insert into post_log (event_id, platform, profile_id, shortcode, metrics, dimensions, source,"
+                " event_timestamp) values (gen_random_uuid(), 'YOUTUBE', '1', 'c', '{}', '{}', %s, %s)",
+                (source, stored.now - dt.timedelta(days=ago)),
+            )
+    async with leading(stored.pool) as leader:
+        removal = Removal(stored.clickhouse, stored.pool, leader, trio.Lock())
+        retention = SourceRetention(
+            removal, stored.pool, leader, Later(), DAYS, list(TABLES.values()), lambda: pytest.fail("no event went")
+        )
+        assert await retention() == {"removed": {"post_log": 1}}
 
 
 async def test_what_arrives_late_is_removed_when_it_is_settled(stored: Stored) -> None:

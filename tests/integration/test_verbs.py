@@ -12,7 +12,7 @@ from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.scraping.adding import AddReport, Terms
 from gcc.web.ops.operations import By
-from gcc.web.ops.verbs import Verbs
+from gcc.web.ops.verbs import CHECK, PARITY, Verbs
 
 TOKEN = {"authorization": "Bearer t"}
 
@@ -25,7 +25,7 @@ TOKEN = {"authorization": "Bearer t"}
         (ExceptionGroup("several", [KeyError("x")]), 500, "INTERNAL"),
     ],
 )
-@pytest.mark.parametrize("verb", ["check", "import-history", "jobs/add"])
+@pytest.mark.parametrize("verb", ["check", "check-parity", "import-history", "jobs/add"])
 async def test_whatever_a_verb_raises_is_an_answer(verb: str, error: Exception, status: int, code: str) -> None:
     async def check() -> CheckReport:
         raise error
@@ -44,7 +44,8 @@ async def test_whatever_a_verb_raises_is_an_answer(verb: str, error: Exception, 
         raise AssertionError("these are no pages")
 
     app = Verbs(
-        page, token="t", host="127.0.0.1", check=check, check_s=5, import_history=import_history, add_jobs=add_jobs
+        page, token="t", host="127.0.0.1", checks={CHECK: check, PARITY: check}, check_s=5,
+        import_history=import_history, add_jobs=add_jobs,
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
         answer = await client.post(f"/api/{verb}?name=a%00b", headers=TOKEN, content=b"x")

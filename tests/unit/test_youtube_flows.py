@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 import trio.testing
 
@@ -11,6 +12,8 @@ from gcc.actors.scraper import Deferred, Retries
 from gcc.channels.jobs import Crawl, Failure, Job, JobStatus
 from gcc.config import Scraper
 from gcc.errors import Transient
+from gcc.pipelines.events.audit import TABLES, Audit, audited, unaudited
+from gcc.pipelines.events.types import POST_LOG, PROFILE_LOG, EventType
 from gcc.pipelines.scraping import youtube
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.table import Apis
@@ -58,7 +61,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Mapping[str, int]]] = {
 class Work:
     """Runs jobs of one flow; the channel's owner gave a token, or did not."""
 
-    def __init__(self, name: str, tube: Tube) -> None:
+    def __init__(self, name: str, tube: Tube, audit: Audit = unaudited) -> None:
         owned = Owned()
 
         def outside(request: Request) -> Reply:
@@ -73,7 +76,7 @@ class Work:
         rng = self.bench.clock.rng
         apis = Apis(self.clients, Breakers(Board(self.bench.clock.now), rng), self.bench.limiter)
         retries = Retries(Scraper().attempts_max, Backoff(Scraper().backoff_s, Scraper().backoff_s_max))
-        self.work = FlowWork(self.flow, apis, self.objects, NobodyErased(), self.bench.clock, retries, rng)
+        self.work = FlowWork(self.flow, apis, self.objects, NobodyErased(), self.bench.clock, retries, rng, audit)
 
     async def run(self, params: Any, *, owned: bool = True) -> Crawl | Failure | Deferred:
         now = self.bench.clock.now()
@@ -112,6 +115,18 @@ async def test_what_it_yields(autojump_clock: trio.testing.MockClock, name: str)
     assert rows == expected
     assert {frame.route for frame in crawl.frames} <= {event.route for event in work.flow.events}
     assert crawl.source == ("ytanalytics" if work.flow.capability == "owner" else "ytapi")
+
+
+@pytest.mark.parametrize(("name", "event_type"), [("refresh_yt_profiles", PROFILE_LOG), ("refresh_yt_posts", POST_LOG)])
+async def test_an_audit_is_written_with_the_events(
+    autojump_clock: trio.testing.MockClock, name: str, event_type: EventType
+) -> None:
+    crawl = await Work(name, Tube(), audited).run(EXAMPLES[name][0])
+    assert isinstance(crawl, Crawl)
+    lines = [line for f in crawl.frames if f.route == event_type.route for line in f.body.split(b"\n")]
+    (rows,) = [upsert.rows for upsert in crawl.writes if upsert.table is TABLES[event_type]]
+    assert [row["event_id"] for row in rows] == [msgspec.json.decode(line)["event_id"] for line in lines] != []
+    assert all(str(row["event_timestamp"]).endswith("+00") for row in rows)
 
 
 @pytest.mark.parametrize("name", [name for name, flow in FLOWS.items() if flow.capability == "owner"])

@@ -30,6 +30,7 @@ from gcc.pipelines.analytics.imported import AfterImports, Imported
 from gcc.pipelines.analytics.lineage import Lineage
 from gcc.pipelines.analytics.model_tests import ModelTests
 from gcc.pipelines.analytics.modelling import Modelling
+from gcc.pipelines.analytics.parity import ParityCheck
 from gcc.pipelines.analytics.pruning import Pruning
 from gcc.pipelines.analytics.quality import Quality
 from gcc.pipelines.analytics.replica_erasure import ReplicaErasure
@@ -37,6 +38,7 @@ from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.pipelines.analytics.synced import SYNCED
 from gcc.pipelines.analytics.watching import Watching
 from gcc.pipelines.declared import Context
+from gcc.pipelines.events.audit import TABLES
 from gcc.pipelines.events.erasure import Erasure
 from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import Retention, kept_days
@@ -146,7 +148,7 @@ class AnalyticsPipeline:
             self._leader,
             clock,
             scraping.kept_days(settings, context.catalogue),
-            scraping.states(context.catalogue),
+            [*scraping.states(context.catalogue), *TABLES.values()],
             rebuild,
         )
 
@@ -178,6 +180,7 @@ class AnalyticsPipeline:
             **chores.by_name(),
             "sync_account_upserts": AccountUpserts(real.clickhouse, real.pool, self._leader, clock),
             "credential_renewals": Renewals(real.vault, parts.jobs),
+            "parity_check": ParityCheck(real, clock, context.settings),
             "pruning": pruning,
             "recount": pruning.recount,
         }

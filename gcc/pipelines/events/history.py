@@ -23,6 +23,7 @@ from gcc.channels.memory import Signal
 from gcc.channels.message import frames
 from gcc.clock import Clock
 from gcc.errors import Transient
+from gcc.pipelines.events.audit import Audit, unaudited
 from gcc.pipelines.events.history_form import AS_IT_TELLS, Form
 from gcc.pipelines.events.history_rows import Record, Records, Rows
 from gcc.pipelines.events.history_snapshot import (
@@ -40,7 +41,7 @@ from gcc.pipelines.events.history_snapshot import (
     snapshot,
 )
 from gcc.pipelines.events.types import PROFILE_LOG
-from gcc.stores import outbox, profiles_read
+from gcc.stores import outbox, profiles_read, upserts
 from gcc.stores.postgres import Pool
 
 SQL = statements.load("history")
@@ -93,12 +94,20 @@ class ImportReport:
 
 
 class HistoryImport:
-    def __init__(self, pool: Pool, clock: Clock, outbox_written: Signal, platforms: Known = ALL) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        outbox_written: Signal,
+        platforms: Known = ALL,
+        audit: Audit = unaudited,
+    ) -> None:
         """`platforms`: rows of others are none."""
         self._pool = pool
         self._platforms = platforms
         self._clock = clock
         self._outbox_written = outbox_written
+        self._audit = audit
 
     async def run(
         self,
@@ -188,8 +197,9 @@ class HistoryImport:
         async with self._pool.transaction() as conn:
             cursor = await conn.execute(SQL["remember_snapshots"], {"ids": _ids(unique)})
             new = {event_id for (event_id,) in await cursor.fetchall()}
-            packed = frames(PROFILE_LOG.route, _new_lines(batch, new), self._clock.new_id)
-            await outbox.put(conn, list(packed))
+            packed = list(frames(PROFILE_LOG.route, _new_lines(batch, new), self._clock.new_id))
+            await outbox.put(conn, packed)
+            await upserts.write(conn, self._audit(packed))
             if new:
                 ledger = {"id": self._clock.new_id(), "name": name, "events": len(new)}
                 await conn.execute(SQL["ledger"], ledger)

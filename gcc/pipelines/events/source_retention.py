@@ -42,14 +42,19 @@ class SourceRetention:
         states: Collection[Table],
         rebuild: Callable[[], Awaitable[Any]],
     ) -> None:
-        """`kept_days` by source; those that are not in it are kept for ever. `states`: tables of current state.
-        `rebuild()` builds the marts from what is left."""
+        """`kept_days` by source; those that are not in it are kept for ever. `states`: tables of current state,
+        and the audit's. `rebuild()` builds the marts from what is left."""
         self._removal = removal
         self._pool = pool
         self._leader = leader
         self._clock = clock
         self._kept_days = kept_days
-        self._states = [table for table in states if {"source", "scraped_at"} <= table.columns.keys()]
+        self._states = [
+            (table, at)
+            for table in states
+            for at in ("scraped_at", "event_timestamp")
+            if {"source", at} <= table.columns.keys()
+        ]
         self._rebuild = rebuild
 
     async def __call__(self) -> dict[str, Any]:
@@ -58,8 +63,8 @@ class SourceRetention:
         now, gone = self._clock.now(), Counter[str]()
         for source, days in self._kept_days.items():
             before = now - dt.timedelta(days=days)
-            for state in self._states:
-                gone[state.name] += await self._forget(state, source, before)
+            for state, at in self._states:
+                gone[state.name] += await self._forget(state, at, source, before)
             for table in TABLES:
                 words = "source = {source:String} and event_timestamp < {before:DateTime64(6, 'UTC')}"
                 rows = Rows(table, words, {"source": source, "before": timestamp(before)})
@@ -68,8 +73,9 @@ class SourceRetention:
             await self._rebuild()
         return {"removed": {table: rows for table, rows in gone.items() if rows}}
 
-    async def _forget(self, state: Table, source: str, before: dt.datetime) -> int:
-        statement = _SQL["forget"].replace("{table}", f'"{state.name}"').replace("{limit}", str(BATCH))
+    async def _forget(self, state: Table, at: str, source: str, before: dt.datetime) -> int:
+        statement = _SQL["forget"].replace("{table}", f'"{state.name}"').replace("{at}", at)
+        statement = statement.replace("{limit}", str(BATCH))
         gone, batch = 0, BATCH
         while batch == BATCH and gone < ROWS_MAX:
             async with as_leader(self._pool, self._leader) as connection:

@@ -12,6 +12,7 @@ from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Retries, Scraper
 from gcc.pipelines.declared import Context
+from gcc.pipelines.events.audit import audited, unaudited
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.outside import apis
 from gcc.pipelines.scraping.table import Apis, concurrency
@@ -73,7 +74,16 @@ class ScrapingPipeline:
         return Scraper(
             flow.name,
             parts.jobs,
-            FlowWork(flow, outside, parts.objects, parts.erasures, context.clock, retries, context.clock.rng),
+            FlowWork(
+                flow,
+                outside,
+                parts.objects,
+                parts.erasures,
+                context.clock,
+                retries,
+                context.clock.rng,
+                audited if context.settings.postgres.audit else unaudited,
+            ),
             claimer,
             retries=retries,
             concurrency=context.gates.concurrency(flow.name, concurrency(context.settings, flow)),

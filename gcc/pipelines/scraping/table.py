@@ -203,6 +203,7 @@ SHARED_STATES = (
             *("collection_post_metrics_summary", "collection_post_metrics_ts"),
         )
     ),
+    Table("post_log", key={**_OF_PROFILES, "handle": "text"}),
     *(
         Table(name, key={**_OF_PROFILES, "linked_platform": "text", "linked_profile_id": "text"})
         for name in ("social_link", "linked_social")

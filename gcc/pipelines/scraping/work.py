@@ -21,6 +21,7 @@ from gcc.channels.message import Frame
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
 from gcc.errors import Permanent, Transient
+from gcc.pipelines.events.audit import Audit, unaudited
 from gcc.pipelines.events.emit import trace_frames
 from gcc.pipelines.scraping.erased import spared
 from gcc.pipelines.scraping.flow import Flow, Retrieve, wrong
@@ -62,6 +63,7 @@ class FlowWork:
         clock: Clock,
         retries: Retries,
         rng: random.Random,
+        audit: Audit = unaudited,
     ) -> None:
         self._flow = flow
         self._apis = apis
@@ -70,6 +72,7 @@ class FlowWork:
         self._clock = clock
         self._retries = retries
         self._rng = rng
+        self._audit = audit
         self._told: set[str] = set()  # what was odd, by path without indices: as many as the parsers have fields
 
     async def __call__(self, job: Job) -> Crawl | Failure | Deferred:
@@ -122,7 +125,7 @@ class FlowWork:
             data["objects"] = [key.format(job=job.id) for key in found.objects]
         return Crawl(
             source=source,
-            writes=found.writes,
+            writes=[*found.writes, *self._audit(found.frames)],
             frames=[*found.frames, *self._traces(job, visit)],
             events=sum(frame.events for frame in found.frames if frame.counted != 0),
             data=data,

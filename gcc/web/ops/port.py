@@ -11,7 +11,8 @@ from functools import partial
 import trio
 
 from gcc.errors import Permanent
-from gcc.pipelines.declared import BROKER, CLICKHOUSE, SCHEMA, Context, Pipeline
+from gcc.pipelines.analytics.parity import ParityReport, parity
+from gcc.pipelines.declared import BROKER, CLICKHOUSE, SCHEMA, Context, Pipeline, Real
 from gcc.pipelines.events.check import CheckReport, check
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.producers import import_and_crawl
@@ -26,7 +27,7 @@ from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import REGISTRY, command, remove_registry, write_registry
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
-from gcc.web.ops.verbs import Verbs
+from gcc.web.ops.verbs import CHECK, PARITY, Verbs
 from gcc.web.port import keep_open
 from gcc.web.serving import serve
 
@@ -82,7 +83,7 @@ class OpsPort:
             ),
             token=self.token,
             host=context.settings.ops.host,
-            check=self._check,
+            checks={CHECK: self._check, PARITY: self._parity},
             check_s=context.settings.ops.check_s,
             import_history=operations.import_history,
             add_jobs=operations.add_jobs,
@@ -159,12 +160,20 @@ class OpsPort:
 
     async def _check(self) -> CheckReport:
         """Permanent: no role of this process has opened what must be read."""
+        real = self._readable()
+        return await check(real.pool, real.clickhouse, real.rabbitmq)
+
+    async def _parity(self) -> ParityReport:
+        """Permanent as `_check`, and where nothing is audited."""
+        real, context = self._readable(), self._context
+        return await parity(real.pool, real.clickhouse, real.rabbitmq, context.clock, context.settings.reports.timezone)
+
+    def _readable(self) -> Real:
         stores = {"ClickHouse": CLICKHOUSE in self._opened, "RabbitMQ": self._knows_queues}
         if missing := " and ".join(name for name, opened in stores.items() if not opened):
             with_roles = f"this process (roles: {', '.join(self._roles.here)})"
             raise Permanent(f"check reads {missing}, which {with_roles} has not open; ask one with the role sinker")
-        real = self._context.real
-        return await check(real.pool, real.clickhouse, real.rabbitmq)
+        return self._context.real
 
 
 def pausable(pipelines: Iterable[Pipeline], catalogue: Catalogue) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the command line asks a running platform beyond status and drain: `check`, `import-history` and `jobs add`.
+"""What the command line asks a running platform beyond status and drain: checks, `import-history` and `jobs add`.
 
 A thin ASGI layer before the page's app, since a file's body may be gigabytes: it is read as it comes,
 and only as fast as it is stored. Only the token as a Bearer header opens it; browsers have no business here.
@@ -6,10 +6,10 @@ and only as fast as it is stored. Only the token as a Bearer header opens it; br
 
 import hmac
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -18,7 +18,6 @@ import trio
 
 from gcc.clock import SystemClock
 from gcc.errors import GccError, Permanent
-from gcc.pipelines.events.check import CheckReport
 from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.scraping.adding import TTL_S, AddReport, Terms
@@ -40,9 +39,14 @@ log = structlog.get_logger()
 _ids = SystemClock()
 
 
+class Report(Protocol):
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+Check = Callable[[], Awaitable[Report]]
 ImportHistory = Callable[[str, AsyncIterable[bytes], Form, bool, By], Awaitable[ImportReport]]
 AddJobs = Callable[[str, str, AsyncIterable[bytes], Terms, bool, By], Awaitable[AddReport]]
-CHECK, IMPORT, ADD = "/api/check", "/api/import-history", "/api/jobs/add"
+CHECK, PARITY, IMPORT, ADD = "/api/check", "/api/check-parity", "/api/import-history", "/api/jobs/add"
 IMPORT_PARAMETERS = ("name", "encoding", "date_format", "thousands", "dry_run", "why")
 ADD_PARAMETERS = ("flow", "name", "priority", "ttl_s", "key", "dry_run", "why")
 BOOLEANS = {"false": False, "true": True}
@@ -53,10 +57,10 @@ class Left(Exception):
 
 
 class Verbs:
-    """POST to CHECK, to IMPORT?name=FILE (and the other IMPORT_PARAMETERS) and to ADD?flow=FLOW (and the other
+    """POST to a check, to IMPORT?name=FILE (and the other IMPORT_PARAMETERS) and to ADD?flow=FLOW (and the other
     ADD_PARAMETERS); all else goes to `app`.
 
-    `host`: where we listen. `import_history`, `add_jobs`: see `Operations`.
+    `host`: where we listen. `checks` by path, CHECK and PARITY. `import_history`, `add_jobs`: see `Operations`.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Verbs:
         *,
         token: str,
         host: str,
-        check: Callable[[], Awaitable[CheckReport]],
+        checks: Mapping[str, Check],
         check_s: float,
         import_history: ImportHistory,
         add_jobs: AddJobs,
@@ -73,14 +77,14 @@ class Verbs:
         self._app = app
         self._token = token.encode()
         self._hosts = (host,)
-        self._check = check
+        self._checks = checks
         self._check_s = check_s
         self._import_history = import_history
         self._add_jobs = add_jobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         verb = scope.get("path", "") if scope["type"] == "http" and scope["method"] == "POST" else ""
-        if verb not in (CHECK, IMPORT, ADD):
+        if verb not in (*self._checks, IMPORT, ADD):
             await self._app(scope, receive, send)
             return
         try:
@@ -93,12 +97,12 @@ class Verbs:
             return
         try:
             match verb:
-                case "/api/check":
-                    report: dict[str, Any] = (await self._checked(receive)).as_dict()
                 case "/api/import-history":
-                    report = asdict(await self._import(scope, receive))
-                case _:
+                    report: dict[str, Any] = asdict(await self._import(scope, receive))
+                case "/api/jobs/add":
                     report = asdict(await self._add(scope, receive))
+                case _:
+                    report = await self._checked(self._checks[verb], receive)
         except Left:
             return
         except trio.TooSlowError:
@@ -123,18 +127,18 @@ class Verbs:
         async with aclosing(_body(receive)) as chunks:
             return await self._add_jobs(asked.get("flow") or "", asked.name, chunks, terms, asked.dry_run, asked.by)
 
-    async def _checked(self, receive: Receive) -> CheckReport:
+    async def _checked(self, check: Check, receive: Receive) -> dict[str, Any]:
         """TooSlowError after check_s; Left when the caller hangs up, who needs no answer then."""
-        result: CheckReport | Exception | None = None
+        result: dict[str, Any] | Exception | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
             try:
                 with trio.fail_after(self._check_s):
-                    result = await self._check()
+                    result = (await check()).as_dict()
             except Exception as error:  # raised out there, the nursery does not wrap it
                 result = error
             nursery.cancel_scope.cancel()
-        if isinstance(result, CheckReport):
+        if isinstance(result, dict):
             return result
         raise result or Left
 

@@ -8,9 +8,10 @@ values (%(table)s, %(condition)s, %(parameters)s, %(events)s, %(emitted)s);
 update removed_rows set removed_at = now() where event_table = %(table)s and removed_at is null;
 
 -- name: forget
--- Current state whose last answer is too old, a batch at a time. {table} is a declared name, {limit} a literal.
+-- Current state whose last answer is too old, and what the audit has of that age, a batch at a time. {table} and {at} are
+-- declared names, {limit} a literal.
 with picked as materialized (
-    select ctid from {table} where source = %(source)s and scraped_at < %(before)s
+    select ctid from {table} where source = %(source)s and {at} < %(before)s
     limit {limit}
     for update skip locked
 )
