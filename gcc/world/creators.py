@@ -7,12 +7,13 @@ fail. About 0.1 ms a creator, and 5 us for the figures of one day.
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from gcc.world import names
+from gcc.world import names, planted
 from gcc.world.chance import bell, letters, mix, unit
-from gcc.world.model import PAGE_POSTS, Creator, Day, Platform, Post, State
+from gcc.world.model import PAGE_POSTS, Anomaly, Creator, Day, Platform, Post, State
 from gcc.world.timeline import Timeline, Totals
 
 EPOCH = dt.date(2026, 1, 1)
@@ -68,12 +69,25 @@ class Growth:
         days = (today - EPOCH).days
         return self.timeline.posts(today, self._totals(days, self._followers(days)))
 
+    def anomalies(self, dates: Sequence[dt.date]) -> list[Anomaly]:
+        found = []
+        for date in dates:
+            days = (date - EPOCH).days
+            if self._dip_age(days) == 0:
+                found.append(Anomaly(date, "DROP", self.dip_depth))
+            if kind := planted.bought_on(self.key, days):
+                found.append(Anomaly(date, kind, planted.BOUGHT))
+        return found
+
+    def _dip_age(self, days: int) -> int:
+        return (days + self.key % 997) % self.dip_every_days
+
     def _followers(self, days: int) -> int:
         size = self.followers * math.exp(self.growth * days / 365)
         size *= 1 + 0.003 * math.sin(days / 9.7 + self.key % 63)  # weeks that go better than others
         size *= 1 + 4e-4 * (unit(mix(self.key + days)) - 0.5)
-        age = (days + self.key % 997) % self.dip_every_days
-        size *= 1 - self.dip_depth * math.exp(-age / 10)  # a purge, a scandal; forgotten within weeks
+        size *= 1 - self.dip_depth * math.exp(-self._dip_age(days) / 10)  # a purge, a scandal; forgotten within weeks
+        size *= planted.bought(self.key, days)
         return max(round(size), 1)
 
     def _totals(self, days: int, followers: int) -> Totals:

@@ -14,6 +14,7 @@ from gcc.world import ids
 
 Platform = Literal["INSTAGRAM", "YOUTUBE"]
 Kind = Literal["image", "carousel", "reel", "video", "short"]
+AnomalyKind = Literal["DROP", "SPIKE", "SPIKE_LOST"]
 State = Literal["public", "private", "renamed", "gone", "age_gated", "hides_likes"]
 """What the platform shows of an account; a renamed one is public under its new handle."""
 PAGE_POSTS: dict[Platform, int] = {"INSTAGRAM": 12, "YOUTUBE": 15}
@@ -55,14 +56,27 @@ class Post:
     duration_s: int
     number: int = 0  # among all posts of its creator, from the first one
     copyrighted: bool = False  # its sound belongs to others: the file is not given out
+    sponsored: bool = False  # whether or not it says so
 
     @property
     def pk(self) -> str:
         return self.post_id if self.post_id == self.shortcode else ids.media_pk(self.shortcode)
 
 
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A day whose followers are unlike those of the day before: by which share of them, at least."""
+
+    date: dt.date
+    kind: AnomalyKind
+    share: float
+
+
 class Course(Protocol):
     """How a creator's figures run: a pure function of the day."""
+
+    def anomalies(self, dates: Sequence[dt.date]) -> list[Anomaly]:
+        """What happens on these days that does not on others."""
 
     def day(self, date: dt.date) -> Day | None:
         """The figures on `date` (UTC), None where nothing is known of it."""
@@ -91,6 +105,7 @@ class Creator:
     course: Course
     state: State = "public"
     former_handles: tuple[str, ...] = ()  # of a renamed one; nobody is called so any more
+    same_person: str | None = None  # the id of that person's account on the other platform
 
     @property
     def key(self) -> str:

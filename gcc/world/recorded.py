@@ -19,7 +19,7 @@ from gcc.platforms.platform import HANDLE_CHARS_MAX
 from gcc.world import tables, trending
 from gcc.world.chance import key_of, letters, mix
 from gcc.world.creators import Growth, growth, instagram_id
-from gcc.world.model import PAGE_POSTS, Cast, Creator, Day, Platform, Post
+from gcc.world.model import PAGE_POSTS, Anomaly, Cast, Creator, Day, Platform, Post
 from gcc.world.tables import Reading, Row
 from gcc.world.timeline import Timeline, Totals
 
@@ -45,6 +45,9 @@ class Remembered:
         if self.videos:
             return [post.post_id for post in self.videos]
         return self.timeline.post_names(today)
+
+    def anomalies(self, dates: Sequence[dt.date]) -> list[Anomaly]:
+        return []  # what there was nobody has written down
 
     def posts(self, today: dt.date) -> list[Post]:
         return list(self.videos) or self.timeline.posts(today, self.totals)

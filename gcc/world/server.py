@@ -33,6 +33,7 @@ from gcc.world.creators import generate
 from gcc.world.door import COUNTED, Door
 from gcc.world.limits import Rule
 from gcc.world.model import Cast, Platform
+from gcc.world.planted import persons
 from gcc.world.recorded import read_casts
 
 log = structlog.get_logger()
@@ -259,11 +260,12 @@ def people(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
 
 def _casts(settings: Settings, today: dt.date) -> dict[Platform, Cast]:
     if settings.recorded is None:
-        platforms: tuple[Platform, ...] = ("INSTAGRAM", "YOUTUBE")
-        return {
-            each: Cast(each, generate(each, settings.seed, settings.creators, settings.odd), today)
-            for each in platforms
-        }
+        instagram, youtube = persons(
+            generate("INSTAGRAM", settings.seed, settings.creators, settings.odd),
+            generate("YOUTUBE", settings.seed, settings.creators, settings.odd),
+            settings.seed,
+        )
+        return {"INSTAGRAM": Cast("INSTAGRAM", instagram, today), "YOUTUBE": Cast("YOUTUBE", youtube, today)}
     recorded = read_casts(settings.recorded, settings.seed, today)
     for line in recorded.report():
         log.info("world.recorded", table=line)

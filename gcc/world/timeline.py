@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from gcc.world import names
+from gcc.world import names, planted
 from gcc.world.chance import bell, letters, mix, unit
 from gcc.world.model import PAGE_POSTS, Kind, Platform, Post
 
@@ -101,13 +101,14 @@ class Timeline:
     def _picture(self, draft: _Draft, likes: int, comments: int, views: int | None) -> Post:
         bits = mix(draft.bits + _TEXT)
         title, tags = names.headline(bits, self.category)
+        said, sponsored = planted.said(draft.bits, self.handle)
         kind = _PICTURES[(bits >> 40) % 4]
         return Post(
             post_id=self._post_id(draft.bits),
             shortcode=_shortcode(draft.bits),
             kind=kind,
             published=self._published(draft),
-            title=f"{title}\n\n#{' #'.join(tags)}",
+            title="\n\n".join(filter(None, (title, said, f"#{' #'.join(tags)}"))),
             description="",
             tags=tags,
             category_id="",
@@ -117,11 +118,13 @@ class Timeline:
             duration_s=15 + bits % 60 if kind == "reel" else 0,
             number=draft.number,
             copyrighted=kind == "reel" and (bits >> 48) % 16 == 0,
+            sponsored=sponsored,
         )
 
     def _video(self, draft: _Draft, likes: int, comments: int, views: int | None) -> Post:
         bits = mix(draft.bits + _TEXT)
         title, tags = names.headline(bits, self.category)
+        said, sponsored = planted.said(draft.bits, self.handle)
         post_id = self._post_id(draft.bits)
         short = (bits >> 40) % 4 == 0
         return Post(
@@ -130,7 +133,7 @@ class Timeline:
             kind="short" if short else "video",
             published=self._published(draft),
             title=title,
-            description=f"{title}. New videos on @{self.handle} every week.",
+            description=f"{title}. New videos on @{self.handle} every week." + (said and f"\n{said}"),
             tags=tags,
             category_id=names.YOUTUBE_CATEGORY_IDS.get(self.category or "", "24"),
             likes=likes,
@@ -138,6 +141,7 @@ class Timeline:
             views=views,
             duration_s=15 + bits % 45 if short else 120 + bits % 1500,
             number=draft.number,
+            sponsored=sponsored,
         )
 
 

@@ -54,12 +54,27 @@ def profile(cast: Cast, creator: Creator) -> dict[str, Any]:
         "former_handles": creator.former_handles,
         **(_youtube_row(creator, day) if cast.platform == "YOUTUBE" else _instagram_row(creator, day)),
         "metrics": _metrics(cast.platform, day),
+        "planted": planted(cast, creator),
         "posts": [post_row(creator, post) for post in recent],
         "history": [
             {"date": date.isoformat(), **_metrics(cast.platform, past)}
             for date in cast.dates(HISTORY_DAYS)
             if (past := creator.course.day(date)) is not None
         ],
+    }
+
+
+def planted(cast: Cast, creator: Creator) -> dict[str, Any]:
+    """What analytics should find out: odd days of the history, sponsored posts, the same person's other account."""
+    return {
+        "anomalies": [
+            {"date": each.date.isoformat(), "kind": each.kind, "share": each.share}
+            for each in creator.course.anomalies(cast.dates(HISTORY_DAYS))
+        ],
+        "sponsored": [post.shortcode for post in cast.posts_of(creator) if post.sponsored]
+        if creator.shows_posts
+        else [],
+        "same_person": creator.same_person,
     }
 
 
