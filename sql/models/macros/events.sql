@@ -4,6 +4,11 @@
 toUInt64(greatest(toUnixTimestamp64Micro(event_timestamp), 0)) * 4096 + cityHash64(event_id) % 4096
 {%- endmacro %}
 
+{# An order of values, by whole numbers of less than 2^63, in which each 0 comes before all others. #}
+{% macro zeros_first(value, place) -%}
+bitOr(toUInt64({{ place }}), toUInt64(ifNull({{ value }}, 0) != 0) * 9223372036854775808)
+{%- endmacro %}
+
 {# Since when an event stands here. #}
 {% macro event_inserted_at() -%}
 greatest(insert_timestamp, event_timestamp - interval 1 day)

@@ -1,4 +1,5 @@
--- description: One row per profile and local day: the last known value of that day for each metric.
+-- description: One row per profile and local day: the last known value of that day for each metric; a 0
+--   stands only if nothing else came that day, since sources tell it where they know nothing.
 --   A day whose snapshots changed is computed again from all of them, so late, imported and doubled events are right.
 -- materialized: incremental
 -- tags: core
@@ -9,7 +10,7 @@ select
     date,
     max(at) as last_at,
     {% for name in ['followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
-    argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
+    argMaxIf(stg.{{ name }}, {{ zeros_first('stg.' ~ name, 'stg.version') }}, stg.{{ name }} is not null) as {{ name }},
     {% endfor %}
     now64(6, 'UTC') as built_at
 from {{ ref('stg_beat_profile_log') }} as stg
