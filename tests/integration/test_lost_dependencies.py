@@ -157,6 +157,8 @@ async def test_an_outside_api_answers_500_or_nothing_at_all(tmp_path: Path) -> N
 async def test_clickhouse_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     port = await free_port()
+    # The crawl begins before ClickHouse has its tables, which takes seconds: until that is lost, it goes on slowly.
+    slowly = ("sources.graphapi.per_s=1", "sources.ytapi.per_s=2")
 
     def kept(status: Status) -> int:
         """Events in the queues, if nobody holds any of them back."""
@@ -167,11 +169,15 @@ async def test_clickhouse_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> 
         return {actor.get("breaker") for actor in sinkers(status)}
 
     async with clickhouse(folder, port) as server:
-        async with platform(tmp_path / "data", *SETTINGS, f"clickhouse.url=http://127.0.0.1:{port}") as running:
+        settings = (*SETTINGS, *slowly, f"clickhouse.url=http://127.0.0.1:{port}")
+        async with platform(tmp_path / "data", *settings) as running:
             await until(running, lambda s: done(s) > 5 and worked(s, "events/sinker profile_log"), "the crawl")
             server.kill()
             gone = await until(running, lambda s: breakers(s) == {"open"}, "all breakers open")
             assert {actor["state"] for actor in sinkers(gone)} == {"backoff"}
+            for source in ("graphapi", "ytapi"):
+                quickly = {"name": source, "calls": 1, "per_s": 0.1, "why": "the loss was in view"}
+                await trio.to_thread.run_sync(running.running.act, "/api/limits", quickly)
             await until(running, lambda s: done(s) > done(gone) + 10 and kept(s) >= 10, "scraping, and events kept")
             async with clickhouse(folder, port):
                 await until(running, lambda s: breakers(s) == {"closed"}, "all closed again")
