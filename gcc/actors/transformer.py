@@ -286,11 +286,13 @@ class Transformer:
             await self._queries.command(_SQL[statement])
         self._is_prepared = True
 
-    async def last_builds(self) -> dict[str, Build]:
-        """What is known of each model that was ever built, or tried, in the last 90 days, or that stands."""
+    async def last_builds(self, queries: Queries | None = None) -> dict[str, Build]:
+        """What is known of each model that was ever built, or tried, in the last 90 days, or that stands. Asked by
+        `queries`, if who asks should not wait while builds run."""
+        queries = queries or self._queries
         await self.prepare(once=True)  # who only looks does not wait for statements that change nothing
-        standing = {row["name"]: row["fingerprint"] for row in await self._queries.rows(_SQL["built"])}
-        last = {row["model"]: row for row in await self._queries.rows(_SQL["last_builds"])}
+        standing = {row["name"]: row["fingerprint"] for row in await queries.rows(_SQL["built"])}
+        last = {row["model"]: row for row in await queries.rows(_SQL["last_builds"])}
         never = {"error": "", "seconds": None, "rows": None, "overhead_s": None, "peak_bytes": None, "fresh_at": None}
         return {
             name: Build(**{**never, **row, "fingerprint": standing.get(name)})

@@ -138,8 +138,8 @@ def some_syncs() -> Swapped:
     why = f"leaderboard would shrink from 1,200 to 3 rows {NASTY}"
     return Swapped(
         [
-            synced("leaderboard", "mart_leaderboard", rows=1200, as_of=ago(hours=2.5), built_at=ago(hours=2.5), refused=why,
-                   refused_at=ago(minutes=5), nulls_max={"followers": 0.01}),
+            synced("leaderboard", "mart_leaderboard", rows=1200, as_of=ago(hours=2.5), built_at=ago(hours=2.5),
+                   refused=why, refused_at=ago(minutes=5), nulls_max={"followers": 0.01}),
             synced("trending_content", "mart_trending_content", rows=90_000, as_of=ago(hours=9.5), rows_kept_min=0.3,
                    nulls_max={"score": 0.0}),
             synced("dictionary", "mart_search_facet"),

@@ -1,14 +1,16 @@
 """Where each column of a model comes from: idioms of models, and the models of this repository, built."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from gcc.actors.transformer import Model, Transformer
+from gcc.actors.warehouse import Parameters
 from gcc.clock import SystemClock
-from gcc.errors import ConfigError, Permanent
-from gcc.pipelines.analytics import models
-from gcc.pipelines.analytics.lineage import Lineage
+from gcc.errors import ConfigError, Permanent, Transient
+from gcc.pipelines.analytics import lineage, models
+from gcc.pipelines.analytics.lineage import Lineage, Origin
 from gcc.pipelines.analytics.origins import origins
 from gcc.stores.clickhouse import ClickHouse
 from gcc.supervisor.lifecycle import Board
@@ -111,3 +113,41 @@ async def test_it_is_made_anew_when_a_text_changed(clickhouse: ClickHouse, tmp_p
     assert await second.of("m") == [expected | {"column": "b", "parent_column": "handle"}]
     with pytest.raises(Permanent, match="it has b"):
         await second.of("m", "a")
+
+
+async def test_what_was_read_of_models_is_kept_where_it_could_not_be_stored_and_while_some_are_not_built(
+    clickhouse: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def origins_of(graph: Sequence[Model], columns: Mapping[str, Sequence[str]]) -> list[Origin]:
+        read.append(len(graph))
+        return real(graph, columns)
+
+    class AwayOnce:
+        """A store that is away when the first rows are to be stored."""
+
+        rows = clickhouse.rows
+
+        async def command(self, sql: str, params: Parameters | None = None) -> None:
+            if len(read) == 1 and not failed:
+                failed.append(sql)
+                raise Transient("away")
+            await clickhouse.command(sql, params)
+
+    failed: list[str] = []
+    real = lineage._origins
+    monkeypatch.setattr(lineage, "_origins", origins_of)
+    for name, text in (("stg_a", "select 1 as a"), ("stg_b", "select a from {{ ref('stg_a') }}")):
+        (tmp_path / f"{name}.sql").write_text(f"-- description: x\n-- tags: {name}\n{text}")
+    graph = models.read(tmp_path, variables={})
+    transformer = Transformer(
+        clickhouse.builders, graph, Board(SystemClock().now).actor("t"), SystemClock(), zone="UTC"
+    )
+    await transformer.run_models(["stg_a"])
+    found = Lineage(AwayOnce(), graph)
+    with pytest.raises(Transient, match="away"):
+        await found.refresh()
+    assert [await found.refresh() for _ in range(2)] == [True, False] and read == [1]
+    await transformer.run_models(["stg_b"])
+    assert [await found.refresh() for _ in range(2)] == [True, False] and read == [1, 2]

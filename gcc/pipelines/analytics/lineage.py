@@ -36,6 +36,10 @@ class Origin:
     parent_column: str
 
 
+Made = tuple[str, ...]
+"""The fingerprints of the models that rows are of."""
+
+
 class Lineage:
     """`dbt.column_lineage`. One refresh at a time."""
 
@@ -43,12 +47,15 @@ class Lineage:
         self._queries = queries
         self._models = models
         self._turn = trio.Lock()
+        self._parsed: tuple[Made, list[Origin]] = ((), [])
+        self._stored: Made = ()
         self._digest = hashlib.sha256("".join(model.fingerprint for model in models).encode()).hexdigest()
 
     async def refresh(self) -> bool:
         """Make it anew if it is not of these models; whether it did. Takes seconds, in a thread.
 
-        Of a model that is not built nothing is known, nor of what reads it: they are left out until then.
+        Of a model that is not built nothing is known, nor of what reads it: they are left out until then. Cancelled:
+        what was read of the models is kept for the next call, or who has no time would never get it.
         """
         async with self._turn:
             standing = await self._queries.rows(_SQL["standing"])
@@ -56,20 +63,27 @@ class Lineage:
             names = {row["name"] for row in standing}
             built = [model for model in self._models if {model.name, *model.parents} <= names]
             own = self._digest if len(built) == len(self._models) else ""
-            if digest and digest == own:
+            made = tuple(model.fingerprint for model in built)
+            if digest == own and (digest or ("column_lineage" in names and self._stored == made)):
                 return False
-            columns: dict[str, list[str]] = {}
-            for row in await self._queries.rows(_SQL["columns"]):
-                columns.setdefault(row["parent"], []).append(row["name"])
-            with threads.needed("lineage"):
-                found = await trio.to_thread.run_sync(_origins, built, columns)
+            if self._parsed[0] != made:
+                columns: dict[str, list[str]] = {}
+                for row in await self._queries.rows(_SQL["columns"]):
+                    columns.setdefault(row["parent"], []).append(row["name"])
+                with threads.needed("lineage"):
+                    await trio.to_thread.run_sync(self._parse, made, built, columns)
+            found = self._parsed[1]
             await self._queries.command(_SQL["drop_spare"])
             await self._queries.command(_SQL["create_spare"].format(digest=own))
             for start in range(0, len(found), ROWS_MAX):
                 lines = "\n".join(json.dumps(asdict(origin)) for origin in found[start : start + ROWS_MAX])
                 await self._queries.command(_SQL["fill_spare"], {"rows": lines})
             await self._queries.command(_SQL["exchange" if "column_lineage" in names else "put_in_place"])
+            self._stored = made
             return True
+
+    def _parse(self, made: Made, models: Sequence[Model], columns: Mapping[str, Sequence[str]]) -> None:
+        self._parsed = made, _origins(models, columns)
 
     async def of(self, model: str, column: str | None = None, *, depth_max: int | None = None) -> list[dict[str, Any]]:
         """The origins of a model's column, or of all of them, and of those, and so on to events and replicas, or only

@@ -8,7 +8,6 @@ A finding of severity error stops the model's descendants and its sync (`require
 warning stops nothing. Failure of the store is Transient as ever, and no finding.
 """
 
-import datetime as dt
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +34,6 @@ REFERENCES: Mapping[str, Sequence[tuple[str, str]]] = {
 }
 """Where what a column names stands. Asked of those alone that are built from one of these: others may know more."""
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 AT_ONCE = 2
 ROWS_MAX = 400
 """Of one statement, whose text has its bounds."""
@@ -97,7 +95,7 @@ class ModelTests:
         """
         if unknown := {*names} - self._models.keys():
             raise Permanent(f"no model is called {', '.join(sorted(unknown))}")
-        await self._make()
+        await self.make()
         standing = await self._standing()
         due = [self._models[name] for name in names or self._models if name in standing]
         run_id, found = self._clock.new_id(), dict[str, list[Finding]]()
@@ -129,14 +127,6 @@ class ModelTests:
         if failing := await self._queries.rows(_SQL["failing"], {"model": model}):
             told = "; ".join(f"{row['test']} {row['column']} ({row['said']})" for row in failing)
             raise Permanent(f"{model} is wrong by its tests: {told}; when it is mended, run: models test {model}")
-
-    async def last(self, model: str = "", *, since: dt.datetime = EPOCH) -> list[dict[str, Any]]:
-        """What the last look at each test found, of one model or of all, what is wrong first: a Finding's fields, and
-        `looked_at` (aware UTC). Of those that were looked at `since` (aware)."""
-        await self._make()
-        at = since.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        rows = await self._queries.rows(_SQL["last_findings"], {"model": model, "since": at})
-        return [row for row in rows if row["model"] in self._models]
 
     async def _look(
         self,
@@ -198,13 +188,14 @@ class ModelTests:
 
     async def _store(self, rows: Sequence[tuple[uuid.UUID, Finding]]) -> None:
         if rows:
-            await self._make()
+            await self.make()
         for first in range(0, len(rows), ROWS_MAX):
             some = rows[first : first + ROWS_MAX]
             lines = _lines({"run_id": str(run_id), **vars(finding)} for run_id, finding in some)
             await self._queries.command(_SQL["record_tests"], {"rows": lines})
 
-    async def _make(self) -> None:
+    async def make(self) -> None:
+        """Make the tables of findings, if nobody has."""
         if not self._made:
             for statement in ("create_model_test", "create_model_month"):
                 await self._queries.command(_SQL[statement])

@@ -39,7 +39,7 @@ class Modelling:
         since), or unbuilt. Seconds, rows and `fresh_at` are the last good build's; a view is as fresh as what it reads
         (null: as its source, always). `age_s_max`: how old its tag lets it be, `late` when it is older. `tests`: how
         many were `looked` at last, `failed` and `warned`; null: none yet."""
-        builds = await self._transformer.last_builds()
+        builds = await self._transformer.last_builds(self._quality.queries)
         ages = await self._quality.ages()
         tests = counted(await self._quality.all_findings())
         rows: dict[str, dict[str, Any]] = {}

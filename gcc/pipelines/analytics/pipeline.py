@@ -115,7 +115,7 @@ class AnalyticsPipeline:
             trouble=alerts.tell,
         )
         context.schedulers.append(self.scheduler)
-        lineage = Lineage(real.clickhouse.builders, graph)
+        lineage = Lineage(real.clickhouse, graph)
         quality = Quality(real.clickhouse, graph, tests, clock)
         context.modelling.append(Modelling(transformer, tests, lineage, quality, self.scheduler))
         self._imported = AfterImports(context, self.scheduler)

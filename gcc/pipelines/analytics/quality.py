@@ -10,13 +10,17 @@ from typing import Any
 
 import trio
 
+from gcc import statements
 from gcc.actors.transformer import Model
 from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.pipelines.analytics.freshness import AGE_S_MAX, Age, ages
-from gcc.pipelines.analytics.model_tests import EPOCH, ModelTests
+from gcc.pipelines.analytics.model_tests import ModelTests
 from gcc.pipelines.analytics.volume import Volume, volumes
 
+_SQL = statements.load("model_tests", statements.SQL / "clickhouse" / "queries")
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 OVERLAP = dt.timedelta(minutes=5)
 """Findings of one moment may become visible later than newer ones."""
 WRONG_MAX = 200
@@ -24,9 +28,12 @@ WRONG_MAX = 200
 
 
 class Quality:
+    """`queries`: what people look at does not wait while models are built."""
+
     def __init__(self, queries: Queries, models: Sequence[Model], tests: ModelTests, clock: Clock) -> None:
-        self._queries = queries
+        self.queries = queries
         self._models = models
+        self._names = {model.name for model in models}
         self._tests = tests
         self._clock = clock
         self._found: dict[tuple[str, str, str], dict[str, Any]] = {}  # by model, test and column
@@ -37,19 +44,25 @@ class Quality:
 
     async def ages(self) -> dict[str, Age]:
         """Of every table for which its tag makes a promise, by name."""
-        return {age.model: age for age in await ages(self._queries, self._models)}
+        return {age.model: age for age in await ages(self.queries, self._models)}
 
     async def findings(self, model: str) -> list[dict[str, Any]]:
         """The last finding of each test of a model, what is wrong first: a Finding's fields, `ok`, `looked_at` (RFC
         3339)."""
-        return [_shown(row) for row in await self._tests.last(model)]
+        return [_shown(row) for row in await self._last(model, EPOCH)]
 
     async def all_findings(self) -> list[dict[str, Any]]:
         """The same of all models, in no order. The store has millions: what was read before is not read again."""
-        for row in await self._tests.last(since=self._looked_at - OVERLAP):
+        for row in await self._last("", self._looked_at - OVERLAP):
             self._found[row["model"], row["test"], row["column"]] = _shown(row)
             self._looked_at = max(self._looked_at, row["looked_at"])
         return list(self._found.values())
+
+    async def _last(self, model: str, since: dt.datetime) -> list[dict[str, Any]]:
+        await self._tests.make()
+        at = since.strftime("%Y-%m-%d %H:%M:%S.%f")
+        rows = await self.queries.rows(_SQL["last_findings"], {"model": model, "since": at})
+        return [row for row in rows if row["model"] in self._names]
 
     async def overview(self) -> dict[str, Any]:
         """`promises`: a line a tag. `tests`: how many there are, and how many found something; `wrong`: those."""
@@ -85,7 +98,7 @@ class Quality:
         async with self._turn:
             hour = self._clock.now().replace(minute=0, second=0, microsecond=0)
             if self._counted_at != hour:
-                self._volumes = await volumes(self._queries, self._clock.now())
+                self._volumes = await volumes(self.queries, self._clock.now())
                 self._counted_at = hour
         return [{**vars(volume), "hour": rfc3339(volume.hour), "ok": volume.ok} for volume in self._volumes]
 

@@ -316,7 +316,7 @@ function FindingLine({ model, test, column, severity, found, said, ok, looked_at
 // ---- where columns come from
 
 function Columns({ name, query }) {
-  const { data: rows, refused } = useLook(`/api/models/${encodeURIComponent(name)}/lineage`, { depth: 1 }, { everyS: 60 })
+  const { data: rows, refused } = useLook(`/api/models/${encodeURIComponent(name)}/lineage`, { depth: 1 }, { everyS: 30 })
   const columns = new Map()
   for (const row of rows ?? []) if (row.column !== "*") columns.set(row.column, [...(columns.get(row.column) ?? []), row])
   const { column = "" } = query
