@@ -106,6 +106,9 @@ class ScheduleRuns(Protocol):
     async def end(self, run: ScheduleRun) -> None: ...
     async def close_stale(self, term: int, now: dt.datetime) -> int: ...
     async def last(self) -> dict[str, ScheduleRun]: ...
+    async def past(self, schedule: str, limit: int) -> list[ScheduleRun]:
+        """The newest runs of one, the newest first."""
+
     async def succeeded(self) -> dict[str, dt.datetime]:
         """When each schedule last began a run that became COMPLETE."""
 
@@ -211,6 +214,13 @@ class Scheduler:
         if why := self._schedules[name].waits_for:
             raise Permanent(f"schedule {name} does nothing yet: it waits for {why}")
         return self._schedules[name]
+
+    async def past(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """The newest runs of a schedule, see `shown`, by whichever process. Permanent: there is none of that name."""
+        name = self._now_called.get(name, name)
+        if name not in self._schedules:
+            raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
+        return [told for run in await self._runs.past(name, limit) if (told := shown(run))]
 
     def overview(self) -> list[dict[str, Any]]:
         """A line a schedule: name, cron, running, next_run (RFC 3339, None while not leading), last_run, how many due

@@ -44,6 +44,12 @@ class PostgresScheduleRuns:
             await cursor.execute(_SQL["last_runs"])
             return {run.schedule: run for run in await cursor.fetchall()}
 
+    async def past(self, schedule: str, limit: int) -> list[ScheduleRun]:
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(ScheduleRun))
+            await cursor.execute(_SQL["past_runs"], {"schedule": schedule, "limit": limit})
+            return await cursor.fetchall()
+
     async def succeeded(self) -> dict[str, dt.datetime]:
         async with self._pool.connection() as connection:
             return dict(await (await connection.execute(_SQL["last_successes"])).fetchall())

@@ -121,6 +121,9 @@ async def test_runs_are_recorded_and_the_last_ones_found(store: Store) -> None:
     await store.runs.end(newer)
     found = await store.runs.last()
     assert found == {"models": newer, "sync": ScheduleRun(other.id, "sync", "RUNNING", NOON)}
+    assert await store.runs.past("models", 9) == [newer, older]
+    assert await store.runs.past("models", 1) == [newer]
+    assert await store.runs.past("unknown", 9) == []
 
 
 async def test_a_run_that_is_begun_again_after_a_lost_answer_is_the_same_run(store: Store) -> None:

@@ -90,6 +90,11 @@ class FakeScheduleRuns:
         by_start = sorted(self.rows.values(), key=lambda run: run.started_at)
         return {run.schedule: replace(run) for run in by_start}
 
+    async def past(self, schedule: str, limit: int) -> list[ScheduleRun]:
+        await self._answers()
+        by_start = sorted(self.rows.values(), key=lambda run: (run.started_at, run.id), reverse=True)
+        return [replace(run) for run in by_start if run.schedule == schedule][:limit]
+
     async def succeeded(self) -> dict[str, dt.datetime]:
         await self._answers()
         good = sorted((run for run in self.rows.values() if run.status == "COMPLETE"), key=lambda run: run.started_at)

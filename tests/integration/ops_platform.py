@@ -164,6 +164,11 @@ class AtOnce:
         if name not in {line["name"] for line in self._world.schedules}:
             raise Permanent(f"no schedule is called {name!r}")
 
+    async def past(self, name: str, limit: int) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        self.named(name)
+        return self._world.past_runs[:limit]
+
     async def trigger(self, name: str) -> ScheduleRun:
         await trio.lowlevel.checkpoint()
         now = SystemClock().now()
@@ -259,6 +264,7 @@ class World:
     stuck: bool = False
     """The stores answer neither a check nor an import."""
     schedules: list[dict[str, Any]] = field(default_factory=list)
+    past_runs: list[dict[str, Any]] = field(default_factory=list)  # of each of them
     replicas: list[dict[str, Any]] = field(default_factory=list)
     models: list[Any] = field(default_factory=list)  # Modelling, or what answers as it does
     syncs: list[Any] = field(default_factory=list)  # Sync, or what answers as it does

@@ -108,6 +108,37 @@ async def test_schedules_tell_what_runs_fails_is_skipped_and_waits(page: Page, w
         assert page.complaints == []
 
 
+async def test_one_schedule_tells_what_its_last_runs_did(page: Page, world: World) -> None:
+    world.schedules = [*some_schedules(), schedule(NASTY, "1 1 * * *")]
+    built = [{"model": "mart_a", "seconds": 0.5, "rows": 7}, {"model": NASTY, "seconds": 2.25, "rows": 1}]
+    world.past_runs = [
+        {"status": "RUNNING", "started_at": ago(hours=1), "ended_at": None, "detail": None},
+        {"status": "COMPLETE", "started_at": ago(hours=2), "ended_at": ago(minutes=119), "detail": {"models": built}},
+        {"status": "FAILED", "started_at": ago(hours=3), "ended_at": ago(minutes=179), "detail": {"error": NASTY}},
+    ]
+    async with ops_port(world, past_s=60) as port:
+        await opened(page, port.url, "/schedules?text=dbt_core")
+        await page.until(f"{ROWS}.length === 1")
+        await page.js("document.querySelector('main tbody th a').click()")
+        await page.until(f"location.pathname === '/schedules/dbt_core' && {ROWS}.length === 3")
+        running, complete, failed = await page.js(ROWS)
+        assert " running 1 h 0" in running and running.endswith("so far")
+        assert complete.endswith("complete 2 models 1 min 00 s") and failed.endswith(f"failed {NASTY} 1 min 00 s")
+        await page.js("document.querySelectorAll('main tbody button')[0].click()")
+        await page.until("document.querySelectorAll('.built li').length === 2")
+        assert await page.js(text(".built")) == f"{NASTY} 2.3 s · 1 row mart_a 0.5 s · 7 rows", "the longest first"
+        await shoot_all(page, "page-schedule")
+        await page.js("document.querySelector('#run').click()")
+        await page.until(f"{ACTIVE}.id === 'why'")
+        assert await page.js(text("dialog h2")) == "Run dbt_core now?"
+        await page.press("Escape")
+        await page.js("document.querySelector('.crumbs a').click()")
+        await page.until(f"{ROWS}.length === 7")
+        await page.js("[...document.querySelectorAll('main tbody th a')].at(-1).click()")
+        await page.until(f"{text('#h-schedule')} === {NASTY!r}")
+        assert page.complaints == []
+
+
 async def test_a_schedule_is_run_now_and_all_are_paused_and_resumed_with_a_why(page: Page, world: World) -> None:
     world.schedules = some_schedules()
     async with ops_port(world, past_s=60) as port:

@@ -721,6 +721,17 @@ async def test_schedules_are_told_with_their_kind_and_synced_tables_with_their_s
     assert (status, error["code"]) == (409, "CANNOT") and "nothing to accept" in error["detail"]
 
 
+async def test_past_runs_of_a_schedule_are_told(world: World) -> None:
+    world.schedules = [{"name": "dbt_core", "last_run": None}]
+    world.past_runs = [{"status": "FAILED", "detail": {"error": "no answer: token=abc"}}, {"status": "COMPLETE"}]
+    async with ops_port(world) as port:
+        runs, _ = await get(port, "schedules/dbt_core/runs", limit="1")
+        assert runs == [{"status": "FAILED", "detail": {"error": "no answer: token=•••"}}]
+        async with client(port) as http:
+            assert (await http.get("/api/schedules/x/runs")).status_code == 409
+            assert (await http.get("/api/schedules/dbt_core/runs?limit=0")).status_code == 422
+
+
 async def test_every_schedule_has_a_kind_for_people(world: World) -> None:
     names = [row.name for row in ROWS]
     world.schedules = [{"name": name, "last_run": None} for name in [*names, "of another pipeline"]]

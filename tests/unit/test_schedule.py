@@ -137,6 +137,12 @@ async def test_it_runs_at_its_due_times_and_is_recorded(autojump_clock: MockCloc
     assert at(line["last_run"], "started_at") == "2026-01-01T00:45:00Z"
     assert at(line["last_run"], "ended_at") == "2026-01-01T00:45:05Z"
     assert platform.actor.done == 3
+    past = await platform.scheduler.past("models", 2)
+    assert [(run["started_at"], run["detail"]) for run in past] == [
+        ("2026-01-01T00:45:00Z", {"rows": 3}), ("2026-01-01T00:30:00Z", {"rows": 2}),
+    ]  # fmt: skip
+    with pytest.raises(Permanent, match="no schedule is called 'x'; there are models"):
+        await platform.scheduler.past("x", 2)
 
 
 async def test_a_due_time_during_a_run_is_skipped(autojump_clock: MockClock, world: World) -> None:

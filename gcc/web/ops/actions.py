@@ -1,6 +1,6 @@
-"""The ops port's actions over HTTP: pause, resume, concurrency, schedules, the action log, and the drain.
+"""The ops port's actions over HTTP: pause, resume, concurrency, the action log, and the drain.
 
-Jobs and dead letters have files of their own, jobs.py and letters.py.
+Jobs, dead letters and schedules have files of their own, jobs.py, letters.py and schedules.py.
 
 A thin skin: access and bodies are checked here, what is meant is decided in operations.py. POSTs need the token
 and, from a page, its own header naming the action (the last part of the path). Every action has a `why`, of 1 to
@@ -28,7 +28,6 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gcc.actors.controls import CONCURRENCY_MAX
-from gcc.masking import masked_value
 from gcc.web.ops.access import Access, Refused
 from gcc.web.ops.operations import By, Operations
 from gcc.web.ops.snapshot import Platform
@@ -73,16 +72,6 @@ class WhatBody(Body):
 class ConcurrencyBody(Body):
     flow: Word
     value: Annotated[int, Field(strict=True, ge=1, le=CONCURRENCY_MAX)] | None
-    why: Why
-
-
-class ScheduleBody(Body):
-    name: Word
-    why: Why
-
-
-class SyncBody(Body):
-    table: Word
     why: Why
 
 
@@ -153,31 +142,6 @@ def add_actions(app: QuartTrio, access: Access, operations: Operations, platform
         levels = platform.gates.levels() if platform.gates else {}
         now = {name: {"concurrency": level["now"]} for name, level in levels.items()}
         return done([flow | now.get(flow["name"], {}) for flow in platform.flows()], settings=platform.told_by)
-
-    @app.get("/api/schedules")
-    async def schedules() -> Response:
-        access.check_reader(request)
-        return done(masked_value(operations.schedules()))  # errors of stores are in them
-
-    @app.post("/api/schedules/run")
-    async def run() -> Response:
-        wanted = await read_action(access, ScheduleBody, "run")
-        return done(await operations.run_schedule(wanted.name, by(access, wanted.why)))
-
-    @app.get("/api/sync")
-    async def synced() -> Response:
-        access.check_reader(request)
-        return done(masked_value(await operations.synced()))
-
-    @app.post("/api/sync/run")
-    async def run_sync() -> Response:
-        wanted = await read_action(access, SyncBody, "run")
-        return done(await operations.run_sync(wanted.table, by(access, wanted.why)))
-
-    @app.post("/api/sync/accept")
-    async def accept_sync() -> Response:
-        wanted = await read_action(access, SyncBody, "accept")
-        return done(await operations.accept_sync(wanted.table, by(access, wanted.why)))
 
     @app.post("/api/erase")
     async def erase() -> Response:

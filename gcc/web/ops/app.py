@@ -37,6 +37,7 @@ from gcc.web.ops.limits import Limits, add_limits
 from gcc.web.ops.models import add_models
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import MODULE
+from gcc.web.ops.schedules import add_schedules
 from gcc.web.ops.snapshot import Composer
 from gcc.web.ops.sources import Sources, add_sources
 
@@ -82,6 +83,7 @@ def ops_app(
     _page(app, access, command)
     _probes(app, composer)
     add_actions(app, access, operations, platform)
+    add_schedules(app, access, operations)
     add_jobs(app, access, operations, history, platform.kept)
     add_letters(app, access, operations)
     add_sources(app, access, sources)

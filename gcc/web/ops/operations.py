@@ -247,11 +247,18 @@ class Operations:
         lines = [line for scheduler in self._schedulers for line in scheduler.overview()]
         return [line | {"kind": KINDS.get(line["name"], "Others")} for line in lines]
 
-    async def run_schedule(self, name: str, by: By) -> dict[str, Any]:
-        """Run a schedule now; the ended run. See `Scheduler.trigger`. Cancelled: the run goes on."""
+    async def past_runs(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """The newest runs of a schedule, see `Scheduler.past`."""
+        return await self._scheduler().past(name, limit)
+
+    def _scheduler(self) -> Scheduler:
         if not self._schedulers:
             raise Permanent("this process has no schedules: it lacks the role analytics")
-        (scheduler,) = self._schedulers
+        return self._schedulers[-1]
+
+    async def run_schedule(self, name: str, by: By) -> dict[str, Any]:
+        """Run a schedule now; the ended run. See `Scheduler.trigger`. Cancelled: the run goes on."""
+        scheduler = self._scheduler()
         scheduler.named(name)
         await self._controls.record(self._action("run", f"schedule {name}", by))
         return {"name": name, **(shown(await scheduler.trigger(name)) or {})}

@@ -23,5 +23,13 @@ select distinct on (schedule) id, schedule, status, started_at, ended_at, detail
 from schedule_run
 order by schedule, started_at desc, id;
 
+-- name: past_runs
+-- The newest runs of one schedule, the newest first.
+select id, schedule, status, started_at, ended_at, detail
+from schedule_run
+where schedule = %(schedule)s
+order by started_at desc, id desc
+limit %(limit)s;
+
 -- name: last_successes
 select schedule, max(started_at) from schedule_run where status = 'COMPLETE' group by schedule;

@@ -28,6 +28,15 @@ export function address(path, query) {
   return words ? `${path}?${words}` : path
 }
 
+// What follows a page's path, as it was meant; it may have been typed.
+export function decoded(rest) {
+  try {
+    return decodeURIComponent(rest)
+  } catch {
+    return rest
+  }
+}
+
 function intercept(event) {
   const link = event.target.closest("a[href^='/']")
   if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return

@@ -8,7 +8,7 @@ import { Choice, Copyable, Typed } from "../form.js"
 import { Graph, Node, flaws, freshness, layout, modelPath, stateOf } from "../graph.js"
 import { Refused, useLook } from "../look.js"
 import { Cell, Elsewhere, Icon, knows } from "../parts.js"
-import { address, go } from "../route.js"
+import { address, decoded, go } from "../route.js"
 
 const LOOK_EVERY_S = 5
 const LAYER = "staging"
@@ -30,17 +30,8 @@ export function ModelsPage({ status, ask, rest, query }) {
   if (!knows(status))
     return html`<section class="panel page-wide" aria-labelledby="h-models"><h2 id="h-models">Models</h2><${Elsewhere} status=${status} what="model" /></section>`
   return rest
-    ? html`<${OneModel} key=${rest} name=${named(rest)} ask=${ask} query=${query} now=${Date.parse(status.at)} />`
+    ? html`<${OneModel} key=${rest} name=${decoded(rest)} ask=${ask} query=${query} now=${Date.parse(status.at)} />`
     : html`<${All} ask=${ask} query=${query} now=${Date.parse(status.at)} />`
-}
-
-// An address may have been typed.
-function named(rest) {
-  try {
-    return decodeURIComponent(rest)
-  } catch {
-    return rest
-  }
 }
 
 // ---- all

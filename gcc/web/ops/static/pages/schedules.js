@@ -1,11 +1,12 @@
-// What runs when, how it went last, what is skipped and what waits; and the ways to run one now, or to pause them all.
+// What runs when, how it went last, what is skipped and what waits; and the ways to run one now, or to pause them all. One
+// at /schedules/NAME, with what its last runs did.
 
-import { html } from "../vendor/htm-preact.module.js"
-import { count, duration, many } from "../format.js"
+import { html, useState } from "../vendor/htm-preact.module.js"
+import { absolute, count, duration, many } from "../format.js"
 import { Choice, Typed } from "../form.js"
 import { Refused, useLook } from "../look.js"
 import { Ago, Cell, Elsewhere, Icon, In } from "../parts.js"
-import { address, go } from "../route.js"
+import { address, decoded, go } from "../route.js"
 import { RUN_STATES, didWhat } from "../runs.js"
 
 const SCHEDULER = "analytics/scheduler"
@@ -20,7 +21,10 @@ const SHOWN = [
   ["waiting", "waiting for something", (line) => line.waits_for],
 ]
 
-export function SchedulesPage({ status, ask, query }) {
+export const SchedulesPage = ({ status, ask, rest, query }) =>
+  rest ? html`<${OneSchedule} key=${rest} name=${decoded(rest)} status=${status} ask=${ask} />` : html`<${All} status=${status} ask=${ask} query=${query} />`
+
+function All({ status, ask, query }) {
   const { data: told, refused } = useLook("/api/schedules", {}, { everyS: 3 })
   const lines = told ?? status.schedules
   const { text = "", show = "" } = query
@@ -94,7 +98,7 @@ function Line({ name, cron, running, next_run, last_run, skipped, waits_for, now
         ? html`<span class="state"><${Icon} name="pause" tone="warn" />paused</span>`
         : next_run && html`<${In} at=${next_run} now=${now} />`
   return html`<tr>
-    <th scope="row"><span class="label">${name}</span></th>
+    <th scope="row"><a class="label" href=${`/schedules/${encodeURIComponent(name)}`}>${name}</a></th>
     <${Cell} word="When"><code title=${cron ? "Minute, hour, day of the month, month, day of the week; UTC" : ""}>${cron ?? "by hand"}</code><//>
     <${Cell} word="Next run" kind=${waits_for ? "wrap" : ""} title=${next_run || waits_for ? "" : "The leader knows, which is another process; or it runs by hand only"}>${next}<//>
     <${Cell} word="Last run">${last_run && html`<${Ago} at=${last_run.started_at} now=${now} word=" ago" />`}<//>
@@ -110,4 +114,72 @@ function Went({ last_run, skipped }) {
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span>${" "}
     ${error ? html`<span class="error-text">${String(error)}</span>` : html`<span class="muted">${didWhat(last_run?.detail)}</span>`}${" "}
     ${skipped > 0 && html`<span class="tag" title="Due times in a row that found it running"><${Icon} name="warn" tone="warn" />skipped ${many(skipped, "time")}</span>`}`
+}
+
+// ---- one
+
+function OneSchedule({ name, status, ask }) {
+  const { data: runs, refused } = useLook(`/api/schedules/${encodeURIComponent(name)}/runs`, { limit: RUNS }, { everyS: 3 })
+  const line = status.schedules.find((one) => one.name === name)
+  const now = Date.parse(status.at)
+  return html`<section class="panel page-wide" aria-labelledby="h-schedule">
+    <p class="crumbs"><a href="/schedules">All schedules</a></p>
+    <div class="head">
+      <h2 id="h-schedule">${name}</h2>
+      ${line?.running && html`<span class="state"><${Icon} name="play" tone="accent" />running</span>`}
+      ${line?.waits_for && html`<span class="state muted"><${Icon} name="clock" />waits for ${line.waits_for}</span>`}
+      ${line?.next_run && html`<span class="muted">next <${In} at=${line.next_run} now=${now} /></span>`}
+      ${line?.cron && html`<span class="muted"><code title="Minute, hour, day of the month, month, day of the week; UTC">${line.cron}</code></span>`}
+      ${line && !line.waits_for && html`<button class="small" id="run" onClick=${() => ask({ kind: "schedule", name })}>Run now…</button>`}
+    </div>
+    <${Refused} refused=${refused} what="Its runs" />
+    ${!runs && !refused && html`<p class="muted">Looking…</p>`}
+    ${runs?.length === 0 && html`<p class="muted">It has not run yet.</p>`}
+    ${runs?.length > 0 &&
+    html`<table class="rows runs">
+      <thead>
+        <tr>
+          <th scope="col">Began</th>
+          <th scope="col">How it went</th>
+          <th scope="col" class="r">Took</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${runs.map((run) => html`<${RunLine} key=${run.started_at} run=${run} now=${now} />`)}
+      </tbody>
+    </table>`}
+  </section>`
+}
+
+const RUNS = 50
+
+function RunLine({ run, now }) {
+  const [isOpen, setOpen] = useState(false)
+  const { started_at, ended_at, detail } = run
+  return html`<tr>
+    <th scope="row">
+      ${detail && Object.keys(detail).length > 0
+        ? html`<button class="plain" aria-expanded=${isOpen} title="All that it did" onClick=${() => setOpen(!isOpen)}><${Icon} name=${isOpen ? "open" : "shut"} /> ${absolute(started_at)}</button>`
+        : absolute(started_at)}
+    </th>
+    <${Cell} word="How it went" kind="wrap grows">
+      <${Went} last_run=${run} skipped=${0} />
+      ${isOpen && html`<${Detail} detail=${detail} />`}
+    <//>
+    <${Cell} word="Took" kind="r num">${ended_at ? duration((Date.parse(ended_at) - Date.parse(started_at)) / 1000) : html`<span class="muted">${duration(Math.max(0, Math.floor((now - Date.parse(started_at)) / 1000)))} so far</span>`}<//>
+  </tr>`
+}
+
+// Models as a list, the longest first; all else as it is.
+function Detail({ detail }) {
+  const { models, ...rest } = detail
+  const built = Array.isArray(models) && models.every((each) => each?.model) ? models : null
+  const other = built ? rest : detail
+  return html`${built?.length > 0 &&
+    html`<ul class="built">
+      ${[...built].sort((a, b) => b.seconds - a.seconds).map(
+        ({ model, seconds, rows, error }) => html`<li key=${model}><a href=${`/models/${encodeURIComponent(model)}`}>${model}</a> <span class="num muted">${duration(seconds)} · ${many(rows, "row")}</span>${error ? html` <span class="error-text">${error}</span>` : ""}</li>`,
+      )}
+    </ul>`}
+    ${Object.keys(other).length > 0 && html`<pre class="body short" tabindex="0" aria-label="What it did, secrets masked">${JSON.stringify(other, null, 2)}</pre>`}`
 }
