@@ -138,6 +138,20 @@ async def test_what_is_mended_is_no_longer_told(modelling: Modelling, clickhouse
     assert [each["model"] for each in (await modelling.quality())["wrong"]] == ["mart_good"]
 
 
+async def test_what_is_not_asked_any_more_is_no_longer_told(modelling: Modelling, clickhouse: ClickHouse) -> None:
+    await build(modelling)
+    for column, days in (("of_old", 4), ("of_late", 2)):
+        await clickhouse.command(
+            "insert into dbt.model_test (model, test, column, at, ok, severity, found, said)"
+            f" select 'mart_good', 'count', '{column}', now64(6, 'UTC') - interval {days} day, false, 'error', 1, ''"
+        )
+    wrong = (await modelling.quality())["wrong"]
+    assert [each["column"] for each in wrong if each["model"] == "mart_good"] == ["of_late", "status"]
+    findings = (await modelling.shown("mart_good"))["findings"]
+    assert [finding["column"] for finding in findings if not finding["ok"]] == ["of_late", "status"]
+    assert by_name(await modelling.listed())["mart_good"]["tests"]["failed"] == 1
+
+
 class At(SystemClock):
     """A clock that stands."""
 

@@ -23,6 +23,8 @@ _SQL = statements.load("model_tests", statements.SQL / "clickhouse" / "queries")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 OVERLAP = dt.timedelta(minutes=5)
 """Findings of one moment may become visible later than newer ones."""
+ASKED_EVERY = dt.timedelta(days=3)
+"""A rule that was not asked for so long before the last look at its model is none any more: each is asked daily."""
 WRONG_MAX = 200
 """Of findings that are shown in one list."""
 
@@ -49,14 +51,14 @@ class Quality:
     async def findings(self, model: str) -> list[dict[str, Any]]:
         """The last finding of each test of a model, what is wrong first: a Finding's fields, `ok`, `looked_at` (RFC
         3339)."""
-        return [_shown(row) for row in await self._last(model, EPOCH)]
+        return _asked_still([_shown(row) for row in await self._last(model, EPOCH)])
 
     async def all_findings(self) -> list[dict[str, Any]]:
         """The same of all models, in no order. The store has millions: what was read before is not read again."""
         for row in await self._last("", self._looked_at - OVERLAP):
             self._found[row["model"], row["test"], row["column"]] = _shown(row)
             self._looked_at = max(self._looked_at, row["looked_at"])
-        return list(self._found.values())
+        return _asked_still(list(self._found.values()))
 
     async def _last(self, model: str, since: dt.datetime) -> list[dict[str, Any]]:
         await self._tests.make()
@@ -101,6 +103,15 @@ class Quality:
                 self._volumes = await volumes(self.queries, self._clock.now())
                 self._counted_at = hour
         return [{**vars(volume), "hour": rfc3339(volume.hour), "ok": volume.ok} for volume in self._volumes]
+
+
+def _asked_still(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those of rules that are not asked any more: a column is gone, or what it may say is declared now."""
+    newest: dict[str, str] = {}
+    for finding in findings:
+        newest[finding["model"]] = max(newest.get(finding["model"], ""), finding["looked_at"])
+    since = {model: rfc3339(dt.datetime.fromisoformat(looked_at) - ASKED_EVERY) for model, looked_at in newest.items()}
+    return [finding for finding in findings if finding["looked_at"] >= since[finding["model"]]]
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 --   30 days' growth (2.3, more than none), NEW by followers among those that no month before knows. 1,000 followers or more.
 -- materialized: table
 -- tags: genre
+-- values: kind = TOP, RISING, NEW
 -- unique_key: month, platform, category, kind, rank
 with newest as (
     select board.platform as platform, max(board.month) as month, min(board.month) as first_month

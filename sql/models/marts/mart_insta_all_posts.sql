@@ -4,5 +4,6 @@
 --   What crawls write of posts they write to the log, too: nothing is read from the replica.
 -- materialized: table
 -- tags: hourly
+-- values: kind = reel, video, image, carousel, story
 -- unique_key: profile_id, publish_time, post_id
 {{ all_posts('INSTAGRAM') }}

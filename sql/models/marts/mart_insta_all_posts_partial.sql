@@ -2,5 +2,6 @@
 --   The same SELECT. It empties itself when the full one is built.
 -- materialized: table
 -- tags: recent
+-- values: kind = reel, video, image, carousel, story
 -- unique_key: profile_id, publish_time, post_id
 {{ all_posts('INSTAGRAM', touched_since('INSTAGRAM', 'mart_insta_all_posts')) }}

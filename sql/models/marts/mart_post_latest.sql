@@ -2,6 +2,7 @@
 --   (2.11). Posts that got new snapshots are computed again.
 -- materialized: incremental
 -- tags: core
+-- values: kind = reel, video, image, carousel, story, short, live
 -- unique_key: platform, profile_id, shortcode
 select
     platform,

@@ -4,6 +4,7 @@
 --   A 0 between neighbours of 100 is no value (2.3).
 -- materialized: table
 -- tags: daily
+-- values: kind = SPIKE, SPIKE_LOST, DROP
 -- unique_key: platform, profile_id, date
 with false_zeros as (
     {{ false_zeros(var('anomaly_days')) }}

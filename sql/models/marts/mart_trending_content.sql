@@ -3,6 +3,7 @@
 --   followers (20 posts or more); score halves every 72 hours of its age.
 -- materialized: table
 -- tags: hourly
+-- values: kind = reel, video, image, carousel, short, live
 -- unique_key: platform, shortcode
 with posts as (
     {% for platform, key, post, model in [('INSTAGRAM', 'profile_id', 'post_id', 'mart_insta_all_posts'), ('YOUTUBE', 'channel_id', 'video_id', 'mart_youtube_all_posts')] %}

@@ -4,5 +4,6 @@
 --   What crawls write of posts they write to the log, too: nothing is read from the replica.
 -- materialized: table
 -- tags: hourly
+-- values: kind = short, video, live
 -- unique_key: channel_id, publish_time, video_id
 {{ all_posts('YOUTUBE') }}
