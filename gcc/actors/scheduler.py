@@ -238,6 +238,17 @@ class Scheduler:
             for schedule in self._schedules.values()
         ]
 
+    async def standing(self) -> list[dict[str, Any]]:
+        """As `overview`; while another process leads, with the last runs that it has recorded. Raises Transient."""
+        lines = self.overview()
+        if self._reign:
+            return lines
+        last = {name: shown(run) for name, run in (await self._runs.last()).items()}
+        return [
+            line | {"last_run": (run := last.get(line["name"])), "running": bool(run and run["status"] == "RUNNING")}
+            for line in lines
+        ]
+
     async def _lead(self, term: int) -> None:
         """One term: take over what the last leader left, then keep every schedule until the term is over."""
         async with trio.open_nursery() as nursery:

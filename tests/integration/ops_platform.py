@@ -160,6 +160,10 @@ class AtOnce:
     def overview(self) -> list[dict[str, Any]]:
         return self._world.schedules
 
+    async def standing(self) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
+        return self._world.schedules
+
     def named(self, name: str) -> None:
         if name not in {line["name"] for line in self._world.schedules}:
             raise Permanent(f"no schedule is called {name!r}")

@@ -295,6 +295,9 @@ async def test_only_the_leader_runs_and_a_successor_goes_on(autojump_clock: Mock
     await trio.sleep(9 * MINUTE)
     assert (len(works[0].began), works[1].began) == (1, [])
     assert second.line("models")["next_run"] is None
+    assert await first.scheduler.standing() == first.scheduler.overview()
+    (line,) = await second.scheduler.standing()
+    assert line["running"] and at(line["last_run"], "status") == "RUNNING", "as the leader has recorded it"
     world.runs.away = world.leadership.away = True  # it dies without a word
     crash.cancel()
     await wait_all_tasks_blocked()

@@ -242,9 +242,9 @@ class Operations:
         await self._note(replace(action, things=done.letters, detail={**(action.detail or {}), **counts}))
         return done
 
-    def schedules(self) -> list[dict[str, Any]]:
-        """A line a schedule, see `Scheduler.overview`, and its `kind`; none without the role analytics."""
-        lines = [line for scheduler in self._schedulers for line in scheduler.overview()]
+    async def schedules(self) -> list[dict[str, Any]]:
+        """A line a schedule, see `Scheduler.standing`, and its `kind`; none without the role analytics."""
+        lines = [line for scheduler in self._schedulers for line in await scheduler.standing()]
         return [line | {"kind": KINDS.get(line["name"], "Others")} for line in lines]
 
     async def past_runs(self, name: str, limit: int) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def add_schedules(app: QuartTrio, access: Access, operations: Operations) -> Non
     @app.get("/api/schedules")
     async def schedules() -> Response:
         access.check_reader(request)
-        return done(masked_value(operations.schedules()))  # errors of stores are in them
+        return done(masked_value(await operations.schedules()))  # errors of stores are in them
 
     @app.get("/api/schedules/<name>/runs")
     async def past_runs(name: str) -> Response:
