@@ -37,9 +37,12 @@ async def leaderboard(running: PlatformProcess, platform_name: str, **body: Any)
 
 
 async def served(running: PlatformProcess) -> None:
-    """Wait until both synced tables are served."""
+    """Wait until both tables of the first page are served: the series come after the leaderboard."""
 
-    async def there(_: Status) -> bool:
+    async def there(status: Status) -> bool:
+        last = {line["name"]: line["last_run"] for line in status["schedules"]}["first_page"]
+        if not last or last["status"] != "COMPLETE":
+            return False
         return bool(await leaderboard(running, "YOUTUBE", limit=1) and await leaderboard(running, "INSTAGRAM"))
 
     await running.until(there, "the leaderboard")
@@ -129,6 +132,9 @@ async def modelled(data: Path) -> None:
     code, report, _ = await verb("models", data)
     rows = {row["name"]: row for row in report["models"]}
     assert code == 0 and {row["state"] for row in rows.values()} <= {"good", "building"}
+    of_collections = {name: row for name, row in rows.items() if "collections" in row["tags"]}
+    empty = [name for name, row in of_collections.items() if row["materialized"] != "view" and not row["rows"]]
+    assert len(of_collections) > 20 and empty == [], "the demo's tenant has something to tell in each"
     board = rows["mart_leaderboard"]
     assert board["rows"] > 0 and board["seconds"] > 0 and board["fresh_at"].endswith("Z") and "core" in board["tags"]
     _, shown, _ = await verb("models", data, "show", "mart_leaderboard")

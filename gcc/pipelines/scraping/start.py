@@ -26,6 +26,7 @@ from gcc.supervisor.lifecycle import State
 
 SQL = statements.load("history")
 LOOK_S = 0.5
+STORED_S = 30.0
 FIRST_PAGE, THE_REST = "first_page", "after_first_page"
 """Schedules: what is shown first, and all else."""
 
@@ -99,7 +100,7 @@ class FirstStart:
             await trio.sleep(LOOK_S)
 
     async def _seed_demo(self) -> dict[str, Any]:
-        return await demo.seed(self._context.real.pool)
+        return await demo.seed(self._context.real.pool, self._context.clock)
 
     async def _build_marts(self) -> dict[str, Any]:
         began = trio.current_time()
@@ -117,6 +118,9 @@ class FirstStart:
     async def _build_the_rest(self) -> dict[str, Any]:
         """What of it fails is told by its schedule, and built by those of its tags."""
         (scheduler,) = self._context.schedulers
+        with trio.move_on_after(STORED_S):  # what a demo made up may be on its way
+            while not (await self._rows("idle"))[0][0]:  # noqa: ASYNC110 (others store, too)
+                await trio.sleep(LOOK_S)
         run = await scheduler.trigger(THE_REST)
         if run.status == "CANCELLED":
             raise Transient(f"schedule {run.schedule} was cut off")

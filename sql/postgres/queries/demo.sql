@@ -137,3 +137,22 @@ on conflict do nothing;
 insert into collection_analytics (id, partner_id, collection_type, collection_id, day)
 values (md5('gcc demo report')::uuid, 1, 'POST', md5('gcc demo posts')::uuid, current_date)
 on conflict do nothing;
+
+-- name: liked
+-- Of the posts in its list, the one that is liked most.
+select post.platform, post.profile_id, account.handle, post.shortcode, post.likes
+from (
+    select 'INSTAGRAM' as platform, profile_id, shortcode, likes from instagram_post
+    union all
+    select 'YOUTUBE', channel_id, video_id, likes from youtube_post
+) as post
+join post_collection_item as item
+    on item.platform = post.platform and item.post_shortcode = post.shortcode and item.collection_id = md5('gcc demo posts')::uuid
+left join (
+    select 'INSTAGRAM' as platform, profile_id, handle from instagram_account
+    union all
+    select 'YOUTUBE', channel_id, handle from youtube_account
+) as account on account.platform = post.platform and account.profile_id = post.profile_id
+where post.likes > 0
+order by post.likes desc, post.shortcode
+limit 1;
