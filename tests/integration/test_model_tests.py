@@ -93,7 +93,7 @@ def found(findings: list[Finding]) -> dict[tuple[str, str], tuple[str, int]]:
         (
             "select t.1 as profile_id, t.2 as x_rank, null::Nullable(Float64) as fake_share, 1. as other_share,"
             " toInt64(-5) as followers_gain, -0.5 as growth_30d, map()::Map(String, Float64) as age,"
-            " now() + interval 90 day as due_at, 'NEW' as kind, toDate('2005-04-23') as publish_date"
+            " now() + interval 90 day as due_at, 'NEW' as kind, toDate('2005-04-23') as publish_date, .8 as confidence"
             " from (select arrayJoin([(1, 1::Nullable(UInt8)), (2, 1), (3, 3), (4, null)]) as t)",
             {},
         ),

@@ -23,7 +23,7 @@
 {%- for column, type in columns.items() -%}
   {%- set bare = type | replace("LowCardinality(", "") | replace("Nullable(", "") -%}
   {%- set its = "`" ~ column ~ "`" -%}
-  {%- if column in values -%}
+  {%- if column in values and not bare.startswith("Float") -%}
     {%- set said = "'" ~ values[column] | join("', '") ~ "'" -%}
     {%- do asked.append(["accepted_values", column, "error", "isNotNull(" ~ its ~ ") and toString(" ~ its ~ ") not in (" ~ said ~ ")"]) -%}
   {%- elif column in ("status", "kind", "level") and "String" in bare -%}

@@ -11,8 +11,8 @@ with tags as (
     select
         'INSTAGRAM' as platform,
         profile_id,
-        post_id,
-        tag,
+        -- With its first tag each post brings '', which counts posts with tags.
+        arrayJoin(if(row_number() over (partition by profile_id, post_id order by tag) = 1, ['', tag], [tag])) as tag,
         toMonday(toDate(publish_time, '{{ var("timezone") }}')) as week
     from {{ ref('mart_instagram_post_hashtags') }} as instagram
     where publish_time <= {{ now_at() }}
@@ -22,65 +22,78 @@ with tags as (
     union all
     select
         'YOUTUBE' as platform,
-        channel_id as profile_id,
-        video_id as post_id,
-        arrayJoin({{ hashtag_keys("concatWithSeparator('\\n', ifNull(title, ''), ifNull(description, ''))") }}) as tag,
-        toMonday(toDate(assumeNotNull(publish_time), '{{ var("timezone") }}')) as week
-    from {{ ref('stg_beat_youtube_post') }} as youtube
-    where publish_time <= {{ now_at() }} and channel_id is not null
-    {% if is_incremental() %}
-        and publish_time >= toDateTime({{ period_from() }} - 30, '{{ var("timezone") }}')
-    {% endif %}
+        assumeNotNull(channel_id) as profile_id,
+        arrayJoin(if(empty(keys), [], arrayConcat([''], keys))) as tag,
+        week
+    from (
+        select
+            channel_id,
+            {{ hashtag_keys("concatWithSeparator('\\n', ifNull(title, ''), ifNull(description, ''))") }} as keys,
+            toMonday(toDate(assumeNotNull(publish_time), '{{ var("timezone") }}')) as week
+        from {{ ref('stg_beat_youtube_post') }} as youtube
+        where publish_time <= {{ now_at() }} and channel_id is not null
+        {% if is_incremental() %}
+            and publish_time >= toDateTime({{ period_from() }} - 30, '{{ var("timezone") }}')
+        {% endif %}
+    ) as videos
 ),
-grouped as (
+-- A creator has one category: what all have is the sum of what each category has.
+used_in_own as (
     select
-        tags.platform as platform,
-        assumeNotNull(tags.profile_id) as profile_id,
-        tags.post_id as post_id,
-        tags.tag as tag,
         tags.week as week,
-        arrayJoin(arrayDistinct(['', ifNull(names.category, '')])) as category
+        tags.platform as platform,
+        ifNull(names.category, '') as own_category,
+        tags.tag as tag,
+        count() as posts,
+        uniqExact(tags.profile_id) as creators
     from tags
-    left join {{ ref('mart_profile_attributes') }} as names
+    left join (select platform, profile_id, category from {{ ref('mart_profile_attributes') }}) as names
         on names.platform = tags.platform and names.profile_id = tags.profile_id
+    group by week, platform, own_category, tag
 ),
 used as (
-    select week, platform, category, tag, uniqExact(post_id) as posts, uniqExact(profile_id) as creators
-    from grouped
+    select week, platform, category, tag, sum(each.posts) as posts, sum(each.creators) as creators
+    from (select *, arrayJoin(arrayDistinct(['', own_category])) as category from used_in_own) as each
     group by week, platform, category, tag
 ),
-genres as (
-    select week, platform, category, uniqExact(post_id) as posts
-    from grouped
-    group by week, platform, category
-),
--- What a week's four forerunners had: each week counts for the four after it.
-used_before as (
-    select arrayJoin([used.week + 7, used.week + 14, used.week + 21, used.week + 28]) as week, platform, category, tag, sum(posts) as posts
+-- What never had creators enough is left out before weeks are compared.
+series as (
+    select platform, category, tag, groupArray((week, posts, creators)) as weeks
     from used
-    group by week, platform, category, tag
+    group by platform, category, tag
+    having tag = '' or max(creators) >= {{ var('genre_tag_creators') }}
 ),
-genres_before as (
-    select arrayJoin([genres.week + 7, genres.week + 14, genres.week + 21, genres.week + 28]) as week, platform, category, sum(posts) as posts
-    from genres
-    group by week, platform, category
+compared as (
+    select
+        platform,
+        category,
+        tag,
+        tupleElement(of_week, 1) as week,
+        tupleElement(of_week, 2) as posts,
+        tupleElement(of_week, 3) as creators,
+        arraySum(
+            other -> if(tupleElement(other, 1) < week and tupleElement(other, 1) >= week - 28, tupleElement(other, 2), 0), weeks
+        ) as posts_before
+    from (select platform, category, tag, weeks, arrayJoin(weeks) as of_week from series) as told
+),
+shares as (
+    select
+        *,
+        posts / max(if(tag = '', posts, 0)) over genre as share,
+        posts_before / max(if(tag = '', posts_before, 0)) over genre as share_before
+    from compared
+    window genre as (partition by week, platform, category)
 )
 select
-    used.week as week,
-    used.platform as platform,
-    used.category as category,
-    used.tag as tag,
-    used.posts as posts,
-    used.creators as creators,
-    (used.posts / genres.posts) / (used_before.posts / genres_before.posts) as lift
-from used
-inner join genres on genres.week = used.week and genres.platform = used.platform and genres.category = used.category
-left join used_before
-    on used_before.week = used.week and used_before.platform = used.platform
-    and used_before.category = used.category and used_before.tag = used.tag
-left join genres_before
-    on genres_before.week = used.week and genres_before.platform = used.platform and genres_before.category = used.category
-where used.creators >= {{ var('genre_tag_creators') }}
+    week,
+    platform,
+    category,
+    tag,
+    posts,
+    creators,
+    if(posts_before = 0, null, share / share_before) as lift
+from shares
+where tag != '' and creators >= {{ var('genre_tag_creators') }}
 {% if is_incremental() %}
-    and {{ in_period('used.week') }}
+    and {{ in_period('week') }}
 {% endif %}

@@ -4,19 +4,32 @@
 -- materialized: incremental
 -- tags: core
 -- unique_key: platform, profile_id, date
+{%- set names = ['followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
+{%- set columns = [('last_at', 'stg.at')] %}
+{%- for name in names %}
+{%- set _ = columns.append((name ~ '_but_0', 'nullIf(stg.' ~ name ~ ', 0)')) %}
+{%- set _ = columns.append((name ~ '_told', 'stg.' ~ name)) %}
+{%- endfor %}
+{%- set touched %}
+(platform, profile_id, date) in (
+    select platform, profile_id, date from {{ ref('stg_beat_profile_log') }} where inserted_at >= {{ watermark() }}
+)
+{%- endset %}
 select
     platform,
     profile_id,
     date,
-    max(at) as last_at,
-    {% for name in ['followers', 'following', 'media_count', 'views', 'avg_likes', 'avg_comments', 'avg_views', 'engagement_rate'] %}
-    argMaxIf(stg.{{ name }}, {{ zeros_first('stg.' ~ name, 'stg.version') }}, stg.{{ name }} is not null) as {{ name }},
+    last_at,
+    {% for name in names %}
+    coalesce({{ name }}_but_0, {{ name }}_told) as {{ name }},
     {% endfor %}
     now64(6, 'UTC') as built_at
-from {{ ref('stg_beat_profile_log') }} as stg
-{% if is_incremental() %}
-where (platform, profile_id, date) in (
-    select platform, profile_id, date from {{ ref('stg_beat_profile_log') }} where inserted_at >= {{ watermark() }}
-)
-{% endif %}
-group by platform, profile_id, date
+from (
+    {{ last_known(
+        ref('stg_beat_profile_log') ~ ' as stg',
+        [('platform', 'stg.platform'), ('profile_id', 'stg.profile_id'), ('date', 'stg.date')],
+        'stg.at, stg.version',
+        columns,
+        touched if is_incremental() else 'true',
+    ) }}
+) as days

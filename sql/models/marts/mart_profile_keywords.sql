@@ -19,7 +19,10 @@ with said as (
     select
         platform,
         profile_id,
-        arrayJoin(arrayDistinct(extractAll(lowerUTF8(assumeNotNull(bio)), '[\\p{L}\\p{M}]{4,30}'))) as keyword,
+        -- A count in the expression ({4,30}) would make it 20 times as slow.
+        arrayJoin(arrayDistinct(arrayFilter(
+            word -> lengthUTF8(word) between 4 and 30, extractAll(lowerUTF8(assumeNotNull(bio)), '[\\p{L}\\p{M}]+')
+        ))) as keyword,
         .3 as weight
     from {{ ref('mart_profile_attributes') }}
     where bio is not null
@@ -29,14 +32,15 @@ weighed as (
     from said
     where keyword != '' and keyword not in ({% for word in words_of_no_subject() %}'{{ word }}'{{ ', ' if not loop.last }}{% endfor %})
     group by platform, profile_id, keyword
-    order by weight desc, keyword
-    limit {{ var('profile_keywords') }} by platform, profile_id
 ),
 keywords as (
     select
         platform,
         profile_id,
-        CAST(arraySort(pair -> (-pair.2, pair.1), groupArray((keyword, weight))), 'Array(Tuple(keyword String, weight Float64))') as keywords
+        CAST(
+            arraySlice(arraySort(pair -> (-pair.2, pair.1), groupArray((keyword, weight))), 1, {{ var('profile_keywords') }}),
+            'Array(Tuple(keyword String, weight Float64))'
+        ) as keywords
     from weighed
     group by platform, profile_id
 ),
@@ -59,29 +63,22 @@ named as (
     from mentioned
     where name != '' and profile_id != ''
     group by platform, profile_id, kind, name
-    order by posts desc, name
-    limit {{ var('profile_brands') }} by platform, profile_id, kind
 ),
 names as (
     select
         platform,
         profile_id,
         {%- for kind in ['brands', 'mentions'] %}
-        arrayMap(pair -> pair.2, arraySort(groupArrayIf((-toInt64(posts), name), kind = '{{ kind }}'))) as {{ kind }}{{ ',' if not loop.last }}
+        arrayMap(pair -> pair.2, arraySlice(arraySort(groupArrayIf((-toInt64(posts), name), kind = '{{ kind }}')), 1, {{ var('profile_brands') }})) as {{ kind }}{{ ',' if not loop.last }}
         {%- endfor %}
     from named
     group by platform, profile_id
 )
 select
-    profiles.platform as platform,
-    profiles.profile_id as profile_id,
+    assumeNotNull(coalesce(keywords.platform, names.platform)) as platform,
+    assumeNotNull(coalesce(keywords.profile_id, names.profile_id)) as profile_id,
     keywords.keywords as keywords,
     names.brands as brands,
     names.mentions as mentions
-from (
-    select platform, profile_id from keywords
-    union distinct
-    select platform, profile_id from names
-) as profiles
-left join keywords on keywords.platform = profiles.platform and keywords.profile_id = profiles.profile_id
-left join names on names.platform = profiles.platform and names.profile_id = profiles.profile_id
+from keywords
+full join names on names.platform = keywords.platform and names.profile_id = keywords.profile_id
