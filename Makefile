@@ -68,3 +68,4 @@ bench: venv
 	$(PY) -m bench.jobs
 	$(PY) -m bench.finished
 	$(PY) -m bench.claims
+	$(PY) -m bench.models
