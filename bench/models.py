@@ -147,13 +147,14 @@ def tell(runs: Sequence[ModelRun], tests: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=500_000)
+    parser.add_argument("--step-days", type=int, default=1, help="between two snapshots of a profile")
     parser.add_argument("--without-tests", action="store_true", help="do not look at what was built")
     parser.add_argument("models", nargs="*", help="only these, by name or tag:...; they read what is there")
     given = parser.parse_args()
-    folder = models_data.cached(given.profiles)
+    folder = models_data.cached(given.profiles, given.step_days)
     if not folder.exists():  # in a process of its own: an engine has one folder
-        command = [sys.executable, "-m", "bench.models_data", str(folder), "--profiles", str(given.profiles)]
-        subprocess.run(command, check=True)
+        sizes = ["--profiles", str(given.profiles), "--step-days", str(given.step_days)]
+        subprocess.run([sys.executable, "-m", "bench.models_data", str(folder), *sizes], check=True)
     with tempfile.TemporaryDirectory(prefix="gcc-bench-", dir=folder.parent) as spare:
         copy = Path(spare) / "clickhouse"
         models_data.linked(folder, copy)

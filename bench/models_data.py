@@ -1,6 +1,6 @@
 """What bench.models builds from: `python -m bench.models_data FOLDER --profiles N` makes it inside the embedded engine.
 
-In: how many profiles. Out: a folder of the engine, migrated, with 90 daily snapshots and 12 posts of each profile, and
+In: how many profiles. Out: a folder of the engine, migrated, with daily snapshots of 90 days and 12 posts of each profile, and
 of the other sources as much as gives every model rows; seven of ten profiles are Instagram's. A folder is good while
 it is young: models look back from now. Half made, it is not there: it is renamed when all is.
 """
@@ -31,9 +31,9 @@ _SQL = statements.load("models_data", Path(__file__).parent)
 _DAYS_AT_ONCE = 30  # of snapshots, so that an insert touches few partitions
 
 
-def cached(profiles: int) -> Path:
-    """The folder of so many profiles; made if there is none that is young."""
-    folder = Path(tempfile.gettempdir()) / f"gcc-bench-models-{profiles}"
+def cached(profiles: int, step_days: int) -> Path:
+    """The folder of so many profiles, whether it is there or not; one that is old is removed."""
+    folder = Path(tempfile.gettempdir()) / f"gcc-bench-models-{profiles}-{step_days}"
     if folder.exists() and time.time() - folder.stat().st_ctime > AGE_DAYS_MAX * 86400:
         shutil.rmtree(folder)
     return folder
@@ -52,7 +52,7 @@ def linked(folder: Path, copy: Path) -> None:
     shutil.copytree(folder, copy, copy_function=link_or_copy, symlinks=True)
 
 
-async def make(folder: Path, profiles: int) -> None:
+async def make(folder: Path, profiles: int, step_days: int) -> None:
     """In this process, which has no other engine."""
     half = folder.with_name(f"{folder.name}.half")
     if half.exists():
@@ -68,7 +68,7 @@ async def make(folder: Path, profiles: int) -> None:
         began = time.perf_counter()
         spans = range(0, DAYS, _DAYS_AT_ONCE) if name == "profile_log" else [0]
         for first in spans:
-            span = {"first": first, "end": min(first + _DAYS_AT_ONCE, DAYS)}
+            span = {"first": first, "end": min(first + _DAYS_AT_ONCE, DAYS), "step": step_days}
             used = {key: value for key, value in {**values, **span}.items() if f"{{{key}:" in statement}
             await store.builders.command(statement, used)
         print(f"{name:<26}{time.perf_counter() - began:7.1f} s", file=sys.stderr, flush=True)
@@ -91,8 +91,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--profiles", type=int, required=True)
+    parser.add_argument("--step-days", type=int, default=1, help="between two snapshots of a profile")
     given = parser.parse_args()
-    trio.run(make, given.folder, given.profiles)
+    trio.run(make, given.folder, given.profiles, given.step_days)
 
 
 if __name__ == "__main__":

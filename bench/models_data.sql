@@ -31,7 +31,7 @@ select
 from numbers({profiles:UInt32});
 
 -- name: profile_log
--- A snapshot a profile and day, of the days from {first:UInt16} to before {end:UInt16}, counted back from now.
+-- A snapshot a profile and {step:UInt16} days, from day {first:UInt16} to before {end:UInt16}, counted back from now.
 insert into `_e`.profile_log_events
     (event_id, origin, origin_id, source, platform, profile_id, handle, event_timestamp, metrics, dimensions, insert_timestamp,
     followers, following, media_count, views, avg_likes, avg_comments, avg_views, engagement_rate,
@@ -63,7 +63,7 @@ select
     followers_then, following_then, media_then, views_then, likes_then, comments_then, seen_then, rate_then,
     category, language, country, full_name, picture
 from (
-    select *, arrayJoin(range({first:UInt16}, {end:UInt16})) as day from default.bench_profile
+    select *, arrayJoin(range({first:UInt16}, {end:UInt16}, {step:UInt16})) as day from default.bench_profile
 );
 
 -- name: posts
@@ -241,7 +241,7 @@ select
     generateUUIDv4(), 'bench', 'changes', source, platform, profile_id, handle, now64(6, 'UTC') - (cityHash64(profile_id) % 900),
     replaceRegexpOne(metrics, '"followers": [0-9]+', concat('"followers": ', toString(ifNull(followers, 0) + 17))), dimensions
 from `_e`.profile_log_events
-where cityHash64(profile_id) % 96 = {part:UInt8} and source != 'chat' and event_timestamp >= now() - interval 4 day
+where cityHash64(profile_id) % 96 = {part:UInt8} and source != 'chat' and event_timestamp >= now() - interval 30 day
 limit 1 by platform, profile_id;
 
 -- name: changed_posts
