@@ -74,7 +74,7 @@ def time_series(snapshots: Iterable[Snapshot], zone: str) -> dict[Key, Row]:
     days: dict[Key, Row] = defaultdict(lambda: dict.fromkeys(METRICS))
     for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.at):
         day = days[snapshot.platform, snapshot.profile_id, snapshot.day(zone)]
-        day.update({name: value for name, value in snapshot.metrics.items() if value is not None and name in METRICS})
+        _tell(day, snapshot.metrics)
     return {
         (platform, profile_id, date): {
             "platform": platform,
@@ -85,6 +85,13 @@ def time_series(snapshots: Iterable[Snapshot], zone: str) -> dict[Key, Row]:
         }
         for (platform, profile_id, date), day in days.items()
     }
+
+
+def _tell(row: Row, metrics: Row) -> None:
+    """Metric by metric the last known value; a 0 stands only if nothing else came."""
+    for name in row.keys() & set(METRICS):
+        if metrics.get(name) is not None and (metrics[name] != 0 or row[name] is None):
+            row[name] = metrics[name]
 
 
 def leaderboard(snapshots: Iterable[Snapshot], zone: str) -> dict[Key, Row]:
@@ -100,7 +107,7 @@ def leaderboard(snapshots: Iterable[Snapshot], zone: str) -> dict[Key, Row]:
             {name: CANONICAL[name][told[name]] for name in CANONICAL if told.get(name) in CANONICAL[name]}
         )
         row = rows.setdefault((*profile, snapshot.day(zone).replace(day=1)), dict.fromkeys(RANKED))
-        row.update({name: snapshot.metrics[name] for name in RANKED if snapshot.metrics.get(name) is not None})
+        _tell(row, snapshot.metrics)
         row.update(groups[profile])
     for (platform, profile_id, month), row in rows.items():
         row.update(platform=platform, profile_id=profile_id, month=month, **names[platform, profile_id])

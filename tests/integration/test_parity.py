@@ -9,10 +9,12 @@ from gcc.actors.transformer import Transformer
 from gcc.channels.memory import Signal
 from gcc.channels.message import Frame
 from gcc.clock import SystemClock
+from gcc.config import Settings
 from gcc.errors import Permanent
 from gcc.metrics import Metrics
 from gcc.pipelines.analytics import models
-from gcc.pipelines.analytics.parity import NO_AUDIT, ParityReport, parity, places
+from gcc.pipelines.analytics.parity import NO_AUDIT, ParityCheck, ParityReport, parity, places
+from gcc.pipelines.declared import Real
 from gcc.pipelines.events.audit import audited
 from gcc.pipelines.events.emit import post_frames
 from gcc.pipelines.events.history import HistoryImport
@@ -25,6 +27,7 @@ from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_exchange import PostgresExchange
 from gcc.supervisor.lifecycle import Board
+from tests.contexts import partly
 from tests.fakes.objects import MemoryObjects
 
 ZONE = "Asia/Kolkata"
@@ -202,3 +205,15 @@ async def test_whom_the_models_may_not_have_read_is_left_out_of_ranks(ground: Gr
     assert {(ranks.compared, ranks.equal) for ranks in report.ranks[-3:]} == {(65, 65), (0, 0)}
     await ground.execute("update profile_log set event_timestamp = now()")
     assert "a build of the leaderboard" in (await ground.ask()).waits_for[-1]
+
+
+async def test_the_schedule_fails_where_the_two_differ_and_does_nothing_without_an_audit(ground: Ground) -> None:
+    real = partly(Real, pool=ground.pool, clickhouse=ground.clickhouse)
+    off, on = (Settings.model_validate({"postgres": {"audit": audit}}) for audit in (False, True))
+    assert await ParityCheck(real, Later(), off)() == {"audit": "off"}
+    await ground.store()
+    await ground.build()
+    assert (await ParityCheck(real, Later(), on)())["waits_for"] == []
+    await ground.execute("delete from post_log where shortcode = 's7'")
+    with pytest.raises(Permanent, match=rf"post_log, {ground.today}: 99 events are audited, 100 are stored"):
+        await ParityCheck(real, Later(), on)()

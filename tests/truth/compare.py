@@ -58,7 +58,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Exact:
-    """A mart of dbt: what `rules` says, under which key. `platform`: of one alone; then the key has no platform."""
+    """A mart of dbt: what `rules` says, under which key. `platform`: of one alone; then the key has no platform.
+    `where`: which of its rows are compared."""
 
     mart: str
     rule: str
@@ -76,6 +77,9 @@ def _both(short: str, rule: str, *key: str) -> tuple[Exact, Exact]:
 
 
 P = ("platform", "profile_id")
+FACETS = ("category", "language", "country", "grade", "bucket")
+VERSIONED = ("mart_profile_daily", "mart_profile_monthly", "mart_post_latest", "mart_attribute_monthly")
+"""Of whose rows of a key the newest counts."""
 EXACT: Sequence[Exact] = (
     Exact("mart_profile_daily", "profile_daily", (*P, "date")),
     Exact("mart_profile_monthly", "profile_monthly", (*P, "month")),
@@ -103,6 +107,19 @@ EXACT: Sequence[Exact] = (
     Exact("mart_social_profile_hashtags", "social_profile_hashtags", (*P, "tag")),
     Exact("mart_post_sponsored", "sponsored", ("platform", "shortcode")),
     Exact("mart_linked_socials", "linked_socials", (*P, "other_platform", "other_profile_id")),
+    Exact("mart_post_latest", "post_latest", (*P, "shortcode")),
+    Exact("mart_insta_leaderboard", "newest_leaderboard", ("profile_id",), "INSTAGRAM"),
+    Exact("mart_instagram_creators_followers_fake_analysis", "fake_analysis", ("profile_id",), "INSTAGRAM"),
+    Exact("mart_genre_trending_content", "genre_trending", ("week", "platform", "category", "language", "rank")),
+    Exact("mart_genre_creators", "genre_creators", ("month", "platform", "category", "kind", "rank")),
+    Exact("mart_genre_hashtags", "genre_hashtags", ("week", "platform", "category", "tag")),
+    Exact("mart_instagram_account", "account", ("profile_id",), "INSTAGRAM"),
+    Exact("mart_youtube_account", "account", ("channel_id",), "YOUTUBE"),
+    Exact("mart_search_profile", "account", P),
+    Exact("mart_search_facet", "search_facet", ("kind", "platform", "value"), where=f"kind in {FACETS}"),
+    Exact("mart_attribute_monthly", "attribute_monthly", (*P, "month")),
+    Exact("mart_profile_location", "profile_location", P),
+    Exact("mart_cross_platform_time_series", "cross_platform_time_series", ("person_id", "date")),
     Exact("mart_cross_platform_leaderboard", "cross_platform_leaderboard", ("person_id", "month")),
 )
 
@@ -146,8 +163,9 @@ async def compare(clickhouse: ClickHouse, count: int, seed: int = 1) -> tuple[li
 async def line_of(clickhouse: ClickHouse, exact: Exact, mart: Mart) -> Line:
     if exact.platform:
         mart = {key[1:]: row for key, row in mart.items() if key[0] == exact.platform}
-    final = "final" if exact.mart in ("mart_profile_daily", "mart_profile_monthly") else ""
-    rows = await clickhouse.rows(f"select * from dbt.{exact.mart} {final}")  # noqa: S608
+    final = "final" if exact.mart in VERSIONED else ""
+    where = f"where {exact.where}" if exact.where else ""
+    rows = await clickhouse.rows(f"select * from dbt.{exact.mart} {final} {where}")  # noqa: S608
     computed = {column for row in mart.values() for column in row}
     columns = sorted(computed & rows[0].keys()) if rows else []
     said = {tuple(_plain(row[name]) for name in exact.key): row for row in rows}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gcc.world import insights, truth
+from gcc.world import audience, comments, insights, truth, youtube_model
 from gcc.world.chance import key_of, mix
 from gcc.world.creators import generate
 from gcc.world.model import Cast, Creator, Platform, Post
@@ -41,6 +41,8 @@ class Account:
     days: list[tuple[dt.datetime, Row]]
     posts: list[Row]
     planted: Row
+    followers: list[Row]  # some, each with what a perfect scorer makes of it
+    comments: list[Row]
 
 
 def accounts(count: int, seed: int = 1) -> list[Account]:
@@ -73,7 +75,31 @@ def _account(cast: Cast, creator: Creator) -> Account:
         days=days,
         posts=[_post(creator, post, truth.post_row(creator, post)) for post in shown],
         planted=told["planted"],
+        followers=_followers(cast, creator) if cast.platform == "INSTAGRAM" else [],
+        comments=_comments(cast, creator, shown[:4]) if chance % 3 == 0 else [],
     )
+
+
+def _followers(cast: Cast, creator: Creator) -> list[Row]:
+    """A hundred of them are enough for a share, or not."""
+    count = 40 + mix(key_of(creator.profile_id), 6) % 160
+    scored = audience.followers(cast, creator, 0, count) if creator.shows_posts else []
+    return [
+        {"id": each.profile_id, "handle": each.handle, "score": 1.0 if each.fake else 0.33 if each.private else 0.0}
+        for each in scored
+    ]
+
+
+def _comments(cast: Cast, creator: Creator, posts: Sequence[Post]) -> list[Row]:
+    """Threads of the newest posts."""
+    if cast.platform == "YOUTUBE" and not youtube_model.takes_comments(creator):
+        return []
+    return [
+        {"id": each.comment_id, "shortcode": post.shortcode, "author": each.actor.profile_id, "text": each.text,
+         "published": each.published}
+        for post in posts
+        for each in comments.threads(cast, creator, post, 0, min(25, comments.thread_count(post)))
+    ]  # fmt: skip
 
 
 def _post(creator: Creator, post: Post, told: Row) -> Row:
@@ -126,6 +152,7 @@ def _rows(account: Account) -> Iterator[tuple[str, Row]]:
             event = {**base, "event_timestamp": written(when), "metrics": values, "dimensions": dimensions}
             yield "_e.profile_log_events", _event(event)
     yield from _post_rows(account, base)
+    yield from _crowd_rows(account, base)
     state = {**SCRAPED, "id": str(uuid.uuid5(uuid.NAMESPACE_OID, account.profile_id)), "handle": account.handle}
     if account.platform == "YOUTUBE":
         told = {"channel_id": account.profile_id, "title": account.full_name, "description": account.bio}
@@ -154,6 +181,21 @@ def _post_rows(account: Account, base: Row) -> Iterator[tuple[str, Row]]:
         else:
             ids = {**named, "profile_id": account.profile_id}
             yield "beat_replica.instagram_post_simple", {**SCRAPED, **ids, **kind, **texts}
+
+
+def _crowd_rows(account: Account, base: Row) -> Iterator[tuple[str, Row]]:
+    for follower in account.followers:
+        named = {"follower_profile_id": follower["id"], "follower_handle": follower["handle"], "scorer": "perfect"}
+        for when, score in ((CRAWLED - dt.timedelta(days=1), 0.0), (CRAWLED, follower["score"])):
+            row = _event({**base, **named, "event_timestamp": written(when), "score": score})
+            del row["source"]
+            yield "_e.creator_follower_score", row
+    for comment in account.comments:
+        told = {"activity_id": comment["id"], "text": comment["text"], "actor_handle": comment["author"]}
+        under = {"platform": account.platform, "profile_id": account.profile_id, "shortcode": comment["shortcode"]}
+        said = {"activity_type": "comment", "actor_profile_id": comment["author"], "metrics": {}, "dimensions": told}
+        at = {"publish_time": written(comment["published"]), "event_timestamp": written(CRAWLED)}
+        yield "_e.post_activity_log_events", _event({**under, **said, **at})
 
 
 def _other(metrics: Mapping[str, Any]) -> Row:

@@ -175,6 +175,39 @@ class Truth:
         }
 
     @cached_property
+    def attribute_monthly(self) -> Mart:
+        """As the platform tells them, in every month with a snapshot."""
+        names = ("handle", "full_name", "website", "category", "language", "country")
+        return {
+            (account.platform, account.profile_id, month_of(day_of(at))): {
+                name: getattr(account, name) for name in names
+            }
+            for account in self.known
+            for at, _ in account.days
+        }
+
+    @cached_property
+    def profile_location(self) -> Mart:
+        """No post of the world names a place."""
+        return {
+            key: {"country": row["country"], "country_basis": "PLATFORM"}
+            for key, row in self.attributes.items()
+            if row["country"]
+        }
+
+    @cached_property
+    def search_facet(self) -> Mart:
+        """How many profiles have each value; of the kinds that are known of profiles here."""
+        kinds = ("category", "language", "country", "grade", "bucket")
+        counts = Counter(
+            (kind, platform, row[kind])
+            for (platform, _), row in self.account.items()
+            for kind in kinds
+            if row[kind] is not None
+        )
+        return {key: {"count": count} for key, count in counts.items()}
+
+    @cached_property
     def latest(self) -> Mart:
         """The last known metrics of each profile."""
         told: dict[Key, Row] = {}
@@ -478,8 +511,37 @@ class Truth:
         return found
 
     @cached_property
+    def fake_analysis(self) -> Mart:
+        """Shares of what the newest score of each follower says, with Wilson's bounds of 95 % (2.14)."""
+        found: Mart = {}
+        for account in self.accounts:
+            n = len(account.followers)
+            if not n:
+                continue
+            fake, weak, real = (sum(each["score"] == score for each in account.followers) for score in (1.0, 0.33, 0.0))
+            row: Row = dict.fromkeys(("fake_share", "weak_share", "real_share", "credibility"))
+            row |= dict.fromkeys(("fake_share_low", "fake_share_high"))
+            if n >= 100:
+                share, z2 = fake / n, 1.96**2
+                middle, width = share + z2 / (2 * n), 1.96 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+                row |= {"fake_share": share, "weak_share": weak / n, "real_share": real / n}
+                row |= {"fake_share_low": (middle - width) / (1 + z2 / n)}
+                row |= {"fake_share_high": (middle + width) / (1 + z2 / n)}
+                row["credibility"] = 1 - share - 0.33 * weak / n
+            found[account.platform, account.profile_id] = row | {"n": n}
+        return found
+
+    def _variety(self, account: Account) -> float | None:
+        """Of the newest 500 comments; of 50 or more."""
+        newest = sorted(account.comments, key=lambda each: each["published"], reverse=True)[:500]
+        if len(newest) < 50:
+            return None
+        authors, texts = ({each[name].strip().lower() for each in newest} for name in ("author", "text"))
+        return len(authors) / len(newest) * len(texts) / len(newest)
+
+    @cached_property
     def audience_quality(self) -> Mart:
-        """Of percentile and growth, which are all that is known here (2.13)."""
+        """The weighted mean of the parts that are known, of two or more (2.13)."""
         recent = Counter(
             (platform, profile_id)
             for platform, profile_id, day in self.anomalies
@@ -487,15 +549,20 @@ class Truth:
         )
         found: Mart = {}
         growing = {key for key, row in self.profile_growth.items() if row["growth_30d"] is not None}
-        for key in self.profile_grade.keys() | growing:
-            percentile = self.profile_grade.get(key, {}).get("er_percentile")
-            health = max(1 - 0.25 * recent[key], 0) if key in growing else None
-            both = percentile is not None and health is not None
-            found[key] = {
-                "aqs": math.floor(100 * (0.25 * percentile + 0.2 * health) / 0.45 + 0.5) if both else None,
-                "growth_health": health,
-                "anomalies_90d": recent[key] if key in growing else None,
+        variety = {(a.platform, a.profile_id): self._variety(a) for a in self.accounts if self._variety(a) is not None}
+        for key in self.profile_grade.keys() | growing | variety.keys() | self.fake_analysis.keys():
+            parts = {
+                "credibility": self.fake_analysis.get(key, {}).get("credibility"),
+                "er_percentile": self.profile_grade.get(key, {}).get("er_percentile"),
+                "growth_health": max(1 - 0.25 * recent[key], 0) if key in growing else None,
+                "comments_variety": variety.get(key),
             }
+            weights = zip(parts.values(), (0.4, 0.25, 0.2, 0.15), strict=True)
+            known = [(value, weight) for value, weight in weights if value is not None]
+            aqs = None
+            if len(known) >= 2:
+                aqs = round(100 * sum(v * weight for v, weight in known) / sum(weight for _, weight in known))
+            found[key] = {**parts, "aqs": aqs, "anomalies_90d": recent[key] if key in growing else None}
         return found
 
     @cached_property
@@ -543,6 +610,72 @@ class Truth:
                 for key, size, age_h in members:
                     z = (size - centre) / deviation
                     found[key] = {"z": z, "score": z * 0.5 ** (age_h / 72)}
+        return found
+
+    @cached_property
+    def genre_trending(self) -> Mart:
+        ids = {
+            (platform, shortcode): (profile_id, row) for (platform, profile_id, shortcode), row in self.posts.items()
+        }
+        groups: dict[Key, list[tuple[float, str]]] = defaultdict(list)
+        for key, row in self.trending.items():
+            profile_id, post = ids[key]
+            day = day_of(post["published"])
+            names = self.attributes[key[0], profile_id]
+            for category in {"", names["category"] or ""}:
+                for language in {"", names["language"] or ""}:
+                    monday = day - dt.timedelta(days=day.weekday())
+                    groups[monday, key[0], category, language].append((-row["score"], key[1]))
+        return {
+            (*key, number): {"shortcode": shortcode, "score": -score}
+            for key, members in groups.items()
+            for number, (score, shortcode) in enumerate(sorted(members)[:100], start=1)
+        }
+
+    @cached_property
+    def genre_creators(self) -> Mart:
+        """Of the newest month: the largest, those who grow most, and those whom no month before knows."""
+        groups: dict[Key, list[tuple[float, str]]] = defaultdict(list)
+        for platform in ("INSTAGRAM", "YOUTUBE"):
+            months = {month for p, _, month in self.leaderboard if p == platform}
+            known = {i for p, i, month in self.leaderboard if p == platform and month < max(months)}
+            for (p, profile_id, month), row in self.leaderboard.items():
+                if p != platform or month != max(months) or not row["category"] or (row["followers"] or 0) < 1000:
+                    continue
+                growth = self.profile_growth.get((p, profile_id), {}).get("growth_30d")
+                sizes = {"TOP": row["followers"], "RISING": growth if (growth or 0) > 0 else None}
+                sizes["NEW"] = row["followers"] if profile_id not in known and month > min(months) else None
+                for kind, size in sizes.items():
+                    if size is not None:
+                        groups[month, p, row["category"], kind].append((-size, profile_id))
+        return {
+            (*key, number): {"profile_id": profile_id}
+            for key, members in groups.items()
+            for number, (_, profile_id) in enumerate(sorted(members)[:50], start=1)
+        }
+
+    @cached_property
+    def genre_hashtags(self) -> Mart:
+        """Tags of five creators or more; lift is their share of posts over that in the four weeks before."""
+        ids = {(platform, row["post_id"]): row for (platform, _, _), row in self.posts.items()}
+        used: dict[Key, dict[str, str]] = defaultdict(dict)
+        genre: dict[Key, set[str]] = defaultdict(set)
+        for platform, profile_id, post_id, tag in self.post_hashtags:
+            day = day_of(ids[platform, post_id]["published"])
+            week = day - dt.timedelta(days=day.weekday())
+            for category in {"", self.attributes[platform, profile_id]["category"] or ""}:
+                used[week, platform, category, tag][post_id] = profile_id
+                genre[week, platform, category].add(post_id)
+        found: Mart = {}
+        for (week, platform, category, tag), posts in used.items():
+            before = [week - dt.timedelta(days=7 * number) for number in range(1, 5)]
+            then = sum(len(used.get((each, platform, category, tag), ())) for each in before)
+            of = sum(len(genre.get((each, platform, category), ())) for each in before)
+            if len(set(posts.values())) >= 5:
+                share = len(posts) / len(genre[week, platform, category])
+                lift = share / (then / of) if then else None
+                row = {"posts": len(posts), "creators": len(set(posts.values())), "lift": lift}
+                found[week, platform, category, tag] = row
         return found
 
     # --- words ---------------------------------------------------------------------------------------------------
@@ -671,6 +804,70 @@ class Truth:
             for key in (("INSTAGRAM", instagram, "YOUTUBE", youtube), ("YOUTUBE", youtube, "INSTAGRAM", instagram)):
                 found[key] = {"score": score, "person_id": person}
         return found
+
+    @cached_property
+    def cross_platform_time_series(self) -> Mart:
+        """Followers of all accounts of a person, each at most seven days old, on days on which one was seen."""
+        persons: dict[str, set[Key]] = defaultdict(set)
+        for (platform, profile_id, _, _), row in self.linked_socials.items():
+            if row["person_id"]:
+                persons[row["person_id"]].add((platform, profile_id))
+        found: Mart = {}
+        for person, members in persons.items():
+            series = [
+                {day: row["followers"] for (_, _, day), row in self._by_account[member] if row["followers"] is not None}
+                for member in members
+            ]
+            for day in {day for days in series for day in days}:
+                week = [day - dt.timedelta(days=ago) for ago in range(8)]
+                told = [next((days[each] for each in week if each in days), None) for days in series]
+                known = [followers for followers in told if followers is not None]
+                row = {"accounts": len(members), "accounts_known": len(known)}
+                found[person, day] = row | {"followers": sum(known) if len(known) == len(members) else None}
+        return found
+
+    @cached_property
+    def account(self) -> Mart:
+        """What search and the API show: the marts above, side by side; without posts the averages that were told."""
+        found: Mart = {}
+        for key, names in self.attributes.items():
+            latest, stats = self.latest[key], self.recent_stats.get(key)
+            summary, growth = self.account_summary[key], self.profile_growth.get(key, {})
+            grade, quality = self.profile_grade.get(key, {}), self.audience_quality.get(key, {})
+            price = self.profile_price.get(key, {})
+            averages = ("avg_likes", "avg_comments", "avg_views", "engagement_rate")
+            counts = {
+                "subscribers": latest["followers"],
+                "uploads": latest["media_count"],
+                "total_views": latest["views"],
+            }
+            if key[0] == "INSTAGRAM":
+                counts = {name: latest[name] for name in ("followers", "following", "media_count")}
+            found[key] = {
+                **{name: names[name] for name in ("handle", "bio", "website", "category", "language", "country")},
+                **counts,
+                **{name: (latest if stats is None else stats)[name] for name in averages},
+                **{f"growth_{span}d": growth.get(f"growth_{span}d") for span in (7, 30, 90)},
+                **{name: summary[name] for name in ("posts_known", "posts_per_week", "best_hour", "sponsored_share")},
+                **{name: grade.get(name) for name in ("bucket", "grade", "er_percentile")},
+                **{name: quality.get(name) for name in ("aqs", "credibility", "anomalies_90d")},
+                **{name: price.get(name) for name in ("emv_per_post", "price_low", "price_mid")},
+                "posts_used": (stats or {}).get("posts_used"),
+                "er_by_views": (stats or {}).get("er_by_views"),
+            }
+        return found
+
+    @cached_property
+    def post_latest(self) -> Mart:
+        return {
+            key: {name: row[name] for name in ("post_id", "kind", "comments", "reach", "saved", "shares")}
+            for key, row in self.posts.items()
+        }
+
+    @cached_property
+    def newest_leaderboard(self) -> Mart:
+        newest = max(month for platform, _, month in self.leaderboard if platform == "INSTAGRAM")
+        return {key[:2]: row for key, row in self.leaderboard.items() if key[2] == newest}
 
     @cached_property
     def cross_platform_leaderboard(self) -> Mart:
