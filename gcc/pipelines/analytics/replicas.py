@@ -113,6 +113,7 @@ REPLICAS: Sequence[ReplicatedTable] = (
         "profile_log",
         {"event_id": "uuid"},
         {"dimensions": "(it.dimensions - array['email', 'phone', 'public_email', 'public_phone_number'])::text"},
+        left_out=("origin",),
     ),
     ReplicatedTable(
         "beat_replica.credential",
