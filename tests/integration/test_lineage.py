@@ -12,15 +12,16 @@ from gcc.errors import ConfigError, Permanent, Transient
 from gcc.pipelines.analytics import lineage, models
 from gcc.pipelines.analytics.lineage import Lineage, Origin
 from gcc.pipelines.analytics.origins import origins
+from gcc.pipelines.analytics.synced import SYNCED
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.postgres import Pool
+from gcc.stores.synced_tables import SyncedTables
 from gcc.supervisor.lifecycle import Board
 
 COLUMNS = {"_e.t": ["a", "b", "c", "m"], "_e.u": ["a", "d"]}
 
 LISTS = {"mart_genre_dictionary", "mart_post_location"}
 """Models that hold a list, which stands in a macro and comes from no event."""
-HASHED = {"mart_search_profile"}
-"""A hash of a whole row, tuple(* except (x)), is not followed."""
 
 
 def model(sql: str) -> Model:
@@ -74,7 +75,15 @@ def test_what_would_be_misread_is_refused(sql: str, says: str) -> None:
     assert str(error.value).startswith("m: ")
 
 
-async def test_every_column_of_every_model_ends_in_events_or_replicas(clickhouse: ClickHouse) -> None:
+ELSEWHERE = {
+    ("trending_content", "genre_rank"): ("mart_genre_trending_content", "rank"),
+    ("linked_social", "linked_platform"): ("mart_linked_socials", "other_platform"),
+    ("linked_social", "linked_profile_id"): ("mart_linked_socials", "other_profile_id"),
+}
+"""Columns of synced tables that are not called as their mart's are."""
+
+
+async def test_every_column_of_every_model_ends_in_events_or_replicas(clickhouse: ClickHouse, pool: Pool) -> None:
     clock = SystemClock()
     graph = models.read(variables={"timezone": "Asia/Kolkata"})
     transformer = Transformer(clickhouse.builders, graph, Board(clock.now).actor("t"), clock, zone="Asia/Kolkata")
@@ -88,12 +97,36 @@ async def test_every_column_of_every_model_ends_in_events_or_replicas(clickhouse
         assert {row["column"] for row in rows if row["depth"] == 1} == {row["name"] for row in columns}
         parents = {(f"dbt.{row['model']}", row["column"]) for row in rows}
         written = {row["model"] for row in rows if not row["parent"]}
-        assert written <= LISTS | HASHED
+        assert written <= LISTS
         leaves = {
             row["parent"] for row in rows if row["parent"] and (row["parent"], row["parent_column"]) not in parents
         }
         lists = {f"dbt.{name}" for name in LISTS}  # whole rows of one come from nowhere
         assert {leaf.partition(".")[0] for leaf in leaves - lists} <= {"_e", "beat_replica", "coffee_replica"}
+
+    await synced_columns_end_there(clickhouse, pool)
+
+
+async def synced_columns_end_there(clickhouse: ClickHouse, pool: Pool) -> None:
+    """Of each column that is served: one of the columns it is made of at least is of an event or a replica."""
+    parents: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for row in await clickhouse.rows("select * from dbt.column_lineage"):
+        parents.setdefault((f"dbt.{row['model']}", row["column"]), set()).add((row["parent"], row["parent_column"]))
+
+    def ends(column: tuple[str, str], seen: set[tuple[str, str]]) -> set[str]:
+        """The databases of its leaves; '': it is made there."""
+        if column not in parents:
+            return {column[0].partition(".")[0]}
+        return set().union(*(ends(each, seen | {each}) for each in parents[column] - seen))
+
+    tables, nowhere = SyncedTables(pool, leader="x"), {}
+    for declared in SYNCED:
+        for name in await tables.columns(declared.table):
+            mart, column = ELSEWHERE.get((declared.table, name), (declared.mart, name))
+            found = ends((f"dbt.{mart}", column), set())
+            if not found & {"_e", "beat_replica", "coffee_replica"}:
+                nowhere[f"{declared.table}.{name}"] = sorted(found)
+    assert sorted(nowhere) == []
 
 
 async def test_it_is_made_anew_when_a_text_changed(clickhouse: ClickHouse, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ replaceRegexpOne({{ folded(text) }}, '^([a-z]{2,3})[- ](?:[a-z]{2}|[a-z]{4}|[0-9
 {# Each text that a column of a model holds, as `told`, with its canonical value: folding a million texts costs seconds, their few
    spellings nothing. #}
 {% macro canonical_words(kind, model, column='') -%}
-select words.told as told, dictionary.canonical as canonical
+select words.told as told, if(words.told = '', null, dictionary.canonical) as canonical
 from (
     select told, {{ dictionary_key(kind, 'told') }} as raw
     from (select distinct {{ column or kind }} as told from {{ ref(model) }}) as spellings

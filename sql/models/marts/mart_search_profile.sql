@@ -42,6 +42,7 @@ rows as (
         accounts.platform as platform,
         accounts.profile_id as profile_id,
         accounts.* except (platform, profile_id),
+        if(accounts.age_band is null, null, 'GPT') as age_band_basis,
         accounts.platform = 'YOUTUBE' or persons.person_id is not null as has_youtube,
         persons.person_id as person_id,
         arrayMap(pair -> pair.1, words.keywords) as keywords,
@@ -63,5 +64,12 @@ rows as (
         group by platform, profile_id
     ) as tags on tags.platform = accounts.platform and tags.profile_id = accounts.profile_id
 )
-select *, cityHash64(toJSONString(tuple(* except (as_of)))) as row_hash
+-- By name: where each column comes from is read, and what is in `*` would not be.
+{%- set told = [
+    'platform', 'profile_id', 'handle', 'full_name', 'bio', 'profile_pic_url', 'profile_type', 'is_verified', 'has_email', 'has_phone',
+    'last_post_at', 'followers', 'following', 'media_count', 'avg_reel_views', 'avg_short_views',
+] + search_figures() + [
+    'age_band_basis', 'has_youtube', 'person_id', 'keywords', 'hashtags', 'mentions', 'brands', 'audience_tokens',
+] %}
+select *, cityHash64(toJSONString(tuple({{ told | join(', ') }}))) as row_hash
 from rows
