@@ -356,7 +356,7 @@ class Transformer:
         if broken:
             transient = all(run.results[parent].transient for parent in broken)
             reason = f"not built: {', '.join(broken)} failed"
-            result = ModelRun(model.name, 0.0, 0, reason, transient, skipped=True)
+            result = ModelRun(model.name, 0.0, 0, reason, transient=transient, skipped=True)
         else:
             async with self._threads:
                 result = await self._build(run, model)

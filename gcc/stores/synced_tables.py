@@ -34,6 +34,7 @@ REFUSALS = (
     psycopg.DataError,
     psycopg.NotSupportedError,
     psycopg.errors.CardinalityViolation,  # a key twice among what is written over
+    psycopg.errors.ProgramLimitExceeded,  # a text that no index holds
 )
 
 

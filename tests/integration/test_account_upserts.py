@@ -160,6 +160,7 @@ async def test_poison_is_buried_with_a_reason_and_its_neighbours_go_on(bench: Be
             message(1, category="x" * 201),
             message(1, growth_30d="fast"),
             message(1, growth_7d=True),
+            message(1, growth_7d=10**400),
         ),
         message(1) | {"columns": 5},
     ]

@@ -15,7 +15,7 @@ import trio
 from gcc.actors.transformer import ModelRun, Slice, Transformer
 from gcc.actors.warehouse import Queries
 from gcc.clock import SystemClock
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from gcc.pipelines.analytics import models
 from gcc.stores.clickhouse import ClickHouse
 from gcc.supervisor.lifecycle import Actor, Board, State
@@ -362,6 +362,24 @@ async def test_a_bug_in_a_model_is_its_own(tmp_path: Path, make: Make, error: Ex
     assert {name for name, run in runs.items() if run.skipped} == {"mart_child"}
     assert [(log["event"], log["model"], log["exc_info"]) for log in logs] == [("bug", "mart_bad", error)]
     assert (actor.bugs, actor.state, actor.in_flight) == (1, State.WAITING, 0)
+
+
+async def test_what_is_skipped_is_worth_another_try_as_what_it_reads_is(tmp_path: Path, make: Make) -> None:
+    folder = write(tmp_path, mart_a="select 1 as id", mart_child="select id from {{ ref('mart_a') }}")
+    transformer, _ = make(folder)
+
+    def away(scope: Slice) -> str:
+        raise Transient("the store is away")
+
+    transformer._models = [
+        replace(model, select=away) if model.name == "mart_a" else model for model in transformer._models
+    ]
+    runs = by_name(await transformer.run_models())
+    assert [(name, run.skipped, run.transient) for name, run in runs.items()] == [
+        ("mart_a", False, True),
+        ("mart_child", True, True),
+    ]
+    assert runs["mart_child"].overhead_s == 0.0
 
 
 async def test_selection_by_name_and_tag(tmp_path: Path, make: Make) -> None:

@@ -283,6 +283,26 @@ async def test_what_differs_is_mended(pool: Pool, clickhouse: ClickHouse) -> Non
         assert {row["followers"] for row in await found(clickhouse, "instagram_account")} == {1, *range(3, 13)}
 
 
+async def test_keys_of_any_letters_are_mended(pool: Pool, clickhouse: ClickHouse) -> None:
+    keys = ["a", "\x1f", "a\x1fb\x1f", "tab\there", "line\nfeed", "back\\n", "'\"`", "{keys:String} %s", "", "é\u2028"]
+    table = BY_NAME["post_activity_log"].name
+    await execute(
+        pool,
+        "insert into post_activity_log (platform, activity_id, activity_type, post_id, shortcode, actor_profile_id,"
+        " source, scraped_at) select 'INSTAGRAM', key, 'like', '1', '1', 'x', 's', now() from unnest(%(keys)s::text[]) as key",
+        keys=keys,
+    )
+    async with following(pool, clickhouse, "post_activity_log") as follows:
+        await follows.caught_up()
+        assert (await follows.repair())["mended"] == {}
+        await clickhouse.command(f"truncate table {table}")
+        assert (await follows.repair())["mended"] == {table: {"read": len(keys)}}
+        assert {row["activity_id"] for row in await found(clickhouse, "post_activity_log")} == {*keys}
+        await execute(pool, "delete from post_activity_log")
+        assert (await follows.repair())["mended"] == {table: {"buried": len(keys)}}
+        assert await found(clickhouse, "post_activity_log") == []
+
+
 async def test_what_was_deleted_long_ago_is_purged(pool: Pool, clickhouse: ClickHouse) -> None:
     old = await collection(pool, "old")
     await execute(pool, "update profile_collection set share_id = null")

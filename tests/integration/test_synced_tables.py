@@ -12,6 +12,7 @@ from gcc.actors.leader import Leader
 from gcc.actors.sync import Sync
 from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
+from gcc.errors import Permanent
 from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.synced import SYNCED
 from gcc.stores.clickhouse import ClickHouse
@@ -166,3 +167,12 @@ async def test_profiles_are_found_by_words_and_trigrams(clickhouse: ClickHouse, 
             assert len(await found.fetchall()) == 1, where
         plan = await connection.execute("explain select 1 from search_profile where lower(handle) like '%%travel%%'")
         assert "trigrams" in str(await plan.fetchall())
+
+
+async def test_a_text_that_no_index_holds_is_told_as_a_refusal(clickhouse: ClickHouse, pool: Pool, sync: Sync) -> None:
+    kinds = await columns(pool, "social_profile_hashtags")
+    row = {name: VALUES[kind] for name, kind in kinds.items()}
+    tag = "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(3000))
+    await mart(clickhouse, "mart_social_profile_hashtags", kinds, row | {"tag": tag})
+    with pytest.raises(Permanent, match="social_profile_hashtags were refused: index row"):
+        await sync.sync("social_profile_hashtags")

@@ -11,7 +11,7 @@ be read, or tells of no profile, is a dead letter with the reason, and its neigh
 
 import datetime as dt
 import json
-import math
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -198,6 +198,6 @@ def derived(columns: Mapping[str, Any]) -> dict[str, Any]:
             value = found[name] = columns[name]
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise ValueError(f"{name}: it is no number")
-            if value is not None and not math.isfinite(value):
+            if value is not None and not abs(value) <= sys.float_info.max:  # also of whole numbers that no float holds
                 raise ValueError(f"{name}: it is no finite number")
     return found

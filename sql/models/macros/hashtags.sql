@@ -11,11 +11,11 @@ replaceRegexpAll({{ unlinked }}, '&(?:amp;)*(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z
 {%- endmacro %}
 
 {# Words with their tags; those that begin with a # are runs of tags (#a#b is one of two), cut at each #. Tags as they are written;
-   those without a letter or a sign, and empty ones, are none. A group in the expression would make it ten times slower. #}
+   those without a letter or a sign, empty ones, and those that no index would hold are none. A group in the expression would make it ten times slower. #}
 {% macro hashtags_written(text) -%}
 {%- set part = '[\\\\p{L}\\\\p{M}\\\\p{N}\\\\p{So}_\\\\x{200C}\\\\x{200D}\\\\x{1F3FB}-\\\\x{1F3FF}\\\\x{E0020}-\\\\x{E007F}]' -%}
 arrayFilter(
-    tag -> match(tag, '[\\p{L}\\p{So}]'),
+    tag -> length(tag) <= {{ var('hashtag_bytes_max') }} and match(tag, '[\\p{L}\\p{So}]'),
     arrayFlatten(arrayMap(
         run -> splitByChar('#', run),
         arrayFilter(
