@@ -35,34 +35,51 @@ grouped as (
     from members
     asof left join groups
         on groups.platform = members.platform and groups.profile_id = members.profile_id and groups.month <= members.month
+),
+-- Each of the ranks sorts all rows: names come to them afterwards.
+ranked as (
+    select
+        platform,
+        profile_id,
+        month,
+        followers,
+        engagement_rate,
+        views,
+        category,
+        language,
+        country
+        {%- for value in ['followers', 'engagement_rate', 'views'] %}
+            {%- for suffix, columns in rank_groups() %},
+            {#- Unknown values sort last, so they take no rank from the known ones. #}
+        if(
+            isNull(ranked_{{ value }}){% for column in columns %} or isNull(grouped.{{ column }}){% endfor %},
+            null,
+            rank() over (
+                partition by grouped.platform, grouped.month{% for column in columns %}, grouped.{{ column }}{% endfor %}
+
+                order by ranked_{{ value }} desc nulls last
+            )
+        ) as {{ value }}_rank{{ suffix }}
+            {%- endfor %}
+        {%- endfor %}
+    from grouped
 )
 select
-    grouped.platform as platform,
-    grouped.profile_id as profile_id,
-    grouped.month as month,
+    ranked.platform as platform,
+    ranked.profile_id as profile_id,
+    ranked.month as month,
     names.handle as handle,
     names.full_name as full_name,
     names.profile_pic_url as profile_pic_url,
-    grouped.followers as followers,
-    grouped.engagement_rate as engagement_rate,
-    grouped.views as views,
-    grouped.category as category,
-    grouped.language as language,
-    grouped.country as country
+    {%- for name in ['followers', 'engagement_rate', 'views', 'category', 'language', 'country'] %}
+    ranked.{{ name }} as {{ name }},
+    {%- endfor %}
     {%- for value in ['followers', 'engagement_rate', 'views'] %}
-        {%- for suffix, columns in rank_groups() %},
-        {#- Unknown values sort last, so they take no rank from the known ones. #}
-    if(
-        isNull(ranked_{{ value }}){% for column in columns %} or isNull(grouped.{{ column }}){% endfor %},
-        null,
-        rank() over (
-            partition by grouped.platform, grouped.month{% for column in columns %}, grouped.{{ column }}{% endfor %}
-
-            order by ranked_{{ value }} desc nulls last
-        )
-    ) as {{ value }}_rank{{ suffix }}
+        {%- set values = loop %}
+        {%- for suffix, columns in rank_groups() %}
+    ranked.{{ value }}_rank{{ suffix }} as {{ value }}_rank{{ suffix }}{{ ',' if not (values.last and loop.last) }}
         {%- endfor %}
     {%- endfor %}
-from grouped
+from ranked
 left join {{ ref('mart_profile_attributes') }} as names
-    on names.platform = grouped.platform and names.profile_id = grouped.profile_id
+    on names.platform = ranked.platform and names.profile_id = ranked.profile_id
