@@ -55,11 +55,29 @@ fences as (
     from engaging
     group by profile_id
 ),
+-- Days are ten times as many as posts, and are never kept: as they pass by, each tells its followers to the days of posts that
+-- come before the profile's next one.
+publish_dates as (
+    select profile_id, groupUniqArray(publish_date) as dates from engaging group by profile_id
+),
 audiences as (
-    select profile_id, date, followers
-    from {{ ref('mart_profile_daily') }} as daily final
-    where platform = '{{ platform }}' and followers > 0
-    {%- if touched %} and profile_id in ({{ touched }}){% endif %}
+    select
+        days.profile_id as profile_id,
+        arrayJoin(arrayFilter(of -> of >= days.date and (days.next_date is null or of < days.next_date), publish_dates.dates)) as publish_date,
+        days.followers as followers
+    from (
+        select
+            profile_id,
+            date,
+            followers,
+            leadInFrame(toNullable(date)) over (
+                partition by profile_id order by date rows between current row and 1 following
+            ) as next_date
+        from {{ ref('mart_profile_daily') }} as daily final
+        where platform = '{{ platform }}' and followers > 0
+        {%- if touched %} and profile_id in ({{ touched }}){% endif %}
+    ) as days
+    inner join publish_dates on publish_dates.profile_id = days.profile_id
 ),
 sponsored as (
     select shortcode, is_sponsored from {{ ref('mart_post_sponsored') }} where platform = '{{ platform }}'
@@ -88,7 +106,7 @@ select
     sponsored.is_sponsored as is_sponsored,
     engaging.last_at as last_at
 from engaging
-asof left join audiences on audiences.profile_id = engaging.profile_id and audiences.date <= engaging.publish_date
+left join audiences on audiences.profile_id = engaging.profile_id and audiences.publish_date = engaging.publish_date
 left join fences on fences.profile_id = engaging.profile_id
 left join sponsored on sponsored.shortcode = engaging.shortcode
 {%- endmacro %}

@@ -13,14 +13,25 @@ with posts as (
         and post.publish_time is not null
         and (position(ifNull(post.caption, ''), '#') > 0 or position(ifNull(post.caption, ''), '＃') > 0)
 ),
+written as (
+    select
+        profile_id,
+        post_id,
+        publish_time,
+        labels,
+        arrayMap(label -> {{ hashtag_key('label') }}, labels) as keys
+    from (select profile_id, post_id, publish_time, {{ hashtags_written('caption') }} as labels from posts) as told
+),
+-- A post is one row: no grouping is needed to have each of its tags once.
 tags as (
-    select profile_id, post_id, publish_time, label, {{ hashtag_key('label') }} as tag
-    from (
-        select profile_id, post_id, publish_time, arrayJoin({{ hashtags_written('caption') }}) as label
-        from posts
-    ) as written
+    select
+        profile_id,
+        post_id,
+        publish_time,
+        arrayJoin(arrayFilter((place, key) -> key != '' and indexOf(keys, key) = place, arrayEnumerate(keys), keys)) as place,
+        labels,
+        keys
+    from written
 )
-select profile_id, post_id, tag, any(label) as label, any(publish_time) as publish_time
+select profile_id, post_id, keys[place] as tag, labels[place] as label, publish_time
 from tags
-where tag != ''
-group by profile_id, post_id, tag
