@@ -69,3 +69,4 @@ bench: venv
 	$(PY) -m bench.finished
 	$(PY) -m bench.claims
 	$(PY) -m bench.models
+	$(PY) -m bench.sync

@@ -1,8 +1,8 @@
 """What bench.models builds from: `python -m bench.models_data FOLDER --profiles N` makes it inside the embedded engine.
 
-In: how many profiles. Out: a folder of the engine, migrated, with daily snapshots of 90 days and 12 posts of each profile, and
-of the other sources as much as gives every model rows; seven of ten profiles are Instagram's. A folder is good while
-it is young: models look back from now. Half made, it is not there: it is renamed when all is.
+In: how many profiles. Out: a folder of the engine, migrated, with daily snapshots of 90 days and 12 posts of each, and
+as much of the other sources as gives every model rows; seven of ten profiles are Instagram's. A folder is good while it
+is young: models look back from now. Half made, it is not there: it is renamed when all is.
 """
 
 import argparse
