@@ -261,7 +261,7 @@ async def test_quality_tells_of_promises_by_tag_tests_and_volumes(page: Page, wo
             promise("recent", failed=1, warned=2),
             promise("core", oldest_s=1260.0, late=late, unbuilt=late[:1]),
             promise("genre", models=0, oldest_s=None, looked=0),
-            promise("daily"),
+            promise("daily", unbuilt=["mart_0", "mart_1"]),
         ],
         "tests": {"looked": 1146, "failed": 1, "warned": 3},
         "tested_at": NOW.isoformat(),
@@ -281,10 +281,12 @@ async def test_quality_tells_of_promises_by_tag_tests_and_volumes(page: Page, wo
         recent, core, genre, daily, wrong, warned, *volumes = await page.js(ROWS)
         assert recent == "recent wrong 10 min 1 min 01 s 3 9, 1 failed, 2 warnings –"
         assert core == (
-            "core late 20 min 21 min 00 s 3 9"
-            " mart_0 mart_1 mart_2 mart_3 mart_4 mart_5 and 2 more 1 of them never built"
+            "core late 20 min 21 min 00 s 3 9 mart_0 mart_1 mart_2 mart_3 mart_4 mart_5 and 2 more 1 never built"
         )
-        assert (genre, daily) == ("genre no models 1 d 6 h – 0 – –", "daily kept 1 d 2 h 1 min 01 s 3 9 –")
+        assert (genre, daily) == (
+            "genre no models 1 d 6 h – 0 – –",
+            "daily kept 1 d 2 h 1 min 01 s 3 9 2 never built yet",
+        )
         assert await page.js(text("#tests")) == "1,146 looked at last: 1 failed, 3 warnings"
         assert wrong.startswith(f"mart_x count likes failed 3 {NASTY}"), "text, whatever it holds"
         assert warned.startswith("mart_x values declared kind warning 9 –")

@@ -79,7 +79,8 @@ class Quality:
         }
 
     def _promise(self, tag: str, findings: Mapping[str, Mapping[str, int]], ages: Mapping[str, Age]) -> dict[str, Any]:
-        """`oldest_s`: null where none was built; `late` names what is older than promised, `unbuilt` among them."""
+        """`oldest_s`: null where none was built; `late` names what is older than promised, `unbuilt` what never was
+        built, which is late only after so long."""
         of = [age for age in ages.values() if age.tag == tag]
         known = [age.age_s for age in of if age.age_s is not None]
         tagged = [findings[model.name] for model in self._models if tag in model.tags and model.name in findings]

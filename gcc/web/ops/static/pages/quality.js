@@ -59,7 +59,7 @@ function PromiseLine({ tag, age_s_max, models, oldest_s, late, unbuilt, looked, 
     <${Cell} word="Oldest" kind="num">${oldest_s !== null && html`${duration(Math.floor(oldest_s))}<${Bar} share=${Math.min(1, oldest_s / age_s_max)} tone=${oldest_s > age_s_max ? "warn" : "accent"} />`}<//>
     <${Cell} word="Models" kind="r num">${count(models)}<//>
     <${Cell} word="Tests" kind="r num">${looked > 0 && html`${count(looked)}${failed ? html`, <b class="bad">${count(failed)} failed</b>` : ""}${warned ? html`, ${many(warned, "warning")}` : ""}`}<//>
-    <${Cell} word="Late" kind="wrap grows">${late.length > 0 && html`<${Names} names=${late} />${unbuilt.length > 0 && html`<span class="muted">${unbuilt.length === late.length ? "never built" : `${count(unbuilt.length)} of them never built`}</span>`}`}<//>
+    <${Cell} word="Late" kind="wrap grows">${(late.length > 0 || unbuilt.length > 0) && html`<${Names} names=${late} />${unbuilt.length > 0 && html`<span class="muted">${count(unbuilt.length)} never built${late.length ? "" : " yet"}</span>`}`}<//>
   </tr>`
 }
 
