@@ -108,6 +108,9 @@ async def test_all_models_are_a_graph_by_layer_and_tag_that_is_filtered(page: Pa
             "112 models; of all: 109 good, 1 being built, 1 failed, 1 wrong by a test, 2 late, 1 never built."
         )
         assert await page.js(text(".node.bad")) == "leaderboard 2 tests failed · 4 h · 72.8K rows · 1.4 s"
+        assert (
+            await page.js(f"{node('mart_post_latest')}.innerText") == "post_latest\nbuilding · 4 h · 72.8K rows · 1.4 s"
+        )
         places = (
             "[...document.querySelectorAll('.graph')].every((graph) => [...graph.querySelectorAll('.node')]"
             ".map((node) => node.getBoundingClientRect()).every((a, n, all) => all.every((b, m) => m === n ||"
@@ -124,6 +127,8 @@ async def test_all_models_are_a_graph_by_layer_and_tag_that_is_filtered(page: Pa
         (leaderboard,) = [model for model in graph() if model.name == "mart_leaderboard"]
         children = [model.name for model in graph() if leaderboard.name in model.parents]
         assert {*await page.js(NODES)} == {leaderboard.name, *leaderboard.parents, *children}
+        lines = "document.querySelectorAll('.graph > svg path.strong').length"
+        assert await page.js(lines) == 1 + sum("core" in model.tags for model in graph() if model.name in children)
         await page.js(f"{ACTIVE}.blur()")
         await choose(page, "#m-tag", "hourly")
         await page.until(f"{NODES}.length === 10 && location.search === '?tag=hourly'")

@@ -26,6 +26,8 @@ export function flaws({ late, tests }) {
   return found
 }
 
+const UNSAID = new Set(["good", "unbuilt"]) // the rest of a node tells it
+
 export const shortName = (name) => name.replace(/^(mart|stg)_/, "")
 export const modelPath = (name) => `/models/${encodeURIComponent(name)}`
 
@@ -52,15 +54,16 @@ export function layout(models) {
   return { places, columns: columns.length, rows }
 }
 
-// `point(name)` is told which one is looked at, null for none; `lit`: the names that stand out then, null for all.
-export function Graph({ models, now, lit = null, point = () => {}, chosen = "" }) {
+// `point(name)` is told which one is looked at, null for none; `lit`: the names that stand out then, null for all;
+// `traced`: the one whose lines stand out.
+export function Graph({ models, now, lit = null, point = () => {}, chosen = "", traced = chosen }) {
   const { places, columns, rows } = layout(models)
   const lines = models.flatMap(({ name, parents }) => parents.filter((parent) => places.has(parent)).map((parent) => [parent, name]))
-  const [isLit, isChosen] = [(name) => !lit || lit.has(name), (line) => line.includes(chosen)]
-  lines.sort((a, b) => isChosen(a) - isChosen(b)) // those of the chosen one above the others
+  const [isLit, isTraced] = [(name) => !lit || lit.has(name), (line) => line.includes(traced)]
+  lines.sort((a, b) => isTraced(a) - isTraced(b)) // those above the others
   return html`<div class="graph" style=${{ height: `${rows * ROW_PX}px`, minWidth: `${columns * 172}px`, maxWidth: `${columns * 290}px` }}>
     <svg viewBox=${`0 0 ${columns} ${rows}`} preserveAspectRatio="none" aria-hidden="true">
-      ${lines.map((line) => html`<path key=${line.join()} d=${curve(...line.map((name) => places.get(name)))} class=${isChosen(line) ? "strong" : lit && line.every(isLit) ? "lit" : lit ? "dim" : ""} />`)}
+      ${lines.map((line) => html`<path key=${line.join()} d=${curve(...line.map((name) => places.get(name)))} class=${isTraced(line) ? "strong" : lit ? "dim" : ""} />`)}
     </svg>
     ${models.map((model) => {
       const { column, row } = places.get(model.name)
@@ -79,6 +82,7 @@ function curve(from, to) {
 export function Node({ model, now, style, isDim, isChosen, point }) {
   const [icon, tone] = stateOf(model)
   const wrong = flaws(model)
+  const told = wrong.length ? wrong[0][2] : UNSAID.has(model.state) ? "" : model.state
   const worst = [tone, ...wrong.map(([, each]) => each)].find((each) => each === "bad") ?? (wrong.length || tone === "warn" ? "warn" : "")
   return html`<a
     class=${`node ${worst} ${isDim ? "dim" : ""}`}
@@ -93,7 +97,7 @@ export function Node({ model, now, style, isDim, isChosen, point }) {
     onBlur=${() => point(null)}
   >
     <span class="name"><${Icon} name=${icon} tone=${tone} /><span class="label">${shortName(model.name)}</span></span>
-    <span class="brief">${wrong.length ? html`<b>${wrong[0][2]}</b> · ` : ""}${brief(model, now)}</span>
+    <span class="brief">${told && html`<b>${told}</b> · `}${brief(model, now)}</span>
   </a>`
 }
 

@@ -97,7 +97,7 @@ function Groups({ models, all, now }) {
             <h3>${key === LAYER ? key : html`<a href=${address("/models", { tag: key })}>${key}</a>`} <span class="muted">${key === LAYER ? `${many(members.length, "model")}: names and casts of events and replicas` : many(members.length, "model")}</span></h3>
             ${key === LAYER
               ? html`<div class="tiles">${members.map((model) => html`<${Node} key=${model.name} model=${model} now=${now} point=${point} isDim=${lit && !lit.has(model.name)} />`)}</div>`
-              : html`<${Graph} models=${members} now=${now} lit=${lit} point=${point} />`}
+              : html`<${Graph} models=${members} now=${now} lit=${lit} point=${point} traced=${pointed ?? ""} />`}
           </section>`,
         )}
       </div>
