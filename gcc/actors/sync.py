@@ -157,8 +157,9 @@ class Tables(Protocol):
     async def clear(self, table: str) -> None:
         """Drop the table that the last run replaced. Transient: somebody reads it still; the next swap drops it."""
 
-    async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
-        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet."""
+    async def fill(self, table: str, lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
+        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet. It is that
+        of `run_id`: a process that does not know yet that another one leads may fill it anew."""
 
     async def counts(self, table: str, month: Month | None = None) -> tuple[Counted, Counted]:
         """Of the fresh table, and of the live one, or of one month of it."""
@@ -179,7 +180,8 @@ class Tables(Protocol):
         """Let the next run of a refused table through. Permanent: none was refused."""
 
     async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
-        """Write `lines` over the live rows with the same keys and record the snapshot, at once; else as `swap`."""
+        """Write `lines` over the live rows with the same keys and record the snapshot, at once; else as `swap`.
+        Permanent: there were not as many as the snapshot says."""
 
     async def replace_month(self, snapshot: Snapshot, month: Month, term: int) -> None:
         """Make the live table's month that of the fresh table and record the snapshot, at once; else as `swap`."""
@@ -187,8 +189,8 @@ class Tables(Protocol):
     async def swap(self, snapshot: Snapshot, term: int) -> None:
         """Put the fresh table in the live one's place and record the snapshot, in one transaction.
 
-        Raises LeaseLost when the term is over, Transient as above: then nothing has happened, or all of it;
-        calling it again is safe.
+        Raises LeaseLost when the term is over, Transient as above, and where the fresh table is another run's: then
+        nothing has happened, or all of it; calling it again is safe.
         """
 
 
@@ -320,8 +322,9 @@ class Sync:
             snapshot = Snapshot(table, run_id, 0, as_of, last.built_at)  # of other months newer rows may wait
             of_month = f"{source} where toStartOfMonth({declared.day}) = toDate('{first}')"
             async with self._staged(of_month, run_id, table) as (rows, chunks):
-                await self._tables.fill(table, chunks)
+                await self._tables.fill(table, chunks, run_id)
             fresh, there = await self._tables.counts(table, month)
+            _require_all(table, rows, fresh.rows)
             await self._guard(declared, _unknown(declared, fresh, there), last)
             await self._tables.replace_month(replace(snapshot, rows=rows), month, term)
             done += rows
@@ -360,14 +363,13 @@ class Sync:
                     await self._tables.upsert(replace(snapshot, rows=rows), chunks, term)
             return SyncResult(table, rows, trio.current_time() - began, run_id if rows else None, "upserted")
         async with self._staged(select, run_id, table) as (rows, chunks):
-            await self._tables.fill(table, chunks)
+            await self._tables.fill(table, chunks, run_id)
         fresh, live = await self._tables.counts(table)
         if not fresh.rows and not live.rows and not rows:
             return SyncResult(
                 table, 0, trio.current_time() - began, None, "nothing yet", f"dbt.{declared.mart} is empty"
             )
-        if fresh.rows != rows:
-            raise Permanent(f"{table}: {rows} rows were exported, {fresh.rows} arrived")
+        _require_all(table, rows, fresh.rows)
         why = _shrunk(declared, fresh.rows, live.rows) or _unknown(declared, fresh, live)
         await self._guard(declared, why, last)
         await self._swap(replace(snapshot, rows=rows), term)
@@ -483,6 +485,15 @@ class _RowCount:
         async for chunk in chunks:
             self.count += chunk.count(b"\n")
             yield chunk
+
+
+def _require_all(table: str, exported: int, arrived: int) -> None:
+    if exported != arrived:
+        raise Permanent(not_all(table, exported, arrived))
+
+
+def not_all(table: str, exported: int, arrived: int) -> str:
+    return f"{table}: {exported} rows were exported, {arrived} arrived"
 
 
 def _nothing_new(mart: str, built_at: dt.datetime | None, taken: dt.datetime | None) -> str:

@@ -11,6 +11,7 @@ away or a lock was not given within 2 s; the live table is then as it was. Cance
 
 import datetime as dt
 import re
+import uuid
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 
@@ -19,8 +20,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from gcc import statements
-from gcc.actors.sync import Counted, Month, Snapshot, Standing
-from gcc.errors import Permanent
+from gcc.actors.sync import Counted, Month, Snapshot, Standing, not_all
+from gcc.errors import Permanent, Transient
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 
@@ -59,8 +60,9 @@ class SyncedTables:
             await connection.execute(_SQL["lock_timeout"])
             await _drop_old(connection, table)
 
-    async def fill(self, table: str, lines: AsyncIterable[bytes]) -> None:
-        """The transaction waits for `lines`; it locks the fresh table alone."""
+    async def fill(self, table: str, lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
+        """The transaction waits for `lines`; it locks the fresh table alone. Whose that is stands in its comment, which
+        comes last."""
         new, columns = _spare(table, "new"), await self.columns(table)
         async with self._pool.transaction() as connection:
             with _refused(table):
@@ -73,6 +75,15 @@ class SyncedTables:
                 for index, definition, kind in await self._indexes(connection, table):
                     await _build_index(connection, new, index, definition, kind)
             await connection.execute(_statement("analyze", new=new))
+            await connection.execute(sql.SQL(_SQL["mark"]).format(new=sql.Identifier(new), run_id=str(run_id)))
+
+    async def _take(self, connection: Connection, table: str, run_id: uuid.UUID) -> None:
+        """The fresh table is nobody else's until the transaction ends. Transient: it is another run's."""
+        new = _spare(table, "new")
+        await connection.execute(_statement("lock", live=new))
+        ((mark,),) = await (await connection.execute(_SQL["marked"], {"new": new})).fetchall()
+        if mark != str(run_id):
+            raise Transient(f"{table} was filled anew by another process meanwhile; it is synced again")
 
     async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
         table, columns = snapshot.table, await self.columns(snapshot.table)
@@ -84,13 +95,16 @@ class SyncedTables:
                 cursor = await connection.execute(
                     _columned("upsert_lines", columns, keys=keys, changes=changes, live=table)
                 )
-                ((fresh,),) = await cursor.fetchall()
+                ((written, fresh),) = await cursor.fetchall()
+            if written != snapshot.rows:
+                raise Permanent(not_all(table, snapshot.rows, written))
             await hold(connection, self._leader, term)
             await self._record(connection, snapshot, term, more=int(fresh))
 
     async def replace_month(self, snapshot: Snapshot, month: Month, term: int) -> None:
         table, columns, first = snapshot.table, await self.columns(snapshot.table), {"first": month.first}
         async with self._pool.transaction() as connection:
+            await self._take(connection, table, snapshot.id)
             keys, new = await _keys(connection, table), _spare(table, "new")
             names = {"day": sql.Identifier(month.day), "live": sql.Identifier(table), "new": sql.Identifier(new)}
             lists = {
@@ -156,6 +170,7 @@ class SyncedTables:
             for view, _ in views:  # and with each its table: in the order in which readers lock them
                 await connection.execute(_statement("lock", live=view))
             await connection.execute(_statement("lock", live=table))
+            await self._take(connection, table, snapshot.id)
             await hold(connection, self._leader, term)
             await self._rename(connection, table, _spare(table, "old"), to_old=True)
             await self._rename(connection, _spare(table, "new"), table, to_old=False)

@@ -289,7 +289,8 @@ async def test_keys_of_any_letters_are_mended(pool: Pool, clickhouse: ClickHouse
     await execute(
         pool,
         "insert into post_activity_log (platform, activity_id, activity_type, post_id, shortcode, actor_profile_id,"
-        " source, scraped_at) select 'INSTAGRAM', key, 'like', '1', '1', 'x', 's', now() from unnest(%(keys)s::text[]) as key",
+        " source, scraped_at) select 'INSTAGRAM', key, 'like', '1', '1', 'x', 's', now()"
+        " from unnest(%(keys)s::text[]) as key",
         keys=keys,
     )
     async with following(pool, clickhouse, "post_activity_log") as follows:

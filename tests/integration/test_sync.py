@@ -24,6 +24,7 @@ from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.postgres import Pool
 from gcc.stores.synced_tables import SyncedTables
+from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board, State
 from tests.contexts import context, partly
@@ -429,6 +430,33 @@ async def test_a_swap_whose_answer_was_lost_is_not_done_twice(world: World) -> N
     assert len(await world.live()) == 1
 
 
+async def test_what_a_former_leader_fills_meanwhile_is_not_swapped_in(world: World) -> None:
+    """It was held up, and does not know yet that another process leads."""
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    before = await world.live()
+    former = SyncedTables(world.pool, leader="x")
+
+    async def old() -> AsyncIterator[bytes]:
+        yield json.dumps(thing(0)).encode() + b"\n"
+
+    class Disturbed(SyncedTables):
+        async def counts(self, *arguments: Any) -> Any:
+            counted = await super().counts(*arguments)
+            await former.fill("thing", old(), world.clock.new_id())
+            return counted
+
+    tables = Disturbed(world.pool, leader="x")
+    sync = Sync(
+        world.clickhouse, world.objects, tables, [declared()], world.leader, world.actor, world.clock,
+        backoff=Backoff(0.001, 0.001),
+    )  # fmt: skip
+    await world.mart([thing(1), thing(2)])
+    with pytest.raises(Transient, match="thing was filled anew by another process"):
+        await sync.sync("thing")
+    assert await world.live() == before
+
+
 def declared(**changes: Any) -> SyncedTable:
     return SyncedTable(**{"table": "thing", "mart": "mart_thing", **changes})
 
@@ -607,6 +635,40 @@ async def test_a_large_table_gets_what_was_built_since_alone(guarded: Guarded) -
     assert (standing["rows"], standing["built_at"]) == (6, "2026-03-01T00:00:20Z")
     assert (await guarded.outcome())[0] == "unchanged"
     assert await guarded.tables() == {"thing", "thing__old"} or await guarded.tables() == {"thing"}
+
+
+class ShortObjects(StallingObjects):
+    """What is read ends after the first line."""
+
+    async def get(self, key: str) -> AsyncIterator[bytes]:
+        async with aclosing(super().get(key)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                yield chunk[: chunk.index(b"\n") + 1]
+
+
+@pytest.mark.parametrize("by_months", [False, True])
+async def test_a_large_table_misses_nothing_that_was_lost_on_the_way(
+    guarded: Guarded, tmp_path: Path, by_months: bool
+) -> None:
+    guarded.guard(model("mart_thing"), delta_rows=3, day="day")
+    await guarded.clickhouse.command("drop table if exists dbt.mart_thing sync")
+    await guarded.clickhouse.command(MART.replace("more String", "built_at DateTime64(6, 'UTC')"))
+
+    async def add(second: int, *rows: dict[str, Any]) -> None:
+        lines = [json.dumps(row | {"built_at": f"2026-03-01 00:00:{second:02}.000000"}) for row in rows]
+        await guarded.clickhouse.insert_ndjson("dbt.mart_thing", "\n".join(lines).encode(), token=str(second))
+        await guarded.built("mart_thing", second)
+
+    await add(10, *map(thing, range(5)))
+    await guarded.sync.sync("thing")
+    before = await guarded.execute("select id from thing order by id"), (await guarded.sync.overview())[0]["built_at"]
+    await add(20, *map(thing, range(5, 9)))
+    guarded.objects = ShortObjects(tmp_path)
+    guarded.guard(model("mart_thing"), delta_rows=3, day="day")
+    with pytest.raises(Permanent, match=r"rows were exported, 1 arrived"):
+        await (guarded.sync.sync_months("thing", dt.date(2026, 3, 1)) if by_months else guarded.sync.sync("thing"))
+    after = await guarded.execute("select id from thing order by id"), (await guarded.sync.overview())[0]["built_at"]
+    assert after == before
 
 
 async def test_months_of_a_large_table_lose_what_is_no_more(guarded: Guarded) -> None:

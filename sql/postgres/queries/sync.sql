@@ -57,14 +57,14 @@ insert into {new} ({columns})
 select {values} from pg_temp.synced_line, json_populate_record(null::{live}, line) as record;
 
 -- name: upsert_lines
--- Answers how many rows are new.
+-- Answers how many rows are written, and how many of them are new.
 with written as (
     insert into {live} ({columns})
     select {values} from pg_temp.synced_line, json_populate_record(null::{live}, line) as record
     on conflict ({keys}) do update set {changes}
     returning (xmax = 0) as is_new
 )
-select count(*) filter (where is_new) from written;
+select count(*), count(*) filter (where is_new) from written;
 
 -- name: create_index
 create {unique} index {index} on {new} {using};
@@ -74,6 +74,12 @@ alter table {new} add constraint {index} {kind} using index {index};
 
 -- name: analyze
 analyze {new};
+
+-- name: mark
+comment on table {new} is {run_id};
+
+-- name: marked
+select obj_description(to_regclass(%(new)s), 'pg_class');
 
 -- name: counted
 -- Rows, and in how many each column is known.
