@@ -115,7 +115,7 @@ def _model(model: Model, referring: Iterable[tuple[str, Iterable[tuple[str, str]
         "name": model.name,
         "description": model.description,
         "config": config,
-        "data_tests": [{"rules": asked}, {"rules_warned": {**asked}}],
+        "data_tests": [{"rules": asked}],
     }
 
 

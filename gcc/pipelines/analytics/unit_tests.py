@@ -175,8 +175,7 @@ async def differences(warehouse: Queries, test: UnitTest, model: Model) -> list[
     found = await _types(warehouse, write.fixture_subselect(actual))
     _check_columns(test, test.model, test.expect, found)
     types = {column: found[column] for column in (test.expect[0] if test.expect else found)}
-    comparison = write.fixture_comparison(actual, write.fixture_rows(test.expect, types), types)
-    rows = await warehouse.rows(f"{comparison}\nsettings join_use_nulls = 1")
+    rows = await warehouse.rows(write.fixture_comparison(actual, write.fixture_rows(test.expect, types), types))
     sides: dict[str, Counter[str]] = {"actual": Counter(), "expected": Counter()}
     for row in rows:
         sides[row.pop("actual_or_expected")][", ".join(f"{name}={value!r}" for name, value in row.items())] += 1

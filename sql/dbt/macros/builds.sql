@@ -1,8 +1,15 @@
-{# What our runner tells a model, told by dbt. A watermark is taken from what was built last, less five minutes. #}
+{# What our runner tells a model, told by dbt. A watermark is taken from what was built last, less five minutes: of the
+   model itself its newest row, of another one (a table, which is made anew by each build) when it was made; 1970 when it
+   never was, and in unit tests, as there. #}
 
-{% macro watermark(model=none) -%}
-{%- set built = this if model is none else api.Relation.create(schema=this.schema, identifier=model) -%}
-(select max(built_at) - interval 5 minute from {{ built }})
+{% macro watermark(name=none) -%}
+{%- if name is none or name == model.name -%}
+(select max(built_at) - interval 5 minute from {{ this }})
+{%- elif model.resource_type == "unit_test" -%}
+toDateTime64('1970-01-01 00:00:00', 6, 'UTC')
+{%- else -%}
+(select max(metadata_modification_time) - interval 5 minute from system.tables where database = '{{ this.schema }}' and name = '{{ name }}')
+{%- endif -%}
 {%- endmacro %}
 
 {# The open months: one is frozen on day 3 of the next. #}

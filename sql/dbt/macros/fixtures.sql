@@ -1,29 +1,33 @@
 {# What a unit test gives and expects, as SQL: of our runner and of dbt, so that both compare the same.
    Types are those of the input that stands in the database, or of what the model's SELECT answers. #}
 
-{% macro fixture_value(value, type) -%}
-{%- if value is none -%}
-cast(null as {{ type }})
-{%- elif value is string -%}
-cast('{{ value | replace("\\", "\\\\") | replace("'", "\\'") }}' as {{ type }})
-{%- elif value is mapping or value is sequence -%}
-JSONExtract('{{ value | tojson | replace("\\", "\\\\") | replace("'", "\\'") }}', '{{ type | replace("'", "\\'") }}')
-{%- else -%}
-cast({{ value | lower }} as {{ type }})
-{%- endif -%}
+{# Rows of these columns. A column that a row leaves out is null, or what its type has for nothing: '', 0, []. All types
+   are read from text, too, but for Bool.
+   One table function, not a SELECT a row: a CTE is analysed again wherever it is read. #}
+{% macro fixture_rows(rows, types) -%}
+{%- set columns = [] -%}
+{%- for column, type in types.items() -%}
+  {%- do columns.append("`" ~ column ~ "` " ~ type) -%}
+{%- endfor -%}
+{%- set lines = [] -%}
+{%- for row in rows or [{}] -%}
+  {%- set cells = {} -%}
+  {%- for column, value in row.items() -%}
+    {%- set is_word = value is string and "Bool" in types.get(column, "") -%}
+    {%- do cells.update({column: {"true": true, "false": false}[value | lower] if is_word else value}) -%}
+  {%- endfor -%}
+  {%- do lines.append(cells | tojson) -%}
+{%- endfor -%}
+select * from format(
+    JSONEachRow,
+    '{{ fixture_escaped(columns | join(", ")) }}',
+    '{{ fixture_escaped(lines | join("\n")) }}'
+)
+{{- " where false" if not rows }}
 {%- endmacro %}
 
-{# Rows of these columns. A column that a row leaves out is null, or what its type has for nothing: '', 0, []. #}
-{% macro fixture_rows(rows, types) -%}
-{%- for row in rows or [{}] %}
-select
-    {%- for column, type in types.items() %}
-    {% if column in row %}{{ fixture_value(row[column], type) }}
-    {%- else %}defaultValueOfTypeName('{{ type | replace("'", "\\'") }}'){% endif %} as `{{ column }}`{{ "," if not loop.last }}
-    {%- endfor %}
-{{ "union all" if not loop.last }}
-{%- endfor %}
-{{ "where false" if not rows }}
+{% macro fixture_escaped(text) -%}
+{{ text | replace("\\", "\\\\") | replace("'", "\\'") }}
 {%- endmacro %}
 
 {# To six decimals: a mean is written .021667. #}
@@ -41,7 +45,8 @@ round(`{{ column }}`, 6)
 {%- endif -%}
 {%- endmacro %}
 
-{# What the model says, and what it should: equal rows stand in both as often. #}
+{# What the model says, and what it should: equal rows stand in both as often. A null that is given for what is never null is
+   an error, not its type's nothing. #}
 {% macro fixture_comparison(actual, expected, types) -%}
 {%- for said, sql in [("actual", actual), ("expected", expected)] %}
 select
@@ -54,6 +59,7 @@ from (
 )
 {{ "union all" if not loop.last }}
 {%- endfor %}
+settings join_use_nulls = 1, input_format_null_as_default = 0
 {%- endmacro %}
 
 {# An input is a subselect here, which takes no FINAL: rows of a test are as after it. #}

@@ -38,7 +38,7 @@ carried as (
         known.date as seen_on,
         arrayJoin(arrayMap(
             days -> known.date + days,
-            range(toUInt16(least(ifNull(next_date - known.date, {{ var('carried_days') + 1 }}), {{ var('carried_days') + 1 }})))
+            range(toUInt16(least(ifNull(next_date - known.date, {{ var('carried_days') }} + 1), {{ var('carried_days') }} + 1)))
         )) as date
     from known
 ),
