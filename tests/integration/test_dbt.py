@@ -39,7 +39,7 @@ class Dbt:
 
     async def __call__(self, *words: str, well: bool = True) -> list[dict[str, Any]]:
         """Run it, which goes `well`; the results that it leaves. Fails with what it says."""
-        with trio.fail_after(300):
+        with trio.fail_after(600):
             done = await trio.run_process(
                 [str(DBT), "--no-use-colors", *words],
                 cwd=self.project,
