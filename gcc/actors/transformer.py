@@ -222,7 +222,8 @@ class Transformer:
     ) -> list[ModelRun]:
         """Build the models whose name or tag (`tag:core`) is in `select`, all of them when it is empty.
 
-        `whole`: incremental ones, too, from all that there is now: something of it was removed.
+        `whole`: incremental ones, too, from all that there is now: something of it was removed. Those that fail, or are
+        cut short, are whole at their next build.
         `period`: those of strategy partitions build its months (and the later ones that look back on them) instead of
         the open ones, frozen or not; they are built whole if they have to be. The others are built as ever.
 
@@ -233,9 +234,13 @@ class Transformer:
         models = [m for m in self._models if not select or m.name in select or {f"tag:{t}" for t in m.tags} & {*select}]
         if not models:
             raise Permanent(f"no model is named or tagged {', '.join(select)}")
+        if whole:  # also who is cut short while it waits
+            await self._outdate(models)
         async with self._one_run:
             self._actor.state = State.RUNNING
             try:
+                if whole:  # what was built meanwhile
+                    await self._outdate(models)
                 run = await self._begin(models, whole=whole, period=period)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_peaks, run)
@@ -277,6 +282,13 @@ class Transformer:
         if spares:
             await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
         return run
+
+    async def _outdate(self, models: Sequence[Model]) -> None:
+        """Have the next build of incremental ones be a whole one, whoever does it: what was removed must not stay."""
+        incremental = {model.name for model in models if model.materialized == "incremental"}
+        for row in await self._queries.rows(_SQL["built"]):
+            if row["name"] in incremental and row["fingerprint"]:
+                await self._queries.command(_SQL["outdate"].format(name=row["name"]))
 
     async def prepare(self, *, once: bool = False) -> None:
         """Make what notes builds, in the form of this version; `once`: unless that was done here before."""

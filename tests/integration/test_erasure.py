@@ -12,7 +12,7 @@ import trio
 from gcc.channels.jobs import NewJob, Room
 from gcc.channels.memory import Signal
 from gcc.clock import SystemClock
-from gcc.errors import Permanent
+from gcc.errors import Permanent, Transient
 from gcc.pipelines.analytics.replica_erasure import ReplicaErasure, whose_are
 from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.pipelines.events.check import check
@@ -251,6 +251,27 @@ async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None
         await conn.execute("update erased_profile set requested_at = now() - interval '3 days'")
     assert await ground.erase() == {"profiles": 0}
     assert await ground.erase(every=True) == {"profiles": 1}
+
+
+async def test_a_build_that_failed_is_tried_again_though_nothing_more_goes(ground: Ground) -> None:
+    await ground.fill()
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    tries: list[str] = []
+
+    async def rebuild() -> None:
+        tries.append("tried")
+        if len(tries) == 1:
+            raise Transient("a model was not built")
+
+    async with leading(ground.pool) as leader:
+        removal = Removal(ground.clickhouse, ground.pool, leader, trio.Lock())
+        forget = ReplicaErasure(ground.clickhouse, REPLICAS)
+        erasure = Erasure(ground.erasures, removal, ground.objects, SystemClock(), rebuild, forget)
+        with pytest.raises(Transient, match="a model was not built"):
+            await erasure()
+        for _ in range(2):
+            await erasure()
+    assert tries == ["tried"] * 2
 
 
 async def test_their_own_tokens_go_too(ground: Ground) -> None:

@@ -481,6 +481,54 @@ async def test_an_incremental_build_that_was_not_recorded_is_done_again(marts: M
     assert {key[1] for key in await marts.time_series()} == {"a", "b"}
 
 
+async def cut_short_while_it_waits(
+    turn: trio.Lock, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+) -> None:
+    async with turn:
+        task_status.started()
+        while not turn.statistics().tasks_waiting:
+            await trio.lowlevel.checkpoint()
+        scope.cancel()
+
+
+async def test_what_was_to_be_built_whole_and_was_not_is_whole_at_its_next_build(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    """A creator was erased, and the build that should have forgotten them failed, or was cut short."""
+    folder = write(
+        tmp_path,
+        mart_keys="select profile_id as id, now64(6, 'UTC') as built_at from {{ source('_e', 'profile_log_events') }}"
+        " {% if is_incremental() %}where insert_timestamp >= {{ watermark() }}{% endif %}",
+    )
+    at = "2026-03-01 00:00:00.000000"
+    kept, gone = (Snapshot(IG, who, at, {"followers": 1}) for who in ("kept", "gone"))
+    await clickhouse.insert_ndjson("_e.profile_log_events", ndjson([kept, gone]), token="1")
+    for how in ("fails", "is cut short", "is cut short while it waits"):
+        transformer, _ = make(folder)
+        assert all(run.ok for run in await transformer.run_models())
+        await clickhouse.command(
+            "alter table _e.profile_log_events delete where profile_id = 'gone' settings mutations_sync = 2"
+        )
+        scope = trio.CancelScope()
+
+        def fails(_: Slice, scope: trio.CancelScope = scope, how: str = how) -> str:
+            if how == "fails":
+                raise Permanent("it is wrong")
+            scope.cancel()
+            return "select sleep(1)"
+
+        (model,) = transformer.models
+        transformer._models = [replace(model, select=fails)]
+        async with trio.open_nursery() as nursery:
+            if how == "is cut short while it waits":
+                await nursery.start(cut_short_while_it_waits, transformer._one_run, scope)
+            with scope:
+                await transformer.run_models(whole=True)
+        assert all(run.ok for run in await make(folder)[0].run_models())
+        assert await clickhouse.rows("select id from dbt.mart_keys final") == [{"id": "kept"}]
+        await clickhouse.insert_ndjson("_e.profile_log_events", ndjson([gone]), token=f"before it {how}")
+
+
 async def test_what_a_join_does_not_find_is_null(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
     join = "select a.id as id, b.x as x from {{ ref('mart_a') }} as a left join {{ ref('mart_b') }} as b on b.id = a.id"
     folder = write(

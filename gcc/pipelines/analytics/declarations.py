@@ -98,7 +98,7 @@ class Runs:
         runs = await self.imported.build() if imported else []
         if wanted:
             runs = [*runs, *await self.transformer.run_models(wanted, whole=whole)]
-        return {"models": _told(runs)}
+        return {"models": detail_of(runs)}
 
     async def _catch_up(self) -> None:
         """Models read what has changed until now, if that is there soon."""
@@ -131,7 +131,7 @@ class Runs:
 
     async def after_first_page(self) -> Detail:
         """All else: models, those among the first that were made of stand-ins anew, and the other tables."""
-        models = _told(await self.transformer.run_models())
+        models = detail_of(await self.transformer.run_models())
         others = [table for table in self.sync.tables if table not in FIRST_TABLES]
         return {"models": models, "syncs": await self.each_synced(others)}
 
@@ -140,7 +140,7 @@ class Runs:
         await self._catch_up()
         runs = [*await self.imported.build(), *await self.transformer.run_models()]
         syncs = await self.each_synced(self.sync.tables, but={run.model for run in runs if not run.ok})
-        models = _told(runs)
+        models = detail_of(runs)
         upserts = self.calls.get("sync_account_upserts")
         return {"models": models, "syncs": syncs, **(await upserts() if upserts else {})}
 
@@ -167,7 +167,7 @@ class Runs:
         return done
 
 
-def _told(runs: Sequence[ModelRun]) -> list[Detail]:
+def detail_of(runs: Sequence[ModelRun]) -> list[Detail]:
     """The detail of a run of models. Raises when one failed; what was built stays built."""
     failed = [run for run in runs if not run.ok]
     if failed:

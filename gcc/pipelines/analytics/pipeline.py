@@ -25,7 +25,7 @@ from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.account_upserts import AccountUpserts
 from gcc.pipelines.analytics.alerts import Alerts
 from gcc.pipelines.analytics.chores import Chores
-from gcc.pipelines.analytics.declarations import Call, Detail, Runs
+from gcc.pipelines.analytics.declarations import Call, Detail, Runs, detail_of
 from gcc.pipelines.analytics.imported import AfterImports, Imported
 from gcc.pipelines.analytics.lineage import Lineage
 from gcc.pipelines.analytics.model_tests import ModelTests
@@ -139,7 +139,11 @@ class AnalyticsPipeline:
         """What removes rows from event tables, one at a time."""
         settings, real, clock, turn = context.settings, context.real, context.clock, trio.Lock()
         removal = Removal(real.clickhouse, real.pool, self._leader, turn)
-        rebuild = partial(transformer.run_models, whole=True)
+
+        async def rebuild() -> None:
+            """Raises where a model still holds what was removed; its next build is whole, too."""
+            detail_of(await transformer.run_models(whole=True))
+
         forget = ReplicaErasure(real.clickhouse.builders, REPLICAS)
         erasure = Erasure(real.erasures, removal, context.parts.objects, clock, rebuild, forget)
         source_retention = SourceRetention(

@@ -78,6 +78,8 @@ ASKED = (
 an address a handle may be one of our own words ("media"): there the job tells for which it was asked."""
 JOBS_AT_ONCE = 1000
 EXPORTS = "exports/"
+IN_MARTS = ("events", "rows", "replicas", "names")
+"""Kinds of what goes, of which marts are made."""
 
 
 class Erasure:
@@ -98,6 +100,7 @@ class Erasure:
         self._objects = objects
         self._clock = clock
         self._rebuild = rebuild
+        self._owed = False  # the last build failed: it is tried again, also where nothing more goes
 
     async def __call__(self, *, every: bool = False) -> dict[str, Any]:
         """Answers how much went now, by kind. `every`: of those, too, who went long ago."""
@@ -115,8 +118,10 @@ class Erasure:
             gone["events"] += await self._forget_events(leaving)
             gone["names"] += await self._forget_names(leaving)
             gone["sheets"] += await self._forget_exported(leaving)
-        if gone["events"] or gone["rows"] or gone["replicas"]:
+        self._owed |= any(gone[kind] for kind in IN_MARTS)
+        if self._owed:
             await self._rebuild()
+            self._owed = False
         for leaving in due:
             await self._erasures.gone(leaving)
         return {"profiles": sum(len(leaving.ids) for leaving in due), **{kind: n for kind, n in gone.items() if n}}

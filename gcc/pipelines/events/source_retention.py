@@ -56,6 +56,7 @@ class SourceRetention:
             if {"source", at} <= table.columns.keys()
         ]
         self._rebuild = rebuild
+        self._owed = False  # see Erasure
 
     async def __call__(self) -> dict[str, Any]:
         """Answers how much went now, by table."""
@@ -69,8 +70,10 @@ class SourceRetention:
                 words = "source = {source:String} and event_timestamp < {before:DateTime64(6, 'UTC')}"
                 rows = Rows(table, words, {"source": source, "before": timestamp(before)})
                 gone[table] += await self._removal.remove(rows.settled(now - QUIET))
-        if any(gone[table] for table in TABLES):
+        self._owed |= any(gone[table] for table in TABLES)
+        if self._owed:
             await self._rebuild()
+            self._owed = False
         return {"removed": {table: rows for table, rows in gone.items() if rows}}
 
     async def _forget(self, state: Table, at: str, source: str, before: dt.datetime) -> int:

@@ -71,6 +71,10 @@ from (
     where origin = 'import' and insert_timestamp >= {since:DateTime64(6, 'UTC')}
 );
 
+-- name: outdate
+-- It stands, and is nothing to add rows to.
+alter table dbt.{name} modify comment 'outdated';
+
 -- name: create_view
 create or replace view dbt.{name} as
 {select}
