@@ -13,7 +13,8 @@ from gcc.world.model import Cast
 
 WINDOW = dt.timedelta(days=7)
 PER_WINDOW = 30
-RECENT = dt.timedelta(hours=24)
+RECENT = dt.timedelta(hours=48)
+"""The platform's are of 24 hours, but the world shows no post younger than a day (gcc/world/timeline.py)."""
 LIMIT_MAX = 50
 HASHTAG = Node("ShadowIGHashtag", {"id": lambda tag: hashtag_id(tag), "name": lambda tag: tag})
 EDGES = ("recent_media", "top_media")
@@ -57,7 +58,7 @@ class Hashtags:
         return list(kept)
 
     def listing(self, tag: str, edge: str) -> Listing:
-        """Posts with the tag: the best of all, or the newest of the last 24 hours."""
+        """Posts with the tag: the best of all, or the newest (see RECENT)."""
         found = tagging.hashtag(self._cast, tag)
         if edge == "top_media":
             found = sorted(found, key=lambda pair: -pair[1].likes)

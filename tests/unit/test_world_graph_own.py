@@ -11,7 +11,7 @@ from gcc.world import comments, graph_insights, insights, stories, tagging
 from gcc.world.answer import Answer
 from gcc.world.creators import ODD_STATES, generate
 from gcc.world.graph import SOURCES, TOKENS, USER, GraphApi
-from gcc.world.graph_hashtags import PER_WINDOW
+from gcc.world.graph_hashtags import PER_WINDOW, RECENT
 from gcc.world.graph_nodes import child_ids
 from gcc.world.graph_tokens import owners
 from gcc.world.model import Cast, Creator, Post
@@ -337,7 +337,7 @@ def test_posts_of_a_hashtag(cast: Cast, api: GraphApi, edge: str) -> None:
     wanted = [post for _, post in tagging.hashtag(cast, "reels")]
     if edge == "recent_media":
         midnight = dt.datetime.combine(TODAY, dt.time(), dt.UTC)
-        wanted = [post for post in wanted if post.published >= midnight - dt.timedelta(hours=24)]
+        wanted = [post for post in wanted if post.published >= midnight - RECENT]
         assert [item["id"] for item in found] == [post.post_id for post in wanted]
     else:
         assert sorted(item["id"] for item in found) == sorted(post.post_id for post in wanted)
