@@ -139,9 +139,9 @@ class Running:
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise HungUp(f"the platform at {self.url} gave no whole answer ({sentence(str(error))})") from None
 
-    def act(self, path: str, body: dict[str, Any]) -> Any:
+    def act(self, path: str, body: dict[str, Any], *, holds: type = dict) -> Any:
         """Do something; what it did. Raises as `ask`."""
-        return self.ask("POST", path, content=json.dumps(body).encode())["data"]
+        return self.ask("POST", path, content=json.dumps(body).encode(), holds=holds)["data"]
 
 
 def find(arguments: argparse.Namespace) -> Running:

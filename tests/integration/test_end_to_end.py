@@ -154,6 +154,33 @@ async def modelled(data: Path) -> None:
     assert code == 2 and "it has " in told
 
 
+async def tested_and_exported(data: Path, folder: Path) -> None:
+    code, report, _ = await verb("models", data, "test", "mart_leaderboard")
+    assert (code, report["models"]) == (0, [{"name": "mart_leaderboard", "ok": True}])
+    assert {"unique", "not_null", "rank"} <= {each["test"] for each in report["tests"]}
+    code, report, _ = await verb("models", data, "export-dbt", str(folder))
+    assert code == 0 and report["models"] == 112
+
+
+async def synced_by_hand(running: PlatformProcess, data: Path) -> None:
+    """Tables are listed and synced; while schedules pause, what is asked for by hand runs; what waits says so."""
+    why = ("--why", "a test")
+    code, report, _ = await verb("sync", data)
+    tables = {line["table"]: line for line in report["sync"]}
+    assert code == 0 and tables["leaderboard"]["rows"] > 0 and tables["leaderboard"]["refused"] is None
+    assert tables["collection_post_metrics_summary"]["rows"] > 0, "the demo's tenant"
+    code, done, _ = await verb("schedules", data, "pause", *why)
+    assert (code, done["paused"]) == (0, "analytics/scheduler")
+    code, ended, _ = await verb("sync", data, "run", "leaderboard", *why)
+    assert (code, ended["status"], ended["detail"]["table"]) == (0, "COMPLETE", "leaderboard")
+    code, done, _ = await verb("schedules", data, "resume", *why)
+    assert (code, done["resumed"]) == (0, "analytics/scheduler")
+    code, _, told = await verb("sync", data, "accept", "leaderboard", *why)
+    assert code == 2 and "nothing of leaderboard was refused" in told
+    code, _, told = await verb("schedules", data, "run", "backup", *why)
+    assert code == 2 and "it waits for backups" in told
+
+
 async def replicas_follow(running: PlatformProcess) -> None:
     """ClickHouse has what PostgreSQL has, of the crawl and of the demo's tenant."""
     of_demo = (
@@ -184,6 +211,8 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
         assert views == [], "Instagram shows no views: no rank"
         await scheduled(running, data)
         await modelled(data)
+        await tested_and_exported(data, tmp_path / "dbt")
+        await synced_by_hand(running, data)
         await replicas_follow(running)
         report = await well(data, *FAST)
         assert report["jobs_complete"] == 2 * CREATORS

@@ -47,6 +47,7 @@ VERBS = [
     ["models", "show", "mart_leaderboard"],
     ["models", "lineage", "mart_leaderboard.followers"],
     ["models", "run", "tag:core", *WHY],
+    ["models", "test", "mart_leaderboard"],
     ["models", "backfill", "--from", "2026-01-01", "--to", "2026-02-28", *WHY],
     ["sources"],
     ["schedules", "run", "core_models", *WHY],
