@@ -2,6 +2,7 @@
 --   deleted ones.
 -- materialized: view
 -- tags: collections
+-- values: status = PENDING, RUNNING, COMPLETE, FAILED
 select
     id,
     partner_id,
