@@ -33,10 +33,15 @@ async def clickhouse(clickhouse_folder: Path) -> AsyncIterator[ClickHouse]:
         yield store
 
 
+def store_of(folder: Path) -> ClickHouse:
+    """Closed."""
+    return ClickHouse(folder, writers=2, readers=3, query_s_max=QUERY_S_MAX, fsync=False)
+
+
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[ClickHouse]:
     """The store as a test before has left it."""
-    store = ClickHouse(folder, writers=2, readers=3, query_s_max=QUERY_S_MAX, fsync=False)
+    store = store_of(folder)
     await store.open()
     yield store
     await store.aclose()
