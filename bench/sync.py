@@ -2,7 +2,7 @@
 
 An embedded PostgreSQL with fsync, an embedded ClickHouse with a mart made of numbers. The first sync fills the empty
 table; `sync_s` is of the second, which exports, copies, indexes, checks and swaps a table in use. Readers ask for pages
-of it all the time, each again as soon as it has its answer: a page that fails or is not full counts as failed.
+of it all the time, 50 a second each at most: a page that fails or is not full counts as failed.
 `longest_read_ms`: the longest that one waited for a page.
 """
 
@@ -39,6 +39,8 @@ LEADER = "bench"
 TABLE = "leaderboard"
 READERS = 8
 PAGE = 20
+PAUSE_S = 0.02
+"""Of a reader between two pages: without it eight of them would keep both processors."""
 COLUMNS = {
     "platform": "'INSTAGRAM'",
     "profile_id": "concat('17841', leftPad(toString(number), 12, '0'))",
@@ -82,6 +84,7 @@ class Readers:
                 self.failed += 1
             self.pages += 1
             self.longest_s = max(self.longest_s, time.perf_counter() - began)
+            await trio.sleep(PAUSE_S)
 
 
 @asynccontextmanager
@@ -114,7 +117,7 @@ async def bench(rows: int) -> dict[str, Any]:
                 for column in await tables.columns(TABLE)
             )
             await clickhouse.command("create database dbt")
-            await clickhouse.command(MART.format(columns=columns, rows=rows))
+            await clickhouse.builders.command(MART.format(columns=columns, rows=rows))
             sync = Sync(
                 clickhouse, FolderObjects(folder / "objects"), tables, SYNCED, leader, board.actor("sync"), clock
             )
