@@ -22,8 +22,8 @@ TABLES = [declared.table for declared in SYNCED]
 MARTS = [declared.mart for declared in SYNCED]
 
 
-def model(name: str, *tags: str, strategy: str = "") -> Any:
-    return SimpleNamespace(name=name, tags=frozenset(tags), strategy=strategy)
+def model(name: str, *tags: str, strategy: str = "", parents: Sequence[str] = ()) -> Any:
+    return SimpleNamespace(name=name, tags=frozenset(tags), strategy=strategy, parents=parents)
 
 
 class Stage:
@@ -155,13 +155,22 @@ async def test_a_model_that_failed_fails_the_run() -> None:
     with pytest.raises(Transient, match="a: away; not built because of that: c"):
         await run(Stage(runs=[failed, skipped]), "dbt_core")
     with pytest.raises(Permanent, match="a: wrong"):
-        await run(Stage(runs=[replace(failed, error="a: wrong", transient=False)]), "first_page")
+        await run(Stage(runs=[replace(failed, error="a: wrong", transient=False)]), "dbt_core")
 
 
-async def test_the_first_page_is_the_core_and_its_tables() -> None:
+async def test_the_first_page_is_what_its_tables_are_made_of() -> None:
     stage = Stage()
+    stage.models = [
+        model("daily", "core"),
+        model("gpt", "audience"),
+        model("ranks", "core", parents=["daily", "gpt"]),
+        model("account", "core", parents=["daily"]),
+        model("mart_leaderboard", "core", parents=["ranks"]),
+        model("mart_time_series", "core", parents=["daily"]),
+    ]
     await run(stage, "first_page")
-    assert (stage.built, tuple(stage.asked)) == (["imports", ["tag:core"]], FIRST_TABLES)
+    first = ["daily", "ranks", "mart_leaderboard", "mart_time_series"]
+    assert (stage.built, tuple(stage.asked)) == (["imports", first], FIRST_TABLES)
     await run(rest := Stage(), "after_first_page")
     assert (rest.built, sorted([*rest.asked, *FIRST_TABLES])) == ([[]], sorted(TABLES))
     assert await run(stage, "insta_comments") == {"produced": "insta_comments"}

@@ -126,8 +126,17 @@ class Runs:
         return await self.built([model.name for model in self.transformer.models if model.strategy == "partitions"])
 
     async def first_page(self) -> Detail:
-        detail = await self.built(["tag:core"], imported=True)
+        detail = await self.built(self._first_models(), imported=True)
         return {**detail, "syncs": await self.each_synced(FIRST_TABLES)}
+
+    def _first_models(self) -> list[str]:
+        """Of the core models those that the first tables are made of. The others read much that is not built yet: empty
+        tables that stand in for it take longer than the first tables."""
+        made = {self.sync.mart(table) for table in FIRST_TABLES}
+        for model in reversed(self.transformer.models):  # children before parents
+            if model.name in made:
+                made.update(model.parents)
+        return [model.name for model in self.transformer.models if model.name in made and "core" in model.tags]
 
     async def after_first_page(self) -> Detail:
         """All else: models, those among the first that were made of stand-ins anew, and the other tables."""
