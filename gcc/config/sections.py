@@ -297,7 +297,7 @@ class Analytics(Section):
     model_threads: int = Field(2, ge=1)  # models built side by side
     query_threads: int = Field(1, ge=1)  # ClickHouse's, for each of them; more leave fewer to readers
     model_memory_mb: int = Field(1500, ge=50)  # of each; one that needs more fails
-    model_spill_mb: int = Field(1000, ge=10)  # above, its groups and sorts go to disk, which is slower
+    model_spill_mb: int = Field(1000, ge=10)  # above, its groups go to disk, which is slower; sorts from an eighth on
     model_s_max: Seconds = Field(600.0, gt=0, le=1e6)  # max_execution_time of each of its statements
 
 

@@ -72,7 +72,7 @@ class Builds:
     at_once: int = 2
     threads: int = 1
     memory_mb: int = 1500
-    spill_mb: int = 1000  # above, groups and sorts go to disk
+    spill_mb: int = 1000  # above, groups go to disk; sorts from an eighth on
     query_s_max: float = 600.0
 
     @property
@@ -88,7 +88,8 @@ class Builds:
             "max_threads": self.threads,
             "max_memory_usage": self.memory_mb * _MB,
             "max_bytes_before_external_group_by": self.spill_mb * _MB,
-            "max_bytes_before_external_sort": self.spill_mb * _MB,
+            # Of ranks one sort follows another, and both hold all rows for a while, beside what was joined before.
+            "max_bytes_before_external_sort": self.spill_mb * _MB // 8,
         }
 
 
