@@ -168,6 +168,24 @@ async def test_due_videos_share_jobs(bench: Bench) -> None:
     assert (await bench.stale.produce("yt_posts_collections"))["enqueued"] == 0
 
 
+async def test_rows_that_make_no_job_are_in_nobodys_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are, and however urgent: a tenant may have mistyped them."""
+    monkeypatch.setattr(stale, "WAITING_MAX", 2)
+    await accounts(bench, *["  "] * 5, "good")
+    assert await bench.stale.produce("insta_profiles_basic") == {"stale": 6, "enqueued": 1, "refused": 5}
+    assert await bench.stale.produce("insta_profiles_basic") == {"stale": 6, "enqueued": 0}
+    await bench.clickhouse.command(DUE)
+    due = (SystemClock().now() - dt.timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
+    rows = [
+        {"platform": "YOUTUBE", "kind": "POST", "id": name, "every_h": 1, "due_at": due, "priority": 5}
+        for name in ("", "a b", "video1", "video2", "x" * 300)
+    ]
+    body = "\n".join(map(json.dumps, rows)).encode()
+    await bench.clickhouse.insert_ndjson("dbt.mart_staging_collection_due", body, token="odd")
+    assert await bench.stale.produce("yt_posts_collections") == {"stale": 5, "enqueued": 1, "refused": 3}
+    assert [params["video_ids"] for *_, params in await bench.jobs_of("refresh_yt_posts")] == [["video1", "video2"]]
+
+
 async def test_who_is_followed_is_asked_for_by_platform(bench: Bench) -> None:
     async with bench.pool.connection() as conn:
         await conn.execute(

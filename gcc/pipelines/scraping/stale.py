@@ -27,6 +27,7 @@ from gcc.stores.postgres import Pool
 WAITING_MAX = 5_000
 """Of one flow's jobs that wait, beyond which producers add none: the rest is asked for later."""
 BATCH = 500
+LOOKS_MAX = 20  # of one run, behind rows that make no job
 HOUR, DAY, WEEK = 1, 24, 168
 DUE = ("mart_staging_collection_due",)
 
@@ -116,28 +117,43 @@ class StaleRows:
         return await self._produce(row, flow)
 
     async def _produce(self, row: Producer, flow: Flow) -> Mapping[str, Any]:
-        period = _period(self._clock.now(), row.period_h)
-        where = {"flow": row.flow, "period": period}
-        async with self._pool.connection() as conn:
-            ((waiting, asked_for),) = await (await conn.execute(_JOBS["room"], where)).fetchall()
-        room = min(max(0, WAITING_MAX - waiting), row.most)
-        if not room:
-            return {"enqueued": 0, "why": f"{waiting:,} jobs of {row.flow} wait"}
-        limit = room * (row.many[1] if row.many else 1) + asked_for
-        found = await self._warehouse.rows(_statement(row.name), {"limit": limit})
-        ids = [str(each["id"]) for each in found]
-        async with self._pool.connection() as conn:
-            new = {each for (each,) in await (await conn.execute(_JOBS["new"], {**where, "ids": ids})).fetchall()}
-        jobs, refused = _jobs(row, flow, [each for each in found if str(each["id"]) in new], period)
-        enqueued = 0
-        for begin in range(0, min(len(jobs), room), BATCH):
-            batch = jobs[begin : min(begin + BATCH, room)]
-            enqueued += sum(job.inserted for job in await self._jobs.enqueue([job for job, _ in batch]))
+        """Where rows make no job, those behind them have their turn: however many there are, they hold nobody up."""
+        where = {"flow": row.flow, "period": _period(self._clock.now(), row.period_h)}
+        stale = enqueued = refused = 0
+        for _ in range(LOOKS_MAX):
             async with self._pool.connection() as conn:
-                await conn.execute(_JOBS["remember"], {**where, "ids": [each for _, of in batch for each in of]})
+                ((waiting, asked_for),) = await (await conn.execute(_JOBS["room"], where)).fetchall()
+            room = min(max(0, WAITING_MAX - waiting), row.most - enqueued)
+            if not room:
+                if not enqueued:
+                    return {"enqueued": 0, "why": f"{waiting:,} jobs of {row.flow} wait"}
+                break
+            limit = room * (row.many[1] if row.many else 1) + asked_for
+            found = await self._warehouse.rows(_statement(row.name), {"limit": limit})
+            ids = [str(each["id"]) for each in found]
+            async with self._pool.connection() as conn:
+                new = {each for (each,) in await (await conn.execute(_JOBS["new"], {**where, "ids": ids})).fetchall()}
+            jobs, odd = _jobs(row, flow, [each for each in found if str(each["id"]) in new], where["period"])
+            stale, refused = len(found), refused + len(odd)
+            enqueued += await self._enqueue(jobs[:room], where)
+            if not odd:
+                break
+            await self._remember(odd, where)
         async with self._pool.connection() as conn:
             await conn.execute(_JOBS["forget"])
-        return {"stale": len(found), "enqueued": enqueued, **({"refused": refused} if refused else {})}
+        return {"stale": stale, "enqueued": enqueued, **({"refused": refused} if refused else {})}
+
+    async def _enqueue(self, jobs: Sequence[tuple[NewJob, list[str]]], where: Mapping[str, str]) -> int:
+        enqueued = 0
+        for begin in range(0, len(jobs), BATCH):
+            batch = jobs[begin : begin + BATCH]
+            enqueued += sum(job.inserted for job in await self._jobs.enqueue([job for job, _ in batch]))
+            await self._remember([each for _, of in batch for each in of], where)
+        return enqueued
+
+    async def _remember(self, ids: Sequence[str], where: Mapping[str, str]) -> None:
+        async with self._pool.connection() as conn:
+            await conn.execute(_JOBS["remember"], {**where, "ids": ids})
 
     async def _missing(self, row: Producer) -> list[str]:
         if not row.reads:
@@ -162,23 +178,28 @@ def _period(now: dt.datetime, hours: int) -> str:
 
 def _jobs(
     row: Producer, flow: Flow, found: Sequence[Mapping[str, Any]], period: str
-) -> tuple[list[tuple[NewJob, list[str]]], int]:
-    """The jobs, each with the ids it is about; and how many rows make no job, since their params are odd."""
-    groups: list[list[Mapping[str, Any]]] = [[each] for each in found]
-    if row.many:
-        _, size = row.many
-        groups = [list(found[begin : begin + size]) for begin in range(0, len(found), size)]
-    jobs, refused = [], 0
-    for group in groups:
+) -> tuple[list[tuple[NewJob, list[str]]], list[str]]:
+    """The jobs, each with the ids it is about; and the ids of rows that make no job, since their params are odd."""
+    good = [each for each in found if _fits(flow, _params(row, [each]))]
+    size = row.many[1] if row.many else 1
+    jobs = []
+    for group in (good[begin : begin + size] for begin in range(0, len(good), size)):
         first, ids = group[0], [str(each["id"]) for each in group]
-        params = {key: value for key, value in first.items() if key not in ("id", "priority") and value is not None}
-        if row.many:
-            params[row.many[0]] = [each[row.many[0]] for each in group]
-        try:
-            flow.params.model_validate(params)
-        except pydantic.ValidationError:
-            refused += len(group)
-            continue
         key = f"{row.flow}:{ids[0]}:{period}"
-        jobs.append((NewJob(flow.name, flow.platform, params, key=key, priority=int(first["priority"])), ids))
-    return jobs, refused
+        new = NewJob(flow.name, flow.platform, _params(row, group), key=key, priority=int(first["priority"]))
+        jobs.append((new, ids))
+    kept = {str(each["id"]) for each in good}
+    return jobs, [each for each in (str(each["id"]) for each in found) if each not in kept]
+
+
+def _params(row: Producer, group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    params = {key: value for key, value in group[0].items() if key not in ("id", "priority") and value is not None}
+    return params | ({row.many[0]: [each[row.many[0]] for each in group]} if row.many else {})
+
+
+def _fits(flow: Flow, params: Mapping[str, Any]) -> bool:
+    try:
+        flow.params.model_validate(params)
+    except pydantic.ValidationError:
+        return False
+    return True
