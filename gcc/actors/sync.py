@@ -523,7 +523,11 @@ def _exported(name: str, kind: str) -> str:
     clean = "toValidUTF8(replaceAll({0}, '\\0', ''))".format
     if kind.startswith("Array(") and "String" in kind:
         return f"arrayMap(each -> {clean('each')}, {name}) as {name}"
-    return f"{clean(name)} as {name}" if "String" in kind and not kind.startswith("Map(") else name
+    if kind.startswith("Map("):
+        parts = zip(("key", "value"), kind.removeprefix("Map(").split(", ", 1), strict=True)
+        key, value = (clean(part) if "String" in of else part for part, of in parts)
+        return f"mapApply((key, value) -> ({key}, {value}), {name}) as {name}"
+    return f"{clean(name)} as {name}" if "String" in kind else name
 
 
 def _rfc3339(at: dt.datetime) -> str:

@@ -176,7 +176,7 @@ class AtOnce:
     async def trigger(self, name: str) -> ScheduleRun:
         await trio.lowlevel.checkpoint()
         now = SystemClock().now()
-        run = ScheduleRun(SystemClock().new_id(), name, "COMPLETE", now, now)
+        run = ScheduleRun(SystemClock().new_id(), name, "COMPLETE", now, now, self._world.ends_with)
         for line in self._world.schedules:
             line["last_run"] = shown(run) if line["name"] == name else line["last_run"]
         return run
@@ -269,6 +269,7 @@ class World:
     """The stores answer neither a check nor an import."""
     schedules: list[dict[str, Any]] = field(default_factory=list)
     past_runs: list[dict[str, Any]] = field(default_factory=list)  # of each of them
+    ends_with: dict[str, Any] | None = None  # the detail of a run that is triggered
     replicas: list[dict[str, Any]] = field(default_factory=list)
     models: list[Any] = field(default_factory=list)  # Modelling, or what answers as it does
     syncs: list[Any] = field(default_factory=list)  # Sync, or what answers as it does

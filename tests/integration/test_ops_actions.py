@@ -670,6 +670,27 @@ def test_models_stand_before_and_after_the_days_of_a_backfill(words: list[str]) 
     assert (parse(["models"]).action, parse(["models", "--json"]).words) == ("list", [])
 
 
+async def test_who_runs_something_is_told_no_secret_either(world: World) -> None:
+    class Looks:
+        async def test(self, names: list[str]) -> list[Finding]:
+            return [Finding(name, "count", "likes", "error", 2, "token=abc") for name in names]
+
+    world.models.append(Looks())
+    world.schedules = [{"name": "sync_leaderboard_prod", "last_run": None}]
+    world.ends_with = {"error": "no answer: token=abc"}
+    world.syncs.append(Swapped([{"table": "leaderboard", "refused": "it shrinks", "accepted_by": None}]))
+    table = {"table": "leaderboard", "why": "a test"}
+    async with ops_port(world) as port:
+        for path, body in (
+            ("schedules/run", {"name": "sync_leaderboard_prod", "why": "a test"}),
+            ("sync/run", table),
+            ("sync/accept", table),
+            ("models/test", {"names": ["mart_x"]}),
+        ):
+            status, told = await post(port, path, body)
+            assert status == 200 and "token=•••" in str(told) and "abc" not in str(told), path
+
+
 async def test_models_are_tested_now_and_shown_with_what_is_wrong(world: World, port: Port) -> None:
     class Looks:
         async def test(self, names: list[str]) -> list[Finding]:

@@ -169,6 +169,20 @@ async def test_profiles_are_found_by_words_and_trigrams(clickhouse: ClickHouse, 
         assert "trigrams" in str(await plan.fetchall())
 
 
+async def test_keys_of_a_map_are_cleaned_as_texts_are(clickhouse: ClickHouse, pool: Pool, sync: Sync) -> None:
+    kinds = await columns(pool, "search_profile")
+    row = {name: VALUES[kind] for name, kind in kinds.items()} | {"audience_gender": {"a\0b": 0.25}}
+    await mart(clickhouse, "mart_search_profile", kinds, row)
+    await clickhouse.command(
+        "insert into dbt.mart_search_profile select * replace ('other' as profile_id, map(unhex('61FF'), 0.5) as"
+        " audience_gender) from dbt.mart_search_profile"
+    )
+    assert (await sync.sync("search_profile")).rows == 2
+    async with pool.connection() as connection:
+        found = await connection.execute("select audience_gender from search_profile order by profile_id")
+        assert await found.fetchall() == [({"ab": 0.25},), ({"a\ufffd": 0.5},)]
+
+
 async def test_a_text_that_no_index_holds_is_told_as_a_refusal(clickhouse: ClickHouse, pool: Pool, sync: Sync) -> None:
     kinds = await columns(pool, "social_profile_hashtags")
     row = {name: VALUES[kind] for name, kind in kinds.items()}

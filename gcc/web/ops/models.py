@@ -94,7 +94,7 @@ def add_models(app: QuartTrio, access: Access, operations: Operations, here: Seq
     @app.post("/api/models/test")
     async def models_test() -> Response:
         wanted = await read_action(access, TestBody, "test")
-        return done([_shown(finding) for finding in await modelling().test(wanted.names)])
+        return done(masked_value([_shown(finding) for finding in await modelling().test(wanted.names)]))
 
     @app.post("/api/models/backfill")
     async def models_backfill() -> Response:

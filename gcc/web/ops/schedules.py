@@ -35,7 +35,7 @@ def add_schedules(app: QuartTrio, access: Access, operations: Operations) -> Non
     @app.post("/api/schedules/run")
     async def run() -> Response:
         wanted = await read_action(access, ScheduleBody, "run")
-        return done(await operations.run_schedule(wanted.name, by(access, wanted.why)))
+        return done(masked_value(await operations.run_schedule(wanted.name, by(access, wanted.why))))
 
     @app.get("/api/sync")
     async def synced() -> Response:
@@ -45,9 +45,9 @@ def add_schedules(app: QuartTrio, access: Access, operations: Operations) -> Non
     @app.post("/api/sync/run")
     async def run_sync() -> Response:
         wanted = await read_action(access, SyncBody, "run")
-        return done(await operations.run_sync(wanted.table, by(access, wanted.why)))
+        return done(masked_value(await operations.run_sync(wanted.table, by(access, wanted.why))))
 
     @app.post("/api/sync/accept")
     async def accept_sync() -> Response:
         wanted = await read_action(access, SyncBody, "accept")
-        return done(await operations.accept_sync(wanted.table, by(access, wanted.why)))
+        return done(masked_value(await operations.accept_sync(wanted.table, by(access, wanted.why))))
