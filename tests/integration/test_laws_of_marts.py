@@ -161,20 +161,20 @@ def shop_event(rng: random.Random, at: str) -> Row:
 
 
 def follower(rng: random.Random, at: str) -> Row:
-    name = rng.choice(["Priya", "Тест", "हिन्दी"])
+    name = rng.choice(["Priya", "தமிழ்", "हिन्दी"])
     return {
         "platform": "INSTAGRAM",
         "source_profile_id": rng.choice(["", f"f{rng.randint(1, 5)}"]),
         "target_profile_id": f"I{rng.randint(1, 9)}",  # most are known by nothing else
         "relationship_type": "follower",
-        "source_dimensions": {"handle": f"F{rng.randint(1, 3)}", "full_name": name},
+        "source_dimensions": {"handle": f"F{rng.randint(1, 2)}", "full_name": name},
     }
 
 
 def score(rng: random.Random, at: str) -> Row:
     return {
         "profile_id": f"I{rng.randint(1, 9)}",
-        "follower_handle": f"f{rng.randint(1, 3)}",
+        "follower_handle": f"f{rng.randint(1, 2)}",
         "score": rng.choice([0, 1]),
     }
 
@@ -204,8 +204,8 @@ SOURCES: Mapping[str, tuple[Callable[[random.Random, str], Row], int]] = {
     "_e.order_log_events": (order, 20),
     "_e.affiliate_order_event": (affiliate_order, 15),
     "_e.shopify_event": (shop_event, 15),
-    "_e.profile_relationship_log_events": (follower, 30),
-    "_e.creator_follower_score": (score, 30),
+    "_e.profile_relationship_log_events": (follower, 20),
+    "_e.creator_follower_score": (score, 120),
     "coffee_replica.post_collection_item": (listed_post, 15),
     "beat_replica.instagram_post_simple": (instagram_post, 25),
     "beat_replica.youtube_post_simple": (youtube_post, 25),
