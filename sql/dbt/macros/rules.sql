@@ -84,6 +84,7 @@ from (
     where {{ only }}
     group by {{ key | join(", ") }}
     having count() > 1
+    settings optimize_aggregation_in_order = 1 {#- a table is sorted by its key: memory for one group, not for all #}
 )
 {%- endif %}
 {%- for column in columns if only == "true" and key and search("(^|_)rank(_by_[a-z_]+)?$", column) and not search("^(prev|previous|last)|_prev$", column) %}
