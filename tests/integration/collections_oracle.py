@@ -95,6 +95,7 @@ def collection_posts(world: World, zone: str, worth: Mapping[str, float]) -> dic
         row["followers_at_publish"] = _followers(world, snapshots[0], zone) if snapshots else None
         row["engagement_rate"] = _ratio(row["engagement"], row["followers_at_publish"])
         row["er_by_views"] = _ratio(row["engagement"], row["views"])
+        _leave_out_unbelievable(row, row["followers_at_publish"])
         told = [row[name] for name in ("views", "likes", "comments")]
         prices = [worth["view"], worth["like"], worth["comment"]]
         known = any(value is not None for value in told)
@@ -109,7 +110,7 @@ def sums(posts: Iterable[Row]) -> Row:
     engaged = [row for row in posts if row["engagement"] is not None]
     followed = [row for row in engaged if row["followers_at_publish"] is not None]
     seen = [row for row in engaged if row["views"]]
-    return {
+    row = {
         "items": len(posts),
         "posts": sum(row["found"] for row in posts),
         "creators": len({row["profile_id"] for row in posts if row["profile_id"]}),
@@ -117,6 +118,8 @@ def sums(posts: Iterable[Row]) -> Row:
         "engagement_rate": _ratio_of_sums(followed, "engagement", "followers_at_publish"),
         "er_by_views": _ratio_of_sums(seen, "engagement", "views"),
     }
+    _leave_out_unbelievable(row, sum(each["followers_at_publish"] for each in followed))
+    return row
 
 
 def post_days(world: World, zone: str) -> dict[Key, Row]:
@@ -182,6 +185,13 @@ def _sum_known(values: Iterable[float | None]) -> float | None:
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
+
+
+def _leave_out_unbelievable(row: Row, followers: int | None) -> None:
+    """Rates above 5 of a large audience."""
+    for name in ("engagement_rate", "er_by_views"):
+        if (row[name] or 0) > 5 and (followers or 0) >= 10_000:
+            row[name] = None
 
 
 def _ratio_of_sums(rows: list[Row], part: str, whole: str) -> float | None:

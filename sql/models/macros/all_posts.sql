@@ -101,7 +101,7 @@ select
     {%- endif %}
     engaging.engagement as engagement,
     audiences.followers as followers_at_publish,
-    engaging.engagement / audiences.followers as engagement_rate,
+    {{ believable('engaging.engagement / audiences.followers', 'audiences.followers') }} as engagement_rate,
     if(fences.known >= {{ var('outlier_posts') }}, engaging.engagement > fences.q3 + 3 * (fences.q3 - fences.q1), null) as is_outlier,
     sponsored.is_sponsored as is_sponsored,
     engaging.last_at as last_at

@@ -89,12 +89,12 @@ select
     {{ mean_of('engagement_of_' ~ kind) }} as avg_{{ kind }}_engagement,
     {%- endfor %}
     nullIf(audiences.followers, 0) as followers,
-    (avg_likes + avg_comments) / followers as engagement_rate,
-    (median_likes + median_comments) / followers as median_engagement_rate,
-    (typical_likes + typical_comments) / followers as typical_engagement_rate,
-    if(seen >= {{ var('min_posts') }}, engagement_of_seen / views_of_seen, null) as er_by_views,
+    {{ believable('(avg_likes + avg_comments) / followers', 'followers') }} as engagement_rate,
+    {{ believable('(median_likes + median_comments) / followers', 'followers') }} as median_engagement_rate,
+    {{ believable('(typical_likes + typical_comments) / followers', 'followers') }} as typical_engagement_rate,
+    if(seen >= {{ var('min_posts') }}, {{ believable('engagement_of_seen / views_of_seen', 'followers') }}, null) as er_by_views,
     {%- if platform == 'INSTAGRAM' %}
-    if(reached >= {{ var('min_posts') }}, engagement_of_reached / reach_of_reached, null) as er_by_reach,
+    if(reached >= {{ var('min_posts') }}, {{ believable('engagement_of_reached / reach_of_reached', 'followers') }}, null) as er_by_reach,
     {%- endif %}
     last_publish_time
 from lists

@@ -10,10 +10,14 @@ uniqExact(profile_id) as creators,
 sumOrNull(post.{{ name }}) as {{ name }},
 {%- endfor %}
 sumOrNullIf(post.followers_at_publish, post.engagement is not null) as followers,
-sumOrNullIf(post.engagement, post.followers_at_publish is not null)
-    / nullIf(sumOrNullIf(post.followers_at_publish, post.engagement is not null), 0) as engagement_rate,
-sumOrNullIf(post.engagement, post.views > 0)
-    / nullIf(sumOrNullIf(post.views, post.engagement is not null), 0) as er_by_views,
+{{ believable(
+    'sumOrNullIf(post.engagement, post.followers_at_publish is not null) / nullIf(sumOrNullIf(post.followers_at_publish, post.engagement is not null), 0)',
+    'followers'
+) }} as engagement_rate,
+{{ believable(
+    'sumOrNullIf(post.engagement, post.views > 0) / nullIf(sumOrNullIf(post.views, post.engagement is not null), 0)',
+    'followers'
+) }} as er_by_views,
 countIf(is_sponsored) as sponsored_posts,
 sumOrNull(post.emv) as emv
 {%- endmacro %}

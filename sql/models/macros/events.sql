@@ -14,9 +14,10 @@ bitOr(toUInt64({{ place }}), toUInt64(ifNull({{ value }}, 0) != 0) * 92233720368
 greatest(insert_timestamp, event_timestamp - interval 1 day)
 {%- endmacro %}
 
-{# One mistyped year would be everybody's latest month: what tells of a time to come is left out until then. #}
+{# One mistyped year would be everybody's latest month: what tells of a time to come is left out until then, and what tells of none
+   (1970) for ever. #}
 {% macro event_has_been() -%}
-event_timestamp < {{ now_at() }} + interval 1 day
+event_timestamp < {{ now_at() }} + interval 1 day and event_timestamp >= toDateTime64('1971-01-02 00:00:00', 6, 'UTC')
 {%- endmacro %}
 
 {# A field of a column of JSON: text, null where it is none or empty. Most rows have no such field: they are not parsed. #}

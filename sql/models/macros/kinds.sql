@@ -24,7 +24,22 @@ multiIf(
 )
 {%- endmacro %}
 
-{# A count that a platform told: below zero it is a sign for hidden. #}
+{# A count that a platform told: below zero it is a sign for hidden, and what nothing on earth has is none, or sums would overflow. #}
 {% macro told_count(name) -%}
-if({{ name }} < 0, null, {{ name }})
+if({{ name }} between 0 and {{ var('count_max') }}, {{ name }}, null)
+{%- endmacro %}
+
+{# A rate that a producer told: above 5 it was meant in percent, or is none. #}
+{% macro told_rate(name) -%}
+if({{ name }} between 0 and 5, {{ name }}, null)
+{%- endmacro %}
+
+{# A rate that was worked out: above 5 of a large audience one of its counts is wrong (500 likes and one view), and so is the rate. #}
+{% macro believable(rate, followers) -%}
+if({{ rate }} > 5 and ifNull({{ followers }}, 0) >= 10000, null, {{ rate }})
+{%- endmacro %}
+
+{# A time that a producer told: those before 1971 stand for none. #}
+{% macro told_time(name) -%}
+if({{ name }} < toDateTime64('1971-01-02 00:00:00', 6, 'UTC'), null, {{ name }})
 {%- endmacro %}

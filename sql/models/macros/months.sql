@@ -63,7 +63,7 @@ select
     of_month.avg_likes as avg_likes,
     of_month.avg_comments as avg_comments,
     of_month.avg_views as avg_views,
-    (of_month.avg_likes + of_month.avg_comments) / nullIf(members.followers, 0) as engagement_rate
+    {{ believable('(of_month.avg_likes + of_month.avg_comments) / nullIf(members.followers, 0)', 'members.followers') }} as engagement_rate
 from members
 asof left join groups on groups.profile_id = members.profile_id and groups.month <= members.month
 left join before on before.profile_id = members.profile_id and before.month = members.month

@@ -12,6 +12,6 @@ select
     count() as posts,
     uniqExact(tagged.profile_id) as creators,
     sumOrNull(tagged.views) as views,
-    avgOrNull(tagged.engagement_rate) as avg_engagement_rate
+    {{ believable('avgOrNull(tagged.engagement_rate)', '10000') }} as avg_engagement_rate
 from {{ ref('mart_staging_collection_hashtags') }} as tagged
 group by collection_type, collection_id, partner_id, tag

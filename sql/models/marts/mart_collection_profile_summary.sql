@@ -9,7 +9,7 @@ select
     count() as profiles,
     countIf(found) as profiles_found,
     sumOrNull(member.followers) as followers,
-    quantileExactInclusiveOrNull(0.5)(member.engagement_rate) as median_engagement_rate,
+    {{ believable('quantileExactInclusiveOrNull(0.5)(member.engagement_rate)', '10000') }} as median_engagement_rate,
     sumOrNull(member.agreed_price) as agreed_price,
     max(last_at) as last_at
 from {{ ref('mart_collection_profile') }} as member

@@ -37,7 +37,7 @@ figures as (
         language,
         count() as creators,
         sum(posts) as posts,
-        quantileExactInclusive(0.5)(engagement_rate) as median_engagement_rate,
+        {{ believable('quantileExactInclusive(0.5)(engagement_rate)', '10000') }} as median_engagement_rate,
         avg(avg_views) as avg_views,
         sum(followers) as followers
     from grouped

@@ -15,7 +15,7 @@ select
     shortcode,
     profile_id,
     views,
-    engagement_rate,
+    {{ believable('engagement_rate', '10000') }} as engagement_rate,
     tag
 from (
     select *, arrayJoin({{ hashtag_keys('text') }}) as tag

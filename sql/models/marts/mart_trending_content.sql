@@ -66,7 +66,7 @@ select
     scored.likes as likes,
     scored.comments as comments,
     scored.engagement as engagement,
-    scored.engagement_rate as engagement_rate,
+    {{ believable('scored.engagement_rate', '10000') }} as engagement_rate,
     scored.bucket as bucket,
     names.handle as handle,
     names.category as category,

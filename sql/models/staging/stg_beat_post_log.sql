@@ -15,7 +15,7 @@ select
     {{ event_inserted_at() }} as inserted_at,
     source,
     handle,
-    publish_time,
+    {{ told_time('publish_time') }} as publish_time,
     {{ told_count('likes') }} as likes,
     {{ told_count('comments') }} as comments,
     {{ told_count('views') }} as views,
