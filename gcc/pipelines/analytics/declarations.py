@@ -140,6 +140,7 @@ class Runs:
 
     async def after_first_page(self) -> Detail:
         """All else: models, those among the first that were made of stand-ins anew, and the other tables."""
+        await self._catch_up()
         models = detail_of(await self.transformer.run_models())
         others = [table for table in self.sync.tables if table not in FIRST_TABLES]
         return {"models": models, "syncs": await self.each_synced(others)}

@@ -1,5 +1,6 @@
 """What happens once in a platform's life: past snapshots are imported, everybody followed is crawled for the
-first time, and when all of that is stored a demo's tenant is made of it, and the marts are built and synced.
+first time, and when all of that is stored the first page's marts are built and synced, a demo's tenant is made of it,
+and all else is built.
 
 Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there. A step that raises
 something unexpected is told, and tried again with growing pauses: all else runs without it.
@@ -46,10 +47,11 @@ class FirstStart:
             await self._until_done("history_imported", self._begin)
             await self._until_done("first_crawl_enqueued", self._enqueue_crawl)
             await self._until_done("first_crawl_stored", self._wait_until_stored)
-            if self._context.settings.demo and self._context.settings.world.enabled:
-                await self._until_done("demo_tenant", self._seed_demo)
             if self._context.schedulers:  # else the marts are built where the schedules run
                 await self._until_done("first_models", self._build_marts)
+            if self._context.settings.demo and self._context.settings.world.enabled:
+                await self._until_done("demo_tenant", self._seed_demo)
+            if self._context.schedulers:
                 await self._until_done("all_models", self._build_the_rest)
 
     async def _until_done(self, milestone: str, step: Callable[[], Awaitable[dict[str, Any]]]) -> None:
@@ -124,7 +126,8 @@ class FirstStart:
         run = await scheduler.trigger(THE_REST)
         if run.status == "CANCELLED":
             raise Transient(f"schedule {run.schedule} was cut off")
-        return {"status": run.status}
+        error = (run.detail or {}).get("error")
+        return {"status": run.status} | ({"error": error} if error else {})
 
     async def _rows(self, statement: str, **arguments: Any) -> list[tuple[Any, ...]]:
         async with self._context.real.pool.connection() as conn:
