@@ -68,8 +68,8 @@ rows as (
 {%- set told = [
     'platform', 'profile_id', 'handle', 'full_name', 'bio', 'profile_pic_url', 'profile_type', 'is_verified', 'has_email', 'has_phone',
     'last_post_at', 'followers', 'following', 'media_count', 'avg_reel_views', 'avg_short_views',
-] + search_figures() + [
     'age_band_basis', 'has_youtube', 'person_id', 'keywords', 'hashtags', 'mentions', 'brands', 'audience_tokens',
 ] %}
+{%- set _ = told.extend(search_figures()) %}
 select *, cityHash64(toJSONString(tuple({{ told | join(', ') }}))) as row_hash
 from rows
