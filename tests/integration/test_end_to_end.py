@@ -154,7 +154,7 @@ async def modelled(data: Path) -> None:
     assert code == 2 and "it has " in told
 
 
-async def tested_and_exported(data: Path, folder: Path) -> None:
+async def models_tested_and_exported(data: Path, folder: Path) -> None:
     code, report, _ = await verb("models", data, "test", "mart_leaderboard")
     assert (code, report["models"]) == (0, [{"name": "mart_leaderboard", "ok": True}])
     assert {"unique", "not_null", "rank"} <= {each["test"] for each in report["tests"]}
@@ -211,7 +211,7 @@ async def test_the_whole_way_agrees_with_the_truth_and_drains_under_load(tmp_pat
         assert views == [], "Instagram shows no views: no rank"
         await scheduled(running, data)
         await modelled(data)
-        await tested_and_exported(data, tmp_path / "dbt")
+        await models_tested_and_exported(data, tmp_path / "dbt")
         await synced_by_hand(running, data)
         await replicas_follow(running)
         report = await well(data, *FAST)
