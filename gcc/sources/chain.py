@@ -289,23 +289,26 @@ class Outside:
     ) -> Call:
         """Take of the question's whole stack of limits. _Full: one of the credential's own has no room; unless there
         are no `others`, it is not waited for. LimitRefused: one of all."""
-        rules = [rule for rule in self._rules_of(credential.source) if rule.bucket in ("", question.bucket)]
-        takes = {rule: _take(rule, question.units, credential) for rule in rules}
-        own = [take.name for rule, take in takes.items() if rule.each != "source"] if others else []
+        takes = [
+            (rule, _take(rule, limited, question.units, credential))
+            for limited in _limited(source, question, credential)
+            for rule in self._rules_of(limited)
+            if rule.bucket in ("", question.bucket)
+        ]
+        own = [take.name for rule, take in takes if rule.each != "source"] if others else []
         wait_s = max(0.0, deadline - trio.current_time())
         try:
             return await self._limiter.take(
-                list(takes.values()), priority=visit.priority, flow=visit.flow, wait_s_max=wait_s, hurried=own
+                [take for _, take in takes], priority=visit.priority, flow=visit.flow, wait_s_max=wait_s, hurried=own
             )
         except LimitRefused as refusal:
             if refusal.name in own:
                 raise _Full(str(refusal), retry_after_s=refusal.retry_after_s) from refusal
-            if not any(take.name == refusal.name for rule, take in takes.items() if rule.bucket):  # else others go on
+            if not any(take.name == refusal.name for rule, take in takes if rule.bucket):  # else others go on
                 self._breakers.of(source).refused(refusal, asking.renewals)
             raise
 
     def _rules_of(self, source: str) -> Sequence[Rule]:
-        """Of the source whose credential asks: who shares its credentials shares its limits."""
         return self._rules.get(source) or (Rule(Limit(1, 1.0)),)  # how many there are, the limiter knows
 
     async def _pick(
@@ -421,7 +424,7 @@ class Outside:
             for rule in self._rules_of(credential.source):
                 if (rule.each, rule.bucket) == (reading.scope, reading.bucket):
                     with suppress(LimitRefused):  # they are away: the next question is told
-                        what = _take(rule, 1, credential)
+                        what = _take(rule, credential.source, 1, credential)
                         await self._limiter.narrow(what, allowed(reading.share_used), for_s, one_line(reading.why))
 
     async def _fetch(self, request: Request, visit: Visit) -> Answer:
@@ -456,8 +459,14 @@ class _Full(LimitRefused):
     """A limit of the credential's own has no room: another one may have."""
 
 
-def _take(rule: Rule, units: int, credential: Credential) -> Take:
-    return rule.take(credential.source, units, credential=credential.handle, app=credential.app)
+def _take(rule: Rule, source: str, units: int, credential: Credential) -> Take:
+    return rule.take(source, units, credential=credential.handle, app=credential.app)
+
+
+def _limited(source: str, question: Question, credential: Credential) -> list[str]:
+    """Whose limits a call takes of: who shares the credentials of another source shares its limits. Where a source is
+    asked about another one's credential, to renew it, those of both."""
+    return list(dict.fromkeys([source, credential.source] if question.using else [credential.source]))
 
 
 class _StoreAway(NoCredential):

@@ -61,6 +61,15 @@ class Bench:
         return await self.credentials.held("graphapi", "a")
 
 
+async def test_a_renewal_counts_where_tokens_are_renewed_and_where_the_token_asks(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench(lambda request: ok())
+    await bench.put("instagram")
+    assert await bench.renew()
+    assert {use.name: use.used for use in bench.limiter.usage()} == {"graphapi": 1, "tokens": 1}
+
+
 @pytest.mark.parametrize(
     ("kind", "method", "url", "asked"),
     [
