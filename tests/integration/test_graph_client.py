@@ -18,6 +18,7 @@ from gcc.sources.instagram.graph_client import GraphApi
 from gcc.sources.instagram.graph_errors import SOURCE
 from gcc.sources.known import Author, InProcessKnown
 from gcc.sources.limits import InProcessLimiter, Limit
+from gcc.sources.tokens import renewals
 from gcc.sources.verdicts import NeedsOwner, NotFound, NotVisible
 from gcc.world import comments, graph_insights, insights, stories, tagging
 from gcc.world.graph import TOKENS, USER
@@ -55,7 +56,7 @@ class Bench:
             for name in (post.post_id, post.shortcode)
         }
         known = InProcessKnown(authors=authors, accounts=(USER,))
-        limiter = InProcessLimiter({SOURCE: Limit(100_000, 1.0)})
+        limiter = InProcessLimiter(dict.fromkeys((SOURCE, renewals.SOURCE), Limit(100_000, 1.0)))
         self.url = url
         self.outside = Outside(fetcher, limiter, self.credentials, clock, Metrics(), {}, known=known)
         self.api = GraphApi(self.outside, f"{url}/graph/v25.0")

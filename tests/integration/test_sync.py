@@ -778,7 +778,7 @@ async def test_from_events_to_the_served_tables(clickhouse: ClickHouse, pool: Po
         for number in range(20)
         for month in (1, 2, 3)
         for metrics in [
-            {"followers": 998 + number * month % 7, "engagement_rate": number / 3, "views": number % 5 or None}
+            {"followers": 998 + number * month % 7, "engagement_rate": number / 30, "views": number % 5 or None}
         ]
         for dimensions in [
             {"category": ["Food", "food", "Art"][number % 3], "full_name": f"Näme {number}", "language": "hi"}
