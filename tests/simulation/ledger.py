@@ -80,6 +80,7 @@ class Ledger:
         self._excused: set[tuple[str, uuid.UUID]] = set()  # foreign ones in queues that were deleted, or that met a Bug
         self._spent: set[str] = set()  # events of ours in such, of counted types
         self._queued_at: dict[tuple[str, uuid.UUID], float] = {}
+        self._last_queued_at: dict[str, float] = {}  # by queue
         self._published: Counter[uuid.UUID] = Counter()
         self.forgive_publishing = False
         database.watchers.append(self.changed)
@@ -134,7 +135,7 @@ class Ledger:
             self._where[event_id] = "emitted"
 
     def _queued(self, row: QueueRow) -> None:
-        self._queued_at[row.queue, row.frame.id] = trio.current_time()
+        self._queued_at[row.queue, row.frame.id] = self._last_queued_at[row.queue] = trio.current_time()
         by_us = row.frame.counted != 0  # others may say the same as often as they like
         self._published[row.frame.id] += by_us and not self.forgive_publishing
         if self._published[row.frame.id] == PUBLISHED_MAX:
@@ -294,6 +295,10 @@ class Ledger:
         self.say("healed")
         self._healthy = True
         self._healed_at = trio.current_time()
+
+    def queued_since_healed(self, queue: str) -> bool:
+        """Whether a frame came into it that its consumer could try."""
+        return self._last_queued_at.get(queue, 0.0) > self._healed_at
 
     def cut_off(self) -> None:
         """The grace of a drain was over: what its processes still had is lost, rightly."""
