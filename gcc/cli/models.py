@@ -1,6 +1,6 @@
-"""`models [list]`, `models show NAME`, `models lineage NAME[.COLUMN]`, `models run [NAME|tag:TAG ...] [--full]` and
-`models backfill --from DAY --to DAY [NAME|tag:TAG ...]`: by the running platform.
-`models test [NAME ..]`: whether what stands of them is right, by the running platform.
+"""`models [list]`, as declared where no platform runs; `models show NAME`, `models lineage NAME[.COLUMN]`,
+`models run [NAME|tag:TAG ...] [--full]` and `models backfill --from DAY --to DAY [NAME|tag:TAG ...]`: by the running
+platform. `models test [NAME ..]`: whether what stands of them is right, by the running platform.
 `models export-dbt DIR`: the SQL models as a project for dbt, as these settings have them; nothing needs to run.
 """
 
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gcc.cli.client import find, printable, sentence, settings_of
+from gcc.cli.client import NotRunning, find, printable, sentence, settings_of
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import dbt_project
+from gcc.pipelines.analytics.modelling import described
+from gcc.pipelines.analytics.models import read
 
 BY_HAND = "by hand"
 """Why, where nobody says."""
@@ -42,10 +44,18 @@ def _list(arguments: argparse.Namespace) -> int:
     """Exit code 1: a model failed."""
     if arguments.words:
         raise ConfigError("models list takes no name; write models show NAME")
-    rows = find(arguments).ask("GET", "/api/models", holds=list)["data"]
+    settings = settings_of(arguments)
+    try:
+        rows = find(arguments).ask("GET", "/api/models", holds=list)["data"]
+        told = "as it runs"
+    except NotRunning:
+        graph = read(variables={"timezone": settings.reports.timezone})
+        rows = [described(model, None, "unknown") for model in graph]
+        told = f"nothing runs on {settings.data_dir}; as a start would, by {settings.told_by}"
     if arguments.json:
-        print(json.dumps({"models": rows}))
+        print(json.dumps({"settings": told, "models": rows}))
     else:
+        print(told)
         wide = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
             print(f"{row['name']:<{wide}}  {_standing(row)}".rstrip())

@@ -16,7 +16,7 @@ WORDS = {
     "credentials": ["list"],
     "import-history": ["FILE"],
 }
-ALONE = ("flows", "schedules", "sync")
+ALONE = ("flows", "models", "schedules", "sync")
 """Verbs that tell what is declared where no platform runs: they need no store."""
 WRONG = [
     ("GCC_POSTGRES", f"postgresql://u:{SECRET}@h/d"),

@@ -44,7 +44,7 @@ class Modelling:
         tests = counted(await self._quality.all_findings())
         rows: dict[str, dict[str, Any]] = {}
         for model in self._models.values():
-            row = self._row(model, builds.get(model.name))
+            row = described(model, builds.get(model.name), self._state(model, builds.get(model.name)))
             if model.materialized == "view":
                 read = [rows[parent]["fresh_at"] for parent in model.parents if rows[parent]["fresh_at"]]
                 row["fresh_at"] = min(read, default=None)
@@ -52,23 +52,6 @@ class Modelling:
             row |= {"age_s_max": age and age.age_s_max, "late": age is not None and not age.ok}
             rows[model.name] = row | {"tests": tests.get(model.name)}
         return list(rows.values())
-
-    def _row(self, model: Model, build: Build | None) -> dict[str, Any]:
-        return {
-            "name": model.name,
-            "layer": "staging" if model.name.startswith("stg_") else "marts",
-            "materialized": model.materialized,
-            "strategy": model.strategy or None,
-            "tags": sorted(model.tags),
-            "parents": list(model.parents),
-            "state": self._state(model, build),
-            "seconds": build and build.seconds,
-            "rows": build and build.rows,
-            "peak_bytes": build and build.peak_bytes,
-            "overhead_s": build and build.overhead_s,
-            "fresh_at": rfc3339(build.fresh_at) if build else None,
-            "error": (build and build.error) or None,
-        }
 
     def _state(self, model: Model, build: Build | None) -> str:
         if model.name in self._transformer.building:
@@ -143,3 +126,22 @@ def told(run: ModelRun) -> dict[str, Any]:
     """A model's result in the detail of a run."""
     row: dict[str, Any] = {"model": run.model, "seconds": round(run.seconds, 3), "rows": run.rows}
     return row if run.ok else row | {"error": run.error, "skipped": run.skipped}
+
+
+def described(model: Model, build: Build | None, state: str) -> dict[str, Any]:
+    """A model's row, see `Modelling.listed`; `build` None: nothing is known of one."""
+    return {
+        "name": model.name,
+        "layer": "staging" if model.name.startswith("stg_") else "marts",
+        "materialized": model.materialized,
+        "strategy": model.strategy or None,
+        "tags": sorted(model.tags),
+        "parents": list(model.parents),
+        "state": state,
+        "seconds": build and build.seconds,
+        "rows": build and build.rows,
+        "peak_bytes": build and build.peak_bytes,
+        "overhead_s": build and build.overhead_s,
+        "fresh_at": rfc3339(build.fresh_at) if build else None,
+        "error": (build and build.error) or None,
+    }
