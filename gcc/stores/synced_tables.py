@@ -1,11 +1,12 @@
 """Tables of PostgreSQL that are replaced whole: a fresh one is filled beside the live one, checked, then swapped in.
 
-In: newline-delimited JSON whose keys are the live table's columns. Out: a live table of the same name,
-columns, constraints and index names, with the views that look at it, and its row in `sync_snapshot`. A reader finds the
-old table or the new one, never none and never half of one; the old one stays as `NAME__old` for those who still read
-it.
+In: newline-delimited JSON whose keys are the live table's columns. Out: a live table of the same name, columns,
+constraints and index names, with the views that look at it, all that people gave it (grants, policies, triggers,
+foreign keys, comments, options), and its row in `sync_snapshot`. A reader finds the old table or the new one, never
+none and never half of one; the old one stays as `NAME__old` for those who still read it.
 
-Raises Permanent where the rows do not fit (types, checks, doubled keys), Transient where the database is
+Raises Permanent where the rows do not fit (types, checks, doubled keys) or something is built on the live table that
+cannot follow, Transient where the database is
 away or a lock was not given within 2 s; the live table is then as it was. Cancelled: the same.
 """
 
@@ -166,18 +167,28 @@ class SyncedTables:
                 return  # the last try's answer was lost after its commit
             await connection.execute(_SQL["lock_timeout"])
             await _drop_old(connection, table)  # if it could not be cleared
+            await _require_movable(connection, table)
             views = await (await connection.execute(_SQL["views"], {"table": table})).fetchall()
-            for view, _ in views:  # and with each its table: in the order in which readers lock them
-                await connection.execute(_statement("lock", live=view))
-            await connection.execute(_statement("lock", live=table))
-            await self._take(connection, table, snapshot.id)
-            await hold(connection, self._leader, term)
-            await self._rename(connection, table, _spare(table, "old"), to_old=True)
-            await self._rename(connection, _spare(table, "new"), table, to_old=False)
-            for view, definition in views:
-                body = sql.SQL(definition.rstrip().removesuffix(";"))  # as the server wrote it
-                await connection.execute(sql.SQL(_SQL["view"]).format(view=sql.Identifier(view), definition=body))
+            with _refused(table):
+                for schema, view, _, _ in views:  # and with each its table: in the order in which readers lock them
+                    await connection.execute(sql.SQL(_SQL["lock"]).format(live=sql.Identifier(schema, view)))
+                await connection.execute(_statement("lock", live=table))
+                await self._take(connection, table, snapshot.id)
+                await hold(connection, self._leader, term)
+                belongings = await self._belongings(connection, table)
+                await self._rename(connection, table, _spare(table, "old"), to_old=True)
+                await self._rename(connection, _spare(table, "new"), table, to_old=False)
+                for statement in belongings:
+                    await connection.execute(statement)
+                for view in views:
+                    await connection.execute(_view(*view))
             await self._record(connection, snapshot, term)
+
+    async def _belongings(self, connection: Connection, table: str) -> list[sql.SQL]:
+        """What gives the fresh table all that the live one was given."""
+        names = {"table": table, "new": _spare(table, "new")}
+        given = await (await connection.execute(_SQL["belongings"], names)).fetchall()
+        return [sql.SQL(statement) for (statement,) in given]  # as the server wrote it
 
     async def _record(self, connection: Connection, snapshot: Snapshot, term: int, *, more: int | None = None) -> None:
         """`more`: so many rows than before, where not all of them are in the snapshot."""
@@ -238,6 +249,16 @@ async def _drop_old(connection: Connection, table: str) -> None:
         raise Permanent(f"{old} cannot be dropped: {error.diag.message_detail}; drop that first") from error
 
 
+async def _require_movable(connection: Connection, table: str) -> None:
+    stays = await (await connection.execute(_SQL["left_behind"], {"table": table})).fetchall()
+    if stays:
+        named = ", ".join(name for (name,) in stays)
+        raise Permanent(
+            f"{table} is not swapped: {named} would stay with the table that is replaced; drop it"
+            " (a view follows, if it is owned by the platform's role)"
+        )
+
+
 async def _build_index(connection: Connection, new: str, index: str, definition: str, kind: str) -> None:
     parts = _INDEX.fullmatch(definition)
     if parts is None:
@@ -255,6 +276,15 @@ async def _build_index(connection: Connection, new: str, index: str, definition:
                 new=sql.Identifier(new), index=sql.Identifier(name), kind=sql.SQL(_KINDS[kind])
             )
         )
+
+
+def _view(schema: str, view: str, options: str, definition: str) -> sql.Composed:
+    """It looks at the fresh table. Options and definition are as the server wrote them."""
+    return sql.SQL(_SQL["view"]).format(
+        view=sql.Identifier(schema, view),
+        options=sql.SQL(f"with ({options})" if options else ""),
+        definition=sql.SQL(definition.rstrip().removesuffix(";")),
+    )
 
 
 def _statement(name: str, **identifiers: str) -> sql.Composed:

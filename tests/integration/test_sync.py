@@ -2,11 +2,13 @@
 
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import trio
 
@@ -370,14 +372,111 @@ async def test_who_still_reads_the_table_of_before_delays_the_swap_alone(world: 
     assert world.actor.done == 2
 
 
-async def test_what_people_have_built_on_the_live_table_is_named(world: World) -> None:
+@pytest.mark.parametrize(
+    "built, named, gone",
+    [
+        ("create materialized view seen as select id from thing", "materialized view seen", "materialized view seen"),
+        ("create table noted (id text references thing)", "constraint noted_id_fkey on table noted", "table noted"),
+        (
+            "create function first() returns text language sql begin atomic select min(id) from thing; end",
+            "function first()",
+            "function first",
+        ),
+    ],
+)
+async def test_what_cannot_follow_the_live_table_is_named_before_it_is_left_behind(
+    world: World, built: str, named: str, gone: str
+) -> None:
     await world.mart([thing(1)])
-    await world.execute("create materialized view seen as select id from thing")
-    await world.sync.sync("thing")  # it goes with the replaced table
-    named = "thing__old cannot be dropped: materialized view seen depends on table thing__old"
-    with pytest.raises(Permanent, match=named):
+    await world.execute(built)
+    says = f"thing is not swapped: {re.escape(named)} would stay with the table that is replaced; drop it"
+    with pytest.raises(Permanent, match=says):
         await world.sync.sync("thing")
-    await world.execute("drop materialized view seen")
+    await world.execute(f"drop {gone}")
+    await world.sync.sync("thing")
+    assert len(await world.live()) == 1
+
+
+GIVEN = """
+create table kind (name text primary key); insert into kind values ('a');
+create schema bi;
+create function noted() returns trigger language plpgsql as 'begin return null; end';
+alter table thing add constraint of_kind foreign key (name) references kind;
+create trigger noting after update on thing for each row execute function noted();
+create trigger asleep after delete on thing for each row execute function noted();
+alter table thing disable trigger asleep;
+grant select, update on thing to reader_of_things with grant option;
+grant select on thing to public;
+grant insert (n) on thing to poet;
+alter default privileges grant delete on tables to poet;
+create policy flagged on thing for select to reader_of_things using (flag);
+create policy few on thing as restrictive for insert to public with check (n < 10);
+alter table thing enable row level security;
+comment on table thing is 'what there is: 100%%';
+comment on column thing.n is 'how many';
+alter table thing set (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 90);
+create view bi.seen with (security_barrier) as select id, n from thing;
+create view seen as select 1 as id;
+"""
+GIVEN_IS = """
+select (select array_agg(acl::text order by acl::text) from pg_class, unnest(relacl) as acl
+        where oid = 'thing'::regclass),
+       (select (relrowsecurity, relforcerowsecurity, reloptions)::text from pg_class where oid = 'thing'::regclass),
+       obj_description('thing'::regclass, 'pg_class'), col_description('thing'::regclass, 2),
+       (select array_agg((polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid),
+                          pg_get_expr(polwithcheck, polrelid))::text order by polname)
+        from pg_policy where polrelid = 'thing'::regclass),
+       (select array_agg((attname, attacl)::text order by attname) from pg_attribute
+        where attrelid = 'thing'::regclass and attacl is not null),
+       (select array_agg((pg_get_triggerdef(oid), tgenabled)::text order by tgname) from pg_trigger
+        where tgrelid = 'thing'::regclass and not tgisinternal),
+       (select array_agg((conname, pg_get_constraintdef(oid))::text order by conname) from pg_constraint
+        where conrelid = 'thing'::regclass),
+       (select (reloptions, pg_get_viewdef(oid))::text from pg_class where oid = 'bi.seen'::regclass)
+"""
+
+
+@pytest.fixture
+def roles(postgres_admin: "psycopg.Connection[tuple[object, ...]]") -> Iterator[None]:
+    """They are the server's: what is theirs has to go before them."""
+    postgres_admin.execute("create role reader_of_things; create role poet")
+    yield
+    postgres_admin.execute("drop role reader_of_things; drop role poet")
+
+
+@pytest.fixture
+async def shared(roles: None, world: World) -> AsyncIterator[World]:
+    yield world
+    await world.execute(
+        "drop table if exists thing, thing__old cascade; alter default privileges revoke delete on tables from poet"
+    )
+
+
+async def test_what_people_gave_the_live_table_stays_through_swaps(shared: World) -> None:
+    world = shared
+    await world.execute(GIVEN)
+    given = await world.execute(GIVEN_IS)
+    for count in (1, 2, 3):
+        await world.mart([thing(number, name="a" if not number else None) for number in range(count)])
+        await world.sync.sync("thing")
+        assert await world.execute(GIVEN_IS) == given
+        assert await world.execute("select count(*) from bi.seen") == [(count,)]
+        assert await world.execute("select id from seen") == [(1,)], "a namesake is another view"
+    await world.mart([thing(1, name="unknown"), thing(2)])
+    with pytest.raises(Permanent, match=r"rows for thing were refused: .*of_kind"):
+        await world.sync.sync("thing")
+    assert len(await world.live()) == 3
+
+
+async def test_a_view_of_another_role_is_named(
+    world: World, postgres_admin: "psycopg.Connection[tuple[object, ...]]", database: str
+) -> None:
+    await world.mart([thing(1)])
+    with psycopg.connect(database, user=postgres_admin.info.user, autocommit=True) as other:
+        other.execute("create view seen as select id from thing")
+        with pytest.raises(Permanent, match="thing is not swapped: view seen would stay"):
+            await world.sync.sync("thing")
+        other.execute("drop view seen")
     await world.sync.sync("thing")
 
 

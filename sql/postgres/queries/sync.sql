@@ -13,17 +13,92 @@ where indrelid = to_regclass(%(table)s) and indisprimary
 order by attnum;
 
 -- name: views
--- Those that look at the table themselves: name and definition.
-select distinct class.relname::text, pg_get_viewdef(class.oid)
+-- Those that look at the table themselves: schema, name, options and definition.
+select distinct namespace.nspname::text, class.relname::text, coalesce(array_to_string(class.reloptions, ', '), ''),
+       pg_get_viewdef(class.oid)
 from pg_depend
 join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
 join pg_class as class on class.oid = pg_rewrite.ev_class and class.relkind = 'v'
+join pg_namespace as namespace on namespace.oid = class.relnamespace
 where pg_depend.refclassid = 'pg_class'::regclass and pg_depend.refobjid = to_regclass(%(table)s)
-order by 1;
+order by 1, 2;
 
 -- name: view
 -- Its definition names the table, which is the fresh one now.
-create or replace view {view} as {definition};
+create or replace view {view} {options} as {definition};
+
+-- name: left_behind
+-- What is built on the table and no statement of ours gives to another one: materialized views, functions, others' foreign
+-- keys, and views of roles that we are not of.
+select distinct case when class.oid is null then pg_describe_object(pg_depend.classid, pg_depend.objid, 0)
+                     else pg_describe_object('pg_class'::regclass, class.oid, 0) end
+from pg_depend
+left join pg_rewrite on pg_rewrite.oid = pg_depend.objid and pg_depend.classid = 'pg_rewrite'::regclass
+left join pg_class as class on class.oid = pg_rewrite.ev_class
+left join pg_constraint as of_key on of_key.oid = pg_depend.objid and pg_depend.classid = 'pg_constraint'::regclass
+where pg_depend.refclassid = 'pg_class'::regclass and pg_depend.refobjid = to_regclass(%(table)s)
+  and (class.relkind <> 'v' or not pg_has_role(class.relowner, 'usage') or pg_depend.classid = 'pg_proc'::regclass or of_key.conrelid <> pg_depend.refobjid)
+order by 1;
+
+-- name: belongings
+-- What people gave the table beside columns, checks and indexes: the statements that give it to the one that is called so
+-- next. Of what new tables are given by default it has what it had.
+with live as (
+    select oid, relname as name, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions, grantees.*
+    from pg_class
+    cross join lateral (
+        select string_agg(distinct case given.grantee when 0 then 'public' else given.grantee::regrole::text end, ', ')
+            as by_default
+        from pg_class as fresh, aclexplode(fresh.relacl) as given
+        where fresh.oid = to_regclass(%(new)s) and given.grantee <> fresh.relowner
+    ) as grantees
+    where oid = to_regclass(%(table)s)
+)
+select statement
+from (
+    select 1 as place, format('revoke all on %%I from %%s', name, by_default) as statement from live where by_default <> ''
+    union all
+    select 2, format('grant %%s on %%I to %%s%%s', privilege_type, name,
+                     case grantee when 0 then 'public' else grantee::regrole::text end,
+                     case when is_grantable then ' with grant option' else '' end)
+    from live, aclexplode(relacl) where grantee <> relowner
+    union all
+    select 2, format('grant %%s (%%I) on %%I to %%s%%s', privilege_type, attname, name,
+                     case grantee when 0 then 'public' else grantee::regrole::text end,
+                     case when is_grantable then ' with grant option' else '' end)
+    from live join pg_attribute on attrelid = live.oid and not attisdropped, aclexplode(attacl)
+    union all
+    select 3, format('alter table %%I add constraint %%I %%s', name, conname, pg_get_constraintdef(pg_constraint.oid))
+    from live join pg_constraint on conrelid = live.oid and contype = 'f'
+    union all
+    select 3, pg_get_triggerdef(pg_trigger.oid) from live join pg_trigger on tgrelid = live.oid and not tgisinternal
+    union all
+    select 4, format('alter table %%I %%s trigger %%I', name,
+                     case tgenabled when 'D' then 'disable' when 'R' then 'enable replica' else 'enable always' end, tgname)
+    from live join pg_trigger on tgrelid = live.oid and not tgisinternal and tgenabled <> 'O'
+    union all
+    select 3, format('create policy %%I on %%I as %%s for %%s to %%s%%s%%s', polname, name,
+                     case when polpermissive then 'permissive' else 'restrictive' end,
+                     case polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+                                 when 'd' then 'delete' else 'all' end,
+                     (select string_agg(case who when 0 then 'public' else who::regrole::text end, ', ') from unnest(polroles) as who),
+                     ' using (' || pg_get_expr(polqual, polrelid) || ')',
+                     ' with check (' || pg_get_expr(polwithcheck, polrelid) || ')')
+    from live join pg_policy on polrelid = live.oid
+    union all
+    select 4, format('alter table %%I enable row level security', name) from live where relrowsecurity
+    union all
+    select 4, format('alter table %%I force row level security', name) from live where relforcerowsecurity
+    union all
+    select 4, format('alter table %%I set (%%s)', name, array_to_string(reloptions, ', ')) from live where reloptions <> '{}'
+    union all
+    select 4, format('comment on table %%I is %%L', name, obj_description(live.oid, 'pg_class'))
+    from live left join sync_snapshot on table_name = name::text
+    where obj_description(live.oid, 'pg_class') is distinct from snapshot_id::text
+    union all
+    select 5, format('alter table %%I owner to %%s', name, relowner::regrole) from live
+) as given
+order by place, statement;
 
 -- name: indexes
 -- Of the live table: name, definition, and the constraint's type (p, u) where it stands behind one.
@@ -42,7 +117,7 @@ drop table if exists {table};
 
 -- name: create
 -- Indexes come after the rows: that is faster than keeping them up to date.
-create table {new} (like {live} including defaults including constraints including generated);
+create table {new} (like {live} including all excluding indexes);
 
 -- name: create_lines
 create temporary table synced_line (line json) on commit drop;
