@@ -281,7 +281,9 @@ class Scheduler:
                     self._actor.erred(f"{stale} runs of a leader that went away were closed as CANCELLED")
                 self._last = await self._runs.last()
                 now = self._clock.now()
-                self._good = dict.fromkeys(self._schedules, now) | await self._runs.succeeded()
+                stopped = now - max((min(run.started_at, now) for run in self._last.values()), default=now)
+                good = {name: min(at, now - stopped) + stopped for name, at in (await self._runs.succeeded()).items()}
+                self._good = dict.fromkeys(self._schedules, now) | good  # what nobody could run is no trouble
                 self._skips, self._told = {}, set()
             except Transient as error:
                 failures += 1
@@ -295,8 +297,10 @@ class Scheduler:
         due = self._first_due(schedule)
         while due is not None:
             self._due[schedule.name] = due
-            while (left_s := (due - self._clock.now()).total_seconds()) > 0:  # noqa: ASYNC110
+            while (left_s := (due - self._clock.now()).total_seconds()) > 0:
                 await trio.sleep(min(left_s, WALL_CLOCK_S))
+                due = min(due, schedule.next_after(self._clock.now()) or due)  # later only if the clock was set back
+                self._due[schedule.name] = due
             if not self._gate.is_open:
                 self._good[schedule.name] = self._clock.now()  # what people want is no trouble
             elif self._busy[schedule.name].locked():
@@ -312,7 +316,7 @@ class Scheduler:
         """At a due time: does it go as it should?"""
         if self._skips[schedule.name] == SKIPS_MAX:
             await self._tell(schedule, "SKIPPED", f"it still ran at {SKIPS_MAX} due times in a row")
-        good = late = self._good[schedule.name]
+        good = late = self._good[schedule.name] = min(self._good[schedule.name], due)
         for _ in range(PERIODS_MAX):
             late = schedule.next_after(late) or due
         if late < due:

@@ -562,3 +562,39 @@ async def test_names_of_before_are_understood_where_they_mean_one(autojump_clock
     assert (await platform.scheduler.trigger("core_models")).schedule == "dbt_core"
     with pytest.raises(Permanent, match="no schedule is called 'stale'"):
         await platform.scheduler.trigger("stale")
+
+
+async def test_a_clock_that_was_ahead_for_a_while_stops_no_schedule(autojump_clock: MockClock, world: World) -> None:
+    """A machine may wake up in another year, until it asks for the time."""
+    work = Work()
+    platform = world.make(Schedule("models", "*/15 * * * *", work))
+    platform.clock.epoch = EPOCH + dt.timedelta(days=365)
+    await platform.start(world.nursery)
+    await trio.sleep(10 * MINUTE)  # it ran once, and is due again in that year
+    platform.clock.epoch = EPOCH
+    work.fails = [Permanent("bad")] * 100
+    await trio.sleep(20 * MINUTE)
+    assert work.began == [8 * MINUTE, 23 * MINUTE]
+    await trio.sleep(60 * MINUTE)
+    assert [kind for kind, _ in platform.told] == ["FAILED", "NO_SUCCESS"]
+
+
+async def test_what_nobody_could_run_while_the_platform_was_stopped_is_no_trouble(
+    autojump_clock: MockClock, world: World
+) -> None:
+    """It is told once it has had its chances."""
+    good, bad, ids = Work(), Work(fails=[Permanent("bad")] * 100), VirtualClock(99)
+    schedules = [
+        Schedule("models", "*/15 * * * *", good, catch_up="one"),
+        Schedule("daily", "0 0 * * *", good, catch_up="one"),
+        Schedule("bad", "*/15 * * * *", bad),
+    ]
+    for schedule, days in zip(schedules, (5, 6, 5), strict=True):
+        at = EPOCH - dt.timedelta(days=days)
+        run = ScheduleRun(ids.new_id(), schedule.name, "COMPLETE", at, at, {})
+        world.runs.rows[run.id] = run
+    platform = await world.start(*schedules)
+    await trio.sleep(MINUTE)
+    assert (len(good.began), platform.told) == (2, [])
+    await trio.sleep(60 * MINUTE)
+    assert [kind for kind, _ in platform.told] == ["FAILED", "NO_SUCCESS"]
