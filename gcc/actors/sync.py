@@ -69,8 +69,7 @@ class SyncedTable:
 
     Fewer rows than `rows_kept_min` of what the live table holds are refused as a mistake upstream, and so is a column
     of which more than `nulls_max` is unknown. `select`: the statement that reads the mart, if it is not all of it.
-    `optional`: columns that the mart may lack; they are null then. `delta_rows`: see above; such a table has a day of
-    each row in its column `day`.
+    `delta_rows`: see above; such a table has a day of each row in its column `day`.
     """
 
     table: str
@@ -78,7 +77,6 @@ class SyncedTable:
     rows_kept_min: float = 0.5
     nulls_max: Mapping[str, float] = field(default_factory=dict)
     select: str = ""
-    optional: Sequence[str] = ()
     delta_rows: int | None = None
     day: str = ""
 
@@ -344,7 +342,7 @@ class Sync:
         types = await self._types(declared)
         if not types and last.rows is None and not await self._tables.size(table):
             return SyncResult(table, 0, 0.0, None, "nothing yet", f"dbt.{declared.mart} is not built yet")
-        if missing := [name for name in wanted if name not in types and name not in declared.optional]:
+        if missing := [name for name in wanted if name not in types]:
             raise Permanent(f"dbt.{declared.mart} has no {', '.join(missing)}, which {table} needs")
         built = await self._built()
         built_at = self._built_at(declared.mart, built)

@@ -712,14 +712,21 @@ async def test_a_mart_that_is_not_there_yet_or_empty_is_no_error(guarded: Guarde
     assert await guarded.outcome() == ("swapped", "")
 
 
-async def test_a_computed_column_stays_and_an_optional_one_may_be_lacking(guarded: Guarded) -> None:
-    guarded.guard(optional=("later",))
-    await guarded.execute("alter table thing add column later text")
+async def test_a_computed_column_stays(guarded: Guarded) -> None:
+    guarded.guard()
     await guarded.execute("alter table thing add column size bigint generated always as (n * 2) stored")
     await guarded.mart([thing(3)])
     for _ in range(2):
         await guarded.sync.sync("thing")
-        assert await guarded.execute("select size, later from thing") == [(6, None)]
+        assert await guarded.execute("select size from thing") == [(6,)]
+
+
+async def test_a_column_that_a_mart_lacks_is_named(guarded: Guarded) -> None:
+    guarded.guard()
+    await guarded.execute("alter table thing add column later text")
+    await guarded.mart([thing(1)])
+    with pytest.raises(Permanent, match="dbt.mart_thing has no later, which thing needs"):
+        await guarded.sync.sync("thing")
 
 
 async def test_a_large_table_gets_what_was_built_since_alone(guarded: Guarded) -> None:

@@ -7,12 +7,6 @@ from collections.abc import Sequence
 
 from gcc.actors.sync import SyncedTable
 
-AUDIENCE = (
-    *(f"audience_{part}" for part in ("gender", "age", "country", "city", "language", "tokens")),
-    *("age_band_basis", "fake_share", "credibility", "aqs", "anomalies_90d"),
-)
-"""Of search: what the marts of audiences tell."""
-
 SYNCED: Sequence[SyncedTable] = (
     SyncedTable("leaderboard", "mart_leaderboard", 0.95, {"followers": 0.01}),
     SyncedTable(
@@ -31,7 +25,7 @@ SYNCED: Sequence[SyncedTable] = (
     SyncedTable("collection_hashtag", "mart_collection_hashtags", 0.5, {"posts": 0.0}),
     SyncedTable("collection_keyword", "mart_collection_keywords", 0.5, {"posts": 0.0}),
     SyncedTable("group_metrics", "mart_collection_group_metrics", 0.8, {"posts": 0.0}),
-    SyncedTable("search_profile", "mart_search_profile", 0.95, optional=AUDIENCE),
+    SyncedTable("search_profile", "mart_search_profile", 0.95),
     SyncedTable("dictionary", "mart_search_facet", 0.95),
     SyncedTable("cross_platform_leaderboard", "mart_cross_platform_leaderboard", 0.95),
     SyncedTable("linked_social", "mart_linked_socials", 0.95, select="linked_social"),
