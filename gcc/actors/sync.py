@@ -3,7 +3,7 @@
 In: declared tables, their marts as the transformer left them, the leader's term. Out: the live tables
 replaced whole, a snapshot row each, an exported file that is removed again.
 
-Export as JSON lines -> fresh table with the live one's types -> indexes, guards -> swap in one
+Export as lines that COPY takes -> fresh table with the live one's types -> indexes, guards -> swap in one
 transaction, fenced by the term. A failed check, a lost lock or term, and cancellation leave the live
 table as it was; what was prepared is dropped by the next run, and so is the replaced table, which
 queries may still read. Cleaning up is nobody's failure: what it cannot remove is told, and left.
@@ -149,15 +149,16 @@ class Tables(Protocol):
     given within 2 s. The live table is then as it was, also where it is cancelled.
     """
 
-    async def columns(self, table: str) -> list[str]:
-        """The live table's columns. Permanent when there is no such table."""
+    async def columns(self, table: str) -> Mapping[str, str]:
+        """The live table's columns and their types. Permanent when there is no such table."""
 
     async def clear(self, table: str) -> None:
         """Drop the table that the last run replaced. Transient: somebody reads it still; the next swap drops it."""
 
-    async def fill(self, table: str, lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
-        """Make the fresh table of `lines` (NDJSON in chunks of any size) and index it. Nobody reads it yet. It is that
-        of `run_id`: a process that does not know yet that another one leads may fill it anew."""
+    async def fill(self, table: str, columns: Sequence[str], lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
+        """Make the fresh table of `lines` (a row each, its fields these columns, as COPY takes them; in chunks of any
+        size) and index it. Nobody reads it yet. It is that of `run_id`: a process that does not know yet that another
+        one leads may fill it anew."""
 
     async def counts(self, table: str, month: Month | None = None) -> tuple[Counted, Counted]:
         """Of the fresh table, and of the live one, or of one month of it."""
@@ -177,7 +178,7 @@ class Tables(Protocol):
     async def accept(self, table: str, who: str, now: dt.datetime) -> None:
         """Let the next run of a refused table through. Permanent: none was refused."""
 
-    async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
+    async def upsert(self, snapshot: Snapshot, columns: Sequence[str], lines: AsyncIterable[bytes], term: int) -> None:
         """Write `lines` over the live rows with the same keys and record the snapshot, at once; else as `swap`.
         Permanent: there were not as many as the snapshot says."""
 
@@ -306,7 +307,8 @@ class Sync:
         if why:
             return SyncResult(table, last.rows or 0, 0.0, None, "unchanged", why)
         await self._require_well(declared.mart)
-        source = self._select(declared, await self._tables.columns(table), types)
+        wanted = await self._tables.columns(table)
+        source = self._select(declared, wanted, types)
         counted = _SQL["months"].format(day=declared.day, source=self._source(declared))
         mart = {row["first"]: int(row["rows"]) for row in await self._warehouse.rows(counted)}
         live = await self._tables.months(table, declared.day)
@@ -320,7 +322,7 @@ class Sync:
             snapshot = Snapshot(table, run_id, 0, as_of, last.built_at)  # of other months newer rows may wait
             of_month = f"{source} where toStartOfMonth({declared.day}) = toDate('{first}')"
             async with self._staged(of_month, run_id, table) as (rows, chunks):
-                await self._tables.fill(table, chunks, run_id)
+                await self._tables.fill(table, list(wanted), chunks, run_id)
             fresh, there = await self._tables.counts(table, month)
             _require_all(table, rows, fresh.rows)
             await self._guard(declared, _unknown(declared, fresh, there), last)
@@ -358,10 +360,10 @@ class Sync:
             newer = await self._built_since(declared.mart, last.built_at)
             async with self._staged(f"{select} where built_at >= {newer}", run_id, table) as (rows, chunks):
                 if rows:
-                    await self._tables.upsert(replace(snapshot, rows=rows), chunks, term)
+                    await self._tables.upsert(replace(snapshot, rows=rows), list(wanted), chunks, term)
             return SyncResult(table, rows, trio.current_time() - began, run_id if rows else None, "upserted")
         async with self._staged(select, run_id, table) as (rows, chunks):
-            await self._tables.fill(table, chunks, run_id)
+            await self._tables.fill(table, list(wanted), chunks, run_id)
         fresh, live = await self._tables.counts(table)
         if not fresh.rows and not live.rows and not rows:
             return SyncResult(
@@ -378,7 +380,7 @@ class Sync:
         self, select: str, run_id: uuid.UUID, table: str
     ) -> AsyncIterator[tuple[int, AsyncGenerator[bytes, None]]]:
         """The rows of a SELECT in the object store: how many, and their lines. They are removed at the end."""
-        key, count = f"{_FOLDER}/{table}-{run_id}.ndjson", _RowCount()
+        key, count = f"{_FOLDER}/{table}-{run_id}.tsv", _RowCount()
         try:
             async with aclosing(self._warehouse.stream(select)) as stream:
                 await self._objects.put(key, count.counted(stream))
@@ -398,8 +400,8 @@ class Sync:
             found = await self._warehouse.rows(_SQL["describe"].format(select=_SQL[declared.select]))
         return {row["name"]: row["type"] for row in found}
 
-    def _select(self, declared: SyncedTable, wanted: Sequence[str], types: Mapping[str, str]) -> str:
-        columns = ", ".join(_exported(name, types[name]) for name in wanted if name in types)
+    def _select(self, declared: SyncedTable, wanted: Mapping[str, str], types: Mapping[str, str]) -> str:
+        columns = ", ".join(f"{_exported(name, types[name], into)} as {name}" for name, into in wanted.items())
         return _SQL["export"].format(columns=columns, source=self._source(declared))
 
     def _source(self, declared: SyncedTable) -> str:
@@ -474,7 +476,7 @@ class Sync:
 
 
 class _RowCount:
-    """Counts the lines of a stream that passes by. JSON text has no line feed but the one that ends a row."""
+    """Counts the lines of a stream that passes by. It has no line feed but the one that ends a row."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -516,16 +518,29 @@ def _unknown(declared: SyncedTable, fresh: Counted, live: Counted) -> str:
     return ""
 
 
-def _exported(name: str, kind: str) -> str:
-    """A column as PostgreSQL can take it: its text is UTF-8 without NUL."""
+def _exported(name: str, kind: str, into: str) -> str:
+    """A column as PostgreSQL's type takes it as text. What is no number is unknown."""
+    if kind.startswith("Map(") or into in ("json", "jsonb"):
+        return f"toJSONString({_cleaned(name, kind)})"
+    if kind.startswith("Array("):
+        quoted = r"""concat('"', replaceAll(replaceAll(toString(each), '\\', '\\\\'), '"', '\\"'), '"')"""
+        each = f"arrayMap(each -> ifNull({quoted}, 'NULL'), {_cleaned(name, kind)})"
+        return f"concat('{{', arrayStringConcat({each}, ','), '}}')"
+    return f"if(isFinite({name}), {name}, null)" if "Float" in kind else _cleaned(name, kind)
+
+
+def _cleaned(name: str, kind: str) -> str:
+    """PostgreSQL's text is UTF-8 without NUL."""
     clean = "toValidUTF8(replaceAll({0}, '\\0', ''))".format
-    if kind.startswith("Array(") and "String" in kind:
-        return f"arrayMap(each -> {clean('each')}, {name}) as {name}"
+    if "String" not in kind:
+        return name
+    if kind.startswith("Array("):
+        return f"arrayMap(each -> {clean('each')}, {name})"
     if kind.startswith("Map("):
         parts = zip(("key", "value"), kind.removeprefix("Map(").split(", ", 1), strict=True)
         key, value = (clean(part) if "String" in of else part for part, of in parts)
-        return f"mapApply((key, value) -> ({key}, {value}), {name}) as {name}"
-    return f"{clean(name)} as {name}" if "String" in kind else name
+        return f"mapApply((key, value) -> ({key}, {value}), {name})"
+    return clean(name)
 
 
 def _rfc3339(at: dt.datetime) -> str:

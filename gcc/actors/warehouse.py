@@ -27,7 +27,8 @@ class Warehouse(Protocol):
         """As above."""
 
     def stream(self, sql: str, params: Parameters | None = None) -> AsyncGenerator[bytes, None]:
-        """A SELECT's result as chunks of newline-delimited JSON, whole lines, times as RFC 3339 in UTC.
+        """A SELECT's result as chunks of whole lines: a line a row, fields between tabs, escaped as PostgreSQL's COPY
+        takes them, times as RFC 3339 in UTC.
 
         Use it within `contextlib.aclosing`. An error after the first chunk is raised from the next step: what came
         before is incomplete.

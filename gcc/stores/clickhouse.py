@@ -1,7 +1,7 @@
 """ClickHouse from Trio: clickhouse-connect in worker threads, over a server or the embedded engine (chdb).
 
 In: newline-delimited JSON for a table (with a token that makes resending harmless), SQL with parameters.
-Out: rows, or a stream of newline-delimited JSON. Writers, readers, what builds models and the one client that
+Out: rows, or a stream of lines as COPY takes them. Writers, readers, what builds models and the one client that
 kills queries are kept apart: a client does one thing at a time, a long SELECT must not hold up inserts, and a kill
 must not wait for either. Every query has the engine's max_execution_time and a deadline here.
 
@@ -16,6 +16,7 @@ The embedded engine belongs to one process, keeps one folder open and forbids fo
 import itertools
 import math
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import suppress
@@ -51,6 +52,8 @@ OVERDUE_S = 5.0
 """How much longer than the engine's own limit a caller waits before the query is killed."""
 STREAM_CHUNK_BYTES = 256 * 1024
 """About the size of a stream's chunks; a chunk holds whole lines."""
+_TOLD_MIDWAY = re.compile(r"__exception__.*|Code: \d+\. DB::.*", re.DOTALL)
+"""How a server tells what failed, new and older ones."""
 
 ONE_MACHINE: Mapping[str, str] = {
     "engine": "ReplacingMergeTree",
@@ -298,7 +301,8 @@ class ClickHouse:
         await self._call(lane, tag, work)
 
     async def stream(self, sql: str, params: Parameters | None = None) -> AsyncGenerator[bytes, None]:
-        """A SELECT's result as chunks of newline-delimited JSON, whole lines, times as RFC 3339 in UTC.
+        """A SELECT's result as chunks of whole lines: a line a row, fields between tabs, escaped as PostgreSQL's COPY
+        takes them, times as RFC 3339 in UTC.
 
         Use it within `contextlib.aclosing`. At most three chunks and one block of the engine are held, however
         slow the consumer; its time counts against query_s_max. Ended early, the query is killed. An error after
@@ -445,22 +449,25 @@ async def _next(chunks_out: trio.MemoryReceiveChannel[bytes], wait_s: float) -> 
 
 def _read_lines(client: Client, sql: str, params: dict[str, Any], tag: str) -> Iterator[bytes]:
     """Runs in a thread. A server that fails midway writes its error where a row is due: Transient."""
-    source: Any = client.raw_stream(sql, params, settings={"query_id": tag}, fmt="JSONEachRow")
+    source: Any = client.raw_stream(sql, params, settings={"query_id": tag}, fmt="TSV")
     try:
-        rest = b""
+        rest, tabs = b"", None
         while piece := source.read(STREAM_CHUNK_BYTES):
             whole, newline, rest = (rest + piece).rpartition(b"\n")
             if newline:
-                _check_row(whole)
+                tabs = whole.partition(b"\n")[0].count(b"\t") if tabs is None else tabs
+                _check_row(whole, tabs)
                 yield whole + newline
         if rest:
-            _check_row(rest)
+            _check_row(rest, tabs)
             yield rest + b"\n"
     finally:
         source.close()
 
 
-def _check_row(lines: bytes) -> None:
-    if not lines.endswith(b"}"):
-        reason = " ".join(lines[-MESSAGE_CHARS_MAX:].decode(errors="replace").rpartition("}\n")[2].split())
-        raise Transient(f"ClickHouse broke off a stream: {reason}")
+def _check_row(lines: bytes, tabs: int | None) -> None:
+    """A row has as many tabs as the first one, and what a field has of line breaks is escaped."""
+    row = lines.rpartition(b"\n")[2]
+    if b"\r" in row or row.count(b"\t") != tabs:
+        told = _TOLD_MIDWAY.search(lines[-MESSAGE_CHARS_MAX:].decode(errors="replace"))
+        raise Transient(f"ClickHouse broke off a stream: {' '.join(told[0].split()) if told else 'a row is not whole'}")

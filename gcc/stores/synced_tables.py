@@ -1,6 +1,6 @@
 """Tables of PostgreSQL that are replaced whole: a fresh one is filled beside the live one, checked, then swapped in.
 
-In: newline-delimited JSON whose keys are the live table's columns. Out: a live table of the same name, columns,
+In: lines as COPY takes them, whose fields are columns of the live table. Out: a live table of the same name, columns,
 constraints and index names, with the views that look at it, all that people gave it (grants, policies, triggers,
 foreign keys, comments, options), and its row in `sync_snapshot`. A reader finds the old table or the new one, never
 none and never half of one; the old one stays as `NAME__old` for those who still read it.
@@ -13,7 +13,7 @@ away or a lock was not given within 2 s; the live table is then as it was. Cance
 import datetime as dt
 import re
 import uuid
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -48,29 +48,28 @@ class SyncedTables:
         self._pool = pool
         self._leader = leader
 
-    async def columns(self, table: str) -> list[str]:
+    async def columns(self, table: str) -> dict[str, str]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_SQL["columns"], {"table": table})
-            names = [name for (name,) in await cursor.fetchall()]
-        if not names:
+            types: dict[str, str] = dict(await cursor.fetchall())
+        if not types:
             raise Permanent(f"table {table} does not exist; run the migrations")
-        return names
+        return types
 
     async def clear(self, table: str) -> None:
         async with self._pool.transaction() as connection:
             await connection.execute(_SQL["lock_timeout"])
             await _drop_old(connection, table)
 
-    async def fill(self, table: str, lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
+    async def fill(self, table: str, columns: Sequence[str], lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
         """The transaction waits for `lines`; it locks the fresh table alone. Whose that is stands in its comment, which
         comes last."""
-        new, columns = _spare(table, "new"), await self.columns(table)
+        new = _spare(table, "new")
         async with self._pool.transaction() as connection:
             with _refused(table):
                 await connection.execute(_statement("drop", table=new))  # of a run that was cut short
                 await connection.execute(_statement("create", new=new, live=table))
-                await _copy(connection, lines)
-                await connection.execute(_columned("insert_lines", columns, new=new, live=table))
+                await _copy(connection, _columned("copy_fresh", columns, new=new), lines)
         async with self._pool.connection() as connection:
             with _refused(table):
                 for index, definition, kind in await self._indexes(connection, table):
@@ -86,15 +85,16 @@ class SyncedTables:
         if mark != str(run_id):
             raise Transient(f"{table} was filled anew by another process meanwhile; it is synced again")
 
-    async def upsert(self, snapshot: Snapshot, lines: AsyncIterable[bytes], term: int) -> None:
-        table, columns = snapshot.table, await self.columns(snapshot.table)
+    async def upsert(self, snapshot: Snapshot, columns: Sequence[str], lines: AsyncIterable[bytes], term: int) -> None:
+        table = snapshot.table
         async with self._pool.transaction() as connection:
             with _refused(table):
                 keys = await _keys(connection, table)
-                await _copy(connection, lines)
+                await connection.execute(_columned("create_changed", columns, live=table))
+                await _copy(connection, _columned("copy_changed", columns), lines)
                 changes = _changes(columns, keys)
                 cursor = await connection.execute(
-                    _columned("upsert_lines", columns, keys=keys, changes=changes, live=table)
+                    _columned("upsert_changed", columns, keys=keys, changes=changes, live=table)
                 )
                 ((written, fresh),) = await cursor.fetchall()
             if written != snapshot.rows:
@@ -103,7 +103,7 @@ class SyncedTables:
             await self._record(connection, snapshot, term, more=int(fresh))
 
     async def replace_month(self, snapshot: Snapshot, month: Month, term: int) -> None:
-        table, columns, first = snapshot.table, await self.columns(snapshot.table), {"first": month.first}
+        table, columns, first = snapshot.table, list(await self.columns(snapshot.table)), {"first": month.first}
         async with self._pool.transaction() as connection:
             await self._take(connection, table, snapshot.id)
             keys, new = await _keys(connection, table), _spare(table, "new")
@@ -126,7 +126,7 @@ class SyncedTables:
             await self._record(connection, snapshot, term, more=int(added) - gone.rowcount)
 
     async def counts(self, table: str, month: Month | None = None) -> tuple[Counted, Counted]:
-        columns = await self.columns(table)
+        columns = list(await self.columns(table))
         async with self._pool.connection() as connection:
             return (
                 await _counted(connection, _spare(table, "new"), columns),
@@ -215,9 +215,8 @@ class SyncedTables:
         await connection.execute(_statement("rename_table", table=table, new_name=name))
 
 
-async def _copy(connection: Connection, lines: AsyncIterable[bytes]) -> None:
-    await connection.execute(_SQL["create_lines"])
-    async with connection.cursor() as cursor, cursor.copy(_SQL["copy_lines"]) as copy:
+async def _copy(connection: Connection, statement: sql.Composed, lines: AsyncIterable[bytes]) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         async for chunk in lines:
             await copy.write(chunk)
 
@@ -229,7 +228,7 @@ async def _keys(connection: Connection, table: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-async def _counted(connection: Connection, table: str, columns: list[str], month: Month | None = None) -> Counted:
+async def _counted(connection: Connection, table: str, columns: Sequence[str], month: Month | None = None) -> Counted:
     known = sql.SQL(", ").join(sql.SQL("count({})").format(sql.Identifier(name)) for name in columns)
     names = {"known": known, "table": sql.Identifier(table)}
     if month:
@@ -292,12 +291,12 @@ def _statement(name: str, **identifiers: str) -> sql.Composed:
     return text.format(**{key: sql.Identifier(value) for key, value in identifiers.items()})
 
 
-def _listed(columns: list[str], of: str = "") -> sql.Composed:
+def _listed(columns: Sequence[str], of: str = "") -> sql.Composed:
     """Columns, `of` a table, with commas between them."""
     return sql.SQL(", ").join(sql.Identifier(of, name) if of else sql.Identifier(name) for name in columns)
 
 
-def _changes(columns: list[str], keys: list[str]) -> sql.Composed:
+def _changes(columns: Sequence[str], keys: list[str]) -> sql.Composed:
     """What an upsert writes over."""
     return sql.SQL(", ").join(
         sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in columns if name not in keys
@@ -306,7 +305,7 @@ def _changes(columns: list[str], keys: list[str]) -> sql.Composed:
 
 def _columned(
     name: str,
-    columns: list[str],
+    columns: Sequence[str],
     *,
     keys: list[str] | None = None,
     changes: sql.Composable = NOTHING,
@@ -315,7 +314,6 @@ def _columned(
     """A statement that names the columns."""
     return sql.SQL(_SQL[name]).format(
         columns=_listed(columns),
-        values=sql.SQL(", ").join(sql.SQL("record.{}").format(sql.Identifier(column)) for column in columns),
         keys=_listed(keys or []),
         changes=changes,
         **{key: sql.Identifier(value) for key, value in tables.items()},

@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, connection: Any, sql: str, params: dict[str, str]) -> None:
         form = (re.findall(r"FORMAT\s+(\w+)\s*;?\s*$", sql) or ["TabSeparated"])[-1]
-        if form != "JSONEachRow":
+        if form != "TSV":
             self._send(200, iter([connection.query(sql, form, params=params).bytes()]))
             return
         blocks = connection.send_query(sql, form, params=params)

@@ -1,8 +1,8 @@
 -- {table}, {index} and so on are identifiers, quoted by the store.
 
 -- name: columns
--- In the table's order, without those that it computes itself.
-select attname::text from pg_attribute
+-- In the table's order, without those that it computes itself; and their types.
+select attname::text, format_type(atttypid, null) from pg_attribute
 where attrelid = to_regclass(%(table)s) and attnum > 0 and not attisdropped and attgenerated = ''
 order by attnum;
 
@@ -119,23 +119,21 @@ drop table if exists {table};
 -- Indexes come after the rows: that is faster than keeping them up to date.
 create table {new} (like {live} including all excluding indexes);
 
--- name: create_lines
-create temporary table synced_line (line json) on commit drop;
+-- name: copy_fresh
+-- Nobody has seen the table: its rows need not be looked at again later to see that they are old.
+copy {new} ({columns}) from stdin (format text, freeze);
 
--- name: copy_lines
--- A line passes through whole: JSON text never holds the bytes that are named as delimiter and quote.
-copy pg_temp.synced_line from stdin (format csv, delimiter e'\x01', quote e'\x02');
+-- name: create_changed
+create temporary table synced_row on commit drop as select {columns} from {live} with no data;
 
--- name: insert_lines
--- PostgreSQL turns JSON into the live table's columns and types, by name.
-insert into {new} ({columns})
-select {values} from pg_temp.synced_line, json_populate_record(null::{live}, line) as record;
+-- name: copy_changed
+copy pg_temp.synced_row ({columns}) from stdin (format text);
 
--- name: upsert_lines
+-- name: upsert_changed
 -- Answers how many rows are written, and how many of them are new.
 with written as (
     insert into {live} ({columns})
-    select {values} from pg_temp.synced_line, json_populate_record(null::{live}, line) as record
+    select {columns} from pg_temp.synced_row
     on conflict ({keys}) do update set {changes}
     returning (xmax = 0) as is_new
 )
