@@ -244,6 +244,8 @@ class Replica:
         if not progress.indexed:
             self._unindexed.set()
             return False
+        if progress.round is None and progress.floor and horizon.oldest < progress.floor:
+            progress.floor, progress.seen, progress.place = horizon.oldest, None, None  # its clock was set back
         if progress.round is None:  # of a round that another process began, `floor` is known
             floor = progress.floor if progress.place is not None and progress.floor else horizon.oldest
             progress.round = Horizon(floor, horizon.xid)

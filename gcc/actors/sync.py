@@ -45,6 +45,8 @@ from gcc.supervisor.lifecycle import Actor, State, one_line
 SWAPS_MAX = 8
 """Tries of one swap, each at most 2 s for its lock: long readers delay it, they do not stop it."""
 REMOVE_S = 5.0
+CLOCKS_APART = dt.timedelta(minutes=1)
+"""ClickHouse's and ours may be."""
 
 NULLS_MORE_MAX = 0.10
 """So much more of a column may be unknown than of the live one."""
@@ -348,6 +350,8 @@ class Sync:
             raise Permanent(f"dbt.{declared.mart} has no {', '.join(missing)}, which {table} needs")
         built = await self._built()
         built_at = self._built_at(declared.mart, built)
+        if last.built_at and last.built_at > as_of + CLOCKS_APART:  # it has been set back since
+            last = replace(last, built_at=None)
         why = self._behind(declared.mart, built) or _nothing_new(declared.mart, built_at, last.built_at)
         if why and not last.accepted_by:
             return SyncResult(table, last.rows or 0, 0.0, None, "unchanged", why)

@@ -258,8 +258,12 @@ class Transformer:
         """All that is asked for all models at once: a question for each would cost more than their rows."""
         await self.prepare()
         [now] = await self._queries.rows(_SQL["server_time"], {"zone": self._zone})
-        built = await self._queries.rows(_SQL["built"])
         marks = await self._queries.rows(_SQL["watermarks"], {"zone": self._zone})
+        if ahead := {row["model"] for row in marks if row["ahead"]}:  # what they made would outlast what comes
+            await self._outdate([model for model in self._models if model.name in ahead])
+            await self._queries.command(_SQL["forget_ahead"])
+            marks = await self._queries.rows(_SQL["watermarks"], {"zone": self._zone})
+        built = await self._queries.rows(_SQL["built"])
         run = _Run(
             self._clock.new_id(),
             now["now"],

@@ -1,5 +1,6 @@
 """Changed accounts, from a mart to the outbox, and from the queue back into the current state."""
 
+import datetime as dt
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from gcc.stores.postgres import Pool
 from gcc.supervisor.lifecycle import Board
 from tests.integration.test_producers import crawled
 
+TIME = "%Y-%m-%d %H:%M:%S.%f"
 MART = """
 create or replace table dbt.mart_instagram_account_partial (
     profile_id String, handle String, category Nullable(String), grade Nullable(String), growth_30d Nullable(Float64),
@@ -112,6 +114,27 @@ async def test_changes_are_announced_once_in_their_order(bench: Bench, monkeypat
     assert (await bench.frames())[-1][3][0]["event_id"] == again["event_id"], "derived of profile and hash"
 
 
+async def test_a_mark_of_a_time_to_come_holds_up_none(bench: Bench) -> None:
+    """The clock has been set back since."""
+    await bench.clickhouse.command(MART)
+    now = bench.clock.now()
+    await bench.mart(change(1, 1, built_at=f"{now + dt.timedelta(days=365):{TIME}}"))
+    assert (await bench.upserts())["announced"]["INSTAGRAM"] == 1
+    await bench.mart(change(2, 2, built_at=f"{now:{TIME}}"))
+    await bench.clickhouse.command("delete from dbt.mart_instagram_account_partial where profile_id = 'id-1'")
+    assert (await bench.upserts())["announced"]["INSTAGRAM"] == 1
+    assert (await bench.frames())[-1][3][0]["profile_id"] == "id-2"
+
+
+async def test_a_change_of_a_time_to_come_outranks_nobody(bench: Bench) -> None:
+    await crawled(bench.pool, "1", bench.clock.now())
+    await bench.derived.handle([bench.delivery(message(10, grade="E") | {"as_of": "9999-12-31T23:59:59-14:00"})])
+    await bench.derived.handle([bench.delivery(message(10, grade="D"))])
+    assert (await bench.account())[2] == "E"
+    await bench.derived.handle([bench.delivery(message(10, grade="A") | {"as_of": bench.clock.now().isoformat()})])
+    assert ((await bench.account())[2], bench.buried) == ("A", [])
+
+
 async def test_a_mart_that_lacks_what_is_needed_says_so(bench: Bench) -> None:
     await bench.clickhouse.command(MART.replace("row_hash UInt64, ", ""))
     with pytest.raises(Permanent, match="mart_instagram_account_partial has no row_hash"):
@@ -155,6 +178,7 @@ async def test_poison_is_buried_with_a_reason_and_its_neighbours_go_on(bench: Be
         message(1) | {"platform": "YOUTUBE"},
         *(message(1) | {"profile_id": odd} for odd in ("", "a\0")),
         message(1) | {"as_of": "2026-03-01T00:00:00"},
+        json.dumps(message(1, category="\ud800")).encode(),
         *(
             message(1, grade=5),
             message(1, category="x" * 201),

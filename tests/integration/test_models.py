@@ -481,6 +481,26 @@ async def test_an_incremental_build_that_was_not_recorded_is_done_again(marts: M
     assert {key[1] for key in await marts.time_series()} == {"a", "b"}
 
 
+async def test_builds_of_a_time_to_come_are_forgotten(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
+    """As when the clock was a year ahead for an hour: nothing was new until then, and what was built outlasted it."""
+    write(
+        tmp_path,
+        mart_keys="select profile_id as id, max(followers) as n, now64(6, 'UTC') as built_at"
+        " from {{ source('_e', 'profile_log_events') }}"
+        " {% if is_incremental() %}where insert_timestamp >= {{ watermark() }}{% endif %} group by id",
+    )
+    transformer, _ = make(tmp_path)
+    at = "2026-03-01 00:00:00.000000"
+    for n in (1, 2, 3):
+        stored = ndjson([Snapshot(IG, "a", at, {"followers": n})])
+        await clickhouse.insert_ndjson("_e.profile_log_events", stored, token=str(n))
+        assert [run.error for run in await transformer.run_models()] == [None]
+        assert await clickhouse.rows("select id, n from dbt.mart_keys final") == [{"id": "a", "n": n}]
+        for table, column in (("model_run", "started_at"), ("mart_keys", "built_at")):
+            later = f"select * replace ({column} + interval 1 year as {column}) from dbt.{table}"  # noqa: S608
+            await clickhouse.command(f"insert into dbt.{table} {later}")
+
+
 async def cut_short_while_it_waits(
     turn: trio.Lock, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
 ) -> None:

@@ -1,8 +1,10 @@
 """The replica on real stores: what changes in PostgreSQL comes to ClickHouse, who commits late, too, and no secret."""
 
+import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import trio
 from gcc.actors import replica as replica_actor
 from gcc.actors.replica import Replica
 from gcc.actors.replica_repair import ReplicaRepair
-from gcc.actors.replicated import SQL, ReplicatedTable
+from gcc.actors.replicated import SQL, Horizon, ReplicatedTable
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics.replicas import REPLICAS
 from gcc.stores.clickhouse import ClickHouse
@@ -127,6 +129,26 @@ async def test_what_commits_late_is_not_missed(
                 assert [row["followers"] for row in await found(clickhouse, "instagram_account")] == [1, 2, 8]
         await follows.caught_up()
         assert [row["followers"] for row in await found(clickhouse, "instagram_account")] == [100, 200, 8]
+
+
+async def test_what_changes_after_the_clock_was_set_back_is_not_missed(
+    pool: Pool, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await accounts(pool, 1)
+    ahead = dt.timedelta(hours=1)
+
+    class Ahead(PostgresRows):
+        async def horizon(self) -> Horizon:
+            found = await super().horizon()
+            return replace(found, oldest=found.oldest + ahead)
+
+    monkeypatch.setattr("tests.integration.test_replica.PostgresRows", Ahead)
+    async with following(pool, clickhouse, "instagram_account") as follows:
+        await follows.caught_up()
+        ahead = dt.timedelta()
+        await execute(pool, "update instagram_account set followers = 70")
+        await follows.caught_up()
+        assert [row["followers"] for row in await found(clickhouse, "instagram_account")] == [70]
 
 
 async def test_a_change_by_a_transaction_that_began_earlier_is_the_newer_one(

@@ -697,6 +697,17 @@ async def test_what_was_not_built_since_is_unchanged(guarded: Guarded) -> None:
     assert await guarded.outcome() == ("swapped", "")
 
 
+async def test_a_swap_of_a_time_to_come_holds_up_none(guarded: Guarded) -> None:
+    """The clock has been set back since."""
+    guarded.guard(model("mart_thing"))
+    await guarded.mart([thing(1)])
+    await guarded.built("mart_thing", 10)
+    assert await guarded.outcome() == ("swapped", "")
+    await guarded.execute("update sync_snapshot set built_at = now() + interval '1 year'")
+    assert await guarded.outcome() == ("swapped", "")
+    assert await guarded.outcome() == ("unchanged", "dbt.mart_thing was not built since")
+
+
 async def test_a_mart_that_its_run_has_left_behind_is_not_taken(guarded: Guarded) -> None:
     """Parents of other tags are newer at most times: they are built oftener."""
     stale = "dbt.mart_thing is older than dbt.mart_parent, which it reads"

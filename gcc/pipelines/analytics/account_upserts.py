@@ -37,6 +37,8 @@ READ_ROWS = 1000
 ROWS_MAX = 200_000
 """Of a run and mart; the next run goes on."""
 TEXT_CHARS_MAX = 200
+SET_BACK = dt.timedelta(hours=1)
+"""A mark so far ahead is of a clock that was set back since."""
 
 _SQL = statements.load("announced")
 _MARTS = statements.load("announced", statements.SQL / "clickhouse" / "queries")
@@ -103,6 +105,8 @@ class AccountUpserts:
         async with self._pool.connection() as connection:
             last = await (await connection.execute(_SQL["last"], {"mart": row.mart})).fetchone()
         at, seq = last or (dt.datetime.fromtimestamp(0, dt.UTC), 0)
+        if at > self._clock.now() + SET_BACK:  # what was built since stands within that
+            at, seq = self._clock.now() - SET_BACK, 0
         after = {"at": f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}", "seq": seq}
         statement = _MARTS["after"].format(mart=row.mart, limit=READ_ROWS)
         return await self._warehouse.rows(statement, after)

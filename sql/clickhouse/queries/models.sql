@@ -44,10 +44,15 @@ select name, comment as fingerprint from system.tables where database = 'dbt';
 select
     model,
     toString(max(started_at) - interval 5 minute) as watermark,
-    toString(toStartOfMonth(toDate(max(started_at), {zone:String}) - 2)) as open_from
+    toString(toStartOfMonth(toDate(max(started_at), {zone:String}) - 2)) as open_from,
+    max(started_at) > now64(6, 'UTC') + interval 1 minute as ahead
 from dbt.model_run
 where error = '' and not backfilled
 group by model;
+
+-- name: forget_ahead
+-- Builds of a time that is still to come: the clock has been set back.
+alter table dbt.model_run delete where started_at > now64(6, 'UTC') settings mutations_sync = 1;
 
 -- name: last_builds
 -- Null is what no good build told.

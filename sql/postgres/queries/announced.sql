@@ -11,7 +11,7 @@ on conflict (mart) do update set built_at = excluded.built_at, seq = excluded.se
 
 -- name: derive
 -- A column that a change does not name stays; category, language and country stay, too, where marts know none. Rows are
--- locked in order of their keys, as crawls do.
+-- locked in order of their keys, as crawls do. What is told of a time to come outranks nothing that comes later.
 with told as materialized (
     select each ->> 'id' as id, (each ->> 'as_of')::timestamptz as as_of, each -> 'columns' as columns
     from jsonb_array_elements(%(rows)s::jsonb) as each
@@ -23,7 +23,7 @@ with told as materialized (
     for update of account
 )
 update {table} as account
-set derived_at = held.as_of,
+set derived_at = least(held.as_of, clock_timestamp()),
     category = coalesce(held.columns ->> 'category', account.category),
     language = coalesce(held.columns ->> 'language', account.language),
     country = coalesce(held.columns ->> 'country', account.country),
