@@ -150,6 +150,25 @@ async def test_a_table_that_is_wrong_takes_nobody_s_place_and_stops_its_children
     await tests.require_well("mart_x")
 
 
+async def test_of_what_cannot_be_stored_the_last_of_each_test_is_kept(make: Make, clickhouse: ClickHouse) -> None:
+    """Or a store that takes no findings for days would fill the memory."""
+    await clickhouse.command("create table default.some engine = Memory as select 1 as id, toInt64(1) as likes")
+    transformer, tests = make(mart_x=table("select id, likes from {{ source('default', 'some') }}"))
+    await tests.make()
+    await clickhouse.command("rename table dbt.model_test to dbt.away")
+    for likes in (1, -1, -2):
+        await clickhouse.command("truncate table default.some")
+        await clickhouse.command("insert into default.some values (1, {likes:Int64})", {"likes": likes})
+        await transformer.run_models()
+    await clickhouse.command("rename table dbt.away to dbt.model_test")
+    await tests.record()
+    rows = await clickhouse.rows("select test, column, said from dbt.model_test")
+    assert [row["said"] for row in rows if row["column"] == "likes"] == ["-2"]
+    assert len(rows) == len({(row["test"], row["column"]) for row in rows}) > 1
+    await tests.record()
+    assert len(await clickhouse.rows("select test from dbt.model_test")) == len(rows), "and once"
+
+
 async def test_half_of_a_table_does_not_vanish_unless_it_is_asked_for(make: Make, clickhouse: ClickHouse) -> None:
     await clickhouse.command("create table default.some engine = Memory as select number as id from numbers(10)")
     transformer, _ = make(mart_x=table("select id from {{ source('default', 'some') }}"))

@@ -60,6 +60,10 @@ class Finding:
         )
 
 
+Findings = dict[tuple[str, str, str], tuple[uuid.UUID, Finding]]
+"""By model, test and column: the run, and what it found."""
+
+
 class ModelTests:
     """`zone`: whose days these are. Any number of callers."""
 
@@ -69,7 +73,7 @@ class ModelTests:
         self._clock = clock
         self._zone = zone
         self._types: dict[tuple[str, str], dict[str, str]] = {}  # by name and fingerprint
-        self._unrecorded: list[tuple[uuid.UUID, Finding]] = []
+        self._unrecorded: Findings = {}
         self._references = references(models)
         self._made = False
 
@@ -78,15 +82,19 @@ class ModelTests:
     ) -> None:
         """Look at what a build has made: the rows of `table` that are `only`, see rules.sql. Permanent: it is wrong."""
         findings = await self._look(model, table, only=only, kept_of=kept_of)
-        self._unrecorded += [(run_id, finding) for finding in findings]
+        self._unrecorded |= {(each.model, each.test, each.column): (run_id, each) for each in findings}
         if failed := [str(finding) for finding in findings if finding.failed]:
             raise Permanent(f"its tests failed: {'; '.join(failed)}")
 
     async def record(self) -> None:
-        """Store what builds have found. What cannot be stored is kept for the next time. Raises Transient."""
-        rows = [*self._unrecorded]
-        await self._store(rows)
-        del self._unrecorded[: len(rows)]
+        """Store what builds have found. What cannot be stored is kept for the next time, of each test what was found
+        last. Raises Transient."""
+        rows, self._unrecorded = self._unrecorded, {}
+        try:
+            await self._store([*rows.values()])
+        except BaseException:
+            self._unrecorded = rows | self._unrecorded
+            raise
 
     async def run(self, names: Collection[str] = ()) -> list[Finding]:
         """Look at all that stands of the models named, or of all; what was found, also where it is well.
