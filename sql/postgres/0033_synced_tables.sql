@@ -49,10 +49,7 @@ alter table leaderboard
     add column followers_rank_by_cat_lang_prev integer,
     add column engagement_rate_rank_by_cat_lang_prev integer,
     add column views_rank_by_cat_lang_prev integer;
-drop index leaderboard_category, leaderboard_language;
-create index leaderboard_category on leaderboard (platform, month, lower(category));
-create index leaderboard_language on leaderboard (platform, month, lower(language));
-create index leaderboard_country on leaderboard (platform, month, lower(country));
+drop index leaderboard_category, leaderboard_language; -- 0035 makes others
 
 create table genre_overview (
     month date not null,

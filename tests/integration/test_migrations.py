@@ -218,3 +218,16 @@ def test_a_folder_with_gaps_doubles_or_other_names_is_refused(tmp_path: Path, na
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         read(tmp_path / "nowhere")
+
+
+async def test_the_leaderboard_is_read_while_its_indexes_are_built(empty: str, tmp_path: Path) -> None:
+    """Those are what takes long of its changes: 0033 adds columns, 0035 the indexes."""
+    *before, words = sorted((SQL / "postgres").glob("*.sql"))[:35]
+    for file in before:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    await migrate_postgres(empty, tmp_path)
+    async with await Connection.connect(empty) as migrator, await Connection.connect(empty) as reader:
+        await reader.execute("set lock_timeout = '1s'")
+        async with migrator.transaction():
+            await migrator.execute(words.read_bytes())
+            await reader.execute("select * from leaderboard")
