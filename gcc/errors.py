@@ -5,6 +5,12 @@ job, message or run is handled, it is that one's failure (gcc/actors/bugs.py); a
 supervisor, which restarts what owns the broken state.
 """
 
+import difflib
+from collections.abc import Iterable
+
+NAMES_TOLD = 20
+"""So many are read; of more those are told that are like what was written."""
+
 
 class GccError(Exception):
     """Base of every expected error: its text names the thing, the value and the way out."""
@@ -35,3 +41,15 @@ class LeaseLost(GccError):
 
 class ConfigError(GccError):
     """The platform refuses to start: one sentence that names the key or path and the way out."""
+
+
+def there_are(names: Iterable[str], wanted: str) -> str:
+    """The names that somebody may have meant who wrote one that there is not, in words for the end of a sentence."""
+    known = list(dict.fromkeys(names))
+    if len(known) <= NAMES_TOLD:
+        return f"there are {', '.join(known)}" if known else "there are none"
+    like = [*difflib.get_close_matches(wanted, known, 5, 0.6), *(name for name in known if wanted and wanted in name)]
+    told = list(dict.fromkeys(like))[:NAMES_TOLD]
+    if told:
+        return f"like it, of {len(known)}: {', '.join(told)}"
+    return f"there are {', '.join(known[:NAMES_TOLD])} and {len(known) - NAMES_TOLD} more"

@@ -26,7 +26,7 @@ from gcc.actors import bugs
 from gcc.actors.gates import ALWAYS_OPEN, Gate
 from gcc.actors.leader import Leader
 from gcc.clock import Clock
-from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient
+from gcc.errors import ConfigError, GccError, LeaseLost, Permanent, Transient, there_are
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.drain import Stage, intake_open
 from gcc.supervisor.lifecycle import Actor, State, one_line
@@ -210,7 +210,7 @@ class Scheduler:
         """The schedule that is called so, or was. Permanent: there is none, or it waits for what is not there yet."""
         name = self._now_called.get(name, name)
         if name not in self._schedules:
-            raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
+            raise Permanent(f"no schedule is called {name!r}; {there_are(self._schedules, name)}")
         if why := self._schedules[name].waits_for:
             raise Permanent(f"schedule {name} does nothing yet: it waits for {why}")
         return self._schedules[name]
@@ -219,7 +219,7 @@ class Scheduler:
         """The newest runs of a schedule, see `shown`, by whichever process. Permanent: there is none of that name."""
         name = self._now_called.get(name, name)
         if name not in self._schedules:
-            raise Permanent(f"no schedule is called {name!r}; there are {', '.join(self._schedules)}")
+            raise Permanent(f"no schedule is called {name!r}; {there_are(self._schedules, name)}")
         return [told for run in await self._runs.past(name, limit) if (told := shown(run))]
 
     def overview(self) -> list[dict[str, Any]]:

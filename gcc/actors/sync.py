@@ -38,7 +38,7 @@ from gcc.actors.transformer import Model
 from gcc.actors.warehouse import Warehouse
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
-from gcc.errors import GccError, Permanent, Transient
+from gcc.errors import GccError, Permanent, Transient, there_are
 from gcc.supervisor.backoff import Backoff
 from gcc.supervisor.lifecycle import Actor, State, one_line
 
@@ -256,7 +256,7 @@ class Sync:
 
     def _known(self, table: str) -> SyncedTable:
         if table not in self._declared:
-            raise Permanent(f"table {table!r} is not declared; there are {', '.join(self._declared)}")
+            raise Permanent(f"table {table!r} is not declared; {there_are(self._declared, table)}")
         return self._declared[table]
 
     async def sync(self, table: str) -> SyncResult:
@@ -336,7 +336,9 @@ class Sync:
         """SyncRefused: there is a reason to keep the live table, and nobody has let it through."""
         if why and not last.accepted_by:
             await self._tables.refuse(declared.table, why, self._clock.now())
-            raise SyncRefused(f"{why}; look at dbt.{declared.mart}, or let it through: sync accept {declared.table}")
+            raise SyncRefused(
+                f"{why}; look at dbt.{declared.mart}, or let it through: sync accept {declared.table} --why WHY"
+            )
 
     async def _replace(self, declared: SyncedTable) -> SyncResult:
         began, as_of, table = trio.current_time(), self._clock.now(), declared.table

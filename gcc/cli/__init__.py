@@ -181,13 +181,17 @@ def _add_verbs(top: Parser) -> None:
     verb["limits"].add_argument("words", nargs="*", metavar="WORD", help=words)
     verb["limits"].add_argument("--why", default="", metavar="WHY", help="for the action log; set needs it")
     verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
-    verb["schedules"].add_argument("action", nargs="?", default="list", choices=("list", "run", "pause", "resume"))
-    verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to run")
+    verb["schedules"].add_argument(
+        "action", nargs="?", default="list", choices=("list", "show", "run", "pause", "resume")
+    )
+    verb["schedules"].add_argument("name", nargs="?", metavar="NAME", help="of the one to show or run")
     _add_models(verb["models"])
     verb["sync"].add_argument("action", nargs="?", default="list", choices=("list", "run", "accept"))
     verb["sync"].add_argument("table", nargs="?", metavar="TABLE")
     for name in ("schedules", "sync"):
-        verb[name].add_argument("--why", default="", metavar="WHY", help="for the action log; all but list need it")
+        verb[name].add_argument(
+            "--why", default="", metavar="WHY", help="for the action log; what does something needs it"
+        )
     _add_jobs(verb["jobs"])
     _add_credentials(verb["credentials"])
     _add_letters(verb["dead-letters"], verb["replay"])

@@ -65,7 +65,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _show_parity(report: Mapping[str, Any]) -> None:
-    print(f"audited from {report['since'][:19]} to {report['until'][:19]} UTC")
+    since, until = (report[key][:19].replace("T", " ") for key in ("since", "until"))
+    print(f"audited since {since} UTC; not compared yet: what was emitted after {until}")
     print(f"{'table':<12} {'days':>6} {'audited':>12} {'stored':>12}")
     for table in sorted({day["table"] for day in report["days"]}):
         days = [day for day in report["days"] if day["table"] == table]

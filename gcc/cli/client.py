@@ -36,7 +36,7 @@ LONG = tuple(
         "sync/accept",
     )
 )
-"""These last as long as what they do; an import's begins when its file is sent."""
+"""These last as long as what they do; an import's begins when its file is sent. So does the making of lineage."""
 ANSWER_BYTES_MAX = 64 << 20
 SENTENCE_CHARS_MAX = 1000
 EXCERPT_CHARS_MAX = 100
@@ -123,7 +123,7 @@ class Running:
         self, method: str, path: str, *, content: bytes | Iterable[bytes] | None = None, **query: str
     ) -> tuple[int, bytes]:
         """Status and body, whatever they are. Raises NotRunning, Unanswered."""
-        answer_s = LONG_ANSWER_S if path in LONG else ANSWER_S
+        answer_s = LONG_ANSWER_S if path in LONG or path.endswith("/lineage") else ANSWER_S
         timeout = httpx.Timeout(ANSWER_S, read=answer_s)
         try:
             with httpx.stream(

@@ -7,11 +7,12 @@ platform. `models test [NAME ..]`: whether what stands of them is right, by the 
 import argparse
 import datetime as dt
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gcc.cli.client import NotRunning, find, printable, sentence, settings_of
+from gcc.cli.client import NotRunning, find, many, printable, sentence, settings_of
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import dbt_project
 from gcc.pipelines.analytics.modelling import described
@@ -57,17 +58,28 @@ def _list(arguments: argparse.Namespace) -> int:
     else:
         print(told)
         wide = max((len(row["name"]) for row in rows), default=0)
+        print(f"{'model, what it reads before it':<{wide}}  {HEAD}")
         for row in rows:
             print(f"{row['name']:<{wide}}  {_standing(row)}".rstrip())
+        states = Counter(row["state"] for row in rows)
+        print("; ".join(f"{n:,} {state}{MEANS.get(state, '')}" for state, n in states.items()))
     return 1 if any(row["state"] == "failed" for row in rows) else 0
+
+
+HEAD = f"{'state':<8}  {'kind':<11}  {'last build':>10}  {'rows':>12}  as of, UTC"
+MEANS = {
+    "outdated": " (its text, or that of what it reads, has changed since it was built)",
+    "unbuilt": " (not built yet: its schedule has not run)",
+    "failed": " (the last build; models show NAME tells why)",
+}
 
 
 def _standing(row: dict[str, Any]) -> str:
     seconds = "" if row["seconds"] is None else f"{row['seconds']:.2f} s"
-    rows = "" if row["rows"] is None or row["materialized"] == "view" else f"{row['rows']:,} rows"
+    rows = "" if row["rows"] is None or row["materialized"] == "view" else f"{row['rows']:,}"
     fresh = (row["fresh_at"] or "-")[:16].replace("T", " ")
     error = sentence(row["error"]) if row["error"] else ""
-    return f"{row['state']:<8}  {row['materialized']:<11}  {seconds:>9}  {rows:>16}  {fresh:<16}  {error}"
+    return f"{row['state']:<8}  {row['materialized']:<11}  {seconds:>10}  {rows:>12}  {fresh:<16}  {error}"
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -76,11 +88,50 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"models": [row]}))
         return 0
-    for key, value in row.items():
-        if key != "sql" and value not in (None, []):
-            print(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    for word, told in _facts(row).items():
+        if told:
+            print(f"{word:<12} {sentence(told)}")
+    for finding in row["findings"]:
+        if not finding["ok"]:
+            print(_found(finding))
     print(f"\n{printable(row['sql'])}")
     return 0
+
+
+def _facts(row: dict[str, Any]) -> dict[str, str]:
+    """What is known of a model, in words for people; an empty one is not told."""
+    kind = " ".join([row["materialized"], *(["by", row["strategy"]] if row["strategy"] else [])])
+    tests = row["tests"] or {}
+    return {
+        "model": f"{row['name']}, tag {', '.join(row['tags'])}",
+        "kind": f"{kind} of {row['partition_by']}" if row["partition_by"] else kind,
+        "a row a": ", ".join(row["unique_key"]),
+        "": row["description"],
+        "state": row["state"] + MEANS.get(row["state"], "") + f": {row['error']}" * bool(row["error"]),
+        "last build": _built(row),
+        "as of": _fresh(row),
+        "tests": f"{many(tests['looked'], 'rule')} looked at, {tests['failed']} failed, {tests['warned']} warned"
+        if tests
+        else "none yet",
+        "reads": ", ".join(row["parents"]),
+        "is read by": ", ".join(row["children"]),
+        "synced as": ", ".join(row["synced"]),
+    }
+
+
+def _built(row: dict[str, Any]) -> str:
+    if row["seconds"] is None:
+        return "never"
+    peak = f", {row['peak_bytes'] / 1e6:,.0f} MB at the peak" if row["peak_bytes"] else ""
+    rows = "" if row["materialized"] == "view" else f", {many(row['rows'], 'row')}"
+    return f"{row['seconds']:.2f} s{rows}{peak}"
+
+
+def _fresh(row: dict[str, Any]) -> str:
+    if not row["fresh_at"]:
+        return ""
+    promised = f"; at most {row['age_s_max'] / 60:,.0f} min old" if row["age_s_max"] else ""
+    return f"{row['fresh_at'][:16].replace('T', ' ')}Z{promised}{', which it is not' if row['late'] else ''}"
 
 
 def _lineage(arguments: argparse.Namespace) -> int:
@@ -117,9 +168,11 @@ def _ended(arguments: argparse.Namespace, verb: str, body: dict[str, Any]) -> in
     if arguments.json:
         print(json.dumps(ended | {"models": models}))
     else:
+        wide = max((len(row["model"]) for row in models), default=0)
         for row in models:
-            told = sentence(row["error"]) if row.get("error") else f"{row['seconds']:.2f} s  {row['rows']:,} rows"
-            print(f"{row['model']}  {told}")
+            stands = not row["seconds"] and not row["rows"]
+            built = "as it stood" if stands else f"{row['seconds']:>8.2f} s  {many(row['rows'], 'row'):>15}"
+            print(f"{row['model']:<{wide}}  {sentence(row['error']) if row.get('error') else built}")
         error = f": {sentence(str(detail['error']))}" if detail.get("error") else ""
         print(f"{ended['name']}  {ended['status']}{error}")
     return 0 if ended["status"] == "COMPLETE" and not any(row.get("error") for row in models) else 1
@@ -142,12 +195,16 @@ def _test(arguments: argparse.Namespace) -> int:
         print(json.dumps({"models": [{"name": name, "ok": name not in wrong} for name in names], "tests": findings}))
         return 1 if failed else 0
     for finding in (finding for finding in findings if not finding["ok"]):
-        what = f"{finding['test']} {finding['column']}".strip()
-        said = f", such as {sentence(finding['said'])}" if finding["said"] else ""
-        print(f"{finding['severity']:<6} {finding['model']:<36} {what}: {finding['found']:,} wrong{said}")
+        print(_found(finding))
     models = len({finding["model"] for finding in findings})
-    print(f"{len(findings):,} tests of {models:,} models, {len(failed):,} failed")
+    print(f"{many(len(findings), 'test')} of {many(models, 'model')}, {len(failed):,} failed")
     return 1 if failed else 0
+
+
+def _found(finding: dict[str, Any]) -> str:
+    what = f"{finding['test']} {finding['column']}".strip()
+    said = f", such as {sentence(finding['said'])}" if finding["said"] else ""
+    return f"{finding['severity']:<6} {finding['model']:<36} {what}: {finding['found']:,} wrong{said}"
 
 
 def _export_dbt(arguments: argparse.Namespace) -> int:
@@ -157,5 +214,6 @@ def _export_dbt(arguments: argparse.Namespace) -> int:
         print(json.dumps({"models": written, "folder": str(target), "settings": settings.told_by}))
     else:
         print(f"by {settings.told_by}: {written} models in {target}")
+        print(f"look at them without a server: cd {target} && dbt parse --profiles-dir .")
         print(f"build them: cd {target} && CLICKHOUSE_HOST=... CLICKHOUSE_PORT=8123 dbt build --profiles-dir .")
     return 0

@@ -1,16 +1,25 @@
-"""`schedules [list]`: what runs when; `schedules run NAME --why WHY`: one of them now, until it has ended;
-`schedules pause|resume --why WHY`: whether any runs when it is due, in every process.
+"""`schedules [list]`: what runs when; `schedules show NAME`: what one does, and its last runs; `schedules run NAME
+--why WHY`: one of them now, until it has ended; `schedules pause|resume --why WHY`: whether any runs when it is due, in
+every process.
 
 The list is that of the platform that runs on the data folder; where none does, as these settings would have it.
 """
 
 import argparse
+import datetime as dt
 import json
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from gcc.cli.client import NotRunning, Running, find, sentence, settings_of
-from gcc.errors import ConfigError
-from gcc.pipelines.timetable import NOT_YET, ROWS, SCHEDULER, overridden
+from gcc.cli.client import NotRunning, Running, find, many, sentence, settings_of
+from gcc.errors import ConfigError, there_are
+from gcc.pipelines.timetable import NOT_YET, ROWS, SCHEDULER, does, overridden
+
+RUNS = 20
+"""So many past ones are shown."""
+UNTOLD = ("table", "seconds", "error")
+PARTS_MAX = 5
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -19,6 +28,10 @@ def main(arguments: argparse.Namespace) -> int:
         if not (arguments.name and arguments.why):
             raise ConfigError("schedules run needs a name and a reason: schedules run NAME --why WHY")
         return _run(find(arguments), arguments)
+    if action == "show":
+        if not arguments.name:
+            raise ConfigError("schedules show needs a name: schedules show NAME")
+        return _show(arguments)
     if action in ("pause", "resume"):
         if arguments.name or not arguments.why:
             raise ConfigError(f"schedules {action} is of all, and needs a reason: schedules {action} --why WHY")
@@ -41,24 +54,79 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"settings": told, "schedules": schedules}))
         return 0
-    print(told)
+    print(told + PAUSED * any(schedule.get("paused") for schedule in schedules))
+    print(f"{'schedule':<32} {'cron, UTC':<16} {'next run':<17}  last run")
     for schedule in schedules:
-        name, cron = f"{schedule['name']:<32}", f"{schedule['cron'] or 'by hand':<16}"
-        if schedule["waits_for"]:
-            print(f"{name} {cron} waits for {schedule['waits_for']}")
-            continue
-        last = schedule["last_run"]
-        ran = f"{last['status']} at {_time(last['ended_at'] or last['started_at'])}" if last else "never"
-        skipped = f"  skipped {schedule['skipped']} times in a row" if schedule["skipped"] else ""
-        print(f"{name} {cron} next {next_run(schedule):<17}  last {ran}{skipped}")
+        print(f"{schedule['name']:<32} {_due(schedule)}  {_went(schedule)}")
     return 0
+
+
+PAUSED = "; all are paused: due times are skipped until schedules resume --why WHY"
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    running = find(arguments)
+    lines = {line["name"]: line for line in running.ask("GET", "/api/schedules", holds=list)["data"]}
+    if arguments.name not in lines:
+        raise ConfigError(f"no schedule is called {arguments.name!r}; {there_are(lines, arguments.name)}")
+    line = lines[arguments.name]
+    path = f"/api/schedules/{quote(arguments.name, safe='')}/runs"
+    runs = running.ask("GET", path, holds=list, limit=str(RUNS))["data"]
+    if arguments.json:
+        print(json.dumps(line | {"runs": runs}))
+        return 0
+    print(f"{line['name']}  {line.get('does') or ''}".rstrip() + PAUSED * bool(line.get("paused")))
+    print(f"{_due(line)}  {_went(line)}")
+    for run in runs:
+        print(f"{_time(run['started_at'])}  {run['status']:<9}  {_took(run):>8}  {did_what(run['detail'])}".rstrip())
+    return 0
+
+
+def _due(schedule: Mapping[str, Any]) -> str:
+    return f"{schedule['cron'] or 'by hand':<16} {next_run(schedule):<17}"
+
+
+def _went(schedule: Mapping[str, Any]) -> str:
+    if schedule["waits_for"]:
+        return f"waits for {schedule['waits_for']}"
+    last = schedule["last_run"]
+    ran = f"{last['status']} at {_time(last['ended_at'] or last['started_at'])}" if last else "never"
+    skipped = f"; skipped {many(schedule['skipped'], 'time')} since: the run before had not ended"
+    return ran + skipped * bool(schedule["skipped"])
+
+
+def _took(run: Mapping[str, Any]) -> str:
+    if not run["ended_at"]:
+        return "-"
+    began, ended = (dt.datetime.fromisoformat(run[key]) for key in ("started_at", "ended_at"))
+    return f"{(ended - began).total_seconds():,.1f} s"
+
+
+def did_what(detail: Mapping[str, Any] | None) -> str:
+    """A run's detail in a few words: "29 models", "stale 412, enqueued 96", "swapped, rows 12,004"; its error whole."""
+    told = [_part(name, value) for name, value in (detail or {}).items() if name not in UNTOLD and value is not None]
+    few = ", ".join(told[:PARTS_MAX]) + " ..." * (len(told) > PARTS_MAX)
+    error = (detail or {}).get("error")
+    return sentence(str(error)) if error else few
+
+
+def _part(name: str, value: Any) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, list):
+        return f"{len(value):,} {words}"
+    if isinstance(value, Mapping):
+        some = [f"{key} {part:,}" for key, part in value.items() if isinstance(part, int) and part]
+        return f"{words} {', '.join(some) or 'nothing'}"
+    if name in ("outcome", "why"):
+        return sentence(str(value))
+    return f"{words} {value:,}" if isinstance(value, int | float) else f"{words} {sentence(str(value))}"
 
 
 def _as_declared(row: Any) -> dict[str, Any]:
     waits_for = row.waits_for or NOT_YET.get(row.name)
     return {
         "name": row.name, "cron": row.cron, "running": False, "next_run": None, "last_run": None, "skipped": 0,
-        "waits_for": waits_for,
+        "waits_for": waits_for, "does": does(row),
     }  # fmt: skip
 
 
@@ -71,13 +139,11 @@ def tell_run(ended: dict[str, Any], as_json: bool) -> int:
     if as_json:
         print(json.dumps(ended))
     else:
-        error = (ended["detail"] or {}).get("error")
-        told = f": {sentence(str(error))}" if error else ""
-        print(f"{ended['name']}  {ended['status']}  {_time(ended['started_at'])} to {_time(ended['ended_at'])}{told}")
+        print(f"{ended['name']}  {ended['status']}  {_took(ended)}  {did_what(ended['detail'])}".rstrip())
     return 0 if ended["status"] == "COMPLETE" else 1
 
 
-def next_run(schedule: dict[str, Any]) -> str:
+def next_run(schedule: Mapping[str, Any]) -> str:
     """When it runs next, for people: UTC; '-' where nobody knows (it is another process's, or runs by hand)."""
     return "now" if schedule["running"] else _time(schedule["next_run"])
 

@@ -6,6 +6,7 @@ The list is that of the platform that runs on the data folder; where none does, 
 
 import argparse
 import json
+from typing import Any
 
 from gcc.cli.client import NotRunning, find, sentence
 from gcc.cli.schedules import tell_run
@@ -33,12 +34,17 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"sync": tables}))
         return 0
+    print(f"{'table':<32} {'from':<34} {'rows':>12}  as of, UTC")
     for row in tables:
-        synced = "never synced" if row["rows"] is None else f"{row['rows']:,} rows as of {row['as_of'][:16]}Z"
-        print(f"{row['table']:<32} {row['mart']:<34} {synced}")
+        rows, as_of = (
+            ("-", "never") if row["rows"] is None else (f"{row['rows']:,}", row["as_of"][:16].replace("T", " "))
+        )
+        print(f"{row['table']:<32} {row['mart']:<34} {rows:>12}  {as_of}")
         if row["refused"]:
-            by = (
-                f"; accepted by {row['accepted_by']}" if row["accepted_by"] else f"; sync accept {row['table']} lets it"
-            )
-            print(f"    refused: {sentence(row['refused'])}{by}")
+            way = f"let it through: sync accept {row['table']} --why WHY"
+            print(f"    refused: {sentence(row['refused'])}; {_accepted(row) or way}")
     return 0
+
+
+def _accepted(row: dict[str, Any]) -> str:
+    return f"accepted by {row['accepted_by']}, the next run lets it through" if row["accepted_by"] else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar, cast
 
-from gcc.errors import ConfigError
+from gcc.errors import ConfigError, there_are
 
 SCHEDULER = "analytics/scheduler"
 """The actor that runs them."""
@@ -174,6 +174,81 @@ NOT_YET: Mapping[str, str] = {
 """What a call waits for whose function is not there."""
 
 
+_DOES: Mapping[str, str] = {
+    "dbt_weekly": "builds the models of tag recent whole, and merges what is built by keys",
+    "dbt_monthly": "builds and freezes the month before",
+    "insta_profiles_tracked": "asks for who is followed and was not crawled for a day",
+    "insta_profiles_basic": "asks for accounts that were not crawled for 7 days",
+    "insta_profiles_by_id": "asks by their ids for accounts that were not found under their handles",
+    "insta_profiles_custom": "asks for accounts of collections that are due",
+    "insta_posts_hourly": "asks for posts of collections that are due each hour",
+    "insta_posts_daily": "asks for posts of collections that are due each day",
+    "insta_tagged_posts": "asks for posts in which profiles of campaigns are tagged",
+    "insta_post_insights": "asks for insights of the last 30 days' posts of connected accounts",
+    "insta_profile_insights": "asks for insights of connected accounts",
+    "insta_stories": "asks for stories of connected accounts",
+    "insta_story_insights": "asks for insights of stories that are not a day old",
+    "insta_followers": "asks for followers of accounts of which no sample was taken in 90 days",
+    "insta_following": "asks for whom accounts follow of which no sample was taken in 90 days",
+    "insta_hashtag_posts": "asks for posts of hashtags that keyword collections name",
+    "insta_comments": "asks for comments on posts of collections",
+    "insta_likes": "asks for who likes posts of collections",
+    "insta_gpt_enrichment": "asks a language model about accounts that are new or changed their bio",
+    "yt_profiles_tracked": "asks for who is followed and was not crawled for a day",
+    "yt_profiles_basic": "asks for channels that were not crawled for 7 days",
+    "yt_posts_by_channel": "asks for videos of collected or viewed channels of which none was read within a day",
+    "yt_posts_collections": "asks for videos of collections that are due",
+    "yt_posts_by_playlist": "asks for uploads of channels of which fewer videos are known than they have",
+    "yt_posts_by_genre": "asks for videos of the categories in which most channels are followed",
+    "yt_posts_by_search": "searches for words that keyword collections name",
+    "yt_post_type": "asks whether videos of up to 3 minutes are shorts",
+    "yt_profile_insights": "asks for insights of connected channels",
+    "yt_activities": "asks for what channels did",
+    "yt_comments": "asks for comments on videos of collections",
+    "yt_relationships": "asks for whom channels subscribe to",
+    "sync_account_upserts": "announces accounts of which something changed",
+    "sync_time_series_month": "has the open months of social_profile_time_series say what the mart says",
+    "upload_post_asset": "copies pictures and videos of posts",
+    "upload_post_asset_stories": "copies stories",
+    "upload_insta_profile_asset": "copies profile pictures of Instagram",
+    "upload_yt_profile_asset": "copies profile pictures of YouTube",
+    "upload_yt_post_asset": "copies pictures of videos",
+    "upload_collection_post_asset": "copies pictures and videos of posts of collections",
+    "upload_asset_retry": "copies again what could not be copied",
+    "rescue_stuck_tasks": "gives back jobs whose worker died",
+    "expire_tasks": "ends jobs that waited too long",
+    "credential_check": "has credentials probed that nobody has probed for long",
+    "credential_renewals": "renews tokens that end soon",
+    "freshness_check": "alerts of models that are older than their tag promises",
+    "volume_check": "alerts of events of which unusually few or many came",
+    "model_tests": "tests all models, and alerts of what is wrong",
+    "parity_check": "compares the audit of PostgreSQL with ClickHouse",
+    "retention": "drops events that are older than they are kept",
+    "source_retention": "deletes what a source lets us keep for a time only",
+    "replica_repair": "compares replicas with PostgreSQL, and mends them",
+    "dlq_report": "counts dead letters by queue and reason",
+    "erasure": "erases who is to be forgotten",
+    "erasure_of_all": "erases again who was forgotten and came back",
+    "backup": "backs up",
+    "object_cleanup": "deletes files that syncs left",
+    "fake_follower_push": "sends followers that have no score to the scorer",
+    "pruning": "deletes ended jobs, letters, actions and runs that are older than they are kept",
+    "recount": "counts jobs and queues anew",
+    "first_page": "models and syncs what a first start shows first",
+    "after_first_page": "models and syncs all else after a first start",
+    "models_and_syncs": "models and syncs everything",
+}
+
+
+def does(row: Row) -> str:
+    """What a schedule does, for people."""
+    if row.kind == "models":
+        return f"builds the models of {', '.join(word.replace(':', ' ') for word in row.words)}"
+    if row.kind == "sync":
+        return f"syncs {', '.join(row.words)}"
+    return _DOES.get(row.name, "")
+
+
 class Named(Protocol):
     """A row of this table, and a Schedule."""
 
@@ -193,8 +268,8 @@ def overridden(rows: Sequence[N], crons: Mapping[str, str]) -> list[N]:
     names = {name for row in rows for name in (row.name, *row.was)}
     for name in crons:
         if name not in names:
-            known = ", ".join(sorted(row.name for row in rows))
-            raise ConfigError(f"analytics.schedules.{name}: no such schedule; there are {known}")
+            known = there_are(sorted(row.name for row in rows), name)
+            raise ConfigError(f"analytics.schedules.{name}: no such schedule; {known}")
     return [replace(cast(Any, row), cron=_cron(row, crons)) for row in rows]
 
 

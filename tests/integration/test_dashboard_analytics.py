@@ -90,12 +90,18 @@ async def test_schedules_tell_what_runs_fails_is_skipped_and_waits(page: Page, w
         await page.until(f"{GROUPS}.length === 4")
         assert await page.js(GROUPS) == ["Models", "Producers of Instagram", "Syncs", "Beside them"]
         core, daily, hourly, gpt, trending, all_ = await page.js(ROWS)
-        assert core.startswith("dbt_core */15 * * * * in 3 h") and "1 h ago complete 2 models 1 min 00 s" in core
+        assert (
+            core.startswith("dbt_core builds the models of tag core */15 * * * * in 3 h")
+            and "1 h ago complete 2 models 1 min 00 s" in core
+        )
         assert f"failed mart_x: {NASTY}" in daily, "text, whatever it holds"
-        assert hourly.startswith("dbt_hourly 22 * * * * now 1 h ago running skipped 2 times")
-        assert gpt == "insta_gpt_enrichment 50 */2 * * * waits for the flows that ask a language model – – –"
+        assert hourly.startswith(
+            "dbt_hourly builds the models of tag hourly 22 * * * * now 1 h ago running skipped 2 times"
+        )
+        assert gpt.startswith("insta_gpt_enrichment asks a language model about accounts")
+        assert gpt.endswith(" 50 */2 * * * waits for the flows that ask a language model – – –")
         assert "complete swapped, rows 12,004" in trending
-        assert all_ == "models_and_syncs by hand – – never – Run now…"
+        assert all_ == "models_and_syncs models and syncs everything by hand – – never – Run now…"
         assert await page.js(text("#found")) == (
             "6 schedules: 1 running, 1 failed last, 1 skipped, 1 waiting for something. Cron lines are UTC."
         )
@@ -126,6 +132,7 @@ async def test_one_schedule_tells_what_its_last_runs_did(page: Page, world: Worl
         assert complete.endswith("complete 2 models 1 min 00 s") and failed.endswith(f"failed {NASTY} 1 min 00 s")
         await page.js("document.querySelectorAll('main tbody button')[0].click()")
         await page.until("document.querySelectorAll('.built li').length === 2")
+        assert await page.js(text("#does")) == "It builds the models of tag core."
         assert await page.js(text(".built")) == f"{NASTY} 2.3 s · 1 row mart_a 0.5 s · 7 rows", "the longest first"
         await shoot_all(page, "page-schedule")
         await page.js("document.querySelector('#run').click()")

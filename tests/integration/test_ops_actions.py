@@ -26,7 +26,18 @@ from gcc.tree import ALL
 from gcc.web.ops import sources
 from gcc.web.ops.port import pausable
 from gcc.web.ops.registry import REGISTRY, write_registry
-from tests.integration.ops_platform import CATALOGUE, INSTAGRAM, TOKEN, YOUTUBE, Port, Swapped, World, client, ops_port
+from tests.integration.ops_platform import (
+    CATALOGUE,
+    INSTAGRAM,
+    TOKEN,
+    YOUTUBE,
+    Modelled,
+    Port,
+    Swapped,
+    World,
+    client,
+    ops_port,
+)
 
 NOW = dt.datetime(2026, 10, 30, 12, tzinfo=dt.UTC)
 SCRAPER = f"scraping/scraper {YOUTUBE}"
@@ -110,10 +121,10 @@ async def test_a_flow_a_queue_and_an_actor_can_be_paused_and_resumed(
 async def test_every_actor_with_a_gate_can_be_named(port: Port) -> None:
     known = pausable(ALL, CATALOGUE)
     assert set(known.values()) <= set(known)
-    code, error = await post(port, "pause", {"what": "the moon", "why": "x"})
-    assert (code, error["code"]) == (409, "CANNOT")
-    for name in ("'the moon'", YOUTUBE, "post_log_events_q", "analytics/scheduler", "scraping/maintenance"):
-        assert name in error["detail"]
+    for wanted in (YOUTUBE, "post_log_events_q", "analytics/scheduler", "scraping/maintenance"):
+        code, error = await post(port, "pause", {"what": wanted[:-1], "why": "x"})
+        assert (code, error["code"]) == (409, "CANNOT")
+        assert f"no {wanted[:-1]!r} to pause; like it, of {len(known)}: {wanted}" in error["detail"]
 
 
 async def test_a_role_and_a_pause_of_an_older_release_can_be_resumed(port: Port, world: World) -> None:
@@ -760,3 +771,119 @@ async def test_every_schedule_has_a_kind_for_people(world: World) -> None:
         told, _ = await get(port, "schedules")
     assert {line["name"] for line in told if line["kind"] == "Others"} == {"of another pipeline"}
     assert [line["name"] for line in told if line["kind"] == "Syncs"] == [row.name for row in SYNCS]
+
+
+MODEL = {
+    "name": "mart_x", "layer": "marts", "materialized": "incremental", "strategy": "partitions", "tags": ["core"],
+    "parents": ["stg_x"], "state": "outdated", "seconds": 0.4015, "rows": 3000, "peak_bytes": 26_000_000,
+    "overhead_s": 0.01, "fresh_at": "2026-11-30T03:30:18.050703Z", "error": None, "age_s_max": 1200, "late": True,
+    "tests": {"looked": 2, "failed": 1, "warned": 0},
+}  # fmt: skip
+FOUND = {"model": "mart_x", "test": "count", "column": "likes", "severity": "error", "found": 2, "said": "-1"}
+SHOWN = {
+    "description": "One row per x.", "unique_key": ["platform", "month"], "partition_by": "month", "synced": ["board"],
+    "findings": [{**FOUND, "ok": False}, {**FOUND, "test": "unique", "found": 0, "said": "", "ok": True}],
+    "sql": "select 1",
+}  # fmt: skip
+
+
+async def test_models_by_the_command_line_are_told_in_words(verb: Verb, world: World) -> None:
+    view = {**MODEL, "name": "stg_x", "materialized": "view", "strategy": None, "state": "good", "parents": []}
+    models = Modelled([view, MODEL])
+    models.more = SHOWN
+    world.models.append(models)
+    code, told, _ = await verb("models")
+    assert (code, told.splitlines()) == (
+        0,
+        [
+            "as it runs",
+            "model, what it reads before it  state     kind         last build          rows  as of, UTC",
+            "stg_x   good      view             0.40 s                2026-11-30 03:30",
+            "mart_x  outdated  incremental      0.40 s         3,000  2026-11-30 03:30",
+            "1 good; 1 outdated (its text, or that of what it reads, has changed since it was built)",
+        ],
+    )
+    code, told, _ = await verb("models", "show", "mart_x")
+    assert (code, [line.rstrip() for line in told.splitlines()]) == (
+        0,
+        [
+            "model        mart_x, tag core",
+            "kind         incremental by partitions of month",
+            "a row a      platform, month",
+            "             One row per x.",
+            "state        outdated (its text, or that of what it reads, has changed since it was built)",
+            "last build   0.40 s, 3,000 rows, 26 MB at the peak",
+            "as of        2026-11-30 03:30Z; at most 20 min old, which it is not",
+            "tests        2 rules looked at, 1 failed, 0 warned",
+            "reads        stg_x",
+            "synced as    board",
+            "error  mart_x                               count likes: 2 wrong, such as -1",
+            "",
+            "select 1",
+        ],
+    )
+    assert json.loads((await verb("models", "show", "mart_x", "--json"))[1])["models"] == [
+        {**MODEL, "children": [], **SHOWN}
+    ]
+
+
+@pytest.fixture
+def scheduled(world: World) -> World:
+    """Two schedules, the first of which has run twice."""
+    last = {"status": "COMPLETE", "started_at": "2026-11-30T03:30:00Z", "ended_at": "2026-11-30T03:30:26Z"}
+    line = {
+        "name": "dbt_core", "cron": "*/15 * * * *", "running": False, "next_run": "2026-11-30T03:45:00Z",
+        "last_run": {**last, "detail": {}}, "skipped": 2, "waits_for": None,
+    }  # fmt: skip
+    world.schedules = [line, {**line, "name": "backup", "waits_for": "backups"}]
+    world.past_runs = [
+        {**last, "status": "FAILED", "ended_at": "2026-11-30T03:30:01Z", "detail": {"error": "no disk", "models": []}},
+        {**last, "detail": {"models": [{}, {}], "stale": 412, "outcome": "swapped", "seconds": 0.5}},
+    ]
+    return world
+
+
+async def test_schedules_by_the_command_line_tell_what_they_do_and_why_not(scheduled: World, verb: Verb) -> None:
+    went = "COMPLETE at 2026-11-30 03:30Z; skipped 2 times since: the run before had not ended"
+    code, told, _ = await verb("schedules")
+    assert (code, told.splitlines()[1:]) == (
+        0,
+        [
+            "schedule                         cron, UTC        next run           last run",
+            f"dbt_core                         */15 * * * *     2026-11-30 03:45Z  {went}",
+            "backup                           */15 * * * *     2026-11-30 03:45Z  waits for backups",
+        ],
+    )
+    code, told, _ = await verb("schedules", "show", "dbt_core")
+    assert (code, told.splitlines()) == (
+        0,
+        [
+            "dbt_core  builds the models of tag core",
+            f"*/15 * * * *     2026-11-30 03:45Z  {went}",
+            "2026-11-30 03:30Z  FAILED        1.0 s  no disk",
+            "2026-11-30 03:30Z  COMPLETE     26.0 s  2 models, stale 412, swapped",
+        ],
+    )
+    assert len(json.loads((await verb("schedules", "show", "dbt_core", "--json"))[1])["runs"]) == 2
+    code, _, said = await verb("schedules", "show", "dbt_cor")
+    assert code == 2 and "no schedule is called 'dbt_cor'; there are dbt_core, backup" in said
+    assert (await verb("schedules", "pause", "--why", "x"))[0] == 0
+    paused = "all are paused: due times are skipped until schedules resume --why WHY"
+    assert (await verb("schedules"))[1].splitlines()[0] == f"as it runs; {paused}"
+    assert (await verb("schedules", "show", "dbt_core"))[1].splitlines()[0].endswith(paused)
+    code, _, said = await verb("pause", "dbt_core", "--why", "x")
+    assert code != 0 and "schedule 'dbt_core' is paused with all others: schedules pause --why WHY" in said
+
+
+async def test_syncs_by_the_command_line_tell_what_waits_for_a_person(verb: Verb, world: World) -> None:
+    line = {"table": "board", "mart": "mart_x", "rows": 1, "as_of": "2026-11-30T03:34:00Z", "refused": None}
+    refused = {**line, "table": "other", "rows": None, "refused": "other would shrink", "accepted_by": None}
+    world.syncs.append(Swapped([line, refused, {**refused, "accepted_by": "asha"}]))
+    assert (await verb("sync"))[1].splitlines() == [
+        "table                            from                                       rows  as of, UTC",
+        "board                            mart_x                                        1  2026-11-30 03:34",
+        "other                            mart_x                                        -  never",
+        "    refused: other would shrink; let it through: sync accept other --why WHY",
+        "other                            mart_x                                        -  never",
+        "    refused: other would shrink; accepted by asha, the next run lets it through",
+    ]

@@ -43,6 +43,7 @@ VERBS = [
     ["replay", "--dry-run"],
     ["actions"],
     ["schedules"],
+    ["schedules", "show", "core_models"],
     ["models"],
     ["models", "show", "mart_leaderboard"],
     ["models", "lineage", "mart_leaderboard.followers"],

@@ -36,6 +36,7 @@ def test_a_row_can_be_kept(row: timetable.Row) -> None:
         case "sync":
             assert row.what in {table.table for table in SYNCED}
         case "models":
+            assert timetable.does(row) == f"builds the models of tag {row.what.removeprefix('tag:')}"
             assert all(word.startswith("tag:") for word in row.words)
 
 
@@ -45,6 +46,11 @@ def test_every_table_and_producer_has_its_row() -> None:
     rows = {row.name for row in ROWS if row.kind == "produce"}
     assert {producer.name for producer in PRODUCERS} | TRACKED.keys() <= rows
     assert {producer.flow for producer in PRODUCERS} <= FLOWS.keys()
+
+
+def test_every_row_tells_people_what_it_does() -> None:
+    assert [row.name for row in ROWS if not timetable.does(row)] == []
+    assert timetable._DOES.keys() <= {row.name for row in ROWS}
 
 
 def test_what_is_not_there_yet_is_named() -> None:

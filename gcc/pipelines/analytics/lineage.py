@@ -16,7 +16,7 @@ import trio
 from gcc import statements, threads
 from gcc.actors.transformer import Model
 from gcc.actors.warehouse import Queries
-from gcc.errors import ConfigError, Permanent
+from gcc.errors import ConfigError, Permanent, there_are
 
 ROWS_MAX = 400
 """Of one statement, whose text has its bounds."""
@@ -100,7 +100,7 @@ class Lineage:
         level = [key for key in by_column if key[0] == start and key[1] == (column or key[1]) != "*"]
         if not level:
             known = sorted(key[1] for key in by_column if key[0] == start and key[1] != "*")
-            told = f"it has {', '.join(known)}" if known else "nothing is known of it: is it built?"
+            told = there_are(known, str(column)) if known else "nothing is known of it: is it built?"
             raise Permanent(f"{model} has no column {column!r}; {told}")
         rows: list[dict[str, Any]] = []
         seen = set(level)

@@ -10,7 +10,7 @@ from typing import Any
 
 from gcc.actors.scheduler import Schedule, Scheduler, shown
 from gcc.actors.transformer import EVERYTHING, Build, Model, ModelRun, Period, Transformer
-from gcc.errors import Permanent
+from gcc.errors import Permanent, there_are
 from gcc.pipelines.analytics.imported import backfilled
 from gcc.pipelines.analytics.lineage import Lineage
 from gcc.pipelines.analytics.model_tests import ModelTests
@@ -18,6 +18,8 @@ from gcc.pipelines.analytics.quality import Quality, counted, rfc3339
 from gcc.pipelines.analytics.synced import SYNCED
 
 RUN_S_MAX = 3600.0
+READ_AT_START = "files of models are read at the start"
+"""What helps who wrote one just now."""
 DAYS = (dt.date(1970, 1, 1), dt.date(2149, 1, 1))
 """What ClickHouse's Date can tell of."""
 
@@ -111,7 +113,7 @@ class Modelling:
 
     def _known(self, name: str) -> Model:
         if name not in self._models:
-            raise Permanent(f"there is no model {name!r}; there are {', '.join(self._models)}")
+            raise Permanent(f"there is no model {name!r}; {there_are(self._models, name)}; {READ_AT_START}")
         return self._models[name]
 
     def refuse_unknown(self, select: Collection[str]) -> None:
@@ -119,7 +121,8 @@ class Modelling:
         tags = {f"tag:{tag}" for model in self._models.values() for tag in model.tags}
         for word in select:
             if word not in tags and word not in self._models:
-                raise Permanent(f"no model is named or tagged {word!r}; see: models list")
+                known = there_are([*self._models, *sorted(tags)], word)
+                raise Permanent(f"no model is named or tagged {word!r}; {known}; {READ_AT_START}")
 
 
 def told(run: ModelRun) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from gcc import statements
 from gcc.actors.transformer import EVERYTHING, NEVER, Model, Slice
-from gcc.errors import ConfigError
+from gcc.errors import ConfigError, there_are
 
 MODELS = statements.SQL / "models"
 DATABASE = "dbt"
@@ -108,7 +108,8 @@ class _File:
         if name in scope.variables:
             return scope.variables[name]
         if name not in self.variables:
-            raise ConfigError(f"{self.path}: var({name!r}) is not given; there are {', '.join(sorted(self.variables))}")
+            known = there_are(sorted(self.variables), name)
+            raise ConfigError(f"{self.path}: var({name!r}) is not given; write it into vars.toml, or {known}")
         return self.variables[name]
 
 

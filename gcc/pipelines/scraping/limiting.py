@@ -8,7 +8,7 @@ from typing import Any
 
 from gcc.actors.controls import LIMIT
 from gcc.channels.jobs import URGENT
-from gcc.errors import Permanent
+from gcc.errors import Permanent, there_are
 from gcc.sources.calls import Call
 from gcc.sources.limits import AnyLimit, Daily, Limit, Limiter, LimitRefused, LimitUse, Take
 from gcc.supervisor.drain import Stage, take_until
@@ -70,7 +70,7 @@ def configured(name: str, limits: Mapping[str, AnyLimit]) -> AnyLimit:
     stem, at, _ = name.partition("@@" if "@@" in name else "@")
     found = limits.get(name) or limits.get(f"{stem}{at}*") or (limits.get(stem) if at else None)
     if found is None:
-        raise Permanent(f"there is no limit {name!r}; there are {', '.join(limits)}")
+        raise Permanent(f"there is no limit {name!r}; {there_are(limits, name)}")
     return found
 
 

@@ -18,7 +18,7 @@ from gcc.actors.warehouse import Warehouse
 from gcc.channels.jobs import Jobs, NewJob
 from gcc.clock import Clock
 from gcc.config import Settings
-from gcc.errors import Permanent
+from gcc.errors import Permanent, there_are
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.producers import StaleProfiles
 from gcc.pipelines.scraping.table import Catalogue, asked
@@ -107,7 +107,7 @@ class StaleRows:
         if name in self._tracked:
             return await self._tracked[name]()
         if name not in self._rows:
-            raise Permanent(f"there is no producer {name!r}; there are {', '.join([*self._tracked, *self._rows])}")
+            raise Permanent(f"there is no producer {name!r}; {there_are([*self._tracked, *self._rows], name)}")
         row = self._rows[name]
         flow = self._flows.get(row.flow)
         if flow is None or self._on.isdisjoint(flow.chain):

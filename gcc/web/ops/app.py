@@ -48,6 +48,7 @@ OVERVIEW = "overview"  # of static/pages the one that lies at /
 BODY_BYTES_MAX = 16 * 1024
 SEND_S = 5.0  # a websocket client that takes nothing for this long is dropped
 LOOK_S = 12.0  # less than the page waits
+LINEAGE_S = 60.0  # who asks first after a change waits until all models' SQL is read
 BODY_S = 10.0  # a request's body has so long to come
 GOING_AWAY, NOT_TAKEN = 1001, 1008
 HEADERS = {
@@ -111,14 +112,17 @@ def ops_app(
 
 
 class OpsApp(QuartTrio):
-    """Quart, whose GETs end within LOOK_S: what only looks has no reason to wait for a store that hangs."""
+    """Quart, whose GETs end within LOOK_S: what only looks has no reason to wait for a store that hangs. Those of
+    lineage, which is made when somebody asks, end within LINEAGE_S."""
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         if request.method not in ("GET", "HEAD"):
             return await super().dispatch_request(request_context)
-        with trio.move_on_after(LOOK_S):
+        within_s = LINEAGE_S if request.path.endswith("/lineage") else LOOK_S
+        with trio.move_on_after(within_s):
             return await super().dispatch_request(request_context)
-        raise Transient(f"the store that was asked does not answer within {LOOK_S:g} s")
+        told = f"the store that was asked does not answer within {within_s:g} s: it hangs, or is busy; try again"
+        raise Transient(told)
 
 
 async def _feed(client: Client, draining: trio.Event, composer: Composer) -> None:

@@ -20,7 +20,7 @@ from gcc.channels.deadletters import UNROUTABLE, Document
 from gcc.channels.jobs import CANCELLABLE, RETRYABLE, FoundJob, JobDetail, JobFilter, Jobs, JobStatus
 from gcc.channels.letters import Letter, LetterFilter, Letters, Replayed, Waiting
 from gcc.clock import Clock
-from gcc.errors import Permanent, Transient
+from gcc.errors import Permanent, Transient, there_are
 from gcc.pipelines.events.history import ImportReport
 from gcc.pipelines.events.history_form import Form
 from gcc.pipelines.events.pipeline import CONSUMERS
@@ -35,7 +35,10 @@ from gcc.pipelines.timetable import (
     OPERATIONAL,
     PRODUCERS_OF_INSTAGRAM,
     PRODUCERS_OF_YOUTUBE,
+    ROWS,
+    SCHEDULER,
     SYNCS,
+    does,
 )
 from gcc.sources.limits import AnyLimit
 from gcc.stores.erasures import Erased, PostgresErasures
@@ -56,6 +59,7 @@ KINDS = {
     for row in rows
 }
 """What kind of schedule each is, in words for people."""
+DOES = {row.name: does(row) for row in ROWS}
 SYNCED_BY = {row.what: row.name for row in SYNCS if row.kind == "sync"}
 """Synced table -> its schedule."""
 
@@ -110,7 +114,9 @@ class Operations:
         """Let a flow, a queue's consumers or an actor take no new work, in every process; the actor's name."""
         actor = self._pausable.get(what)
         if actor is None:
-            raise Permanent(f"there is no {what!r} to pause; there are {', '.join(self._pausable)}")
+            if what in KINDS:
+                raise Permanent(f"schedule {what!r} is paused with all others: schedules pause --why WHY")
+            raise Permanent(f"there is no {what!r} to pause; {there_are(self._pausable, what)}")
         await self._override(PAUSE + actor, True, self._action("pause", actor, by))
         return actor
 
@@ -131,7 +137,7 @@ class Operations:
     async def concurrency(self, flow: str, value: int | None, by: By) -> None:
         """How many jobs of `flow` run at once in each process; None: as configured."""
         if flow not in self._flows:
-            raise Permanent(f"there is no flow {flow!r}; there are {', '.join(self._flows)}")
+            raise Permanent(f"there is no flow {flow!r}; {there_are(self._flows, flow)}")
         action = self._action("concurrency", f"{flow} {value or 'default'}", by, detail={"value": value})
         await self._override(CONCURRENCY + flow, value, action)
 
@@ -171,7 +177,7 @@ class Operations:
     ) -> AddReport:
         """Add a job of `flow` for each row of a file; see `adding.add`. It is logged as `move` is."""
         if (row := self._flows.get(flow)) is None:
-            raise Permanent(f"there is no flow {flow!r}; there are {', '.join(self._flows)}")
+            raise Permanent(f"there is no flow {flow!r}; {there_are(self._flows, flow)}")
         if dry_run:
             return await add(self._jobs, row, chunks, terms, dry_run=True)
         terms.check()
@@ -207,9 +213,10 @@ class Operations:
 
     async def _refuse_unknown(self, wanted: JobFilter) -> None:
         """Of a flow that nobody knows here there may be jobs all the same: another version's."""
-        known = wanted.flow is None or wanted.flow in self._flows
-        if not known and not await self._jobs.count(JobFilter(flow=wanted.flow, limit=1)):
-            raise Permanent(f"there is no flow {wanted.flow!r}, nor a job of it; there are {', '.join(self._flows)}")
+        if wanted.flow is None or wanted.flow in self._flows:
+            return
+        if not await self._jobs.count(JobFilter(flow=wanted.flow, limit=1)):
+            raise Permanent(f"there is no flow {wanted.flow!r}, nor a job of it; {there_are(self._flows, wanted.flow)}")
 
     async def _refuse_unknown_queue(self, wanted: LetterFilter) -> None:
         known = wanted.queue is None or wanted.queue in CONSUMERS or wanted.queue == UNROUTABLE
@@ -243,9 +250,14 @@ class Operations:
         return done
 
     async def schedules(self) -> list[dict[str, Any]]:
-        """A line a schedule, see `Scheduler.standing`, and its `kind`; none without the role analytics."""
+        """A line a schedule, see `Scheduler.standing`, its `kind`, what it `does`, and whether all are `paused`; none
+        without the role analytics."""
         lines = [line for scheduler in self._schedulers for line in await scheduler.standing()]
-        return [line | {"kind": KINDS.get(line["name"], "Others")} for line in lines]
+        is_paused = SCHEDULER in self._gates.paused()
+        return [
+            line | {"kind": KINDS.get(line["name"], "Others"), "does": DOES.get(line["name"]), "paused": is_paused}
+            for line in lines
+        ]
 
     async def past_runs(self, name: str, limit: int) -> list[dict[str, Any]]:
         """The newest runs of a schedule, see `Scheduler.past`."""
@@ -271,7 +283,7 @@ class Operations:
     async def run_sync(self, table: str, by: By) -> dict[str, Any]:
         """Run the schedule that syncs this table; see `run_schedule`."""
         if table not in SYNCED_BY:
-            raise Permanent(f"there is no synced table {table!r}; there are {', '.join(SYNCED_BY)}")
+            raise Permanent(f"there is no synced table {table!r}; {there_are(SYNCED_BY, table)}")
         return {"table": table, **await self.run_schedule(SYNCED_BY[table], by)}
 
     async def accept_sync(self, table: str, by: By) -> dict[str, Any]:

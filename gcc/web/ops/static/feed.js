@@ -74,9 +74,9 @@ async function tokenRefused() {
 }
 
 // Asks for what is known: {data, meta}, or {refused}, the sentence that says why not.
-export async function look(path, query = {}) {
+export async function look(path, query = {}, { forS = LOOK_S } = {}) {
   try {
-    const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal: AbortSignal.timeout(LOOK_S * 1000) })
+    const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal: AbortSignal.timeout(forS * 1000) })
     const told = await answer.json()
     return answer.ok ? { data: told.data, meta: told.meta } : { refused: told.error.detail }
   } catch (error) {

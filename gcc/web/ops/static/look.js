@@ -7,7 +7,7 @@ import { Icon } from "./parts.js"
 
 const REST = 4 // a look that took long is made again after so many times its time
 
-export function useLook(path, query = {}, { everyS = 3, delayMs = 0 } = {}) {
+export function useLook(path, query = {}, { everyS = 3, delayMs = 0, forS } = {}) {
   const question = JSON.stringify([path, query])
   const [known, setKnown] = useState({ question })
   const pause = useRef(0) // as it is now: who asks may slow down
@@ -19,7 +19,7 @@ export function useLook(path, query = {}, { everyS = 3, delayMs = 0 } = {}) {
       clearTimeout(timer)
       const beganMs = performance.now()
       if (!document.hidden) {
-        const { data, meta, refused } = await look(path, query)
+        const { data, meta, refused } = await look(path, query, { forS })
         if (!isCurrent) return
         setKnown((before) => (refused ? { ...(before.question === question ? before : {}), question, refused } : { question, data, meta }))
       }

@@ -11,6 +11,7 @@ import { Cell, Elsewhere, Icon, knows } from "../parts.js"
 import { address, decoded, go } from "../route.js"
 
 const LOOK_EVERY_S = 5
+const LINEAGE_S = 65 // who asks first after a change waits until it is made
 const LAYER = "staging"
 
 // Which models are shown: a word for people, and which ones it means.
@@ -176,7 +177,7 @@ function OneModel({ name, ask, query, now }) {
         <button class="small" id="run" onClick=${() => ask({ kind: "model", select: [model.name], strategy: model.strategy })}>Run…</button>
       </div>
       <${Refused} refused=${refused} what="What is new of it" />
-      <p class="prose">${model.description}</p>
+      <p class="prose">${prose(model.description)}</p>
       ${model.error && html`<p class="error-text" id="error" title="Error of its last build">${model.error}</p>`}
       <${Facts} model=${model} now=${now} />
       <${Copyable} text=${`python -m gcc.supervisor models show ${model.name}`} />
@@ -304,10 +305,13 @@ function FindingLine({ model, test, column, severity, found, said, ok, looked_at
   </tr>`
 }
 
+// What stands between backticks as code.
+const prose = (text) => text.split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part))
+
 // ---- where columns come from
 
 function Columns({ name, query }) {
-  const { data: rows, refused } = useLook(`/api/models/${encodeURIComponent(name)}/lineage`, { depth: 1 }, { everyS: 30 })
+  const { data: rows, refused } = useLook(`/api/models/${encodeURIComponent(name)}/lineage`, { depth: 1 }, { everyS: 30, forS: LINEAGE_S })
   const columns = new Map()
   for (const row of rows ?? []) if (row.column !== "*") columns.set(row.column, [...(columns.get(row.column) ?? []), row])
   const { column = "" } = query
@@ -343,7 +347,7 @@ function Columns({ name, query }) {
 
 // The whole way of a column, down to events and replicas.
 function Origins({ name, column }) {
-  const { data: rows, refused } = useLook(`/api/models/${encodeURIComponent(name)}/lineage`, { column }, { everyS: 60 })
+  const { data: rows, refused } = useLook(`/api/models/${encodeURIComponent(name)}/lineage`, { column }, { everyS: 60, forS: LINEAGE_S })
   if (!rows) return refused ? html`<${Refused} refused=${refused} what="Where it comes from" />` : html`<span class="muted">Looking…</span>`
   const above = new Map()
   for (const row of rows) {

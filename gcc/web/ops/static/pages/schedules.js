@@ -89,7 +89,7 @@ function sum(lines) {
   return `${many(lines.length, "schedule")}${parts.length ? `: ${parts.map(([found, word]) => `${count(found)} ${word}`).join(", ")}` : ""}. Cron lines are UTC.`
 }
 
-function Line({ name, cron, running, next_run, last_run, skipped, waits_for, now, isPaused, ask }) {
+function Line({ name, does, cron, running, next_run, last_run, skipped, waits_for, now, isPaused, ask }) {
   const next = running
     ? html`<span class="state"><${Icon} name="play" tone="accent" />now</span>`
     : waits_for
@@ -98,7 +98,7 @@ function Line({ name, cron, running, next_run, last_run, skipped, waits_for, now
         ? html`<span class="state"><${Icon} name="pause" tone="warn" />paused</span>`
         : next_run && html`<${In} at=${next_run} now=${now} />`
   return html`<tr>
-    <th scope="row"><a class="label" href=${`/schedules/${encodeURIComponent(name)}`}>${name}</a></th>
+    <th scope="row"><a class="label" href=${`/schedules/${encodeURIComponent(name)}`}>${name}</a>${does && html` <small class="muted">${does}</small>`}</th>
     <${Cell} word="When"><code title=${cron ? "Minute, hour, day of the month, month, day of the week; UTC" : ""}>${cron ?? "by hand"}</code><//>
     <${Cell} word="Next run" kind=${waits_for ? "wrap" : ""} title=${next_run || waits_for ? "" : "The leader knows, which is another process; or it runs by hand only"}>${next}<//>
     <${Cell} word="Last run">${last_run && html`<${Ago} at=${last_run.started_at} now=${now} word=" ago" />`}<//>
@@ -113,14 +113,16 @@ function Went({ last_run, skipped }) {
   const error = last_run?.detail?.error
   return html`<span class="state"><${Icon} name=${icon} tone=${tone} />${word}</span>${" "}
     ${error ? html`<span class="error-text">${String(error)}</span>` : html`<span class="muted">${didWhat(last_run?.detail)}</span>`}${" "}
-    ${skipped > 0 && html`<span class="tag" title="Due times in a row that found it running"><${Icon} name="warn" tone="warn" />skipped ${many(skipped, "time")}</span>`}`
+    ${skipped > 0 && html`<span class="tag" title="Due times in a row at which the run before had not ended"><${Icon} name="warn" tone="warn" />skipped ${many(skipped, "time")}</span>`}`
 }
 
 // ---- one
 
 function OneSchedule({ name, status, ask }) {
   const { data: runs, refused } = useLook(`/api/schedules/${encodeURIComponent(name)}/runs`, { limit: RUNS }, { everyS: 3 })
-  const line = status.schedules.find((one) => one.name === name)
+  const { data: told } = useLook("/api/schedules", {}, { everyS: 3 })
+  const line = (told ?? status.schedules).find((one) => one.name === name)
+  const isPaused = status.paused.includes(SCHEDULER)
   const now = Date.parse(status.at)
   return html`<section class="panel page-wide" aria-labelledby="h-schedule">
     <p class="crumbs"><a href="/schedules">All schedules</a></p>
@@ -128,10 +130,13 @@ function OneSchedule({ name, status, ask }) {
       <h2 id="h-schedule">${name}</h2>
       ${line?.running && html`<span class="state"><${Icon} name="play" tone="accent" />running</span>`}
       ${line?.waits_for && html`<span class="state muted"><${Icon} name="clock" />waits for ${line.waits_for}</span>`}
-      ${line?.next_run && html`<span class="muted">next <${In} at=${line.next_run} now=${now} /></span>`}
+      ${isPaused && line?.cron && html`<span class="state"><${Icon} name="pause" tone="warn" />all are paused</span>`}
+      ${line?.next_run && !isPaused && html`<span class="muted">next <${In} at=${line.next_run} now=${now} /></span>`}
       ${line?.cron && html`<span class="muted"><code title="Minute, hour, day of the month, month, day of the week; UTC">${line.cron}</code></span>`}
       ${line && !line.waits_for && html`<button class="small" id="run" onClick=${() => ask({ kind: "schedule", name })}>Run now…</button>`}
     </div>
+    ${line?.does && html`<p class="muted" id="does">It ${line.does}.</p>`}
+    ${line?.skipped > 0 && html`<p class="notice" id="skipped"><${Icon} name="warn" tone="warn" />Skipped ${many(line.skipped, "time")} in a row: the run before had not ended.</p>`}
     <${Refused} refused=${refused} what="Its runs" />
     ${!runs && !refused && html`<p class="muted">Looking…</p>`}
     ${runs?.length === 0 && html`<p class="muted">It has not run yet.</p>`}
