@@ -442,6 +442,10 @@ Verb = Callable[..., Awaitable[tuple[int, str, str]]]
 
 @pytest.fixture
 async def verb(port: Port, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
+    return asked_of(port, tmp_path, capsys)
+
+
+def asked_of(port: Port, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
     """(exit code, stdout, stderr) of one verb, asked of the port."""
     write_registry(tmp_path / REGISTRY, url=port.url, token=TOKEN)
 
@@ -827,9 +831,9 @@ async def test_models_by_the_command_line_are_told_in_words(verb: Verb, world: W
     ]
 
 
-@pytest.fixture
-def scheduled(world: World) -> World:
-    """Two schedules, the first of which has run twice."""
+async def test_schedules_by_the_command_line_tell_what_they_do_and_why_not(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     last = {"status": "COMPLETE", "started_at": "2026-11-30T03:30:00Z", "ended_at": "2026-11-30T03:30:26Z"}
     line = {
         "name": "dbt_core", "cron": "*/15 * * * *", "running": False, "next_run": "2026-11-30T03:45:00Z",
@@ -840,39 +844,37 @@ def scheduled(world: World) -> World:
         {**last, "status": "FAILED", "ended_at": "2026-11-30T03:30:01Z", "detail": {"error": "no disk", "models": []}},
         {**last, "detail": {"models": [{}, {}], "stale": 412, "outcome": "swapped", "seconds": 0.5}},
     ]
-    return world
-
-
-async def test_schedules_by_the_command_line_tell_what_they_do_and_why_not(scheduled: World, verb: Verb) -> None:
-    went = "COMPLETE at 2026-11-30 03:30Z; skipped 2 times since: the run before had not ended"
-    code, told, _ = await verb("schedules")
-    assert (code, told.splitlines()[1:]) == (
-        0,
-        [
-            "schedule                         cron, UTC        next run           last run",
-            f"dbt_core                         */15 * * * *     2026-11-30 03:45Z  {went}",
-            "backup                           */15 * * * *     2026-11-30 03:45Z  waits for backups",
-        ],
-    )
-    code, told, _ = await verb("schedules", "show", "dbt_core")
-    assert (code, told.splitlines()) == (
-        0,
-        [
-            "dbt_core  builds the models of tag core",
-            f"*/15 * * * *     2026-11-30 03:45Z  {went}",
-            "2026-11-30 03:30Z  FAILED        1.0 s  no disk",
-            "2026-11-30 03:30Z  COMPLETE     26.0 s  2 models, stale 412, swapped",
-        ],
-    )
-    assert len(json.loads((await verb("schedules", "show", "dbt_core", "--json"))[1])["runs"]) == 2
-    code, _, said = await verb("schedules", "show", "dbt_cor")
-    assert code == 2 and "no schedule is called 'dbt_cor'; there are dbt_core, backup" in said
-    assert (await verb("schedules", "pause", "--why", "x"))[0] == 0
-    paused = "all are paused: due times are skipped until schedules resume --why WHY"
-    assert (await verb("schedules"))[1].splitlines()[0] == f"as it runs; {paused}"
-    assert (await verb("schedules", "show", "dbt_core"))[1].splitlines()[0].endswith(paused)
-    code, _, said = await verb("pause", "dbt_core", "--why", "x")
-    assert code != 0 and "schedule 'dbt_core' is paused with all others: schedules pause --why WHY" in said
+    async with ops_port(world) as port:
+        verb = asked_of(port, tmp_path, capsys)
+        went = "COMPLETE at 2026-11-30 03:30Z; skipped 2 times since: the run before had not ended"
+        code, told, _ = await verb("schedules")
+        assert (code, told.splitlines()[1:]) == (
+            0,
+            [
+                "schedule                         cron, UTC        next run           last run",
+                f"dbt_core                         */15 * * * *     2026-11-30 03:45Z  {went}",
+                "backup                           */15 * * * *     2026-11-30 03:45Z  waits for backups",
+            ],
+        )
+        code, told, _ = await verb("schedules", "show", "dbt_core")
+        assert (code, told.splitlines()) == (
+            0,
+            [
+                "dbt_core  builds the models of tag core",
+                f"*/15 * * * *     2026-11-30 03:45Z  {went}",
+                "2026-11-30 03:30Z  FAILED        1.0 s  no disk",
+                "2026-11-30 03:30Z  COMPLETE     26.0 s  2 models, stale 412, swapped",
+            ],
+        )
+        assert len(json.loads((await verb("schedules", "show", "dbt_core", "--json"))[1])["runs"]) == 2
+        code, _, said = await verb("schedules", "show", "dbt_cor")
+        assert code == 2 and "no schedule is called 'dbt_cor'; there are dbt_core, backup" in said
+        assert (await verb("schedules", "pause", "--why", "x"))[0] == 0
+        paused = "all are paused: due times are skipped until schedules resume --why WHY"
+        assert (await verb("schedules"))[1].splitlines()[0] == f"as it runs; {paused}"
+        assert (await verb("schedules", "show", "dbt_core"))[1].splitlines()[0].endswith(paused)
+        code, _, said = await verb("pause", "dbt_core", "--why", "x")
+        assert code != 0 and "schedule 'dbt_core' is paused with all others: schedules pause --why WHY" in said
 
 
 async def test_syncs_by_the_command_line_tell_what_waits_for_a_person(verb: Verb, world: World) -> None:
