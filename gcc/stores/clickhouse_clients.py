@@ -82,8 +82,10 @@ class Builds:
             "do_not_merge_across_partitions_select_final": 1,  # a key is in one partition: FINAL looks at each alone
             "optimize_aggregation_in_order": 0,  # over FINAL it takes 2.5 times as long
             "optimize_read_in_window_order": 1,  # a window over a table as it lies keeps nothing and sorts nothing
-            "min_insert_block_size_rows": 65536,  # a million at once (the default) do not fit into the embedded engine
-            "min_insert_block_size_bytes": 0,
+            # Each block becomes a part, and parts are merged again: as few as fit into a statement's memory.
+            "min_insert_block_size_rows": 1 << 20,
+            "min_insert_block_size_bytes": self.memory_mb * _MB // 16,
+            "optimize_on_insert": 0,  # a SELECT gives each key once: looking for doubled ones takes as long as writing them
             "max_partitions_per_insert_block": 400,
             "max_threads": self.threads,
             "max_memory_usage": self.memory_mb * _MB,

@@ -82,6 +82,18 @@ from (
     select tuple({{ key | join(", ") }}) as doubled
     from {{ relation }}
     where {{ only }}
+    {%- if key | length > 1 %}
+    {#- A group for each row costs ten times as much as one for each of what the key begins with: only of those that hold
+        fewer different rows than rows it is asked which. #}
+    and ({{ key[:-1] | join(", ") }}) in (
+        select {{ key[:-1] | join(", ") }}
+        from {{ relation }}
+        where {{ only }}
+        group by {{ key[:-1] | join(", ") }}
+        having count() != uniqExact(tuple({{ key[-1] }}))
+        settings optimize_aggregation_in_order = 1
+    )
+    {%- endif %}
     group by {{ key | join(", ") }}
     having count() > 1
     settings optimize_aggregation_in_order = 1 {#- a table is sorted by its key: memory for one group, not for all #}
