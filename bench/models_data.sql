@@ -35,7 +35,7 @@ from numbers({profiles:UInt32});
 insert into `_e`.profile_log_events
     (event_id, origin, origin_id, source, platform, profile_id, handle, event_timestamp, metrics, dimensions, insert_timestamp,
     followers, following, media_count, views, avg_likes, avg_comments, avg_views, engagement_rate,
-    category, language, country, full_name, profile_pic_url)
+    category, language, country, full_name, profile_pic_url, told_handle, website)
 settings insert_allow_materialized_columns = 1, min_insert_block_size_rows = 400000, max_partitions_per_insert_block = 400
 with
     cityHash64(i, day) as chance,
@@ -61,7 +61,7 @@ select
         if(website = '', '', concat(', "website": "', website, '"')), ', "is_private": false}'),
     at,
     followers_then, following_then, media_then, views_then, likes_then, comments_then, seen_then, rate_then,
-    category, language, country, full_name, picture
+    category, language, country, full_name, picture, handle, nullIf(website, '')
 from (
     select *, arrayJoin(range({first:UInt16}, {end:UInt16}, {step:UInt16})) as day from default.bench_profile
 );

@@ -9,7 +9,7 @@ select
     profile_id,
     toStartOfMonth(date) as month,
     max(at) as last_at,
-    {% for name in ['handle', 'full_name', 'profile_pic_url', 'country'] %}
+    {% for name in ['handle', 'full_name', 'profile_pic_url', 'website', 'country'] %}
     argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
     {% endfor %}
     {% for name in ['category', 'language'] %}
@@ -18,7 +18,6 @@ select
         argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null)
     ) as {{ name }},
     {% endfor %}
-    argMaxIf({{ json_text('stg.dimensions', 'website') }}, stg.version, {{ json_text('stg.dimensions', 'website') }} is not null) as website,
     now64(6, 'UTC') as built_at
 from {{ ref('stg_beat_profile_log') }} as stg
 where not {{ is_gpt('stg.source') }}
@@ -28,3 +27,4 @@ and (platform, profile_id, toStartOfMonth(date)) in (
 )
 {% endif %}
 group by platform, profile_id, month
+settings optimize_aggregation_in_order = 1

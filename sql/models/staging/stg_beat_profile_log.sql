@@ -12,7 +12,7 @@ select
     {{ event_inserted_at() }} as inserted_at,
     source,
     -- A YouTube channel's handle stands among the dimensions; the column holds its id.
-    coalesce({{ json_text('dimensions', 'handle') }}, nullIf(profile_log.handle, '')) as handle,
+    coalesce(told_handle, nullIf(profile_log.handle, '')) as handle,
     {{ told_count('followers') }} as followers,
     {{ told_count('following') }} as following,
     {{ told_count('media_count') }} as media_count,
@@ -23,6 +23,7 @@ select
     {{ told_rate('engagement_rate') }} as engagement_rate,
     full_name,
     profile_pic_url,
+    website,
     category,
     language,
     country,
