@@ -85,7 +85,7 @@ class Builds:
             # Each block becomes a part, and parts are merged again: as few as fit into a statement's memory.
             "min_insert_block_size_rows": 1 << 20,
             "min_insert_block_size_bytes": self.memory_mb * _MB // 16,
-            "optimize_on_insert": 0,  # a SELECT gives each key once: looking for doubled ones takes as long as writing them
+            "optimize_on_insert": 0,  # looking for doubled keys, which no SELECT makes, takes as long as writing
             "max_partitions_per_insert_block": 400,
             "max_threads": self.threads,
             "max_memory_usage": self.memory_mb * _MB,
