@@ -30,6 +30,7 @@ from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.model_tests import ModelTests
+from gcc.statements import SQL
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.clickhouse_clients import Builds
 from gcc.supervisor.lifecycle import Board
@@ -95,6 +96,7 @@ async def bench(folder: Path, settings: Settings, only: Sequence[str], *, with_t
     )
     store = ClickHouse(folder, writers=1, readers=2, query_s_max=600, fsync=False, builds=builds)
     await store.open()
+    await store.migrate(SQL / "clickhouse")  # what came later than the folder
     graph = models.read(variables={"timezone": zone})
     tests = Tested(store.builders, graph, clock, zone=zone)
     transformer = Transformer(

@@ -82,9 +82,9 @@ class Builds:
             "do_not_merge_across_partitions_select_final": 1,  # a key is in one partition: FINAL looks at each alone
             "optimize_aggregation_in_order": 0,  # over FINAL it takes 2.5 times as long
             "optimize_read_in_window_order": 1,  # a window over a table as it lies keeps nothing and sorts nothing
-            # Each block becomes a part, and parts are merged again: as few as fit into a statement's memory.
+            # Each block becomes a part, and parts are merged again: as few as leave a statement its memory.
             "min_insert_block_size_rows": 1 << 20,
-            "min_insert_block_size_bytes": self.memory_mb * _MB // 16,
+            "min_insert_block_size_bytes": self.memory_mb * _MB // 32,
             "optimize_on_insert": 0,  # looking for doubled keys, which no SELECT makes, takes as long as writing
             "max_partitions_per_insert_block": 400,
             "max_threads": self.threads,
