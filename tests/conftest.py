@@ -26,6 +26,9 @@ if "TMPDIR" not in os.environ and os.path.isdir(MEMORY) and shutil.disk_usage(ME
     os.environ["TMPDIR"] = MEMORY
     tempfile.tempdir = None  # who has asked for it already asks again
 
+# Of the hundreds of platforms and verbs that are started here, each would compile all of gcc again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 pytest_plugins = [
     "tests.fixtures_postgres",
     "tests.fixtures_clickhouse",

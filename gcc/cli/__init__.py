@@ -9,6 +9,7 @@ well, 2 wrong use or configuration.
 
 import argparse
 import errno
+import gc
 import importlib
 import importlib.metadata
 import os
@@ -341,7 +342,9 @@ def main(argv: Sequence[str], prog: str = MODULE) -> int:
         try:
             arguments = parse(argv, prog)
             _refuse_odd_zone()
+            gc.disable()  # of what is imported nothing goes again: to look for it would be a fifth of the time
             verb = importlib.import_module(f"gcc.cli.{arguments.verb.replace('-', '_')}")
+            gc.enable()
             interrupt.imported()
             code = int(verb.main(arguments))
         except (GccError, BaseExceptionGroup) as error:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gcc.cli.client import NotRunning, Running, find, many, sentence, settings_of
+from gcc.cli.times import minute, next_run
 from gcc.errors import ConfigError, there_are
 from gcc.pipelines.timetable import NOT_YET, ROWS, SCHEDULER, does, overridden
 
@@ -78,7 +79,7 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{line['name']}  {line.get('does') or ''}".rstrip() + PAUSED * bool(line.get("paused")))
     print(f"{_due(line)}  {_went(line)}")
     for run in runs:
-        print(f"{_time(run['started_at'])}  {run['status']:<9}  {_took(run):>8}  {did_what(run['detail'])}".rstrip())
+        print(f"{minute(run['started_at'])}  {run['status']:<9}  {_took(run):>8}  {did_what(run['detail'])}".rstrip())
     return 0
 
 
@@ -90,7 +91,7 @@ def _went(schedule: Mapping[str, Any]) -> str:
     if schedule["waits_for"]:
         return f"waits for {schedule['waits_for']}"
     last = schedule["last_run"]
-    ran = f"{last['status']} at {_time(last['ended_at'] or last['started_at'])}" if last else "never"
+    ran = f"{last['status']} at {minute(last['ended_at'] or last['started_at'])}" if last else "never"
     skipped = f"; skipped {many(schedule['skipped'], 'time')} since: the run before had not ended"
     return ran + skipped * bool(schedule["skipped"])
 
@@ -141,12 +142,3 @@ def tell_run(ended: dict[str, Any], as_json: bool) -> int:
     else:
         print(f"{ended['name']}  {ended['status']}  {_took(ended)}  {did_what(ended['detail'])}".rstrip())
     return 0 if ended["status"] == "COMPLETE" else 1
-
-
-def next_run(schedule: Mapping[str, Any]) -> str:
-    """When it runs next, for people: UTC; '-' where nobody knows (it is another process's, or runs by hand)."""
-    return "now" if schedule["running"] else _time(schedule["next_run"])
-
-
-def _time(text: str | None) -> str:
-    return f"{text[:10]} {text[11:16]}Z" if text else "-"

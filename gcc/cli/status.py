@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gcc.cli.client import Running, find, many, sentence
 from gcc.cli.live import messages
-from gcc.cli.schedules import next_run
+from gcc.cli.times import next_run
 from gcc.supervisor.lifecycle import State
 
 PIPE_COLUMNS = 160

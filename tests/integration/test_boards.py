@@ -4,11 +4,12 @@ import datetime as dt
 import json
 import random
 import zoneinfo
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from gcc.actors.transformer import Transformer
+from gcc.actors.transformer import Model, Transformer
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
 from gcc.stores.clickhouse import ClickHouse
@@ -16,14 +17,24 @@ from gcc.supervisor.lifecycle import Board
 from tests.integration.snapshots_oracle import Row, Snapshot, ndjson
 
 ZONE = "Asia/Kolkata"
-MODELS = models.read(variables={"timezone": ZONE})
-BY_PARTITION = [model for model in MODELS if model.strategy == "partitions"]
+GRAPH = models.read(variables={"timezone": ZONE})
+BY_PARTITION = [model for model in GRAPH if model.strategy == "partitions"]
 CATEGORIES = ["Food", "Beauty, Cosmetic & Personal Care", "Digital creator", "Unheard of", None]
 
 
+def with_parents(wanted: Iterable[Model]) -> list[Model]:
+    names = {model.name for model in wanted}
+    for model in reversed(GRAPH):
+        if model.name in names:
+            names |= {*model.parents}
+    return [model for model in GRAPH if model.name in names]
+
+
 def transformer_of(clickhouse: ClickHouse) -> Transformer:
+    """Of what is compared here, and of what that reads."""
     clock = SystemClock()
-    return Transformer(clickhouse.builders, MODELS, Board(clock.now).actor("transformer"), clock, zone=ZONE)
+    graph = with_parents(BY_PARTITION)
+    return Transformer(clickhouse.builders, graph, Board(clock.now).actor("transformer"), clock, zone=ZONE)
 
 
 class World:

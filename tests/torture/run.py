@@ -121,6 +121,8 @@ class Torture:
 
     async def _act(self, scene: Scene, handles: dict[str, str]) -> None:
         if self.report.acts.total() % CHECK_EVERY == CHECK_EVERY - 1:
+            if self._once and self._deck[-1:] == ["terminate"]:  # it is its turn anyway
+                self._deck.pop()
             await self._do(scene, "terminate", terminate)
         else:
             if not self._deck:

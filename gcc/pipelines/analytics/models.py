@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -48,6 +49,15 @@ class _Environment(SandboxedEnvironment):
             return super().call(context, called, *args, **named)
         except _Returned as returned:
             return returned.args[0]
+
+
+_ENVIRONMENT: Any = _Environment(undefined=jinja2.StrictUndefined, lstrip_blocks=True)
+
+
+@lru_cache(maxsize=512)
+def _template(text: str) -> jinja2.Template:
+    """Compiled once, however often a process reads the same models: it is most of what reading costs."""
+    return cast(jinja2.Template, _ENVIRONMENT.from_string(text))
 
 
 def _return(value: object) -> None:
@@ -120,11 +130,10 @@ def read(folder: Path = MODELS, *, variables: Mapping[str, Any]) -> Sequence[Mod
     Raises ConfigError for a bad header, an undefined name, a ref to nothing, a name given twice, a cycle.
     """
     files: dict[str, _File] = {}
-    environment: Any = _Environment(undefined=jinja2.StrictUndefined, lstrip_blocks=True)
     stated = all_variables(folder, variables)
-    macros = _macros(folder / "macros", environment)
+    macros = _macros(folder / "macros")
     for path in sorted({*folder.rglob("*.sql")} - {*(folder / "macros").glob("*.sql")}):
-        file = _read_file(path, environment, macros, stated)
+        file = _read_file(path, macros, stated)
         if file.name in files:
             raise ConfigError(f"{path}: {files[file.name].path} is called {file.name!r} too; rename one")
         files[file.name] = file
@@ -152,15 +161,14 @@ def all_variables(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def list_of(macro: str, folder: Path = MODELS) -> Any:
     """What a macro without arguments returns: a list that models loop over."""
-    environment: Any = _Environment(undefined=jinja2.StrictUndefined, lstrip_blocks=True)
     try:
-        getattr(_macros(folder / "macros", environment).make_module({"return": _return}), macro)()
+        getattr(_macros(folder / "macros").make_module({"return": _return}), macro)()
     except _Returned as returned:
         return returned.args[0]
     raise ConfigError(f"{folder}/macros: {macro} returns no list")
 
 
-def _macros(folder: Path, environment: Any) -> jinja2.Template:
+def _macros(folder: Path) -> jinja2.Template:
     """All of them as one template: so they may call each other, in whatever file."""
     texts: dict[Path, str] = {}
     owners: dict[str, Path] = {}
@@ -171,11 +179,11 @@ def _macros(folder: Path, environment: Any) -> jinja2.Template:
                 raise ConfigError(f"{path}: macro {name!r} stands in {owners[name]} too; rename one")
             owners[name] = path
     try:
-        return cast(jinja2.Template, environment.from_string("\n".join(texts.values())))
+        return _template("\n".join(texts.values()))
     except jinja2.TemplateSyntaxError:
         for path, text in texts.items():
             try:
-                environment.parse(text)
+                _ENVIRONMENT.parse(text)
             except jinja2.TemplateSyntaxError as error:
                 raise ConfigError(f"{path}: {error} (line {error.lineno})") from None
         raise
@@ -189,13 +197,13 @@ def _in_order(files: Mapping[str, _File]) -> list[str]:
         raise ConfigError(f"models refer to each other in a circle: {cycle}") from None
 
 
-def _read_file(path: Path, environment: Any, macros: jinja2.Template, variables: Mapping[str, Any]) -> _File:
+def _read_file(path: Path, macros: jinja2.Template, variables: Mapping[str, Any]) -> _File:
     if not _NAME.fullmatch(path.stem) or path.stem.endswith("__new"):
         raise ConfigError(f"{path}: {path.stem!r} is no model name; use lower_case_words")
     header, body = _header(path, path.read_text("utf-8"))
     _check(path, header)
     try:
-        template = environment.from_string(body)
+        template = _template(body)
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(f"{path}: {error} (line {error.lineno} after the header)") from None
     file = _File(path, header, template, macros, variables)
