@@ -61,7 +61,7 @@ class Schedule:
         except (CronSimError, StopIteration) as error:
             raise ConfigError(
                 f"analytics.schedules.{self.name}: {self.cron!r} is no cron line ({error});"
-                " write minute hour day month weekday"
+                " write minute hour day month weekday, or by hand"
             ) from None
 
     def next_after(self, at: dt.datetime) -> dt.datetime | None:

@@ -19,7 +19,7 @@ from gcc.pipelines.timetable import NOT_YET, ROWS, SCHEDULER, does, overridden
 
 RUNS = 20
 """So many past ones are shown."""
-UNTOLD = ("table", "seconds", "error")
+UNTOLD = ("table", "seconds", "snapshot_id", "error")
 PARTS_MAX = 5
 
 

@@ -293,7 +293,7 @@ class Web(Section):
 
 
 class Analytics(Section):
-    schedules: dict[str, str] = {}  # schedule name -> cron (UTC); overrides the declared one
+    schedules: dict[str, str] = {}  # schedule name -> cron (UTC), or "by hand"; overrides the declared one
     model_threads: int = Field(2, ge=1)  # models built side by side
     query_threads: int = Field(1, ge=1)  # ClickHouse's, for each of them; more leave fewer to readers
     model_memory_mb: int = Field(1500, ge=50)  # of each; one that needs more fails

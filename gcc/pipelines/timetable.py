@@ -4,7 +4,8 @@ A row says what it does by name: `models`, those of these tags; `sync`, these ta
 `call`, a function that the analytics pipeline has under that name. What is not there yet stands in `waits_for`: such a
 row does nothing, and says so. `catch_up`: a due time that was missed while nobody led is made up for, once.
 
-`analytics.schedules` of the settings replaces the cron line of any row, also by a name that the row had before.
+`analytics.schedules` of the settings replaces the cron line of any row, also by a name that the row had before; by
+hand: by none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,9 @@ from gcc.errors import ConfigError, there_are
 
 SCHEDULER = "analytics/scheduler"
 """The actor that runs them."""
+
+BY_HAND = "by hand"
+"""Instead of a cron line: never when it is due."""
 
 Kind = Literal["models", "sync", "produce", "call"]
 
@@ -274,4 +278,5 @@ def overridden(rows: Sequence[N], crons: Mapping[str, str]) -> list[N]:
 
 
 def _cron(row: Named, crons: Mapping[str, str]) -> str | None:
-    return next((crons[name] for name in (row.name, *row.was) if name in crons), row.cron)
+    given = next((crons[name] for name in (row.name, *row.was) if name in crons), row.cron)
+    return None if given == BY_HAND else given

@@ -53,6 +53,11 @@ def test_every_row_tells_people_what_it_does() -> None:
     assert timetable._DOES.keys() <= {row.name for row in ROWS}
 
 
+def test_settings_may_leave_a_row_to_people() -> None:
+    changed = {row.name: row.cron for row in overridden(ROWS, {"dbt_core": "by hand"})}
+    assert changed["dbt_core"] is None and changed["dbt_hourly"] == "22 * * * *"
+
+
 def test_what_is_not_there_yet_is_named() -> None:
     assert all(NOT_YET.values())
     assert {row.name for row in ROWS} >= NOT_YET.keys()

@@ -115,7 +115,8 @@ class Operations:
         actor = self._pausable.get(what)
         if actor is None:
             if what in KINDS:
-                raise Permanent(f"schedule {what!r} is paused with all others: schedules pause --why WHY")
+                alone = f"alone by the setting analytics.schedules.{what} = 'by hand'"
+                raise Permanent(f"schedule {what!r} is paused with all others: schedules pause --why WHY; {alone}")
             raise Permanent(f"there is no {what!r} to pause; {there_are(self._pausable, what)}")
         await self._override(PAUSE + actor, True, self._action("pause", actor, by))
         return actor
