@@ -46,6 +46,9 @@ _SQL = statements.load("models", statements.SQL / "clickhouse" / "queries")
 NEVER = "1970-01-01 00:00:00"
 """The watermark of a model that was never built."""
 
+ALL_SEEN = "2149-01-01 00:00:00"
+"""The watermark of a table that this run has built: it holds all that the run knows."""
+
 _MARK = re.compile(r"[0-9a-f]{16}")
 """A fingerprint, which stands as comment on what is made here."""
 
@@ -89,6 +92,7 @@ class Model:
     fingerprint: str  # of its text and of every model it reads
     select: Callable[[Slice], str]
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what a column may say
+    newer_than: tuple[str, ...] = ()  # others whose watermark it asks for: a run that builds both builds them first
 
 
 class BuildTests(Protocol):
@@ -151,6 +155,7 @@ class _Run:
     period: Period | None
     reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
     done: dict[str, trio.Event]
+    tables: list[Model] = field(default_factory=list)  # of the selected models, which a run builds whole
     stand_ins: list[Model] = field(default_factory=list)  # of what was never built, not selected
     hollow: set[str] = field(default_factory=set)  # models that stand in, and what was made of them
     results: dict[str, ModelRun] = field(default_factory=dict)
@@ -168,17 +173,22 @@ class _Run:
         """Whether what stands is good, so that only what changed is built."""
         return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
 
+    def since(self) -> dict[str, str]:
+        """The watermark of each model that was ever built."""
+        seen = {model.name: ALL_SEEN for model in self.tables if (made := self.results.get(model.name)) and made.ok}
+        return self.watermarks | seen
+
     def is_made_of_hollow(self, model: Model) -> bool:
         return not self.hollow.isdisjoint(model.parents)
 
     def slices_of(self, model: Model) -> list[Slice]:
         """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
         if not self.backfills(model):
-            return [Slice(True, self.watermarks, self.open_from[model.name], self.end)]
+            return [Slice(True, self.since(), self.open_from[model.name], self.end)]
         assert self.period is not None
         first, after = self.period[0], self.reach[model.name]
         months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
-        return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
+        return [Slice(True, self.since(), str(month), str(_month(month, 1))) for month in months]
 
     def kept_of(self, model: Model) -> str | None:
         """What may not have had twice as many rows: the table before, unless its text was another or all is anew."""
@@ -276,6 +286,7 @@ class Transformer:
             _reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
             {model.name: trio.Event() for model in models},
         )
+        run.tables = [model for model in models if model.materialized == "table"]
         run.stand_ins = self._stand_ins(run)
         run.done.update({model.name: trio.Event() for model in run.stand_ins})
         run.hollow.update(model.name for model in run.stand_ins)
@@ -365,9 +376,9 @@ class Transformer:
                 self._actor.erred(error)
 
     async def _build_after_parents(self, run: _Run, model: Model) -> None:
-        for parent in model.parents:
-            if parent in run.done:
-                await run.done[parent].wait()
+        for other in (*model.parents, *model.newer_than):
+            if other in run.done:
+                await run.done[other].wait()
         broken = [parent for parent in model.parents if parent in run.results and not run.results[parent].ok]
         if broken:
             transient = all(run.results[parent].transient for parent in broken)
@@ -434,7 +445,7 @@ class Transformer:
         else:
             # What is made of a stand-in is made anew until that is built: months would freeze without its rows.
             made = replace(model, fingerprint="") if hollow else model
-            await self._select(run, "create_table", made, Slice(since=run.watermarks))
+            await self._select(run, "create_table", made, Slice(since=run.since()))
             await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
         return True

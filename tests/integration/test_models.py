@@ -549,6 +549,19 @@ async def test_what_was_to_be_built_whole_and_was_not_is_whole_at_its_next_build
         await clickhouse.insert_ndjson("_e.profile_log_events", ndjson([gone]), token=f"before it {how}")
 
 
+async def test_nothing_is_newer_than_a_table_that_the_same_run_builds(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    log = "select profile_id as id from {{ source('_e', 'profile_log_events') }}"
+    newer = f"{log} where insert_timestamp >= {{{{ watermark('mart_full') }}}}"
+    transformer, _ = make(write(tmp_path, mart_a_part=newer, mart_full=log))
+    told = ndjson([Snapshot(IG, "a", "2026-03-01 00:00:00.000000", {"followers": 1})])
+    await clickhouse.insert_ndjson("_e.profile_log_events", told, token="1")
+    for select, rows in (["mart_a_part"], 1), ([], 0), (["mart_a_part"], 1):  # the last time: of the last five minutes
+        runs = by_name(await transformer.run_models(select))
+        assert (runs["mart_a_part"].error, runs["mart_a_part"].rows) == (None, rows), select
+
+
 async def test_what_a_join_does_not_find_is_null(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
     join = "select a.id as id, b.x as x from {{ ref('mart_a') }} as a left join {{ ref('mart_b') }} as b on b.id = a.id"
     folder = write(

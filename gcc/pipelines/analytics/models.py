@@ -191,7 +191,11 @@ def _macros(folder: Path) -> jinja2.Template:
 
 def _in_order(files: Mapping[str, _File]) -> list[str]:
     try:
-        return list(TopologicalSorter({name: sorted(file.refs) for name, file in files.items()}).static_order())
+        return list(
+            TopologicalSorter(
+                {name: sorted(file.refs | file.since - {name}) for name, file in files.items()}
+            ).static_order()
+        )
     except CycleError as error:
         cycle = " -> ".join(str(files[name].path.name) for name in reversed(error.args[1]))
         raise ConfigError(f"models refer to each other in a circle: {cycle}") from None
@@ -277,6 +281,7 @@ def _model(file: _File, before: Mapping[str, Model]) -> Model:
         values=_values(file.path, header.get("values", "")),
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
         select=file.render,
+        newer_than=tuple(sorted(file.since - {file.name})),
     )
 
 
