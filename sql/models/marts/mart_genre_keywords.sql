@@ -6,40 +6,46 @@
 -- unique_key: month, category, language, word
 with profiles as (
     select
-        words.platform as platform,
-        words.profile_id as profile_id,
-        arrayJoin(arrayDistinct(['', ifNull(names.category, '')])) as category,
-        arrayDistinct(['', ifNull(names.language, '')]) as languages,
+        ifNull(names.category, '') as own_category,
+        ifNull(names.language, '') as own_language,
         words.keywords as keywords
     from {{ ref('mart_profile_keywords') }} as words
     inner join {{ ref('mart_profile_attributes') }} as names on names.platform = words.platform and names.profile_id = words.profile_id
     where notEmpty(words.keywords)
 ),
-grouped as (
-    select category, arrayJoin(languages) as language, keywords
-    from profiles
-),
-genres as (
-    select category, language, count() as profiles from grouped group by category, language
+-- A profile has one category and one language: what all have is the sum of what each has. Decimals, whose sum does not depend on
+-- their order: equal words stay equal.
+used_in_own as (
+    select own_category, own_language, keyword.1 as word, count() as profiles, sum(toDecimal64(keyword.2, 12)) as weight
+    from (select own_category, own_language, arrayJoin(keywords) as keyword from profiles) as said
+    group by own_category, own_language, word
 ),
 used as (
-    select category, language, tupleElement(keyword, 1) as word, tupleElement(keyword, 2) as weight
-    from (select category, language, arrayJoin(keywords) as keyword from grouped) as said
-),
-summed as (
-    select category, language, word, count() as profiles, sum(weight) as weight
-    from used
+    select category, language, word, sum(each.profiles) as profiles, toFloat64(sum(each.weight)) as weight
+    from (
+        select word, profiles, weight, of_category as category, arrayJoin(arrayDistinct(['', own_language])) as language
+        from (select *, arrayJoin(arrayDistinct(['', own_category])) as of_category from used_in_own) as of_categories
+    ) as each
     group by category, language, word
+),
+genres as (
+    select of_category as category, language, count() as profiles
+    from (
+        select of_category, arrayJoin(arrayDistinct(['', own_language])) as language
+        from (select own_language, arrayJoin(arrayDistinct(['', own_category])) as of_category from profiles) as of_categories
+    ) as each
+    group by category, language
+),
+heaviest as (
+    select * from used order by weight desc, word limit {{ var('genre_words') }} by category, language
 )
 select
     toStartOfMonth({{ local_today() }}) as month,
-    summed.category as category,
-    summed.language as language,
-    summed.word as word,
-    summed.profiles as profiles,
-    summed.weight / genres.profiles as weight,
-    log((1 + genres.profiles) / (1 + summed.profiles)) as idf
-from summed
-inner join genres on genres.category = summed.category and genres.language = summed.language
-order by weight desc, word
-limit {{ var('genre_words') }} by summed.category, summed.language
+    heaviest.category as category,
+    heaviest.language as language,
+    heaviest.word as word,
+    heaviest.profiles as profiles,
+    heaviest.weight / genres.profiles as weight,
+    log((1 + genres.profiles) / (1 + heaviest.profiles)) as idf
+from heaviest
+inner join genres on genres.category = heaviest.category and genres.language = heaviest.language

@@ -28,10 +28,8 @@ tags as (
         profile_id,
         post_id,
         publish_time,
-        arrayJoin(arrayFilter((place, key) -> key != '' and indexOf(keys, key) = place, arrayEnumerate(keys), keys)) as place,
-        labels,
-        keys
+        arrayJoin(arrayFilter((used, nth) -> nth = 1 and used.1 != '', arrayZip(keys, labels), arrayEnumerateUniq(keys))) as used
     from written
 )
-select profile_id, post_id, keys[place] as tag, labels[place] as label, publish_time
+select profile_id, post_id, used.1 as tag, used.2 as label, publish_time
 from tags
