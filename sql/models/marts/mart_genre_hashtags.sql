@@ -103,7 +103,7 @@ select
     compared.tag as tag,
     compared.posts as posts,
     compared.creators as creators,
-    if(posts_before = 0, null, (compared.posts / genre_weeks.posts) / (compared.posts_before / genre_weeks.posts_before)) as lift
+    if(compared.posts_before = 0, null, (compared.posts / genre_weeks.posts) / (compared.posts_before / genre_weeks.posts_before)) as lift
 from compared
 inner join genre_weeks on genre_weeks.platform = compared.platform and genre_weeks.category = compared.category and genre_weeks.week = compared.week
 {% if is_incremental() %}
