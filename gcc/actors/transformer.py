@@ -155,7 +155,6 @@ class _Run:
     period: Period | None
     reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
     done: dict[str, trio.Event]
-    tables: list[Model] = field(default_factory=list)  # of the selected models, which a run builds whole
     stand_ins: list[Model] = field(default_factory=list)  # of what was never built, not selected
     hollow: set[str] = field(default_factory=set)  # models that stand in, and what was made of them
     results: dict[str, ModelRun] = field(default_factory=dict)
@@ -173,22 +172,17 @@ class _Run:
         """Whether what stands is good, so that only what changed is built."""
         return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
 
-    def since(self) -> dict[str, str]:
-        """The watermark of each model that was ever built."""
-        seen = {model.name: ALL_SEEN for model in self.tables if (made := self.results.get(model.name)) and made.ok}
-        return self.watermarks | seen
-
     def is_made_of_hollow(self, model: Model) -> bool:
         return not self.hollow.isdisjoint(model.parents)
 
     def slices_of(self, model: Model) -> list[Slice]:
         """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
         if not self.backfills(model):
-            return [Slice(True, self.since(), self.open_from[model.name], self.end)]
+            return [Slice(True, self.watermarks, self.open_from[model.name], self.end)]
         assert self.period is not None
         first, after = self.period[0], self.reach[model.name]
         months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
-        return [Slice(True, self.since(), str(month), str(_month(month, 1))) for month in months]
+        return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
 
     def kept_of(self, model: Model) -> str | None:
         """What may not have had twice as many rows: the table before, unless its text was another or all is anew."""
@@ -286,7 +280,6 @@ class Transformer:
             _reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
             {model.name: trio.Event() for model in models},
         )
-        run.tables = [model for model in models if model.materialized == "table"]
         run.stand_ins = self._stand_ins(run)
         run.done.update({model.name: trio.Event() for model in run.stand_ins})
         run.hollow.update(model.name for model in run.stand_ins)
@@ -388,6 +381,8 @@ class Transformer:
             async with self._threads:
                 result = await self._build(run, model)
         run.results[model.name] = result
+        if result.ok and model.materialized == "table":
+            run.watermarks[model.name] = ALL_SEEN
         run.done[model.name].set()
 
     async def _build(self, run: _Run, model: Model) -> ModelRun:
@@ -417,13 +412,8 @@ class Transformer:
 
     def _result(self, run: _Run, model: Model, began: float) -> ModelRun:
         seconds = trio.current_time() - began
-        return ModelRun(
-            model.name,
-            seconds,
-            0,
-            overhead_s=max(seconds - run.select_s.get(model.name, 0.0), 0.0),
-            peak_bytes=run.peaks.get(model.name, 0),
-        )
+        overhead_s = max(seconds - run.select_s.get(model.name, 0.0), 0.0)
+        return ModelRun(model.name, seconds, 0, overhead_s=overhead_s, peak_bytes=run.peaks.get(model.name, 0))
 
     async def _materialize(self, run: _Run, model: Model) -> bool:
         """Build; False: there is nothing to do."""
@@ -445,7 +435,7 @@ class Transformer:
         else:
             # What is made of a stand-in is made anew until that is built: months would freeze without its rows.
             made = replace(model, fingerprint="") if hollow else model
-            await self._select(run, "create_table", made, Slice(since=run.since()))
+            await self._select(run, "create_table", made, Slice(since=run.watermarks))
             await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
         return True
