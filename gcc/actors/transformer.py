@@ -381,7 +381,7 @@ class Transformer:
             async with self._threads:
                 result = await self._build(run, model)
         run.results[model.name] = result
-        if result.ok and model.materialized == "table":
+        if result.ok and model.materialized == "table" and model.name not in run.hollow:
             run.watermarks[model.name] = ALL_SEEN
         run.done[model.name].set()
 

@@ -1,37 +1,43 @@
-{# Hashtags of profiles, one row per profile and tag; `tagged`: a SELECT of the profile, post, tag and label of each. #}
+{# Hashtags of profiles, one row per profile and tag; `tagged`: a SELECT of the profile, post, tag and label of each. Windows, not
+   groups: they read what lies in the order of profiles as it lies, and of millions of groups keep none. #}
 {% macro profile_hashtags(platform, tagged) -%}
 {%- set key, post = (profile_key(platform), post_key(platform)) -%}
 with tagged as (
-    select * from ({{ tagged }}) as tagged
+    select *, row_number() over (partition by {{ key }}, tag, label) as nth_so_spelled
+    from ({{ tagged }}) as tagged
     where publish_time >= {{ now_at() }} - interval 365 day and publish_time <= {{ now_at() }}
 ),
-engaging as (
-    select {{ post }}, engagement
-    from {{ ref('mart_youtube_all_posts' if platform == 'YOUTUBE' else 'mart_insta_all_posts') }} as posts
-    where engagement is not null and publish_time >= {{ now_at() }} - interval 365 day
-),
-spelled as (
+counted as (
     select
-        tagged.{{ key }} as {{ key }},
-        tagged.tag as tag,
-        tagged.label as label,
-        count() as posts,
-        countIf(tagged.publish_time >= {{ now_at() }} - interval 90 day) as posts_90d,
-        count(engaging.engagement) as posts_engaging,
-        sum(engaging.engagement) as engagement
+        {{ key }},
+        {{ post }},
+        tag,
+        argMax(tagged.label, (tagged.nth_so_spelled, tagged.label)) over same as label,
+        countIf(tagged.publish_time >= {{ now_at() }} - interval 90 day) over same as posts_90d,
+        count() over same as posts_365d,
+        row_number() over same as nth
     from tagged
-    left join engaging on engaging.{{ post }} = tagged.{{ post }}
-    group by {{ key }}, tag, label
+    window same as (partition by {{ key }}, tag)
+),
+-- Fewer posts make no mean: most tags need none.
+engaging as (
+    select counted.{{ key }} as {{ key }}, counted.tag as tag, sum(posts.engagement) / count() as avg_engagement
+    from {{ ref('mart_youtube_all_posts' if platform == 'YOUTUBE' else 'mart_insta_all_posts') }} as posts
+    inner join (select {{ key }}, {{ post }}, tag from counted where posts_365d >= {{ var('min_posts') }}) as counted
+        on counted.{{ post }} = posts.{{ post }}
+    where posts.engagement is not null and posts.publish_time >= {{ now_at() }} - interval 365 day
+    group by {{ key }}, tag
+    having count() >= {{ var('min_posts') }}
 )
 select
-    {{ key }},
-    tag,
-    argMax(spelled.label, (spelled.posts, spelled.label)) as label,
-    sum(spelled.posts_90d) as posts_90d,
-    sum(spelled.posts) as posts_365d,
-    if(sum(posts_engaging) >= {{ var('min_posts') }}, sum(spelled.engagement) / sum(posts_engaging), null) as avg_engagement
-from spelled
-group by {{ key }}, tag
+    firsts.{{ key }} as {{ key }},
+    firsts.tag as tag,
+    firsts.label as label,
+    firsts.posts_90d as posts_90d,
+    firsts.posts_365d as posts_365d,
+    engaging.avg_engagement as avg_engagement
+from (select * from counted where nth = 1) as firsts
+left join engaging on engaging.{{ key }} = firsts.{{ key }} and engaging.tag = firsts.tag
 {%- endmacro %}
 
 {# Hashtags of videos' titles and descriptions, as mart_instagram_post_hashtags has those of captions. #}

@@ -27,22 +27,25 @@ cities as (
         ]) as city
     ) as listed
 ),
-countries as (
-    select parts.name as name, min(country.canonical) as country
-    from parts
-    -- Codes of two letters are words of many languages, too.
-    inner join {{ dictionary_of('country') }} as country on country.raw = trimBoth(parts.part)
-    where country.canonical is not null and length(trimBoth(parts.part)) > 2
-    group by name
-),
 found as (
     select
         parts.name as name,
-        argMin(cities.label, (countries.country is not null and cities.country != countries.country, cities.place)) as city,
-        argMin(cities.country, (countries.country is not null and cities.country != countries.country, cities.place)) as country
+        cities.label as city,
+        cities.country as city_country,
+        cities.place as place,
+        min(countries.canonical) over (partition by parts.name) as country
     from parts
-    inner join cities on cities.raw = trimBoth(parts.part)
-    left join countries on countries.name = parts.name
+    -- Codes of two letters are words of many languages, too.
+    left join (select raw, canonical from {{ dictionary_of('country') }} as words where length(raw) > 2) as countries on countries.raw = trimBoth(parts.part)
+    left join cities on cities.raw = trimBoth(parts.part)
+),
+places as (
+    select
+        name,
+        any(found.country) as country,
+        argMinIf(found.city, (found.country is not null and found.city_country != found.country, found.place), found.city is not null) as city,
+        argMinIf(found.city_country, (found.country is not null and found.city_country != found.country, found.place), found.city is not null) as city_country
+    from found
     group by name
 )
 select
@@ -51,8 +54,7 @@ select
     posts.profile_id as profile_id,
     assumeNotNull(posts.name) as name,
     -- A city of another country than the one that is named is another place.
-    if(countries.country is not null and countries.country != found.country, null, found.city) as city,
-    coalesce(countries.country, found.country) as country
+    if(places.country is not null and places.country != places.city_country, null, places.city) as city,
+    coalesce(places.country, places.city_country) as country
 from posts
-left join countries on countries.name = posts.name
-left join found on found.name = posts.name
+left join places on places.name = posts.name
