@@ -45,7 +45,7 @@ select
     model,
     toString(max(started_at) - interval 5 minute) as watermark,
     toString(toStartOfMonth(toDate(max(started_at), {zone:String}) - 2)) as open_from,
-    max(started_at) > now64(6, 'UTC') + interval 1 minute as ahead
+    max(started_at) > now64(6, 'UTC') + interval 5 minute as ahead
 from dbt.model_run
 where error = '' and not backfilled
 group by model;

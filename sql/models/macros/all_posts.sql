@@ -34,7 +34,8 @@ with posts as (
         saved,
         shares,
         duration_s,
-        last_at
+        last_at,
+        row_number() over (partition by profile_id, latest.publish_time, post_id order by last_at desc, shortcode) as telling
     from {{ ref('mart_post_latest') }} as latest final
     where platform = '{{ platform }}' and profile_id != '' and latest.publish_time is not null
     {%- if touched %} and profile_id in ({{ touched }}){% endif %}
@@ -45,6 +46,7 @@ engaging as (
         likes + comments as engagement,
         toDate(publish_time, '{{ var("timezone") }}') as publish_date
     from posts
+    where telling = 1  -- one post may be told of under two shortcodes
 ),
 fences as (
     select

@@ -20,6 +20,13 @@ greatest(insert_timestamp, event_timestamp - interval 1 day)
 event_timestamp < {{ now_at() }} + interval 1 day and event_timestamp >= toDateTime64('1971-01-02 00:00:00', 6, 'UTC')
 {%- endmacro %}
 
+{# What names no platform that models know (instagram, TIKTOK, nothing), or an id that no index holds, is left out: it would be a
+   row of nobody's everywhere. #}
+{% macro event_of_somebody(ids, more_platforms=[]) -%}
+platform in ('INSTAGRAM', 'YOUTUBE', 'SHOPIFY'{% for name in more_platforms %}, '{{ name }}'{% endfor %})
+{%- for id in ids %} and length({{ id }}) <= {{ var('id_bytes_max') }}{% endfor %}
+{%- endmacro %}
+
 {# A field of a column of JSON: text, null where it is none or empty. Most rows have no such field: they are not parsed. #}
 {% macro json_text(column, name) -%}
 nullIf(if(position({{ column }}, '"{{ name }}"') = 0, '', JSONExtractString({{ column }}, '{{ name }}')), '')

@@ -13,9 +13,13 @@ latest as (
     select
         store,
         platform_order_id,
-        {%- for name in ['placed_at', 'status', 'is_test', 'currency', 'total_price', 'current_total_price', 'total_discounts', 'total_refunded', 'commission', 'quantity', 'code', 'utm'] %}
+        {%- for name in ['status', 'is_test', 'currency', 'commission', 'code', 'utm'] %}
         argMaxIf(told.{{ name }}, told.version, told.{{ name }} is not null) as {{ name }},
         {%- endfor %}
+        {%- for name in ['total_price', 'current_total_price', 'total_discounts', 'total_refunded', 'quantity'] %}
+        argMaxIf(told.{{ name }}, told.version, told.{{ name }} between 0 and {{ var('count_max') }}) as {{ name }},
+        {%- endfor %}
+        argMaxIf(told.placed_at, told.version, told.placed_at between toDateTime64('1971-01-02 00:00:00', 6, 'UTC') and {{ now_at() }} + interval 1 day) as placed_at,
         -- Cancelled is for good: what a slower source tells later does not undo it.
         max(ifNull(told.status in ('cancelled', 'canceled', 'voided', 'rejected'), false)) as is_cancelled,
         min(at) as first_at,

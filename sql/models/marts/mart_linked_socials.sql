@@ -74,6 +74,7 @@ told as (
         ['TOLD'] as signs
     from {{ ref('stg_coffee_social_link') }}
     where (upper(platform), upper(linked_platform)) in (('INSTAGRAM', 'YOUTUBE'), ('YOUTUBE', 'INSTAGRAM'))
+        and length(profile_id) <= {{ var('id_bytes_max') }} and length(linked_profile_id) <= {{ var('id_bytes_max') }}
 ),
 pairs as (
     select
@@ -123,10 +124,10 @@ persons as (
     where not changes
 )
 select
-    splitByChar(':', both_ways.a, 2)[1] as platform,
-    splitByChar(':', both_ways.a, 2)[2] as profile_id,
-    splitByChar(':', both_ways.b, 2)[1] as other_platform,
-    splitByChar(':', both_ways.b, 2)[2] as other_profile_id,
+    substring(both_ways.a, 1, position(both_ways.a, ':') - 1) as platform,
+    substring(both_ways.a, position(both_ways.a, ':') + 1) as profile_id,
+    substring(both_ways.b, 1, position(both_ways.b, ':') - 1) as other_platform,
+    substring(both_ways.b, position(both_ways.b, ':') + 1) as other_profile_id,
     both_ways.partner_id as partner_id,
     both_ways.score as score,
     both_ways.evidence as evidence,

@@ -33,4 +33,4 @@ select
     {{ json_text('dimensions', 'referring_site') }} as referring_site,
     {{ json_text('dimensions', 'customer_id') }} as customer_id
 from {{ source('_e', 'order_log_events') }}
-where {{ event_has_been() }}
+where {{ event_has_been() }} and length(platform_order_id) <= {{ var('id_bytes_max') }}

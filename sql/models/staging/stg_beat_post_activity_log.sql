@@ -24,4 +24,4 @@ select
     {{ event_version() }} as version,
     {{ event_inserted_at() }} as inserted_at
 from {{ source('_e', 'post_activity_log_events') }}
-where {{ event_has_been() }}
+where {{ event_has_been() }} and {{ event_of_somebody(['shortcode']) }}

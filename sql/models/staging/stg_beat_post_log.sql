@@ -53,4 +53,4 @@ select
         {{ json_typed('dimensions', 'tagged', 'Array(String)') }}
     )) as tagged
 from {{ source('_e', 'post_log_events') }}
-where {{ event_has_been() }}
+where {{ event_has_been() }} and {{ event_of_somebody(['profile_id', 'shortcode']) }}

@@ -31,4 +31,4 @@ select
     metrics,
     dimensions
 from {{ source('_e', 'profile_log_events') }} as profile_log
-where {{ event_has_been() }}
+where {{ event_has_been() }} and {{ event_of_somebody(['profile_id']) }}

@@ -1,5 +1,5 @@
 -- description: Changes of status of scrape jobs, one row a change (twice until a merge, if it was delivered twice).
---   Names and casts; what the job is about is told by its params.
+--   Names and casts; what the job is about is told by its params. What is no change that we know is left out.
 -- materialized: view
 -- tags: core
 -- values: platform = INSTAGRAM, YOUTUBE, SHOPIFY, INTERNAL;
@@ -25,3 +25,5 @@ select
     toDate(event_timestamp, '{{ var("timezone") }}') as date,
     insert_timestamp as inserted_at
 from {{ source('_e', 'scrape_request_log_events') }}
+where {{ told_time('event_timestamp') }} is not null and {{ event_of_somebody(['scl_id'], ['INTERNAL']) }}
+    and status in ('PENDING', 'PROCESSING', 'COMPLETE', 'FAILED', 'EXPIRED', 'CANCELLED')
