@@ -21,6 +21,7 @@ from gcc.stores import clickhouse_room
 from gcc.stores.clickhouse import PARTITIONS_MAX, ClickHouse
 from gcc.stores.clickhouse_clients import Builds
 from gcc.stores.clickhouse_errors import OF_ROWS, OF_STATEMENTS, REFUSED, judged
+from tests.fixtures_clickhouse import QUERY_S_MAX
 
 PROFILES = "_e.profile_log_events"
 ENDLESS = "select count() from system.numbers where sin(number) > 2"
@@ -419,7 +420,7 @@ async def test_a_cancelled_query_is_killed_and_the_store_goes_on(clickhouse: Cli
             await until_running(clickhouse, "sin(number)")
             cancelled_at = trio.current_time()
             nursery.cancel_scope.cancel()
-        assert trio.current_time() - cancelled_at < 1.0
+        assert trio.current_time() - cancelled_at < QUERY_S_MAX / 2  # it was not waited for
     assert not await running(clickhouse, "sin(number)")
     assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
 
@@ -523,7 +524,7 @@ async def test_a_cancelled_stream_frees_its_reader(clickhouse: ClickHouse, sql: 
         await until_running(clickhouse, sql)
         cancelled_at = trio.current_time()
         nursery.cancel_scope.cancel()
-    assert trio.current_time() - cancelled_at < 1.0
+    assert trio.current_time() - cancelled_at < QUERY_S_MAX / 2  # it was not waited for
     assert not await running(clickhouse, sql)
     assert [lane.used for lane in clickhouse.lanes] == [0, 0, 0]
     assert await clickhouse.rows("select 1 as n") == [{"n": 1}]

@@ -429,18 +429,22 @@ async def test_readers_never_fail_while_tables_are_replaced(tmp_path: Path, make
     transformer, _ = make(folder)
     await transformer.run_models()
     counts: list[int] = []
+    has_read = trio.Event()
     async with trio.open_nursery() as nursery:
 
         async def read() -> None:
             while True:
                 [row] = await clickhouse.rows("select count() as n, sum(cityHash64(id)) from dbt.mart_a")
                 counts.append(row["n"])
+                has_read.set()
 
         nursery.start_soon(read)
         for _ in range(10):
             await transformer.run_models()
+            has_read = trio.Event()
+            await has_read.wait()
         nursery.cancel_scope.cancel()
-    assert len(counts) > 5
+    assert len(counts) >= 10
     assert set(counts) == {200_000}
 
 
