@@ -1,8 +1,10 @@
 # make run   the whole platform on this machine; make test   all tests; nothing else is needed but Python >= 3.11
+# make test WORKERS=3   as much of the suite waits, more workers than processors may be quicker
 # make run DATA="a folder" ARGS='--set gateway.port=9000'
 PYTHON ?= python3
 DATA ?= var
 ARGS ?=
+WORKERS ?= 2
 PY = .venv/bin/python
 
 .PHONY: platform venv dbt run test lint services simulate simulate-day torture soak bench
@@ -39,7 +41,7 @@ lint: venv
 	$(PY) -m mypy
 
 test: lint
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 services: venv
 	$(PY) -m tests.services

@@ -141,7 +141,7 @@ async def test_no_secret_is_in_anything_that_a_platform_writes(tmp_path: Path) -
                     await trio.sleep(0.1)
             for words in (
                 ("credentials", "list"), ("sources",), ("status",), ("jobs", "list"), ("doctor",), ("actions",),
-                ("credentials", "probe", "graphapi", "graphapi-1", "--why", "x"),
+                ("credentials", "probe", "ytapi", "ytapi-1", "--why", "x"),  # those of graphapi rest by now
                 ("credentials", "rotate-key", "--why", "x"), ("dead-letters",), ("limits",),
             ):  # fmt: skip
                 name, *rest = words
