@@ -13,7 +13,7 @@ days as (
     where date >= {{ local_today() }} - {{ var('growth_days') }}
         and date <= {{ local_today() }}
         and followers is not null
-        and (platform, profile_id, date) not in (select platform, profile_id, date from false_zeros)
+        and if(followers = 0, (platform, profile_id, date) not in (select platform, profile_id, date from false_zeros), true)
 ),
 -- Of each span: the value of its first day, the last one before that day and the first one after it.
 neighbours as (
@@ -68,3 +68,5 @@ select
     {%- endfor %}
     (v_30 - b_30) / 30 as per_day_30
 from bases
+-- Days lie in the order of profiles, one of which is held at a time; and only zeros are looked up.
+settings optimize_aggregation_in_order = 1, short_circuit_function_evaluation = 'force_enable'

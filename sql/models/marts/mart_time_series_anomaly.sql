@@ -18,7 +18,7 @@ series as (
     where daily.date > {{ local_today() }} - {{ var('anomaly_days') }}
         and daily.date <= {{ local_today() }}
         and daily.followers is not null
-        and (platform, profile_id, daily.date) not in (select platform, profile_id, date from false_zeros)
+        and if(daily.followers = 0, (platform, profile_id, daily.date) not in (select platform, profile_id, date from false_zeros), true)
     group by platform, profile_id
     having count() > {{ var('anomaly_known_days') }}
 ),
@@ -86,3 +86,5 @@ select
     value as followers
 from measured
 where abs(z) > {{ var('anomaly_z') }}
+-- Days lie in the order of profiles, one of which is held at a time; and only zeros are looked up.
+settings optimize_aggregation_in_order = 1, short_circuit_function_evaluation = 'force_enable'
