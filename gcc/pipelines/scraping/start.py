@@ -23,7 +23,7 @@ from gcc.pipelines.scraping import demo
 from gcc.pipelines.scraping.producers import enqueue_first_crawl
 from gcc.stores.postgres import Pool
 from gcc.supervisor.drain import intake_open
-from gcc.supervisor.lifecycle import State
+from gcc.supervisor.lifecycle import State, one_line
 
 SQL = statements.load("history")
 LOOK_S = 0.5
@@ -55,6 +55,7 @@ class FirstStart:
                 await self._until_done("all_models", self._build_the_rest)
 
     async def _until_done(self, milestone: str, step: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        said = ""
         while True:
             try:
                 if await self._rows("milestone", name=milestone):
@@ -62,6 +63,9 @@ class FirstStart:
                 detail = await step()
                 await self._reach(milestone, detail)
             except Transient as error:
+                before, said = said, one_line(error)
+                if before != said:  # once, however often it is tried
+                    log.warning("milestone is not reached", name=milestone, error=said)
                 await self._patience.wait_after(error)
             except Exception as error:
                 await self._patience.wait_after(Transient(bugs.told(self._actor, error, milestone=milestone)))
