@@ -55,6 +55,7 @@ FEW_ROWS = 20
 
 _SQL = statements.load("sync", statements.SQL / "clickhouse" / "queries")
 _FOLDER = "data-pipeline/tmp"
+_AND = "; "  # between the reasons of one refusal
 _CLICKHOUSE_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -314,7 +315,8 @@ class Sync:
         counted = _SQL["months"].format(day=declared.day, source=self._source(declared))
         mart = {row["first"]: int(row["rows"]) for row in await self._warehouse.rows(counted)}
         live = await self._tables.months(table, declared.day)
-        await self._guard(declared, _shrunk(declared, sum(mart.values()), sum(live.values())), last)
+        met = _shrunk(declared, sum(mart.values()), sum(live.values()))
+        await self._guard(declared, met, last)
         await self._sweep(table)
         done = 0
         for first in sorted(mart.keys() | live.keys()):
@@ -327,14 +329,18 @@ class Sync:
                 await self._tables.fill(table, list(wanted), chunks, run_id)
             fresh, there = await self._tables.counts(table, month)
             _require_all(table, rows, fresh.rows)
-            await self._guard(declared, _unknown(declared, fresh, there), last)
+            met += [f"{why}, in {first:%Y-%m}" for why in _unknown(declared, fresh, there)]
+            await self._guard(declared, met, last)
             await self._tables.replace_month(replace(snapshot, rows=rows), month, term)
             done += rows
         return SyncResult(table, done, trio.current_time() - began, None, "replaced")
 
-    async def _guard(self, declared: SyncedTable, why: str, last: Standing) -> None:
-        """SyncRefused: there is a reason to keep the live table, and nobody has let it through."""
-        if why and not last.accepted_by:
+    async def _guard(self, declared: SyncedTable, met: Sequence[str], last: Standing) -> None:
+        """SyncRefused: of the reasons to keep the live table that a run has met there is one that nobody has let
+        through: who accepts one has not seen the others."""
+        accepted = (last.refused or "").split(_AND) if last.accepted_by else []
+        if not {*met} <= {*accepted}:
+            why = _AND.join(met)
             await self._tables.refuse(declared.table, why, self._clock.now())
             raise SyncRefused(
                 f"{why}; look at dbt.{declared.mart}, or let it through: sync accept {declared.table} --why WHY"
@@ -355,7 +361,7 @@ class Sync:
         if last.built_at and last.built_at > as_of + CLOCKS_APART:  # it has been set back since
             last = replace(last, built_at=None)
         why = self._behind(declared.mart, built) or _nothing_new(declared.mart, built_at, last.built_at)
-        if why and not last.accepted_by:
+        if why:
             return SyncResult(table, last.rows or 0, 0.0, None, "unchanged", why)
         await self._require_well(declared.mart)
         run_id = self._clock.new_id()
@@ -376,8 +382,8 @@ class Sync:
                 table, 0, trio.current_time() - began, None, "nothing yet", f"dbt.{declared.mart} is empty"
             )
         _require_all(table, rows, fresh.rows)
-        why = _shrunk(declared, fresh.rows, live.rows) or _unknown(declared, fresh, live)
-        await self._guard(declared, why, last)
+        met = [*_shrunk(declared, fresh.rows, live.rows), *_unknown(declared, fresh, live)]
+        await self._guard(declared, met, last)
         await self._swap(replace(snapshot, rows=rows), term)
         return SyncResult(table, rows, trio.current_time() - began, run_id)
 
@@ -508,20 +514,25 @@ def _nothing_new(mart: str, built_at: dt.datetime | None, taken: dt.datetime | N
     return f"dbt.{mart} was not built since"
 
 
-def _shrunk(declared: SyncedTable, fresh: int, live: int) -> str:
-    """Why a guard keeps the live table, by rows; '': it does not."""
-    return f"{declared.table} would shrink from {live} to {fresh} rows" if fresh < live * declared.rows_kept_min else ""
+def _shrunk(declared: SyncedTable, fresh: int, live: int) -> list[str]:
+    """Why a guard keeps the live table, by rows; none: it does not."""
+    if fresh >= live * declared.rows_kept_min:
+        return []
+    return [f"{declared.table} would shrink from {live} to {fresh} rows"]
 
 
-def _unknown(declared: SyncedTable, fresh: Counted, live: Counted) -> str:
-    """Why a guard keeps the live table, by what is unknown; '': it does not."""
+def _unknown(declared: SyncedTable, fresh: Counted, live: Counted) -> list[str]:
+    """Why a guard keeps the live table, by what is unknown; none: it does not."""
+    found = []
     for column in fresh.nulls:
         share, most = fresh.share(column), declared.nulls_max.get(column, 1.0)
         if live.rows >= FEW_ROWS <= fresh.rows:
             most = min(most, live.share(column) + NULLS_MORE_MAX)
         if share > most:
-            return f"{declared.table}.{column} would be unknown in {share:.0%} of the rows, of {most:.0%} at most"
-    return ""
+            found.append(
+                f"{declared.table}.{column} would be unknown in {share:.0%} of the rows, of {most:.0%} at most"
+            )
+    return found
 
 
 def _exported(name: str, kind: str, into: str) -> str:

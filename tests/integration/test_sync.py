@@ -679,6 +679,27 @@ async def test_a_guard_keeps_the_live_table_until_a_person_accepts_once(
         await guarded.sync.sync("thing")
 
 
+async def test_what_is_accepted_is_what_was_told_and_nothing_else(guarded: Guarded) -> None:
+    guarded.guard()
+    await guarded.mart([thing(number, name=str(number)) for number in range(100)])
+    await guarded.sync.sync("thing")
+    await guarded.mart([thing(number, name=str(number)) for number in range(40)])
+    with pytest.raises(SyncRefused, match="from 100 to 40 rows; look"):
+        await guarded.sync.sync("thing")
+    await guarded.sync.accept("thing", "ada@host")
+    await guarded.mart([thing(number) for number in range(40)])
+    both = "thing would shrink from 100 to 40 rows; thing.name would be unknown in 100% of the rows, of 10% at most"
+    with pytest.raises(SyncRefused, match=both):
+        await guarded.sync.sync("thing")
+    await guarded.sync.accept("thing", "ada@host")
+    await guarded.mart([thing(1)])
+    with pytest.raises(SyncRefused, match="from 100 to 1 rows"):
+        await guarded.sync.sync("thing")
+    assert len(await guarded.live()) == 100
+    await guarded.sync.accept("thing", "ada@host")
+    assert await guarded.outcome() == ("swapped", "")
+
+
 async def test_a_key_that_is_doubled_is_not_to_be_accepted(guarded: Guarded) -> None:
     guarded.guard()
     await guarded.mart([thing(1), thing(1)])
@@ -855,10 +876,10 @@ async def test_months_of_a_large_table_lose_what_is_no_more(guarded: Guarded) ->
         ("000000", 0), ("000001", 9), ("000002", 9), ("000003", 3), ("000004", 4), ("000005", 9),
     ]  # fmt: skip
     await replaced(rows)
+    with pytest.raises(SyncRefused, match="rate would be unknown in 100% of the rows, of .*, in 2026-04"):
+        await replaced([*rows[:-1], rows[-1] | {"rate": None}])
     with pytest.raises(SyncRefused, match="would shrink from 6 to 2 rows"):
         await replaced(rows[-2:])
-    with pytest.raises(SyncRefused, match="rate would be unknown in 100% of the rows"):
-        await replaced([*rows[:-1], rows[-1] | {"rate": None}])
     assert len(await live()) == len(before)
     await guarded.sync.accept("thing", "ada@host")
     assert await replaced(rows[-2:]) == ("replaced", 2)
