@@ -876,7 +876,7 @@ async def test_months_of_a_large_table_lose_what_is_no_more(guarded: Guarded) ->
         ("000000", 0), ("000001", 9), ("000002", 9), ("000003", 3), ("000004", 4), ("000005", 9),
     ]  # fmt: skip
     await replaced(rows)
-    with pytest.raises(SyncRefused, match="rate would be unknown in 100% of the rows, of .*, in 2026-04"):
+    with pytest.raises(SyncRefused, match=r"rate would be unknown in 100% of the rows, of .*, in 2026-04"):
         await replaced([*rows[:-1], rows[-1] | {"rate": None}])
     with pytest.raises(SyncRefused, match="would shrink from 6 to 2 rows"):
         await replaced(rows[-2:])

@@ -66,6 +66,6 @@ async def test_why_the_first_page_is_not_there_is_told_once(autojump_clock: trio
     with capture_logs() as logs:
         await start._until_done("first_models", build)
     assert [(line["log_level"], line["event"], line.get("error")) for line in logs] == [
-        ("warning", "milestone is not reached", "first_page ended FAILED: mart_x"),
+        ("warning", "milestone is not reached", "Transient: first_page ended FAILED: mart_x"),
         ("info", "milestone", None),
     ]
