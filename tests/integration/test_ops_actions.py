@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,10 @@ from tests.integration.ops_platform import (
     ops_port,
 )
 
+pytest_plugins = ["tests.fixtures_ops"]
+
 NOW = dt.datetime(2026, 10, 30, 12, tzinfo=dt.UTC)
 SCRAPER = f"scraping/scraper {YOUTUBE}"
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
-@pytest.fixture
-async def port(world: World) -> AsyncIterator[Port]:
-    async with ops_port(world) as port:
-        yield port
 
 
 async def post(port: Port, path: str, body: dict[str, Any], **headers: str) -> tuple[int, Any]:

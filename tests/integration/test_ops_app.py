@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from gcc.web.ops.registry import command
 from gcc.web.ops.snapshot import Counts
 from tests.integration.ops_platform import ACTORS, TOKEN, Port, World, client, ops_port
 
+pytest_plugins = ["tests.fixtures_ops"]
+
 BEARER = [("Authorization", f"Bearer {TOKEN}")]
 UPGRADE = {
     "Connection": "Upgrade",
@@ -29,19 +30,6 @@ UPGRADE = {
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     "Sec-WebSocket-Version": "13",
 }
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
-@pytest.fixture
-async def port(world: World) -> AsyncIterator[Port]:
-    async with ops_port(world) as port:
-        yield port
 
 
 def ws_url(port: Port) -> str:

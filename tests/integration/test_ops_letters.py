@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,13 @@ from gcc.channels.letters import LetterFilter
 from gcc.cli import main
 from gcc.errors import Transient
 from gcc.web.ops.registry import REGISTRY, write_registry
-from tests.integration.ops_platform import TOKEN, Port, World, client, ops_port
+from tests.integration.ops_platform import TOKEN, Port, World, client
+
+pytest_plugins = ["tests.fixtures_ops"]
 
 POSTS, TRACES = "post_log_events_q", "trace_log"
 SECRET = "s3cr3t-of-a-source"
 TRACE = json.dumps({"uri": f"https://x/y?access_token={SECRET}", "headers": {"authorization": SECRET}, "n": 1}).encode()
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
-@pytest.fixture
-async def port(world: World) -> AsyncIterator[Port]:
-    async with ops_port(world) as port:
-        yield port
 
 
 async def ask(port: Port, path: str, body: dict[str, Any] | None = None, **query: str) -> tuple[int, Any, Any]:

@@ -1,24 +1,11 @@
 """The models over HTTP: what their pages ask, in the form that they show, secrets masked; and what is refused."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.integration.ops_platform import Modelled, Port, World, client, ops_port
+from tests.integration.ops_platform import Modelled, Port, World, client
 from tests.integration.test_ops_actions import actions, get, post
 
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
-@pytest.fixture
-async def port(world: World) -> AsyncIterator[Port]:
-    async with ops_port(world) as port:
-        yield port
+pytest_plugins = ["tests.fixtures_ops"]
 
 
 ROW = {"name": "mart_x", "parents": [], "error": "no answer of http://u:pw@host/?token=abc"}

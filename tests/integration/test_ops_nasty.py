@@ -5,7 +5,7 @@ A refusal is 4xx, in the envelope, and names the field; nothing is done, nothing
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -19,20 +19,9 @@ from wsproto.events import BytesMessage, CloseConnection, TextMessage
 
 from tests.integration.ops_platform import TOKEN, YOUTUBE, Port, World, client, ops_port
 
+pytest_plugins = ["tests.fixtures_ops"]
+
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
-@pytest.fixture
-async def port(world: World) -> AsyncIterator[Port]:
-    async with ops_port(world) as port:
-        yield port
 
 
 @pytest.fixture
