@@ -98,7 +98,12 @@ async def test_rows_are_ours_whole_and_after_an_incremental_run(dbt: Dbt, clickh
         results = await dbt(how)
         assert {result["status"] for result in results} <= {"success", "pass"}
         assert how == "run" or len(results) >= len(GRAPH) + len(unit_tests.read())
-    assert await rows(clickhouse) == ours
+    theirs = await rows(clickhouse)
+    for model in GRAPH:
+        if model.newer_than:  # dbt knows no run that builds both: it looks five minutes back
+            assert {*ours[model.name]} <= {*theirs.pop(model.name)}
+            del ours[model.name]
+    assert theirs == ours
     assert all(ours[name] for name in ("mart_leaderboard", "mart_instagram_account", "mart_post_latest"))
 
 
