@@ -47,7 +47,7 @@ class Lineage:
         self._queries = queries
         self._models = models
         self._turn = trio.Lock()
-        self._parsed: tuple[Made, list[Origin]] = ((), [])
+        self._read: dict[str, list[Origin]] = {}  # by model: its text stays the same as long as the process
         self._stored: Made = ()
         self._digest = hashlib.sha256("".join(model.fingerprint for model in models).encode()).hexdigest()
 
@@ -66,13 +66,14 @@ class Lineage:
             made = tuple(model.fingerprint for model in built)
             if digest == own and (digest or ("column_lineage" in names and self._stored == made)):
                 return False
-            if self._parsed[0] != made:
+            if unread := [model for model in built if model.name not in self._read]:
                 columns: dict[str, list[str]] = {}
                 for row in await self._queries.rows(_SQL["columns"]):
                     columns.setdefault(row["parent"], []).append(row["name"])
                 with threads.needed("lineage"):
-                    await trio.to_thread.run_sync(self._parse, made, built, columns)
-            found = self._parsed[1]
+                    for model in unread:
+                        self._read[model.name] = await trio.to_thread.run_sync(_origins, [model], columns)
+            found = [origin for model in built for origin in self._read[model.name]]
             await self._queries.command(_SQL["drop_spare"])
             await self._queries.command(_SQL["create_spare"].format(digest=own))
             for start in range(0, len(found), ROWS_MAX):
@@ -81,9 +82,6 @@ class Lineage:
             await self._queries.command(_SQL["exchange" if "column_lineage" in names else "put_in_place"])
             self._stored = made
             return True
-
-    def _parse(self, made: Made, models: Sequence[Model], columns: Mapping[str, Sequence[str]]) -> None:
-        self._parsed = made, _origins(models, columns)
 
     async def of(self, model: str, column: str | None = None, *, depth_max: int | None = None) -> list[dict[str, Any]]:
         """The origins of a model's column, or of all of them, and of those, and so on to events and replicas, or only
