@@ -176,6 +176,15 @@ async def test_the_first_page_is_what_its_tables_are_made_of() -> None:
     assert await run(stage, "insta_comments") == {"produced": "insta_comments"}
 
 
+async def test_where_columns_come_from_is_read_after_the_first_page() -> None:
+    async def lineage() -> dict[str, Any]:
+        return {"lineage": True}
+
+    rows = {schedule.name: schedule for schedule in runs(Stage(), lineage=lineage).schedules()}
+    assert "lineage" not in (await rows["first_page"].run() or {})
+    assert (await rows["after_first_page"].run() or {})["lineage"] is True
+
+
 async def test_a_call_whose_function_is_not_there_waits_for_it() -> None:
     async def erasure() -> dict[str, Any]:
         return {"erased": 0}

@@ -139,11 +139,13 @@ class Runs:
         return [model.name for model in self.transformer.models if model.name in made and "core" in model.tags]
 
     async def after_first_page(self) -> Detail:
-        """All else: models, those among the first that were made of stand-ins anew, and the other tables."""
+        """All else: models, those among the first that were made of stand-ins anew, the other tables, and where columns
+        come from, before somebody looks."""
         await self._catch_up()
         models = detail_of(await self.transformer.run_models())
         others = [table for table in self.sync.tables if table not in FIRST_TABLES]
-        return {"models": models, "syncs": await self.each_synced(others)}
+        syncs, lineage = await self.each_synced(others), self.calls.get("lineage")
+        return {"models": models, "syncs": syncs, **(await lineage() if lineage else {})}
 
     async def everything(self) -> Detail:
         """Also where some models fail: tables of other marts are synced all the same, and that is told then."""

@@ -92,12 +92,18 @@ class AnalyticsPipeline:
         )
         context.syncs.append(sync)
         repair = self._follow(context)
+        lineage = Lineage(real.clickhouse, graph)
+
+        async def lineage_read() -> Detail:
+            return {"lineage": await lineage.refresh()}
+
         alerts = Alerts(real.pool, self._leader, clock, settings.alerts)
         calls: dict[str, Call] = {
             **self._calls(context),
             **Watching(real.clickhouse.builders, transformer, tests, clock, alerts.tell).by_name(),
             **self._cleaning(context, transformer, repair),
             "replica_repair": repair,
+            "lineage": lineage_read,
         }
         producers = StaleRows(real.clickhouse, real.pool, context.parts.jobs, clock, settings, context.catalogue)
         imported = Imported(real.clickhouse.builders, transformer, clock, zone=settings.reports.timezone)
@@ -115,7 +121,6 @@ class AnalyticsPipeline:
             trouble=alerts.tell,
         )
         context.schedulers.append(self.scheduler)
-        lineage = Lineage(real.clickhouse, graph)
         quality = Quality(real.clickhouse, graph, tests, clock)
         context.modelling.append(Modelling(transformer, tests, lineage, quality, self.scheduler))
         self._imported = AfterImports(context, self.scheduler)
