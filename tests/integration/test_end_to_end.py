@@ -151,7 +151,7 @@ async def modelled(data: Path) -> None:
     code, _, told = await verb("models", data, "run", "nosuch")
     assert code == 2 and "'nosuch'" in told
     code, _, told = await verb("models", data, "lineage", "mart_leaderboard.nosuch")
-    assert code == 2 and "it has " in told
+    assert code == 2 and "there are " in told
 
 
 async def models_tested_and_exported(data: Path, folder: Path) -> None:
