@@ -18,7 +18,9 @@ from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
 from gcc.web.ops.registry import REGISTRY, write_registry
 from tests.fakes.credentials import KEYS
-from tests.integration.ops_platform import TOKEN, Port, World, ops_port
+from tests.integration.ops_platform import TOKEN, Port, World
+
+pytest_plugins = ["tests.fixtures_ops"]
 
 SECRET = "hush-hush-hush"
 Verb = Callable[..., Awaitable[tuple[int, Any, str]]]
@@ -41,12 +43,6 @@ async def world(database: str) -> AsyncIterator[World]:
     world = World(database=database)
     yield world
     world.close()
-
-
-@pytest.fixture
-async def port(world: World) -> AsyncIterator[Port]:
-    async with ops_port(world) as opened:
-        yield opened
 
 
 @pytest.fixture
