@@ -1,0 +1,1 @@
+"""Fake followers: a follower is scored by its names and by its account, with the reasons kept."""

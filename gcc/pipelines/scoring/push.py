@@ -1,0 +1,120 @@
+"""Whom the scorer is asked about: followers without a score, and those whom an older version has scored.
+
+In: edges and scores of ClickHouse. Out: frames of the outbox for creator_follower_in. Nothing is asked while what was
+asked before is not stored, so nobody is asked about twice, and the queue is bounded: `unscored` goes on until it has
+found everybody, or for PUSH_S, `again` asks about a few at each due time. Raises Transient; LeaseLost when another
+process leads.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import trio
+
+from gcc import statements
+from gcc.actors.leader import Leader
+from gcc.actors.warehouse import Queries
+from gcc.channels.exchange import Exchange
+from gcc.channels.message import frames
+from gcc.clock import Clock
+from gcc.config.sections import Scorer
+from gcc.pipelines.events.routes import CREATOR_FOLLOWER_IN
+from gcc.pipelines.events.types import CREATOR_FOLLOWER_SCORE, encode, timestamp
+from gcc.pipelines.scoring.scorer import SCORER_VERSION
+from gcc.stores import outbox
+from gcc.stores.leadership import as_leader
+from gcc.stores.postgres import Pool
+
+ROUTES = (CREATOR_FOLLOWER_IN, CREATOR_FOLLOWER_SCORE.route)
+QUEUES = (CREATOR_FOLLOWER_IN.key, CREATOR_FOLLOWER_SCORE.queue)
+PART_EDGES = 2_000_000  # of one query
+COMMIT_ROWS = 5000
+PUSH_S = 45 * 60.0  # its schedule may take an hour
+LOOK_S = 2.0
+STORED_LOOKS = 4  # one after the other at which nothing waits
+
+_SQL = statements.load("scoring", statements.SQL / "clickhouse" / "queries")
+
+
+class FollowerPush:
+    def __init__(
+        self, queries: Queries, pool: Pool, leader: Leader, exchange: Exchange, clock: Clock, settings: Scorer
+    ) -> None:
+        self._queries = queries
+        self._pool = pool
+        self._leader = leader
+        self._exchange = exchange
+        self._clock = clock
+        self._settings = settings
+
+    async def unscored(self) -> Mapping[str, Any]:
+        """How many had no score and were asked about; `left`: there may be more, for which there was no time."""
+        asked, limit = 0, self._settings.waiting_max
+        ((edges,),) = [row.values() for row in await self._queries.rows(_SQL["edges"])]
+        parts = edges // PART_EDGES + 1
+        with trio.move_on_after(PUSH_S):
+            for part in range(parts):
+                found = limit
+                while found == limit:
+                    await self._all_stored()
+                    values = {"parts": parts, "part": part, "limit": limit}
+                    rows = await self._queries.rows(_SQL["unscored"], values)
+                    await self._ask(_seen(row) for row in rows)
+                    asked, found = asked + len(rows), len(rows)
+            return {"asked": asked}
+        return {"asked": asked, "left": True}
+
+    async def again(self) -> Mapping[str, Any]:
+        """How many of those whose score is an older version's were asked about now; none while others wait."""
+        if waiting := await self._waiting():
+            return {"asked": 0, "waiting": waiting}
+        values = {"version": SCORER_VERSION, "limit": self._settings.again_max}
+        rows = await self._queries.rows(_SQL["scored_before"], values)
+        await self._ask(row | {"account": msgspec.json.decode(row["account"])} for row in rows)
+        return {"asked": len(rows)}
+
+    async def _all_stored(self) -> None:
+        """Wait until nobody waits for a score, nor a score for its table, which several looks tell: a broker does not
+        show what other processes have in hand."""
+        empty = STORED_LOOKS - 1  # where nobody waits from the start, one look is enough
+        while empty < STORED_LOOKS:
+            if await self._waiting():
+                empty = 0
+            else:
+                empty += 1
+            if empty < STORED_LOOKS:
+                await trio.sleep(LOOK_S)
+
+    async def _waiting(self) -> int:
+        """In the outbox or a queue: where nothing is relayed, queues stay empty whatever is asked."""
+        queued = sum(depth.events for depth in await self._exchange.depths() if depth.queue in QUEUES)
+        return queued + await outbox.unrelayed(self._pool, ROUTES)
+
+    async def _ask(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """In transactions of a bounded size."""
+        told: list[bytes] = []
+        for row in rows:
+            told.append(self._message(row))
+            if len(told) == COMMIT_ROWS:
+                await self._commit(told)
+                told = []
+        await self._commit(told)
+
+    def _message(self, row: Mapping[str, Any]) -> bytes:
+        named = {"event_id": str(self._clock.new_id()), "event_timestamp": timestamp(self._clock.now())}
+        return encode(named | {name: value for name, value in row.items() if value not in (None, "")})
+
+    async def _commit(self, told: Sequence[bytes]) -> None:
+        if told:
+            packed = frames(CREATOR_FOLLOWER_IN, told, self._clock.new_id)
+            async with as_leader(self._pool, self._leader) as connection:
+                await outbox.put(connection, [replace(frame, counted=0) for frame in packed])
+
+
+def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `unscored` as a message."""
+    figures = ("followers", "following", "posts", "picture", "private")
+    account = {name: row[name] for name in figures if row[name] is not None}
+    return {**{name: value for name, value in row.items() if name not in figures}, "account": account}

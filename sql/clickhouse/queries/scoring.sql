@@ -1,0 +1,72 @@
+-- Whom the scorer is asked about, and what the dashboard shows of its answers. An account's figures are those of its own
+-- crawl, else what the list told in which it was seen.
+
+-- name: edges
+select count() as edges from _e.profile_relationship_log_events where platform in ('INSTAGRAM', 'YOUTUBE');
+
+-- name: unscored
+-- Followers of these creators (a part of all, by hash) of whom no version has an answer. Whom no message can name
+-- (asked.py: ids and handles that are too long, or have a zero byte) would be asked about for ever.
+select
+    edge.platform as platform, edge.profile_id as profile_id, edge.creator_handle as handle,
+    edge.follower_profile_id as follower_profile_id, edge.follower_handle as follower_handle,
+    edge.full_name as follower_full_name,
+    coalesce(account.followers, edge.followers) as followers,
+    account.following as following, account.media_count as posts,
+    edge.picture as picture, edge.private as private
+from (
+    select
+        platform, target_profile_id as profile_id, source_profile_id as follower_profile_id, source_handle as follower_handle,
+        argMax(target_handle, event_timestamp) as creator_handle,
+        argMax(JSONExtractString(source_dimensions, 'full_name'), event_timestamp) as full_name,
+        argMax(source_followers, event_timestamp) as followers,
+        -- A list that tells of pictures tells of all; of those that tell of none nothing is known.
+        argMax(if(JSONHas(source_dimensions, 'profile_pic_url'), JSONExtractString(source_dimensions, 'profile_pic_url') != '', null), event_timestamp) as picture,
+        argMax(JSONExtract(source_dimensions, 'is_private', 'Nullable(Bool)'), event_timestamp) as private
+    from _e.profile_relationship_log_events
+    where platform in ('INSTAGRAM', 'YOUTUBE') and target_profile_id != '' and source_handle != ''
+      and cityHash64(target_profile_id) % {parts:UInt32} = {part:UInt32}
+      and lengthUTF8(target_profile_id) <= 200 and lengthUTF8(source_profile_id) <= 200 and lengthUTF8(source_handle) <= 300
+      and position(concat(target_profile_id, source_profile_id, source_handle), '\0') = 0
+      and event_timestamp <= now64(6, 'UTC')
+    group by platform, profile_id, follower_profile_id, follower_handle
+) as edge
+left anti join (
+    select platform, profile_id, follower_profile_id, follower_handle
+    from _e.creator_follower_score
+    where cityHash64(profile_id) % {parts:UInt32} = {part:UInt32}
+) as scored
+    on scored.platform = edge.platform and scored.profile_id = edge.profile_id
+    and scored.follower_profile_id = edge.follower_profile_id and scored.follower_handle = edge.follower_handle
+left join (
+    select 'INSTAGRAM' as platform, profile_id, followers, following, media_count
+    from beat_replica.instagram_account final
+) as account
+    on account.platform = edge.platform and account.profile_id = edge.follower_profile_id
+limit {limit:UInt32};
+
+-- name: scored_before
+-- Followers whose answer is an older version's, the oldest first. A newer one's stays: while both run, neither undoes
+-- what the other has done.
+select platform, profile_id, handle, follower_profile_id, follower_handle, follower_full_name, account
+from _e.creator_follower_score final
+where toUInt32OrZero(scorer_version) < toUInt32OrZero({version:String})
+order by event_timestamp, profile_id, follower_handle
+limit {limit:UInt32};
+
+-- name: answers
+-- Of all that stand, by version.
+select
+    scorer_version as version, count() as followers,
+    countIf(score = 0) as real, countIf(score > 0 and score < 1) as weak, countIf(score = 1) as fake,
+    countIf(score is null) as refused, max(event_timestamp) as newest
+from _e.creator_follower_score final
+group by version
+order by newest desc;
+
+-- name: refusals
+select platform, handle, profile_id, follower_handle, follower_profile_id, refused, scorer_version, event_timestamp as at
+from _e.creator_follower_score
+where score is null
+order by event_timestamp desc
+limit 10;

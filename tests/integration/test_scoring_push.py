@@ -1,0 +1,177 @@
+"""Whom the scorer is asked about, on the real stores: edges without a score, and scores of an older version."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+import trio
+
+from gcc.actors.leader import Leader
+from gcc.channels.exchange import QueueDepth
+from gcc.clock import SystemClock
+from gcc.config.sections import Scorer
+from gcc.errors import LeaseLost
+from gcc.pipelines.scoring import push as pushing
+from gcc.pipelines.scoring.push import FollowerPush
+from gcc.pipelines.scoring.scorer import SCORER_VERSION
+from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.leadership import PostgresLeadership
+from gcc.stores.postgres import Pool
+from gcc.supervisor.lifecycle import Board
+
+EDGE = {"source": "lama", "platform": "INSTAGRAM", "target_profile_id": "c1", "relationship_type": "FOLLOWS"}
+
+
+class Bench:
+    """Nobody takes from the queue; `waiting` are the events that its depth tells, one look after the other."""
+
+    def __init__(self, clickhouse: ClickHouse, pool: Pool) -> None:
+        self.clickhouse, self.pool, self.clock = clickhouse, pool, SystemClock()
+        self.leader = Leader("x", PostgresLeadership(pool), Board(self.clock.now).actor("leader"), self.clock)
+        self.waiting: list[int] = []
+
+    def push(self, **settings: int) -> FollowerPush:
+        exchange: Any = self
+        return FollowerPush(self.clickhouse.builders, self.pool, self.leader, exchange, self.clock, Scorer(**settings))
+
+    async def depths(self) -> list[QueueDepth]:
+        await trio.lowlevel.checkpoint()
+        events = self.waiting.pop(0) if self.waiting else 0
+        return [QueueDepth("creator_follower_in", events, 0, 0.0), QueueDepth("post_log_events_q", 9, 0, 0.0)]
+
+    async def store(self, table: str, *rows: Mapping[str, Any]) -> None:
+        now = self.clock.now().strftime("%Y-%m-%d %H:%M:%S.%f")
+        if table.startswith("_e."):
+            rows = tuple({"event_id": str(self.clock.new_id()), "event_timestamp": now} | row for row in rows)
+        body = "\n".join(map(json.dumps, rows)).encode()
+        await self.clickhouse.insert_ndjson(table, body, token=str(self.clock.new_id()))
+
+    async def edges(self, *followers: str, creator: str = "c1", **more: Any) -> None:
+        rows = (
+            EDGE
+            | {"target_profile_id": creator, "target_dimensions": {"handle": f"h_{creator}"}}
+            | {"source_profile_id": each, "source_dimensions": {"handle": f"h_{each}", "full_name": each} | more}
+            for each in followers
+        )
+        await self.store("_e.profile_relationship_log_events", *rows)
+
+    async def score(self, follower: str, version: str = SCORER_VERSION, **more: Any) -> None:
+        named = {"profile_id": "c1", "follower_profile_id": follower, "follower_handle": f"h_{follower}"}
+        row = named | {"score": 1.0, "scorer_version": version, "account": {"posts": 3}} | more
+        await self.store("_e.creator_follower_score", row)
+
+    async def asked(self) -> list[dict[str, Any]]:
+        """What the outbox has for the scorer, and then no more."""
+        async with self.pool.connection() as connection:
+            statement = "delete from outbox returning routing_key, body, events, counted"
+            rows = await (await connection.execute(statement)).fetchall()
+        assert {(key, counted) for key, _, _, counted in rows} <= {("creator_follower_in", 0)}
+        found = [json.loads(line) for _, body, _, _ in rows for line in bytes(body).splitlines()]
+        assert len(found) == sum(events for _, _, events, _ in rows)
+        return sorted(found, key=lambda each: each["follower_handle"])
+
+
+@pytest.fixture
+async def bench(clickhouse: ClickHouse, pool: Pool) -> AsyncIterator[Bench]:
+    bench = Bench(clickhouse, pool)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bench.leader.run)
+        yield bench
+        nursery.cancel_scope.cancel()
+
+
+async def test_followers_without_a_score_are_asked_about_with_what_is_known_of_them(bench: Bench) -> None:
+    await bench.edges("f1", "f1", "f2", profile_pic_url="https://x/1.jpg", is_private=True)
+    await bench.edges("f2", creator="c2")
+    await bench.edges("")  # it has a handle: who it is, is not told
+    await bench.score("f2")
+    crawled = {"profile_id": "f1", "handle": "h_f1", "followers": 5, "following": 9, "media_count": 0, "_version": 1}
+    await bench.store("beat_replica.instagram_account", crawled)
+    assert await bench.push().unscored() == {"asked": 3}
+    nobody, f1, f2 = await bench.asked()
+    assert f1["account"] == {"followers": 5, "following": 9, "posts": 0, "picture": True, "private": True}
+    told = {"platform": "INSTAGRAM", "profile_id": "c1", "handle": "h_c1"}
+    told |= {"follower_profile_id": "f1", "follower_handle": "h_f1", "follower_full_name": "f1"}
+    assert told.items() <= f1.items()
+    assert (f2["profile_id"], f2["account"]) == ("c2", {})
+    assert "follower_profile_id" not in nobody and nobody["follower_handle"] == "h_"
+    for follower in (f1, f2, nobody):
+        named = {name: follower.get(name, "") for name in ("profile_id", "follower_profile_id", "follower_handle")}
+        await bench.store("_e.creator_follower_score", named | {"score": None, "refused": "so", "scorer_version": "1"})
+    assert await bench.push().unscored() == {"asked": 0}, "a refusal is an answer"
+
+
+async def test_the_queue_is_bounded_and_nobody_is_asked_about_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.edges("f1", "f2", "f3")
+    bench.waiting = [5, 5]
+    push = bench.push(waiting_max=2)
+    monkeypatch.setattr(pushing, "LOOK_S", 0.01)
+    commit = push._commit
+    pages, sent = [], []
+
+    async def committed(told: Any) -> None:
+        """The scorer is quick."""
+        await commit(told)
+        if told:
+            pages.append(len(told))
+            sent.extend(await bench.asked())
+            await bench.store(
+                "_e.creator_follower_score",
+                *(json.loads(each) | {"score": 0.0, "scorer_version": "1"} for each in map(_named, told)),
+            )
+
+    monkeypatch.setattr(push, "_commit", committed)
+    assert await push.unscored() == {"asked": 3}
+    assert pages == [2, 1]
+    assert sorted(each["follower_handle"] for each in sent) == ["h_f1", "h_f2", "h_f3"]
+
+
+async def test_while_nothing_is_relayed_everybody_waits(bench: Bench) -> None:
+    await bench.edges("f1", "f2", "f3")
+    assert await bench.push().unscored() == {"asked": 3}
+    assert await bench.push().again() == {"asked": 0, "waiting": 3}
+    assert len(await bench.asked()) == 3
+
+
+async def test_whom_no_message_can_name_is_not_asked_about_for_ever(bench: Bench) -> None:
+    await bench.edges("f" * 299, "f\0", "f" * 198)
+    await bench.edges("f1", creator="c" * 201)
+    assert await bench.push().unscored() == {"asked": 1}
+
+
+def _named(message: bytes) -> str:
+    told = json.loads(message)
+    return json.dumps({name: told.get(name, "") for name in ("profile_id", "follower_profile_id", "follower_handle")})
+
+
+async def test_what_takes_too_long_is_left_for_the_next_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.waiting = [1] * 10_000
+    monkeypatch.setattr(pushing, "PUSH_S", 0.05)
+    monkeypatch.setattr(pushing, "LOOK_S", 0.01)
+    assert await bench.push().unscored() == {"asked": 0, "left": True}
+
+
+async def test_whom_an_older_version_scored_is_asked_about_again_a_few_at_a_time(bench: Bench) -> None:
+    for number in range(3):
+        await bench.score(f"f{number}", "old", event_timestamp=f"2026-01-0{number + 1} 00:00:00")
+    newer = str(int(SCORER_VERSION) + 1)  # of a deployment that is under way
+    await bench.score("f8", newer, event_timestamp="2026-01-01 00:00:00")
+    await bench.score("f9")
+    bench.waiting = [7]
+    assert await bench.push(again_max=2).again() == {"asked": 0, "waiting": 7}
+    assert await bench.push(again_max=2).again() == {"asked": 2}
+    oldest, later = await bench.asked()
+    assert (oldest["follower_profile_id"], oldest["account"]) == ("f0", {"posts": 3})
+    assert later["follower_profile_id"] == "f1"
+
+
+async def test_who_does_not_lead_asks_nobody(bench: Bench) -> None:
+    await bench.edges("f1")
+    push = bench.push()
+    push._leader = Leader("x", PostgresLeadership(bench.pool), Board(bench.clock.now).actor("idle"), bench.clock)
+    with pytest.raises(LeaseLost):
+        await push.unscored()
+    assert await bench.asked() == []
