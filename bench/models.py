@@ -1,8 +1,9 @@
 """How long models take, and how much memory: `python -m bench.models`. 500,000 profiles x 90 days, 6M posts.
 
 What they are built from is made once, and kept in a folder for some days (bench.models_data). All models are built
-whole, as the platform builds them: two at a time, a thread each, with their tests. Then comes what 15 minutes bring (a
-profile in 96, with its posts): core models are built, which are the incremental figure, and then all the others.
+whole, as the platform builds them: two at a time, a thread each, with their tests; parts are merged afterwards, which
+is told apart. Then comes what 15 minutes bring (a profile in 96, with its posts): core models are built, which are the
+incremental figure, and then all the others.
 
 Each model: seconds, of which for its tests; rows; peak memory as the engine tells it (of what took less than 0.25 s
 nobody knows); and what of its seconds was neither its SELECT nor its tests. `cpu_s` is of the process with the engine's
@@ -25,7 +26,8 @@ import trio
 
 from bench import models_data
 from bench.proc import cpu_s, rss_mb
-from gcc.actors.transformer import Model, ModelRun, Transformer
+from gcc.actors.modelled import Model, ModelRun
+from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
 from gcc.config import Settings
 from gcc.pipelines.analytics import models
@@ -36,6 +38,8 @@ from gcc.stores.clickhouse_clients import Builds
 from gcc.supervisor.lifecycle import Board
 
 LOOK_S = 0.1
+MERGES_AGAIN_S = 30.0
+"""After one merge the next is chosen within this time."""
 BUILT_LONG_AGO = """
 insert into dbt.model_run select * replace (now64(6, 'UTC') + interval 5 minute as started_at) from dbt.model_run
 """
@@ -112,6 +116,7 @@ async def bench(folder: Path, settings: Settings, only: Sequence[str], *, with_t
     whole, whole_tests, models_s, models_cpu_s = await timed.run(only)
     print(f"whole: {models_s:.1f} s, {models_cpu_s:.1f} s of CPU", flush=True)
     tell(whole, whole_tests)
+    merged_cpu_s = await merged(store)
     await store.builders.command(BUILT_LONG_AGO)
     for statement in models_data.changes(1):
         await store.builders.command(statement)
@@ -127,6 +132,7 @@ async def bench(folder: Path, settings: Settings, only: Sequence[str], *, with_t
     return {
         "models_s": round(models_s, 1),
         "models_cpu_s": round(models_cpu_s, 1),
+        "merged_cpu_s": round(merged_cpu_s, 1),
         "tests_s": round(sum(whole_tests.values()), 1),
         "incremental_s": round(core_s, 1),
         "incremental_cpu_s": round(core_cpu_s, 1),
@@ -134,6 +140,19 @@ async def bench(folder: Path, settings: Settings, only: Sequence[str], *, with_t
         "overhead_ms": round(statistics.fmean(built) * 1000, 1),
         "peak_mb": round(timed.peak_mb),
     }
+
+
+async def merged(store: ClickHouse) -> float:
+    """Wait until what was built is merged; seconds of CPU. What comes in while it lasts takes turns with it."""
+    began, cpu_began = time.perf_counter(), cpu_s(os.getpid())
+    idle_since = trio.current_time()
+    while trio.current_time() - idle_since < MERGES_AGAIN_S:
+        await trio.sleep(LOOK_S)
+        if await store.builders.rows("select 1 from system.merges limit 1"):
+            idle_since = trio.current_time()
+    took_s, took_cpu_s = time.perf_counter() - began, cpu_s(os.getpid()) - cpu_began
+    print(f"merged after the run: {took_s:.1f} s, {took_cpu_s:.1f} s of CPU", flush=True)
+    return took_cpu_s
 
 
 def tell(runs: Sequence[ModelRun], tests: dict[str, float]) -> None:

@@ -156,7 +156,7 @@ from (select *, arrayJoin(range(200)) * 977 + i % 5000 as k from default.bench_p
 
 -- name: scores
 insert into `_e`.creator_follower_score
-    (event_id, origin, origin_id, event_timestamp, platform, profile_id, handle, follower_profile_id, follower_handle, follower_full_name, score, scorer, insert_timestamp)
+    (event_id, origin, origin_id, event_timestamp, platform, profile_id, handle, follower_profile_id, follower_handle, follower_full_name, score, scorer_version, insert_timestamp)
 select generateUUIDv4(), 'bench', '', toDateTime64({now:DateTime}, 6, 'UTC') - 86400 as at, platform, profile_id, handle, concat('f', toString(k)), concat('f', toString(k)), '', [0., 0., 0., .33, 1.][k % 5 + 1], '1', at
 from (select *, arrayJoin(range(200)) * 977 + i % 5000 as k from default.bench_profile where i % 50 = 0 and platform = 'INSTAGRAM');
 

@@ -28,13 +28,13 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import trio
 
 from gcc import statements
 from gcc.actors.leader import Leader
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.actors.warehouse import Warehouse
 from gcc.channels.objects import Objects
 from gcc.clock import Clock
@@ -156,7 +156,8 @@ class Tables(Protocol):
         """The live table's columns and their types. Permanent when there is no such table."""
 
     async def clear(self, table: str) -> None:
-        """Drop the table that the last run replaced. Transient: somebody reads it still; the next swap drops it."""
+        """Drop the table that the last run replaced, and a fresh one that it left. Transient: somebody reads it still;
+        the next swap drops it."""
 
     async def fill(self, table: str, columns: Sequence[str], lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
         """Make the fresh table of `lines` (a row each, its fields these columns, as COPY takes them; in chunks of any
@@ -278,6 +279,13 @@ class Sync:
         async with self._turn(table) as declared:
             return await self._replace_months(declared, open_from)
 
+    async def settle(self) -> None:
+        """Wait until all runs that are under way have ended, and drop what they have replaced or left. Raises as
+        `Tables.clear`."""
+        for table, busy in self._busy.items():
+            async with busy:
+                await self._tables.clear(table)
+
     @asynccontextmanager
     async def _turn(self, table: str) -> AsyncIterator[SyncedTable]:
         """One run of a table at a time. Raises Permanent for a table that is not declared."""
@@ -396,7 +404,7 @@ class Sync:
         try:
             async with aclosing(self._warehouse.stream(select)) as stream:
                 await self._objects.put(key, count.counted(stream))
-            async with aclosing(cast("AsyncGenerator[bytes, None]", self._objects.get(key))) as chunks:
+            async with aclosing(self._objects.get(key)) as chunks:
                 yield count.count, chunks
         finally:
             with trio.move_on_after(REMOVE_S, shield=True), self._told():

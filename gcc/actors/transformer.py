@@ -10,6 +10,9 @@ incremental model of strategy keys adds the keys that changed since its watermar
 table and replaces them there. Both are built whole when their text, or that of a model they read, changed.
 The watermark is the start of the last build that succeeded: a build that was cut off is done again.
 
+What is built whole is written in few parts, and those are not merged while a run lasts: that would take as long as the
+build. Tables that grow are merged from its end on; the others are never, since the next build replaces them.
+
 What was built is tested before it takes the live one's place (of strategy keys: what was added, afterwards): where it
 is wrong the live table stays, and that is a failure of the model.
 
@@ -23,18 +26,28 @@ live tables stay as they were, unfinished ones are dropped at the next run.
 """
 
 import datetime as dt
-import itertools
 import json
 import re
-import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import trio
 
 from gcc import statements
 from gcc.actors import bugs
+from gcc.actors.modelled import (
+    EVENTS_AT_ONCE,
+    EVERYTHING,
+    Build,
+    BuildTests,
+    Model,
+    ModelRun,
+    Period,
+    Run,
+    Slice,
+    reach,
+    steps_from,
+)
 from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.errors import GccError, Permanent, Transient
@@ -43,151 +56,20 @@ from gcc.supervisor.lifecycle import Actor, State, one_line
 _SQL = statements.load("models", statements.SQL / "clickhouse" / "queries")
 
 
-NEVER = "1970-01-01 00:00:00"
-"""The watermark of a model that was never built."""
-
 ALL_SEEN = "2149-01-01 00:00:00"
 """The watermark of a table that this run has built: it holds all that the run knows."""
 
 _MARK = re.compile(r"[0-9a-f]{16}")
 """A fingerprint, which stands as comment on what is made here."""
 
+KEYS_TOGETHER = 1024
+"""Rows that are read for the sake of one: of what grows few keys are asked for, by the next build and by the API."""
+
 PEAKS_S = 0.25
 """How often it is asked how much memory builds hold: of shorter ones nobody knows."""
 
 RECORD_S = 1.0
 """So much of what was built may be built again after a kill: a row alone would cost as much as a small model."""
-
-Period = tuple[dt.date, dt.date]
-"""First and last day."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """So much of a model as one build makes: `incremental`, what changed since its watermark or is in its period."""
-
-    incremental: bool = False
-    since: Mapping[str, str] = field(default_factory=dict)  # the watermark of each model
-    first: str = "1970-01-01"  # the period's first day,
-    end: str = "2149-01-01"  # and the first one after it
-    variables: Mapping[str, object] = field(default_factory=dict)  # what var() answers instead, of a unit test
-
-
-EVERYTHING = Slice()
-
-
-@dataclass(frozen=True)
-class Model:
-    """One SELECT file. `select(slice)` is its SQL."""
-
-    name: str
-    description: str
-    materialized: Literal["view", "table", "incremental"]
-    strategy: Literal["", "keys", "partitions"]  # of an incremental one
-    tags: frozenset[str]
-    unique_key: tuple[str, ...]
-    partition_by: str  # an expression, or ''
-    looks_back: int | None  # so many months before its own it reads, too; None: all
-    parents: tuple[str, ...]
-    fingerprint: str  # of its text and of every model it reads
-    select: Callable[[Slice], str]
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what a column may say
-    newer_than: tuple[str, ...] = ()  # others whose watermark it asks for: a run that builds both builds them first
-
-
-class BuildTests(Protocol):
-    """Looks at what builds have made."""
-
-    async def of_build(
-        self, run_id: uuid.UUID, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
-    ) -> None:
-        """The rows of `table` that are `only`; more than half as many as in `kept_of`. Permanent: they are wrong."""
-
-    async def record(self) -> None:
-        """Store what was found since."""
-
-
-@dataclass(frozen=True)
-class ModelRun:
-    """What became of one model in one run. `rows` counts the whole table, 0 for a view.
-
-    `overhead_s` of the seconds were not the SELECT's. `peak_bytes`: of memory, 0 where nobody looked in time.
-    """
-
-    model: str
-    seconds: float
-    rows: int
-    error: str | None = None
-    overhead_s: float = 0.0
-    peak_bytes: int = 0
-    transient: bool = False  # the error is worth another try
-    skipped: bool = False  # not even tried: a model that it reads failed
-
-    @property
-    def ok(self) -> bool:
-        return self.error is None
-
-
-@dataclass(frozen=True)
-class Build:
-    """The last build of a model: its `error`, if it failed; what is known of the last good one; and what stands."""
-
-    fingerprint: str | None  # of what stands
-    error: str
-    seconds: float | None
-    rows: int | None
-    overhead_s: float | None
-    peak_bytes: int | None
-    fresh_at: dt.datetime | None  # when the last good one began
-
-
-@dataclass
-class _Run:
-    """One call of run_models: what stood before it, what is asked for, and which models are done."""
-
-    id: uuid.UUID
-    started_at: str
-    built: dict[str, str]  # name -> fingerprint
-    watermarks: dict[str, str]
-    open_from: dict[str, str]  # model -> the first day that its last good build did not freeze
-    end: str  # the first day after the last open month
-    whole: bool
-    period: Period | None
-    reach: dict[str, dt.date]  # of a period: the first day after the months of each model that it changes
-    done: dict[str, trio.Event]
-    stand_ins: list[Model] = field(default_factory=list)  # of what was never built, not selected
-    hollow: set[str] = field(default_factory=set)  # models that stand in, and what was made of them
-    results: dict[str, ModelRun] = field(default_factory=dict)
-    select_s: dict[str, float] = field(default_factory=dict)  # how long each SELECT took
-    peaks: dict[str, int] = field(default_factory=dict)  # bytes
-    unrecorded: dict[str, dict[str, object]] = field(default_factory=dict)  # model -> its row of dbt.model_run
-    recorded_at: float = field(default_factory=trio.current_time)
-    over: trio.Event = field(default_factory=trio.Event)
-
-    def backfills(self, model: Model) -> bool:
-        """Whether it is only the asked-for months that are built: such a build freezes none."""
-        return self.period is not None and model.strategy == "partitions" and self.grows(model)
-
-    def grows(self, model: Model) -> bool:
-        """Whether what stands is good, so that only what changed is built."""
-        return not self.whole and model.name in self.watermarks and self.built.get(model.name) == model.fingerprint
-
-    def is_made_of_hollow(self, model: Model) -> bool:
-        return not self.hollow.isdisjoint(model.parents)
-
-    def slices_of(self, model: Model) -> list[Slice]:
-        """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
-        if not self.backfills(model):
-            return [Slice(True, self.watermarks, self.open_from[model.name], self.end)]
-        assert self.period is not None
-        first, after = self.period[0], self.reach[model.name]
-        months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
-        return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
-
-    def kept_of(self, model: Model) -> str | None:
-        """What may not have had twice as many rows: the table before, unless its text was another or all is anew."""
-        kept = model.materialized == "table" and not self.whole and self.built.get(model.name) == model.fingerprint
-        return f"dbt.{model.name}" if kept and "recent" not in model.tags else None
 
 
 class Transformer:
@@ -203,6 +85,7 @@ class Transformer:
         zone: str,
         threads: int = 2,
         tests: BuildTests | None = None,
+        events_at_once: int = EVENTS_AT_ONCE,
     ) -> None:
         self._queries = queries
         self._models = models
@@ -210,6 +93,7 @@ class Transformer:
         self._clock = clock
         self._zone = zone  # whose days and months these are
         self._tests = tests
+        self._events_at_once = events_at_once
         self._threads = trio.CapacityLimiter(threads)
         self._one_run = trio.Lock()
         self._is_prepared = False
@@ -258,7 +142,7 @@ class Transformer:
                 self._actor.in_flight = 0
         return [run.results[model.name] for model in models]
 
-    async def _begin(self, models: Sequence[Model], *, whole: bool, period: Period | None) -> _Run:
+    async def _begin(self, models: Sequence[Model], *, whole: bool, period: Period | None) -> Run:
         """All that is asked for all models at once: a question for each would cost more than their rows."""
         await self.prepare()
         [now] = await self._queries.rows(_SQL["server_time"], {"zone": self._zone})
@@ -268,7 +152,7 @@ class Transformer:
             await self._queries.command(_SQL["forget_ahead"])
             marks = await self._queries.rows(_SQL["watermarks"], {"zone": self._zone})
         built = await self._queries.rows(_SQL["built"])
-        run = _Run(
+        run = Run(
             self._clock.new_id(),
             now["now"],
             {row["name"]: row["fingerprint"] for row in built},
@@ -277,19 +161,27 @@ class Transformer:
             now["end"],
             whole,
             period,
-            _reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
+            reach(models, period, dt.date.fromisoformat(now["end"])) if period else {},
             {model.name: trio.Event() for model in models},
         )
+        run.steps_from = steps_from(now["months"], self._events_at_once)
         run.stand_ins = self._stand_ins(run)
         run.done.update({model.name: trio.Event() for model in run.stand_ins})
         run.hollow.update(model.name for model in run.stand_ins)
         for model in self._models:
             if run.is_made_of_hollow(model) if model.materialized == "view" else run.built.get(model.name) == "":
                 run.hollow.add(model.name)
-        spares = sorted(name for model in models if (name := f"{model.name}__new") in run.built)
-        if spares:
-            await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
+        await self._drop_spares(run.built.keys(), models)
         return run
+
+    async def drop_spares(self) -> None:
+        """Of all models what the last builds replaced: it may tell of who was removed since. Who reads it had time."""
+        async with self._one_run:
+            await self._drop_spares({row["name"] for row in await self._queries.rows(_SQL["built"])}, self._models)
+
+    async def _drop_spares(self, standing: Collection[str], models: Sequence[Model]) -> None:
+        if spares := sorted(name for model in models if (name := f"{model.name}__new") in standing):
+            await self._queries.command(_SQL["drop"].format(names=", ".join(f"dbt.{name}" for name in spares)))
 
     async def _outdate(self, models: Sequence[Model]) -> None:
         """Have the next build of incremental ones be a whole one, whoever does it: what was removed must not stay."""
@@ -320,7 +212,7 @@ class Transformer:
             for row in [{key: value for key, value in last.get(name, {}).items() if key != "model"}]
         }
 
-    def _stand_ins(self, run: _Run) -> list[Model]:
+    def _stand_ins(self, run: Run) -> list[Model]:
         """What the selected models read and nobody has built yet, parents first: a schedule must not wait for another's
         first run. They are made empty, without a fingerprint, so that their own build makes them whole."""
         found: list[Model] = []
@@ -331,7 +223,7 @@ class Transformer:
                 needed |= {*model.parents}
         return found
 
-    async def _end(self, run: _Run) -> None:
+    async def _end(self, run: Run) -> None:
         """What could not be noted counts as failed: the next run builds it again."""
         for model, error in (await self._record(run)).items():
             if run.results[model].ok:
@@ -343,10 +235,16 @@ class Transformer:
                 self._actor.erred(error)
         if all(result.ok for result in run.results.values()):
             await self._drop_strangers(run)
+        grow = {model.name for model in self._models if model.materialized == "incremental"}
         for row in await self._queries.rows(_SQL["count_rows"], {"names": list(run.results)}):
             run.results[row["name"]] = replace(run.results[row["name"]], rows=int(row["rows"]))
+            if row["is_held"] and row["name"] in grow:
+                try:
+                    await self._queries.command(_SQL["merge_again"].format(name=row["name"]))
+                except GccError as error:  # the next run finds it again
+                    self._actor.erred(error)
 
-    async def _drop_strangers(self, run: _Run) -> None:
+    async def _drop_strangers(self, run: Run) -> None:
         """What was made here for models that are no more. Best effort: the next run finds it again."""
         names = {model.name for model in self._models}
         for name, comment in run.built.items():
@@ -356,7 +254,7 @@ class Transformer:
                 except GccError as error:
                     self._actor.erred(error)
 
-    async def _watch_peaks(self, run: _Run) -> None:
+    async def _watch_peaks(self, run: Run) -> None:
         """Until the run is over. Best effort."""
         while not run.over.is_set():
             with trio.move_on_after(PEAKS_S):
@@ -368,7 +266,7 @@ class Transformer:
             except GccError as error:
                 self._actor.erred(error)
 
-    async def _build_after_parents(self, run: _Run, model: Model) -> None:
+    async def _build_after_parents(self, run: Run, model: Model) -> None:
         for other in (*model.parents, *model.newer_than):
             if other in run.done:
                 await run.done[other].wait()
@@ -385,7 +283,7 @@ class Transformer:
             run.watermarks[model.name] = ALL_SEEN
         run.done[model.name].set()
 
-    async def _build(self, run: _Run, model: Model) -> ModelRun:
+    async def _build(self, run: Run, model: Model) -> ModelRun:
         self._actor.in_flight += 1
         self.building.add(model.name)
         began = trio.current_time()
@@ -410,12 +308,12 @@ class Transformer:
             await self._record(run)
         return result
 
-    def _result(self, run: _Run, model: Model, began: float) -> ModelRun:
+    def _result(self, run: Run, model: Model, began: float) -> ModelRun:
         seconds = trio.current_time() - began
         overhead_s = max(seconds - run.select_s.get(model.name, 0.0), 0.0)
         return ModelRun(model.name, seconds, 0, overhead_s=overhead_s, peak_bytes=run.peaks.get(model.name, 0))
 
-    async def _materialize(self, run: _Run, model: Model) -> bool:
+    async def _materialize(self, run: Run, model: Model) -> bool:
         """Build; False: there is nothing to do."""
         hollow = run.is_made_of_hollow(model) or model in run.stand_ins
         (run.hollow.add if hollow else run.hollow.discard)(model.name)
@@ -435,12 +333,15 @@ class Transformer:
         else:
             # What is made of a stand-in is made anew until that is built: months would freeze without its rows.
             made = replace(model, fingerprint="") if hollow else model
-            await self._select(run, "create_table", made, Slice(since=run.watermarks))
+            step, *steps = run.steps_of(model)
+            await self._select(run, "create_table", made, step)
+            for step in steps:
+                await self._select(run, "fill_spare", model, step)
             await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
         return True
 
-    async def _replace_partitions(self, run: _Run, model: Model, slices: Sequence[Slice]) -> None:
+    async def _replace_partitions(self, run: Run, model: Model, slices: Sequence[Slice]) -> None:
         """Those of the period: built in the spare table, then put in place of the live ones; empty ones dropped."""
         await self._do("create_like", model)
         for scope in slices:
@@ -456,7 +357,7 @@ class Transformer:
             await self._queries.command(_SQL["alter"].format(name=model.name, changes=", ".join(changes)))
 
     async def _test(
-        self, run: _Run, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
+        self, run: Run, model: Model, table: str, *, only: str = "true", kept_of: str | None = None
     ) -> None:
         """Permanent: what was made is wrong. A spare that is wrong is put in nobody's place."""
         if self._tests is None:
@@ -467,7 +368,7 @@ class Transformer:
         finally:
             run.select_s[model.name] += trio.current_time() - began  # no overhead: it grows with the rows
 
-    async def _select(self, run: _Run, statement: str, model: Model, scope: Slice) -> None:
+    async def _select(self, run: Run, statement: str, model: Model, scope: Slice) -> None:
         select = model.select(scope)
         began = trio.current_time()
         try:
@@ -481,13 +382,14 @@ class Transformer:
                 name=model.name,
                 select=select,
                 engine="ReplacingMergeTree(built_at)" if model.strategy == "keys" else "MergeTree",
+                granularity=KEYS_TOGETHER if model.strategy == "keys" else 8192,
                 unique_key=", ".join(model.unique_key),
                 partition_by=f"partition by {model.partition_by}" if model.partition_by else "",
                 fingerprint=model.fingerprint,
             )
         )
 
-    def _note(self, run: _Run, model: Model, result: ModelRun) -> None:
+    def _note(self, run: Run, model: Model, result: ModelRun) -> None:
         run.unrecorded[model.name] = {
             "run_id": str(run.id),
             "model": model.name,
@@ -500,7 +402,7 @@ class Transformer:
             "backfilled": run.backfills(model),
         }
 
-    async def _record(self, run: _Run) -> dict[str, str]:
+    async def _record(self, run: Run) -> dict[str, str]:
         """Store what is unrecorded, in one statement; what was not, with the reason. It stays unrecorded."""
         rows, run.unrecorded, run.recorded_at = run.unrecorded, {}, trio.current_time()
         if not rows:
@@ -513,19 +415,3 @@ class Transformer:
             run.unrecorded = rows | run.unrecorded
             return {model: one_line(error) for model in rows}
         return {}
-
-
-def _reach(models: Sequence[Model], period: Period, end: dt.date) -> dict[str, dt.date]:
-    """How far a change of these months goes in each model, `end` at most: who looks back on a month changes, too, and
-    so do those that read it."""
-    reach: dict[str, dt.date] = {}
-    for model in models:
-        after = max([_month(period[1], 1), *(reach[parent] for parent in model.parents if parent in reach)])
-        reach[model.name] = end if model.looks_back is None else min(_month(after, model.looks_back), end)
-    return reach
-
-
-def _month(day: dt.date, later: int) -> dt.date:
-    """The first day of its month, or of one so many months later."""
-    months = day.year * 12 + day.month - 1 + later
-    return dt.date(months // 12, months % 12 + 1, 1)

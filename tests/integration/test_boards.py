@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gcc.actors.transformer import Model, Transformer
+from gcc.actors.modelled import Model
+from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
 from gcc.stores.clickhouse import ClickHouse
@@ -103,11 +104,13 @@ class World:
 
 
 async def contents(clickhouse: ClickHouse) -> dict[str, list[tuple[Any, ...]]]:
-    """Of the open month: what comes late of a post, a link or a genre changes no month that is frozen."""
+    """Of the open month, and of the week in which it opened, whose Monday may lie before it: what comes late of a post, a
+    link or a genre changes no month that is frozen."""
     found = {}
     for model in BY_PARTITION:
         [day] = {"month", "week", "date"} & {*model.unique_key}
-        where = f"{day} >= toStartOfMonth(toDate(now(), '{ZONE}'))"
+        opened = f"toStartOfMonth(toDate(now(), '{ZONE}'))"
+        where = f"week >= toMonday({opened})" if day == "week" else f"{day} >= {opened}"
         rows = await clickhouse.rows(f"select * from dbt.{model.name} where {where}")  # noqa: S608
         found[model.name] = sorted(tuple(map(repr, row.values())) for row in rows)
     return found

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gcc.actors.transformer import Model, Transformer
+from gcc.actors.modelled import Model
+from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
 from gcc.stores.clickhouse import ClickHouse

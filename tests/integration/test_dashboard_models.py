@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.freshness import AGE_S_MAX

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gcc.actors.transformer import Model, Transformer
+from gcc.actors.modelled import Model
+from gcc.actors.transformer import Transformer
 from gcc.actors.warehouse import Parameters
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError, Permanent, Transient
@@ -81,6 +82,14 @@ ELSEWHERE = {
     ("linked_social", "linked_profile_id"): ("mart_linked_socials", "other_profile_id"),
 }
 """Columns of synced tables that are not called as their mart's are."""
+
+
+@pytest.mark.parametrize("sql", ["select from", "drop table x", "select " + "(" * 2000 + "1" + ")" * 2000 + " as k"])
+def test_a_model_that_the_parser_trips_over_takes_its_own_lineage_alone(sql: str) -> None:
+    assert {origin.column for origin in lineage._origins([model(sql), model("select a from _e.t")], COLUMNS)} == {
+        "a",
+        "*",
+    }
 
 
 async def test_every_column_of_every_model_ends_in_events_or_replicas(clickhouse: ClickHouse, pool: Pool) -> None:

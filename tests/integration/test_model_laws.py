@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gcc import statements
-from gcc.actors.transformer import Model, Transformer
+from gcc.actors.modelled import Model
+from gcc.actors.transformer import Transformer
 from gcc.actors.warehouse import Queries
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
@@ -94,7 +95,9 @@ class At:
 
     async def rows(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
         if sql == SQL["server_time"]:
-            return [{"now": f"{self.now:%F %T.%f}", "end": str(month_after(self.now.date() + dt.timedelta(days=1)))}]
+            (told,) = await self._queries.rows(sql, params)
+            end = month_after(self.now.date() + dt.timedelta(days=1))
+            return [told | {"now": f"{self.now:%F %T.%f}", "end": str(end)}]
         return await self._queries.rows(sql, params)
 
     async def command(self, sql: str, params: Any = None) -> None:

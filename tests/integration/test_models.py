@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 import structlog.testing
 import trio
 
-from gcc.actors.transformer import ModelRun, Slice, Transformer
+from gcc.actors.modelled import ModelRun, Slice
+from gcc.actors.transformer import Transformer
 from gcc.actors.warehouse import Queries
 from gcc.clock import SystemClock
 from gcc.errors import Permanent, Transient
@@ -424,6 +426,19 @@ async def test_a_model_may_change_how_it_is_materialized(tmp_path: Path, make: M
         assert await clickhouse.rows("select id from dbt.mart_a") == [{"id": expected}]
 
 
+async def test_what_builds_have_replaced_may_be_dropped_before_the_next_one(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    transformer, _ = make(write(tmp_path, mart_a="select 1 as id", mart_b="select id from {{ ref('mart_a') }}"))
+    for _ in range(2):
+        await transformer.run_models()
+    spares = "select name from system.tables where database = 'dbt' and name like '%\\_\\_new'"
+    assert len(await clickhouse.rows(spares)) == 2
+    await transformer.drop_spares()
+    assert await clickhouse.rows(spares) == []
+    assert [run.ok for run in await transformer.run_models()] == [True, True]
+
+
 async def test_readers_never_fail_while_tables_are_replaced(tmp_path: Path, make: Make, clickhouse: ClickHouse) -> None:
     folder = write(tmp_path, mart_a="select number as id from numbers(200000)")
     transformer, _ = make(folder)
@@ -673,19 +688,66 @@ async def test_open_months_are_replaced_and_frozen_ones_stand(
     assert await built(last="2024-02-02 18:30:00") == whole
 
 
+async def test_a_great_whole_build_goes_in_steps_of_months(tmp_path: Path, clickhouse: ClickHouse) -> None:
+    """Of months that have events: a mistyped year is no reason for hundreds."""
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "periods.sql").write_text((models.MODELS / "macros" / "periods.sql").read_text())
+    (tmp_path / "mart_m.sql").write_text(PARTITIONED)
+    await clickhouse.command("create table _e.test_log (day Date, n Int64) engine = MergeTree order by day")
+    await clickhouse.command("insert into _e.test_log select toDate('2026-05-31') - number * 10, 1 from numbers(500)")
+    days = ["1971-03-01", "2026-01-01", "2026-02-01", "2026-02-02", "2026-03-01", "2026-04-01"]
+    events = [Snapshot(IG, "a", f"{day} 00:00:00.000000", {"followers": 1}) for day in days]
+    await clickhouse.insert_ndjson("_e.profile_log_events", ndjson(events), token="t")
+    queries, clock = Counted(clickhouse.builders), SystemClock()
+    graph = models.read(tmp_path, variables={})
+    transformer = Transformer(queries, graph, Board(clock.now).actor("t"), clock, zone="UTC", events_at_once=2)
+    assert [run.error for run in await transformer.run_models()] == [None]
+    steps = [text for text in queries.asked if "/* model mart_m */" in text]
+    assert [re.findall(r"toDate\('(.*?)'\)", step) for step in steps] == [
+        ["1970-01-01", "2026-03-01"],
+        ["2026-03-01", "2149-01-01"],
+    ]
+    assert await clickhouse.rows("select sum(n) as n from dbt.mart_m") == [{"n": 500}]
+
+
+async def test_parts_of_a_whole_build_are_merged_when_the_run_is_over(
+    tmp_path: Path, make: Make, clickhouse: ClickHouse
+) -> None:
+    """Of what grows, also where the process was killed within the run; the next build replaces the others."""
+    grows = "-- materialized: incremental\n-- unique_key: id\nselect 1 as id, now64(6) as built_at"
+    (tmp_path / "mart_grows.sql").write_text(
+        f"-- description: x\n{grows}{{% if is_incremental() %}} where true{{% endif %}}"
+    )
+    (tmp_path / "mart_new.sql").write_text(
+        "-- description: x\n-- materialized: table\n-- unique_key: id\nselect 1 as id"
+    )
+
+    async def held() -> set[str]:
+        rows = await clickhouse.rows("select name, engine_full from system.tables where database = 'dbt'")
+        return {row["name"] for row in rows if "max_bytes_to_merge" in row["engine_full"]}
+
+    transformer, _ = make(tmp_path)
+    assert [run.error for run in await transformer.run_models()] == [None, None]
+    assert await held() == {"mart_new"}
+    await clickhouse.command("alter table dbt.mart_grows modify setting max_bytes_to_merge_at_max_space_in_pool = 0")
+    await transformer.run_models()
+    assert await held() >= {"mart_new"}
+    assert "mart_grows" not in await held()
+
+
 class Counted:
     """The store, with what it is asked."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self.asked = 0
+        self.asked: list[str] = []
 
     async def rows(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
-        self.asked += 1
+        self.asked.append(sql)
         return await self._queries.rows(sql, params)
 
     async def command(self, sql: str, params: Any = None) -> None:
-        self.asked += 1
+        self.asked.append(sql)
         await self._queries.command(sql, params)
 
 
@@ -712,9 +774,9 @@ async def test_a_further_model_costs_few_statements(
         graph = models.read(tmp_path, variables={})
         transformer = Transformer(queries, graph, Board(clock.now).actor("t"), clock, zone=ZONE)
         for _ in range(3):  # from the third on there is a spare to drop
-            queries.asked = 0
+            queries.asked.clear()
             assert all(run.ok for run in await transformer.run_models())
-        asked.append(queries.asked)
+        asked.append(len(queries.asked))
     assert asked[1] - asked[0] <= statements_max
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from gcc.actors.leader import Leader
+from gcc.actors.modelled import Model
 from gcc.actors.sync import Sync, SyncedTable, SyncRefused
-from gcc.actors.transformer import Model
 from gcc.clock import SystemClock
 from gcc.config import load
 from gcc.errors import LeaseLost, Permanent, Transient
@@ -532,6 +532,125 @@ async def test_cancelling_in_the_middle_leaves_the_live_table_and_the_next_run_c
     await world.sync.sync("thing")
     assert len(await world.live()) == 50
     assert await world.objects.keys("") == []
+
+
+async def test_who_waits_until_all_is_settled_waits_for_runs_that_have_read_already(world: World) -> None:
+    await world.mart([thing(1)])
+    world.objects.go_on = trio.Event()
+    rows: list[int] = []
+
+    async def settled() -> None:
+        await world.sync.settle()
+        rows.append(len(await world.live()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.sync.sync, "thing")
+        await world.objects.stalled.wait()
+        nursery.start_soon(settled)
+        await world.live()  # takes a while
+        assert rows == []
+        world.objects.go_on.set()
+    assert rows == [1]
+
+
+async def test_what_was_replaced_and_what_was_refused_is_dropped_where_all_is_settled(world: World) -> None:
+    for numbers in (range(10), range(9), range(1)):
+        await world.mart([thing(number) for number in numbers])
+        with suppress(SyncRefused):
+            await world.sync.sync("thing")
+    assert await world.tables() > {"thing"}
+    await world.sync.settle()
+    assert (await world.tables(), len(await world.live())) == ({"thing"}, 9)
+
+
+async def test_a_database_that_dies_under_the_copy_leaves_the_live_table_and_the_next_run_is_right(
+    world: World,
+) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    before = await world.live()
+    await world.mart([thing(number) for number in range(50)])
+    world.objects.go_on, world.objects.stalled = trio.Event(), trio.Event()
+    kill = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy %%thing__new%%'"
+    async with trio.open_nursery() as nursery:
+
+        async def sync() -> None:
+            with pytest.raises(Transient):
+                await world.sync.sync("thing")
+
+        nursery.start_soon(sync)
+        await world.objects.stalled.wait()
+        assert await world.execute(kill) == [(True,)]
+        world.objects.go_on.set()
+    assert (await world.live(), await world.objects.keys("")) == (before, [])
+    await world.sync.sync("thing")
+    assert len(await world.live()) == 50
+
+
+async def test_a_database_that_dies_in_the_swap_has_done_all_of_it_or_nothing(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    deaths: list[str] = []
+
+    class Dying(SyncedTables):
+        async def _record(self, connection: Any, *arguments: Any, **more: Any) -> None:
+            await super()._record(connection, *arguments, **more)
+            if len(deaths) < 2:  # when all is done but the commit
+                deaths.append(await live_there())
+                await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+    async def live_there() -> str:
+        return str((await world.execute("select count(*) from sync_snapshot"))[0][0])
+
+    tables = Dying(world.pool, leader="x")
+    sync = Sync(
+        world.clickhouse, world.objects, tables, [declared()], world.leader, world.actor, world.clock,
+        backoff=Backoff(0.001, 0.001),
+    )  # fmt: skip
+    await world.mart([thing(1), thing(2)])
+    result = await sync.sync("thing")
+    assert deaths == ["1", "1"]
+    assert len(await world.live()) == 2
+    assert await world.execute("select snapshot_id from sync_snapshot") == [(result.snapshot_id,)]
+
+
+async def test_a_full_disk_of_the_database_leaves_the_live_table_and_is_worth_another_try(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    before = await world.live()
+    await world.execute(
+        "create function room(n bigint) returns bool language plpgsql as $$ begin if n = 7 then"
+        " raise exception 'could not extend file: No space left on device' using errcode = '53100';"
+        " end if; return true; end $$"
+    )
+    await world.execute("alter table thing add constraint has_room check (room(n))")
+    await world.mart([thing(number) for number in range(50)])
+    with pytest.raises(Transient, match="No space left on device"):
+        await world.sync.sync("thing")
+    assert (await world.live(), await world.objects.keys("")) == (before, [])
+    await world.execute("create or replace function room(n bigint) returns bool language sql as 'select true'")
+    await world.sync.sync("thing")
+    assert len(await world.live()) == 50
+
+
+async def test_a_mart_that_fails_when_half_is_read_leaves_the_live_table(world: World) -> None:
+    await world.mart([thing(1)])
+    await world.sync.sync("thing")
+    before = await world.live()
+    await world.clickhouse.command("drop table dbt.mart_thing sync")
+    await world.clickhouse.command(
+        "create view dbt.mart_thing as select toString(number) as id, toInt64(number) as n,"
+        " null::Nullable(String) as name, null::Nullable(Float64) as rate, null::Nullable(Date) as day,"
+        " throwIf(number = 900000, 'the disk of the warehouse broke')::Bool as flag"
+        " from numbers(1000000) settings max_block_size = 1000"
+    )
+    with pytest.raises((Permanent, Transient), match="the disk of the warehouse broke"):
+        await world.sync.sync("thing")
+    assert (await world.live(), await world.objects.keys("")) == (before, [])
+    await world.clickhouse.command("drop table dbt.mart_thing sync")
+    await world.mart([thing(1), thing(2)])
+    await world.sync.sync("thing")
+    assert len(await world.live()) == 2
 
 
 async def test_two_runs_of_one_table_take_turns(world: World) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gcc.actors.transformer import Model, Transformer
+from gcc.actors.modelled import Model
+from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
 from gcc.stores.clickhouse import ClickHouse

@@ -185,7 +185,11 @@ def _post_rows(account: Account, base: Row) -> Iterator[tuple[str, Row]]:
 
 def _crowd_rows(account: Account, base: Row) -> Iterator[tuple[str, Row]]:
     for follower in account.followers:
-        named = {"follower_profile_id": follower["id"], "follower_handle": follower["handle"], "scorer": "perfect"}
+        named = {
+            "follower_profile_id": follower["id"],
+            "follower_handle": follower["handle"],
+            "scorer_version": "perfect",
+        }
         for when, score in ((CRAWLED - dt.timedelta(days=1), 0.0), (CRAWLED, follower["score"])):
             row = _event({**base, **named, "event_timestamp": written(when), "score": score})
             del row["source"]

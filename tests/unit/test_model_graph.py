@@ -1,10 +1,11 @@
 """The model graph: what is read from files, their order, and what a mistake in a file says."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from gcc.actors.transformer import EVERYTHING, Model, Slice
+from gcc.actors.modelled import EVERYTHING, Model, Slice
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models
 from gcc.pipelines.scraping.table import Catalogue
@@ -167,6 +168,57 @@ def test_a_mistake_names_its_file(folder: Path, header: dict[str, str], body: st
         read(folder)
     assert str(path) in str(error.value)
     assert says in str(error.value)
+
+
+HEAD = b"-- description: one row a thing\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "has no '-- description"),
+        (HEAD, "no SELECT below"),
+        ("-- description: é\nselect 1".encode("latin-1"), "byte 17 is no UTF-8"),
+        (HEAD.decode().encode("utf-16"), "byte 1 is no UTF-8"),
+        (HEAD + b"--   more of it\n" * 400_000 + b"select 1", "more than 256 KiB"),
+        (HEAD + b"select {{ 1 / 0 }}", "division by zero"),
+        (HEAD + b"select {{ ref() }}", "missing 1 required"),
+        (HEAD + b"select * from {{ ref(['a']) }}", "list"),
+        (HEAD + b"select {{ none() }}", "not callable"),
+        (HEAD + b"{% include 'other.sql' %}", "no loader"),
+        (HEAD + b"select {{ return([1]) }}", "outside a macro"),
+        (HEAD + b"{% macro m() %}{{ m() }}{% endmacro %}select {{ m() }}", "without an end"),
+        (HEAD + b"select {{ " + b"(" * 3000 + b"1" + b")" * 3000 + b" }}", "nested too deeply"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_no_model_can_be_is_told_and_names_its_file(folder: Path, content: bytes, says: str) -> None:
+    path = folder / "wrong.sql"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        read(folder)
+    assert str(error.value).startswith(f"{path}: ")
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["wrong.sql", "macros/wrong.sql", "vars.toml"])
+def test_what_cannot_be_read_names_its_file(folder: Path, name: str) -> None:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=rf"{re.escape(str(path))}: byte 1 is no UTF-8"):
+        read(folder)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ConfigError, match=rf"{re.escape(str(path))}: cannot be read: Is a directory"):
+        read(folder)
+
+
+def test_files_may_be_as_other_systems_editors_write_them(folder: Path) -> None:
+    body = "-- description: one row a thing\r\nselect 1 as {{ var('name') }}\r\n"
+    (folder / "m.sql").write_bytes(b"\xef\xbb\xbf" + body.encode())
+    (folder / "vars.toml").write_bytes(b'\xef\xbb\xbfname = "k"\r\n')
+    assert read(folder)["m"].select(EVERYTHING) == "select 1 as k"
 
 
 def test_a_name_is_given_once_and_is_a_word(folder: Path) -> None:

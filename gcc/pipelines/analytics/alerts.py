@@ -28,6 +28,7 @@ from gcc.errors import Transient
 from gcc.pipelines.events.reading import lines
 from gcc.pipelines.events.routes import ALERT
 from gcc.sources.http import Fetcher, Request
+from gcc.sources.outbound import NotAllowed
 from gcc.stores import outbox
 from gcc.stores.leadership import as_leader
 from gcc.stores.postgres import Pool
@@ -106,7 +107,10 @@ class Webhook:
             return "alerts.url is not set any more"
         if alert.at.tzinfo is None or (now - alert.at).total_seconds() > TOO_LATE_S:
             return "it could not be sent within a day"
-        status = (await self._fetcher.fetch(self._request(line, int(now.timestamp())))).status
+        try:
+            status = (await self._fetcher.fetch(self._request(line, int(now.timestamp())))).status
+        except NotAllowed as error:
+            return f"alerts.url: {error}"
         if status >= 500 or status in NOT_NOW:
             raise Transient(f"the webhook of alerts.url answers {status}")
         if not 200 <= status < 300:
@@ -120,7 +124,8 @@ class Webhook:
             "x-gcc-timestamp": str(at),
             "x-gcc-signature": f"v1={signature(self._settings.secret, at, body)}",
         }
-        return Request("alerts", "POST", self._settings.url, headers=headers, timeout_s=ANSWER_S, body=body)
+        url = self._settings.url
+        return Request("alerts", "POST", url, headers=headers, timeout_s=ANSWER_S, body=body, head_only=True)
 
 
 def signature(secret: str, at: int, body: bytes) -> str:

@@ -11,6 +11,7 @@ from gcc.pipelines.analytics.account_upserts import ANNOUNCED, DerivedColumns
 from gcc.pipelines.analytics.alerts import Webhook
 from gcc.pipelines.declared import Context
 from gcc.pipelines.events.pipeline import consumer, declare
+from gcc.sources.outbound import Guarded
 
 CHANGES = BatchLimits(rows=200, age_s=1.0, rows_max=2000)
 POSTS = BatchLimits(rows=5, age_s=0.2, rows_max=5)
@@ -25,8 +26,9 @@ class AnnouncedPipeline:
         """Runs until the stage "intake" of the drain has begun and what was taken is written, or given back."""
         context, parts = self._context, self._context.parts
         await declare(parts, Patience(context.board.actor("announced"), context.clock.rng))
-        async with parts.fetcher() as fetcher, trio.open_nursery() as nursery:
-            webhook = Webhook(fetcher, parts.dead_letters, context.clock, context.settings.alerts)
+        operators = Guarded(allow_private=True)  # alerts.url may lead into the operator's own network
+        webhook = Webhook(operators, parts.dead_letters, context.clock, context.settings.alerts)
+        async with trio.open_nursery() as nursery:
             for row in ANNOUNCED:
                 changes = DerivedColumns(row, context.real.pool, parts.dead_letters)
                 await nursery.start(consumer(context, row.queue, changes, CHANGES, stage="intake").run)

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from gcc import statements
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models, unit_tests
 from gcc.pipelines.analytics.model_tests import references

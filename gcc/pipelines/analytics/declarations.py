@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import trio
 
 from gcc import statements
+from gcc.actors.modelled import ModelRun
 from gcc.actors.replica import Replica
 from gcc.actors.scheduler import Schedule
 from gcc.actors.sync import Sync
-from gcc.actors.transformer import ModelRun, Transformer
+from gcc.actors.transformer import Transformer
 from gcc.actors.warehouse import Queries
 from gcc.errors import GccError, LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.imported import Imported

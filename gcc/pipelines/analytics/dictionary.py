@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from gcc.pipelines.analytics import models
 
@@ -48,6 +48,12 @@ def dictionary() -> Dictionary:
         },
         {kind: {value: label for value, label, _ in listed if value} for kind, listed in words.items()},
     )
+
+
+def called(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """The groups of a ranked creator as people call them: the table holds canonical values."""
+    kinds: tuple[Kind, ...] = ("category", "language")
+    return {kind: row[kind] and (dictionary().label(kind, row[kind]) or row[kind]) for kind in kinds}
 
 
 def _key(kind: Kind, text: str) -> str:

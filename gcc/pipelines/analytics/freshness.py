@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gcc import statements
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.actors.warehouse import Queries
 
 _SQL = statements.load("watching", statements.SQL / "clickhouse" / "queries")

@@ -12,8 +12,9 @@ import structlog
 import trio
 
 from gcc import statements
+from gcc.actors.modelled import NEVER, Model, ModelRun
 from gcc.actors.scheduler import Scheduler
-from gcc.actors.transformer import NEVER, Model, ModelRun, Transformer
+from gcc.actors.transformer import Transformer
 from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.errors import GccError, Transient

@@ -14,9 +14,10 @@ import structlog
 import trio
 
 from gcc import statements, threads
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.actors.warehouse import Queries
-from gcc.errors import ConfigError, Permanent, there_are
+from gcc.errors import Permanent, there_are
+from gcc.supervisor.lifecycle import one_line
 
 ROWS_MAX = 400
 """Of one statement, whose text has its bounds."""
@@ -113,13 +114,13 @@ class Lineage:
 
 
 def _origins(models: Sequence[Model], columns: Mapping[str, Sequence[str]]) -> list[Origin]:
-    """Of a model that the parser does not understand there are none."""
+    """Of a model that the parser does not understand, or trips over, there are none."""
     from gcc.pipelines.analytics.origins import origins  # the parser takes memory, for which only who asks should pay
 
     found: list[Origin] = []
     for model in models:
         try:
             found += origins(model, columns)
-        except ConfigError as error:
-            log.warning("lineage", part="analytics", error=str(error))
+        except Exception as error:
+            log.warning("lineage", part="analytics", model=model.name, error=one_line(error))
     return found

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import trio
 
 from gcc import statements
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.errors import Permanent

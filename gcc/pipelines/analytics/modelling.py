@@ -8,8 +8,9 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
+from gcc.actors.modelled import EVERYTHING, Build, Model, ModelRun, Period
 from gcc.actors.scheduler import Schedule, Scheduler, shown
-from gcc.actors.transformer import EVERYTHING, Build, Model, ModelRun, Period, Transformer
+from gcc.actors.transformer import Transformer
 from gcc.errors import Permanent, there_are
 from gcc.pipelines.analytics.imported import backfilled
 from gcc.pipelines.analytics.lineage import Lineage

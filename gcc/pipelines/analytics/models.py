@@ -22,7 +22,7 @@ from jinja2.runtime import Macro
 from jinja2.sandbox import SandboxedEnvironment
 
 from gcc import statements
-from gcc.actors.transformer import EVERYTHING, NEVER, Model, Slice
+from gcc.actors.modelled import EVERYTHING, NEVER, Model, Slice
 from gcc.errors import ConfigError, there_are
 
 MODELS = statements.SQL / "models"
@@ -34,6 +34,8 @@ _HEADER = re.compile(r"--\s?(\w+):\s*(.*)")
 _KEYS = ("description", "materialized", "tags", "unique_key", "strategy", "partition_by", "looks_back", "values")
 _OUTER_JOIN = re.compile(r"\b(left|right|full)\s+((outer|any|all|semi|anti|asof)\s+)*join\b", re.IGNORECASE)
 _NULLS = re.compile(r"\bjoin_use_nulls\s*=\s*1\b")
+FILE_BYTES_MAX = 262_144
+"""ClickHouse reads no longer statement, by default."""
 _SLICES = (EVERYTHING, Slice(incremental=True, first="2026-01-01", end="2026-03-01"))
 
 
@@ -102,8 +104,12 @@ class _File:
             macros = self.macros.make_module(names)
             named = {name: value for name, value in vars(macros).items() if isinstance(value, Macro)}
             return self.template.render(named | names).strip()
-        except jinja2.TemplateError as error:
-            raise ConfigError(f"{self.path}: {error}") from None
+        except ConfigError:
+            raise
+        except _Returned:
+            raise ConfigError(f"{self.path}: return() stands outside a macro") from None
+        except Exception as error:  # what a template says is a program of whoever wrote it
+            raise ConfigError(f"{self.path}: {_told(error)}") from None
 
     def _ref(self, name: str) -> str:
         self.refs.add(name)
@@ -150,7 +156,7 @@ def all_variables(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """What `var()` answers: `given`, and vars.toml of the folder."""
     path = folder / "vars.toml"
     try:
-        stated = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+        stated = tomllib.loads(_text(path)) if path.exists() else {}
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from None
     for name, value in stated.items():
@@ -173,7 +179,7 @@ def _macros(folder: Path) -> jinja2.Template:
     texts: dict[Path, str] = {}
     owners: dict[str, Path] = {}
     for path in sorted(folder.glob("*.sql")):
-        texts[path] = path.read_text("utf-8")
+        texts[path] = _text(path)
         for name in re.findall(r"{%-?\s*macro\s+(\w+)", texts[path]):
             if name in owners:
                 raise ConfigError(f"{path}: macro {name!r} stands in {owners[name]} too; rename one")
@@ -204,19 +210,48 @@ def _in_order(files: Mapping[str, _File]) -> list[str]:
 def _read_file(path: Path, macros: jinja2.Template, variables: Mapping[str, Any]) -> _File:
     if not _NAME.fullmatch(path.stem) or path.stem.endswith("__new"):
         raise ConfigError(f"{path}: {path.stem!r} is no model name; use lower_case_words")
-    header, body = _header(path, path.read_text("utf-8"))
+    header, body = _header(path, _text(path))
     _check(path, header)
     try:
         template = _template(body)
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(f"{path}: {error} (line {error.lineno} after the header)") from None
+    except RecursionError as error:
+        raise ConfigError(f"{path}: {_told(error)}") from None
     file = _File(path, header, template, macros, variables)
     whole, part = (file.render(scope) for scope in _SLICES)
+    if not whole:
+        raise ConfigError(f"{path}: there is no SELECT below the header")
     if header["materialized"] == "incremental" and whole == part:
         raise ConfigError(f"{path}: an incremental model without is_incremental() builds everything every time")
     if header["materialized"] == "view" and _OUTER_JOIN.search(whole) and not _NULLS.search(whole):
         raise ConfigError(f"{path}: a view with an outer join ends in 'settings join_use_nulls = 1': unknown is null")
     return file
+
+
+def _text(path: Path) -> str:
+    """Of a file as people's editors write it."""
+    try:
+        with path.open("rb") as file:
+            read = file.read(FILE_BYTES_MAX + 1)
+        text = read.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; mend or remove it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start + 1} is no UTF-8; save it as UTF-8") from None
+    if len(read) > FILE_BYTES_MAX:
+        raise ConfigError(
+            f"{path}: has more than {FILE_BYTES_MAX >> 10} KiB; data belongs into tables, not into models"
+        )
+    return text
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, jinja2.TemplateError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "a macro calls itself without an end, or brackets are nested too deeply"
+    return f"{type(error).__name__}: {error}"
 
 
 def _header(path: Path, text: str) -> tuple[dict[str, str], str]:

@@ -18,7 +18,7 @@ from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
-from gcc.actors.transformer import EVERYTHING, Model
+from gcc.actors.modelled import EVERYTHING, Model
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics.lineage import Origin
 

@@ -44,10 +44,12 @@ from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import Retention, kept_days
 from gcc.pipelines.events.score_retention import ScoreRetention
 from gcc.pipelines.events.source_retention import SourceRetention
+from gcc.pipelines.scoring.push import FollowerPush
 from gcc.pipelines.scraping import table as scraping
 from gcc.pipelines.scraping.stale import StaleRows
 from gcc.pipelines.scraping.upkeep import Renewals
 from gcc.pipelines.timetable import SCHEDULER, overridden
+from gcc.stores.connections import PostgresGrants
 from gcc.stores.leadership import PostgresLeadership
 from gcc.stores.replicated_rows import PostgresRows
 from gcc.stores.schedule_runs import PostgresScheduleRuns
@@ -101,7 +103,7 @@ class AnalyticsPipeline:
         calls: dict[str, Call] = {
             **self._calls(context),
             **Watching(real.clickhouse.builders, transformer, tests, clock, alerts.tell).by_name(),
-            **self._cleaning(context, transformer, repair),
+            **self._cleaning(context, transformer, sync, repair),
             "replica_repair": repair,
             "lineage": lineage_read,
         }
@@ -140,7 +142,9 @@ class AnalyticsPipeline:
         context.replicas.append(self._replica)
         return ReplicaRepair(REPLICAS, followed, real.clickhouse.builders, self._replica, self._leader, clock)
 
-    def _cleaning(self, context: Context, transformer: Transformer, repair: ReplicaRepair) -> dict[str, Call]:
+    def _cleaning(
+        self, context: Context, transformer: Transformer, sync: Sync, repair: ReplicaRepair
+    ) -> dict[str, Call]:
         """What removes rows from event tables, one at a time."""
         settings, real, clock, turn = context.settings, context.real, context.clock, trio.Lock()
         removal = Removal(real.clickhouse, real.pool, self._leader, turn)
@@ -149,8 +153,22 @@ class AnalyticsPipeline:
             """Raises where a model still holds what was removed; its next build is whole, too."""
             detail_of(await transformer.run_models(whole=True))
 
+        async def settle() -> None:
+            """A row of the board of persons is shown by one of their accounts, and holds no id of it."""
+            await sync.sync("cross_platform_leaderboard")
+            await sync.settle()
+
         forget = ReplicaErasure(real.clickhouse.builders, REPLICAS)
-        erasure = Erasure(real.erasures, removal, context.parts.objects, clock, rebuild, forget)
+        erasure = Erasure(
+            real.erasures,
+            removal,
+            context.parts.objects,
+            clock,
+            rebuild,
+            forget,
+            settle,
+            transformer.drop_spares,
+        )
         source_retention = SourceRetention(
             removal,
             real.pool,
@@ -184,14 +202,19 @@ class AnalyticsPipeline:
         """What schedules do by themselves."""
         real, parts, clock = context.real, context.parts, context.clock
         pruning = Pruning(real.pool, parts.objects, self._leader, context.settings.kept)
+        push = FollowerPush(
+            real.clickhouse.builders, real.pool, self._leader, parts.exchange, clock, context.settings.scorer
+        )
         chores = Chores(real.pool, parts.jobs, real.letters, parts.objects, self._leader, clock)
         return {
             **chores.by_name(),
             "sync_account_upserts": AccountUpserts(real.clickhouse, real.pool, self._leader, clock),
-            "credential_renewals": Renewals(real.vault, parts.jobs),
+            "credential_renewals": Renewals(real.vault, parts.jobs, PostgresGrants(real.pool, real.keys), clock),
             "parity_check": ParityCheck(real, clock, context.settings),
             "pruning": pruning,
             "recount": pruning.recount,
+            "fake_follower_push": push.unscored,
+            "score_again": push.again,
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -1,4 +1,6 @@
-"""Pruning: what ended long ago is deleted: jobs, replayed dead letters, actions of people, runs of schedules.
+"""Pruning: what ended long ago is deleted: jobs, replayed dead letters, actions of people, runs of schedules,
+deliveries of webhooks, jobs of the API, what was counted of partners, and answers to Idempotency-Keys (which nobody is
+given after a day).
 
 In: rows that ended longer ago than section `kept` of the settings says (0: they stay for ever). Out: they are gone,
 BATCH rows a transaction, each under the leader's term. A batch of jobs moves what `check` counts of them to
@@ -27,7 +29,14 @@ _BY_AGE = {
     "failed_jobs": _SQL["jobs"].replace("{ended}", _SQL["failed"]),
     "actions": _SQL["actions"],
     "schedule_runs": _SQL["schedule_runs"],
+    "webhook_deliveries": _SQL["webhook_deliveries"],
+    "idempotency_keys": _SQL["idempotency_keys"],
+    "api_jobs": _SQL["api_jobs"],
+    "usage_events": _SQL["usage_events"],
 }
+
+FIXED = {"idempotency_keys": 1, "usage_events": 62}
+"""Days of what no setting is for. What was counted of partners is of use for a month, from when its period began."""
 
 log = structlog.get_logger()
 
@@ -43,7 +52,8 @@ class Pruning:
 
     async def __call__(self) -> dict[str, Any]:
         """Delete what is due, and answer how much, by kind."""
-        return {"pruned": {kind: await self._prune(kind, days) for kind, days in self._kept.days.items() if days}}
+        due = {kind: days for kind, days in self._kept.days.items() if days} | FIXED
+        return {"pruned": {kind: await self._prune(kind, days) for kind, days in due.items()}}
 
     async def recount(self) -> dict[str, Any]:
         """Mend the kept counts where somebody wrote past their triggers; answers how many were wrong."""

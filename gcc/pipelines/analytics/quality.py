@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from gcc import statements
-from gcc.actors.transformer import Model
+from gcc.actors.modelled import Model
 from gcc.actors.warehouse import Queries
 from gcc.clock import Clock
 from gcc.pipelines.analytics.freshness import AGE_S_MAX, Age, ages

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from gcc.actors.transformer import Model, Slice
+from gcc.actors.modelled import Model, Slice
 from gcc.actors.warehouse import Queries
 from gcc.errors import ConfigError
 from gcc.pipelines.analytics import models

@@ -29,10 +29,17 @@ alter table dbt.model_run
     add column if not exists backfilled Bool;
 
 -- name: server_time
--- `end` is the first day after the last month that may have rows: events may be a day ahead.
+-- `end` is the first day after the last month that may have rows: events may be a day ahead. `months`: with how many events.
 select
     toString(now64(6, 'UTC')) as now,
-    toString(addMonths(toStartOfMonth(toDate(now() + interval 1 day, {zone:String})), 1)) as end;
+    toString(addMonths(toStartOfMonth(toDate(now() + interval 1 day, {zone:String})), 1)) as end,
+    arraySort(groupArray((concat(substring(partition_id, 1, 4), '-', substring(partition_id, 5, 2), '-01'), events))) as months
+from (
+    select parts.partition_id as partition_id, sum(parts.rows) as events
+    from system.parts as parts
+    where parts.database = '_e' and parts.table in ('profile_log_events', 'post_log_events') and parts.active
+    group by parts.partition_id
+);
 
 -- name: built
 -- What stands in the database, with the fingerprint that its build left in the comment.
@@ -91,13 +98,18 @@ comment '{fingerprint}';
 drop table if exists {names};
 
 -- name: create_table
+-- It is not merged: see merge_again. Buffers of columns grow as they fill: sixty of them took more than a SELECT.
 create table /* model {name} */ dbt.{name}__new
 engine = {engine}
 {partition_by}
 order by ({unique_key})
+settings max_bytes_to_merge_at_max_space_in_pool = 0, min_columns_to_activate_adaptive_write_buffer = 1, index_granularity = {granularity}
 comment '{fingerprint}'
 as
 {select};
+
+-- name: merge_again
+alter table dbt.{name} reset setting max_bytes_to_merge_at_max_space_in_pool;
 
 -- name: create_empty
 -- In place of a model that is built later than one that reads it.
@@ -145,7 +157,10 @@ insert into /* model {name} */ dbt.{name}
 {select};
 
 -- name: count_rows
-select name, toUInt64(ifNull(total_rows, 0)) as rows
+select
+    name,
+    toUInt64(ifNull(total_rows, 0)) as rows,
+    position(engine_full, 'max_bytes_to_merge_at_max_space_in_pool = 0') > 0 as is_held
 from system.tables
 where database = 'dbt' and name in {names:Array(String)};
 

@@ -90,7 +90,7 @@ from (
         from {{ relation }}
         where {{ only }}
         group by {{ key[:-1] | join(", ") }}
-        having count() != uniqExact(tuple({{ key[-1] }}))
+        having count() != uniqExact({{ 'tuple(' ~ key[-1] ~ ')' if 'Nullable' in columns[key[-1]] else key[-1] }}) {#- a null is no value to count -#}
         settings optimize_aggregation_in_order = 1
     )
     {%- endif %}
@@ -129,13 +129,19 @@ from (
   {%- endif -%}
 {%- endfor -%}
 union all
-select 'rank', '{{ column }}', 'error', count(), ifNull(toString(any(place)), '')
+select 'rank', '{{ column }}', 'error', sum(length(wrong)), ifNull(toString(anyIf(wrong[1], notEmpty(wrong))), '')
 from (
+    {#- In order, each is that of the one before, or its own number. To sort numbers takes a fifth of ranking rows. -#}
     select
-        `{{ column }}` as place,
-        rank() over ({% if group %}partition by {{ group | join(", ") }} {% endif %}order by `{{ column }}`) as due
+        arraySort(groupArray(assumeNotNull(`{{ column }}`))) as places,
+        arrayFilter(
+            (place, before, nth) -> place != before and place != nth,
+            places, arrayPushFront(arrayPopBack(places), 0), arrayEnumerate(places)
+        ) as wrong
     from {{ relation }}
     where isNotNull(`{{ column }}`)
+    {%- if group %}
+    group by {{ group | join(", ") }}
+    {%- endif %}
 )
-where place != due
 {%- endmacro %}

@@ -24,10 +24,10 @@
 {%- for column in adapter.get_columns_in_relation(this) -%}
   {%- do types.update({column.name: column.data_type}) -%}
 {%- endfor -%}
-{#- `this` before its first build, which is given for the watermark's sake. -#}
+{#- `this` before its first build. -#}
 {%- if not types -%}
   {%- for column in rows[0] -%}
-    {%- do types.update({column: "DateTime64(6, 'UTC')" if column == "built_at" else "Nullable(String)"}) -%}
+    {%- do types.update({column: {"built_at": "DateTime64(6, 'UTC')", "date": "Date"}.get(column, "Nullable(String)")}) -%}
   {%- endfor -%}
 {%- endif -%}
 {{ fixture_rows(rows, types) }}

@@ -18,7 +18,9 @@ select profile_id from {{ ref('mart_profile_monthly') }}
 where platform = '{{ platform }}' and built_at >= {{ watermark(model) }}
 {%- endmacro %}
 
-{# Posts of one platform, one row a post whose time is known. `touched`: a SELECT of the only profiles to take. #}
+{# Posts of one platform, one row a post whose time is known. `touched`: a SELECT of the only profiles to take.
+   What is joined to the posts is a row per profile, and whether they are sponsored is looked up by a hash of 128 bits: a table of
+   all posts to join would take more memory than everything else. #}
 {% macro all_posts(platform, touched='') -%}
 with posts as (
     select
@@ -57,32 +59,39 @@ fences as (
     from engaging
     group by profile_id
 ),
+publish_dates as (
+    select profile_id, groupUniqArray(toDate(assumeNotNull(latest.publish_time), '{{ var("timezone") }}')) as dates
+    from {{ ref('mart_post_latest') }} as latest
+    where platform = '{{ platform }}' and latest.publish_time is not null
+    {%- if touched %} and profile_id in ({{ touched }}){% endif %}
+    group by profile_id
+),
 -- Days are ten times as many as posts, and are never kept: as they pass by, each tells its followers to the days of posts that
 -- come before the profile's next one.
-publish_dates as (
-    select profile_id, groupUniqArray(publish_date) as dates from engaging group by profile_id
-),
 audiences as (
     select
-        days.profile_id as profile_id,
-        arrayJoin(arrayFilter(of -> of >= days.date and (days.next_date is null or of < days.next_date), publish_dates.dates)) as publish_date,
-        days.followers as followers
+        profile_id,
+        groupArray((publish_date, followers)) as known
     from (
         select
-            profile_id,
-            date,
-            followers,
-            leadInFrame(toNullable(date)) over (
-                partition by profile_id order by date rows between current row and 1 following
-            ) as next_date
-        from {{ ref('mart_profile_daily') }} as daily final
-        where platform = '{{ platform }}' and followers > 0
-        {%- if touched %} and profile_id in ({{ touched }}){% endif %}
-    ) as days
-    inner join publish_dates on publish_dates.profile_id = days.profile_id
-),
-sponsored as (
-    select shortcode, is_sponsored from {{ ref('mart_post_sponsored') }} where platform = '{{ platform }}'
+            days.profile_id as profile_id,
+            arrayJoin(arrayFilter(of -> of >= days.date and (days.next_date is null or of < days.next_date), publish_dates.dates)) as publish_date,
+            days.followers as followers
+        from (
+            select
+                profile_id,
+                date,
+                assumeNotNull(daily.followers) as followers,
+                leadInFrame(toNullable(date)) over (
+                    partition by profile_id order by date rows between current row and 1 following
+                ) as next_date
+            from {{ ref('mart_profile_daily') }} as daily final
+            where platform = '{{ platform }}' and daily.followers > 0
+            {%- if touched %} and profile_id in ({{ touched }}){% endif %}
+        ) as days
+        inner join publish_dates on publish_dates.profile_id = days.profile_id
+    ) as each
+    group by profile_id
 )
 select
     engaging.profile_id as {{ profile_key(platform) }},
@@ -102,15 +111,19 @@ select
     engaging.shares as shares,
     {%- endif %}
     engaging.engagement as engagement,
-    audiences.followers as followers_at_publish,
-    {{ believable('engaging.engagement / audiences.followers', 'audiences.followers') }} as engagement_rate,
+    -- 0 where none is known of that day.
+    nullIf(arrayFirst(of -> of.1 = engaging.publish_date, audiences.known).2, 0) as followers_at_publish,
+    {{ believable('engagement / followers_at_publish', 'followers_at_publish') }} as engagement_rate,
     if(fences.known >= {{ var('outlier_posts') }}, engaging.engagement > fences.q3 + 3 * (fences.q3 - fences.q1), null) as is_outlier,
-    sponsored.is_sponsored as is_sponsored,
+    multiIf(
+        sipHash128(engaging.shortcode) in (select sipHash128(shortcode) from {{ ref('mart_post_sponsored') }} where platform = '{{ platform }}' and is_sponsored), 1,
+        sipHash128(engaging.shortcode) in (select sipHash128(shortcode) from {{ ref('mart_post_sponsored') }} where platform = '{{ platform }}' and not is_sponsored), 0,
+        null
+    ) as is_sponsored,
     engaging.last_at as last_at
 from engaging
-left join audiences on audiences.profile_id = engaging.profile_id and audiences.publish_date = engaging.publish_date
+left join audiences on audiences.profile_id = engaging.profile_id
 left join fences on fences.profile_id = engaging.profile_id
-left join sponsored on sponsored.shortcode = engaging.shortcode
 {%- endmacro %}
 
 {# A full mart of posts or stats, but those profiles that its partial twin knows anew as the twin has them. #}

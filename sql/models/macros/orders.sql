@@ -24,7 +24,7 @@ select
     {{ store_name('affiliate.store') }} as store,
     affiliate.order_id as platform_order_id,
     {{ event_version() }} as version,
-    {{ event_inserted_at() }} as inserted_at,
+    affiliate.insert_timestamp as inserted_at,
     affiliate.event_timestamp as at,
     affiliate.ordered_at as placed_at,
     nullIf(lower(affiliate.status), '') as status,
@@ -38,7 +38,11 @@ select
     null as quantity,
     nullIf(affiliate.referral_code, '') as code,
     null as utm
-from {{ source('_e', 'affiliate_order_event') }} as affiliate final
+from (
+    -- The last message of an order alone is kept: one of a time to come tells what it tells as of when it came.
+    select * except event_timestamp, least(told.event_timestamp, told.insert_timestamp) as event_timestamp
+    from {{ source('_e', 'affiliate_order_event') }} as told final
+) as affiliate
 where {{ event_has_been() }} and affiliate.order_id != ''
 union all
 select

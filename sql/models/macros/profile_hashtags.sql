@@ -40,23 +40,34 @@ from (select * from counted where nth = 1) as firsts
 left join engaging on engaging.{{ key }} = firsts.{{ key }} and engaging.tag = firsts.tag
 {%- endmacro %}
 
+{# Each tag of each post once, with its first spelling. `posts`: a SELECT of the profile, post, publish_time and text of those that have a
+   text with a #. A post is one row: no grouping is needed. #}
+{% macro post_hashtags(platform, posts) -%}
+select {{ profile_key(platform) }}, {{ post_key(platform) }}, publish_time, used.1 as tag, used.2 as label
+from (
+    select
+        {{ profile_key(platform) }},
+        {{ post_key(platform) }},
+        publish_time,
+        arrayJoin(arrayFilter((used, nth) -> nth = 1 and used.1 != '', arrayZip(keys, labels), arrayEnumerateUniq(keys))) as used
+    from (
+        select *, {{ hashtags_written('text') }} as labels, arrayMap(label -> {{ hashtag_key('label') }}, labels) as keys
+        from ({{ posts }}) as told
+        where position(text, '#') > 0 or position(text, '＃') > 0
+    ) as written
+) as tags
+{%- endmacro %}
+
 {# Hashtags of videos' titles and descriptions, as mart_instagram_post_hashtags has those of captions. #}
 {% macro hashtags_of_videos() -%}
-select channel_id, video_id, tag, any(written.label) as label, any(written.publish_time) as publish_time
-from (
-    select *, {{ hashtag_key('label') }} as tag
-    from (
-        select
-            assumeNotNull(channel_id) as channel_id,
-            video_id,
-            assumeNotNull(publish_time) as publish_time,
-            arrayJoin({{ hashtags_written("concatWithSeparator('\\n', ifNull(title, ''), ifNull(description, ''))") }}) as label
-        from {{ ref('stg_beat_youtube_post') }}
-        where channel_id is not null
-            and publish_time is not null
-            and (position(ifNull(title, ''), '#') > 0 or position(ifNull(description, ''), '#') > 0)
-    )
-) as written
-where written.tag != ''
-group by channel_id, video_id, tag
+{%- set posts %}
+select
+    assumeNotNull(channel_id) as channel_id,
+    video_id,
+    assumeNotNull(video.publish_time) as publish_time,
+    concatWithSeparator('\n', ifNull(title, ''), ifNull(description, '')) as text
+from {{ ref('stg_beat_youtube_post') }} as video
+where video.channel_id is not null and video.publish_time is not null
+{%- endset %}
+{{ post_hashtags('YOUTUBE', posts) }}
 {%- endmacro %}

@@ -10,12 +10,12 @@ select
     toStartOfMonth(date) as month,
     max(at) as last_at,
     {% for name in ['handle', 'full_name', 'profile_pic_url', 'website', 'country'] %}
-    argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null) as {{ name }},
+    argMax(stg.{{ name }}, stg.version) as {{ name }},  -- of those that are not null
     {% endfor %}
     {% for name in ['category', 'language'] %}
     coalesce(
-        argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null and lower(stg.{{ name }}) not in {{ no_subjects(name) }}),
-        argMaxIf(stg.{{ name }}, stg.version, stg.{{ name }} is not null)
+        argMaxIf(stg.{{ name }}, stg.version, lower(stg.{{ name }}) not in {{ no_subjects(name) }}),
+        argMax(stg.{{ name }}, stg.version)
     ) as {{ name }},
     {% endfor %}
     now64(6, 'UTC') as built_at

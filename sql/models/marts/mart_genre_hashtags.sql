@@ -13,6 +13,7 @@ with instagram as (
     where publish_time <= {{ now_at() }}
     {% if is_incremental() %}
         and publish_time >= toDateTime({{ period_from() }} - 30, '{{ var("timezone") }}')
+        and toDate(publish_time, '{{ var("timezone") }}') < {{ period_to() }} + 7
     {% endif %}
 ),
 youtube as (
@@ -24,6 +25,7 @@ youtube as (
     where publish_time <= {{ now_at() }} and channel_id is not null
     {% if is_incremental() %}
         and publish_time >= toDateTime({{ period_from() }} - 30, '{{ var("timezone") }}')
+        and toDate(publish_time, '{{ var("timezone") }}') < {{ period_to() }} + 7
     {% endif %}
 ),
 -- One row per post and tag, with its week, and again as the creator's: of a week's posts with the tag the first one brings it.

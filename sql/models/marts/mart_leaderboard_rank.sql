@@ -32,6 +32,10 @@ grouped as (
         groups.category as category,
         groups.language as language,
         groups.country as country
+        {%- for suffix, columns in rank_groups() %},
+        -- One number to sort by: words take twice as long.
+        cityHash64(members.platform, members.month{% for column in columns %}, ifNull(groups.{{ column }}, ''){% endfor %}) as within{{ suffix }}
+        {%- endfor %}
     from members
     asof left join groups
         on groups.platform = members.platform and groups.profile_id = members.profile_id and groups.month <= members.month
@@ -55,8 +59,7 @@ ranked as (
             isNull(ranked_{{ value }}){% for column in columns %} or isNull(grouped.{{ column }}){% endfor %},
             null,
             rank() over (
-                partition by grouped.platform, grouped.month{% for column in columns %}, grouped.{{ column }}{% endfor %}
-
+                partition by within{{ suffix }}
                 order by ranked_{{ value }} desc nulls last
             )
         ) as {{ value }}_rank{{ suffix }}

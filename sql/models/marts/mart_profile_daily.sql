@@ -26,21 +26,17 @@ profile_id in (
 select *, now64(6, 'UTC') as built_at
 from (
     {% if not is_incremental() %}
-    -- Of who was never seen twice a day each snapshot is a day. In order: parts that do not overlap are read as fast as one.
-    select *
-    from (
-        select
-            platform,
-            profile_id,
-            date,
-            at as last_at,
-            {% for name in names %}
-            {{ name }}{{ ',' if not loop.last }}
-            {% endfor %}
-        from {{ ref('stg_beat_profile_log') }}
-        where not {{ seen_often }}
-        order by platform, profile_id, at
-    ) as seen_once
+    -- Of who was never seen twice a day each snapshot is a day, and stands nearly as it shall lie.
+    select
+        platform,
+        profile_id,
+        date,
+        at as last_at,
+        {% for name in names %}
+        {{ name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('stg_beat_profile_log') }}
+    where not {{ seen_often }}
     union all
     {% endif %}
     select

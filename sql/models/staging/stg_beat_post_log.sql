@@ -25,10 +25,10 @@ select
     {{ told_count('shares') }} as shares,
     {{ told_count('saved') }} as saved,
     post_type,
-    {{ json_typed('dimensions', 'duration_s', 'Nullable(Float64)') }} as duration_s,
+    duration_s,
     if(
         platform = 'YOUTUBE',
-        {{ youtube_kind('post_type', json_typed('dimensions', 'duration_s', 'Nullable(Float64)'), json_typed('dimensions', 'upright', 'Nullable(Bool)'), 'publish_time') }},
+        {{ youtube_kind('post_type', 'duration_s', 'upright', 'publish_time') }},
         {{ instagram_kind('post_type') }}
     ) as kind,
     -- A video's text is its title and its description.
@@ -36,21 +36,8 @@ select
         {{ json_text('dimensions', 'caption') }},
         nullIf(concatWithSeparator('\n', {{ json_text('dimensions', 'title') }}, {{ json_text('dimensions', 'description') }}), '')
     ) as caption,
-    coalesce(
-        {{ json_typed('dimensions', 'paid_partnership', 'Nullable(Bool)') }},
-        {{ json_typed('dimensions', 'paid_promotion', 'Nullable(Bool)') }},
-        {{ json_typed('dimensions', 'is_paid', 'Nullable(Bool)') }}
-    ) as is_paid,
-    -- A place's name: that of an object, or the field itself.
-    coalesce(
-        if(position(dimensions, '"location"') = 0, null, nullIf(JSONExtractString(dimensions, 'location', 'name'), '')),
-        {{ json_text('dimensions', 'location') }},
-        {{ json_text('dimensions', 'location_name') }}
-    ) as location,
-    -- Who is in it or made it, too.
-    arrayDistinct(arrayConcat(
-        {{ json_typed('dimensions', 'collaborators', 'Array(String)') }},
-        {{ json_typed('dimensions', 'tagged', 'Array(String)') }}
-    )) as tagged
+    is_paid,
+    location,
+    tagged
 from {{ source('_e', 'post_log_events') }}
 where {{ event_has_been() }} and {{ event_of_somebody(['profile_id', 'shortcode']) }}
