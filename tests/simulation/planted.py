@@ -39,6 +39,7 @@ from tests.fakes.event_store import FakeDeadLetters
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.jobs import FakeJobs
 from tests.simulation import planted_limits as planted_limits  # they are planted as these are
+from tests.simulation import planted_scoring as planted_scoring
 from tests.simulation.planting import BUGS, Patch, bug
 
 

@@ -1,58 +1,77 @@
-"""What is looked through for secrets may be of any length: an argument, a setting, an error."""
+"""Passwords: what nobody may choose, what hashing costs, and what happens when too many ask."""
 
-import time
+import unicodedata
 
 import pytest
+import trio
+from argon2 import PasswordHasher, extract_parameters
 
-from gcc.cli import main
-from gcc.passwords import masked, passwords
-
-CHARS = 200_000
-THREAD_S_MAX = 0.5
-
-LONG = [
-    "a", "://a:b", "password=", "password=x ", "password='", "password='\\", "a=", "a =", "a ", "'", "=", " ", ":", "/",
-    ":/", "@", ":/a:b@", "%25", "scram_", "_key", "\\", "a='", "'password=", "s3://?password=", "password=,",
-    "password={number} ",
-]  # fmt: skip
-
-
-def of_many(piece: str) -> str:
-    return "".join(piece.replace("{number}", str(number)) for number in range(CHARS // len(piece)))
-
-
-@pytest.mark.parametrize("piece", LONG)
-@pytest.mark.parametrize("end", ["", "=", "@", "'", "\n"])
-def test_a_long_text_is_looked_through_once(piece: str, end: str) -> None:
-    text = of_many(piece) + end
-    began = time.thread_time()
-    masked(text, passwords(text))
-    assert time.thread_time() - began < THREAD_S_MAX
-
-
-@pytest.mark.parametrize("piece", LONG)
-def test_a_long_argument_is_refused_at_once(piece: str, capsys: pytest.CaptureFixture[str]) -> None:
-    began = time.thread_time()
-    assert main(["flows", "x" + of_many(piece)]) == 2
-    assert time.thread_time() - began < 2 * THREAD_S_MAX
-    assert capsys.readouterr().err
+from gcc.web.identity import passwords
+from gcc.web.identity.passwords import NOBODY, QUEUE, THREADS, Busy, Passwords, weakness
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    "password",
     [
-        ("password=a,password=b", {"a,password=b"}),  # a value has commas
-        ("password=a;password=b", {"a", "b"}),
-        ("password = 'a\\'b c' pwd=d", {"a\\'b c", "d"}),
-        ("host=h,password=a", {"a"}),
-        ("options='-c x.password=a'", {"a"}),
-        ("postgresql://u:a:b@c@h/d?sslpassword=e#f", {"a:b@c", "e"}),
-        ("amqp://a:b@c amqp://d:e@f", {"b@c amqp://d:e"}),
-        ("s3://b/token=1/key=2", set()),
-        ("s3://b/token=1?token=2", {"2"}),
-        ("s3://b/u:a@c", {"a"}),
-        ("://a:@", set()),
+        "", "short", "x" * 129, "password1234", "PASSWORD1234", "Password2026!!", "1234567890123", "qwertyqwerty",
+        "aaaaaaaaaaaa", "abcabcabcabcab", "!!!monkey!!!2026", "motherfucker", "passwordpassword", "Monkey99Monkey99",
+        "123456789012", "qwertyuiopas", "Abcdefghijkl!", "zyxwvutsrqpo", "1qaz2wsx3edc", "098765432109",
+    ],
+)  # fmt: skip
+def test_nobody_may_choose(password: str) -> None:
+    assert weakness(password) is not None
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "polkas werden deftig",
+        "my 1234 reasons why",
+        "zK9#vQ2mLp0x",
+        "x1" * 5 + "yzQ" * 39,
+        "சென்னையில் மழை",
     ],
 )
-def test_what_is_secret_in_a_text(text: str, found: set[str]) -> None:
-    assert passwords(text) == found
+def test_others_may_be_chosen(password: str) -> None:
+    assert weakness(password) is None
+
+
+def test_ten_thousand_common_ones_are_known() -> None:
+    assert len(passwords._common()) >= 10_000 and {"123456", "dragon"} <= passwords._common()
+
+
+async def test_parameters_are_those_of_the_specification() -> None:
+    for password_hash in (await Passwords().hashed("x"), NOBODY):
+        found = extract_parameters(password_hash)
+        assert (found.type.name, found.memory_cost, found.time_cost, found.parallelism) == ("ID", 19 * 1024, 2, 1)
+        assert not Passwords().outgrown(password_hash)
+    assert Passwords().outgrown(PasswordHasher(time_cost=1, memory_cost=19 * 1024, parallelism=1).hash("x"))
+
+
+async def test_a_letter_in_two_characters_is_the_same_letter() -> None:
+    hashed = await Passwords().hashed(unicodedata.normalize("NFD", "déjà vu déjà vu"))
+    assert await Passwords().verified(unicodedata.normalize("NFC", "déjà vu déjà vu"), hashed)
+
+
+async def test_no_password_is_nobody_s() -> None:
+    assert not await Passwords().verified("x", None)
+    assert not await Passwords().verified("x", "no hash")
+
+
+async def test_more_than_wait_are_refused_at_once() -> None:
+    """Two are looked at, 32 wait; the others are told to come again."""
+    looked = Passwords()
+    refused = list[Busy]()
+
+    async def ask() -> None:
+        try:
+            await looked.verified("x", None)
+        except Busy as busy:
+            refused.append(busy)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(THREADS + QUEUE + 5):
+            nursery.start_soon(ask)
+    assert len(refused) == 5 and {busy.retry_after_s for busy in refused} == {1.0}
+    await looked.hashed("x")

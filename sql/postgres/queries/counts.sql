@@ -33,3 +33,16 @@ select (select count(*) from (select from scrape_request_log
        (select greatest(least(coalesce(extract(epoch from now()) - extract(epoch from min(created_at)), 0), 1e9), 0)::float8
         from (select created_at from outbox order by id limit 1) as oldest),
        exists (select 1 from milestone where name = 'first_crawl_enqueued');
+
+-- name: api_jobs
+-- What has not ended, by kind: a partner has a bounded number of such, and each half an index of its own.
+with unfinished as (
+    select kind, state, created_at from api_job where state = 'PENDING'
+    union all
+    select kind, state, created_at from api_job where state = 'RUNNING'
+)
+select kind, state, count(*),
+       greatest(least(extract(epoch from now()) - extract(epoch from min(created_at)), 1e9), 0)::float8 as oldest_s
+from unfinished
+group by kind, state
+order by kind, state;

@@ -34,7 +34,8 @@ from (
         left join credential_use using (id)
         cross join lateral (
             select coalesce(extract(epoch from disabled_till) - extract(epoch from now()), 0)::float8 as own_s,
-                   case when sealed is null and jsonb_typeof(credentials) is distinct from 'object' then 'its credentials are no JSON object'
+                   case when sealed is null and jsonb_typeof(credentials) is distinct from 'object' and (enabled or credentials is not null)
+                             then 'its credentials are no JSON object'
                         when not enabled or data_access_expired then coalesce(credential.reason, 'no reason is known')
                         when expires_at <= now() then 'its token has expired'
                         when data_access_expires_at <= now() then 'its owner''s consent to data access has expired' end as dead_why
@@ -139,11 +140,11 @@ where id = %(id)s
       is distinct from (%(kind)s, %(app)s, %(account)s, %(scopes)s::text[], %(expires_at)s::timestamptz, %(data_access_expires_at)s::timestamptz);
 
 -- name: held_credential
--- The secret of one that is out for good has ended, whatever was known of its end.
+-- The secret of one that is out for good has ended, whatever was known of its end. One whose connection was ended has none.
 select id, handle, credentials, sealed, key_id, kind, app, account, scopes,
        case when enabled or expires_at is null then expires_at else least(expires_at, now()) end,
        data_access_expires_at, version, reason, 0::float8
-from credential where source = %(source)s and handle = %(handle)s;
+from credential where source = %(source)s and handle = %(handle)s and (credentials is not null or sealed is not null);
 
 -- name: revive_credential
 update credential
@@ -195,7 +196,7 @@ on conflict (id) do update set uses = known.uses + excluded.uses, used_at = excl
 
 -- name: sealed_under
 -- The keys that something is sealed under, null for what lies open, and how many.
-select key_id, count(*) from credential group by key_id;
+select key_id, count(*) from credential where credentials is not null or sealed is not null group by key_id;
 
 -- name: to_seal
 -- A few that are not under the newest key: nobody changes them meanwhile.
@@ -208,11 +209,14 @@ for update;
 update credential set sealed = %(sealed)s, key_id = %(key_id)s, credentials = null where id = %(id)s;
 
 -- name: enable_credential
--- By hand: whatever it was out for is over. Answers whether there is one.
+-- By hand: whatever it was out for is over, but not the want of a secret. Answers whether there is one, and whether it has any.
 update credential
-set enabled = true, disabled_till = null, data_access_expired = false, reason = null, updated_at = now()
-where source = %(source)s and handle = %(handle)s
-returning id;
+set enabled = has_secret, disabled_till = null, data_access_expired = false,
+    reason = case when has_secret then null else reason end, updated_at = now()
+from (select id as found, credentials is not null or sealed is not null as has_secret
+      from credential where source = %(source)s and handle = %(handle)s for update) as held
+where id = found
+returning id, has_secret;
 
 -- name: disable_credential
 update credential

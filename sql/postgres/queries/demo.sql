@@ -19,6 +19,17 @@ ours as (
            md5('gcc demo keywords')::uuid as keywords
 )
 
+-- name: followed
+-- Whose followers are looked at: some who are followed by many, and some who are not.
+with creators as (
+    select profile_id, handle, row_number() over (order by followers desc, profile_id) as place, count(*) over () as all_of_them
+    from instagram_account where state = 'active' and followers >= 200
+)
+select profile_id, handle from creators
+where place <= 6 or place % greatest(all_of_them / 6, 1) = 0
+order by place
+limit 12;
+
 -- name: contract
 -- Of the tenant of the development token.
 insert into partner_contract (id, partner_id, type, plan, starts_at, ends_at)

@@ -19,6 +19,13 @@ where ({profile_id} = %(handle)s and {known_by_id}) or lower(handle) = lower(%(h
 order by ({profile_id} = %(handle)s and {known_by_id}) desc, scraped_at desc
 limit 1;
 
+-- name: contact
+-- A column of {columns} that nobody sees of a creator who does not want it.
+case when not exists (select from curated_account as curated
+                      where curated.platform = {platform} and curated.profile_id = {account}.{profile_id}
+                        and curated.hides_contacts and curated.deleted_at is null)
+     then {column} end as {column};
+
 -- name: recent
 -- The figures of the newest posts; the index on (profile_id, publish_time desc) has them in order.
 select {columns}
@@ -42,6 +49,15 @@ select profile_id, scraped_at from (
 ) as known
 order by by_handle, preference, scraped_at desc
 limit 1;
+
+-- name: known_by_id
+-- Whether a platform has a profile of that id, or follows it, and when it was crawled: a part of {known} elsewhere.
+(select {platform}::text as platform, {profile_id} as profile_id, scraped_at
+ from {account}
+ where {profile_id} = %(profile_id)s
+ union all
+ select platform, profile_id, null from tracked_profile where platform = {platform} and profile_id = %(profile_id)s
+ limit 1)
 
 -- name: lately_not_found
 -- As what a refresh of this key ended lately because there is no such profile, or none that is shown.

@@ -1,6 +1,8 @@
 -- name: find_application
--- Whether its role and its database are there, and whether the database is the role's.
-select exists (select from pg_roles where rolname = 'gcc'), exists (select from pg_database where datname = 'gcc'),
+-- Whether its role, that of requests and its database are there, and whether the database is the role's.
+select exists (select from pg_roles where rolname = 'gcc'),
+       exists (select from pg_auth_members where roleid = to_regrole('gcc_web') and member = to_regrole('gcc')),
+       exists (select from pg_database where datname = 'gcc'),
        exists (select from pg_database where datname = 'gcc' and pg_get_userbyid(datdba) = 'gcc')
 
 -- name: create_role
@@ -9,6 +11,16 @@ do $$
 begin
     create role gcc login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
     revoke all on database postgres, template1 from public;
+end $$
+
+-- name: create_web_role
+-- Who requests are: it owns nothing. The platform sees what its sessions are at.
+do $$
+begin
+    if to_regrole('gcc_web') is null then
+        create role gcc_web login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+    end if;
+    grant gcc_web to gcc;
 end $$
 
 -- name: create_database

@@ -9,6 +9,16 @@ insert into binding (exchange, routing_key, queue, pattern)
 select * from unnest(%(exchanges)s::text[], %(keys)s::text[], %(queues)s::text[], %(patterns)s::text[])
 on conflict do nothing;
 
+-- name: unrelayed
+-- Events in the outbox under these routes; of many, how many at least.
+select coalesce(sum(first.events), 0)
+from unnest(%(exchanges)s::text[], %(keys)s::text[]) as asked (exchange, routing_key)
+cross join lateral (
+    select o.events from outbox o
+    where o.exchange = asked.exchange and o.routing_key = asked.routing_key
+    limit 1000
+) as first;
+
 -- name: routing_keys
 select distinct routing_key from binding where pattern is not null or routing_key ~ '[*#]';
 

@@ -91,3 +91,9 @@ limit {limit};
 -- name: idle
 -- Nothing between the scrapers and the sinkers: no event waits to be stored.
 select not exists (select 1 from outbox) and not exists (select 1 from queue_message);
+
+-- name: followers_came
+-- No crawl of followers waits or runs.
+select not exists (
+    select 1 from scrape_request_log where flow = 'fetch_profile_followers' and status in ('PENDING', 'PROCESSING')
+);

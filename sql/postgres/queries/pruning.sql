@@ -76,6 +76,55 @@ with picked as materialized (
 )
 select count(*) from gone;
 
+-- name: webhook_deliveries
+-- What nobody has taken in all that time, too.
+with picked as materialized (
+    select id from webhook_delivery
+    where created_at < now() - make_interval(days => %(days)s) and (lease_until is null or lease_until <= now())
+    order by created_at
+    limit {limit}
+    for update skip locked
+), gone as (
+    delete from webhook_delivery using picked where webhook_delivery.id = picked.id
+    returning webhook_delivery.id
+)
+select count(*) from gone;
+
+-- name: idempotency_keys
+-- A call that comes with one meanwhile has made it its own, and is not touched.
+with picked as materialized (
+    select scope from idempotency_key where expires_at <= now() order by expires_at limit {limit} for update skip locked
+), gone as (
+    delete from idempotency_key using picked where idempotency_key.scope = picked.scope
+    returning idempotency_key.scope
+)
+select count(*) from gone;
+
+-- name: api_jobs
+-- Those whose files are gone.
+with picked as materialized (
+    select id from api_job
+    where ended_at < now() - make_interval(days => %(days)s) and freed_at is not null
+    order by ended_at
+    limit {limit}
+    for update skip locked
+), gone as (
+    delete from api_job using picked where api_job.id = picked.id
+    returning api_job.id
+)
+select count(*) from gone;
+
+-- name: usage_events
+with gone as (
+    delete from partner_usage_event
+    where ctid = any(array(select ctid from partner_usage_event
+                           where period < now() - make_interval(days => %(days)s)
+                           order by period
+                           limit {limit}))
+    returning 1
+)
+select count(*) from gone;
+
 -- name: recount
 -- What the tally lacks of what is there, or has too much: somebody wrote past its triggers. One statement sees one moment,
 -- and what it adds is right at any other, too.
