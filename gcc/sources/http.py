@@ -60,7 +60,7 @@ class Request:
     """A question to `source`. URL, parameters, headers and body may hold secrets: the repr shows none of them.
 
     `body` is sent as it is; its type is told by the headers. `timeout_s` is for the whole exchange, from waiting for a
-    connection to the last byte.
+    connection to the last byte. `head_only`: what follows the answer's head is nobody's matter, and not waited for.
     """
 
     source: str
@@ -71,6 +71,7 @@ class Request:
     timeout_s: float = 15.0
     body: bytes = field(default=b"", repr=False)
     passage: Passage | None = field(default=None, repr=False, compare=False)
+    head_only: bool = False
 
     @property
     def shown_url(self) -> str:
@@ -187,14 +188,18 @@ class HttpFetcher:
             ) as reply:
                 if passage:
                     passage.answered()
+                if request.head_only:
+                    reading.cancel()
                 async for chunk in reply.aiter_stream():
                     if len(body) + len(chunk) > BODY_BYTES_MAX:
                         reading.cancel()
                     else:
                         body += chunk
+        headers = dict(httpx.Headers(reply.headers))
+        if request.head_only:
+            return reply.status, headers, b""
         if reading.cancel_called:
             raise _too_large(request)
-        headers = dict(httpx.Headers(reply.headers))
         packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate")
         plain = not packed or body[:1] in _PLAIN_BEGINS
         return reply.status, headers, bytes(body) if plain else _unpack(body, request)

@@ -7,7 +7,7 @@ the window is kept all the same.
 
 import math
 from collections import deque
-from itertools import islice
+from itertools import islice, takewhile
 
 IN_FLIGHT = math.inf
 """When a unit was spent whose call was not sent yet."""
@@ -34,6 +34,10 @@ class Window:
         while self._spent and self._spent[0][0] + per_s <= now:
             self._used -= self._spent.popleft()[1]
         return self._used
+
+    def since(self, at: float) -> int:
+        """The units that were spent from then on."""
+        return sum(units for _, units in takewhile(lambda entry: entry[0] >= at, reversed(self._spent)))
 
     def spend(self, at: float, units: int) -> None:
         self._spent.insert(self._place((at, units)), (at, units))
