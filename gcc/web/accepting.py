@@ -10,8 +10,9 @@ import errno
 import math
 import resource
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 
 import structlog
 import trio
@@ -48,6 +49,7 @@ class Guest:
     def __init__(self, stream: trio.SocketStream, guests: "Guests") -> None:
         self.stream = stream
         self.idle_since_s = 0.0
+        self.owes = False  # the rest of a request that has begun
         self._guests = guests
         self.idle()
 
@@ -85,6 +87,10 @@ class Guests:
             return False
         guest.close()
         return True
+
+    def since(self, idle_since_s: float) -> Iterator[Guest]:
+        """Who has been idle since then at least."""
+        return takewhile(lambda guest: guest.idle_since_s <= idle_since_s, self.waiting)
 
     def dismiss(self) -> None:
         """Close all that wait: there is no next request."""

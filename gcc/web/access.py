@@ -19,7 +19,7 @@ NOBODY: Collection[str] = ()
 
 
 def check(scope: Mapping[str, Any], *, names: Collection[str] = NOBODY, origins: Collection[str] = NOBODY) -> None:
-    """Raise ApiError HOST_NOT_ALLOWED or ORIGIN_NOT_ALLOWED. `names`: hosts that are ours, beside loopback and the
+    """Raise ApiError HOST_NOT_ALLOWED or ORIGIN_REFUSED. `names`: hosts that are ours, beside loopback and the
     address that was connected to; `origins`: pages that may ask, beside our own."""
     check_host(scope, names)
     check_origin(scope, origins)
@@ -38,7 +38,8 @@ def check_host(scope: Mapping[str, Any], names: Collection[str] = NOBODY) -> Non
 def check_origin(scope: Mapping[str, Any], origins: Collection[str] = NOBODY) -> None:
     origin = header(scope, b"origin")
     if origin is not None and origin not in origins and not same_origin(scope):
-        raise ApiError(Code.ORIGIN_NOT_ALLOWED, "this page was not served by this process")
+        reason = "it was not served here, and gateway.cors_origins (of the API) does not list it"
+        raise ApiError(Code.ORIGIN_REFUSED, f"a page of {origin[:100]!r} may not ask: {reason}")
 
 
 def same_origin(scope: Mapping[str, Any]) -> bool:

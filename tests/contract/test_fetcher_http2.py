@@ -1,7 +1,5 @@
 """The fetcher over TLS, where a server offers HTTP/2: many questions share a connection, and no other's fate."""
 
-import datetime as dt
-import ipaddress
 import select
 import ssl
 from collections.abc import AsyncIterator
@@ -11,42 +9,15 @@ from typing import Any
 import httpcore
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from gcc.errors import Transient
 from gcc.sources.http import BODY_BYTES_MAX, HttpFetcher, Request
+from tests.certificates import certificate
 
 ASKED_AT_ONCE = 30
 IDLE_S = 60.0  # until the server hangs up
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """One that signs itself, for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "outside")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    begins = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins)
-        .not_valid_after(begins + dt.timedelta(days=2))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return paths
 
 
 class Outside:

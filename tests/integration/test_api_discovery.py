@@ -67,6 +67,31 @@ async def test_a_youtube_profile_by_handle_and_by_channel_id(api: Api, pool: Poo
     assert (await api.get(f"{PROFILE}/YOUTUBE/{quote('हिन्दी')}")).json()["data"]["channel_id"] == "UC-hindi"
 
 
+async def test_a_handle_names_exactly_one_profile(api: Api, pool: Pool) -> None:
+    """Neither a wildcard, nor a word of a path, nor another spelling of itself."""
+    for handle in ("a_b", "axb", "a_", "byid", "x", "timeseries", "posts"):
+        await add_instagram(pool, handle)
+    for number, handle in enumerate(("हिन्दी", "हिन्द", "byid")):
+        await add_youtube(pool, f"UC{number:022}", handle)
+    for asked, found in {"a_b": "a_b", "A_B": "a_b", "a_": "a_", "byid": "byid", "@byid": "byid", "@x": "x", "X": "x",
+                         "timeseries": "timeseries", "posts": "posts"}.items():  # fmt: skip
+        for path in (f"{PROFILE}/INSTAGRAM/{asked}", f"/discovery/instagram/byhandle/{asked}"):
+            assert (await api.get(path)).json()["data"]["handle"] == found
+    for asked, found in {"हिन्दी": "हिन्दी", "@हिन्द": "हिन्द", "ByID": "byid"}.items():
+        assert (await api.get(f"{PROFILE}/YOUTUBE/{quote(asked, safe='@')}")).json()["data"]["handle"] == found
+    api.refresher.refreshed = Refreshed("NOT_FOUND", "no such user")
+    for absent in ("a-b", "a%25b", "ab", "%25", "___"):
+        assert (await api.get(f"{PROFILE}/INSTAGRAM/{absent}")).status_code in (404, 422)
+
+
+async def test_who_takes_a_handle_over_has_it_and_who_had_it_is_found_by_id(api: Api, pool: Pool) -> None:
+    old, new = "UC" + "o" * 22, "UC" + "n" * 22
+    await add_youtube(pool, old, "taken", scraped_at=NOW - dt.timedelta(hours=5))
+    await add_youtube(pool, new, "taken", scraped_at=NOW - dt.timedelta(hours=4))
+    for asked, channel_id in (("taken", new), (old, old), (new, new)):
+        assert (await api.get(f"{PROFILE}/YOUTUBE/{asked}")).json()["data"]["channel_id"] == channel_id
+
+
 async def test_of_two_accounts_with_one_handle_the_one_seen_last_is_meant(api: Api, pool: Pool) -> None:
     await add_instagram(pool, "taken", followers=2, scraped_at=NOW)
     await add_instagram(pool, "TAKEN", profile_id="renamed", followers=1, id=uuid.uuid4(), scraped_at=NOW - DAY)
@@ -122,9 +147,9 @@ REFUSALS = [
     (Refreshed("NOT_FOUND", "no such user"), 404, "PROFILE_NOT_FOUND", None),
     (Refreshed("NOT_VISIBLE", "no such user"), 404, "PROFILE_NOT_FOUND", None),
     (Refreshed("INVALID", "the source refuses this name"), 422, "INVALID_HANDLE", None),
-    (Refreshed("LIMITED", "call budget spent", 12.2), 429, "RATE_LIMITED", "13"),
-    (Refreshed("LIMITED", "call budget spent", 0.01), 429, "RATE_LIMITED", "1"),
-    (Refreshed("LIMITED", "call budget spent"), 429, "RATE_LIMITED", "1"),
+    (Refreshed("LIMITED", "call budget spent", 12.2), 429, "SOURCE_LIMITED", "13"),
+    (Refreshed("LIMITED", "call budget spent", 0.01), 429, "SOURCE_LIMITED", "1"),
+    (Refreshed("LIMITED", "call budget spent"), 429, "SOURCE_LIMITED", "1"),
     (Refreshed("FAILED", "source is down", 30.0), 503, "SOURCE_UNAVAILABLE", "30"),
     (Refreshed("FAILED", "source is down"), 503, "SOURCE_UNAVAILABLE", None),
     (Refreshed("TIMEOUT", "not done in time"), 504, "SCRAPE_TIMEOUT", None),
@@ -140,7 +165,7 @@ async def test_each_end_of_a_scrape_has_its_own_answer(
     response = await api.get(f"{PROFILE}/INSTAGRAM/nobody")
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert response.headers.get("retry-after") == retry_after
-    assert ("ratelimit" in response.headers) == (status == 429)
+    assert response.headers["ratelimit"].startswith('"source";r=0;t=') == (status == 429)
 
 
 @pytest.mark.parametrize("outcome", ["LIMITED", "FAILED", "TIMEOUT"])
@@ -231,6 +256,8 @@ async def test_of_handles_that_nobody_follows_a_tenant_may_ask_for_a_few_a_minut
         response = await api.get(f"{PROFILE}/{path}")
         assert (response.status_code, response.json()["error"]["code"]) == (429, "RATE_LIMITED")
         assert 0 < int(response.headers["retry-after"]) <= 60
+        assert response.headers["ratelimit"].startswith(f'"unknown-handles";r=0;t={response.headers["retry-after"]}, ')
+        assert response.headers["ratelimit-policy"].startswith('"unknown-handles";q=30;w=60, ')
         assert "30 handles that nobody follows per 60 s" in response.json()["error"]["detail"]
     for path in ("INSTAGRAM/stale", "INSTAGRAM/followed", "INSTAGRAM/stale?force_refresh", "INSTAGRAM/nobody"):
         assert (await api.refused("GET", f"{PROFILE}/{path}"))[0] == 404
@@ -274,15 +301,16 @@ async def test_while_draining_nothing_is_scraped(api: Api, pool: Pool) -> None:
 
 async def test_plan_free_sees_no_contacts_and_no_audience(pool: Pool) -> None:
     await add_instagram(pool, "shown", phone="+91 1")
-    paid = await profiles_read.find(Tenant(1, "PAID"), pool, INSTAGRAM, SHOWN[0].columns, "shown")
-    free = await profiles_read.find(Tenant(1, "FREE"), pool, INSTAGRAM, SHOWN[0].columns, "shown")
-    assert paid and free
+    seen = await profiles_read.find(Tenant(1, "PAID"), pool, INSTAGRAM, SHOWN[0].columns, "shown")
+    less = await profiles_read.find(Tenant(1, "FREE"), pool, INSTAGRAM, SHOWN[0].columns, "shown")
+    assert seen and less and seen.version == less.version
+    paid, free = seen.row, less.row
     assert paid["email"] == "someone@example.org" and paid["phone"] == "+91 1" and paid["audience_gender"]
     assert {name for name in paid if paid[name] != free[name]} == {"email", "phone", "audience_gender"}
     assert free["email"] is None and free["phone"] is None and free["audience_gender"] is None
 
 
-NO_HANDLES = ["é", "कविता", "😀", "a b", "a'b", "a%00b", "x" * 31, "@", "a;drop", "%ff", "a\\b", '"', "ｆｕｌｌ"]
+NO_HANDLES = ["é", "कविता", "😀", "a b", "a'b", "a%01b", "x" * 31, "@", "a;drop", "%ff", "a|b", '"', "ｆｕｌｌ"]
 
 
 @pytest.mark.parametrize("handle", NO_HANDLES)
@@ -293,7 +321,12 @@ async def test_what_cannot_be_a_handle_is_refused_before_any_store_is_asked(api:
     assert api.refresher.asked == []
 
 
-@pytest.mark.parametrize("handle", ["😀", "a b", "a'b", "x" * 31, "%00"])
+async def test_what_a_handle_may_have_is_told(api: Api) -> None:
+    response = await api.call("GET", f"{PROFILE}/INSTAGRAM/a%20b")
+    assert "Handles have: Letters of a to z, digits, underscores" in response.json()["error"]["detail"]
+
+
+@pytest.mark.parametrize("handle", ["😀", "a b", "a'b", "x" * 31, "%01"])
 async def test_youtube_handles_are_letters_of_any_script(api: Api, handle: str) -> None:
     refused = await api.refused("GET", f"{PROFILE}/YOUTUBE/{quote(handle, safe='%@')}")
     assert refused[:2] == (422, "INVALID_HANDLE")

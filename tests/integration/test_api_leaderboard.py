@@ -98,6 +98,25 @@ async def test_the_size_of_a_page_may_change_on_the_way(api: Api, pool: Pool) ->
     assert [row["rank"] for row in first["data"] + second["data"]] == list(range(1, 9))
 
 
+async def test_get_answers_what_post_does(api: Api, pool: Pool) -> None:
+    await fill(pool)
+    for query, tail, body in (
+        ("", "", {}),
+        ("metric=engagement_rate&limit=3", "", {"metric": "engagement_rate", "limit": 3}),
+        ("category=fOOd&limit=4", "/category/fOOd", {"limit": 4}),
+        ("language=Hindi&month=2026-09", "/language/hi", {"month": "2026-09"}),
+    ):
+        got = (await api.get(f"{BOARD}/instagram?{query}")).json()
+        posted = await ask(api, f"/INSTAGRAM{tail}", **body)
+        assert got["data"] == posted["data"] and len(got["data"]) > 0
+        if got["meta"]["cursor"] and "language" not in query:
+            assert got["meta"]["cursor"] == posted["meta"]["cursor"], "which goes on either way"
+    both = await api.refused("GET", f"{BOARD}/INSTAGRAM?category=Food&language=hi")
+    assert both[:2] == (422, "INVALID_PARAMETER")
+    for wrong in ("category=", "limit=0", "metric=likes", f"language={'x' * 101}", "country=IN", "category=a%00"):
+        assert (await api.refused("GET", f"{BOARD}/INSTAGRAM?{wrong}"))[:2] == (422, "INVALID_PARAMETER")
+
+
 async def test_categories_and_languages_have_their_own_ranks(api: Api, pool: Pool) -> None:
     await fill(pool)
     food = await walk(api, "/INSTAGRAM/category/fOOd", limit=4)
@@ -163,6 +182,7 @@ async def test_a_cursor_of_another_query_is_refused(api: Api, pool: Pool, tail: 
     [
         (b"{", "INVALID_BODY", ""),
         (b"\xff", "INVALID_BODY", ""),
+        (b'\xef\xbb\xbf{"limit": 1}', "INVALID_BODY", ""),
         (b"[]", "INVALID_BODY", ""),
         (b'"x"', "INVALID_BODY", ""),
         (b"[" * 100_000, "INVALID_BODY", ""),
@@ -175,6 +195,9 @@ async def test_a_cursor_of_another_query_is_refused(api: Api, pool: Pool, tail: 
         (b'{"metric": "followers_rank; drop table leaderboard"}', "INVALID_BODY", "metric"),
         (b'{"metric": null}', "INVALID_BODY", "metric"),
         (b'{"offset": 3}', "INVALID_BODY", "offset"),
+        (b'{"\\ud800": 1}', "INVALID_BODY", "\\ud800"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', "INVALID_BODY", "\\ud800"),
+        (b'{"x\\udfff": {"\\ud800": []}}', "INVALID_BODY", "x\\udfff"),
         (b'{"month": "2026-13"}', "INVALID_DATE", "month"),
         (b'{"month": "2026-1"}', "INVALID_DATE", "month"),
         (b'{"month": "2026-10-01"}', "INVALID_DATE", "month"),
@@ -192,11 +215,23 @@ async def test_bad_bodies_are_named(api: Api, body: bytes, code: str, path: str)
     assert error["errors"][0]["path"] == path and error["errors"][0]["reason"]
 
 
+async def test_a_byte_order_mark_is_named(api: Api) -> None:
+    response = await api.call("POST", f"{BOARD}/INSTAGRAM", content=b'\xef\xbb\xbf{"limit": 1}')
+    assert response.json()["error"]["detail"] == "a byte order mark stands before it; send UTF-8 without one"
+
+
+@pytest.mark.parametrize("query", ["category=caf%E9", "category=%ED%A0%80", "caf%E9=1", "metric=%FF"])
+async def test_a_query_in_another_encoding_is_no_group_that_nobody_is_in(api: Api, query: str) -> None:
+    response = await api.call("GET", f"{BOARD}/INSTAGRAM?{query}")
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "INVALID_PARAMETER")
+    assert "UTF-8" in response.json()["error"]["detail"]
+    assert (await api.call("GET", f"{BOARD}/INSTAGRAM?category=caf%C3%A9")).status_code == 200
+
+
 async def test_bad_paths_are_named(api: Api) -> None:
     assert (await api.refused("POST", f"{BOARD}/FACEBOOK"))[:2] == (422, "INVALID_PLATFORM")
-    for group in ("x" * 101, "a%00b"):
-        refused = await api.refused("POST", f"{BOARD}/INSTAGRAM/category/{group}")
-        assert refused[:2] == (422, "INVALID_PARAMETER")
+    refused = await api.refused("POST", f"{BOARD}/INSTAGRAM/category/{'x' * 101}")
+    assert refused[:2] == (422, "INVALID_PARAMETER")
 
 
 @pytest.mark.parametrize(

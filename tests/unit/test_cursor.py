@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor
 from gcc.web.api.errors import ApiError, Code
 
-SCOPE = cursor.scope("leaderboard", "INSTAGRAM", None)
+TENANT = Tenant(1, "SAAS")
+SCOPE = cursor.scope(TENANT, "leaderboard", "INSTAGRAM", None)
 
 
 class Key(msgspec.Struct, frozen=True, array_like=True):
@@ -49,18 +51,19 @@ def test_times_keep_their_zone_and_microseconds() -> None:
 
 
 def test_a_cursor_of_another_query_is_refused() -> None:
-    text = cursor.encode("s", cursor.scope("leaderboard", "YOUTUBE", None), Key(1, "x"))
+    text = cursor.encode("s", cursor.scope(TENANT, "leaderboard", "YOUTUBE", None), Key(1, "x"))
     with pytest.raises(ApiError, match="another query") as caught:
         cursor.decode(text, SCOPE, Key)
     assert caught.value.code is Code.INVALID_CURSOR
 
 
 def test_scopes_differ_by_each_part() -> None:
-    scopes = {
-        cursor.scope(*parts)
-        for parts in [("a", "b"), ("ab",), ("a", "b", None), ("a", None, "b"), ("a", 1), ("a", "1")]
-    }
-    assert len(scopes) == 6
+    queries: list[tuple[str | int | None, ...]] = [
+        ("a", "b"), ("ab",), ("a", "b", None), ("a", None, "b"), ("a", 1), ("a", "1"),
+    ]  # fmt: skip
+    tenants = [TENANT, Tenant(2, "SAAS"), Tenant(1, "FREE"), Tenant(12, "PAID")]
+    assert len({cursor.scope(tenant, *query) for tenant in tenants for query in queries}) == 24
+    assert cursor.scope(Tenant(1, "SAAS", "VIEWER"), "a") == cursor.scope(TENANT, "a")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from gcc.stores.tenant import Tenant
 from gcc.web.api.errors import ApiError, Code
 
 LENGTH_MAX = 512
@@ -29,9 +30,10 @@ Text = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00]*$")]
 Key = TypeVar("Key")
 
 
-def scope(*query: str | int | None) -> str:
-    """A short hash of what makes a query itself (not its limit: pages may differ in size)."""
-    return hashlib.blake2b(json.dumps(query).encode(), digest_size=9).hexdigest()
+def scope(tenant: Tenant, *query: str | int | None) -> str:
+    """A short hash of what makes a query itself: who asks, in which plan, for what, in which order (not its limit:
+    pages may differ in size)."""
+    return hashlib.blake2b(json.dumps((tenant.partner_id, tenant.plan, query)).encode(), digest_size=9).hexdigest()
 
 
 def encode(snapshot: str, scope: str, key: Any) -> str:

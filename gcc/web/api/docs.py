@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from quart import Request, Response
+from quart import Request
 
-from gcc.web.api import openapi
+from gcc.web.api import etags, openapi
 from gcc.web.api.envelope import JSON
 from gcc.web.api.errors import ApiError, Code
+from gcc.web.api.kept import Kept
 from gcc.web.api.route import Route
 
 STATIC = Path(__file__).parent / "static"
@@ -17,7 +18,6 @@ _TYPES = {
     "swagger-ui.css": "text/css; charset=utf-8",
     "docs.js": "text/javascript; charset=utf-8",
 }
-_HTML = "text/html; charset=utf-8"
 # The browser enforces that nothing comes from elsewhere; the page styles its elements inline.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -30,31 +30,38 @@ class Docs:
 
     def __init__(self, version: str) -> None:
         self.version = version
-        self._page = (STATIC / "index.html").read_bytes()
-        self._files = {name: (STATIC / name).read_bytes() for name in _TYPES}
-        self._document = b""
+        page = (STATIC / "index.html").read_bytes()
+        self._page = Kept(page, "text/html; charset=utf-8", headers={"content-security-policy": _POLICY})
+        self._files = {
+            name: Kept((STATIC / name).read_bytes(), kind, headers={"cache-control": "public, max-age=3600"})
+            for name, kind in _TYPES.items()
+        }
+        self._document = Kept(b"", JSON)
 
-    def describe(self, routes: Iterable[Route]) -> None:
-        """Make the document of all routes, these here included. Called once, before serving."""
-        self._document = msgspec.json.encode(openapi.document(routes, self.version))
+    def describe(self, routes: Iterable[Route]) -> str:
+        """Make the document of all routes, these here included, and tell its tag. Called once, before serving."""
+        document = msgspec.json.encode(openapi.document(routes, self.version))
+        self._document = Kept(document, JSON, etag=etags.tag(document))
+        return self._document.etag
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/openapi.json", "getOpenApi", "This document", self.document, open=True),
-            Route("GET", "/docs", "getDocs", "This document as a page", self.page, open=True, media_type="text/html"),
+            Route("GET", "/openapi.json", "getOpenApi", "This document", self.document, who="OPEN",
+                  rate="open", conditional=True),
+            Route("GET", "/docs", "getDocs", "This document as a page", self.page, who="OPEN", rate="open",
+                  media_type="text/html"),
             Route("GET", "/docs/static/{file}", "getDocsFile", "A script or style sheet of the page", self.static,
                   parts={"file": f"One of {', '.join(_TYPES)}."}, part_schemas={"file": {"enum": list(_TYPES)}},
-                  open=True, errors=(Code.NOT_FOUND,),
-                  media_type="text/javascript"),
+                  who="OPEN", rate="open", errors=(Code.NOT_FOUND,), media_type="text/javascript, text/css"),
         ]  # fmt: skip
 
-    async def document(self, tenant: None, request: Request) -> Response:
-        return Response(self._document, content_type=JSON)
+    async def document(self, tenant: None, request: Request) -> Kept:
+        return await self._document.zipped()
 
-    async def page(self, tenant: None, request: Request) -> Response:
-        return Response(self._page, content_type=_HTML, headers={"content-security-policy": _POLICY})
+    async def page(self, tenant: None, request: Request) -> Kept:
+        return await self._page.zipped()
 
-    async def static(self, tenant: None, request: Request, file: str) -> Response:
+    async def static(self, tenant: None, request: Request, file: str) -> Kept:
         if file not in self._files:
             raise ApiError(Code.NOT_FOUND, f"there is no file {file[:80]!r}")
-        return Response(self._files[file], content_type=_TYPES[file], headers={"cache-control": "public, max-age=3600"})
+        return await self._files[file].zipped()

@@ -7,13 +7,16 @@ import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
 from gcc.platforms.steps import Step
+from gcc.stores.plans import Uses
 from gcc.web.api.errors import ApiError
 
 JSON = "application/json"
+PROBLEM = "application/problem+json"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -21,8 +24,9 @@ _encode = msgspec.json.Encoder().encode
 class Answer:
     """What a handler returns. `as_of` is the time the data is true of, `source` the store it came from.
 
-    `note`: why there is nothing in it. `steps`: where figures in it began to mean something else, so that those before
-    do not compare with those after.
+    `note`: why there is nothing in it, or less than was asked for. `gated`: fields that are null in this plan.
+    `steps`: where figures in it began to mean something else, so that those before do not compare with those after.
+    `uses`: what is counted of who is answered so.
     """
 
     data: Any
@@ -31,7 +35,13 @@ class Answer:
     cursor: str | None = None
     total: int | None = None
     note: str | None = None
+    gated: Collection[str] = ()
     steps: Collection[Step] = ()
+    uses: Uses | None = None
+    location: str | None = None  # where what was created answers: 201
+    repeats: bool = False  # who asks the same within a second gets it, too, where its Route repeats
+    version: Any = None  # changes whenever `data` does: what the ETag is made of, where its Route is conditional
+    job: UUID | None = None  # that has been begun, and answers at its own path: 202
 
 
 Due = Callable[[str], str | None]
@@ -53,6 +63,8 @@ def success(answer: Answer) -> bytes:
     }
     if answer.note is not None:
         meta["note"] = answer.note
+    if answer.gated:
+        meta["gated"] = answer.gated
     if answer.steps:
         meta["steps"] = [{"since": step.since, "settled": step.settled, "what": step.what} for step in answer.steps]
     return _encode({"status": "SUCCESS", "data": answer.data, "meta": meta})
@@ -66,6 +78,7 @@ def whole_failure(error: ApiError, request_id: str, **more: str) -> tuple[int, l
         "content-length": str(len(body)),
         "x-bb-requestid": request_id,
         "cache-control": "no-store",
+        "vary": "Origin",
         "x-content-type-options": "nosniff",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
@@ -81,3 +94,17 @@ def failure(error: ApiError, request_id: str) -> bytes:
         "request_id": request_id,
     }
     return _encode({"status": "ERROR", "data": None, "error": shown})
+
+
+def problem(error: ApiError, request_id: str) -> bytes:
+    """The same facts as RFC 9457 has them."""
+    shown = {
+        "type": f"/docs#{error.code.name}",
+        "title": error.code.title,
+        "status": error.code.status,
+        "detail": error.detail,
+        "instance": f"urn:uuid:{request_id}",
+        "code": error.code.name,
+        "errors": error.errors,
+    }
+    return _encode(shown)

@@ -51,7 +51,7 @@ class Naming:
 
     def __init__(self, shown: Iterable[Shown]) -> None:
         self._shown = {each.platform.name: each for each in shown}
-        platforms = [each.platform for each in self._shown.values()]
+        platforms = self.platforms
         self.platform = {"platform": f"{' or '.join(self._shown)}, in any case."}
         by_id = " and ".join(platform.name for platform in platforms if platform.known_by_id)
         handle = "The handle, in any case, with or without a leading @"
@@ -70,6 +70,10 @@ class Naming:
         self.profile: Any = reduce(or_, (each.profile for each in self._shown.values()))
         self.posts: Any = GenericAlias(list, reduce(or_, (each.post for each in self._shown.values())))
 
+    @property
+    def platforms(self) -> list[Platform]:
+        return [each.platform for each in self._shown.values()]
+
     def platform_named(self, text: str) -> Shown:
         """The platform of a path, in any case. Raises INVALID_PLATFORM."""
         if text.isascii() and (found := self._shown.get(text.upper())):
@@ -82,7 +86,8 @@ class Naming:
         shown = self.platform_named(platform)
         bare = handle.removeprefix("@")
         if not shown.platform.is_handle(bare):
-            raise invalid_handle(f"{bare[:40]!r} cannot be a handle on {shown.platform.name}")
+            name, rule = shown.platform.name, shown.platform.handle_rule
+            raise invalid_handle(f"{bare[:40]!r} cannot be a handle on {name}. Handles have: {rule}")
         return shown, bare
 
 

@@ -15,6 +15,7 @@ from gcc.platforms import INSTAGRAM, YOUTUBE
 from gcc.web.api import cursor
 from gcc.web.api.errors import ApiError, Code
 
+EXPORTED_MAX = 10_000  # rows of one file
 SERIES_DAYS = 30
 SERIES_DAYS_MAX = 1100
 
@@ -60,10 +61,13 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 Cursor = Annotated[str, Field(json_schema_extra={"pattern": cursor.PATTERN, "maxLength": cursor.LENGTH_MAX})]
 
 GROUP_LENGTH_MAX = 100
-_GROUP = {"type": "string", "maxLength": GROUP_LENGTH_MAX, "pattern": "^[^\\u0000/]+$"}
+Group = Annotated[str, Field(min_length=1, max_length=GROUP_LENGTH_MAX)]
+_GROUP = {"type": "string", "maxLength": GROUP_LENGTH_MAX, "pattern": "^[^\\u0000/\\\\]+$"}
+PROFILE_ID = "^[A-Za-z0-9_.-]{1,128}$"
 PART_SCHEMAS: dict[str, dict[str, Any]] = {
     "category": _GROUP,
     "language": _GROUP,
+    "profile_id": {"type": "string", "maxLength": 128, "pattern": PROFILE_ID},
 }
 """What a part of a path looks like, by its name; platforms and handles: see naming.py."""
 
@@ -72,6 +76,10 @@ class Given(pydantic.BaseModel):
     """What a client sends: unknown names are refused."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+
+
+class Beat(Given):
+    beat: bool = Field(description="False: requests shall go elsewhere.")
 
 
 class ProfileQuery(Given):
@@ -110,6 +118,10 @@ class SeriesQuery(Given):
         return first, last
 
 
+class SeriesByIdQuery(SeriesQuery):
+    platform: str | None = Field(None, description="Needed where two platforms have a profile with this id.")
+
+
 def _bad_span(reason: str) -> ApiError:
     return ApiError(
         Code.INVALID_DATE, reason, errors=[{"path": "from", "reason": reason}, {"path": "to", "reason": reason}]
@@ -126,6 +138,46 @@ class LeaderboardBody(Given):
     metric: LeaderboardMetric = "followers"
     limit: int = Field(50, ge=1, le=200)
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
+
+
+class LeaderboardQuery(Given):
+    month: Month | None = Field(None, description="YYYY-MM; default the latest there is.")
+    metric: LeaderboardMetric = "followers"
+    category: Group | None = Field(None, description="Of these creators alone, in any spelling; not with language.")
+    language: Group | None = Field(None, description="Of these creators alone: its code or its name.")
+    limit: int = Field(50, ge=1, le=200)
+    cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
+
+
+class LeaderboardExportBody(Given):
+    model_config = pydantic.ConfigDict(
+        strict=True,
+        json_schema_extra={
+            "not": {
+                "required": ["category", "language"],
+                "properties": {"category": {"type": "string"}, "language": {"type": "string"}},
+            }
+        },
+    )
+
+    month: Month | None = Field(None, description="YYYY-MM; default the latest there is when the job begins.")
+    metric: LeaderboardMetric = "followers"
+    category: Group | None = None
+    language: Group | None = None
+    limit: int = Field(EXPORTED_MAX, ge=1, le=EXPORTED_MAX, description="Rows, from the first rank on.")
+    format: Literal["csv", "parquet"] = "csv"
+
+    @pydantic.model_validator(mode="after")
+    def _one_group(self) -> "LeaderboardExportBody":
+        if self.category is not None and self.language is not None:
+            raise ValueError("name a category or a language, not both")
+        return self
+
+    @property
+    def group(self) -> tuple[Literal["platform", "category", "language"], str | None]:
+        if self.category is not None:
+            return "category", self.category
+        return ("platform", None) if self.language is None else ("language", self.language)
 
 
 class Row(pydantic.BaseModel):
@@ -264,7 +316,8 @@ class Meta(Row):
     total: int | None
     as_of: dt.datetime | None = Field(description="The time that the data is true of; null: nothing was synced yet.")
     source: Literal["postgres", "clickhouse", "scrape", "process"]
-    note: str = Field("", description="Why there is nothing; absent where there is something.")
+    note: str = Field("", description="Why there is nothing, or less than was asked for; absent where neither is so.")
+    gated: list[str] = Field([], description="Fields that are null in your plan; absent where none is.")
     steps: list[StepShown] = Field([], description="Absent where all figures compare with each other.")
 
 
@@ -279,6 +332,16 @@ class ErrorShown(Row):
     detail: str
     errors: list[FaultShown]
     request_id: str
+
+
+class Problem(Row):
+    type: str = Field(description="Where the code is explained.")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="urn:uuid: and the request's id.")
+    code: str
+    errors: list[FaultShown]
 
 
 class ErrorEnvelope(Row):

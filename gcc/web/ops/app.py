@@ -38,8 +38,10 @@ from gcc.web.ops.models import add_models
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import MODULE
 from gcc.web.ops.schedules import add_schedules
+from gcc.web.ops.scorer import Scores, add_scorer
 from gcc.web.ops.snapshot import Composer
 from gcc.web.ops.sources import Sources, add_sources
+from gcc.web.ops.users import UserActions, add_users
 
 STATIC = Path(__file__).parent / "static"
 PLAIN = re.compile(r"[\w./+,:@=~' -]+")
@@ -69,6 +71,8 @@ def ops_app(
     sources: Sources,
     limits: Limits,
     credentials: CredentialActions,
+    users: UserActions,
+    scores: Scores,
     models: Sequence[Modelling] = (),
     token: str,
     command: str = MODULE,
@@ -90,7 +94,9 @@ def ops_app(
     add_sources(app, access, sources)
     add_limits(app, access, operations, limits)
     add_credentials(app, access, credentials)
+    add_users(app, access, users)
     add_models(app, access, operations, models)
+    add_scorer(app, access, scores)
 
     @app.get("/api/status")
     async def status() -> Response:
@@ -285,7 +291,7 @@ def _probes(app: QuartTrio, composer: Composer) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        text = generate_latest(platform.metrics.registry) + generate_latest(status)
+        text = platform.metrics.exposed() + generate_latest(status)
         return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 

@@ -8,7 +8,7 @@ from gcc.channels.letters import Letters, Waiting
 from gcc.errors import Transient
 from gcc.pipelines.events.types import EVENT_TYPES
 from gcc.stores.postgres import Connection, Pool
-from gcc.web.ops.snapshot import Counts
+from gcc.web.ops.snapshot import ApiJobs, Counts
 
 SQL = statements.load("counts")
 PING_S = 5.0
@@ -38,6 +38,7 @@ class PlatformCounts:
                 pass
             tally = await (await conn.execute(SQL["tally"])).fetchall()
             ((failures, outbox_s, enqueued),) = await (await conn.execute(SQL["trouble"])).fetchall()
+            api_jobs = [ApiJobs(*row) for row in await (await conn.execute(SQL["api_jobs"])).fetchall()]
             if sum(spare for *_, spare in tally) > SPARE_MAX:
                 await _fewer(conn, 1)
         by_flow: dict[str, Counter[str]] = defaultdict(Counter)
@@ -66,7 +67,7 @@ class PlatformCounts:
             raise
         except Exception as error:
             bug = error
-        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, letters, why, bug)
+        return Counts(dict(by_flow), queues, self.crawl, failures, lag_s, letters, why, bug, api_jobs)
 
 
 async def _fewer(conn: Connection, crowd: int) -> int:

@@ -32,6 +32,10 @@ _CHANNELS: tuple[tuple[str, Kind, str, str], ...] = (
     ("used", GaugeMetricFamily, "gcc_channels_used", "Items in the channel, connections of the pool in use"),
     ("size", GaugeMetricFamily, "gcc_channels_size", "As many as it may have"),
 )
+_API_JOBS = (
+    ("jobs", "gcc_api_jobs_unfinished", "Jobs of the API that wait or run"),
+    ("oldest_s", "gcc_api_jobs_oldest_seconds", "Since when the oldest of them was asked for"),
+)
 
 
 class ExposedStatus(Collector):
@@ -54,6 +58,11 @@ class ExposedStatus(Collector):
                 yield _family(kind, name, text, label, {row["name"]: row[key] for row in rows})
         yield _states(status["actors"])
         yield _family(GaugeMetricFamily, "gcc_platform_jobs", "Jobs by state", "state", status["jobs"])
+        for key, name, text in _API_JOBS:
+            family = GaugeMetricFamily(name, text, labels=["kind", "state"])
+            for jobs in status["api_jobs"]:
+                family.add_metric([jobs["kind"], jobs["state"]], jobs[key])
+            yield family
         letters = status["dead_letters"]
         for name, text, value in (
             ("gcc_platform_stored_lag_seconds", "Age of the oldest event not stored yet", status["stored_lag_s"]),

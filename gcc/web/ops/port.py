@@ -19,14 +19,17 @@ from gcc.pipelines.scraping.producers import import_and_crawl
 from gcc.pipelines.scraping.table import Catalogue, asked, limits, overview
 from gcc.sources.limits import AnyLimit
 from gcc.stores.job_history import JobHistory
+from gcc.stores.postgres_identity_people import PostgresPeople
 from gcc.web.ops.app import ops_app
 from gcc.web.ops.counts import PlatformCounts
 from gcc.web.ops.credentials import CredentialActions
 from gcc.web.ops.limits import Limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.registry import REGISTRY, command, remove_registry, write_registry
+from gcc.web.ops.scorer import Scores
 from gcc.web.ops.snapshot import Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
+from gcc.web.ops.users import UserActions
 from gcc.web.ops.verbs import CHECK, PARITY, Verbs
 from gcc.web.port import keep_open
 from gcc.web.serving import serve
@@ -76,6 +79,8 @@ class OpsPort:
                 ),
                 limits=Limits(configured, context.parts.limiter, context.gates, context.clock),
                 credentials=self._credentials(),
+                users=self._users(),
+                scores=Scores(context.tallies, real.clickhouse if CLICKHOUSE in self._opened else None),
                 models=context.modelling,
                 token=self.token,
                 command=self._command,
@@ -130,6 +135,14 @@ class OpsPort:
         sources = context.catalogue.sources
         return CredentialActions(
             context.real.vault, parts.credentials, parts.jobs, parts.controls, context.clock, sources
+        )
+
+    def _users(self) -> UserActions:
+        context = self._context
+        url = context.settings.auth.public_url
+        people = PostgresPeople(context.real.web_pool, context.clock)
+        return UserActions(
+            people, context.parts.controls, context.clock, lambda: url or context.urls.get("gateway", "")
         )
 
     def _platform(self) -> Platform:

@@ -7,7 +7,7 @@ database makes them older (`counts_age_s`, `counts_error`), never the rest.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -49,6 +49,16 @@ STACK_CHARS_MAX = 4096  # of each actor's, in every message: its end, where the 
 
 
 @dataclass(frozen=True, slots=True)
+class ApiJobs:
+    """Those of a kind in a state that is none of their ends; `oldest_s`: since the first of them was asked for."""
+
+    kind: str
+    state: str
+    jobs: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """What only the database knows. `first_crawl` is (done, total) while it runs, else None."""
 
@@ -60,6 +70,7 @@ class Counts:
     dead_letters: Waiting | None = field(default_factory=Waiting)  # of the newest RECENT_LETTERS; None: not known
     queues_error: str | None = None  # why the queues could not be counted; then the lag is not known either
     bug: Exception | None = None  # why something else is not known: nobody expects it
+    api_jobs: Sequence[ApiJobs] = ()
 
 
 @dataclass(frozen=True)
@@ -288,6 +299,7 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
             "stored_lag_s": None,
             "first_crawl": None,
             "dead_letters": None,
+            "api_jobs": [],
         }
     jobs: Counter[str] = Counter()
     for states in counts.jobs_by_flow.values():
@@ -301,6 +313,7 @@ def _counted(counts: Counts | None) -> dict[str, Any]:
         "stored_lag_s": None if counts.stored_lag_s is None else round(counts.stored_lag_s, 1),
         "first_crawl": {"done": crawl[0], "total": crawl[1]} if crawl else None,
         "dead_letters": _dead_letters(counts.dead_letters),
+        "api_jobs": [asdict(jobs) | {"oldest_s": round(jobs.oldest_s, 1)} for jobs in counts.api_jobs],
     }
 
 

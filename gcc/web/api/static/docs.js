@@ -5,6 +5,26 @@ const colour = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", colour);
 colour();
 
+// The rows of the table of errors by their codes: problem details name /docs#CODE.
+const marking = new MutationObserver(() => {
+  const codes = [...document.querySelectorAll(".info td:first-child code")].filter((code) => /^[A-Z_]+$/.test(code.textContent));
+  if (!codes.length) return;
+  marking.disconnect();
+  for (const code of codes) code.closest("tr").id = code.textContent;
+  show();
+});
+const show = () => {
+  document.querySelector("tr.meant")?.classList.remove("meant");
+  const row = document.getElementById(location.hash.replace(/^#\/?/, "")); // Swagger UI writes #CODE as #/CODE
+  if (row?.tagName !== "TR") return;
+  row.classList.add("meant");
+  row.tabIndex = -1;
+  row.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "center" });
+};
+marking.observe(document.getElementById("docs"), { childList: true, subtree: true });
+addEventListener("hashchange", show);
+
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",

@@ -9,6 +9,7 @@ import { ProcessesPage } from "./pages/processes.js"
 import { QualityPage } from "./pages/quality.js"
 import { ReplicasPage } from "./pages/replicas.js"
 import { SchedulesPage } from "./pages/schedules.js"
+import { ScorerPage } from "./pages/scorer.js"
 import { SourcesPage } from "./pages/sources.js"
 import { SyncsPage } from "./pages/syncs.js"
 
@@ -17,6 +18,7 @@ export const PAGES = [
   { path: "/jobs", word: "Jobs", Page: JobsPage },
   { path: "/sources", word: "Sources", Page: SourcesPage },
   { path: "/events", word: "Events", Page: EventsPage },
+  { path: "/scorer", word: "Scorer", Page: ScorerPage },
   { path: "/models", word: "Models", Page: ModelsPage },
   { path: "/quality", word: "Quality", Page: QualityPage },
   { path: "/schedules", word: "Schedules", Page: SchedulesPage },

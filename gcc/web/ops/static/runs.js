@@ -14,8 +14,12 @@ const LEFT_OUT = new Set(["table", "seconds", "snapshot_id", "error"])
 
 // A run's detail in words: "29 models", "stale 412, enqueued 96", "swapped, rows 12,004". Errors are shown apart.
 export function didWhat(detail) {
-  const parts = Object.entries(detail ?? {}).filter(([name, value]) => !LEFT_OUT.has(name) && value !== null).map(inWords)
+  const parts = Object.entries(detail ?? {}).filter(([name, value]) => !LEFT_OUT.has(name) && !isNothing(value)).map(inWords)
   return parts.length > PARTS_MAX ? `${parts.slice(0, PARTS_MAX).join(", ")} …` : parts.join(", ")
+}
+
+function isNothing(value) {
+  return value === null || (typeof value === "object" && !Object.keys(value).length)
 }
 
 function inWords([name, value]) {
