@@ -7,7 +7,7 @@ ARGS ?=
 WORKERS ?= 2
 PY = .venv/bin/python
 
-.PHONY: platform venv dbt run test lint services simulate simulate-day torture soak bench
+.PHONY: platform venv dbt run test lint services simulate simulate-day torture torture-gateway soak bench
 
 PIP = $(PY) -m pip install --disable-pip-version-check -c constraints.txt
 
@@ -57,11 +57,16 @@ torture: venv
 	$(PY) -m tests.torture --seconds 600 $(TORTURE)
 	$(PY) -m tests.torture.fuzz --cases 1000000
 
+torture-gateway: venv
+	$(PY) -m tests.torture.gateway --minutes 60
+
 soak: venv
 	$(PY) -m bench.soak --minutes 10
 
 bench: venv
 	$(PY) -m bench.api
+	$(PY) -m bench.gateway
+	$(PY) -m bench.revocation
 	$(PY) -m bench.start
 	$(PY) -m bench.exchange
 	$(PY) -m bench.sink
@@ -72,3 +77,4 @@ bench: venv
 	$(PY) -m bench.claims
 	$(PY) -m bench.models
 	$(PY) -m bench.sync
+	$(PY) -m bench.scoring

@@ -40,7 +40,7 @@ from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Pool
 from gcc.stores.postgres_jobs import PostgresJobs
 from tests.integration.test_every_flow import CASES, World
-from tests.process import PlatformProcess, platform
+from tests.process import UNRATED, PlatformProcess, platform
 
 IN_FLIGHT = 630
 LATENCY_S = 0.2
@@ -194,6 +194,7 @@ async def soak(latency_s: float, calls_per_s: float) -> AsyncIterator[Soak]:
                 "world.owners=20",
                 "world.history_days=0",
                 "web.unknown_handles=1000",
+                *UNRATED,
             ]
             for name, row in SOURCES.items():
                 if row.world_path:

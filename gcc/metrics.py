@@ -1,7 +1,8 @@
 """What is counted and timed, one Prometheus registry a process: `gcc_<room>_<noun>_<unit>`, and what Prometheus calls
 `process_*` everywhere: memory, processor, descriptors.
 
-Labels never hold a handle, a partner or a job. Built in tree.py and passed down.
+Labels never hold a handle or a job, and partners only where they must be told something, a bounded number of them.
+Built in tree.py and passed down.
 """
 
 from prometheus_client import (
@@ -11,13 +12,15 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
+    generate_latest,
 )
 
 import gcc
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_ANSWER_SECONDS = (0.005, 0.025, 0.1, 0.25, 1, 2.5, 10)
+_ANSWER_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 1, 2.5, 10, 30)
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_PARTNERS_MAX = 100  # that are told apart
 _EVENTS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000)
 
 
@@ -44,6 +47,12 @@ class Metrics:
         self.dead_letters = Counter(
             "gcc_sinker_dead_letters_total", "Events dead-lettered", ["queue"], registry=registry
         )
+        self.scored = Counter(
+            "gcc_scorer_followers_total", "Followers scored, by what came out", ["score"], registry=registry
+        )
+        self.workers_lost = Counter(
+            "gcc_scorer_workers_lost_total", "Workers that were lost over a slice", ["how"], registry=registry
+        )
         self.calls = Counter(
             "gcc_sources_calls_total", "Requests to the outside", ["source", "status"], registry=registry
         )
@@ -51,14 +60,41 @@ class Metrics:
             "gcc_sources_call_seconds", "Time of one request", ["source"], buckets=_SECONDS, registry=registry
         )
         self.jobs = Counter("gcc_scraper_jobs_total", "Jobs ended", ["flow", "state"], registry=registry)
+        self.api_jobs = Counter(
+            "gcc_api_jobs_ended_total", "Jobs of the API ended here", ["kind", "state"], registry=registry
+        )
         self.requests = Counter(
             "gcc_web_requests_total", "Answered requests", ["method", "route", "status"], registry=registry
         )
         self.request_seconds = Histogram(
             "gcc_web_request_seconds", "Time of one answer", ["route"], buckets=_ANSWER_SECONDS, registry=registry
         )
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+        self.deprecated_requests = Counter(
+            "gcc_web_deprecated_requests_total",
+            "Requests to what will end, by route and partner",
+            ["route", "partner"],
+            registry=registry,
+        )
+        self._partners: set[int] = set()
+
+    def exposed(self) -> bytes:
+        """All of it as Prometheus reads it (prometheus_client.CONTENT_TYPE_LATEST)."""
+        return generate_latest(self.registry)
+
+    def deprecated(self, route: str, partner_id: int | None) -> None:
+        """Count who still asks what will end: by number, as long as they are few."""
+        if partner_id is not None and len(self._partners) < _PARTNERS_MAX:
+            self._partners.add(partner_id)
+        partner = str(partner_id) if partner_id in self._partners else "other"
+        self.deprecated_requests.labels(route, partner).inc()
 
     def request(self, method: str, route: str, status: int, took_s: float) -> None:
         """Count an answer of the gateway's or the ops port. `route`: the pattern, never the path that was asked for."""
-        self.requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
-        self.request_seconds.labels(route).observe(took_s)
+        answer = method if method in _METHODS else "other", route, status
+        if answer not in self._answered:  # finding a labelled one takes longer than to count with it
+            self._answered[answer] = self.requests.labels(*answer), self.request_seconds.labels(route)
+        counted, timed = self._answered[answer]
+        counted.inc()
+        timed.observe(took_s)

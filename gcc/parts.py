@@ -29,12 +29,15 @@ from gcc.pipelines.events.pipeline import RELAY_LEADER, refuse_unknown_types
 from gcc.pipelines.events.routes import EXCHANGES
 from gcc.pipelines.events.stillness import Telling
 from gcc.pipelines.roles import Roles
+from gcc.pipelines.scoring.pipeline import processes_of
+from gcc.pipelines.scoring.workers import open_workers
 from gcc.pipelines.scraping.outside import seed_credentials
 from gcc.pipelines.scraping.start import keep_apart
 from gcc.pipelines.scraping.table import SHARED_STATES, Catalogue, limits, states_by_platform
 from gcc.sources.http import HttpFetcher
 from gcc.sources.limits import InProcessLimiter, Limiter
 from gcc.statements import SQL as SQL_FOLDER
+from gcc.stores.api_jobs import end_leases as end_leases_of_api_jobs
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.clickhouse_clients import Builds
 from gcc.stores.controls import CONTROLS_CHANNEL, PostgresControls
@@ -49,9 +52,10 @@ from gcc.stores.letters import PostgresLetters
 from gcc.stores.limits import RedisLimiter
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.notifications import Notifications
-from gcc.stores.outbox import PostgresOutbox
+from gcc.stores.outbox import PostgresOutbox, emitter
 from gcc.stores.postgres import Pool, takes_nothing
 from gcc.stores.postgres_exchange import QUEUE_CHANNEL, PostgresExchange
+from gcc.stores.postgres_identity import INVALIDATE_CHANNEL
 from gcc.stores.postgres_jobs import DONE_CHANNEL, JOBS_CHANNEL, PostgresJobs
 from gcc.stores.processes import BEAT_S, Processes
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
@@ -60,7 +64,9 @@ from gcc.stores.redis import Redis
 from gcc.stores.referrals import PostgresReferrals
 from gcc.stores.s3_objects import S3Objects
 from gcc.stores.sealing import KEY_FILE, Keys
+from gcc.stores.tenancy import settle
 from gcc.stores.vault import Vault
+from gcc.stores.webhooks import PostgresWebhooks
 from gcc.supervisor.lifecycle import Actor, Board
 from gcc.supervisor.policy import Restart
 from gcc.supervisor.supervisor import Child
@@ -100,7 +106,9 @@ class Stores:
         )
         self.conninfo = self.embedded.conninfo if self.embedded else settings.postgres.url
         self.pool = Pool(self.conninfo, settings.postgres.actor_pool, name="actors")
-        self.web_pool = Pool(self.conninfo, settings.postgres.web_pool, name="web")
+        self.web_conninfo = self.embedded.web_conninfo if self.embedded else settings.postgres.web_url
+        web = self.web_conninfo or self.conninfo
+        self.web_pool = Pool(web, settings.postgres.web_pool, name="web", key="postgres.web_url")
         self.terms_pool = Pool(self.conninfo, TERMS_POOL, name="terms")
         self.processes = Processes(
             self.terms_pool,
@@ -117,9 +125,9 @@ class Stores:
         shares = {row.name: row.shares for row in catalogue.sources.values() if row.shares}
         keys = Keys(settings.credentials.keys, settings.data_dir / KEY_FILE)
         self.credentials = PostgresCredentials(self.pool, clock, keys, shares)
-        self.vault = Vault(self.pool, keys)
+        self.vault, self.keys = Vault(self.pool, keys), keys
         channels = [JOBS_CHANNEL, DONE_CHANNEL, QUEUE_CHANNEL, CONTROLS_CHANNEL, CREDENTIALS_CHANNEL, ERASED_CHANNEL]
-        self.notifications = Notifications(self.conninfo, channels)
+        self.notifications = Notifications(self.conninfo, [*channels, INVALIDATE_CHANNEL])
         self.notifications.on(CREDENTIALS_CHANNEL, self.credentials.woken)
         self.erasures = PostgresErasures(self.pool, catalogue.platforms, states_by_platform(catalogue), SHARED_STATES)
         self.notifications.on(ERASED_CHANNEL, self.erasures.woken)
@@ -162,6 +170,13 @@ class Stores:
             objects=objects,
             erasures=self.erasures,
             fetcher=HttpFetcher,
+            emit=emitter(self.pool, outbox_written),
+            scorers=partial(
+                open_workers,
+                processes_of(settings.scorer.workers),
+                idle_s=settings.scorer.idle_s,
+                slow_s=settings.scorer.slow_s,
+            ),
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=PostgresLeadership(self.terms_pool) if rabbitmq else None,
             telling=Telling(self.terms_pool, rabbitmq, clock, sorted(QUEUES)) if rabbitmq else None,
@@ -180,9 +195,11 @@ class Stores:
                 ),
                 self.notifications,
                 self.vault,
+                self.keys,
                 self.processes,
                 self.erasures,
                 rabbitmq,
+                self.redis,
             ),
         )
 
@@ -234,8 +251,10 @@ class Stores:
         return InProcessLimiter(self._limits, days)
 
     async def _schema(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Migrations, whom we ask, credentials; where the database is ours alone, leases and terms of the last life."""
+        """Migrations, who sees whose rows, whom we ask, credentials; where the database is ours alone, leases and
+        terms of the last life."""
         await migrate_postgres(self.conninfo, SQL_FOLDER / "postgres")
+        await settle(self.conninfo, self.web_conninfo)
         if self._settings.has_role("scraper"):
             await keep_apart(self.pool, world=self._settings.world.enabled, mix=self._settings.world.mix)
         await self.vault.unlock()
@@ -244,6 +263,8 @@ class Stores:
         if self.embedded:
             await self.jobs.end_leases()
             await PostgresLeadership(self.terms_pool).end_terms()
+            await PostgresWebhooks(self.pool, self._clock).end_leases()
+            await end_leases_of_api_jobs(self.pool)
             if self.queues:
                 await self.queues.end_leases()
         task_status.started()

@@ -19,7 +19,17 @@ NUMBER_BITS_MAX = 1000
 """More than any setting has; of some 14,000 on, Python refuses to print it."""
 ORIGIN_CHARS_MAX = 200
 
-_SECRETS = {"access_key", "secret_key", "tokens", "dev_token", "keys"}
+_SECRETS = {
+    "access_key",
+    "secret_key",
+    "tokens",
+    "dev_token",
+    "keys",
+    "jwt_secret",
+    "token",
+    "client_secret",
+    "password",
+}
 _NAME = re.compile(r"[\w. -]*")
 
 
@@ -72,4 +82,4 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def _variable(path: Sequence[str]) -> str:
-    return "GCC_" + "__".join(path).upper()
+    return "GCC_" + "__".join(path).upper().replace("-", "_")

@@ -30,7 +30,6 @@ from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.keeping import Keeping, Rules
 from gcc.parts import EMBEDDED, NOTIFICATIONS, PROCESSES, Stores, refuse_what_is_not_here
-from gcc.pipelines import PIPELINES
 from gcc.pipelines.declared import (
     BROKER,
     CLICKHOUSE,
@@ -43,6 +42,7 @@ from gcc.pipelines.declared import (
     Pipeline,
     refuse_odd,
 )
+from gcc.pipelines.listed import PIPELINES
 from gcc.pipelines.roles import Roles
 from gcc.pipelines.scraping.limiting import heard
 from gcc.pipelines.scraping.table import Catalogue, catalogue_of, limits
@@ -58,7 +58,7 @@ from gcc.web.gateway import GATEWAY
 from gcc.web.ops.port import OpsPort
 from gcc.web.port import keep_open
 from gcc.world.history import history
-from gcc.world.server import serve_world, tokens
+from gcc.world.server import apps, serve_world, tokens
 
 OPS = "web/ops"
 ALL: tuple[Pipeline, ...] = (*PIPELINES, GATEWAY)
@@ -108,12 +108,15 @@ class Tree:
         gates = Gates(parts.controls, board.actor(CONTROLS), clock)
         gates.follow(partial(heard, parts.limiter, limits(settings, catalogue)))
         self.context = Context(
-            settings, clock, board, parts, gates, self.drain, catalogue, pipelines, past=self._past, state=self.state
-        )
+            settings, clock, board, parts, gates, self.drain, catalogue, pipelines, past=self._past, state=self.state,
+            apps=apps(settings.world),
+        )  # fmt: skip
         self.chosen = [row for row in pipelines if row.role in self.roles.here and (self.stores or not row.real)]
         self.runs = {row.name: row.build(replace(self.context, drain=self.roles.here[row.role])) for row in self.chosen}
         self.needed = {need for row in self.chosen for need in row.needs}
-        self.opened = self.needed | {use for row in self.chosen for use in row.uses}
+        used = self.needed | {use for row in self.chosen for use in row.uses}
+        self.opened = used | {name for row in self.chosen for name in row.ready_without}
+        self.optional = self.opened - used
         if self.stores is not None:
             self.ops = OpsPort(self.context, self.roles, self.opened, self.stood)
             self.stores.notifications.on(CONTROLS_CHANNEL, gates.woken)
@@ -183,9 +186,8 @@ class Tree:
             board=self.context.board,
             rng=self.context.clock.rng,
         )
-        optional = {CLICKHOUSE} - self.needed  # those who only use it wait for it by themselves
         await self.keeping.run(
-            [child.name for child, _ in children if child.name not in optional], task_status=Told(stands)
+            [child.name for child, _ in children if child.name not in self.optional], task_status=Told(stands)
         )
 
     async def stood(self, name: str) -> None:

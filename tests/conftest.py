@@ -36,6 +36,7 @@ pytest_plugins = [
     "tests.fixtures_redis",
     "tests.fixtures_s3",
     "tests.fixtures_chromium",
+    "tests.fixtures_identity",
 ]
 
 

@@ -1,7 +1,8 @@
 """A real PostgreSQL for tests: one embedded server a session, a fresh migrated database a test.
 
 `database` is the conninfo of a database with every migration applied, dropped after the test; `pool` is a
-`Pool` on it, both as the role of the application, which owns nothing else. `postgres_server` is the server itself, for
+`Pool` on it, both as the role of the application, which owns nothing else; `web_pool` is one as requests have it, whom
+row-level security holds. `postgres_server` is the server itself, for
 tests that make their own databases. GCC_TEST_POSTGRES_URL names one from outside, by a user who may make and drop
 databases, and who is the application's role, too; nothing but those of the tests is touched.
 """
@@ -26,6 +27,8 @@ from gcc.statements import SQL
 from gcc.stores.embedded_postgres import ROLE, EmbeddedPostgres
 from gcc.stores.migrations import migrate_postgres
 from gcc.stores.postgres import Pool
+from gcc.stores.tenancy import ROLE as WEB_ROLE
+from gcc.stores.tenancy import settle
 
 URL = "GCC_TEST_POSTGRES_URL"
 TEMPLATE = f"gcc_template_{os.getpid()}"
@@ -42,16 +45,30 @@ def postgres_server() -> Iterator[str]:
         conninfo = make_conninfo(server, dbname="postgres")
         with psycopg.connect(conninfo, autocommit=True) as admin:
             admin.execute(f"create database {TEMPLATE} owner {_owner(conninfo)}".encode())
+            if given:
+                admin.execute(f"create role {WEB_ROLE}".encode())
+                admin.execute(f"grant {WEB_ROLE} to current_user".encode())
+        application = of_application(conninfo, TEMPLATE)
         with ThreadPoolExecutor(1) as thread:  # a test that asks for this late is inside a run of its own
-            thread.submit(trio.run, migrate_postgres, of_application(conninfo, TEMPLATE), SQL / "postgres").result()
+            thread.submit(trio.run, migrate_postgres, application, SQL / "postgres").result()
+            thread.submit(trio.run, settle, application, of_requests(application)).result()
         yield conninfo
         with psycopg.connect(conninfo, autocommit=True) as admin:
             admin.execute(f"drop database {TEMPLATE} with (force)".encode())
+            if given:
+                admin.execute(f"drop role {WEB_ROLE}".encode())
 
 
 def of_application(server: str, database: str) -> str:
     """conninfo of a database of the session's server, for the role of the platform."""
     return make_conninfo(server, dbname=database, user=None if URL in os.environ else ROLE)
+
+
+def of_requests(database: str) -> str:
+    """conninfo of the same database, for the role that row-level security holds."""
+    if URL in os.environ:
+        return make_conninfo(database, options=f"-c role={WEB_ROLE}")
+    return make_conninfo(database, user=WEB_ROLE)
 
 
 def _owner(server: str) -> str:
@@ -112,5 +129,13 @@ def database(postgres_server: str, postgres_admin: "psycopg.Connection[tuple[obj
 async def pool(database: str) -> AsyncIterator[Pool]:
     """A pool of four on the test's database."""
     pool = Pool(database, 4, name="test")
+    yield pool
+    await pool.aclose()
+
+
+@pytest.fixture
+async def web_pool(database: str) -> AsyncIterator[Pool]:
+    """As `pool`, of the role of requests."""
+    pool = Pool(of_requests(database), 4, name="web test")
     yield pool
     await pool.aclose()

@@ -34,7 +34,7 @@ class Claimer:
     def __init__(
         self,
         jobs: Jobs,
-        leases: Leases,
+        leases: Leases[Job],
         *,
         actor: Actor,
         intake: Stage,

@@ -5,44 +5,64 @@ refused by the fence anyway. While the store is gone the attempts go on; the fen
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
-from gcc.channels.jobs import Job, Jobs
 from gcc.errors import Transient
 from gcc.supervisor.lifecycle import Actor, State
 
 
+class Term(Protocol):
+    """A claimed job of any kind: a row, and which attempt at it this is."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+
+T = TypeVar("T", bound=Term)
+Kept = TypeVar("Kept", bound=Term, contravariant=True)
+
+
+class Extended(Protocol[Kept]):
+    """See `gcc.channels.jobs.Jobs`."""
+
+    async def extend(self, jobs: Sequence[Kept]) -> set[uuid.UUID]: ...
+
+
 @dataclass(eq=False, slots=True)
-class _Held:
-    job: Job
+class _Held(Generic[T]):
+    job: T
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)  # cancelled when the lease is lost
 
 
-class Leases:
-    def __init__(self, jobs: Jobs, actor: Actor, *, lease_s: float) -> None:
+class Leases(Generic[T]):
+    def __init__(self, jobs: Extended[T], actor: Actor, *, lease_s: float) -> None:
         self._jobs = jobs
         self._actor = actor
         self._every_s = lease_s / 3
-        self._held: dict[uuid.UUID, _Held] = {}
+        self._held: dict[uuid.UUID, _Held[T]] = {}
 
-    def keep(self, jobs: Iterable[Job]) -> None:
+    def keep(self, jobs: Iterable[T]) -> None:
         """Keep the leases of jobs just claimed, until they are held or dropped: they may wait long to begin."""
         for job in jobs:
             self._held[job.id] = _Held(job)
         self._actor.in_flight = len(self._held)
 
-    def drop(self, jobs: Iterable[Job]) -> None:
+    def drop(self, jobs: Iterable[T]) -> None:
         """They were given back unbegun."""
         for job in jobs:
             self._held.pop(job.id, None)
         self._actor.in_flight = len(self._held)
 
     @contextmanager
-    def hold(self, job: Job) -> Iterator[trio.CancelScope]:
+    def hold(self, job: T) -> Iterator[trio.CancelScope]:
         """Keep `job`'s lease while the body runs; the scope is cancelled when the lease is lost, or was before."""
         held = self._held.get(job.id)
         if held is None or held.job.attempt != job.attempt:

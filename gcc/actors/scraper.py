@@ -84,7 +84,7 @@ class Scraper:
         *,
         retries: Retries,
         concurrency: Level | int,
-        leases: Leases,
+        leases: Leases[Job],
         channels: Channels,
         actor: Actor,
         intake: Stage,

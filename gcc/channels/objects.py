@@ -6,7 +6,7 @@ the old one stays. Permanent: a key that is not allowed, an object that does not
 disk and the like.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Protocol
 
 from gcc.errors import Permanent
@@ -21,7 +21,7 @@ class Objects(Protocol):
         """Store an object, in place of an older one; returns its size in bytes. An async generator is closed."""
         ...
 
-    def get(self, key: str) -> AsyncIterator[bytes]:
+    def get(self, key: str) -> AsyncGenerator[bytes, None]:
         """The object in chunks of at most CHUNK_BYTES. Permanent, at the first step, when it does not exist."""
         ...
 
@@ -34,6 +34,10 @@ class Objects(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is as good as removed."""
+        ...
+
+    async def link(self, key: str, *, good_s: int, name: str, media_type: str) -> str | None:
+        """A URL by which anybody gets the object for so long, as a download of that name; None: this store has none."""
         ...
 
     async def keys(self, prefix: str) -> list[str]:

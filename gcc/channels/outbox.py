@@ -4,11 +4,14 @@
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gcc.channels.message import Frame, Route
+
+Emit = Callable[[Sequence[Frame]], Awaitable[None]]
+"""Commits frames to the outbox, all or none, with nothing beside them. Transient: perhaps they are committed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The command line: `python -m gcc.supervisor [VERB] [--config FILE] [--data DIR] [--set key.sub=value ...]`.
 
 One verb a file; without a verb it is `run`. Verbs are clients of the running platform, found through
-DATA/supervisor.json; only run, check, doctor, flows and lists of schedules and syncs work
+DATA/supervisor.json; only run, check, doctor, flows, score, openapi and lists of schedules and syncs work
 without one. Reports go to stdout (with --json one
 object on the last line), logs and what went wrong to stderr. Exit codes: 0 done, 1 the thing asked about is not
 well, 2 wrong use or configuration.
@@ -40,6 +40,7 @@ VERBS = {
     "sources": "how full the sources' limits are, whether they answer, and which credentials are out",
     "limits": "how full each limit is and what narrows it, or change one while the platform runs",
     "credentials": "list, add, probe, enable or disable tokens and keys; seal them under a new key",
+    "users": "a link by which an operator, or somebody of a partner, becomes a user",
     "schedules": "what runs when; run one now, pause or resume all",
     "sync": "the tables that are synced from marts; sync one now, or let one through that a guard refused",
     "models": "how models stand, one with its SQL, where a column comes from; build, test, export them",
@@ -48,12 +49,15 @@ VERBS = {
     "check": "is every event stored once, dead-lettered, or on its way?",
     "doctor": "checks config, stores, versions, clock, disk, ports, migrations and bindings, and how to mend each",
     "import-history": "import past snapshots from CSV or NDJSON",
+    "score": "score the followers in a file, or one by its handle and name, for being fake",
     "flows": "what is scraped, from which sources, under which limits",
+    "openapi": "print the OpenAPI document of a port, whether the platform runs or not",
     "completions": "print what makes a shell complete this command (bash, zsh, fish)",
 }
 CONFIG = ROOT / "config"
 MODULE, COMMAND = "python -m gcc.supervisor", "gcc-platform"
 USAGE = 2
+WORKERS_MAX = 256
 _VALUE = re.compile(r"=\S+")
 _STRANGE = re.compile(
     r"(invalid choice: |ignored explicit argument )(?!'[a-z-]+'(?: \(choose|$)).*?( \(choose from .*)?$", re.S
@@ -165,6 +169,7 @@ def _add_verbs(top: Parser) -> None:
     verb["check"].add_argument("--parity", action="store_true", help="of the audit instead: see docs/migration.md")
     verb["status"].add_argument("--watch", action="store_true", help="stay and follow")
     _add_import(verb["import-history"])
+    _add_score(verb["score"])
     verb["drain"].add_argument("--wait", action="store_true", help="return when it is done")
     verb["drain"].add_argument("--role", metavar="ROLE", help="only this role; resume ROLE lets it work again")
     verb["drain"].add_argument("--why", default="", metavar="WHY", help="for the action log")
@@ -181,6 +186,7 @@ def _add_verbs(top: Parser) -> None:
     words = "of set: the NAME of a limit, and its CALLS and seconds (PER_S), or default: as configured"
     verb["limits"].add_argument("words", nargs="*", metavar="WORD", help=words)
     verb["limits"].add_argument("--why", default="", metavar="WHY", help="for the action log; set needs it")
+    verb["openapi"].add_argument("--port", default="gateway", choices=("gateway", "beat"), help="whose (gateway)")
     verb["completions"].add_argument("shell", choices=("bash", "zsh", "fish"))
     verb["schedules"].add_argument(
         "action", nargs="?", default="list", choices=("list", "show", "run", "pause", "resume")
@@ -195,6 +201,7 @@ def _add_verbs(top: Parser) -> None:
         )
     _add_jobs(verb["jobs"])
     _add_credentials(verb["credentials"])
+    _add_users(verb["users"])
     _add_letters(verb["dead-letters"], verb["replay"])
 
 
@@ -220,6 +227,25 @@ def _add_import(history: argparse.ArgumentParser) -> None:
     history.add_argument("--thousands", metavar="MARK", help=thousands)
     history.add_argument("--dry-run", action="store_true", help="only tell what it would be")
     history.add_argument("--why", default="", metavar="WHY", help="for the action log")
+
+
+def _add_score(score: argparse.ArgumentParser) -> None:
+    score.add_argument("file", nargs="?", type=_path, help="JSON, NDJSON, CSV or Parquet, by its suffix")
+    out = "of the result, its suffix tells what it is (beside the file: ..._final_fake_analysis)"
+    score.add_argument("--out", type=_path, metavar="FILE", help=out)
+    score.add_argument("--workers", type=_workers, metavar="N", help="processes (as many as there are cores)")
+    score.add_argument("--handle", metavar="HANDLE", help="of one follower, without a file")
+    score.add_argument("--name", metavar="NAME", help="its full name")
+    for name in ("followers", "following", "posts", "age-days"):
+        score.add_argument(f"--{name}", type=int, metavar="N", help="of its account, if known")
+    for name in ("picture", "private"):
+        score.add_argument(f"--{name}", choices=("yes", "no"), help="of its account, if known")
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= WORKERS_MAX):
+        raise argparse.ArgumentTypeError(f"1 to {WORKERS_MAX}")
+    return int(text)
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
@@ -257,6 +283,14 @@ def _add_credentials(credentials: argparse.ArgumentParser) -> None:
     credentials.add_argument("--expires-at", metavar="TIME", help="RFC 3339")
     credentials.add_argument("--data-access-expires-at", metavar="TIME", help="RFC 3339")
     credentials.add_argument("--why", default="", metavar="WHY", help="for the action log; all but list need it")
+
+
+def _add_users(users: argparse.ArgumentParser) -> None:
+    users.add_argument("action", choices=("add",))
+    users.add_argument("email", metavar="EMAIL")
+    users.add_argument("--role", required=True, choices=("operator", "owner", "editor", "viewer"))
+    users.add_argument("--partner", type=int, default=1, metavar="ID", help="of all but operators (1)")
+    users.add_argument("--why", default="", metavar="WHY", help="for the action log")
 
 
 def _add_letters(letters: argparse.ArgumentParser, replay: argparse.ArgumentParser) -> None:

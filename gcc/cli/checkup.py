@@ -26,7 +26,7 @@ import trio
 
 from gcc import statements
 from gcc.channels.objects import Objects
-from gcc.cli import checkup_credentials
+from gcc.cli import checkup_credentials, checkup_tenancy
 from gcc.cli.finding import Finding
 from gcc.clock import Clock
 from gcc.config import Settings
@@ -354,6 +354,9 @@ class _Database:
         findings += await ask("postgres migrations", schema)
         if not seen:
             return [*findings, sane(self._clock.now(), None), *seeds(self._settings)]
+        findings += await ask(
+            checkup_tenancy.NAME, partial(checkup_tenancy.look, self._settings, connect_s=self._deadline_s / 2)
+        )
         findings += await ask("clock", self._newest)
         if self._settings.exchange.url == "postgres":
             findings += await ask("queue bindings", self._bindings)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import httpx
 
@@ -40,7 +41,7 @@ LONG = tuple(
 ANSWER_BYTES_MAX = 64 << 20
 SENTENCE_CHARS_MAX = 1000
 EXCERPT_CHARS_MAX = 100
-START = "start it with: run, and the --config that it had"
+START = "name its folder with --data, or start it with: run, and the --config that it had"
 WRONG_USE = (400, 404, 409, 422)
 
 
@@ -106,6 +107,10 @@ class Running:
     ) -> Any:
         """The decoded answer, whose `data` is a `holds` (None: it is no envelope). Raises NotRunning when nobody is
         there, Unanswered, ConfigError with what made no sense, Permanent with what could not be done."""
+        for name in path.removeprefix("/api/").split("/"):
+            if name in ("", ".", "..") or "%2F" in name:  # another path would be asked
+                told = sentence(unquote(name))
+                raise ConfigError(f"{told!r} is no name: it is empty, made of dots alone, or holds a slash")
         status, body = self.answer(method, path, content=content, **query)
         answer = decoded(body)
         if answer is not None and status < 300 and (holds is None or isinstance(answer.get("data"), holds)):

@@ -344,6 +344,7 @@ def _holders(number: int) -> Iterator[tuple[int, str]]:
 def _secrets(settings: Settings) -> set[str]:
     """What must not be printed, in every form in which an error may repeat it."""
     urls = [getattr(settings, part).url for part in ("postgres", "clickhouse", "exchange", "redis", "objects")]
+    urls.append(settings.postgres.web_url)
     found = {settings.objects.access_key, settings.objects.secret_key, settings.web.dev_token} - {DEV_TOKEN}
     for url in [*urls, *(source.base_url for source in settings.sources.values())]:
         found |= passwords(url) | encoded(url)

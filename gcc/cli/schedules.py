@@ -105,7 +105,8 @@ def _took(run: Mapping[str, Any]) -> str:
 
 def did_what(detail: Mapping[str, Any] | None) -> str:
     """A run's detail in a few words: "29 models", "stale 412, enqueued 96", "swapped, rows 12,004"; its error whole."""
-    told = [_part(name, value) for name, value in (detail or {}).items() if name not in UNTOLD and value is not None]
+    said = {name: value for name, value in (detail or {}).items() if name not in UNTOLD and value not in (None, [], {})}
+    told = [_part(name, value) for name, value in said.items()]
     few = ", ".join(told[:PARTS_MAX]) + " ..." * (len(told) > PARTS_MAX)
     error = (detail or {}).get("error")
     return sentence(str(error)) if error else few

@@ -19,6 +19,7 @@ from gcc.cli.times import next_run
 from gcc.supervisor.lifecycle import State
 
 PIPE_COLUMNS = 160
+RUNS_TOLD = 6
 STATE_COLUMNS = max(map(len, State))
 COLOURS = {
     "ready": "green",
@@ -96,8 +97,11 @@ def screen(status: dict[str, Any], page: str) -> Group:
     parts += [
         Text.assemble(("limits differ  ", "bold"), (sentence(told), "yellow")) for told in status["differing_limits"]
     ]
-    if due := [f"{line['name']} {next_run(line)}" for line in status.get("schedules", []) if line["next_run"]]:
-        parts.append(Text.assemble(("next runs  ", "bold"), "  ".join(due)))
+    if due := [line for line in status.get("schedules", []) if line["next_run"]]:
+        due.sort(key=lambda line: (not line["running"], line["next_run"]))
+        told = "  ".join(f"{line['name']} {next_run(line)}" for line in due[:RUNS_TOLD])
+        more = f"  and {len(due) - RUNS_TOLD} more; see: schedules" * (len(due) > RUNS_TOLD)
+        parts.append(Text.assemble(("next runs  ", "bold"), told, (more, "dim")))
     if replicas := status.get("replicas"):
         parts.append(_replicas(replicas))
     if (letters := status.get("dead_letters")) and letters["letters"]:

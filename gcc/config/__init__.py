@@ -16,20 +16,24 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 
+from gcc.config.paths import whole_path
 from gcc.config.sections import (
     OBJECTS_URL,
     Alerts,
     Bind,
     Gateway,
     Kept,
+    Limits,
+    RateClass,
+    RateNumbers,
     Scraper,
     Settings,
     SinkerOverride,
     Source,
     Web,
+    Webhooks,
     World,
     is_loopback,
-    whole_path,
 )
 from gcc.errors import ConfigError
 from gcc.refusals import NESTED_MAX, refuse_extremes, refuse_odd_names, refuse_secrets
@@ -40,8 +44,9 @@ _REPEATED = re.compile(r"\(.*\)|'..+'|\"..+\"", re.DOTALL)
 _ADDRESS = re.compile(r"[@=]|//")
 
 __all__ = [
-    "OBJECTS_URL", "Alerts", "Bind", "Gateway", "Kept", "Scraper", "Settings", "SinkerOverride", "Source", "Web",
-    "World", "is_loopback", "load", "tokens_variable", "whole_path",
+    "OBJECTS_URL", "Alerts", "Bind", "Gateway", "Kept", "Limits", "RateClass", "RateNumbers", "Scraper",
+    "Settings", "SinkerOverride", "Source", "Web", "Webhooks", "World", "is_loopback", "load", "tokens_variable",
+    "whole_path",
 ]  # fmt: skip
 
 
@@ -162,7 +167,9 @@ def tokens_variable(source: str) -> str:
 def _named(variable: str) -> list[str]:
     """The key that a variable GCC_... sets."""
     path = variable[4:].lower().split("__")
-    return [path[0], path[1].replace("_", "-"), *path[2:]] if path[0] == "sources" and len(path) > 1 else path
+    if path[0] in ("sources", "services") and len(path) > 1:
+        return [path[0], path[1].replace("_", "-"), *path[2:]]
+    return path
 
 
 def _example(section: tuple[str, ...]) -> str:

@@ -1,15 +1,19 @@
 """Every setting with its meaning and default, a class a section of the file."""
 
+import base64
+import functools
 import ipaddress
 import re
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
+from gcc.config.paths import WholePath
+from gcc.config.services import refuse_odd_services
 from gcc.passwords import is_host, is_torn, odd, passwords
 
 POSTGRES_AGE_S_MAX = 15.0
@@ -63,24 +67,6 @@ Days = Annotated[int, Field(ge=0, le=36_500)]
 ZoneName = Annotated[str, AfterValidator(_a_zone)]
 
 
-def whole_path(given: Any) -> Any:
-    """A path as people give it, its `~` expanded, and from the root: while chdb is loaded, the whole process stands in
-    chdb's own folder. ValueError: it names nothing (for Path, '' is where one stands)."""
-    if isinstance(given, Path):
-        return given.absolute()
-    if not isinstance(given, str):
-        return given
-    if not given.strip() or "\0" in given:
-        raise ValueError("it names no path; give one, or leave it out")
-    try:
-        return Path(given).expanduser().absolute()
-    except RuntimeError:
-        raise ValueError("it begins with the home of nobody known here; give the whole path") from None
-
-
-WholePath = Annotated[Path, BeforeValidator(whole_path)]
-
-
 def _host(name: str) -> str:
     if name and not is_host(name):
         raise ValueError("it is no host; give an address of this machine, or a name whose parts have 1 to 63 letters")
@@ -96,11 +82,41 @@ class Bind(Section):
     connections_max: int = Field(0, ge=0)  # more get 503; 0: 1000, or what few descriptors leave
 
 
+ProxyHeader = Literal["x-forwarded-for", "forwarded"]
+
+
+ORIGIN = re.compile(
+    r"(?!http:.*:80$|https:.*:443$)https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+)
+
+
 class Gateway(Bind):
     port: Port = 8009
     cors_origins: tuple[str, ...] = ()  # exact origins that browsers may call from
     body_bytes_max: int = Field(1 << 20, ge=1024)  # larger request bodies get 413
     deadline_s: Seconds = Field(20.0, gt=0)  # one deadline per request; it cancels its queries (504)
+    # networks of the proxies in front of it, ["10.0.7.0/24"]: who asks through them is whom they name. Empty: whoever
+    # connects. Whoever else can connect from there is believed as well
+    trusted_proxies: tuple[pydantic.IPvAnyNetwork, ...] = ()
+    proxy_header: ProxyHeader = "x-forwarded-for"  # in which they name it, and which none of them passes on unchanged
+
+    @pydantic.field_validator("cors_origins")
+    @classmethod
+    def _exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for number, origin in enumerate(origins, start=1):
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"number {number} is no origin; write scheme, name and port as browsers do, in small letters"
+                    " (https://app.example.org): neither * nor null, no path, no port that the scheme has anyway"
+                )
+        return origins
+
+    @pydantic.field_validator("trusted_proxies")
+    @classmethod
+    def _not_everybody(cls, networks: tuple[pydantic.IPvAnyNetwork, ...]) -> tuple[pydantic.IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("it trusts everybody, so that anybody may claim any address; name the proxies' networks")
+        return networks
 
 
 class Ops(Bind):
@@ -120,10 +136,17 @@ class Ingest(Section):
 
 class Postgres(Section):
     url: str = "embedded"  # or postgresql://...; a password belongs into GCC_POSTGRES__URL
+    web_url: str = ""  # the same database as a role that row-level security holds; empty: as url. GCC_POSTGRES__WEB_URL
     web_pool: int = Field(8, ge=1)  # connections for requests; separate, so that crawls never starve them
     actor_pool: int = Field(12, ge=2)  # connections for actors
     fsync: bool = True  # False: faster, safe against kill -9 but not against power loss
     audit: bool = False  # True: tables profile_log and post_log hold what is emitted so, too; see docs/migration.md
+
+    @pydantic.model_validator(mode="after")
+    def _of_a_server(self) -> Self:
+        if self.web_url and self.url == "embedded":
+            raise ValueError("web_url belongs to a url of a server; the embedded one has its own")
+        return self
 
 
 class ClickHouse(Section):
@@ -225,6 +248,14 @@ class Scraper(Section):
     concurrency: dict[str, int] = {}  # flow -> jobs in flight; overrides the flow table
 
 
+class Scorer(Section):
+    workers: int = Field(0, ge=0, le=1000)  # processes that score at once; 0: as many as there are cores
+    idle_s: Seconds = Field(60.0, gt=0)  # one that had nothing to do for so long ends
+    slow_s: Seconds = Field(10.0, gt=0, le=15)  # one that takes longer over a slice is ended, and the slice done again
+    waiting_max: int = Field(100_000, ge=1)  # followers in the queue, above which none are pushed
+    again_max: int = Field(20_000, ge=0)  # of those scored by an older version, pushed again every ten minutes
+
+
 class Source(Section):
     base_url: Annotated[str, AfterValidator(_http_or_none)] = (
         ""  # without the version; empty: the API's own address, or the world's where world.enabled
@@ -288,8 +319,45 @@ class Web(Section):
     stale_after_s: Seconds = Field(86_400.0, gt=0)  # an older profile is scraped within the request
     scrape_wait_s: Seconds = Field(15.0, gt=0)  # how long a request waits for that scrape
     not_found_s: Seconds = Field(300.0, ge=0)  # a handle that does not exist is not asked for again for so long
+    repeated_s: Seconds = Field(1.0, ge=0, le=60)  # who asks the same within that gets the same; 0: reads it anew
     # handles that nobody follows yet, a minute and tenant, in each process; more get 429: each costs a call outside
     unknown_handles: int = Field(30, ge=1)
+
+
+class Auth(Section):
+    # GCC_AUTH__JWT_SECRET, never in a file: 32 bytes or more in Base64, the same for all gateways; a comma and the one
+    # before it while it is replaced. Empty: DATA/auth.key, which the first start makes, while gateway.host is loopback
+    jwt_secret: str = ""
+    public_url: Annotated[str, AfterValidator(_http_or_none)] = (
+        ""  # where links of invitations lead; empty: whoever asked
+    )
+    known: int = Field(100_000, ge=1)  # sessions that a process keeps in memory, or fewer, so that they fit into ...
+    known_bytes: int = Field(64 << 20, ge=1 << 16)  # ... this much
+    known_s: Seconds = Field(30.0, gt=0)  # for so long; a session that ends is forgotten at once
+
+
+class App(Section):
+    """What a platform has registered us as, for creators to let us in; see docs/identity.md."""
+
+    client_id: str = ""
+    client_secret: str = Field("", repr=False)  # GCC_CONNECT__<PLATFORM>__CLIENT_SECRET, never in a file
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.client_id) != bool(self.client_secret):
+            raise ValueError("client_id and client_secret belong together; set both or neither")
+        return self
+
+
+class Service(Section):
+    # one of SERVICES, or identity, that another host answers for: http[s]://host:port; empty: this process;
+    # docs/servers.md
+    url: Annotated[str, AfterValidator(_http_or_none)] = ""
+    # GCC_SERVICES__NAME__PASSWORD, never in a file: by which that host believes who we say is asking; of identity the
+    # token that we ask it with
+    password: str = Field("", repr=False)
+    # GCC_SERVICES__NAME__TOKEN, never in a file: what that service asks with, 32 characters or more; NAME has _ for -
+    token: str = Field("", repr=False, max_length=512, pattern=r"^([0-9A-Za-z._~+/=-]{32,})?$")
 
 
 class Analytics(Section):
@@ -299,6 +367,16 @@ class Analytics(Section):
     model_memory_mb: int = Field(1500, ge=50)  # of each; one that needs more fails
     model_spill_mb: int = Field(1000, ge=10)  # above, its groups go to disk, which is slower; sorts from an eighth on
     model_s_max: Seconds = Field(600.0, gt=0, le=1e6)  # max_execution_time of each of its statements
+
+
+RateClass = Literal["open", "login", "read", "search", "write", "heavy", "scrape"]
+RateNumbers = Annotated[int, Field(ge=1)] | dict[Literal["FREE", "SAAS", "PAID"], Annotated[int, Field(ge=1)]]
+
+
+class Limits(Section):
+    # calls a minute in place of those of gcc/web/api/rates.py: {read = 5000}, or by plan: {read = {FREE = 100}};
+    # open and login are of an address, staff of an operator's or a service's token, all others of a partner
+    classes: dict[RateClass | Literal["staff"], RateNumbers] = {}
 
 
 class Alerts(Section):
@@ -318,6 +396,28 @@ class Alerts(Section):
         return self
 
 
+class Webhooks(Section):
+    """Those of tenants, which choose where they are told of events; see docs/webhooks.md."""
+
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)  # of their URLs, which are https://
+    # True: http, any port and this machine's own network, too, for who tries things out. Only on one machine alone
+    allow_private: bool = False
+    # GCC_WEBHOOKS__SECRET, 32 bytes in Base64, never in a file: what the secret of each endpoint is derived from; with
+    # another all of them are others. Empty: DATA/webhooks.key with embedded PostgreSQL; else nothing is sent
+    secret: str = ""
+
+    @pydantic.field_validator("secret")
+    @classmethod
+    def _a_key(cls, text: str) -> str:
+        try:
+            found = base64.b64decode(text, validate=True)
+        except ValueError:
+            found = b"?"
+        if text and len(found) < 32:
+            raise ValueError("secret must be 32 bytes or more in Base64; make one with: openssl rand -base64 32")
+        return text
+
+
 class Kept(Section):
     """How many days what has ended is kept from then on; 0: for ever. Later nobody can look at it, or retry it."""
 
@@ -326,6 +426,8 @@ class Kept(Section):
     letters_days: Days = 90  # dead letters that were replayed, with their objects
     actions_days: Days = 365  # of people: the action log
     schedule_runs_days: Days = 90  # but for the last one of each schedule
+    webhook_deliveries_days: Days = 30  # from when their events came, whatever became of them
+    api_jobs_days: Days = 90  # jobs of the API; their files and reports 7
 
     @property
     def days(self) -> dict[str, int]:
@@ -370,14 +472,20 @@ class Settings(Section):
     objects: Objects = Objects()
     sinker: Sinker = Sinker()
     scraper: Scraper = Scraper()
+    scorer: Scorer = Scorer()
     sources: dict[str, Source] = {}
     credentials: Credentials = Credentials()
     retention: dict[str, Days] = {}  # trace_log_days = 14: then they are dropped, whole partitions at a time; 0: never
     kept: Kept = Kept()
     world: World = World()
     web: Web = Web()
+    auth: Auth = Auth()
+    connect: dict[Literal["instagram", "youtube"], App] = {}
+    services: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], Service] = {}
+    limits: Limits = Limits()
     analytics: Analytics = Analytics()
     alerts: Alerts = Alerts()
+    webhooks: Webhooks = Webhooks()
     reports: Reports = Reports()
     logging: Logging = Logging()
 
@@ -390,6 +498,18 @@ class Settings(Section):
             for key, bind in (("gateway", self.gateway), ("ops", self.ops), ("beat_api", self.beat_api)):
                 if not is_loopback(bind.host):
                     raise ValueError(f"{key}.host is not loopback while web.dev_token is set; unset web.dev_token")
+        if self.webhooks.allow_private:
+            binds = [self.gateway.host, self.ops.host, self.beat_api.host, self.ingest.host]
+            if self.postgres.url != "embedded" or not all(map(is_loopback, binds)):
+                raise ValueError(
+                    "webhooks.allow_private is for one machine alone: it needs embedded PostgreSQL, and gateway, ops,"
+                    " beat_api and ingest on loopback; unset webhooks.allow_private"
+                )
+        if self.has_role("web") and not (self.auth.jwt_secret or is_loopback(self.gateway.host)):
+            raise ValueError(
+                "gateway.host is not loopback while auth.jwt_secret is not set; set GCC_AUTH__JWT_SECRET, the same for"
+                " every gateway: openssl rand -base64 32 prints one"
+            )
         if self.exchange.url == "postgres" and self.sinker.age_s_max > POSTGRES_AGE_S_MAX:
             raise ValueError(
                 f"sinker.batch_age_s {self.sinker.age_s_max:g} cannot exceed {POSTGRES_AGE_S_MAX:g} with the PostgreSQL"
@@ -400,6 +520,7 @@ class Settings(Section):
                 f"web.not_found_s {self.web.not_found_s:g} cannot exceed kept.failed_jobs_days"
                 f" {self.kept.failed_jobs_days}: that a handle does not exist is known from its failed job"
             )
+        refuse_odd_services({name: (each.url, each.token, each.password) for name, each in self.services.items()})
         ports = [p for p in (self.gateway.port, self.ops.port, self.world.port if self.world.enabled else 0) if p]
         if len(ports) != len(set(ports)):
             raise ValueError(f"gateway.port, ops.port and world.port must differ, got {ports}")
@@ -416,6 +537,7 @@ class Settings(Section):
         return self._start
 
 
+@functools.lru_cache(maxsize=256)  # each request of a port for this machine asks
 def is_loopback(host: str) -> bool:
     """True for localhost, 127.0.0.0/8 and ::1."""
     if host == "localhost":

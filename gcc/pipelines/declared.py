@@ -1,6 +1,6 @@
 """What a pipeline declares of itself, and what it is given to run with.
 
-A `Pipeline` is a row: gcc/pipelines/NAME/__init__.py holds it, gcc/pipelines/__init__.py lists them all, and the tree
+A `Pipeline` is a row: gcc/pipelines/NAME/__init__.py holds it, gcc/pipelines/listed.py lists them all, and the tree
 starts what the list says. Roles, the drain's stages, the order of the dashboard, what people can pause and which
 stores are opened derive from the list. Each gets one `Context`.
 """
@@ -24,11 +24,13 @@ from gcc.channels.jobs import Jobs
 from gcc.channels.letters import Letters
 from gcc.channels.memory import Channels, Signal
 from gcc.channels.objects import Objects
+from gcc.channels.outbox import Emit
 from gcc.channels.referrals import Referrals
 from gcc.clock import Clock
 from gcc.config import Settings
 from gcc.errors import ConfigError
 from gcc.metrics import Metrics
+from gcc.sources.consents import App
 from gcc.sources.credentials import Credentials
 from gcc.sources.http import Fetcher
 from gcc.sources.limits import Limiter
@@ -39,6 +41,8 @@ from gcc.stores.notifications import Notifications
 from gcc.stores.postgres import Pool
 from gcc.stores.processes import Processes
 from gcc.stores.rabbitmq_exchange import RabbitMQExchange
+from gcc.stores.redis import Redis
+from gcc.stores.sealing import Keys
 from gcc.stores.vault import Vault
 from gcc.supervisor.drain import Drain
 from gcc.supervisor.lifecycle import Board
@@ -49,6 +53,8 @@ if TYPE_CHECKING:  # of the pipelines' own folders, which import this
     from gcc.pipelines.events.history import HistoryImport
     from gcc.pipelines.events.sinks import EventStore
     from gcc.pipelines.events.stillness import Telling
+    from gcc.pipelines.scoring.tally import Tally
+    from gcc.pipelines.scoring.workers import Scorers
     from gcc.pipelines.scraping.table import Catalogue
     from gcc.pipelines.scraping.work import Erasures
 
@@ -64,8 +70,8 @@ Past = Callable[[], Mapping[str, AsyncIterator[bytes]]]
 class Real:
     """What only real stores have: marts, imports and what answers people need it, a simulation has none of it.
 
-    `terms_pool` is for what must come in time, whoever crowds the other pools. `rabbitmq`: the exchange, where it is
-    the broker's.
+    `terms_pool` is for what must come in time, whoever crowds the other pools. `keys` seal secrets. `rabbitmq`: the
+    exchange, where it is the broker's. `redis`: where it is set.
     """
 
     pool: Pool
@@ -76,14 +82,17 @@ class Real:
     history: "HistoryImport"
     notifications: Notifications
     vault: Vault
+    keys: Keys
     processes: Processes
     erasures: PostgresErasures
     rabbitmq: RabbitMQExchange | None
+    redis: Redis | None
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The ports of the scraping and events pipelines. `fetcher()` opens the way to the outside.
+    """The ports of the scraping, scoring and events pipelines. `fetcher()` opens the way to the outside, `scorers()`
+    the one to the processes that score.
 
     `broker` keeps the exchange connected where it is not the database (see gcc/actors/connection.py), and
     `leadership` lets one process at a time relay to it; `telling` tells `check` what this process holds of it.
@@ -102,6 +111,8 @@ class Parts:
     objects: Objects
     erasures: "Erasures"
     fetcher: Callable[[], AbstractAsyncContextManager[Fetcher]]
+    emit: Emit
+    scorers: "Callable[[], AbstractAsyncContextManager[Scorers]]"
     broker: Connect | None = None
     leadership: Leadership | None = None
     telling: "Telling | None" = None
@@ -114,8 +125,9 @@ class Context:
 
     `drain` is that of the pipeline's role. `pipelines` are all that are declared, whoever runs them; `catalogue` is
     what they scrape. `urls` tells where what listens here answers, by name, `schedulers` who runs schedules here,
-    `replicas` who keeps them, `modelling` who models and `syncs` who syncs: they fill as the process is built and
-    starts. `imported`: an import brought past snapshots.
+    `replicas` who keeps them, `modelling` who models, `syncs` who syncs and `tallies` what was scored: they fill as the
+    process is built and starts. `imported`: an import brought past snapshots.
+    `apps`: what the world's platforms have registered us as.
     `past()`: snapshots that the outside has of earlier times, by name.
     """
 
@@ -136,7 +148,9 @@ class Context:
     imported: Signal = field(default_factory=Signal)
     replicas: list[Replica] = field(default_factory=list)
     syncs: list[Sync] = field(default_factory=list)
+    tallies: "list[Tally]" = field(default_factory=list)
     past: Past = dict
+    apps: Mapping[str, App] = field(default_factory=dict)
     state: Callable[[], str] = lambda: "ready"  # starting | ready | draining
 
     @property
@@ -151,8 +165,9 @@ class Pipeline:
 
     `role` is by what a process chooses it. `stages` are the drain's in which its actors are members, in their order.
     `needs`: children of the tree that must have stood before its first start; `uses`: what it speaks to beside, and
-    waits for by itself. Both are opened only where a chosen pipeline names them. `build(context)` opens nothing, may
-    raise ConfigError, and gives what the supervisor runs. `rooms`: the first words of its actors' names, if not its
+    waits for by itself; `ready_without`: the same, but a process is ready while it is away. All are opened only where a
+    chosen pipeline names them. `build(context)` opens nothing, may raise ConfigError, and gives what the supervisor
+    runs. `rooms`: the first words of its actors' names, if not its
     own. `pausable(catalogue)`: what people may name to pause -> the actor. `schedules(context)`: what a leader runs
     for it, in whichever process. `real`: it is left out where there are no real stores.
     """
@@ -163,6 +178,7 @@ class Pipeline:
     build: Callable[[Context], Run]
     needs: Collection[str] = (CONTROLS,)
     uses: Collection[str] = ()
+    ready_without: Collection[str] = ()
     rooms: Sequence[str] = ()
     pausable: "Callable[[Catalogue], Mapping[str, str]]" = lambda _: {}
     schedules: Callable[[Context], Sequence[Schedule]] = lambda _: ()
@@ -179,7 +195,7 @@ def refuse_odd(pipelines: Sequence[Pipeline], ground: Mapping[str, Collection[st
     if len(needs) < len(ground) + len(pipelines):
         raise ConfigError(f"two have one name: {', '.join(sorted([*ground, *(row.name for row in pipelines)]))}")
     for row in pipelines:
-        if odd := [name for name in (*row.needs, *row.uses) if name not in needs]:
+        if odd := [name for name in (*row.needs, *row.uses, *row.ready_without) if name not in needs]:
             raise ConfigError(f"pipeline {row.name} needs {odd[0]!r}, which is none of {', '.join(needs)}")
     try:
         TopologicalSorter(needs).prepare()

@@ -164,6 +164,7 @@ BESIDE: Sequence[Row] = (
     _call("erasure_of_all", "45 22 * * *", 120),
     _call("source_retention", "5 22 * * *", 120),
     _call("pruning", "35 * * * *", 30),
+    _call("score_again", "*/10 * * * *", catch_up=False),
     _call("recount", "25 22 * * *", catch_up=False),
     # by trigger: what a first start shows first, and then; everything in one go
     _call("first_page", None, 30),
@@ -173,7 +174,6 @@ BESIDE: Sequence[Row] = (
 ROWS: Sequence[Row] = (*NAMED, *BESIDE)
 NOT_YET: Mapping[str, str] = {
     "backup": "backups",
-    "fake_follower_push": "the scorer",
 }
 """What a call waits for whose function is not there."""
 
@@ -236,6 +236,7 @@ _DOES: Mapping[str, str] = {
     "backup": "backs up",
     "object_cleanup": "deletes files that syncs left",
     "fake_follower_push": "sends followers that have no score to the scorer",
+    "score_again": "sends followers that an older scorer has scored to the one of now, some at a time",
     "pruning": "deletes ended jobs, letters, actions and runs that are older than they are kept",
     "recount": "counts jobs and queues anew",
     "first_page": "models and syncs what a first start shows first",

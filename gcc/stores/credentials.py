@@ -241,7 +241,7 @@ class PostgresCredentials:
         except Unsealable as error:
             secret, reason = None, str(error)
         if not isinstance(secret, dict):
-            out_s, reason = math.inf, reason if sealed else "its credentials are no JSON object"
+            out_s, reason = math.inf, reason if sealed or plain is None else "its credentials are no JSON object"
         held = secret if isinstance(secret, dict) else {}
         return Standing(Credential(id, source, handle, held, version, **facts), now_s + out_s, reason)
 

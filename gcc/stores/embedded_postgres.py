@@ -31,6 +31,7 @@ from gcc import statements
 from gcc.errors import ConfigError, Transient
 from gcc.stores import data_folder
 from gcc.stores.postgres import Connection
+from gcc.stores.tenancy import ROLE as WEB_ROLE
 
 DATABASE = ROLE = "gcc"
 """The role owns this database, and nothing else."""
@@ -59,6 +60,7 @@ _SQL = statements.load("embedded_postgres")
 class EmbeddedPostgres:
     """The server of one data folder. `conninfo` is valid from the start, answered once `run` has started.
 
+    `web_conninfo` is of the role that row-level security holds (gcc/stores/tenancy.py).
     `superuser_conninfo` is for what makes databases or changes the server; nothing of the platform is given it.
     """
 
@@ -73,6 +75,7 @@ class EmbeddedPostgres:
         if len(os.fsencode(self._folder / f".s.PGSQL.{_PORT}")) > _SOCKET_BYTES_MAX or "," in str(self._folder):
             self._sockets = Path("/tmp") / self._mark
         self.conninfo = make_conninfo(host=str(self._sockets), port=_PORT, user=ROLE, dbname=DATABASE)
+        self.web_conninfo = make_conninfo(self.conninfo, user=WEB_ROLE)
         self.superuser_conninfo = make_conninfo(self.conninfo, user="postgres", dbname="postgres")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -205,9 +208,11 @@ class EmbeddedPostgres:
         """
         conninfo = make_conninfo(self.superuser_conninfo, options="-c search_path=pg_catalog")
         async with await Connection.connect(conninfo) as superuser:
-            ((role, database, owned),) = await (await superuser.execute(_SQL["find_application"])).fetchall()
+            ((role, web_role, database, owned),) = await (await superuser.execute(_SQL["find_application"])).fetchall()
             if not role:
                 await superuser.execute(_SQL["create_role"])
+            if not web_role:
+                await superuser.execute(_SQL["create_web_role"])
             if not database:
                 await superuser.execute(_SQL["create_database"])
         if database and not owned:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import trio
 
 from gcc import statements
@@ -35,6 +36,9 @@ NAMED_BY = ("handle", "channels")
 """Params of jobs that name profiles, one or a list of them; a word in another one is no name."""
 IDENTIFIED_BY = ("profile_id", "channel_id")
 """And those that hold the id of one: a handle may look like the id of somebody else."""
+
+
+HANDLES = tuple(dict.fromkeys(PERSONS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class PostgresErasures:
         good_until, kept = self._kept.get(platform, (-1.0, None))
         if kept is None or trio.current_time() >= good_until:
             async with self._pool.connection() as conn:
-                rows = await (await conn.execute(SQL["of"], {"platform": platform})).fetchall()
+                rows = await (await conn.execute(self._with_names("of"), {"platform": platform})).fetchall()
             kept = _leaving(platform, rows)
             self._kept[platform] = trio.current_time() + KEPT_S, kept
         return kept
@@ -127,7 +131,7 @@ class PostgresErasures:
     async def due(self, *, every: bool) -> list[Leaving]:
         """Those of whom something may be left; `every`: all of them."""
         async with self._pool.connection() as conn:
-            rows = await (await conn.execute(SQL["due"], {"every": every})).fetchall()
+            rows = await (await conn.execute(self._with_names("due"), {"every": every})).fetchall()
         by_platform: dict[str, list[Any]] = {}
         for platform, *row in rows:
             by_platform.setdefault(platform, []).append(row)
@@ -155,6 +159,21 @@ class PostgresErasures:
         async with self._pool.connection() as conn:
             return (await conn.execute(SQL["forget_credentials"], _values(leaving))).rowcount
 
+    async def forget_answers(self, leaving: Leaving) -> int:
+        """Empty what callers would be answered again, where it tells of them; how many answers."""
+        ids, names = (
+            sorted(msgspec.json.encode(each).decode().lower() for each in of) for of in (leaving.ids, leaving.names)
+        )
+        marks = [*ids, *(f'"{column}":{name}' for column in HANDLES for name in names)]
+        async with self._pool.connection() as conn:
+            return (await conn.execute(SQL["forget_answers"], {"marks": marks})).rowcount
+
+    async def forget_noted(self, leaving: Leaving) -> int:
+        """What partners did stays noted, but not to them; how many notes."""
+        where = {"identified_by": list(PERSONS), "named_by": list(HANDLES), "keys": [*PERSONS, *HANDLES]}
+        async with self._pool.connection() as conn:
+            return (await conn.execute(SQL["forget_noted"], _values(leaving) | where)).rowcount
+
     async def forget_jobs(self, leaving: Leaving) -> list[str]:
         """Delete the jobs that name them; their ids."""
         statement, gone = SQL["jobs"].replace("{limit}", str(BATCH)), []
@@ -180,6 +199,14 @@ class PostgresErasures:
             if not batch:
                 break
         return gone
+
+    def _with_names(self, statement: str) -> str:
+        living = " union all ".join(
+            f"select '{each.name}' as platform, {each.profile_id} as profile_id, handle from {each.account.name}"  # noqa: S608
+            for each in self._platforms.values()
+        )
+        names = SQL["names"].rstrip().removesuffix(";").replace("{living}", living)
+        return SQL[statement].replace("{names}", names)
 
     def _places(self, platform: str) -> Iterator[tuple[Table, str]]:
         """Each table in which they may stand, and where."""

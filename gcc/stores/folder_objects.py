@@ -1,9 +1,10 @@
 """Objects as files below a folder, by worker threads: a put is a file beside the one it becomes, then a rename."""
 
 import errno
+import fcntl
 import itertools
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
@@ -45,7 +46,7 @@ class FolderObjects:
                 raise
         return size
 
-    async def get(self, key: str) -> AsyncIterator[bytes]:
+    async def get(self, key: str) -> AsyncGenerator[bytes, None]:
         file = await _in_thread(key, open, self._root / checked(key), "rb")
         with file:
             while chunk := await _in_thread(key, file.read, CHUNK_BYTES):
@@ -57,6 +58,10 @@ class FolderObjects:
     async def delete(self, key: str) -> None:
         path = self._root / checked(key)
         await _in_thread(key, lambda: path.unlink(missing_ok=True))
+
+    async def link(self, key: str, *, good_s: int, name: str, media_type: str) -> str | None:
+        checked(key)
+        return None
 
     async def keys(self, prefix: str) -> list[str]:
         folder = prefix.rpartition("/")[0]
@@ -81,14 +86,25 @@ async def _in_thread(key: str, work: Callable[P, T], *args: P.args, **kwargs: P.
 
 
 def _create(folder: Path) -> IO[bytes]:
-    """A new file beside the one it will become, hidden by its dot; leftovers of killed processes are passed over."""
+    """A file beside the one it will become, hidden by its dot, and locked; one that a killed process has left is used
+    again: they would fill the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
-        try:
-            return (folder / f".{number}.part").open("xb")
-        except FileExistsError:
-            continue
+        file = (folder / f".{number}.part").open("ab")
+        if _is_ours(file):
+            file.truncate(0)
+            return file
+        file.close()
     raise AssertionError("counting ended")
+
+
+def _is_ours(file: IO[bytes]) -> bool:
+    """Lock it, unless somebody writes it, or has made an object of it meanwhile."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.stat(file.name), os.fstat(file.fileno()))
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _read(path: Path, start: int, size: int | None) -> bytes:
@@ -101,8 +117,8 @@ def _commit(file: IO[bytes], path: Path, fsync: bool) -> None:
     file.flush()
     if fsync:
         os.fsync(file.fileno())
-    file.close()
     os.replace(file.name, path)
+    file.close()  # and unlock it: under its old name nobody finds it any more
     if fsync:
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -113,9 +129,9 @@ def _commit(file: IO[bytes], path: Path, fsync: bool) -> None:
 
 def _discard(file: IO[bytes]) -> None:
     try:
-        file.close()
-    finally:
         Path(file.name).unlink(missing_ok=True)
+    finally:
+        file.close()
 
 
 def _walk(root: Path, top: Path) -> list[str]:

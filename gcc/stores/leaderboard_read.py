@@ -12,7 +12,9 @@ from typing import Any, Literal
 from psycopg.rows import dict_row
 
 from gcc import statements
-from gcc.stores.postgres import Pool
+from gcc.stores import gate
+from gcc.stores.postgres import Connection, Pool
+from gcc.stores.tenant import Tenant
 
 SQL = statements.load("leaderboard")
 
@@ -38,6 +40,7 @@ class Page:
 
 
 async def page(
+    tenant: Tenant,
     pool: Pool,
     platform: str,
     *,
@@ -52,6 +55,25 @@ async def page(
 
     `month` None is the latest there is. Rows without a rank are not listed or counted.
     """
+    async with pool.connection() as conn:
+        return await page_of(
+            tenant, conn, platform, metric=metric, scope=scope, value=value, month=month, after=after, limit=limit
+        )
+
+
+async def page_of(
+    tenant: Tenant,
+    conn: Connection,
+    platform: str,
+    *,
+    metric: Metric,
+    scope: Scope,
+    value: str,
+    month: dt.date | None,
+    after: tuple[int, str],
+    limit: int,
+) -> Page:
+    """As `page`, in the caller's transaction."""
     sql = SQL["page"].format(**_COLUMNS[metric, scope], limit=int(limit)).encode()
     where = {
         "platform": platform,
@@ -60,10 +82,10 @@ async def page(
         "after_rank": after[0],
         "after_profile_id": after[1],
     }
-    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
+    async with conn.cursor(row_factory=dict_row) as cursor:
         rows = await (await cursor.execute(sql, where)).fetchall()
     if not rows:
         return Page([], 0, None, None)
     first = rows[0]
     listed = [{name: row[name] for name in row if name not in _BESIDE} for row in rows if row["rank"] is not None]
-    return Page(listed, first["total"], first["snapshot_id"], first["as_of"].astimezone(dt.UTC))
+    return Page(gate.seen(tenant.plan, listed), first["total"], first["snapshot_id"], first["as_of"].astimezone(dt.UTC))

@@ -11,7 +11,8 @@ is a ConfigError: nothing is touched.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,18 +95,26 @@ async def migrate_postgres(database: str | Connection, folder: Path) -> int:
     migrations = read(folder)
     if isinstance(database, Connection):
         return await _migrate(database, migrations)
-    given = parameters(database)
+    with refused(database, "postgres.url"):
+        async with await Connection.connect(database) as connection:
+            return await _migrate(connection, migrations)
+
+
+@contextmanager
+def refused(database: str, key: str) -> Iterator[None]:
+    """What waiting does not mend leaves the block as ConfigError, which names the setting; Transient: it is away."""
+    given = parameters(database, key)
     where, secrets = place(given), odd_parts(given)
     try:
         with transient(f"migrations, {where}", secrets):
-            async with await Connection.connect(database) as connection:
-                return await _migrate(connection, migrations)
+            yield
     except (Transient, psycopg.errors.InsufficientPrivilege) as error:
         if isinstance(error, Transient) and not any(words in str(error) for words in _REFUSALS):
             raise
         reason = str(error).partition("\n")[0].rpartition("FATAL: ")[2].strip()
+        variable = "GCC_" + key.upper().replace(".", "__")
         raise ConfigError(
-            f"postgres.url: {where} refuses us: {masked(reason, secrets)}; mend GCC_POSTGRES__URL or the server"
+            f"{key}: {where} refuses us: {masked(reason, secrets)}; mend {variable} or the server"
         ) from error
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gcc import statements
+from gcc.channels.memory import Signal
 from gcc.channels.message import Frame, Route
-from gcc.channels.outbox import OutboxRow
+from gcc.channels.outbox import Emit, OutboxRow
 from gcc.stores.leadership import hold
 from gcc.stores.postgres import Connection, Pool
 
@@ -21,6 +22,25 @@ async def put(conn: Connection, frames: Sequence[Frame]) -> None:
     """Insert `frames`, in their order. Nothing is visible before the caller's commit."""
     if frames:
         await conn.execute(SQL["put_outbox"], columns(frames))
+
+
+async def unrelayed(pool: Pool, routes: Sequence[Route]) -> int:
+    """Events that no queue has yet, as where no relay runs; of many, how many at least. Raises Transient."""
+    asked = {"exchanges": [route.exchange for route in routes], "keys": [route.key for route in routes]}
+    async with pool.connection() as conn:
+        ((events,),) = await (await conn.execute(RELAYING["unrelayed"], asked)).fetchall()
+    return int(events)
+
+
+def emitter(pool: Pool, written: Signal) -> Emit:
+    """Who sets `written` after each commit."""
+
+    async def emit(frames: Sequence[Frame]) -> None:
+        async with pool.transaction() as conn:
+            await put(conn, frames)
+        written.set()
+
+    return emit
 
 
 def columns(frames: Sequence[Frame]) -> dict[str, Any]:

@@ -22,7 +22,14 @@ import trio
 from psycopg import AsyncTransaction
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
-from psycopg.errors import CancellationTimeout, ConnectionTimeout, UndefinedColumn, UndefinedTable, _WaitTimeout
+from psycopg.errors import (
+    CancellationTimeout,
+    ConnectionTimeout,
+    InFailedSqlTransaction,
+    UndefinedColumn,
+    UndefinedTable,
+    _WaitTimeout,
+)
 from psycopg.pq import PGconn, TransactionStatus
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg.waiting import Ready, Wait
@@ -30,7 +37,8 @@ from psycopg.waiting import Ready, Wait
 from gcc import threads
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
-from gcc.stores import odd_values
+from gcc.stores import odd_values, unit
+from gcc.stores.tenant import Tenant
 
 PSYCOPG: Final = "3.3.9"
 """The version whose private names `Connection` was checked against; a test compares it."""
@@ -66,13 +74,14 @@ _WHOLE = frozenset({"connect_timeout", "keepalives", *_TCP})
 _Result = TypeVar("_Result")
 
 
-def parameters(conninfo: str) -> dict[str, Any]:
-    """The parts of a connection string of people's, as `_parameters`. ConfigError: one of them cannot be meant.
+def parameters(conninfo: str, key: str = "postgres.url") -> dict[str, Any]:
+    """The parts of a connection string of people's, the setting `key`, as `_parameters`. ConfigError: one of them
+    cannot be meant.
 
     A password may stand where a host or the database should, see gcc/passwords.py. Of keywords, where nothing is
     percent-encoded, only what looks like one is refused: host=h,password=...
     """
-    found = written = _parameters(conninfo)
+    found = written = _parameters(conninfo, key)
     is_url = conninfo.startswith(_URL)
     if is_url:  # as it stands before decoding: what is encoded is meant
         with suppress(psycopg.ProgrammingError):  # a name in its query is encoded, too
@@ -80,9 +89,9 @@ def parameters(conninfo: str) -> dict[str, Any]:
     for name, part in (("host", "host"), ("hostaddr", "host"), ("dbname", "database")):
         for piece in _several(written.get(name)):
             if passwords(piece) or (is_url and (_is_odd_host if part == "host" else is_odd)(piece)):
-                raise ConfigError(f"postgres.url {odd(part)}")
+                raise ConfigError(f"{key} {odd(part)}")
     if not all(host.startswith(("/", "@")) or is_host(host) for host in _several(found.get("host"))):
-        raise ConfigError("postgres.url has no possible host; write postgresql://host:5432/database?option=value")
+        raise ConfigError(f"{key} has no possible host; write postgresql://host:5432/database?option=value")
     return found
 
 
@@ -91,7 +100,7 @@ def odd_parts(parameters: dict[str, Any]) -> set[str]:
     return {piece for value in parameters.values() for piece in (str(value), *_several(value)) if is_odd(piece)}
 
 
-def _parameters(conninfo: str) -> dict[str, Any]:
+def _parameters(conninfo: str, key: str = "postgres.url") -> dict[str, Any]:
     """The connection string's parts over our defaults. ConfigError (without its text: it holds a password).
 
     Of several hosts the one that takes writes is meant, if nothing else is said.
@@ -99,11 +108,11 @@ def _parameters(conninfo: str) -> dict[str, Any]:
     try:
         given = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
-        raise ConfigError("postgres.url is no PostgreSQL connection string; write postgresql://host/database") from None
+        raise ConfigError(f"{key} is no PostgreSQL connection string; write postgresql://host/database") from None
     several = "," in str(given.get("host") or given.get("hostaddr") or "")
     found = {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given}
     if wrong := _impossible(found):
-        raise ConfigError(f"postgres.url has no possible {wrong}; write postgresql://host:5432/database?option=value")
+        raise ConfigError(f"{key} has no possible {wrong}; write postgresql://host:5432/database?option=value")
     return found
 
 
@@ -172,6 +181,24 @@ def takes_nothing(error: Transient) -> bool:
     return isinstance(cause, psycopg.Error) and cause.sqlstate in (READ_ONLY, DISK_FULL)
 
 
+class _Lock:
+    """As trio.Lock, but for the turn of the loop that one costs where it is free: each statement takes it, and waits
+    for its answer anyway."""
+
+    def __init__(self) -> None:
+        self._lock = trio.Lock()
+
+    async def __aenter__(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._lock.release()
+
+
 class Connection(psycopg.AsyncConnection[TupleRow]):
     """psycopg's AsyncConnection on Trio, always in autocommit mode.
 
@@ -184,13 +211,14 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.lock = trio.Lock()  # type: ignore[assignment]
+        self.lock = _Lock()  # type: ignore[assignment]
         odd_values.register(self.adapters)
         self.interrupted = False
         """A task was cancelled in the middle of a query here: a pool does not keep such a connection."""
         self.era = 0
         """A pool's count of servers that it has left, when this was opened."""
         self._others_ran_at = -1.0
+        self._partner = ""  # whose rows its transaction sees
 
     async def ping(self, within_s: float) -> None:
         """psycopg.OperationalError: the server, connected as it is, does not answer within that time: it hangs."""
@@ -260,16 +288,55 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """psycopg's transaction block. Cancelled: the connection closes, which rolls back.
 
         psycopg would send ROLLBACK, which a cancelled task cannot; the next statement of a task that
-        outlives its cancel scope must not run inside the abandoned transaction.
+        outlives its cancel scope must not run inside the abandoned transaction. Nor does a block end well in which a
+        statement failed, whoever passed over that: its COMMIT would roll back, and say nothing.
         """
         depth = self._num_transactions
         try:
             async with super().transaction(savepoint_name, force_rollback) as transaction:
                 yield transaction
+                self._refuse_to_commit_nothing()
         except BaseException:
             if self._num_transactions != depth:
                 await self.close()
             raise
+
+    @asynccontextmanager
+    async def of_partner(self, partner_id: int) -> AsyncIterator[None]:
+        """A transaction in which the policies of row-level security show this partner's rows alone; in another one a
+        savepoint, after which it is whose it was.
+
+        BEGIN and whose it is go as one message: it costs what another transaction does, and ends with it.
+        """
+        begin, commit, rollback, before = "begin", "commit", "rollback", self._partner
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            begin, rollback = "savepoint whose", "rollback to whose; release whose"
+            commit = f"release whose; set local gcc.partner_id = '{before}'"
+        self._partner = f"{partner_id:d}"
+        try:
+            await self.execute(f"{begin}; set local gcc.partner_id = '{self._partner}'".encode(), prepare=False)
+            yield
+            self._refuse_to_commit_nothing()
+            await self.execute(commit.encode(), prepare=False)
+        except BaseException as failure:
+            is_back = False
+            try:
+                if isinstance(failure, Exception):
+                    with suppress(psycopg.Error):
+                        await self.execute(rollback.encode(), prepare=False)
+                        is_back = True
+            finally:
+                if not is_back:  # nor will a cancelled task's ROLLBACK be sent
+                    await self.close()
+            raise
+        finally:
+            self._partner = before
+
+    def _refuse_to_commit_nothing(self) -> None:
+        if self.closed:
+            raise psycopg.OperationalError("the connection was lost before its transaction was committed")
+        if self.pgconn.transaction_status == TransactionStatus.INERROR:
+            raise InFailedSqlTransaction("a statement of this transaction failed: nothing of it is committed")
 
     async def close(self) -> None:
         """Close at once (no checkpoint). A task that waits for an answer here gets OperationalError."""
@@ -352,12 +419,15 @@ class Pool:
     used again, and new ones look for the server that takes writes, by name, or among several hosts.
     """
 
-    def __init__(self, conninfo: str, size: int, *, name: str, acquire_s: float = 10.0) -> None:
-        """Opens nothing yet. `name` shows in pg_stat_activity and errors. ConfigError: conninfo is malformed."""
-        given = parameters(conninfo)
+    def __init__(
+        self, conninfo: str, size: int, *, name: str, acquire_s: float = 10.0, key: str = "postgres.url"
+    ) -> None:
+        """Opens nothing yet. `name` shows in pg_stat_activity and errors. ConfigError: conninfo, which the setting
+        `key` gives, is malformed."""
+        given = parameters(conninfo, key)
         self.name, self.size = name, size
         self._where, self._hidden = place(given), odd_parts(given)
-        self._conninfo = make_conninfo("", **{"application_name": f"gcc {name}", **given})
+        self.conninfo = make_conninfo("", **{"application_name": f"gcc {name}", **given})
         self._acquire_s = acquire_s
         self._free = trio.Semaphore(size, max_value=size)
         self._idle: deque[Connection] = deque()
@@ -371,18 +441,25 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection in autocommit mode, the caller's for the length of the block.
+        """A connection in autocommit mode, the caller's for the length of the block; of the task's unit of work (see
+        gcc/stores/unit.py), if it has begun one here.
 
         Session state (SET, LISTEN, temporary tables) stays with the connection: use SET LOCAL. Raises
         Transient where the server is away, the pool exhausted, or psycopg reports what `passes` inside the
         block; trio.ClosedResourceError after aclose().
         """
+        if (begun := unit.of(self)) is None:
+            async with self._own_connection() as connection:
+                yield connection
+        else:
+            with transient(self._where, self._hidden):
+                yield await begun.connection()
+
+    @asynccontextmanager
+    async def _own_connection(self) -> AsyncIterator[Connection]:
         if self._closed:
             raise trio.ClosedResourceError(f"pool {self.name} is closed")
-        with trio.move_on_after(self._acquire_s) as patience:
-            await self._free.acquire()
-        if patience.cancelled_caught:
-            raise Transient(f"pool {self.name} exhausted: all {self.size} in use for {self._acquire_s:g} s")
+        await self._take_turn()
         connection: Connection | None = None
         try:
             with transient(self._where, self._hidden):
@@ -400,11 +477,37 @@ class Pool:
                 await self._put_back(connection)
             self._free.release()
 
+    async def _take_turn(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._free.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_after(self._acquire_s) as patience:
+                await self._free.acquire()
+            if patience.cancelled_caught:
+                told = f"pool {self.name} exhausted: all {self.size} in use for {self._acquire_s:g} s"
+                raise Transient(told) from None
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """As connection(), in a transaction: committed at the end of the block, rolled back by any exception."""
+        """As connection(), in a transaction: committed at the end of the block, rolled back by any exception. Within a
+        unit of work it is a savepoint."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def tenant(self, whose: Tenant | int) -> AsyncIterator[Connection]:
+        """As transaction(), for rows of one partner: where row-level security holds, it sees and writes no others."""
+        partner_id = whose if isinstance(whose, int) else whose.partner_id
+        async with self.connection() as connection, connection.of_partner(partner_id):
+            yield connection
+
+    @asynccontextmanager
+    async def own_transaction(self, partner_id: int | None = None) -> AsyncIterator[Connection]:
+        """As tenant() or, without a partner, transaction(), whatever unit of work the task has begun."""
+        async with self._own_connection() as connection:
+            async with connection.transaction() if partner_id is None else connection.of_partner(partner_id):
+                yield connection
 
     async def aclose(self) -> None:
         """Close the idle connections now, the others when they come back. Idempotent, never waits."""
@@ -421,7 +524,7 @@ class Pool:
 
     async def _connect(self) -> Connection:
         era = self._era
-        connection = await Connection.connect(self._conninfo)
+        connection = await Connection.connect(self.conninfo)
         connection.era = era
         return connection
 

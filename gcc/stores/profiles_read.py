@@ -1,7 +1,7 @@
 """Profiles, their posts and their series as the API reads them.
 
-In: a platform, a handle (any case; where profiles are known by their ids also the id) or a profile id. Out: rows as
-dicts named like the columns, times in UTC. Nothing is written here.
+In: who asks, a platform, a handle (any case; where profiles are known by their ids also the id) or a profile id. Out:
+rows as dicts named like the columns, times in UTC, as the plan of who asks sees them (gate.py). Nothing is written.
 Raises errors.Transient when the store does not answer; a cancelled caller's query is cancelled.
 """
 
@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from gcc import statements
 from gcc.platforms import Platform
+from gcc.stores import gate
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.gate import Row
 from gcc.stores.postgres import Pool
 from gcc.stores.tenant import Tenant
 
@@ -35,9 +37,9 @@ SYNCED_METRICS = {
 EVENT_METRICS = ("likes", "comments", "avg_likes", "avg_comments", "avg_views")
 """Columns of _e.profile_log_events that are not synced; the only names bound as its column."""
 
-PAID_FIELDS = ("email", "phone", "audience_gender", "audience_age", "audience_location")
+ROW_VERSION = "xmin"
+"""The column of every table that tells one state of a row from all others, for half of what a time costs to read."""
 
-Row = dict[str, Any]
 Points = list[dict[str, str | int | float]]
 _SYNCED_SQL = {metric: SQL["series"].format(column=column).encode() for metric, column in SYNCED_METRICS.items()}
 
@@ -51,6 +53,12 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    row: Row
+    version: tuple[object, ...]  # changes whenever anything in `row` does
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """What is read of a platform's profiles, of their posts, and of the newest posts beside a profile."""
 
@@ -59,9 +67,10 @@ class Columns:
     figures: tuple[str, ...]
 
 
-async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns, handle: str) -> Row | None:
-    """The profile with its `platform` and its `recent_posts`, or None. Plan FREE gets PAID_FIELDS as None."""
-    find, recent = statement("find", platform, columns.profile), statement("recent", platform, columns.figures)
+async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns, handle: str) -> Found | None:
+    """The profile with its `platform` and its `recent_posts`, or None."""
+    find = statement("find", platform, (*columns.profile, ROW_VERSION))
+    recent = statement("recent", platform, (*columns.figures, ROW_VERSION))
     async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
         row = await (await cursor.execute(find, {"handle": handle})).fetchone()
         if row is None:
@@ -69,9 +78,11 @@ async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns,
         profile_id = row[platform.profile_id]
         await cursor.execute(recent, {"profile_id": profile_id})
         posts = [_in_utc(post) for post in await cursor.fetchall()]
-    if tenant.plan == "FREE":
-        row |= {name: None for name in PAID_FIELDS if name in row}
-    return {"platform": platform.name, **_in_utc(row), "recent_posts": posts}
+    contacts = [row.get(name) for name in gate.CONTACTS]  # which change without the row
+    figures = [(post[platform.post_id], post.pop(ROW_VERSION)) for post in posts]
+    version = profile_id, row.pop(ROW_VERSION), contacts, figures
+    (profile,) = gate.seen(tenant.plan, [_in_utc(row)])
+    return Found({"platform": platform.name, **profile, "recent_posts": gate.seen(tenant.plan, posts)}, version)
 
 
 async def identify(pool: Pool, platform: Platform, handle: str) -> Known | None:
@@ -80,6 +91,17 @@ async def identify(pool: Pool, platform: Platform, handle: str) -> Known | None:
         cursor = await conn.execute(statement("identify", platform), {"handle": handle})
         row = await cursor.fetchone()
     return None if row is None else Known(row[0], None if row[1] is None else row[1].astimezone(dt.UTC))
+
+
+async def identify_id(pool: Pool, platforms: Iterable[Platform], profile_id: str) -> dict[str, Known]:
+    """Platform -> the profile of that id, where one is known."""
+    asked = " union all ".join(statement("known_by_id", platform).decode() for platform in platforms)
+    async with pool.connection() as conn:
+        rows = await (await conn.execute(asked.encode(), {"profile_id": profile_id})).fetchall()
+    return {
+        platform: Known(found, None if scraped_at is None else scraped_at.astimezone(dt.UTC))
+        for platform, found, scraped_at in rows
+    }
 
 
 async def lately_not_found(pool: Pool, key: str, within_s: float) -> str | None:
@@ -92,6 +114,7 @@ async def lately_not_found(pool: Pool, key: str, within_s: float) -> str | None:
 
 
 async def posts(
+    tenant: Tenant,
     pool: Pool,
     platform: Platform,
     columns: Columns,
@@ -108,7 +131,7 @@ async def posts(
         rows = [{"platform": platform.name, **_in_utc(row)} for row in await cursor.fetchall()]
         await cursor.execute(statement("count_posts", platform), where)
         counted = await cursor.fetchone()
-    return rows, counted["count"] if counted else 0
+    return gate.seen(tenant.plan, rows), counted["count"] if counted else 0
 
 
 async def synced_series(
@@ -178,12 +201,26 @@ def statement(name: str, platform: Platform, columns: tuple[str, ...] = ()) -> b
         profile_id=sql.Identifier(platform.profile_id),
         post_id=sql.Identifier(platform.post_id),
         known_by_id=sql.Literal(platform.known_by_id),
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        columns=sql.SQL(", ").join(_column(platform, name) for name in columns),
         posts_max=sql.Literal(platform.recent_posts_max),
     )
     return composed.as_bytes()
 
 
+def _column(platform: Platform, name: str) -> sql.Composable:
+    if name not in gate.CONTACTS:
+        return sql.Identifier(name)
+    return sql.SQL(SQL["contact"]).format(
+        platform=sql.Literal(platform.name),
+        account=sql.Identifier(platform.account.name),
+        profile_id=sql.Identifier(platform.profile_id),
+        column=sql.Identifier(name),
+    )
+
+
 def _in_utc(row: Row) -> Row:
     """psycopg returns times in the session's zone; answers carry UTC."""
-    return {name: value.astimezone(dt.UTC) if isinstance(value, dt.datetime) else value for name, value in row.items()}
+    for name, value in row.items():
+        if type(value) is dt.datetime:
+            row[name] = value.astimezone(dt.UTC)
+    return row

@@ -1,4 +1,7 @@
-"""Redis from Trio: redis-py (on hiredis) in worker threads, `connections` of them at most.
+"""Redis from Trio: redis-py (on hiredis), over `connections` at most.
+
+A connection is made in a worker thread; a script is then sent and its answer waited for in the event loop, and read by
+redis-py once it is there: a thread for each would cost four times as much. An answer is small and comes whole.
 
 In: Lua scripts with keys and arguments. Out: their answers. Every failure is `Transient` and names the server, never
 the password. Nothing is tried twice here: whether a lost call had its effect is unknown, and only the caller knows
@@ -7,12 +10,14 @@ whether that matters.
 The first failure marks the server as lost: from then on calls fail at once, rather than each waiting for its own
 timeout, until `look` has found it well. So somebody must look again and again (see gcc/parts.py).
 
-Cancelled: the caller leaves at once; its thread ends by itself within the timeouts and gives its connection back.
+Cancelled: the caller leaves at once, and its connection ends.
 """
 
 import datetime as dt
+import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -31,7 +36,8 @@ CONNECT_S = 2.0
 ANSWER_S = 2.0
 """For the answer of one command; a script of ours takes some microseconds."""
 CALL_S = 5.0
-"""For a whole call: a free thread, a connection, the answer."""
+"""For a whole call: its turn, a connection, the answer."""
+TOO_LONG = f"no answer within {CALL_S:g} s"
 LOST_S = 1.0
 """When to ask again after a failure."""
 ALIVE = "gcc:alive"
@@ -45,6 +51,7 @@ class Script:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Redis:
@@ -57,7 +64,8 @@ class Redis:
         self.place, self._hidden = place(url), encoded(url)
         self._client = open_client(url, connections=connections)
         self._threads = trio.CapacityLimiter(connections)
-        self._scripts: dict[Script, Callable[..., Any]] = {}
+        self._slots = trio.CapacityLimiter(connections)
+        self._idle: list[Any] = []
         self._lost: Transient | None = None
         self._met = False  # it has been well once
 
@@ -65,10 +73,17 @@ class Redis:
         """What the script answers. Transient, at once while the server is lost. Cancelled: it may have run."""
         if self._lost is not None:
             raise Transient(str(self._lost), retry_after_s=LOST_S) from self._lost
-        run = self._scripts.get(script)
-        if run is None:
-            run = self._scripts[script] = self._client.register_script(script.text)
-        return await self._call(lambda: run(keys=keys, args=arguments))
+        with self._losing(), trio.move_on_after(CALL_S):
+            async with self._slots:
+                connection = self._well() or await self._in_thread(self._connected)
+                try:
+                    answer = await _answer(connection, script, keys, arguments)
+                except BaseException:
+                    connection.disconnect()
+                    raise
+                self._idle.append(connection)
+                return answer
+        raise self._now_lost(TOO_LONG)
 
     async def look(self) -> int:
         """Find out how the server is; 1 when it is well. Transient; ConfigError: it has never been, and refuses us.
@@ -92,17 +107,61 @@ class Redis:
     def close(self) -> None:
         """Close the connections. Used again, it opens new ones."""
         self._client.close()
+        while self._idle:
+            self._idle.pop().disconnect()
+
+    def _well(self) -> Any:
+        """A connection that waits for work, and that the server has not closed; None: there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(redis.RedisError):
+                if not connection.can_read():
+                    return connection
+            connection.disconnect()
+        return None
+
+    def _connected(self) -> Any:
+        pool = self._client.connection_pool
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
+        connection.connect()
+        return connection
 
     async def _call(self, work: Callable[[], T]) -> T:
+        with self._losing(), trio.move_on_after(CALL_S):
+            return await self._in_thread(work)
+        raise self._now_lost(TOO_LONG)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        with threads.needed(self.place):
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
         try:
-            with trio.move_on_after(CALL_S), threads.needed(self.place):
-                return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
-            why = f"no answer within {CALL_S:g} s"
-            cause = None
+            yield
         except redis.RedisError as error:
-            why, cause = masked(str(error).partition("\n")[0], self._hidden) or type(error).__name__, error
+            why = masked(str(error).partition("\n")[0], self._hidden) or type(error).__name__
+            raise self._now_lost(why) from error
+
+    def _now_lost(self, why: str) -> Transient:
         self._lost = Transient(f"{self.place}: {why}", retry_after_s=LOST_S)
-        raise self._lost from cause
+        return self._lost
+
+
+async def _answer(connection: Any, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    try:
+        return await _asked(connection, "EVALSHA", script.sha, len(keys), *keys, *arguments)
+    except redis.exceptions.NoScriptError:
+        await _asked(connection, "SCRIPT LOAD", script.text)
+        return await _asked(connection, "EVALSHA", script.sha, len(keys), *keys, *arguments)
+
+
+async def _asked(connection: Any, *words: Any) -> Any:
+    connection.send_packed_command(connection.pack_command(*words), check_health=False)
+    with trio.move_on_after(ANSWER_S):
+        await trio.lowlevel.wait_readable(connection._sock)  # theirs: redis-py is pinned
+        return connection.read_response()
+    raise redis.TimeoutError("Timeout reading from socket")
 
 
 def asked(url: str, clock: Clock) -> tuple[dict[str, Any], tuple[dt.datetime, dt.datetime, dt.datetime]]:

@@ -79,8 +79,13 @@ class Keys:
         return [key.id for key in self._keys]
 
     @property
+    def key(self) -> Key:
+        """The newest."""
+        return self._keys[0]
+
+    @property
     def newest(self) -> str:
-        return self._keys[0].id
+        return self.key.id
 
     @property
     def place(self) -> str:

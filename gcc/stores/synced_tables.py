@@ -60,6 +60,7 @@ class SyncedTables:
         async with self._pool.transaction() as connection:
             await connection.execute(_SQL["lock_timeout"])
             await _drop_old(connection, table)
+            await connection.execute(_statement("drop", table=_spare(table, "new")))
 
     async def fill(self, table: str, columns: Sequence[str], lines: AsyncIterable[bytes], run_id: uuid.UUID) -> None:
         """The transaction waits for `lines`; it locks the fresh table alone. Whose that is stands in its comment, which

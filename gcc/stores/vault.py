@@ -126,13 +126,18 @@ class Vault:
 
     async def enable(self, source: str, handle: str | None) -> None:
         """End every rest of one credential, also of one that was retired; without `handle` those of the source and of
-        its apps. Permanent: there is none of this name."""
+        its apps. Permanent: there is none of this name, or it has no secret any more."""
         async with self._pool.connection() as connection, connection.transaction():
             key = None
             if handle is not None:
                 place = {"source": source, "handle": handle}
                 row = await (await connection.execute(SQL["enable_credential"], place)).fetchone()
                 key = str(_known(row, source, handle))
+                if row is not None and not row[1]:
+                    raise Permanent(
+                        f"credential {handle!r} of {source} has no secret: its connection was ended; it comes back when"
+                        " the creator connects again, or with a new secret: credentials add"
+                    )
             await connection.execute(SQL["end_rests"], {"source": source, "key": key})
 
     async def disable(self, source: str, handle: str, reason: str) -> None:

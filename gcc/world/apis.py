@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gcc.clock import Clock
 from gcc.config import World as Settings
-from gcc.world import graph, rapidapi, scrapers, shopify, youtube, youtube_analytics, youtube_scraped
+from gcc.world import graph, logins, rapidapi, scrapers, shopify, youtube, youtube_analytics, youtube_scraped
 from gcc.world.api import Api
 from gcc.world.creators import generate
 from gcc.world.graph_tokens import given
@@ -92,9 +92,24 @@ APIS = (
     Row(
         "oauth2",
         youtube_analytics.TokenApi.source,
-        lambda casts, settings, clock: youtube_analytics.TokenApi(casts["YOUTUBE"]),
+        lambda casts, settings, clock: youtube_analytics.TokenApi(casts["YOUTUBE"], clock.now),
         None,
         "POST /oauth2/token grant_type=refresh_token&refresh_token=&client_id=&client_secret= (a form)",
+    ),
+    Row(
+        "instagram_login",
+        logins.InstagramLogin.source,
+        lambda casts, settings, clock: logins.InstagramLogin(casts["INSTAGRAM"], clock.now),
+        None,
+        "GET /instagram_login/oauth/authorize?client_id=&redirect_uri=&response_type=code&scope=&state= (a page),"
+        " POST /instagram_login/oauth/access_token grant_type=authorization_code (a form)",
+    ),
+    Row(
+        "google_accounts",
+        logins.GoogleAccounts.source,
+        lambda casts, settings, clock: logins.GoogleAccounts(casts["YOUTUBE"], clock.now),
+        None,
+        "GET /google_accounts/o/oauth2/v2/auth?client_id=&redirect_uri=&response_type=code&scope=&state= (a page)",
     ),
     Row(
         "youtube138",

@@ -4,11 +4,12 @@ In: the cast, a creator and a slice of the list, newest first. Nothing is kept: 
 creator and the place, so a list of millions can be entered anywhere. Nobody is twice in one list.
 """
 
-from gcc.world.chance import key_of, mix
-from gcc.world.crowd import SIZE, Person, person
+from gcc.world import crowd
+from gcc.world.chance import key_of, mix, unit
+from gcc.world.crowd import Person
 from gcc.world.model import Cast, Creator, Post
 
-_STEP = 6_180_339_887  # coprime to SIZE: walks the crowd without meeting anybody twice
+_STEP = 6_180_339_887  # coprime to the counts of genuine ones and fakes: walks both without meeting anybody twice
 _STRIDE = 1_000_000_007  # prime and above every count of followers: walks a list likewise
 _PEERS_MAX = 40  # of those whom a creator follows are creators
 
@@ -43,8 +44,21 @@ def likers(cast: Cast, creator: Creator, post: Post, start: int, stop: int) -> l
     return [_follower(base, (first + place * _STRIDE) % crowd) for place in range(start, min(stop, post.likes))]
 
 
+def fake_share(creator: Creator) -> float:
+    """Of the followers: a few in a hundred; every fourth creator has bought some."""
+    return _fake_share(key_of(creator.profile_id))
+
+
+def _fake_share(base: int) -> float:
+    chance = unit(mix(base, 3))
+    return 0.02 + 0.04 * unit(mix(base, 4)) if chance < 0.75 else 0.1 + 0.3 * unit(mix(base, 4))
+
+
 def _follower(base: int, place: int) -> Person:
-    return person((base + place * _STEP) % SIZE)
+    at = base + place * _STEP
+    if unit(mix(at, 5)) < _fake_share(base):
+        return crowd.fake(at % crowd.FAKES)
+    return crowd.genuine(at % crowd.GENUINE)
 
 
 def _peer(cast: Cast, creator: Creator, place: int) -> int:

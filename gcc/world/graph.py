@@ -103,7 +103,7 @@ class GraphApi(Api):
             "debug_token": lambda ask: self._tokens.debugged(ask.query.get("input_token", "")),
             "oauth/access_token": self._exchange,
             "refresh_access_token": lambda ask: self._tokens.renew(ask.caller.token),
-            "access_token": lambda ask: self._tokens.renew(ask.caller.token),
+            "access_token": self._lengthen,
             "ig_hashtag_search": lambda ask: self._hashtags.search(ask.query.get("user_id", ""), ask.query),
         }
 
@@ -215,6 +215,12 @@ class GraphApi(Api):
         if ask.query.get("grant_type") != "fb_exchange_token":
             raise refusals.refused("Missing or invalid grant_type parameter")
         return self._tokens.renew(ask.query.get("fb_exchange_token", ""))
+
+    def _lengthen(self, ask: Ask) -> dict[str, Any]:
+        """GET /access_token: a token of 60 days for one of an hour."""
+        if ask.query.get("grant_type") != "ig_exchange_token":
+            raise refusals.refused("Missing or invalid grant_type parameter")
+        return self._tokens.lengthen(ask.caller.token, ask.query.get("client_secret", ""))
 
     def _desk(self, ask: Ask) -> dict[str, Any]:
         if ask.edge == "recently_searched_hashtags":

@@ -2,16 +2,19 @@
 
 Five tokens of one app ask in the name of an account that is nobody's here. Beside them every fourth creator has given
 a token of its own, half of them by Facebook Login and half by Instagram Login: its account's insights, stories, tagged
-posts and comments are for that token alone. A renewed token is the old one with ~1, ~2, ...; both work.
+posts and comments are for that token alone. A renewed token is the old one with ~1, ~2, ...; both work. Who lets the
+app in on Instagram's page (consents.py) gives a token of an hour, and with that one of sixty days.
 """
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
 from gcc.world.chance import key_of
+from gcc.world.consents import CLIENTS
 from gcc.world.graph_refusals import GraphError, dead_token, refused
 from gcc.world.model import Cast, Creator
 
@@ -19,10 +22,10 @@ Login = Literal["facebook", "instagram"]
 USER = "17841400000000000"  # in whose name the app's own tokens ask
 TOKENS = tuple(f"world-ig-{number}" for number in range(1, 6))
 LIFE = dt.timedelta(days=60)
+SHORT_LIFE = dt.timedelta(hours=1)
 RENEWED_AFTER = dt.timedelta(hours=24)
 _PREFIXES: Mapping[Login, str] = {"facebook": "world-fb-own-", "instagram": "world-ig-own-"}
 _DATA_ACCESS = dt.timedelta(days=90)
-_APP = "220144780000001"
 _SCOPES: Mapping[Login, Sequence[str]] = {
     "facebook": ("instagram_basic", "instagram_manage_insights", "instagram_manage_comments", "pages_show_list"),
     "instagram": ("instagram_business_basic", "instagram_business_manage_insights"),
@@ -68,6 +71,33 @@ def owners(cast: Cast) -> list[tuple[Creator, Login, str]]:
     return [(creator, login, owner_token(creator, login)) for creator, login in found if login is not None]
 
 
+class ShortTokens:
+    """Those of an hour, which creators gave on Instagram's page, and who of them has given one for sixty days since."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, tuple[Creator, dt.datetime]] = {}
+        self.owners: set[str] = set()
+        self._count = 0
+
+    def give(self, creator: Creator, now: dt.datetime) -> str:
+        self._count += 1
+        token = f"world-ig-short-{creator.profile_id}-{self._count}"
+        self._given[token] = (creator, now + SHORT_LIFE)
+        while len(self._given) > _RENEWED_MAX:
+            del self._given[next(iter(self._given))]
+        return token
+
+    def creator(self, token: str, now: dt.datetime) -> Creator | None:
+        creator, until = self._given.get(token, (None, now))
+        return creator if until > now else None
+
+
+@functools.lru_cache(maxsize=8)
+def short_tokens(cast: Cast) -> ShortTokens:
+    """One for a cast: the login gives them, the Graph API takes them."""
+    return ShortTokens()
+
+
 class Tokens:
     """The tokens of one login."""
 
@@ -76,6 +106,7 @@ class Tokens:
         self._login = login
         self._now = now
         self._born = now() - dt.timedelta(days=10)  # the first ones
+        self._short = short_tokens(cast)
         self._renewed: dict[str, dt.datetime] = {}  # when each renewed one was made, oldest first
 
     def caller(self, token: str | None) -> Caller | None:
@@ -85,11 +116,17 @@ class Tokens:
         first = token.partition("~")[0]
         if first != token and token not in self._renewed:
             return None
+        if self._login == "instagram" and (consented := self._short.creator(token, self._now())) is not None:
+            return Caller(token, self._login, consented)
         if first in TOKENS and self._login == "facebook":
             return Caller(token, self._login)
         prefix = _PREFIXES[self._login]
         creator = self._cast.by_id(first.removeprefix(prefix)) if first.startswith(prefix) else None
-        if creator is None or login_of(self._cast, creator) != self._login or self.expires(token) <= self._now():
+        if creator is None or self.expires(token) <= self._now():
+            return None
+        if login_of(self._cast, creator) != self._login and (
+            self._login != "instagram" or creator.profile_id not in self._short.owners or first == token
+        ):
             return None
         return Caller(token, self._login, creator)
 
@@ -103,7 +140,23 @@ class Tokens:
         if self._login == "instagram" and self._now() - (self.expires(token) - LIFE) < RENEWED_AFTER:
             raise refused("The access token must be at least 24 hours old to be refreshed")
         first, _, number = token.partition("~")
-        fresh = f"{first}~{int(number or 0) + 1}"
+        return self._fresh(first, int(number or 0) + 1)
+
+    def lengthen(self, token: str, secret: str) -> dict[str, Any]:
+        """One of sixty days for one of an hour, by the app's own secret. Raises GraphError."""
+        creator = self._short.creator(token, self._now())
+        if secret != CLIENTS["INSTAGRAM"].secret:
+            raise refused("Error validating client secret.", type="OAuthException")
+        if creator is None:
+            raise refused("Session key invalid. This could be because the session key has an incorrect format")
+        self._short.owners.add(creator.profile_id)
+        first, number = owner_token(creator, "instagram"), 1
+        while f"{first}~{number}" in self._renewed:
+            number += 1
+        return self._fresh(first, number)
+
+    def _fresh(self, first: str, number: int) -> dict[str, Any]:
+        fresh = f"{first}~{number}"
         self._renewed.pop(fresh, None)
         self._renewed[fresh] = self._now()
         while len(self._renewed) > _RENEWED_MAX:
@@ -120,7 +173,7 @@ class Tokens:
         scopes = list(_SCOPES[self._login])
         return {
             "data": {
-                "app_id": _APP,
+                "app_id": CLIENTS["INSTAGRAM"].id,
                 "type": "USER",
                 "application": "world",
                 "data_access_expires_at": int((expires - LIFE + _DATA_ACCESS).timestamp()),

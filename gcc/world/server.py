@@ -22,6 +22,7 @@ from gcc.clock import Clock
 from gcc.config import Bind
 from gcc.config import World as Settings
 from gcc.errors import ConfigError, Permanent
+from gcc.sources.consents import App
 from gcc.web import access
 from gcc.web.api import envelope
 from gcc.web.api.errors import ApiError, Code
@@ -29,6 +30,7 @@ from gcc.web.serving import serve
 from gcc.world import faults, shopify, truth, truth_instagram, truth_youtube
 from gcc.world.answer import Answer, Query, answer, query_of
 from gcc.world.apis import APIS, Casts
+from gcc.world.consents import CLIENTS
 from gcc.world.creators import generate
 from gcc.world.door import COUNTED, Door
 from gcc.world.limits import Rule
@@ -209,11 +211,11 @@ class World:
     async def _post(self, take: Callable[[bytes], Any], scope: Scope, receive: Receive) -> Answer:
         sent_as = access.header(scope, b"content-type") or "application/json"
         if sent_as.partition(";")[0].strip().lower() != "application/json":
-            raise ApiError(Code.NOT_JSON, f"send application/json, not {sent_as[:80]!r}")
+            raise ApiError(Code.UNSUPPORTED_MEDIA_TYPE, f"send application/json, not {sent_as[:80]!r}")
         try:
             return answer(200, take(await _body(receive)))
         except (msgspec.DecodeError, Permanent) as wrong:
-            raise ApiError(Code.BAD_REQUEST, str(wrong)) from None
+            raise ApiError(Code.MALFORMED_REQUEST, str(wrong)) from None
 
     def _add_fault(self, body: bytes) -> dict[str, Any]:
         fault = faults.read(body, {source: door.api for source, door in self._by_source.items()})
@@ -281,6 +283,11 @@ def tokens(settings: Settings) -> dict[str, Sequence[str]]:
     return {row.source: row.tokens(settings) for row in APIS if row.tokens is not None}
 
 
+def apps(settings: Settings) -> dict[str, App]:
+    """What its platforms have registered us as."""
+    return {platform: App(client.id, client.secret) for platform, client in CLIENTS.items() if settings.enabled}
+
+
 async def serve_world(
     settings: Settings,
     clock: Clock,
@@ -302,7 +309,7 @@ async def serve_world(
 def _whole(query: Query, name: str, default: int, largest: int) -> int:
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > largest:
-        raise ApiError(Code.BAD_REQUEST, f"{name} must be a whole number from 0 to {largest}, got {text[:40]!r}")
+        raise ApiError(Code.MALFORMED_REQUEST, f"{name} must be a whole number from 0 to {largest}, got {text[:40]!r}")
     return int(text)
 
 

@@ -29,6 +29,15 @@ def followers(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     return cast.today_of(creator).followers, [_relation(person, creator, creator) | _seen(person) for person in found]
 
 
+def judged(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
+    """The followers, and what each of them is: planted as a fake of a kind, or genuine ("")."""
+    found = audience.followers(cast, creator, start, stop)
+    return cast.today_of(creator).followers, [
+        {"profile_id": person.profile_id, "handle": person.handle, "fake": person.fake, "kind": person.kind}
+        for person in found
+    ]
+
+
 def following(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
     found = audience.following(cast, creator, start, stop)
     return cast.today_of(creator).following or 0, [
@@ -91,6 +100,7 @@ def post_insights(cast: Cast, creator: Creator, start: int, stop: int) -> Part:
 
 OF_ACCOUNT: Mapping[str, Callable[[Cast, Creator, int, int], Part]] = {
     "followers": followers,
+    "judged": judged,
     "following": following,
     "posts": posts,
     "tagged": tagged,
@@ -108,6 +118,7 @@ def about(cast: Cast, creator: Creator) -> dict[str, Any]:
         "handle": creator.handle,
         "former_handles": creator.former_handles,
         "state": creator.state,
+        "fake_share": audience.fake_share(creator),
         "owner_login": login_of(cast, creator),
         **{f"audience_{part}": insights.demographics(cast, creator, part) for part in insights.BREAKDOWNS},
     }

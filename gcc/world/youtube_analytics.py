@@ -1,16 +1,18 @@
 """Stands in for the YouTube Analytics API (reports.query) and for Google's token endpoint, for owners alone.
 
 Below `/ytanalytics`: GET /v2/reports with an owner's Bearer token. Below `/oauth2`: POST /token, a form with
-grant_type=refresh_token. Whose tokens there are: GET /tokens.
+grant_type=refresh_token, or with =authorization_code and what the consent page gave (consents.py). Whose tokens there
+are: GET /tokens.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from gcc.world import youtube_figures
 from gcc.world.answer import Answer, Query, answer, query_of
 from gcc.world.api import Api, Headers
+from gcc.world.consents import consents
 from gcc.world.model import Cast, Creator
 from gcc.world.youtube_errors import REFUSALS, DataError, error
 from gcc.world.youtube_figures import COUNTS
@@ -130,14 +132,16 @@ class AnalyticsApi(Api):
 
 
 class TokenApi(Api):
-    """Google's token endpoint: a refresh token in, an access token out."""
+    """Google's token endpoint: a refresh token in, or a code; an access token out."""
 
     source = "google-oauth"
     tokens = ()
     open = True
 
-    def __init__(self, cast: Cast) -> None:
+    def __init__(self, cast: Cast, now: Callable[[], dt.datetime]) -> None:
         self._owners = owners(cast)
+        self._consents = consents(cast)
+        self._now = now
 
     def token(self, query: Query, headers: Headers) -> str | None:
         return None
@@ -146,15 +150,26 @@ class TokenApi(Api):
         if method != "POST" or path != "/token":
             return self.fail(404 if path != "/token" else 405)
         form = query_of(body)
-        if form.get("grant_type") != "refresh_token":
+        if form.get("grant_type") not in ("refresh_token", "authorization_code"):
             return _oauth("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')[:40]}")
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             return _oauth("invalid_client", "The OAuth client was not found.", 401)
+        if form["grant_type"] == "authorization_code":
+            return self._redeem(form)
         renewed = self._owners.renew(form.get("refresh_token", ""))
         if renewed is None:
             return _oauth("invalid_grant", "Token has been expired or revoked.")
         told = {"access_token": renewed, "expires_in": EXPIRES_S, "scope": _SCOPE, "token_type": "Bearer"}
         return answer(200, told)
+
+    def _redeem(self, form: Query) -> Answer:
+        found = self._consents.redeemed(form, self._now())
+        if found is None:
+            return _oauth("invalid_grant", "Bad Request")
+        creator, scopes = found
+        access, refresh = self._owners.let_in(creator.profile_id)
+        told = {"access_token": access, "expires_in": EXPIRES_S, "refresh_token": refresh, "scope": " ".join(scopes)}
+        return answer(200, {**told, "token_type": "Bearer"})
 
     def refuse_token(self, token: str | None, *, expired: bool = False) -> Answer:
         return _oauth("invalid_client", "Unauthorized", 401)

@@ -8,10 +8,11 @@ import functools
 
 from gcc.world.api import Headers
 from gcc.world.chance import key_of, letters, mix
+from gcc.world.consents import CLIENTS
 from gcc.world.model import Cast
 
 OWNERS = 8
-CLIENT_ID, CLIENT_SECRET = "world-client.apps.example", "world-client-secret"
+CLIENT_ID, CLIENT_SECRET = CLIENTS["YOUTUBE"].id, CLIENTS["YOUTUBE"].secret
 
 
 class Owners:
@@ -47,6 +48,14 @@ class Owners:
         token = self.current(channel_id)
         self._channels[token] = channel_id
         return token
+
+    def let_in(self, channel_id: str) -> tuple[str, str]:
+        """(access, refresh) token of a channel whose owner has just consented, signed in before or not."""
+        refresh = refresh_token(channel_id)
+        self._by_refresh[refresh] = channel_id
+        access = self.renew(refresh)
+        assert access is not None, "it is there"
+        return access, refresh
 
     def given_out(self) -> list[dict[str, str]]:
         return [

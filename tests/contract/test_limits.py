@@ -19,6 +19,7 @@ from gcc.errors import ConfigError, Transient
 from gcc.sources.limits import InProcessLimiter, Limit, Limiter, LimitRefused, LimitsAway, Take
 from gcc.sources.turns import Lacking
 from gcc.sources.window import way_s
+from gcc.stores.call_windows import CallWindows
 from gcc.stores.limits import SLACK, TAKE, RedisLimiter, late_s
 from gcc.stores.redis import Redis, Script
 from tests.contract.test_arrivals import arrive
@@ -371,6 +372,7 @@ async def test_the_rights_that_our_documents_name_are_enough(old_redis: str) -> 
         async with await limiter.take([Take("x")], wait_s_max=PATIENT_S) as call:
             await call.sending()
     await limiter.narrow(Take("x"), 0.5, PER_S, "near")
+    assert (await CallWindows(store).take("x", 1, PER_S, 1)).calls == 1
     store.close()
 
 

@@ -1,6 +1,7 @@
 """The objects port: a folder, a bucket (of moto's server), and the fake of the simulations, under the same tests."""
 
 import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -162,12 +163,18 @@ async def test_puts_of_one_key_at_once_leave_one_of_them_whole(objects: Objects,
     assert files(tmp_path) in (["a"], [])
 
 
-async def test_leftovers_of_a_killed_process_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / ".0.part").write_bytes(b"half")
+async def test_what_a_killed_process_left_is_used_again_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".0.part").write_bytes(b"half of something long")
     objects = FolderObjects(tmp_path)
-    await objects.put("a", b"x")
-    assert await objects.keys("") == ["a"]
-    assert (tmp_path / ".0.part").read_bytes() == b"half"
+    whole: list[bytes] = []
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"slow"
+        await FolderObjects(tmp_path).put("quick", b"quick")  # as another process would
+        whole.append(await objects.read("quick"))
+
+    await objects.put("slow", slowly())
+    assert (whole, await objects.read("slow"), sorted(os.listdir(tmp_path))) == ([b"quick"], b"slow", ["quick", "slow"])
 
 
 async def test_a_key_through_another_object_is_permanent(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class FakeBroker:
         self._connections: dict[FakeConnection, None] = {}
         self._numbers = 0
         self.published = 0  # messages, whatever became of them
+        self.used: set[str] = set()  # queues that have had one
 
     @asynccontextmanager
     async def connect(self, url: str, *, name: str = "", **_: Any) -> AsyncIterator["FakeConnection"]:
@@ -182,6 +183,7 @@ class FakeBroker:
             self._numbers += 1
             queue = self.queues[name]
             queue.ready.append(_Stored(message, self._numbers, queue))
+            self.used.add(name)
             self.told("queued", name, message)
             self.pump(name)
 

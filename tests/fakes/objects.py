@@ -1,6 +1,6 @@
 """Objects in memory: what simulations use. It passes the contract tests of the folder."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import trio
@@ -26,7 +26,7 @@ class MemoryObjects:
         self._objects[key] = data
         return len(data)
 
-    async def get(self, key: str) -> AsyncIterator[bytes]:
+    async def get(self, key: str) -> AsyncGenerator[bytes, None]:
         data = await self.read(key)
         for start in range(0, len(data), CHUNK_BYTES):
             yield data[start : start + CHUNK_BYTES]
@@ -46,6 +46,10 @@ class MemoryObjects:
     async def delete(self, key: str) -> None:
         await trio.lowlevel.checkpoint()
         self._objects.pop(checked(key), None)
+
+    async def link(self, key: str, *, good_s: int, name: str, media_type: str) -> str | None:
+        checked(key)
+        return None
 
     async def keys(self, prefix: str) -> list[str]:
         await trio.lowlevel.checkpoint()

@@ -21,6 +21,12 @@ from gcc.statements import SQL
 
 LIST = re.compile(r"create table if not exists `_e`\.(\w+) \{on_cluster\} \((.*?)\n\)", re.DOTALL)
 COLUMN = re.compile(r"^    (\w+) (.+?)(?: (default|codec|materialized)\b.*)?,?(?:\s*--.*)?$", re.MULTILINE)
+ALTER = re.compile(r"alter table `_e`\.(\w+) \{on_cluster\}(.*?);", re.DOTALL)
+CHANGED = re.compile(
+    r"(?:modify|add) column (?:if not exists )?(\w+) (.+?)(?: (default|codec|materialized|after)\b.*)?,?(?:\s*--.*)?$",
+    re.MULTILINE,
+)
+RENAMED = re.compile(r"rename column (?:if exists )?(\w+) to (\w+)")
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d+))?")
 UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}")
 TEXTS = frozenset({"String", "LowCardinality(String)", "Nullable(String)"})  # of whatever value, as JSON writes it
@@ -38,6 +44,10 @@ def columns_of_tables() -> dict[str, dict[str, str]]:
         for name, body in LIST.findall(path.read_text()):
             found = COLUMN.findall(body.replace("\n     ", " "))  # a column may go over two lines
             tables[f"_e.{name}"] = {column: kind for column, kind, how in found if how != "materialized"}
+        for name, body in ALTER.findall(path.read_text()):
+            columns = tables[f"_e.{name}"]
+            columns |= {column: kind for column, kind, how in CHANGED.findall(body) if how != "materialized"}
+            columns |= {new: columns.pop(old) for old, new in RENAMED.findall(body)}
     return tables
 
 

@@ -41,6 +41,7 @@ from gcc.sources.table import SOURCES
 from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.job_history import History, JobHistory
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_identity_people import PostgresPeople
 from gcc.stores.processes import Process
 from gcc.stores.vault import Listed, Vault
 from gcc.supervisor.lifecycle import Actor, Board, State
@@ -52,9 +53,11 @@ from gcc.web.ops.limits import Limits
 from gcc.web.ops.operations import Operations
 from gcc.web.ops.port import pausable
 from gcc.web.ops.registry import MODULE
+from gcc.web.ops.scorer import Scores
 from gcc.web.ops.series import Series
-from gcc.web.ops.snapshot import Composer, Counts, Platform
+from gcc.web.ops.snapshot import ApiJobs, Composer, Counts, Platform
 from gcc.web.ops.sources import Sources
+from gcc.web.ops.users import UserActions
 from gcc.web.ops.verbs import CHECK, Verbs
 from tests.fakes.controls import FakeControls
 from tests.fakes.credentials import KEYS
@@ -273,6 +276,7 @@ class World:
     replicas: list[dict[str, Any]] = field(default_factory=list)
     models: list[Any] = field(default_factory=list)  # Modelling, or what answers as it does
     syncs: list[Any] = field(default_factory=list)  # Sync, or what answers as it does
+    scores: Scores = field(default_factory=lambda: Scores([], None))
     processes: list[Process] = field(default_factory=lambda: [process("alpha", 4211)])
     history: "ToldHistory" = field(default_factory=lambda: ToldHistory())
     credentials: list[Listed] = field(default_factory=list)
@@ -295,6 +299,7 @@ class World:
             first_crawl=(1_324, 2_000),
             failures_last_hour=3,
             stored_lag_s=2.4,
+            api_jobs=[ApiJobs("leaderboard_export", "PENDING", 3, 12.04)],
         )
     )
 
@@ -482,7 +487,8 @@ async def ops_port(
         composer, world.operations(), history=world.history,
         sources=Sources(CATALOGUE, ASKED, world.limiter, world.listed),
         limits=Limits(LIMITS, world.limiter, world.gates, SystemClock()),
-        credentials=credentials, models=world.models,
+        credentials=credentials, models=world.models, scores=world.scores,
+        users=UserActions(PostgresPeople(pool, clock), world.controls, clock, lambda: "http://127.0.0.1:8009"),
         token=token, command=command, draining=draining,
     )  # fmt: skip
     app = Verbs(

@@ -15,7 +15,7 @@ from tests.integration.ops_platform import Swapped, World, ops_port, process
 from tests.integration.test_dashboard import ACTIVE, shoot, text
 from tests.integration.test_dashboard_pages import NASTY, choose, fill, opened
 
-NOW = SystemClock().now()
+CLOCK = SystemClock()
 ROWS = (
     "[...document.querySelectorAll('main tbody tr:not(.group)')].map((tr) => tr.innerText.replace(/\\s+/g, ' ').trim())"
 )
@@ -30,7 +30,7 @@ async def world() -> AsyncIterator[World]:
 
 
 def ago(**of: float) -> str:
-    return (NOW - dt.timedelta(**of)).isoformat()
+    return (CLOCK.now() - dt.timedelta(**of)).isoformat()
 
 
 def schedule(name: str, cron: str | None, status: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def shoot_all(page: Page, name: str) -> None:
 
 
 def some_schedules() -> list[dict[str, Any]]:
-    later = (NOW + dt.timedelta(hours=3.5)).isoformat()
+    later = (CLOCK.now() + dt.timedelta(hours=3.5)).isoformat()
     return [
         schedule("dbt_core", "*/15 * * * *", "COMPLETE", next_run=later, detail={"models": [{"model": "a"}, {}]}),
         schedule("dbt_daily", "35 19 * * *", "FAILED", detail={"error": f"mart_x: {NASTY}"}),

@@ -26,7 +26,7 @@ from tests.integration.test_dashboard import ACTIVE, shoot, text
 NASTY = "<img src=x onerror=alert(1)>"
 NOW = SystemClock().now()
 PATHS = (
-    "/jobs", "/sources", "/events", "/models", "/quality", "/schedules", "/syncs", "/replicas", "/processes",
+    "/jobs", "/sources", "/events", "/scorer", "/models", "/quality", "/schedules", "/syncs", "/replicas", "/processes",
 )  # fmt: skip
 NAMES = "[...document.querySelectorAll('.found tbody th')].map((th) => th.innerText.trim())"
 
@@ -50,7 +50,9 @@ async def fill(page: Page, selector: str, words: str) -> None:
 
 
 async def choose(page: Page, selector: str, value: str) -> None:
+    """As a person does: not before it can be chosen, as what is listed and what there is to choose may come apart."""
     field = f"document.querySelector({selector!r})"
+    await page.until(f"[...{field}.options].some((option) => option.value === {value!r})")
     await page.js(f"{field}.value = {value!r}; {field}.dispatchEvent(new Event('change', {{bubbles: true}}))")
 
 
@@ -344,7 +346,7 @@ async def test_processes_are_told_with_their_drained_roles_and_differing_limits(
         await page.until(f"{rows}.length === 3")
         alpha, beta, gamma = await page.js(rows)
         assert alpha.startswith(
-            "alpha:4211 this one ready scraper relay sinker analytics web 0.2.0 graphapi 50/s ytapi 50/s"
+            "alpha:4211 this one ready scraper scorer relay sinker analytics web 0.2.0 graphapi 50/s ytapi 50/s"
         )
         assert "limits differ: ytapi" in await page.js("document.querySelector('#verdict').title")
         assert "sinker drained" in beta and gamma.startswith("gamma:8 silent web 0.2.0 graphapi 9 per 0.1 s")

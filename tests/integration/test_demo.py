@@ -8,7 +8,7 @@ from gcc.pipelines.events.schemas import PostLog, SentimentLog
 from gcc.pipelines.scraping import demo
 from gcc.stores.postgres import Pool
 
-TABLES = {name for name in demo._SQL if name not in ("ours", "contract", "usage", "liked")} | {
+TABLES = {name for name in demo._SQL if name not in ("ours", "followed", "contract", "usage", "liked")} | {
     "partner_contract",
     "partner_usage",
 }

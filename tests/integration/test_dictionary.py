@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gcc.actors.transformer import EVERYTHING, Transformer
+from gcc.actors.modelled import EVERYTHING
+from gcc.actors.transformer import Transformer
 from gcc.clock import SystemClock
 from gcc.pipelines.analytics import models
 from gcc.pipelines.analytics.dictionary import Kind, dictionary

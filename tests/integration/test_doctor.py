@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 import pytest
 import trio
+from psycopg.conninfo import make_conninfo
 
 from gcc.cli import checkup, doctor, main
 from gcc.cli.finding import Finding
@@ -35,6 +36,7 @@ from gcc.stores.credentials import PostgresCredentials
 from gcc.stores.postgres import Pool
 from tests.fakes.credentials import KEY, KEYS
 from tests.fakes.objects import MemoryObjects
+from tests.fixtures_postgres import of_requests
 from tests.process import CONFIG, command, platform
 from tests.services.s3 import S3Node
 from tests.unit.test_sealing import given
@@ -82,6 +84,10 @@ async def examined(data: Path, *, settings: dict[str, Any] | None = None, **more
     """In this process, on any ports; DEADLINE_S for each question."""
     told = Settings.model_validate({**ANY_PORTS, "data_dir": data, **(settings or {})})
     return by_name(await doctor.examine(told, **{"clock": SystemClock(), "deadline_s": DEADLINE_S, **more}))
+
+
+def on(database: str) -> dict[str, str]:
+    return {"url": database, "web_url": of_requests(database)}
 
 
 async def database_findings(database: str, *, running: bool = False, sql: Path | None = None) -> Findings:
@@ -208,7 +214,7 @@ async def test_a_database_without_a_schema_is_before_its_first_start(
 ) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("drop table schema_migration")
-    found = await examined(tmp_path, settings={"postgres": {"url": database}}, deadline_s=20)
+    found = await examined(tmp_path, settings={"postgres": on(database)}, deadline_s=20)
     assert unwell(found) == {"postgres migrations": "warn"}
     assert "stored at the first start" in found["credentials"].found
     assert "queue bindings" not in found
@@ -354,6 +360,23 @@ async def test_what_queues_keep_for_later_parts_is_not_late(pool: Pool, database
     assert "1 frames are kept for parts that are not here yet" in found["exchange"].found
 
 
+async def test_the_role_of_requests(database: str, tmp_path: Path) -> None:
+    """One that row-level security would not hold is a fault at the next start; none at all is known to be the owner."""
+    nobody = make_conninfo(database, user="nobody_at_all")
+    for web_url, state, told in (
+        (of_requests(database), "ok", "gcc_web, whom"),
+        ("", "warn", "the owner"),
+        (database, "fail", "the owner of the tables"),
+        (nobody, "fail", "GCC_POSTGRES__WEB_URL"),
+    ):
+        settings = {"postgres": {"url": database, "web_url": web_url}}
+        found = (await examined(tmp_path, settings=settings, deadline_s=20))["role of requests"]
+        assert found.state == state and told in found.found, found
+        assert state == "ok" or "docs/servers.md" in (found.mend or "") or web_url == nobody
+    elsewhere = {"postgres": {"url": database}, "roles": ["scraper"]}
+    assert "role of requests" not in await examined(tmp_path, settings=elsewhere, deadline_s=20)
+
+
 async def test_pools_larger_than_the_server(database: str, tmp_path: Path) -> None:
     for size, state in ((80, "warn"), (500, "fail")):
         url = {"url": database, "actor_pool": size, "web_pool": 16}
@@ -370,7 +393,7 @@ class Slow(SystemClock):
 
 async def test_a_clock_that_is_behind_the_database(pool: Pool, database: str, tmp_path: Path) -> None:
     await declared(pool)
-    found = await examined(tmp_path, settings={"postgres": {"url": database}}, clock=Slow(), deadline_s=20)
+    found = await examined(tmp_path, settings={"postgres": on(database)}, clock=Slow(), deadline_s=20)
     assert unwell(found) == {"postgres clock": "fail", "clock": "fail"}
     assert "ahead of this machine's" in found["postgres clock"].found
 
@@ -508,7 +531,7 @@ async def test_actors_in_trouble(tmp_path: Path, database: str) -> None:
     status["differing_limits"] = ["ytapi: 50 calls in a, but 20 calls in b"]
     status["roles"] = [{"name": "scraper", "state": "drained"}, {"name": "web", "state": "running"}]
     async with stand_in(tmp_path, 200, status):
-        found = await examined(tmp_path, settings={"postgres": {"url": database}}, deadline_s=20)
+        found = await examined(tmp_path, settings={"postgres": on(database)}, deadline_s=20)
     bad = {name: unwell(found)[name] for name in ("platform", "actors", "paused", "roles", "clickhouse")}
     assert bad == {"platform": "warn", "actors": "fail", "paused": "warn", "roles": "warn", "clickhouse": "fail"}
     assert found["roles"].found == "scraper is drained"
@@ -556,7 +579,7 @@ async def test_an_odd_registry_is_a_finding(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("body", [[], {}, {"state": "ready", "uptime_s": "long"}, {"state": "ready", "uptime_s": 1}])
 async def test_what_answers_as_no_platform_does_is_a_finding(tmp_path: Path, database: str, body: Any) -> None:
     async with stand_in(tmp_path, 200, body):
-        found = await examined(tmp_path, settings={"postgres": {"url": database}}, deadline_s=20)
+        found = await examined(tmp_path, settings={"postgres": on(database)}, deadline_s=20)
     assert found["platform"].state == "fail"
     assert "no platform of this version" in found["platform"].found
 

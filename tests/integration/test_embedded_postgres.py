@@ -499,6 +499,10 @@ async def test_the_application_owns_its_database_and_nothing_else(data_dir: Path
             with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
                 await execute(server, "select 1", make_conninfo(server.conninfo, dbname=database))
         await execute(server, "create schema own; create table own.kept (id int); drop schema own cascade")
+        await execute(server, "create table public.kept (id int)")
+        for statement in (*REFUSED, "create table public.more (id int)", "select from kept", "set role gcc"):
+            with pytest.raises((InsufficientPrivilege, FeatureNotSupported)):
+                await execute(server, statement, server.web_conninfo)
         assert await execute(
             server, "select rolsuper from pg_roles where rolname = current_user", server.superuser_conninfo
         ) == [(True,)]
@@ -566,12 +570,13 @@ where objid >= 16384 and owner = 'postgres'::regrole
 """
 
 
-async def test_a_folder_of_an_earlier_version_is_handed_over(data_dir: Path) -> None:
+@pytest.mark.parametrize("lost", ["gcc", "gcc, gcc_web"])
+async def test_a_folder_of_an_earlier_version_is_handed_over(data_dir: Path, lost: str) -> None:
     """There, all belonged to the superuser, which was the application's role."""
     async with serving(data_dir) as server:
         superuser = make_conninfo(server.superuser_conninfo, dbname="gcc")
         await execute(server, OLD, superuser)
-        await execute(server, "alter database gcc owner to postgres; drop role gcc", superuser)
+        await execute(server, f"alter database gcc owner to postgres; drop role {lost}", superuser)
         assert len(await execute(server, OF_SUPERUSER, superuser)) > 20
     for _ in range(2):  # the second start finds nothing to do
         async with serving(data_dir) as server:
@@ -579,6 +584,7 @@ async def test_a_folder_of_an_earlier_version_is_handed_over(data_dir: Path) -> 
             assert await execute(server, "select datdba::regrole::text from pg_database where datname = 'gcc'") == [
                 ("gcc",)
             ]
+            assert await execute(server, "select pg_has_role('gcc_web', 'usage')") == [(True,)]
             assert await execute(server, "select name, twice(21) from seen") == [("kept", 42)]
     async with serving(data_dir) as server:
         await execute(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import trio
+from psycopg.types.json import Jsonb
+from trio.lowlevel import checkpoint
 
 from gcc.channels.jobs import NewJob, Room
 from gcc.channels.memory import Signal
@@ -23,6 +25,7 @@ from gcc.pipelines.events.score_retention import SCORES
 from gcc.pipelines.events.types import (
     ASSET_LOG,
     EVENT_TYPES,
+    PARTNER_ACTIVITY_LOG,
     POST_ACTIVITY_LOG,
     POST_LOG,
     PROFILE_LOG,
@@ -87,6 +90,7 @@ class Ground:
         self.erasures = erasures_of(pool)
         self.objects = MemoryObjects()
         self.rebuilt = 0
+        self.carry = False
 
     async def fill(self) -> None:
         for who in (GONE, STAYS):
@@ -129,11 +133,25 @@ class Ground:
     async def erase(self, *, every: bool = False) -> dict[str, Any]:
         async def rebuild() -> None:
             self.rebuilt += 1
+            await carry("while models are built")
+
+        async def settled() -> None:
+            await carry("by a run that ends later")
+
+        async def carry(when: str) -> None:
+            """What a sync has read of marts before they were built anew."""
+            if self.carry:
+                async with self.pool.connection() as conn:
+                    for who in (GONE, STAYS):
+                        await conn.execute(
+                            "insert into social_profile_hashtags (platform, profile_id, tag, posts)"
+                            " values ('INSTAGRAM', %s, %s, 1)", (who, when),
+                        )  # fmt: skip
 
         async with leading(self.pool) as leader:
             removal = Removal(self.clickhouse, self.pool, leader, trio.Lock())
             forget = ReplicaErasure(self.clickhouse, REPLICAS)
-            erasure = Erasure(self.erasures, removal, self.objects, SystemClock(), rebuild, forget)
+            erasure = Erasure(self.erasures, removal, self.objects, SystemClock(), rebuild, forget, settled, checkpoint)
             return await erasure(every=every)
 
     async def dropped(self) -> int:
@@ -184,6 +202,29 @@ async def test_nothing_is_left_of_them_and_all_of_the_others(ground: Ground) -> 
     (told,) = await ground.erasures.listed()
     assert (told.profile_id, told.who, told.erased_at is not None) == (GONE, "me", True)
     assert await ground.dropped() == 2 * sum(event_type.counted for event_type in OF)
+
+
+async def test_what_syncs_carry_while_models_are_built_goes_too(ground: Ground) -> None:
+    await ground.fill()
+    await ground.erasures.erase("INSTAGRAM", "@Name.1", who="me", why="asked")
+    ground.carry = True
+    await ground.erase()
+    async with ground.pool.connection() as conn:
+        rows = await (await conn.execute("select distinct profile_id from social_profile_hashtags")).fetchall()
+    assert rows == [(STAYS,)]
+
+
+async def test_a_round_that_was_cut_short_before_models_were_built_is_owed_by_the_next_process(ground: Ground) -> None:
+    await ground.fill()
+    await ground.erasures.erase("INSTAGRAM", "@Name.1", who="me", why="asked")
+    (leaving,) = await ground.erasures.due(every=False)
+    await ground.erasures.forget_rows(leaving)  # and then it was killed
+    for event_type in OF:
+        await ground.clickhouse.command(f"truncate table {event_type.table}")
+    await ground.erase()
+    assert ground.rebuilt == 1
+    await ground.erase()
+    assert ground.rebuilt == 1
 
 
 async def test_who_is_erased_by_one_id_is_erased_by_all(ground: Ground) -> None:
@@ -246,11 +287,35 @@ async def test_what_comes_later_goes_with_the_next_round(ground: Ground) -> None
     await ground.fill()
     await ground.erase()
     assert await ground.left(GONE) == {f"{TRACE_LOG.table}": 2, f"{SCRAPE_REQUEST_LOG.table}": 2}, "told by no id"
-    assert ground.rebuilt == 1
+    assert ground.rebuilt == 2
     async with ground.pool.connection() as conn:
         await conn.execute("update erased_profile set requested_at = now() - interval '3 days'")
     assert await ground.erase() == {"profiles": 0}
     assert await ground.erase(every=True) == {"profiles": 1}
+
+
+async def test_a_handle_that_another_takes_over_is_no_name_of_the_erased(ground: Ground) -> None:
+    """Once they are gone. Else the jobs of who has it now would go with each round, and nobody could ask for them."""
+    await ground.fill()
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    await ground.erase()
+    jobs = jobs_of(ground.pool)
+
+    async def asked() -> bool:
+        new = NewJob("refresh_profile_by_handle", "INSTAGRAM", {"handle": "name.1"})
+        [queued] = await jobs.enqueue([new])
+        await ground.erase(every=True)
+        async with ground.pool.connection() as conn:
+            found = await (await conn.execute("select from scrape_request_log where id = %s", (queued.id,))).fetchall()
+        return bool(found)
+
+    assert not await asked(), "nobody else is known by it"
+    async with ground.pool.connection() as conn:
+        await conn.execute("update instagram_account set handle = 'Name.1' where profile_id = %s", (STAYS,))
+    assert await asked()
+    ground.erasures.woken("")
+    assert "name.1" not in (await ground.erasures.of("INSTAGRAM")).names
+    assert GONE in (await ground.erasures.of("INSTAGRAM")).names
 
 
 async def test_a_build_that_failed_is_tried_again_though_nothing_more_goes(ground: Ground) -> None:
@@ -266,7 +331,9 @@ async def test_a_build_that_failed_is_tried_again_though_nothing_more_goes(groun
     async with leading(ground.pool) as leader:
         removal = Removal(ground.clickhouse, ground.pool, leader, trio.Lock())
         forget = ReplicaErasure(ground.clickhouse, REPLICAS)
-        erasure = Erasure(ground.erasures, removal, ground.objects, SystemClock(), rebuild, forget)
+        erasure = Erasure(
+            ground.erasures, removal, ground.objects, SystemClock(), rebuild, forget, checkpoint, checkpoint
+        )
         with pytest.raises(Transient, match="a model was not built"):
             await erasure()
         for _ in range(2):
@@ -286,6 +353,53 @@ async def test_their_own_tokens_go_too(ground: Ground) -> None:
         rows = await (await conn.execute("select handle from credential order by handle")).fetchall()
         asked = await (await conn.execute("select account from hashtag_query")).fetchall()
     assert rows == [("nobodys",), ("others",)] and asked == [(STAYS,)]
+
+
+async def test_what_was_answered_of_them_and_done_to_them_is_told_no_more(ground: Ground) -> None:
+    """What was done stays done: its key is known, and the note that somebody did it."""
+    await ground.fill()
+    answers = {
+        1: f'{{"status":"SUCCESS","data":{{"platform":"INSTAGRAM","profile_id":"{GONE}"}}}}',
+        2: '{"status":"SUCCESS","data":[{"handle":"Name.1","followers":1}]}',
+        3: f'{{"status":"SUCCESS","data":{{"platform":"INSTAGRAM","profile_id":"{STAYS}","handle":"name.2"}}}}',
+        4: '{"status":"SUCCESS","data":{"name":"name.1"}}',
+    }
+    notes: dict[int, tuple[str | None, dict[str, Any]]] = {
+        1: (None, {"platform": "instagram", "handle": "Name.1", "kind": "a"}),
+        2: (GONE, {"platform": "INSTAGRAM"}),
+        3: (STAYS, {"profile_id": STAYS, "handle": "name.2"}),
+        4: (None, {"platform": "YOUTUBE", "handle": "name.1"}),
+        5: (None, {"name": "name.1"}),
+    }
+    kept = {1: (None, {"platform": "instagram", "kind": "a"}), 2: (None, {"platform": "INSTAGRAM"})}
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into partner (id, name) values (7, 'Brand')")
+        answer = "insert into idempotency_key values (%s, 7, 'f', 201, '/x', %s, now() + interval '1 day')"
+        for number, body in answers.items():
+            await conn.execute(answer, (bytes([number]), body.encode()))
+        columns = "id, partner_id, activity_type, thing_id, metadata"
+        note = f"insert into activity_tracker ({columns}) values (%s, 7, 'X', %s, %s)".encode()  # noqa: S608
+        for number, (thing_id, metadata) in notes.items():
+            await conn.execute(note, (uuid.UUID(int=number), thing_id, Jsonb(metadata)))
+    for thing_id, metadata in notes.values():
+        told = metadata if thing_id is None else metadata | {"thing_id": thing_id}
+        FIELDS[PARTNER_ACTIVITY_LOG] = {"partner_id": 7, "user_id": "u", "activity_type": "X", "metadata": told}
+        await ground.stored.put(PARTNER_ACTIVITY_LOG, 2, 1)
+    await ground.erasures.erase("INSTAGRAM", "@Name.1", who="me", why="asked")
+    found = await ground.erase()
+    assert (found["answers"], found["notes"]) == (2, 6)
+    async with ground.pool.connection() as conn:
+        rows = await (await conn.execute("select body, location from idempotency_key order by scope")).fetchall()
+        noted = await (await conn.execute("select thing_id, metadata from activity_tracker order by id")).fetchall()
+    assert rows == [(b"", None)] * 2 + [(answers[number].encode(), "/x") for number in (3, 4)]
+    assert noted == [kept.get(number, note) for number, note in notes.items()]
+    events = await ground.clickhouse.rows(f"select distinct metadata from {PARTNER_ACTIVITY_LOG.table} final")  # noqa: S608
+    left = [dict(metadata) | ({} if thing_id is None else {"thing_id": thing_id}) for thing_id, metadata in noted]
+    assert sorted(json.dumps(json.loads(row["metadata"]), sort_keys=True) for row in events) == sorted(
+        json.dumps(each, sort_keys=True) for each in left
+    )
+    again = await ground.erase(every=True)
+    assert {"answers", "notes"}.isdisjoint(again)
 
 
 async def test_a_name_that_is_also_a_word_or_a_number_takes_no_job_of_others(ground: Ground) -> None:
@@ -566,6 +680,26 @@ async def test_a_list_forgets_their_posts_also_where_it_does_not_tell_whose_they
     assert {(row["platform"], row["post_shortcode"]) for row in rows} == kept
 
 
+async def test_their_connections_end_with_what_they_gave(ground: Ground) -> None:
+    async with ground.pool.connection() as conn:
+        await conn.execute("insert into account (id, partner_id, name) values (gen_random_uuid(), 1, 'Main')")
+        for who in (GONE, STAYS):
+            await conn.execute(
+                "with made as (insert into connection"
+                " (id, partner_id, account_id, platform, profile_id, handle, source, scopes)"
+                " select gen_random_uuid(), 1, id, 'INSTAGRAM', %s, 'a', 's', '{}' from account where partner_id = 1"
+                " returning id) insert into oauth_grant (id, partner_id, connection_id)"
+                " select gen_random_uuid(), 1, id from made",
+                (who,),
+            )
+    await ground.erasures.erase("INSTAGRAM", GONE, who="me", why="asked")
+    await ground.erase()
+    async with ground.pool.connection() as conn:
+        left = await conn.execute("select profile_id from connection join oauth_grant on connection_id = connection.id")
+        assert await left.fetchall() == [(STAYS,)]
+        assert await (await conn.execute("select count(*) from oauth_grant")).fetchone() == (1,)
+
+
 async def test_no_place_is_forgotten(pool: Pool, clickhouse: ClickHouse) -> None:
     """A table or an event that comes to be, and tells of profiles, is looked at, or named here with its reason."""
     named = await clickhouse.rows(
@@ -573,7 +707,7 @@ async def test_no_place_is_forgotten(pool: Pool, clickhouse: ClickHouse) -> None
         " where database = '_e' and name in {persons:Array(String)}",
         {"persons": [*PERSONS, "actor_channel_id", "follower_profile_id"]},
     )
-    assert {row["place"] for row in named} <= {SCORES, *(event_type.table for event_type in PLACES)}
+    assert {row["place"] for row in named} <= {event_type.table for event_type in PLACES}
     told = {
         event_type
         for event_type in EVENT_TYPES

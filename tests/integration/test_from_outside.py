@@ -18,8 +18,8 @@ from gcc.actors.scheduler import Schedule
 from gcc.channels.jobs import NewJob
 from gcc.clock import SystemClock
 from gcc.config import Bind, load
-from gcc.pipelines import PIPELINES
 from gcc.pipelines.declared import Context, Pipeline
+from gcc.pipelines.listed import PIPELINES
 from gcc.pipelines.scraping.flow import Flow, HandleParams
 from gcc.pipelines.scraping.table import FLOWS, Catalogue
 from gcc.pipelines.scraping.yields import Yield

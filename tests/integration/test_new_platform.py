@@ -39,7 +39,9 @@ from gcc.tables import Table
 from gcc.web.api import shapes
 from gcc.web.api.naming import SHOWN, Shown
 from gcc.web.gateway.app import gateway_app
+from gcc.web.identity.bus import Bus
 from tests.fakes.erasures import NobodyErased
+from tests.integration.api_serving import KEY, REGISTERED
 
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 PIPES = Platform(
@@ -189,13 +191,18 @@ async def test_a_platform_of_a_later_day(pipes: Pool) -> None:
     app: QuartTrio = gateway_app(
         Settings(web=Web(dev_token="t", stale_after_s=10**9)),
         pool=pipes,
+        platform=pipes,
         clickhouse=nothing,
+        objects=nothing,
         refresher=OnDemand(pipes, jobs, Stage("ports"), flows),
         limiter=nothing,
         clock=clock,
         metrics=Metrics(),
         precedence=Precedence(),
         state=lambda: "ready",
+        keys=[KEY],
+        bus=Bus(pipes),
+        connecting=REGISTERED,
         shown=shown,
     )
     async with httpx.AsyncClient(

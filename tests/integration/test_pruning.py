@@ -426,6 +426,32 @@ async def test_old_actions_go_and_runs_but_for_the_last_of_each_schedule(pool: P
     assert dict(left) == {"often": 2, "seldom": 1}
 
 
+async def test_answers_that_nobody_is_given_any_more_go_in_batches(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setitem(
+        module._BY_AGE, "idempotency_keys", module._BY_AGE["idempotency_keys"].replace("limit 1000", "limit 2")
+    )
+    async with pool.connection() as conn:
+        await conn.execute("insert into partner (id, name) values (7, 'Brand')")
+        await conn.execute(
+            "insert into idempotency_key (scope, partner_id, fingerprint, status, body, expires_at)"
+            " select int4send(minutes), 7, '', 201, '', now() + minutes * interval '1 minute'"
+            " from generate_series(-4, 1) as minutes"
+        )
+    assert await round_of(pool) == {"idempotency_keys": 5}
+    async with pool.connection() as conn:
+        assert await (await conn.execute("select scope from idempotency_key")).fetchall() == [(b"\0\0\0\1",)]
+
+
+async def test_what_was_counted_of_partners_goes_when_its_period_is_long_over(pool: Pool) -> None:
+    async with pool.connection() as conn:
+        await conn.execute(
+            "insert into partner_usage_event (partner_id, module, period, subject, number)"
+            " select 1, 'EXPORT', now() - make_interval(days => days), 'x', 1 from unnest(array[1, 31, 61, 63]) as days"
+        )
+    assert await round_of(pool) == {"usage_events": 1}
+
+
 def test_what_is_known_of_handles_is_not_pruned_before_its_time() -> None:
     with pytest.raises(ConfigError, match=r"web\.not_found_s 172800 cannot exceed kept\.failed_jobs_days 1"):
         load(None, overrides=["kept.failed_jobs_days=1", "web.not_found_s=172800"], environ={})

@@ -116,6 +116,20 @@ CASES = [
         {"scl_id": "77", "status": "COMPLETE", "reason": None, "picked_at": READ_AT, "seq": 0},
     ),
     Case(
+        "creator_follower_score",
+        {
+            "event_timestamp": AT, "profile_id": "178414", "handle": "asha", "follower_handle": "Ravi_9",
+            "follower_profile_id": 5, "score": 0.33, "features": {"digits": 1}, "scorer_version": "2",
+            "reasons": [{"feature": "digits", "value": 5, "against": "more than 4"}], "account_score": None,
+            "account": {"posts": 3},
+        },
+        {
+            "platform": "INSTAGRAM", "follower_profile_id": "5", "score": 0.33, "refused": "",
+            "features": '{"digits":1}', "reasons": '[{"feature":"digits","value":5,"against":"more than 4"}]',
+            "account": '{"posts":3}', "account_score": None, "account_reasons": "[]", "scorer_version": "2",
+        },
+    ),
+    Case(
         "order_log",
         {
             **SNAPSHOT, "platform": "SHOPIFY", "platform_order_id": 820982911946154508, "store": "shop.example",
@@ -302,7 +316,7 @@ async def test_a_message_of_another_producer_is_read_back_typed(way: Way, case: 
 def test_every_event_type_has_a_payload_and_every_table_one_type() -> None:
     assert {case.event_type for case in CASES} == set(TYPES)
     tables = [event_type.table for event_type in EVENT_TYPES]
-    assert len(tables) == len(set(tables)) == 24
+    assert len(tables) == len(set(tables)) == 25
     assert {binding.queue for binding in BINDINGS} == {each.queue for each in EVENT_TYPES} | {
         queue.name for queue in QUEUES
     }

@@ -14,9 +14,10 @@ WORDS = {
     "concurrency": ["FLOW", "1", "--why", "x"],
     "jobs": ["list"],
     "credentials": ["list"],
+    "users": ["add", "a@b.example", "--role", "operator"],
     "import-history": ["FILE"],
 }
-ALONE = ("flows", "models", "schedules", "sync")
+ALONE = ("flows", "models", "openapi", "schedules", "sync")
 """Verbs that tell what is declared where no platform runs: they need no store."""
 WRONG = [
     ("GCC_POSTGRES", f"postgresql://u:{SECRET}@h/d"),

@@ -16,9 +16,10 @@ import trio
 import trio.testing
 from quart_trio import QuartTrio
 
+from bench import idle
 from gcc.config import Bind
 from gcc.errors import ConfigError
-from gcc.web import accepting, serving
+from gcc.web import accepting, connection, framing, serving, websockets
 
 Handler = Callable[[Any, Any, Any], Awaitable[None]]
 UPGRADE = (
@@ -42,6 +43,7 @@ def asgi(handler: Handler) -> Handler:
             if phase == "lifespan.shutdown":
                 return
 
+    app.begins_at_once = getattr(handler, "begins_at_once", False)  # type: ignore[attr-defined]
     return app
 
 
@@ -92,7 +94,7 @@ async def until_closed(stream: trio.SocketStream) -> bytes:
 
 
 def test_hypercorn_is_the_version_whose_private_names_are_mended() -> None:
-    assert importlib.metadata.version("hypercorn") == serving.HYPERCORN
+    assert importlib.metadata.version("hypercorn") == websockets.HYPERCORN
 
 
 async def test_a_port_is_free_for_the_next_server_at_once_even_while_a_child_process_lives() -> None:
@@ -131,6 +133,26 @@ async def test_a_host_that_cannot_be_bound_is_refused(host: str, sentence: str) 
     with pytest.raises(ConfigError) as refused:
         await serving.serve(hello, Bind(host=host, port=0), key="ops.port", draining=trio.Event(), grace_s=1)
     assert str(refused.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [(b"content-length", b"9"), (b"content-length", b"2"), (b"x", b"y\r\nz: 1"), (b"x", b"y\nz: 1"), (b"x", b"\0")],
+)
+async def test_an_answer_that_is_not_what_it_says_is_a_failure_of_the_app(
+    header: tuple[bytes, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of it may be taken for another answer."""
+
+    async def lie(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [header]})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    async with served(lie) as server, await server.connect() as stream:
+        await stream.send_all(GET * 2)
+        answer = await until_closed(stream)
+        assert answer.count(b"HTTP/1.1 ") == 1 and answer.startswith(b"HTTP/1.1 500 ")
+    assert "an app failed" in "".join(capsys.readouterr())
 
 
 async def test_a_small_answer_leaves_in_one_piece_and_the_connection_stays() -> None:
@@ -187,6 +209,23 @@ async def test_requests_in_hand_are_answered_at_drain_and_new_connections_are_no
         assert (await until_closed(stream)).endswith(b"hello")
 
 
+async def test_an_answer_during_the_drain_says_that_it_is_the_last() -> None:
+    begun, go_on = trio.Event(), trio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    async with served(slow) as server, await server.connect() as stream:
+        await stream.send_all(GET * 2)
+        await begun.wait()
+        server.draining.set()
+        go_on.set()
+        answer = await until_closed(stream)
+        assert answer.count(b"HTTP/1.1 ") == 1 and b"\r\nconnection: close\r\n" in answer
+
+
 async def test_a_request_that_outlives_the_grace_is_cancelled() -> None:
     cancelled = trio.Event()
 
@@ -211,7 +250,7 @@ async def flood(send: Any) -> None:
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_wedges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "SEND_S", 0.2)
+    monkeypatch.setattr(connection, "SEND_S", 0.2)
     ended = trio.Event()
 
     async def flooding(_scope: Any, receive: Any, send: Any) -> None:
@@ -243,7 +282,7 @@ async def test_a_stuck_client_does_not_delay_the_end_beyond_the_grace() -> None:
         await stream.send_all(UPGRADE)
         await stuck.wait()
         server.draining.set()
-        with trio.fail_after(serving.SEND_S / 2):
+        with trio.fail_after(connection.SEND_S / 2):
             await server.returned.wait()
 
 
@@ -259,7 +298,7 @@ async def test_the_apps_own_deadline_ends_a_send_that_is_stuck() -> None:
 
     async with served(impatient) as server, await server.connect() as stream:
         await stream.send_all(UPGRADE)
-        with trio.fail_after(serving.SEND_S / 2):
+        with trio.fail_after(connection.SEND_S / 2):
             await gave_up.wait()
 
 
@@ -299,7 +338,7 @@ async def test_a_connection_that_waits_for_its_next_request_does_not_delay_the_d
 
 @pytest.mark.parametrize("requests", [0, 1])
 async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
-    monkeypatch.setattr(serving, "IDLE_S", 0.2)
+    monkeypatch.setattr(connection, "IDLE_S", 0.2)
     async with served(quart()) as server, await server.connect() as stream:
         for _ in range(requests):
             await stream.send_all(GET)
@@ -315,7 +354,7 @@ async def test_a_connection_is_closed_after_its_answer_when_the_client_asks_so()
 
 async def test_headers_without_end_are_refused() -> None:
     async with served(hello) as server, await server.connect() as stream:
-        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nx-long: " + b"y" * serving.HEADERS_BYTES_MAX)
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nx-long: " + b"y" * framing.HEADERS_BYTES_MAX)
         assert (await until_closed(stream)).startswith(b"HTTP/1.1 431")
 
 
@@ -332,34 +371,34 @@ def post(*headers: bytes) -> bytes:
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 REFUSED = {
-    "the preface of HTTP/2": (PREFACE + bytes(9), 400, "BAD_REQUEST"),
-    "HTTP/2.0": (head(b"GET / HTTP/2.0", b"Host: x"), 400, "BAD_REQUEST"),
-    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "BAD_REQUEST"),
-    "no HTTP": (b"EHLO example.org\r\n\r\n", 400, "BAD_REQUEST"),
-    "no Host": (head(b"GET / HTTP/1.1"), 400, "BAD_REQUEST"),
-    "two Hosts": (head(b"GET / HTTP/1.1", b"Host: x", b"Host: y"), 400, "BAD_REQUEST"),
-    "a NUL": (head(b"GET /\0 HTTP/1.1", b"Host: x"), 400, "BAD_REQUEST"),
-    "no path": (head(b"GET ?x HTTP/1.1", b"Host: x"), 400, "BAD_REQUEST"),
-    "a whole URL": (head(b"GET http://[/ HTTP/1.1", b"Host: x"), 400, "BAD_REQUEST"),
-    "a proxy is meant": (head(b"CONNECT evil.example:80 HTTP/1.1", b"Host: x"), 400, "BAD_REQUEST"),
-    "all of the server": (head(b"OPTIONS * HTTP/1.1", b"Host: x"), 400, "BAD_REQUEST"),
-    "two lengths": (post(b"Content-Length: 1", b"Content-Length: 2"), 400, "BAD_REQUEST"),
-    "a length with a sign": (post(b"Content-Length: +1"), 400, "BAD_REQUEST"),
-    "a length and chunks": (post(b"Content-Length: 4", b"Transfer-Encoding: chunked"), 400, "BAD_REQUEST"),
-    "chunks in HTTP/1.0": (head(b"POST / HTTP/1.0", b"Transfer-Encoding: chunked"), 400, "BAD_REQUEST"),
-    "a space before the colon": (post(b"Content-Length : 4"), 400, "BAD_REQUEST"),
+    "the preface of HTTP/2": (PREFACE + bytes(9), 400, "MALFORMED_REQUEST"),
+    "HTTP/2.0": (head(b"GET / HTTP/2.0", b"Host: x"), 400, "MALFORMED_REQUEST"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "MALFORMED_REQUEST"),
+    "no HTTP": (b"EHLO example.org\r\n\r\n", 400, "MALFORMED_REQUEST"),
+    "no Host": (head(b"GET / HTTP/1.1"), 400, "MALFORMED_REQUEST"),
+    "two Hosts": (head(b"GET / HTTP/1.1", b"Host: x", b"Host: y"), 400, "MALFORMED_REQUEST"),
+    "a NUL": (head(b"GET /\0 HTTP/1.1", b"Host: x"), 400, "MALFORMED_REQUEST"),
+    "no path": (head(b"GET ?x HTTP/1.1", b"Host: x"), 400, "MALFORMED_REQUEST"),
+    "a whole URL": (head(b"GET http://[/ HTTP/1.1", b"Host: x"), 400, "MALFORMED_REQUEST"),
+    "a proxy is meant": (head(b"CONNECT evil.example:80 HTTP/1.1", b"Host: x"), 405, "METHOD_NOT_ALLOWED"),
+    "all of the server": (head(b"OPTIONS * HTTP/1.1", b"Host: x"), 400, "MALFORMED_REQUEST"),
+    "two lengths": (post(b"Content-Length: 1", b"Content-Length: 2"), 400, "MALFORMED_REQUEST"),
+    "a length with a sign": (post(b"Content-Length: +1"), 400, "MALFORMED_REQUEST"),
+    "a length and chunks": (post(b"Content-Length: 4", b"Transfer-Encoding: chunked"), 400, "MALFORMED_REQUEST"),
+    "chunks in HTTP/1.0": (head(b"POST / HTTP/1.0", b"Transfer-Encoding: chunked"), 400, "MALFORMED_REQUEST"),
+    "a space before the colon": (post(b"Content-Length : 4"), 400, "MALFORMED_REQUEST"),
     "another encoding": (post(b"Transfer-Encoding: gzip, chunked"), 501, "NOT_IMPLEMENTED"),
-    "a chunk without a length": (post(b"Transfer-Encoding: chunked") + b"zz\r\n\r\n", 400, "BAD_REQUEST"),
+    "a chunk without a length": (post(b"Transfer-Encoding: chunked") + b"zz\r\n\r\n", 400, "MALFORMED_REQUEST"),
     "many headers": (head(b"GET / HTTP/1.1", b"Host: x", *[b"a: b"] * 100), 431, "HEADERS_TOO_LARGE"),
     "long headers": (head(b"GET / HTTP/1.1", b"Host: x", b"a: " + b"b" * 33_000), 431, "HEADERS_TOO_LARGE"),
     "endless headers": (b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 33_000, 431, "HEADERS_TOO_LARGE"),
-    "a long URL": (head(b"GET /" + b"x" * 8192 + b" HTTP/1.1", b"Host: x"), 414, "URL_TOO_LONG"),
-    "a websocket of HTTP/1.0": (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "BAD_REQUEST"),
-    "a websocket without key": (UPGRADE.replace(b"Sec-WebSocket-Key", b"X"), 400, "BAD_REQUEST"),
-    "a websocket of version 8": (UPGRADE.replace(b"Version: 13", b"Version: 8"), 400, "BAD_REQUEST"),
-    "a protocol that is no word": (UPGRADE[:-2] + b"Sec-WebSocket-Protocol: \xff\r\n\r\n", 400, "BAD_REQUEST"),
-    "an upgrade that is no word": (UPGRADE.replace(b": Upgrade", b": upgrade, \xff"), 400, "BAD_REQUEST"),
-    "frames before the answer": (UPGRADE + b"\x81\x80\0\0\0\0", 400, "BAD_REQUEST"),
+    "a long URL": (head(b"GET /" + b"x" * 8192 + b" HTTP/1.1", b"Host: x"), 414, "URI_TOO_LONG"),
+    "a websocket of HTTP/1.0": (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "MALFORMED_REQUEST"),
+    "a websocket without key": (UPGRADE.replace(b"Sec-WebSocket-Key", b"X"), 400, "MALFORMED_REQUEST"),
+    "a websocket of version 8": (UPGRADE.replace(b"Version: 13", b"Version: 8"), 400, "MALFORMED_REQUEST"),
+    "a protocol that is no word": (UPGRADE[:-2] + b"Sec-WebSocket-Protocol: \xff\r\n\r\n", 400, "MALFORMED_REQUEST"),
+    "an upgrade that is no word": (UPGRADE.replace(b": Upgrade", b": upgrade, \xff"), 400, "MALFORMED_REQUEST"),
+    "frames before the answer": (UPGRADE + b"\x81\x80\0\0\0\0", 400, "MALFORMED_REQUEST"),
 }
 
 
@@ -532,7 +571,7 @@ async def test_frames_while_a_websocket_is_refused_change_nothing(no_log: Callab
 async def test_a_refusal_is_the_last_word_whatever_the_app_says(
     monkeypatch: pytest.MonkeyPatch, no_log: Callable[[], bool]
 ) -> None:
-    monkeypatch.setattr(serving, "STALL_S", 0.1)
+    monkeypatch.setattr(connection, "STALL_S", 0.1)
 
     async def late(scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -676,7 +715,7 @@ async def test_a_body_that_breaks_while_the_app_answers_costs_no_answer(app: Han
 
 async def test_a_client_that_neither_reads_nor_is_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pieces fill the queue, the answer the kernel's buffers: nobody is left who could be told."""
-    monkeypatch.setattr(serving, "SEND_S", 0.2)
+    monkeypatch.setattr(connection, "SEND_S", 0.2)
     ended = trio.Event()
 
     async def large(_scope: Any, _receive: Any, send: Any) -> None:
@@ -709,8 +748,8 @@ async def send_until_closed(stream: trio.SocketStream, data: bytes) -> None:
 async def test_a_client_that_owes_its_request_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, no_log: Callable[[], bool], sent: bytes, answer: bytes
 ) -> None:
-    monkeypatch.setattr(serving, "IDLE_S", 0.2)
-    monkeypatch.setattr(serving, "STALL_S", 0.2)
+    monkeypatch.setattr(connection, "IDLE_S", 0.2)
+    monkeypatch.setattr(connection, "STALL_S", 0.2)
     async with served(greet) as server, await server.connect() as stream:
         await stream.send_all(sent)
         said = await until_closed(stream)
@@ -719,7 +758,7 @@ async def test_a_client_that_owes_its_request_is_not_waited_for(
 
 
 async def test_a_head_that_comes_drop_by_drop_has_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "IDLE_S", 0.3)
+    monkeypatch.setattr(connection, "IDLE_S", 0.3)
 
     async def drip(stream: trio.SocketStream) -> None:
         with pytest.raises(trio.BrokenResourceError):
@@ -732,6 +771,26 @@ async def test_a_head_that_comes_drop_by_drop_has_the_time_of_one(monkeypatch: p
         async with trio.open_nursery() as nursery:
             nursery.start_soon(drip, stream)
             assert (await until_closed(stream)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_whoever_goes_on_sending_after_a_refusal_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drop was another second of patience: a refused client stayed as long as it liked."""
+    monkeypatch.setattr(connection, "LINGER_S", 0.3)
+    async with served(greet) as server, await server.connect() as stream:
+        await stream.send_all(b"GET //x HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
+            while True:
+                await stream.send_all(b"x")
+                await trio.sleep(0.05)
+
+
+async def test_who_was_refused_and_hung_up_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each refusal held up the end of its port for the second that its client had to read it."""
+    monkeypatch.setattr(connection, "LINGER_S", 3600.0)
+    async with served(greet, grace_s=3600.0) as server:
+        async with await server.connect() as stream:
+            await stream.send_all(b"GET //x HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await until_closed(stream)
 
 
 async def test_a_full_port_answers_503_at_once_and_goes_on_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -751,7 +810,7 @@ async def test_a_full_port_answers_503_at_once_and_goes_on_when_there_is_room(mo
             answer = await until_closed(late)
         top, _, body = answer.partition(b"\r\n\r\n")
         assert top.startswith(b"HTTP/1.1 503 ") and b"retry-after: " in top
-        assert json.loads(body)["error"]["code"] == "TOO_MANY_CONNECTIONS"
+        assert json.loads(body)["error"]["code"] == "BUSY"
         go_on.set()
         for guest in guests:
             assert (await guest.receive_some()).endswith(b"hello")
@@ -766,10 +825,16 @@ async def test_a_full_port_answers_503_at_once_and_goes_on_when_there_is_room(mo
         assert still_open == 2
 
 
+async def test_connections_that_say_nothing_are_held_and_take_little() -> None:
+    """10,000 of them: python -m bench.idle."""
+    held = await idle.hold(500)
+    assert held.connections == 500 and 0 < held.kb_each < 40
+
+
 CROWDED = """
 import resource, structlog, sys, trio
 from gcc.config import Bind
-from gcc.web import accepting, serving
+from gcc.web import accepting, connection, framing, serving, websockets
 from tests.integration.test_serving import asgi, hello
 most, limit = int(sys.argv[1]), int(sys.argv[2])
 accepting.CALM_S = 0.5
@@ -844,7 +909,7 @@ async def test_what_goes_wrong_in_one_connection_ends_that_one(
 
     async with served(greet) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(serving.Http1, "_check_protocol", broken)
+            patch.setattr(connection.Connection, "_parse", broken)
             async with await server.connect() as stream:
                 await stream.send_all(GET)
                 assert await until_closed(stream) == b""

@@ -87,7 +87,7 @@ async def test_what_no_role_needs_is_not_opened(tmp_path: Path) -> None:
         (["relay"], {"stores/rabbitmq"}),
         (["analytics"], {"stores/clickhouse", "stores/rabbitmq"}),  # changed accounts and alerts are announced to it
         (["scraper"], {"stores/redis", "stores/rabbitmq"}),  # the listeners of credentials are with it
-        (["web"], {"stores/clickhouse"}),
+        (["web"], {"stores/clickhouse", "stores/redis"}),
         (["sinker"], {"stores/clickhouse", "stores/rabbitmq"}),
     ]:
         async with launched(tmp_path / roles[0], *SMALL, *nowhere, f"roles={json.dumps(roles)}") as launch:
@@ -116,13 +116,18 @@ async def test_clickhouse_that_is_away_is_waited_for_and_the_rest_works(tmp_path
             assert await running.stop() == 0
 
 
-async def test_a_gateway_is_ready_without_clickhouse(tmp_path: Path) -> None:
-    async with platform(tmp_path / "data", *SMALL, 'roles=["web"]', "clickhouse.url=http://127.0.0.1:1") as running:
-        status = await until(
-            running, lambda s: s["state"] == "ready" and line(s, "stores/clickhouse")["failed"], "a try"
-        )
-        assert (status["state"], line(status, "stores/clickhouse")["state"]) == ("ready", "backoff")
+async def test_a_gateway_is_ready_without_clickhouse_and_redis(tmp_path: Path) -> None:
+    nowhere, parts = ("clickhouse.url=http://127.0.0.1:1", "redis.url=redis://127.0.0.1:1/0"), ("clickhouse", "redis")
+    async with platform(tmp_path / "data", *SMALL, 'roles=["web"]', *nowhere) as running:
+
+        def tried(status: Status) -> bool:
+            return status["state"] == "ready" and all(line(status, f"stores/{part}").get("failed") for part in parts)
+
+        status = await until(running, tried, "tries")
+        assert [line(status, f"stores/{part}")["state"] for part in parts] == ["backoff"] * 2
         assert (await running.api("GET", "/heartbeat")).status_code == 200
+        told = await running.api("POST", "/leaderboard-service/api/leaderboard/platform/INSTAGRAM")
+        assert (told.status_code, told.headers["ratelimit-policy"]) == (200, '"read";q=300;w=60'), "a quarter"
 
 
 async def test_a_broker_that_is_away_is_waited_for_and_the_rest_works(

@@ -80,7 +80,7 @@ async def test_several_processes_have_a_line_each_and_differing_limits_are_told(
         process("epsilon", 10, roles=["web"], away=["stores/redis"]),
     ]
     lines = await shown(world)
-    roles = "scraper relay sinker analytics web"
+    roles = "scraper scorer relay sinker analytics web"
     assert next(line for line in lines if line.startswith("alpha:4211")).split() == [
         "alpha:4211", "ready", "0.2.0", *roles.split(),
     ]  # fmt: skip
@@ -126,6 +126,23 @@ async def test_before_anything_was_counted_it_is_shown_all_the_same() -> None:
         console.print(screen(Composer(world.platform()).status(), "http://127.0.0.1:8010"))
     assert "in flight -" in capture.get()
     world.close()
+
+
+async def test_of_many_next_runs_the_first_ones_are_told() -> None:
+    world = World()
+    world_status = Composer(world.platform()).status()
+    world.close()
+    lines = [
+        {"name": f"s{minute:02}", "running": minute == 59, "next_run": f"2026-11-30T08:{minute:02}:00Z"}
+        for minute in range(59, -1, -1)
+    ]
+    console = Console(width=400)
+    with console.capture() as capture:
+        console.print(screen(world_status | {"schedules": lines}, "http://127.0.0.1:8010"))
+    (told,) = [line.split() for line in capture.get().splitlines() if line.startswith("next runs")]
+    assert told[2:4] == ["s59", "now"]
+    assert [word for word in told if word.startswith("s0")] == [f"s0{minute}" for minute in range(5)]
+    assert " ".join(told).endswith("and 54 more; see: schedules")
 
 
 async def test_a_drained_role_is_told() -> None:

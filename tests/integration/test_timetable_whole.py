@@ -5,14 +5,17 @@ from pathlib import Path
 import trio
 
 from gcc.channels.memory import Signal
+from gcc.clock import SystemClock
 from gcc.config import load
 from gcc.pipelines.analytics.pipeline import AnalyticsPipeline
 from gcc.pipelines.declared import Parts, Real
 from gcc.pipelines.timetable import ROWS
 from gcc.stores.clickhouse import ClickHouse
+from gcc.stores.deadletters import StoredDeadLetters
 from gcc.stores.folder_objects import FolderObjects
 from gcc.stores.letters import PostgresLetters
 from gcc.stores.postgres import Pool
+from gcc.stores.postgres_exchange import PostgresExchange
 from gcc.stores.vault import Vault
 from gcc.supervisor.drain import Drain
 from tests.contexts import context, partly
@@ -21,7 +24,6 @@ from tests.integration.test_erasure import erasures_of, jobs_of
 
 LATER = {
     "backup",
-    "fake_follower_push",
     "insta_gpt_enrichment",
     *(r.name for r in ROWS if r.name.startswith("upload_")),
 }
@@ -34,7 +36,8 @@ async def test_every_row_runs_and_says_what_it_did_or_waits(clickhouse: ClickHou
         Real, clickhouse=clickhouse, pool=pool, web_pool=pool, terms_pool=pool, erasures=erasures_of(pool),
         letters=PostgresLetters(pool, objects, Signal()), vault=Vault(pool, KEYS),
     )  # fmt: skip
-    parts = partly(Parts, real=real, objects=objects, jobs=jobs_of(pool))
+    queues = PostgresExchange(pool, StoredDeadLetters(pool, objects, SystemClock()), Signal())
+    parts = partly(Parts, real=real, objects=objects, jobs=jobs_of(pool), exchange=queues)
     seldom = [f"analytics.schedules.{row.name}=0 0 29 2 *" for row in ROWS if row.cron]
     pipeline = AnalyticsPipeline(context(load(None, environ={}, overrides=seldom), Drain(["intake"], 10.0), parts))
     rows = {line["name"]: line["waits_for"] for line in pipeline.scheduler.overview()}

@@ -11,6 +11,7 @@ from clickhouse_connect.driver import exceptions as clickhouse
 from psycopg import errors as postgres
 
 from gcc.errors import Transient
+from gcc.pipelines.scoring.workers import WorkerDied
 from gcc.sources.table import SOURCES
 from gcc.world.answer import Answer, answer
 from tests.fakes.fetcher import Reply
@@ -133,6 +134,11 @@ class Faults:
         if self.strikes(self._mix.store_answer_lost):
             raise self._rng.choice(STORE_AWAY)()
 
+    async def before_scoring(self) -> None:
+        await trio.sleep(self._rng.choice(ANSWER_S))
+        if self.strikes(self._mix.workers_die):
+            raise WorkerDied("simulated: the worker was killed")
+
     async def before_put(self) -> None:
         """Also when healed an object store may be slow."""
         await trio.sleep(self._mix.objects_s)
@@ -166,10 +172,10 @@ class Faults:
             }[kind]
         if trouble := self.throttles.trouble(call):
             told.refused(trouble)
-            return _reply(trouble.kind.refusal(call, trouble.until - trio.current_time()), delay_s)
+            return reply(trouble.kind.refusal(call, trouble.until - trio.current_time()), delay_s)
         if request.params.get(CURSOR) == CIRCLE and not self.healed:
             empty = {"kind": "youtube#ListResponse", "items": [], "nextPageToken": CIRCLE}
-            return _reply(answer(200, empty), delay_s)
+            return reply(answer(200, empty), delay_s)
         found = self.world.answer(call)
         if b'ListResponse"' in found.body[:60] and self.strikes(self._mix.circles):
             found = replace(found, body=b'{"nextPageToken":"%b",' % CIRCLE.encode() + found.body[1:])
@@ -179,10 +185,10 @@ class Faults:
             if use.share >= 1:
                 told.full(use, delay_s)
             found = replace(found, headers=(*found.headers, *use.told(call, trio.current_time())))
-        return _reply(found, delay_s)
+        return reply(found, delay_s)
 
 
-def _reply(found: Answer, delay_s: float) -> Reply:
+def reply(found: Answer, delay_s: float) -> Reply:
     headers = {"content-type": found.content_type, **dict(found.headers)}
     if found.retry_after_s is not None:
         headers["retry-after"] = str(found.retry_after_s)

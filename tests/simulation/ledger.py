@@ -4,6 +4,7 @@
 - a job's lease passes on only when it has ended, and only its holder ends the attempt, once;
 - what others send is stored or refused line by line: no event for its neighbours, no garbage unseen, none twice;
 - good events do not wait for bad ones; none is dead-lettered; none is published again and again;
+- each question to the scorer has its answers, each the same however often it is emitted (followers.py);
 - a job that stumbles over a bug ends as that, after all its attempts, and no other does;
 - no token of an insert is used for other content, and no event is stored with two contents;
 - a sheet is stored, at least its header, before its job is told to be over;
@@ -26,7 +27,7 @@ from gcc.channels.jobs import Crawl, Failure, Job, JobStatus
 from gcc.channels.memory import Channels
 from gcc.channels.message import Frame
 from gcc.pipelines.events.check import QUEUES
-from gcc.pipelines.events.routes import ACCESS_TOKEN_EXPIRED
+from gcc.pipelines.events.routes import ACCESS_TOKEN_EXPIRED, CREATOR_OUT
 from gcc.pipelines.events.types import ERROR_TABLE
 from gcc.pipelines.scraping.table import FLOWS
 from gcc.pipelines.scraping.yields import EXPORT
@@ -34,6 +35,8 @@ from tests.fakes.database import Database, QueueRow
 from tests.fakes.event_store import Insert
 from tests.fakes.objects import MemoryObjects
 from tests.simulation.examples import ends_as
+from tests.simulation.followers import QUEUE as FOLLOWERS
+from tests.simulation.followers import Followers
 from tests.simulation.poison import Foreign
 from tests.simulation.world import ATTEMPTS_MAX
 
@@ -83,6 +86,7 @@ class Ledger:
         self._last_queued_at: dict[str, float] = {}  # by queue
         self._published: Counter[uuid.UUID] = Counter()
         self.forgive_publishing = False
+        self.followers = Followers(self._where, self.complain)
         database.watchers.append(self.changed)
 
     def complain(self, text: str) -> None:
@@ -129,7 +133,10 @@ class Ledger:
         self.say(f"emitted {frame.id} {frame.route.key} {len(ids)}")
         if len(ids) != frame.events:
             self.complain(f"frame {frame.id} says {frame.events} events and holds {len(ids)}")
-        for event_id in ids:
+        for event_id, line in zip(ids, frame.body.split(b"\n"), strict=True):
+            if frame.route == CREATOR_OUT:
+                self.followers.emitted(event_id, line)
+                continue
             if event_id in self._where:
                 self.complain(f"event {event_id} was emitted twice")
             self._where[event_id] = "emitted"
@@ -160,6 +167,9 @@ class Ledger:
         since = max(self._healed_at, self._queued_at[row.queue, row.frame.id])
         if (waited_s := trio.current_time() - since) > HELD_UP_S:
             self.complain(f"frame {row.frame.id} was {waited_s:.0f} s in {row.queue} though nothing failed")
+        if row.queue == FOLLOWERS:
+            self.followers.acknowledged(row.frame)
+            return
         if foreign := self._foreign.get((row.queue, row.frame.id)):
             self._refusals_done(foreign)
             return
@@ -185,6 +195,9 @@ class Ledger:
         self.say(f"buried {letter.queue} {letter.events} {letter.reason}")
         if letter.frame.route == ACCESS_TOKEN_EXPIRED:  # who listens to it is outside of all this
             self._where.update(dict.fromkeys(ids_of(letter.body), "buried"))
+            return
+        if letter.queue == FOLLOWERS:
+            self.followers.buried(letter)
             return
         if not letter.reason:
             self.complain(f"a letter of frame {letter.frame.id} has no reason")
@@ -339,5 +352,6 @@ class Ledger:
             self.complain(f"{len(lost)} events are nowhere, {lost[0]} is one")
         for foreign in self._foreign.values():
             self._refusals_done(foreign)
+        self.followers.close()
         if self._holders:
             self.complain(f"{len(self._holders)} attempts never ended")

@@ -13,6 +13,8 @@ from typing import Any
 import trio
 
 from gcc.channels.memory import Signal
+from gcc.channels.message import Frame
+from gcc.channels.outbox import Emit
 from gcc.clock import VirtualClock
 from gcc.config import Settings
 from gcc.errors import Transient
@@ -43,6 +45,7 @@ from tests.fakes.leadership import FakeLeadership
 from tests.fakes.objects import MemoryObjects
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.referrals import FakeReferrals
+from tests.fakes.scorers import FakeWorkers
 from tests.simulation.counts import Counts
 from tests.simulation.faults import Bug, Faults
 from tests.simulation.ledger import Ledger
@@ -125,6 +128,8 @@ class Life:
             objects=ground.objects,
             erasures=NobodyErased(),
             fetcher=self._fetcher,
+            emit=self._emitter(written),
+            scorers=self._scorers,
             broker=rabbitmq.connected if rabbitmq else None,
             leadership=LifeLeadership(self.connection, ground.leadership) if rabbitmq else None,
         )
@@ -152,6 +157,17 @@ class Life:
             connect=connect,  # type: ignore[arg-type]
             poll_s=POLL_S,
         )
+
+    def _emitter(self, written: Signal) -> Emit:
+        async def emit(frames: Sequence[Frame]) -> None:
+            await self.connection.commit(lambda: self._ground.database.emit(frames))
+            written.set()
+
+        return emit
+
+    @asynccontextmanager
+    async def _scorers(self) -> AsyncIterator[FakeWorkers]:
+        yield FakeWorkers(self._ground.faults.before_scoring)
 
     async def insert_ndjson(self, table: str, body: bytes, *, token: str) -> None:
         """This process's way to the event store; see FakeEventStore."""

@@ -65,6 +65,9 @@ class Mix:
     deleted_every_s: float  # an exchange or a queue of the broker, by people who clean up
     concurrency: int
     batch_rows: int
+    # the scorer
+    followers_every_s: float  # others ask about some followers
+    workers_die: float  # over a slice, whoever is in it
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Mix":
@@ -119,6 +122,8 @@ class Mix:
             concurrency=rng.choice((2, 10, 50)),
             batch_rows=rng.choice((1, 50, 1000)),
             source_far=share(0.5),
+            followers_every_s=every(20, 200),
+            workers_die=share(0.3),
         )
 
     @property

@@ -26,7 +26,7 @@ from gcc.config import Settings
 from gcc.errors import Permanent, Transient
 from gcc.pipelines.events.check import COUNTED
 from gcc.pipelines.events.pipeline import CONSUMERS
-from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, EventType
+from gcc.pipelines.events.types import APP_EVENT, CREATOR_FOLLOWER_SCORE, EVENT_TYPES, EventType
 from gcc.pipelines.scraping.flow import Flow
 from gcc.pipelines.scraping.table import FLOWS, REFRESHING, Catalogue, limits
 from gcc.pipelines.scraping.upkeep import renewal_of
@@ -36,7 +36,7 @@ from gcc.sources.table import PACIFIC as PACIFIC_ZONE
 from gcc.sources.table import SOURCES
 from gcc.sources.tokens.renewals import RENEWALS
 from gcc.stores import rabbitmq
-from gcc.stores.rabbitmq_messages import EVENTS, FRAME
+from gcc.stores.rabbitmq_messages import EVENTS, FRAME, packed
 from gcc.supervisor.lifecycle import State
 from tests.fakes.broker import FakeBroker
 from tests.fakes.broker import Faults as BrokerFaults
@@ -50,6 +50,7 @@ from tests.fakes.objects import MemoryObjects
 from tests.simulation.counts import Counts
 from tests.simulation.examples import EXAMPLES, WAITS
 from tests.simulation.faults import DEPENDENCIES, Bug, Faults
+from tests.simulation.followers import QUEUE
 from tests.simulation.ledger import Ledger
 from tests.simulation.life import Ground, Life, Saboteur
 from tests.simulation.mix import GRACE_S, Mix
@@ -66,17 +67,19 @@ RENEW_EVERY_S = 60.0
 TOLD_S_MAX = 1000.0  # no header of use tells of a longer time
 SETTLED_S = 120.0  # longer than any poll, backoff or open breaker
 LEASE_S = 15.0  # shorter than a slow attempt: the heartbeat matters
-ROLES = ("scraper", "relay", "sinker")
+ROLES = ("scraper", "scorer", "relay", "sinker")
 PAUSABLE = (
     *(f"scraping/scraper {flow}" for flow in FLOWS),
     *(f"events/sinker {event_type.name}" for event_type in TYPES),
     "events/relay",
     "scraping/maintenance",
+    "scoring/scorer",
 )
 BURST_MAX = 40
 PACIFIC = ZoneInfo(PACIFIC_ZONE)
 SHARES = {name: row.shares for name, row in SOURCES.items() if row.shares}
 SUNK = {event_type.name for flow in FLOWS.values() for event_type in flow.events} | {each.name for each in TYPES}
+SUNK.add(CREATOR_FOLLOWER_SCORE.name)
 POISON_BURSTS = (1, 1, 3, 3, 10, 10, 1000)  # the last one takes minutes to bury, unless many at once
 
 
@@ -145,6 +148,7 @@ class Simulation:
             InProcessLimiter(rates, days) if self.mix.shared else None,
             self._broker(rng) if self.mix.rabbitmq else None,
         )  # fmt: skip
+        ledger.followers.steady = not self.mix.workers_die
         self.ledger = ledger
         self.database = database
         self.saboteur = Saboteur()
@@ -195,6 +199,7 @@ class Simulation:
             if self.mix.deleted_every_s < float("inf"):
                 self._delete_exchange(self._rng.choice(COUNTED))
             await self._enqueue(10)  # enough for every actor to find out
+            await self._ask_about_followers()
             if self.mix.poisonous:
                 await self._send_poison()
             await trio.sleep(SETTLED_S)
@@ -219,6 +224,7 @@ class Simulation:
             nursery.start_soon(self._every, self.mix.people_every_s, self._interfere)
             nursery.start_soon(self._every, self.mix.outage_every_s, self._outage)
             nursery.start_soon(self._every, self.mix.poison_every_s, self._send_poison)
+            nursery.start_soon(self._every, self.mix.followers_every_s, self._ask_about_followers)
             nursery.start_soon(self._every, self.mix.deleted_every_s, self._delete)
             nursery.start_soon(self._every, self.mix.throttle_every_s, self._throttle)
             nursery.start_soon(self._every, self.mix.use_every_s, self._use)
@@ -294,6 +300,7 @@ class Simulation:
         for life in self._lives:
             await life.tree.ready.wait()
         await self._enqueue(min(self.mix.concurrency * 5, 60))
+        await self._ask_about_followers()
         await trio.sleep(self._rng.expovariate(1 / 3))
         if not await self._drain_all():
             return
@@ -431,9 +438,9 @@ class Simulation:
         if gone == "broker" and broker:
             chance = self._rng.random()
             broker.block(chance < 0.3)
-            broker.faults.away = 0.3 <= chance < 0.8
-            if chance >= 0.8:  # a queue has lost its quorum
-                broker.faults.mute.add(self._rng.choice(COUNTED).queue)
+            broker.faults.away = 0.3 <= chance < 0.6
+            if chance >= 0.6 and broker.used:  # a queue has lost its quorum: one of those that matter
+                broker.faults.mute.add(self._rng.choice(sorted(broker.used)))
             if broker.faults.away:
                 broker.restart()
         self.ground.faults.away.add(gone)
@@ -480,6 +487,16 @@ class Simulation:
             frame = met(event_type.queue, message, self._clock.now())
             self.ledger.expect(foreign(event_type.queue, event_type, frame, lines))
             broker.store(message, [event_type.queue])
+
+    async def _ask_about_followers(self) -> None:
+        """By the outbox, or straight into the queue."""
+        frame, broker = self.ledger.followers.ask(self._rng, self._clock), self.ground.broker
+        if broker and not broker.faults.away and QUEUE in broker.queues and self._rng.random() < 0.5:
+            broker.store(packed(frame, self._clock.now()), [QUEUE])
+        elif broker or self._rng.random() < 0.5:
+            self.database.outbox.append(OutboxRow(frame, self._clock.now()))
+        else:
+            self.database.queue(frame, QUEUE, self._clock.now())
 
     async def _delete(self) -> None:
         """Somebody cleans up: an exchange, or a queue with all that is in it."""

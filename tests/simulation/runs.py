@@ -1,6 +1,7 @@
 """Runs of the simulation: what to run, here or on all cores, and what came of it."""
 
 import gc
+import itertools
 import multiprocessing
 import os
 import time
@@ -90,9 +91,18 @@ def simulate(order: Order) -> Result:
     )
 
 
+RUNS_KEPT = 8
+_runs = itertools.count(1)
+
+
 @contextmanager
 def _seldom_collected() -> Iterator[None]:
-    """A run makes few cycles: to look for them as often as Python does costs it a sixth of its time."""
+    """A run makes few cycles: to look for them as often as Python does costs it a sixth of its time.
+
+    They are looked for after some runs, else they would all be kept: freezing hides them, too.
+    """
+    if next(_runs) % RUNS_KEPT == 0:
+        gc.collect()
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -67,10 +67,10 @@ def _of_gateway(source: str) -> tuple[Kind, ...]:
 
 
 KINDS = (
-    *(Kind("graphapi", code, "app", f"error {code}/", "minutes") for code in ("4", "341")),
-    *(Kind("graphapi", code, "credential", f"error {code}/", "minutes") for code in ("17", "32", "613", "80002")),
-    Kind("graphapi", "368", "source", "error 368/"),
-    Kind("graphapi", "190", None, "error 190/"),
+    *(Kind("graphapi", code, "app", f"error {code}:", "minutes") for code in ("4", "341")),
+    *(Kind("graphapi", code, "credential", f"error {code}:", "minutes") for code in ("17", "32", "613", "80002")),
+    Kind("graphapi", "368", "source", "error 368:"),
+    Kind("graphapi", "190", None, "error 190:"),
     Kind("ytapi", "quotaExceeded", "bucket", "quotaExceeded"),
     Kind("ytapi", "search", "bucket", "Search Queries per day"),
     Kind("ytapi", "rateLimitExceeded", "credential", "Queries per minute"),
@@ -78,7 +78,7 @@ KINDS = (
     *_of_gateway("youtube138"),
     *_of_gateway("instagram-scraper2"),
     *_of_gateway("instagram-scraper-2022"),
-    Kind("shopify", "THROTTLED", "credential", "THROTTLED"),
+    Kind("shopify", "THROTTLED", "credential", "Throttled"),
 )
 SCOPES: Sequence[RestScope | None] = ("app", "app", "credential", "credential", "bucket", "bucket", None, "source")
 """How often each is met."""

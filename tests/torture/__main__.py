@@ -12,33 +12,22 @@ import json
 import math
 import random
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from functools import partial
 
 import trio
 
 from tests.services.child import Missing
 from tests.torture.acts import ACTS, NEED_BROKER
+from tests.torture.interrupted import unless_interrupted
 from tests.torture.run import Report, broker, torture
 
 
-async def unless_interrupted(seconds: float, seed: int, names: Sequence[str], rabbitmq: bool) -> Report | None:
-    """None after SIGINT or SIGTERM: everything has been ended and cleared away all the same."""
-    report = None
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-
-            async def listen() -> None:
-                async for _ in signals:
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(listen)
-            async with broker() if rabbitmq else nullcontext() as node:
-                report = await torture(seconds, seed, names, node)
-            nursery.cancel_scope.cancel()
-    return report
+async def run(seconds: float, seed: int, names: Sequence[str], rabbitmq: bool) -> Report:
+    async with broker() if rabbitmq else nullcontext() as node:
+        return await torture(seconds, seed, names, node)
 
 
 def main() -> int:
@@ -57,7 +46,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**31) if arguments.seed is None else arguments.seed
     with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
         try:
-            report = trio.run(unless_interrupted, arguments.seconds, seed, names, arguments.rabbitmq)
+            report = trio.run(unless_interrupted, partial(run, arguments.seconds, seed, names, arguments.rabbitmq))
         except* Missing as missing:
             parser.error(str(missing.exceptions[0]))
     if report is None:

@@ -16,16 +16,18 @@ import httpx
 import trio
 
 from gcc.cli.client import REGISTRY
+from gcc.stores.embedded_postgres import EmbeddedPostgres
 from tests.process import PlatformProcess, command
 from tests.services.rabbitmq import RabbitMQNode
 from tests.torture.abuse import abuse_all
-from tests.torture.victim import Disk, backends, postmaster, tell
+from tests.torture.victim import Disk, ask, backends, postmaster, tell, workers_of
 
 GRACE_S = 20.0
 EXIT_S = 60.0  # a bound, generous: the machine may be busy; how long it took is told
 STOP_S_MAX = 20.0
 FULL_S_MAX = 15.0
 FAULT_S_MAX = 10.0
+ASKED, KILLS, SCORED_S = 20_000, 4, 120.0  # followers; fewer kills than refuse one
 BROKER_S_MAX = 30.0  # longer than two heartbeats
 SOURCES = ("graphapi", "ytapi")
 KINDS = ("429", "500", "timeout", "garbage")  # not "token": a dead token retires for good
@@ -244,13 +246,38 @@ async def starve_broker(scene: Scene) -> str:
     return f"for {seconds:.1f} s"
 
 
+async def kill_workers(scene: Scene) -> str:
+    """SIGKILL of processes that score, while they do: every follower that was asked about is scored all the same."""
+    creator, before = f"tortured {scene.rng.getrandbits(64):x}", await _scored(scene)
+    conninfo = EmbeddedPostgres(scene.data, fsync=False).conninfo
+    await trio.to_thread.run_sync(ask, conninfo, creator, ASKED)
+    killed = 0
+    with trio.move_on_after(SCORED_S):
+        while await _scored(scene) < before + ASKED:
+            if killed < KILLS and (pids := workers_of(scene.running.process.pid)):
+                killed += tell(scene.rng.choice(pids), signal.SIGKILL)
+            await trio.sleep(scene.rng.uniform(0.05, 0.5))
+        return f"{killed} of those that scored {ASKED}"
+    raise NotWell(f"{await _scored(scene) - before} of {ASKED} followers were scored within {SCORED_S:g} s")
+
+
+async def _scored(scene: Scene) -> int:
+    """Followers with a score, as the dashboard tells."""
+    running = scene.running.running
+    answer = await scene.running.client.get(running.url + "/api/scorer", headers=running.headers)
+    told = answer.json()["data"]
+    if told is None or told["stored"] is None:
+        return 0  # the store is on its way back from another act
+    return sum(version["followers"] - version["refused"] for version in told["stored"]["versions"])
+
+
 NEED_BROKER = frozenset({"kill_broker", "pause_broker", "starve_broker"})
 NEED_DISK = frozenset({"full_disk", "full_disk_postmaster", "full_disk_kill", "full_disk_terminate"})
 ACTS: dict[str, Act] = {
     act.__name__: act
     for act in (
         kill, kill_starting, terminate, terminate_twice, terminate_starting, stop, stop_postmaster, stop_backends,
-        kill_postmaster, shut_postmaster, kill_backend, end_backend, fault, abuse,
+        kill_postmaster, shut_postmaster, kill_backend, end_backend, fault, abuse, kill_workers,
         full_disk, full_disk_postmaster, full_disk_kill, full_disk_terminate,
         kill_broker, pause_broker, starve_broker,
     )

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import trio
 
-from tests.process import Status, platform, verb
+from tests.process import UNRATED, Status, platform, verb
 from tests.services.rabbitmq import RabbitMQNode
 from tests.torture.acts import ACTS, NEED_DISK, Act, NotWell, Scene, terminate
 from tests.torture.load import PLATFORMS, put_under_load, served
@@ -30,7 +30,7 @@ from tests.torture.victim import Disk, disk_at, end_servers
 SETTINGS = (
     "world.creators=200", "world.history_days=30", "world.calls_per_s=400", "sinker.batch_age_s=1",
     "sources.graphapi.calls=20", "sources.ytapi.calls=20",
-    "scraper.lease_s=8", "scraper.backoff_s=0.5", "scraper.backoff_s_max=5",
+    *UNRATED, "scraper.lease_s=8", "scraper.backoff_s=0.5", "scraper.backoff_s_max=5",
 )  # fmt: skip
 URL = "GCC_EXCHANGE__URL"
 WELL_S = 180.0

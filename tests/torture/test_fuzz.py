@@ -12,7 +12,6 @@ from gcc.channels.message import Delivery, Frame
 from gcc.errors import Permanent
 from gcc.pipelines.events import sinks
 from gcc.pipelines.events.reading import LineReader
-from gcc.pipelines.events.score_retention import SCORES
 from gcc.pipelines.events.sinks import Sink
 from gcc.pipelines.events.types import EVENT_TYPES
 from tests.fakes.strict_tables import StrictTables
@@ -112,7 +111,7 @@ async def test_a_planted_defect_is_found(plant: Callable[[Patch], None], monkeyp
 
 async def test_the_strict_tables_are_those_of_the_types() -> None:
     columns = StrictTables().columns
-    assert set(columns) == {event_type.table for event_type in EVENT_TYPES} | {SCORES}  # which no producer fills
+    assert set(columns) == {event_type.table for event_type in EVENT_TYPES}
     for event_type in EVENT_TYPES:
         fields = {each.name for each in msgspec.structs.fields(event_type.schema)}
         assert set(columns[event_type.table]) == fields | {"extra", "insert_timestamp"}

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -17,20 +18,26 @@ BOUND_S = 400  # generous: the machine may be busy
 
 
 async def test_a_short_torture_ends_well() -> None:
-    command = [sys.executable, "-m", "tests.torture", "--seed", str(SEED), "--acts", *ACTS]
-    with trio.fail_after(BOUND_S):
-        # A process of its own: it moves into a mount namespace. Cancelled, it gets SIGTERM and cleans up.
-        done = await trio.run_process(
-            command, capture_stdout=True, stderr=subprocess.STDOUT, check=False, cwd=ROOT,
-            deliver_cancel=lambda process: terminated(process),
-        )  # fmt: skip
-    said = done.stdout.decode()
-    report = json.loads(said.splitlines()[-1])
-    assert (done.returncode, report["failures"]) == (0, []), said
+    said, report = await tortured("tests.torture", "--seed", str(SEED), "--acts", *ACTS, bound_s=BOUND_S)
     assert (report["missing"], report["doubled"], report["dead_lettered"]) == (0, 0, 0)
     assert report["checks"] >= 1
     assert {*ACTS} - {"full_disk"} <= {*report["acts"]}
     assert "full_disk" in report["acts"] or "no full disk: " in said
+
+
+async def tortured(module: str, *words: str, bound_s: float) -> tuple[str, dict[str, Any]]:
+    """What it said, and its report, of one that ended well."""
+    with trio.fail_after(bound_s):
+        # A process of its own: it starts servers in its main thread, and may move into a mount namespace. Cancelled, it
+        # gets SIGTERM and cleans up.
+        done = await trio.run_process(
+            [sys.executable, "-m", module, *words], capture_stdout=True, stderr=subprocess.STDOUT, check=False,
+            cwd=ROOT, deliver_cancel=lambda process: terminated(process),
+        )  # fmt: skip
+    said = done.stdout.decode()
+    report = json.loads(said.splitlines()[-1])
+    assert (done.returncode, report["failures"]) == (0, []), said
+    return said, report
 
 
 async def terminated(process: trio.Process) -> None:

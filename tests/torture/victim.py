@@ -8,11 +8,15 @@ import ctypes
 import os
 import signal
 import subprocess
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import trio
+
+from gcc.channels.message import FRAME_EVENTS_MAX
 
 CLONE_NEWNS = 0x20000
 DISK_BYTES = 2 << 30  # a limit: memory is used only for what stands there
@@ -53,6 +57,30 @@ def tell(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that score for it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"spawn_main" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def ask(conninfo: str, creator: str, count: int) -> None:
+    """Put questions about so many followers of a creator into the outbox, as any producer may."""
+    line = f'{{"profile_id":"{creator}","follower_handle":"asha_%d","follower_full_name":"Asha Rao"}}'
+    starts = range(0, count, FRAME_EVENTS_MAX)
+    told = [[line % number for number in range(begin, min(begin + FRAME_EVENTS_MAX, count))] for begin in starts]
+    statement = (
+        "insert into outbox (frame_id, exchange, routing_key, events, body, counted)"
+        " values (%s, 'beat.dx', 'creator_follower_in', %s, %s, 0)"
+    )
+    with psycopg.connect(conninfo) as connection, connection.cursor() as cursor:
+        cursor.executemany(statement, [(uuid.uuid4(), len(lines), "\n".join(lines).encode()) for lines in told])
 
 
 async def end_servers(data: Path) -> list[str]:

@@ -75,15 +75,15 @@ def test_our_own_pages_may_ask(origin: str | None) -> None:
     ],
 )  # fmt: skip
 def test_other_pages_may_not(origin: str) -> None:
-    assert refusal("localhost:8009", origin) is Code.ORIGIN_NOT_ALLOWED
+    assert refusal("localhost:8009", origin) is Code.ORIGIN_REFUSED
 
 
 def test_pages_that_the_settings_allow_may_ask() -> None:
     allowed = {"origins": ("https://app.example.org",)}
     assert refusal("localhost:8009", "https://app.example.org", **allowed) is None
-    assert refusal("localhost:8009", "https://app.example.org.evil.example", **allowed) is Code.ORIGIN_NOT_ALLOWED
+    assert refusal("localhost:8009", "https://app.example.org.evil.example", **allowed) is Code.ORIGIN_REFUSED
     assert refusal("evil.example", "https://app.example.org", **allowed) is Code.HOST_NOT_ALLOWED
 
 
 def test_a_page_without_a_host_is_nobodys() -> None:
-    assert refusal(None, "http://localhost:8009") is Code.ORIGIN_NOT_ALLOWED
+    assert refusal(None, "http://localhost:8009") is Code.ORIGIN_REFUSED

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from gcc import cli
-from gcc.cli import client, jobs, live, parse
+from gcc.cli import client, jobs, live, parse, schedules
 from gcc.cli.client import Running
 from gcc.clock import SystemClock
 from gcc.errors import ConfigError
@@ -51,6 +51,7 @@ VERBS = [
     ["models", "test", "mart_leaderboard"],
     ["models", "backfill", "--from", "2026-01-01", "--to", "2026-02-28", *WHY],
     ["sources"],
+    ["users", "add", "asha@brand.example", "--role", "operator"],
     ["schedules", "run", "core_models", *WHY],
     ["schedules", "pause", *WHY],
     ["sync"],
@@ -148,6 +149,21 @@ def run(verb: list[str], url: str, folder: Path, capsys: pytest.CaptureFixture[s
 def is_one_sentence(text: str) -> bool:
     line = text.removesuffix("\n")
     return line.startswith("gcc: ") and line.isprintable() and 15 < len(line) < 400
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
+@pytest.mark.parametrize("verb", [["models", "show"], ["models", "lineage"], ["jobs", "show"]], ids=" ".join)
+def test_what_is_no_name_is_asked_of_nobody(
+    verb: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stub(lambda connection: connection.sendall(BAD["404 of the envelope"])) as url:
+        code, _, told = run([*verb, name], url, tmp_path, capsys)
+    assert (code, is_one_sentence(told), "is no name" in told) == (2, True, True), told
+
+
+def test_a_run_tells_nothing_of_what_is_empty() -> None:
+    detail = {"waits_for": [], "syncs": {}, "why": None, "models": [1, 2], "rows": 0}
+    assert schedules.did_what(detail) == "2 models, rows 0"
 
 
 CASES = [(verb, bad) for verb in VERBS for bad in BAD]

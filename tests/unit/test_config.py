@@ -144,6 +144,7 @@ def test_what_names_no_path_is_refused(given: str, tmp_path: Path) -> None:
         ("[ops", ["not valid TOML"]),
         ("[reports]\ntimezone = 'Mars/Olympus'", ["'reports.timezone'", "Mars/Olympus", "Asia/Kolkata"]),
         ("[ops]\nhost = '0.0.0.0'\n[web]\ndev_token = 'gcc-dev'", ["ops.host", "loopback", "web.dev_token"]),
+        ("[gateway]\nhost = '0.0.0.0'", ["gateway.host", "loopback", "GCC_AUTH__JWT_SECRET"]),
         ("[gateway]\nport = 8010", ["must differ", "8010"]),
         ("[objects]\nurl = 's3://'", ["'objects'", "url", "s3://bucket/prefix"]),
         ("[objects]\nurl = 'gs://bucket'", ["'objects'", "url", "s3://bucket/prefix"]),
@@ -198,6 +199,7 @@ def test_a_batch_waits_for_no_more_single_events_than_the_broker_hands_out(tmp_p
         ("[web]\ndev_token = 'hunter2'", "GCC_WEB__DEV_TOKEN"),
         ("[objects]\nsecret_key = 'hunter2'", "GCC_OBJECTS__SECRET_KEY"),
         ("[objects]\naccess_key = 'hunter2'", "GCC_OBJECTS__ACCESS_KEY"),
+        ("[services.post-collection]\ntoken = 'hunter2'", "GCC_SERVICES__POST_COLLECTION__TOKEN"),
     ],
 )
 def test_secrets_in_a_file_are_refused_and_not_repeated(tmp_path: Path, toml: str, variable: str) -> None:
@@ -436,6 +438,24 @@ def test_secrets_in_the_environment_are_taken_and_never_repeated(tmp_path: Path)
     message = refused(tmp_path, GCC_SOURCES__GRAPHAPI__TOKENS='{"a": "hunter2"}')
     assert "sources.graphapi.tokens" in message
     assert "hunter2" not in message
+
+
+def test_a_service_asks_with_a_token_of_its_own_that_is_never_repeated(tmp_path: Path) -> None:
+    token = "hunter2" * 5
+    settings = load(None, environ={"GCC_SERVICES__POST_COLLECTION__TOKEN": token})
+    assert settings.services["post-collection"].token == token
+    assert token not in repr(settings)
+    for tokens in ([token, token], ["hunter2"], [f"hunter2 {token}"], [f"{token}\n"]):
+        told = {f"GCC_SERVICES__S{number}__TOKEN": each for number, each in enumerate(tokens)}
+        assert "hunter2" not in (message := refused(tmp_path, **told)) and "services" in message
+
+
+def test_only_a_service_behind_the_gateway_may_be_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("[services.post-collection]\nurl = 'http://10.0.0.7:7179'\n")
+    assert load(file, environ={}).services["post-collection"].url == "http://10.0.0.7:7179"
+    for name, url in (("identity", "http://10.0.0.7"), ("content", "10.0.0.7:7179"), ("content", "ftp://x/")):
+        assert f"services.{name}.url" in refused(tmp_path, f"[services.{name}]\nurl = '{url}'\n")
 
 
 def test_the_keys_of_objects_come_from_the_environment_both_or_neither(tmp_path: Path) -> None:

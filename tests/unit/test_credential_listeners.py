@@ -102,7 +102,7 @@ async def test_messages_in_any_order_leave_the_newest_token(autojump_clock: trio
     [
         (
             {"source": "graphapi", "handle": "a", "token_ref": "17"},
-            "no access_token; its token_ref is of a table",
+            "its token_ref is of a table that is not here",
         ),
         ({"source": "nowhere", "handle": "a", "access_token": SECRET}, "no source 'nowhere'"),
         ({"handle": "a", "access_token": SECRET}, "no source ''"),

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gcc.actors.modelled import ModelRun
 from gcc.actors.sync import SyncResult
-from gcc.actors.transformer import ModelRun
 from gcc.errors import LeaseLost, Permanent, Transient
 from gcc.pipelines.analytics.declarations import FIRST_TABLES, Runs
 from gcc.pipelines.analytics.pipeline import open_from

@@ -34,13 +34,13 @@ ROWS = (
     ("gcc.metrics", "gcc.config", "gcc.clock", "gcc.supervisor", "gcc.statements", "gcc.threads"),
     ("gcc.platforms",),
     ("gcc.refusals",),
-    ("gcc.errors", "gcc.passwords", "gcc.tables", "gcc.masking", "gcc.interrupt"),
+    ("gcc.errors", "gcc.addresses", "gcc.passwords", "gcc.tables", "gcc.masking", "gcc.interrupt", "gcc.formulas"),
 )
 # Drivers, and the rooms that may import them. What actors and pipelines speak stands below the stores.
 DRIVERS = (
     (("psycopg", "clickhouse_connect", "chdb", "urllib3", "redis", "pamqp", "botocore"), ("gcc.stores",)),
     (("httpx",), ("gcc.sources", "gcc.cli", "gcc.world")),
-    (("quart", "quart_trio", "hypercorn"), ("gcc.web",)),
+    (("quart", "quart_trio", "hypercorn", "httptools"), ("gcc.web",)),
 )
 FORBIDDEN_NAMES = ("utils", "common", "helpers", "manager", "base")
 CLOCKS = re.compile(

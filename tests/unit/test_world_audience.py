@@ -38,9 +38,38 @@ def test_the_crowd_is_spread_as_labelled_accounts_are() -> None:
     assert 0.4 < sum(person.private for person in people) / len(people) < 0.5
     assert 300 < statistics.median(person.followers for person in genuine) < 380
     assert 350 < statistics.median(person.following for person in genuine) < 450
-    assert statistics.median(person.media_count for person in people if person.fake) <= 1
-    assert statistics.median(person.following for person in people if person.fake) > 1000
+    sold = [person for person in people if person.kind in ("bought", "bot farm")]
+    assert statistics.median(person.media_count for person in sold) <= 1
+    assert statistics.median(person.following for person in sold) > 1000
     assert statistics.median(len(person.handle) for person in people) <= 14
+
+
+def test_fakes_are_of_five_kinds_and_each_gives_itself_away_in_its_own_manner() -> None:
+    fakes = {kind: [each for each in map(crowd.fake, range(2000)) if each.kind == kind] for kind in crowd.KINDS}
+    assert all(300 < len(people) < 500 for people in fakes.values())
+    assert all(sum(map(str.isdigit, each.handle)) > 4 for kind in ("bought", "bot farm") for each in fakes[kind])
+    assert all(not (each.media_count or each.picture_url) for each in fakes["inactive"])
+    assert not any(each.full_name.isascii() for kind in ("foreign script", "mimic") for each in fakes[kind])
+    assert statistics.median(each.followers for each in fakes["mimic"]) > 250, "its account looks like anybody's"
+    assert all(crowd.by_handle(each.handle) == each for people in fakes.values() for each in people[:20])
+    genuine = list(map(crowd.genuine, range(2000)))
+    assert not any(each.fake or each.kind for each in genuine)
+    assert [crowd.genuine(crowd.GENUINE - 1).number, crowd.fake(crowd.FAKES - 1).number] == [
+        crowd.SIZE - 1,
+        9_999_999_982,
+    ]
+    assert len({each.number for each in genuine}) == len(genuine)
+
+
+def test_some_creators_have_bought_followers(cast: Cast) -> None:
+    creators = [creator for creator, _ in cast.ranked]
+    shares = {creator.handle: audience.fake_share(creator) for creator in creators}
+    assert 0.1 < sum(share > 0.1 for share in shares.values()) / len(shares) < 0.4
+    assert all(0.02 <= share <= 0.4 for share in shares.values())
+    for creator in creators[:5]:
+        people = audience.followers(cast, creator, 0, 2000)
+        found = sum(person.fake for person in people) / len(people)
+        assert abs(found - shares[creator.handle]) < 0.05
 
 
 def test_a_person_is_found_by_handle_and_by_id() -> None:

@@ -20,6 +20,7 @@ from gcc.world.youtube_scraped import V31Api, Youtube138
 from tests.recorded import recorded
 
 TODAY = dt.date(2026, 10, 30)
+NOW = dt.datetime.combine(TODAY, dt.time(), dt.UTC)
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def renew(cast: Cast, **form: str) -> Answer:
         "grant_type": "refresh_token", "refresh_token": given["refresh_token"], "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET, **form,
     }  # fmt: skip
-    return TokenApi(cast).answer("POST", "/token", {}, {}, urlencode(sent).encode())
+    return TokenApi(cast, lambda: NOW).answer("POST", "/token", {}, {}, urlencode(sent).encode())
 
 
 def test_a_refresh_token_gives_another_access_token(cast: Cast) -> None:

@@ -3,23 +3,28 @@ letters, with their secrets masked: no replay brings those back, their sender ha
 """
 
 import datetime as dt
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from gcc.channels.deadletters import Burial, DeadLetters
 from gcc.channels.jobs import Jobs
-from gcc.channels.message import Delivery
+from gcc.channels.message import Delivery, Frame
 from gcc.clock import Clock
 from gcc.errors import Permanent
 from gcc.masking import MASK, masked_text, masked_value
 from gcc.pipelines.events.reading import lines
 from gcc.pipelines.scraping.upkeep import PROBED, probe_of
+from gcc.pipelines.webhooks.events import connection_expired
 from gcc.sources.credentials import KINDS, Credentials, Facts
 from gcc.sources.fields import Fields
 from gcc.sources.source import Source
 from gcc.sources.verdicts import OddAnswer
+from gcc.stores.connections import Given
 
 NAME_CHARS_MAX, PART_CHARS_MAX = 300, 5000
 OF_PLATFORM = {
@@ -40,6 +45,20 @@ SHOWN = frozenset((
 log = structlog.get_logger()
 
 Do = Callable[[Fields], Awaitable[None]]
+
+
+class Grants(Protocol):
+    """See `gcc.stores.connections.PostgresGrants`."""
+
+    async def given(self, grant_id: uuid.UUID) -> Given | None: ...
+
+    async def taken(self, grant_id: uuid.UUID, given: Given) -> None: ...
+
+
+class Expiring(Protocol):
+    """See `gcc.stores.connections.PostgresGrants`."""
+
+    async def expire(self, ids: Sequence[uuid.UUID], told: Callable[[uuid.UUID, int, str], Frame]) -> int: ...
 
 
 class Refused(Permanent):
@@ -80,12 +99,19 @@ class NewTokens:
     """
 
     def __init__(
-        self, credentials: Credentials, dead_letters: DeadLetters, clock: Clock, sources: Mapping[str, Source]
+        self,
+        credentials: Credentials,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        sources: Mapping[str, Source],
+        grants: Grants | None = None,
     ) -> None:
+        """`grants`: where tokens lie of which a message tells only a reference."""
         self._credentials = credentials
         self._dead_letters = dead_letters
         self._clock = clock
         self._sources = sources
+        self._grants = grants
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         return await each(batch, self._dead_letters, self._store)
@@ -97,10 +123,12 @@ class NewTokens:
             raise Refused(f"there is no source {source[:NAME_CHARS_MAX]!r} that has credentials")
         if kind not in KINDS:
             raise Refused(f"there is no kind {kind[:NAME_CHARS_MAX]!r} of credentials")
+        if "token_ref" in told:
+            await self._take(told, source, kind)
+            return
         token = told.text("access_token") or told.text("token")
         if not token:
-            ref = "; its token_ref is of a table that is not here" if "token_ref" in told else ""
-            raise Refused(f"it holds no access_token{ref}")
+            raise Refused("it holds no access_token")
         account = next(filter(None, (told.number_or_text(name) for name in ACCOUNTS)), None)
         handle = told.text("handle", chars_max=NAME_CHARS_MAX) or account
         if not handle:
@@ -110,6 +138,23 @@ class NewTokens:
         }
         if source == "graphapi" and account:
             secret.setdefault("ig_user_id", account)
+        await self._put(told, source, handle, secret, kind, account)
+
+    async def _take(self, told: Fields, source: str, kind: str) -> None:
+        """The secret of a connection, whose id names the credential. It was taken before: nothing, or its end, is left
+        to do."""
+        ref = _uuid(told.text("token_ref") or "")
+        given = None if self._grants is None or ref is None else await self._grants.given(ref)
+        account = next(filter(None, (told.number_or_text(name) for name in ACCOUNTS)), None)
+        if given is None or ref is None or self._grants is None or account is None:
+            raise Refused("its token_ref is of a table that is not here, or it names no account")
+        if given.secret is not None:
+            await self._put(told, source, str(given.connection_id), given.secret, kind, account)
+        await self._grants.taken(ref, given)
+
+    async def _put(
+        self, told: Fields, source: str, handle: str, secret: Mapping[str, Any], kind: str, account: str | None
+    ) -> None:
         issued_at = told.epoch("issued_at") or told.epoch("event_timestamp")
         since = min(issued_at or self._clock.now(), self._clock.now())
         facts = Facts(
@@ -130,6 +175,34 @@ def _end(told: Fields, at: str, in_s: str, since: dt.datetime) -> dt.datetime | 
         return moment
     seconds = told.count(in_s)
     return since + dt.timedelta(seconds=min(seconds, 10**9)) if seconds else None
+
+
+class Expired:
+    """identity.dx/access_token_expired_rk: a connection whose token has died, and the word to its partner.
+
+    Other credentials are no partner's.
+    """
+
+    def __init__(self, connections: Expiring | None, dead_letters: DeadLetters, clock: Clock) -> None:
+        """`connections`: None where there are none."""
+        self._connections = connections
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    async def handle(self, batch: Sequence[Delivery]) -> int:
+        return await each(batch, self._dead_letters, self._expire)
+
+    async def _expire(self, told: Fields) -> None:
+        connection_id = _uuid(told.text("handle") or "")
+        if connection_id is not None and self._connections is not None:
+            await self._connections.expire([connection_id], partial(connection_expired, self._clock))
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 class Probes:

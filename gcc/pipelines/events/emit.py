@@ -3,12 +3,14 @@
 import datetime as dt
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gcc.channels.jobs import Job
 from gcc.channels.message import Frame, NewId, frames
 from gcc.clock import Clock
+from gcc.pipelines.events.app_schemas import PartnerActivityLog
 from gcc.pipelines.events.schemas import (
     Event,
     OrderLog,
@@ -22,6 +24,7 @@ from gcc.pipelines.events.schemas import (
 )
 from gcc.pipelines.events.types import (
     ORDER_LOG,
+    PARTNER_ACTIVITY_LOG,
     POST_ACTIVITY_LOG,
     POST_LOG,
     PROFILE_LOG,
@@ -164,6 +167,21 @@ def trace_frames(traces: Iterable[Trace], new_id: NewId, *, job: uuid.UUID) -> l
         for trace in traces
     )
     return _frames(TRACE_LOG, events, new_id)
+
+
+def partner_activity_frames(
+    event_id: uuid.UUID, clock: Clock, *, partner_id: int, user_id: str, activity_type: str, metadata: Mapping[str, Any]
+) -> list[Frame]:
+    """One partner_activity_log. `check` counts what crawls emit; nobody counts these."""
+    event = PartnerActivityLog(
+        event_id=str(event_id),
+        event_timestamp=timestamp(clock.now()),
+        partner_id=partner_id,
+        user_id=user_id,
+        activity_type=activity_type,
+        metadata=dict(metadata),
+    )
+    return [replace(frame, counted=0) for frame in _frames(PARTNER_ACTIVITY_LOG, [event], clock.new_id)]
 
 
 def _seen(shown: Seen, new_id: NewId) -> dict[str, Any]:

@@ -40,7 +40,8 @@ UNDERTAKER = "events/sinker error_queues"
 ERROR_QUEUES = "error queues"
 """All of them, as one consumer has them and as people see them."""
 LISTENERS: Mapping[str, str] = {
-    queue: f"credentials/listener {queue}" for queue in ("identity_token_q", "credentials_validate_q")
+    queue: f"credentials/listener {queue}"
+    for queue in ("identity_token_q", "credentials_validate_q", "access_token_expired_q")
 }
 """Who takes from a queue without a table, see gcc/pipelines/credentials."""
 ANNOUNCED: Mapping[str, str] = {
@@ -48,11 +49,17 @@ ANNOUNCED: Mapping[str, str] = {
     for queue in ("upsert_instagram_account_q", "upsert_youtube_account_q", "alert_q")
 }
 """And from those that schedules fill, see gcc/pipelines/analytics/announced.py."""
+WEBHOOKS: Mapping[str, str] = {"webhook_out_q": "webhooks/listener webhook_out_q"}
+"""And from that of what tenants are told, see gcc/pipelines/webhooks."""
+SCORERS: Mapping[str, str] = {"creator_follower_in": "scoring/scorer"}
+"""And from that of followers, see gcc/pipelines/scoring."""
 CONSUMERS: Mapping[str, str] = {
     **{event_type.queue: f"events/sinker {event_type.name}" for event_type in EVENT_TYPES},
     ERROR_QUEUES: UNDERTAKER,
     **LISTENERS,
     **ANNOUNCED,
+    **WEBHOOKS,
+    **SCORERS,
 }
 """Who takes from each queue."""
 BURIED = BatchLimits(rows=LETTERS_MAX, age_s=1.0, rows_max=5 * LETTERS_MAX)

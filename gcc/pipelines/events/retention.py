@@ -31,7 +31,7 @@ from gcc.stores.leadership import as_leader
 from gcc.stores.postgres import Pool
 
 SCORES_SETTING = "creator_follower_score_days"
-"""Of what is no event, and has no partitions: see score_retention.py."""
+"""Of a state, which has no partitions to drop: see score_retention.py."""
 QUIET = dt.timedelta(days=1)  # by then its events are acknowledged: none comes again out of a queue
 
 _POSTGRES = statements.load("retention")
@@ -47,10 +47,10 @@ class EventTables(Reading, Protocol):
 def kept_days(settings: Settings) -> dict[EventType, int]:
     """How long each type is kept, 0 for ever: the settings' days where they name it, else its own. ConfigError."""
     known = {f"{event_type.name}_days": event_type for event_type in EVENT_TYPES}
-    names = [*known, SCORES_SETTING]
-    if unknown := sorted(set(settings.retention) - set(names)):
-        raise ConfigError(f"retention.{unknown[0]} is no event type; known are {', '.join(names)}")
-    return {each: settings.retention.get(key, each.kept_days) for key, each in known.items()}
+    if unknown := sorted(set(settings.retention) - set(known)):
+        raise ConfigError(f"retention.{unknown[0]} is no event type; known are {', '.join(known)}")
+    days = {key: number for key, number in settings.retention.items() if key != SCORES_SETTING}
+    return {each: days.get(key, each.kept_days) for key, each in known.items()}
 
 
 class Retention:

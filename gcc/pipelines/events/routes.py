@@ -44,9 +44,12 @@ WEBENGAGE = Route("webengage_event.dx", "webengage_event")
 UPSERT_INSTAGRAM = Route("upserttracker.dx", "upsert_instagram_account_rk")
 UPSERT_YOUTUBE = Route("upserttracker.dx", "upsert_youtube_account_rk")
 CREDENTIALS_VALIDATE = Route("beat.dx", "credentials_validate_rk")
+CREATOR_FOLLOWER_IN = Route("beat.dx", "creator_follower_in")
+CREATOR_OUT = Route("beat.dx", "creator_out")
 ALERT = Route("alert.dx", "alert_rk")
+WEBHOOK_OUT = Route("coffee.dx", "webhook_out_rk")
+NEW_ACCESS_TOKEN = Route("identity.dx", "new_access_token_rk")
 ACCESS_TOKEN_EXPIRED = Route("identity.dx", "access_token_expired_rk")
-"""Published by us; the queue is the identity service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +78,14 @@ def _queue(exchange: str, key: str, name: str, consumers: int, *, taken: bool = 
 QUEUES: tuple[Queue, ...] = (
     Queue("webengage_event_q", (*routes("grpc_event.tx", MARKETING), WEBENGAGE), 3),
     # listeners
-    _queue("identity.dx", "new_access_token_rk", "identity_token_q", 5, taken=True),
+    Queue("identity_token_q", (NEW_ACCESS_TOKEN,), 5, taken=True),
     Queue("credentials_validate_q", (CREDENTIALS_VALIDATE,), 5, taken=True),
     _queue("beat.dx", "keyword_collection_rk", "keyword_collection_q", 5),
     _queue("beat.dx", "post_activity_log_bulk", "post_activity_log_bulk_q", 5),
     _queue("beat.dx", "sentiment_collection_report_in_rk", "sentiment_collection_report_in_q", 5),
     _queue("coffee.dx", "scrape_request_rk", "scrape_request_q", 2),
     # scorer
-    _queue("beat.dx", "creator_follower_in", "creator_follower_in", 8),
+    Queue("creator_follower_in", (CREATOR_FOLLOWER_IN,), 8, taken=True),
     # API
     Queue("upsert_instagram_account_q", (UPSERT_INSTAGRAM,), 2, taken=True),
     Queue("upsert_youtube_account_q", (UPSERT_YOUTUBE,), 2, taken=True),
@@ -95,6 +98,9 @@ QUEUES: tuple[Queue, ...] = (
     _queue("coffee.dx", "sentiment_collection_report_out_rk", "sentiment_collection_report_out_q", 2),
     # people
     Queue("alert_q", (ALERT,), 1, taken=True),
+    Queue("access_token_expired_q", (ACCESS_TOKEN_EXPIRED,), 2, taken=True),
+    # tenants
+    Queue("webhook_out_q", (WEBHOOK_OUT,), 2, taken=True),
 )
 
 KEPT = frozenset(queue.name for queue in QUEUES if not queue.taken)

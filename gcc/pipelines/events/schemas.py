@@ -150,6 +150,28 @@ class YtActivityLog(Event, kw_only=True):
     dimensions: Values = {}
 
 
+class CreatorFollowerScore(Event, kw_only=True):
+    """How credible a creator's follower looks, by the rules of names (`score`: 0 real, 0.33 a weak sign, 1 fake) and by
+    the model of accounts (`account_score`, 0 to 1), kept apart. None: nothing is known, and `refused` says why the
+    names could not be scored. `event_timestamp`: when it was asked, of two answers that of the later question stands.
+    """
+
+    platform: str = "INSTAGRAM"
+    profile_id: str
+    handle: str = ""
+    follower_profile_id: str = ""
+    follower_handle: str
+    follower_full_name: str = ""
+    score: float | None = None
+    refused: str = ""
+    features: Values = {}
+    reasons: list[Values] = []
+    account: Values = {}
+    account_score: float | None = None
+    account_reasons: list[Values] = []
+    scorer_version: str
+
+
 class AssetLog(Event, kw_only=True):
     """A picture or a film was copied: from `source_url` to `s3_url`, served at `cdn_url`."""
 

@@ -12,9 +12,9 @@ from gcc.config import Settings
 from gcc.pipelines.events.check import Rows
 from gcc.pipelines.events.removal import Removal
 from gcc.pipelines.events.retention import SCORES_SETTING
-from gcc.pipelines.events.types import KEPT_DAYS, timestamp
+from gcc.pipelines.events.types import CREATOR_FOLLOWER_SCORE, KEPT_DAYS, timestamp
 
-SCORES = "_e.creator_follower_score"
+SCORES = CREATOR_FOLLOWER_SCORE.table
 
 
 class ScoreRetention:

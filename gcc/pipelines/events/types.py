@@ -11,9 +11,10 @@ import msgspec
 
 from gcc.channels.message import Binding, Route
 from gcc.pipelines.events import app_schemas as app
-from gcc.pipelines.events.routes import CLICKS, QUEUES, WEBENGAGE, error_bindings, routes
+from gcc.pipelines.events.routes import CLICKS, CREATOR_OUT, QUEUES, WEBENGAGE, error_bindings, routes
 from gcc.pipelines.events.schemas import (
     AssetLog,
+    CreatorFollowerScore,
     Event,
     OrderLog,
     PostActivityLog,
@@ -92,6 +93,14 @@ SCRAPE_REQUEST_LOG = _log("scrape_request_log", ScrapeRequestLog, counted=True, 
 ORDER_LOG = _log("order_log", OrderLog, counted=True)
 YT_ACTIVITY_LOG = _log("yt_activity_log", YtActivityLog, counted=True)
 ASSET_LOG = _log("asset_log", AssetLog, key="asset_log_events_rk")
+CREATOR_FOLLOWER_SCORE = EventType(
+    "creator_follower_score",
+    (CREATOR_OUT,),
+    "creator_out",
+    "_e.creator_follower_score",
+    CreatorFollowerScore,
+    kept_days=0,  # one row a follower: a state, not a log; see score_retention.py
+)
 TRACE_LOG = EventType(
     "trace_log", (Route("identity.dx", "trace_log"),), "trace_log", "_e.trace_log_events", TraceLog, id_field="id",
     kept_days=14,
@@ -159,7 +168,7 @@ ENTITY_METRIC = EventType(
 EVENT_TYPES: tuple[EventType, ...] = (
     PROFILE_LOG, POST_LOG, SCRAPE_REQUEST_LOG, TRACE_LOG,  # ours, first where people look
     SENTIMENT_LOG, POST_ACTIVITY_LOG, PROFILE_RELATIONSHIP_LOG, ORDER_LOG, YT_ACTIVITY_LOG, ASSET_LOG,
-    PARTNER_ACTIVITY_LOG, AFFILIATE_ORDER_EVENT, BIGBOSS_VOTE_LOG,
+    CREATOR_FOLLOWER_SCORE, PARTNER_ACTIVITY_LOG, AFFILIATE_ORDER_EVENT, BIGBOSS_VOTE_LOG,
     APP_EVENT, CLICK_EVENT, APP_INIT_EVENT, LAUNCH_REFER_EVENT, ERROR_EVENT,
     AB_ASSIGNMENT, BRANCH_EVENT, WEBENGAGE_EVENT, SHOPIFY_EVENT, GRAPHY_EVENT, ENTITY_METRIC,
 )  # fmt: skip

@@ -10,6 +10,7 @@ import datetime as dt
 from typing import Any
 
 from gcc import statements
+from gcc.channels.jobs import Jobs, NewJob
 from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.pipelines.events.schemas import Event, PostLog, SentimentLog
@@ -18,7 +19,8 @@ from gcc.stores import outbox
 from gcc.stores.postgres import Connection, Pool
 
 _SQL = statements.load("demo")
-_FRAGMENT, _LIKED = "ours", "liked"
+_FRAGMENT, _LIKED, _FOLLOWED = "ours", "liked", "followed"
+FOLLOWERS_PAGES = 6  # of 50 each, of each of some creators: fewer than a hundred followers say nothing
 SOURCE = "demo"
 COMMENTS = (
     ("So good, where can I get one?", "POSITIVE", 0.8),
@@ -33,12 +35,29 @@ async def seed(pool: Pool, clock: Clock) -> dict[str, Any]:
     added = {}
     async with pool.transaction() as connection:
         for table, statement in _SQL.items():
-            if table not in (_FRAGMENT, _LIKED):
+            if table not in (_FRAGMENT, _LIKED, _FOLLOWED):
                 cursor = await connection.execute(statement.replace("{ours}", _SQL[_FRAGMENT]))
                 added[table] = cursor.rowcount
         if added["post_collection_item"]:
             await _make_up(connection, clock)
     return {"rows": sum(added.values()), **{table: rows for table, rows in added.items() if rows}}
+
+
+async def ask_for_followers(pool: Pool, jobs: Jobs) -> int:
+    """Jobs that crawl the newest followers of some creators; how many. Again it adds none. Raises Transient."""
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_SQL[_FOLLOWED])).fetchall()
+    asked = [
+        NewJob(
+            "fetch_profile_followers",
+            "INSTAGRAM",
+            {"profile_id": profile_id, "handle": handle, "pages_max": FOLLOWERS_PAGES},
+            key=f"demo followers:{profile_id}",
+        )
+        for profile_id, handle in rows
+    ]
+    await jobs.enqueue(asked)
+    return len(asked)
 
 
 async def _make_up(connection: Connection, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from gcc.actors.claimer import Claimer
 from gcc.actors.leases import Leases
 from gcc.actors.maintenance import Maintenance
 from gcc.actors.scraper import Retries, Scraper
+from gcc.channels.jobs import Job
 from gcc.pipelines.declared import Context
 from gcc.pipelines.events.audit import audited, unaudited
 from gcc.pipelines.scraping.flow import Flow
@@ -35,7 +36,9 @@ class ScrapingPipeline:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until drained: claims end with stage "intake", jobs in hand with stage "scrapers"."""
         context, jobs = self._context, self._context.parts.jobs
-        leases = Leases(jobs, context.board.actor("scraping/leases"), lease_s=context.settings.scraper.lease_s)
+        leases: Leases[Job] = Leases(
+            jobs, context.board.actor("scraping/leases"), lease_s=context.settings.scraper.lease_s
+        )
         maintenance = Maintenance(
             [jobs.rescue, jobs.expire],
             context.board.actor(MAINTENANCE),
@@ -55,7 +58,7 @@ class ScrapingPipeline:
                 task_status.started()
             keepers.cancel_scope.cancel()
 
-    def _claimer(self, outside: Apis, leases: Leases) -> Claimer:
+    def _claimer(self, outside: Apis, leases: Leases[Job]) -> Claimer:
         context = self._context
         return Claimer(
             context.parts.jobs,
@@ -67,7 +70,7 @@ class ScrapingPipeline:
             sources_changed=outside.breakers.changed,
         )
 
-    def _scraper(self, flow: Flow, outside: Apis, leases: Leases, claimer: Claimer) -> Scraper:
+    def _scraper(self, flow: Flow, outside: Apis, leases: Leases[Job], claimer: Claimer) -> Scraper:
         context, parts, settings = self._context, self._context.parts, self._context.settings.scraper
         actor = context.board.actor(scraper(flow.name))
         retries = Retries(settings.attempts_max, Backoff(settings.backoff_s, settings.backoff_s_max))

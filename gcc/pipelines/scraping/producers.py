@@ -193,7 +193,9 @@ class OnDemand:
                 for signal in self._waiting[job_id]:
                     signal.set()
 
-    async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
+    async def refresh(
+        self, platform: str, handle: str, *, wait_s: float, begun: Callable[[uuid.UUID], None] = lambda job_id: None
+    ) -> Refreshed:
         """Wait until the profile's refresh ended, at most `wait_s`. Cancelled: the job goes on without us."""
         flow = self._flows.get(platform)
         if flow is None:
@@ -201,6 +203,7 @@ class OnDemand:
         job = _refresh(flow, handle, ON_DEMAND_PRIORITY, ttl_s=ON_DEMAND_TTL_S, awaited=True)
         async with self._precedence.step(job.priority):
             (enqueued,) = await self._jobs.enqueue([job])
+        begun(enqueued.id)
         with trio.move_on_after(wait_s) as patience:
             if ended := await take_until(self._closing, lambda: self._ended(enqueued.id, patience.deadline)):
                 return ended

@@ -1,7 +1,9 @@
 """The port through which a request asks for a profile to be scraped now."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from uuid import UUID
 
 Outcome = Literal["COMPLETE", "NOT_FOUND", "NOT_VISIBLE", "INVALID", "LIMITED", "FAILED", "TIMEOUT"]
 
@@ -22,9 +24,10 @@ class Refreshed:
 
 
 class Refresher(Protocol):
-    async def refresh(self, platform: str, handle: str, *, wait_s: float) -> Refreshed:
+    async def refresh(self, platform: str, handle: str, *, wait_s: float, begun: Callable[[UUID], None]) -> Refreshed:
         """Have `handle` (or an id, where profiles are known by it) scraped, and wait at most `wait_s` for the end.
 
-        Cancelled: the scrape itself goes on. Raises errors.Transient when it cannot even be asked for.
+        `begun` is told the scrape's id once it is asked for, the same to all who share it. Cancelled: the scrape itself
+        goes on. Raises errors.Transient when it cannot even be asked for.
         """
         ...

@@ -1,6 +1,6 @@
 """What happens once in a platform's life: past snapshots are imported, everybody followed is crawled for the
-first time, and when all of that is stored the first page's marts are built and synced, a demo's tenant is made of it,
-and all else is built.
+first time, and when all of that is stored the first page's marts are built and synced, a demo's tenant is made of it
+and followers of some creators are scored, and all else is built.
 
 Each step is remembered as a milestone and can be cut anywhere: the next start goes on from there. A step that raises
 something unexpected is told, and tried again with growing pauses: all else runs without it.
@@ -28,8 +28,10 @@ from gcc.supervisor.lifecycle import State, one_line
 SQL = statements.load("history")
 LOOK_S = 0.5
 STORED_S = 30.0
+FOLLOWERS_S = 60.0
 FIRST_PAGE, THE_REST = "first_page", "after_first_page"
 """Schedules: what is shown first, and all else."""
+PUSH = "fake_follower_push"
 
 log = structlog.get_logger()
 
@@ -51,6 +53,8 @@ class FirstStart:
                 await self._until_done("first_models", self._build_marts)
             if self._context.settings.demo and self._context.settings.world.enabled:
                 await self._until_done("demo_tenant", self._seed_demo)
+                if self._context.schedulers:
+                    await self._until_done("demo_followers", self._score_followers)
             if self._context.schedulers:
                 await self._until_done("all_models", self._build_the_rest)
 
@@ -108,6 +112,19 @@ class FirstStart:
     async def _seed_demo(self) -> dict[str, Any]:
         return await demo.seed(self._context.real.pool, self._context.clock)
 
+    async def _score_followers(self) -> dict[str, Any]:
+        """Of some creators, so that a demo has something to tell; what takes too long is scored all the same, and told
+        by later builds."""
+        context, (scheduler,) = self._context, self._context.schedulers
+        jobs = await demo.ask_for_followers(context.real.pool, context.parts.jobs)
+        with trio.move_on_after(FOLLOWERS_S):
+            while not ((await self._rows("followers_came"))[0][0] and (await self._rows("idle"))[0][0]):  # noqa: ASYNC110
+                await trio.sleep(LOOK_S)
+        run = await scheduler.trigger(PUSH)
+        if run.status == "CANCELLED":
+            raise Transient(f"schedule {run.schedule} was cut off")
+        return {"jobs": jobs, "status": run.status, "asked": (run.detail or {}).get("asked")}
+
     async def _build_marts(self) -> dict[str, Any]:
         began = trio.current_time()
         (scheduler,) = self._context.schedulers
@@ -124,7 +141,7 @@ class FirstStart:
     async def _build_the_rest(self) -> dict[str, Any]:
         """What of it fails is told by its schedule, and built by those of its tags."""
         (scheduler,) = self._context.schedulers
-        with trio.move_on_after(STORED_S):  # what a demo made up may be on its way
+        with trio.move_on_after(STORED_S):  # what a demo made up, and who is scored, may be on the way
             while not (await self._rows("idle"))[0][0]:  # noqa: ASYNC110 (others store, too)
                 await trio.sleep(LOOK_S)
         run = await scheduler.trigger(THE_REST)

@@ -198,7 +198,7 @@ SHARED_STATES = (
         Table(name, key=_OF_PROFILES)
         for name in (
             *("leaderboard", "social_profile_time_series", "profile_handle", "profile_log", "asset_log"),
-            *("curated_account", "campaign_profiles", "partner_profile_page_track"),
+            *("curated_account", "campaign_profiles", "partner_profile_page_track", "connection"),
             *("social_profile_hashtags", "search_profile", "trending_content"),
             *("collection_post_metrics_summary", "collection_post_metrics_ts"),
         )

@@ -5,6 +5,7 @@ They are ours, beside the flows that scrape. A probe that finds one dead tells t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -13,13 +14,16 @@ from pydantic import StringConstraints
 
 from gcc.channels.jobs import Jobs, NewJob
 from gcc.channels.message import NewId, frames
+from gcc.clock import Clock
 from gcc.pipelines.events.routes import ACCESS_TOKEN_EXPIRED
 from gcc.pipelines.scraping.flow import OF_EVERY_JOB, Flow, Params, Retrieve
 from gcc.pipelines.scraping.yields import Yield
+from gcc.pipelines.webhooks.events import connection_expired
 from gcc.sources.chain import Probed, Visit
 from gcc.sources.tokens.client import Renewed, TokenApi
 from gcc.sources.tokens.renewals import RENEWALS, SOURCE
 from gcc.sources.verdicts import Unserved
+from gcc.stores.connections import PostgresGrants
 from gcc.stores.vault import Vault
 
 INTERNAL = "INTERNAL"
@@ -99,11 +103,14 @@ def probe_of(source: str, handle: str) -> NewJob:
 
 
 class Renewals:
-    """The producer: a renewal for each whose end is near; what only people can renew is told."""
+    """The producer: a renewal for each whose end is near; what only people can renew is told. Connections whose token
+    was found dead, by a crawl or a renewal, expire."""
 
-    def __init__(self, vault: Vault, jobs: Jobs) -> None:
+    def __init__(self, vault: Vault, jobs: Jobs, grants: PostgresGrants, clock: Clock) -> None:
         self._vault = vault
         self._jobs = jobs
+        self._grants = grants
+        self._clock = clock
 
     async def __call__(self) -> dict[str, Any]:
         rules = {kind: (renewal.near_s, renewal.age_s, renewal.revives) for kind, renewal in RENEWALS.items()}
@@ -112,4 +119,6 @@ class Renewals:
         ending = await self._vault.ending(list(RENEWALS), TOLD_S)
         for source, handle, kind, ends_at in ending:
             log.warning("credential ends", source=source, credential=handle, kind=kind, ends_at=ends_at.isoformat())
-        return {"enqueued": sum(job.inserted for job in enqueued), "ending": len(ending)}
+        expired = await self._grants.expire(await self._grants.dead(), partial(connection_expired, self._clock))
+        await self._grants.prune()
+        return {"enqueued": sum(job.inserted for job in enqueued), "ending": len(ending), "expired": expired}
