@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from gcc.channels.message import Delivery, Frame, Route
+from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame, Route
 from gcc.clock import VirtualClock
 from gcc.errors import Transient
 from gcc.metrics import Metrics
@@ -142,11 +142,9 @@ async def test_a_creator_is_known_by_the_handle_that_was_crawled(ground: Ground)
 BROKEN: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "no JSON": (b"<html>", "it asks for no follower: JSON is malformed"),
     "a list": (b"[1]", "it asks for no follower: Expected `object`"),
-    "half a character": (b'{"profile_id":"c","follower_handle":"\\ud83d"}', "half a character"),
     "no creator": ({"follower_handle": "a"}, "it names no creator"),
     "no follower": ({"profile_id": "c"}, "it names no follower"),
     "another type": ({"profile_id": "c", "follower_handle": ["a"]}, "should be an id, got a list"),
-    "no time": (SCORE | {"event_timestamp": "soon"}, "'soon' is no time"),
     "an endless name": (
         {"profile_id": "c", "follower_full_name": "x" * (NAME_CHARS_MAX + 1)},
         f"a text of {NAME_CHARS_MAX} characters at most",
@@ -155,6 +153,68 @@ BROKEN: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "nesting": (b'{"follower_handle":' + b"[" * 20_000, "nested"),
     "nothing": (b" ", "it is blank"),
 }
+
+
+ODD: dict[str, tuple[dict[str, Any] | bytes, dict[str, Any]]] = {
+    "half a character in a name": (
+        b'{"profile_id":"c","follower_handle":"ravi_9","follower_full_name":"Ravi \\ud83d"}',
+        {"follower_handle": "ravi_9", "follower_full_name": "Ravi \ufffd", "score": 0.0},
+    ),
+    "half a character as a handle": (
+        b'{"profile_id":"c","follower_handle":"\\ud83d","follower_full_name":"Ravi"}',
+        {"follower_handle": "\ufffd", "score": 0.0},
+    ),
+    "no text but half a character": (
+        b'{"profile_id":"c","follower_handle":"\\udc00"}',
+        {"follower_handle": "\ufffd", "score": None, "refused": "it has no name"},
+    ),
+    "bytes of another alphabet": (
+        b'{"profile_id":"c","follower_handle":"ravi_9","follower_full_name":"Ren\xe9"}',
+        {"follower_full_name": "Ren\ufffd", "score": 0.0},
+    ),
+    "a tab and a zero in a name": (
+        b'{"profile_id":"c","follower_handle":"ra\\u0000vi","follower_full_name":"Ravi\tK"}',
+        {"follower_handle": "ravi", "follower_full_name": "Ravi\tK", "score": 0.0},
+    ),
+    "no number that JSON has": (
+        b'{"profile_id":"c","follower_handle":"ravi_9","follower_full_name":"R","account":{"followers":NaN,"posts":3}}',
+        {"account": {"posts": 3}, "score": 0.0},
+    ),
+    "no time": (SCORE | {"event_timestamp": "soon"}, {"score": 0.0}),
+    "no id": (SCORE | {"event_id": ["x"]}, {"score": 0.0}),
+    "an id with half a character": (
+        b'{"profile_id":"c","follower_handle":"ravi_9","follower_full_name":"R","event_id":"\\ud83d"}',
+        {"score": 0.0},
+    ),
+    "known by an id alone": (
+        {"profile_id": "c", "follower_profile_id": 5, "follower_handle": "x" * 301},
+        {"follower_profile_id": "5", "follower_handle": "", "score": None},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+async def test_an_odd_follower_is_a_row_and_no_dead_letter(ground: Ground, what: str) -> None:
+    line, told = ODD[what]
+    delivery = ground.delivery(line, SCORE)
+    assert await ground.batches.handle([delivery, delivery]) == 2
+    odd, neighbour = ground.events()
+    assert told.items() <= odd.items() and ground.reasons() == []
+    assert neighbour["score"] == 0.0
+
+
+async def test_a_row_without_a_score_tells_what_was_odd_of_the_message(ground: Ground) -> None:
+    await ground.batches.handle([ground.delivery(SCORE | {"follower_full_name": ["Ravi"]})])
+    (event,) = ground.events()
+    assert event["refused"] == "it has no name ($.follower_full_name should be a text of 20000 characters at most, got a list)"
+
+
+async def test_a_line_too_long_to_be_decoded_is_a_dead_letter_unread(ground: Ground) -> None:
+    """To decode a million empty lists takes thirty times their bytes, and a second in which nothing else runs."""
+    endless = b'{"profile_id":"c","follower_handle":"a","extra":[' + b"[]," * (EVENT_BYTES_MAX // 3) + b"0]}"
+    assert await ground.batches.handle([ground.delivery(endless, SCORE)]) == 1
+    (reason,) = ground.reasons()
+    assert reason.endswith("bytes, and a follower at most 1,048,576")
 
 
 @pytest.mark.parametrize("what", BROKEN)
@@ -186,6 +246,15 @@ async def test_who_is_to_be_forgotten_is_in_no_dead_letter_either(ground: Ground
     lines = [by_handle | {"handle": "Gone"}, {"handle": "never_crawled", "follower_handle": "gone"}]
     assert await ground.batches.handle([ground.delivery(*lines)]) == 0
     assert ground.events() == [] and ground.reasons() == []
+
+
+async def test_whom_a_newer_version_is_to_score_again_ours_leaves(ground: Ground) -> None:
+    """Its answer would be what stands, and the newer one would ask for ever."""
+    newer = int(SCORER_VERSION) + 1
+    lines = [SCORE | {"follower_handle": f"f_{version}", "again_for": version} for version in (newer - 1, newer)]
+    assert await ground.batches.handle([ground.delivery(*lines)]) == 1
+    assert [event["follower_handle"] for event in ground.events()] == [f"f_{newer - 1}"]
+    assert ground.reasons() == [] and ground.tally.overview()["left"] == 1
 
 
 async def test_more_than_is_remembered_is_scored_too(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,15 @@
      "follower_profile_id": "5", "account": {"followers": 3, "following": 700, "posts": 0, "picture": true,
      "private": false, "age_days": 40}, "platform": "INSTAGRAM", "event_id": "...", "event_timestamp": "..."}
 
-Needed are the creator (by id, or by a handle that was crawled) and the follower's handle or name; what else is missing,
-or of another type, is not known. Pure. The answer's event is a function of the message, the scorer's version and, where
-the message tells no time, of now: a message that comes again is answered by the same event.
+Needed are the creator (by id, or by a handle that was crawled) and the follower's id, handle or name; what else is
+missing, or of another type, is not known, and half a character is U+FFFD. `again_for` is of our own questions (push.py):
+the version of the scorer that they are for. Pure. The answer's event is a function of the message, the scorer's version
+and, where the message tells no time, of now: a message that comes again is answered by the same event.
 """
 
+import codecs
 import datetime as dt
+import json
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,41 +48,77 @@ class Asked:
     creator: str
     follower_id: str
     follower: Follower
+    odd: str = ""  # what of the message was of another type
+    again_for: int = 0
 
 
 def read(line: bytes, frame: Frame, number: int, now: dt.datetime) -> Asked:
     """The `number`-th line of the frame. Raises Refused."""
     try:
-        given = decoded(line)
+        given = _given(line)
         told = Fields(given, "message")
-        event_id, _ = event_id_of(given, CREATOR_FOLLOWER_SCORE, frame, number)
-        at = moment(given["event_timestamp"]) if "event_timestamp" in told else timestamp(now)
-        if at > timestamp(now + AHEAD_MAX):
-            at = timestamp(now)
     except (ValueError, OddAnswer) as error:
         raise Refused(f"it asks for no follower: {error}") from None
     except RecursionError:
         raise Refused(f"it asks for no follower: {DEEP}") from None
     asked = Asked(
-        uuid.UUID(event_id),
-        at,
+        uuid.UUID(_event_id(given, frame, number)),
+        _at(given, now),
         (told.text("platform", chars_max=HANDLE_CHARS_MAX) or PLATFORMS[0]).upper(),
         told.number_or_text("profile_id") or "",
-        (told.number_or_text("handle", chars_max=HANDLE_CHARS_MAX) or "").removeprefix("@"),
+        _handle(told, "handle").removeprefix("@"),
         told.number_or_text("follower_profile_id") or "",
         Follower(
-            told.number_or_text("follower_handle", chars_max=HANDLE_CHARS_MAX) or "",
+            _handle(told, "follower_handle"),
             told.text("follower_full_name", chars_max=NAME_CHARS_MAX) or "",
             _account(told.object("account")),
         ),
+        _odd(told),
+        told.count("again_for") or 0,
     )
     if asked.platform not in PLATFORMS:
         raise Refused(f"it is of platform {asked.platform[:40]!r}, which is none of {', '.join(PLATFORMS)}")
     if not (asked.creator_id or asked.creator):
-        raise Refused(f"it names no creator: profile_id or handle is needed{_odd(told)}")
-    if not (asked.follower.handle or asked.follower.full_name):
-        raise Refused(f"it names no follower: follower_handle or follower_full_name is needed{_odd(told)}")
+        raise Refused(f"it names no creator: profile_id or handle is needed{asked.odd}")
+    if not (asked.follower_id or asked.follower.handle or asked.follower.full_name):
+        raise Refused(f"it names no follower: follower_handle or follower_full_name is needed{asked.odd}")
     return asked
+
+
+def _given(line: bytes) -> dict[str, Any]:
+    """Also where it is JSON but for half a character, a byte of another alphabet, a tab in a text, or NaN."""
+    try:
+        return decoded(line)
+    except ValueError as error:
+        try:
+            given = json.loads(line.removeprefix(codecs.BOM_UTF8).decode(errors="replace"), strict=False)
+        except ValueError:
+            raise error from None
+        if not isinstance(given, dict):
+            raise
+        return given
+
+
+def _event_id(given: dict[str, Any], frame: Frame, number: int) -> str:
+    """One that is no id is none."""
+    try:
+        return event_id_of(given, CREATOR_FOLLOWER_SCORE, frame, number)[0]
+    except ValueError:
+        return event_id_of({}, CREATOR_FOLLOWER_SCORE, frame, number)[0]
+
+
+def _at(given: dict[str, Any], now: dt.datetime) -> str:
+    try:
+        at = moment(given.get("event_timestamp"))
+    except ValueError:
+        return timestamp(now)
+    return timestamp(now) if at > timestamp(now + AHEAD_MAX) else at
+
+
+def _handle(told: Fields, key: str) -> str:
+    """Mutilated ones too: by such a one nobody is found, but its bearer is answered."""
+    text = told.text if told.kind(key) == "a text" else told.number_or_text
+    return text(key, chars_max=HANDLE_CHARS_MAX) or ""
 
 
 def _odd(told: Fields) -> str:
@@ -110,7 +149,7 @@ def answered(asked: Asked, scored: Scored) -> CreatorFollowerScore:
         follower_handle=asked.follower.handle,
         follower_full_name=asked.follower.full_name,
         score=scored.score,
-        refused=scored.refused or "",
+        refused=f"{scored.refused}{asked.odd}" if scored.refused else "",
         features=dict(scored.features),
         reasons=[_told(reason) for reason in scored.reasons],
         account={name: value for name, value in asdict(asked.follower.account).items() if value is not None},

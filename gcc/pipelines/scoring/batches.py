@@ -2,11 +2,12 @@
 
 In: deliveries, each line a follower (asked.py). Out: an event each on creator_out, committed before the deliveries are
 acknowledged: who is delivered again is answered by the same event again. A line that names nobody is a dead letter; who
-is to be forgotten is passed over. A slice over which a worker died is scored again, then in ever smaller slices, until
+is to be forgotten is passed over, and so is who is to be scored again by a newer version than ours. A slice over which a worker died is scored again, then in ever smaller slices, until
 the follower over which they die is alone: that one is answered without a score and with the reason, all others with
 theirs. What is known stays known until its batch is committed, so a batch that was cut short goes on where it was.
 """
 
+import datetime as dt
 import uuid
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -17,12 +18,13 @@ import trio
 
 from gcc.actors import bugs
 from gcc.channels.deadletters import Burial, DeadLetters
-from gcc.channels.message import Delivery, frames
+from gcc.channels.message import EVENT_BYTES_MAX, Delivery, Frame, frames
 from gcc.channels.outbox import Emit
 from gcc.clock import Clock
 from gcc.errors import Transient
 from gcc.pipelines.events.reading import lines
 from gcc.pipelines.events.routes import CREATOR_OUT
+from gcc.pipelines.events.sinks import YIELD_BYTES
 from gcc.pipelines.events.types import encode
 from gcc.pipelines.scoring.asked import Asked, Refused, answered, read
 from gcc.pipelines.scoring.record import Scored
@@ -76,7 +78,7 @@ class Batches:
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         burials: list[Burial] = []
-        found = await self._not_erased(await self._identified(self._read(batch, burials)))
+        found = await self._not_erased(await self._identified(await self._read(batch, burials)))
         asked = self._of_known_creators(found, burials)
         answers = await self._answers(asked)
         await self._dead_letters.bury(burials)
@@ -88,10 +90,11 @@ class Batches:
             self._known.pop(each.id, None)
         return len(answers)
 
-    def _read(self, batch: Sequence[Delivery], burials: list[Burial]) -> list[_Line]:
+    async def _read(self, batch: Sequence[Delivery], burials: list[Burial]) -> list[_Line]:
         """Each follower that is asked for once, however often it came."""
         found: dict[uuid.UUID, _Line] = {}
         now = self._clock.now()
+        unyielded = 0  # bytes read since others were let run
         for delivery in batch:
             if delivery.frame.body.count(b"\n") >= MESSAGE_LINES_MAX:
                 why = f"it has more than {MESSAGE_LINES_MAX:,} lines: send them in several messages"
@@ -100,11 +103,19 @@ class Batches:
             blank = True
             for number, text in lines(delivery.frame.body):
                 blank = False
+                unyielded += len(text)
+                if unyielded > YIELD_BYTES:
+                    await trio.lowlevel.checkpoint()
+                    unyielded = 0
                 try:
-                    asked = read(text, delivery.frame, number, now)
-                    found[asked.id] = _Line(asked, delivery, text)
+                    asked = _read_line(text, delivery.frame, number, now)
                 except Refused as refused:
                     burials.append(_burial(delivery, text, str(refused)))
+                    continue
+                if asked.again_for > int(SCORER_VERSION):
+                    self._tally.left += 1  # to a newer scorer: as it stands, ours is as good an answer
+                else:
+                    found[asked.id] = _Line(asked, delivery, text)
             if blank:
                 burials.append(_burial(delivery, delivery.frame.body, "it asks for no follower: it is blank"))
         return list(found.values())
@@ -189,6 +200,12 @@ class Batches:
         for remembered in (self._known, self._deaths):
             while len(remembered) > REMEMBERED_MAX:
                 remembered.popitem(last=False)
+
+
+def _read_line(text: bytes, frame: Frame, number: int, now: dt.datetime) -> Asked:
+    if len(text) > EVENT_BYTES_MAX:
+        raise Refused(f"it has {len(text):,} bytes, and a follower at most {EVENT_BYTES_MAX:,}")
+    return read(text, frame, number, now)
 
 
 def _creator(asked: Asked) -> tuple[str, str]:

@@ -29,13 +29,15 @@ class Refusal:
 
 @dataclass
 class Tally:
-    """`lost`: workers that died over a slice, by "killed" or "slow"; a failure of the scorer itself is "failed"."""
+    """`lost`: workers that died over a slice, by "killed" or "slow"; a failure of the scorer itself is "failed".
+    `left`: followers that a newer version is to score again."""
 
     clock: Clock
     metrics: Metrics
     scored: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
+    left: int = 0
     refusals: deque[Refusal] = field(default_factory=lambda: deque(maxlen=REFUSALS_KEPT))
 
     def committed(self, answers: Sequence[tuple[Asked, Scored]]) -> None:
@@ -59,6 +61,7 @@ class Tally:
             "scored": dict(self.scored),
             "versions": dict(self.versions),
             "lost": dict(self.lost),
+            "left": self.left,
             "refusals": [
                 {
                     "at": refusal.at.isoformat(timespec="seconds"),
