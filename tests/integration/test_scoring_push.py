@@ -1,6 +1,7 @@
 """Whom the scorer is asked about, on the real stores: edges without a score, and scores of an older version."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -60,6 +61,10 @@ class Bench:
         named = {"profile_id": "c1", "follower_profile_id": follower, "follower_handle": f"h_{follower}"}
         row = named | {"score": 1.0, "scorer_version": version, "account": {"posts": 3}} | more
         await self.store("_e.creator_follower_score", row)
+
+    async def relayed(self) -> None:
+        async with self.pool.connection() as connection:
+            await connection.execute("delete from outbox")
 
     async def asked(self) -> list[dict[str, Any]]:
         """What the outbox has for the scorer, and then no more."""
@@ -129,6 +134,75 @@ async def test_the_queue_is_bounded_and_nobody_is_asked_about_twice(
     assert sorted(each["follower_handle"] for each in sent) == ["h_f1", "h_f2", "h_f3"]
 
 
+async def test_what_a_broker_does_not_show_is_not_asked_about_twice_in_a_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queues look empty, and no answer is stored yet: others have all of it in hand."""
+    monkeypatch.setattr(pushing, "PUSH_S", 20.0)
+    await bench.edges("f1", "f2", "f3", "f4", "f5")
+    push = bench.push(waiting_max=2)
+    commit, sent = push._commit, list[dict[str, Any]]()
+
+    async def committed(told: Any) -> None:
+        await commit(told)
+        sent.extend(await bench.asked())
+
+    monkeypatch.setattr(push, "_commit", committed)
+    assert await push.unscored() == {"asked": 5}
+    assert [each["follower_profile_id"] for each in sent] == ["f1", "f2", "f3", "f4", "f5"]
+
+
+async def test_of_who_has_no_id_any_number_is_asked_about_in_parts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = [{"handle": f"n{number}"} for number in range(9)]
+    for dimensions in nameless:
+        await bench.edges("", **dimensions)
+    await bench.edges("f1", "f2")
+    await bench.edges("f2", creator="c2")
+    push = bench.push(waiting_max=2)
+    commit, pages = push._commit, list[int]()
+
+    async def committed(told: Any) -> None:
+        await commit(told)
+        pages.append(len(told))
+        await bench.relayed()
+
+    monkeypatch.setattr(push, "_commit", committed)
+    assert await push.unscored() == {"asked": 12}
+    assert sum(pages) == 12 and max(pages) < 6 and pages[-1] == 3, "the last id goes with all its creators"
+
+
+async def test_a_range_of_edges_costs_what_it_has_and_not_what_there_is(bench: Bench) -> None:
+    await bench.clickhouse.command(
+        "insert into _e.profile_relationship_log_events"
+        " (event_id, event_timestamp, platform, source_profile_id, target_profile_id, source_dimensions)"
+        " select generateUUIDv4(), now64(6, 'UTC') - 1, 'INSTAGRAM', toString(100000 + number), 'c1',"
+        " concat('{\"handle\":\"h', toString(number), '\"}') from numbers(90000)"
+    )
+    (found,) = await bench.clickhouse.builders.rows(
+        pushing._SQL["range"], {"platform": "INSTAGRAM", "since": "150000", "limit": 1000}
+    )
+    assert found == {"until": "150999", "edges": 1000}
+    values = {"platform": "INSTAGRAM", "since": "150000", "until": "150999", "parts": 1, "part": 0}
+    plan = await bench.clickhouse.builders.rows("explain indexes = 1 " + pushing._SQL["unscored"], values)
+    told = " ".join(row["explain"] for row in plan)
+    granules = [(int(read), int(of)) for read, of in re.findall(r"Granules: (\d+)/(\d+)", told)]
+    read, of = granules[-1]  # by the key, after partitions
+    assert read <= 2 and of >= 11, told
+    assert len(await bench.clickhouse.builders.rows(pushing._SQL["unscored"], values)) == 1000
+
+
+async def test_others_who_ask_without_end_delay_a_run_and_prevent_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.waiting = [1] * 10_000
+    monkeypatch.setattr(pushing, "SETTLE_S", 0.05)
+    monkeypatch.setattr(pushing, "LOOK_S", 0.01)
+    await bench.edges("f1")
+    assert await bench.push().unscored() == {"asked": 1}
+
+
 async def test_while_nothing_is_relayed_everybody_waits(bench: Bench) -> None:
     await bench.edges("f1", "f2", "f3")
     assert await bench.push().unscored() == {"asked": 3}
@@ -166,6 +240,21 @@ async def test_whom_an_older_version_scored_is_asked_about_again_a_few_at_a_time
     oldest, later = await bench.asked()
     assert (oldest["follower_profile_id"], oldest["account"]) == ("f0", {"posts": 3})
     assert later["follower_profile_id"] == "f1"
+
+
+async def test_where_no_scorer_of_this_version_is_seen_a_handful_is_asked_about(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scorers of an older version alone would answer the same followers anew every ten minutes, for ever."""
+    monkeypatch.setattr(pushing, "PROBE", 2)
+    for number in range(5):
+        await bench.score(f"f{number}", "0", event_timestamp="2026-01-01 00:00:00")
+    await bench.score("f8", event_timestamp="2026-01-01 00:00:00")  # it has gone since
+    assert await bench.push().again() == {"asked": 2}
+    assert [each["again_for"] for each in await bench.asked()] == [int(SCORER_VERSION)] * 2
+    await bench.score("f9")
+    assert await bench.push().again() == {"asked": 5}
+    assert len(await bench.asked()) == 5
 
 
 async def test_who_does_not_lead_asks_nobody(bench: Bench) -> None:

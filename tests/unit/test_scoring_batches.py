@@ -204,9 +204,9 @@ async def test_an_odd_follower_is_a_row_and_no_dead_letter(ground: Ground, what:
 
 
 async def test_a_row_without_a_score_tells_what_was_odd_of_the_message(ground: Ground) -> None:
-    await ground.batches.handle([ground.delivery(SCORE | {"follower_full_name": ["Ravi"]})])
+    await ground.batches.handle([ground.delivery(SCORE | {"follower_full_name": "", "follower_profile_id": [5]})])
     (event,) = ground.events()
-    assert event["refused"] == "it has no name ($.follower_full_name should be a text of 20000 characters at most, got a list)"
+    assert event["refused"] == "it has no name ($.follower_profile_id should be an id, got a list)"
 
 
 async def test_a_line_too_long_to_be_decoded_is_a_dead_letter_unread(ground: Ground) -> None:

@@ -5,9 +5,9 @@
      "private": false, "age_days": 40}, "platform": "INSTAGRAM", "event_id": "...", "event_timestamp": "..."}
 
 Needed are the creator (by id, or by a handle that was crawled) and the follower's id, handle or name; what else is
-missing, or of another type, is not known, and half a character is U+FFFD. `again_for` is of our own questions (push.py):
-the version of the scorer that they are for. Pure. The answer's event is a function of the message, the scorer's version
-and, where the message tells no time, of now: a message that comes again is answered by the same event.
+missing, or of another type, is not known, and half a character is U+FFFD. `again_for` is of our own questions alone:
+the version of the scorer that they are for (push.py). Pure. The answer's event is a function of the message, the
+scorer's version and, where the message tells no time, of now: a message that comes again is answered by the same event.
 """
 
 import codecs

@@ -2,9 +2,10 @@
 
 In: deliveries, each line a follower (asked.py). Out: an event each on creator_out, committed before the deliveries are
 acknowledged: who is delivered again is answered by the same event again. A line that names nobody is a dead letter; who
-is to be forgotten is passed over, and so is who is to be scored again by a newer version than ours. A slice over which a worker died is scored again, then in ever smaller slices, until
-the follower over which they die is alone: that one is answered without a score and with the reason, all others with
-theirs. What is known stays known until its batch is committed, so a batch that was cut short goes on where it was.
+is to be forgotten is passed over, and so is who is to be scored again by a newer version than ours. A slice over which
+a worker died is scored again, then in ever smaller slices, until the follower over which they die is alone: that one is
+answered without a score and with the reason, all others with theirs. What is known stays known until its batch is
+committed, so a batch that was cut short goes on where it was.
 """
 
 import datetime as dt

@@ -1,12 +1,15 @@
 """Whom the scorer is asked about: followers without a score, and those whom an older version has scored.
 
-In: edges and scores of ClickHouse. Out: frames of the outbox for creator_follower_in. Nothing is asked while what was
-asked before is not stored, so nobody is asked about twice, and the queue is bounded: `unscored` goes on until it has
-found everybody, or for PUSH_S, `again` asks about a few at each due time. Raises Transient; LeaseLost when another
-process leads.
+In: edges and scores of ClickHouse. Out: frames of the outbox for creator_follower_in. The queue is bounded: no more
+than `waiting_max` wait. `unscored` goes once through all edges, as they lie, a range of followers after the other, or
+for PUSH_S, so nobody is asked about twice in a run, whatever a broker shows of its queues; it begins when what was
+asked before is stored, as far as looks can tell: who is asked about twice all the same is one row. `again` asks about a
+few at each due time, and about a handful where nothing tells that a scorer of this version is at work. Raises
+Transient; LeaseLost when another process leads.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +25,7 @@ from gcc.clock import Clock
 from gcc.config.sections import Scorer
 from gcc.pipelines.events.routes import CREATOR_FOLLOWER_IN
 from gcc.pipelines.events.types import CREATOR_FOLLOWER_SCORE, encode, timestamp
+from gcc.pipelines.scoring.asked import PLATFORMS
 from gcc.pipelines.scoring.scorer import SCORER_VERSION
 from gcc.stores import outbox
 from gcc.stores.leadership import as_leader
@@ -29,11 +33,14 @@ from gcc.stores.postgres import Pool
 
 ROUTES = (CREATOR_FOLLOWER_IN, CREATOR_FOLLOWER_SCORE.route)
 QUEUES = (CREATOR_FOLLOWER_IN.key, CREATOR_FOLLOWER_SCORE.queue)
-PART_EDGES = 2_000_000  # of one query
+RANGE_EDGES = 100_000  # of one query
 COMMIT_ROWS = 5000
 PUSH_S = 45 * 60.0  # its schedule may take an hour
 LOOK_S = 2.0
 STORED_LOOKS = 4  # one after the other at which nothing waits
+SETTLE_S = 10 * 60.0  # for these; others may ask without end
+PROBE = 100
+ANSWERED_WITHIN_S = 3600  # by this version, or newer: then it is at work
 
 _SQL = statements.load("scoring", statements.SQL / "clickhouse" / "queries")
 
@@ -51,18 +58,16 @@ class FollowerPush:
 
     async def unscored(self) -> Mapping[str, Any]:
         """How many had no score and were asked about; `left`: there may be more, for which there was no time."""
-        asked, limit = 0, self._settings.waiting_max
-        ((edges,),) = [row.values() for row in await self._queries.rows(_SQL["edges"])]
-        parts = edges // PART_EDGES + 1
+        asked = 0
         with trio.move_on_after(PUSH_S):
-            for part in range(parts):
-                found = limit
-                while found == limit:
-                    await self._all_stored()
-                    values = {"parts": parts, "part": part, "limit": limit}
+            with trio.move_on_after(SETTLE_S):
+                await self._all_stored()
+            async with aclosing(self._ranges()) as ranges:
+                async for values in ranges:
                     rows = await self._queries.rows(_SQL["unscored"], values)
+                    await self._room_for(len(rows))
                     await self._ask(_seen(row) for row in rows)
-                    asked, found = asked + len(rows), len(rows)
+                    asked += len(rows)
             return {"asked": asked}
         return {"asked": asked, "left": True}
 
@@ -70,10 +75,39 @@ class FollowerPush:
         """How many of those whose score is an older version's were asked about now; none while others wait."""
         if waiting := await self._waiting():
             return {"asked": 0, "waiting": waiting}
-        values = {"version": SCORER_VERSION, "limit": self._settings.again_max}
-        rows = await self._queries.rows(_SQL["scored_before"], values)
-        await self._ask(row | {"account": msgspec.json.decode(row["account"])} for row in rows)
+        values = {"version": SCORER_VERSION, "within_s": ANSWERED_WITHIN_S}
+        ((older, at_work),) = [row.values() for row in await self._queries.rows(_SQL["versions"], values)]
+        if not older:  # of the many rows no more is read
+            return {"asked": 0}
+        limit = self._settings.again_max if at_work else min(PROBE, self._settings.again_max)
+        rows = await self._queries.rows(_SQL["scored_before"], {"version": SCORER_VERSION, "limit": limit})
+        await self._ask(
+            row | {"account": msgspec.json.decode(row["account"]), "again_for": int(SCORER_VERSION)} for row in rows
+        )
         return {"asked": len(rows)}
+
+    async def _ranges(self) -> AsyncGenerator[dict[str, Any], None]:
+        """What `unscored` takes, of all edges, each of RANGE_EDGES or not many more."""
+        size = min(self._settings.waiting_max, RANGE_EDGES)
+        for platform in PLATFORMS:
+            since = ""
+            while True:
+                values = {"platform": platform, "since": since, "limit": size}
+                ((until, edges),) = [row.values() for row in await self._queries.rows(_SQL["range"], values)]
+                if not edges:
+                    break
+                parts = edges // (2 * size) + 1
+                for part in range(parts):
+                    yield {"platform": platform, "since": since, "until": until, "parts": parts, "part": part}
+                since = f"{until}\x01"  # what is between these has a zero byte, and cannot be asked about
+
+    async def _room_for(self, rows: int) -> None:
+        """Where nobody waits there is room for any number."""
+        while rows:
+            waiting = await self._waiting()
+            if not waiting or waiting + rows <= self._settings.waiting_max:
+                return
+            await trio.sleep(LOOK_S)
 
     async def _all_stored(self) -> None:
         """Wait until nobody waits for a score, nor a score for its table, which several looks tell: a broker does not

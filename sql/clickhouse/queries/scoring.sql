@@ -1,12 +1,22 @@
 -- Whom the scorer is asked about, and what the dashboard shows of its answers. An account's figures are those of its own
 -- crawl, else what the list told in which it was seen.
 
--- name: edges
-select count() as edges from _e.profile_relationship_log_events where platform in ('INSTAGRAM', 'YOUTUBE');
+-- name: range
+-- The next followers of a platform in the order in which edges lie, of so many edges and those of the last one's other
+-- creators: up to which id, and how many edges. Only they are read.
+select max(id) as until, count() as edges
+from (
+    select source_profile_id as id
+    from _e.profile_relationship_log_events
+    where platform = {platform:String} and source_profile_id >= {since:String}
+    order by platform, source_profile_id
+    limit {limit:UInt32} with ties
+);
 
 -- name: unscored
--- Followers of these creators (a part of all, by hash) of whom no version has an answer. Whom no message can name
--- (asked.py: ids and handles that are too long, or have a zero byte) would be asked about for ever.
+-- Followers of a range of ids (a part of them, by hash: of who has no id there may be any number) of whom no version has
+-- an answer. Whom no message can name (asked.py: ids and handles that are too long, or have a zero byte) would be asked
+-- about for ever. Who has an answer is left out before anything of them is read.
 select
     edge.platform as platform, edge.profile_id as profile_id, edge.creator_handle as handle,
     edge.follower_profile_id as follower_profile_id, edge.follower_handle as follower_handle,
@@ -24,26 +34,35 @@ from (
         argMax(if(JSONHas(source_dimensions, 'profile_pic_url'), JSONExtractString(source_dimensions, 'profile_pic_url') != '', null), event_timestamp) as picture,
         argMax(JSONExtract(source_dimensions, 'is_private', 'Nullable(Bool)'), event_timestamp) as private
     from _e.profile_relationship_log_events
-    where platform in ('INSTAGRAM', 'YOUTUBE') and target_profile_id != '' and source_handle != ''
-      and cityHash64(target_profile_id) % {parts:UInt32} = {part:UInt32}
+    prewhere platform = {platform:String} and source_profile_id between {since:String} and {until:String}
+      and (target_profile_id, source_profile_id, source_handle) not in (
+          select profile_id, follower_profile_id, follower_handle
+          from _e.creator_follower_score
+          where platform = {platform:String} and follower_profile_id between {since:String} and {until:String}
+      )
+    where target_profile_id != '' and source_handle != '' and cityHash64(target_profile_id, source_handle) % {parts:UInt32} = {part:UInt32}
       and lengthUTF8(target_profile_id) <= 200 and lengthUTF8(source_profile_id) <= 200 and lengthUTF8(source_handle) <= 300
       and position(concat(target_profile_id, source_profile_id, source_handle), '\0') = 0
       and event_timestamp <= now64(6, 'UTC')
     group by platform, profile_id, follower_profile_id, follower_handle
 ) as edge
-left anti join (
-    select platform, profile_id, follower_profile_id, follower_handle
-    from _e.creator_follower_score
-    where cityHash64(profile_id) % {parts:UInt32} = {part:UInt32}
-) as scored
-    on scored.platform = edge.platform and scored.profile_id = edge.profile_id
-    and scored.follower_profile_id = edge.follower_profile_id and scored.follower_handle = edge.follower_handle
 left join (
     select 'INSTAGRAM' as platform, profile_id, followers, following, media_count
     from beat_replica.instagram_account final
+    where profile_id between {since:String} and {until:String}
 ) as account
-    on account.platform = edge.platform and account.profile_id = edge.follower_profile_id
-limit {limit:UInt32};
+    on account.platform = edge.platform and account.profile_id = edge.follower_profile_id;
+
+-- name: versions
+-- Whether an answer may be an older version's (also one that a newer has replaced), and whether this one, or a newer, is
+-- at work.
+select
+    countIf(toUInt32OrZero(scorer_version) < toUInt32OrZero({version:String})) > 0 as older,
+    countIf(
+        toUInt32OrZero(scorer_version) >= toUInt32OrZero({version:String})
+        and event_timestamp >= now64(6, 'UTC') - toIntervalSecond({within_s:UInt32})
+    ) > 0 as at_work
+from _e.creator_follower_score;
 
 -- name: scored_before
 -- Followers whose answer is an older version's, the oldest first. A newer one's stays: while both run, neither undoes
