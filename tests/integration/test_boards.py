@@ -104,8 +104,8 @@ class World:
 
 
 async def contents(clickhouse: ClickHouse) -> dict[str, list[tuple[Any, ...]]]:
-    """Of the open month, and of the week in which it opened, whose Monday may lie before it: what comes late of a post, a
-    link or a genre changes no month that is frozen."""
+    """Of the open month, and of the week in which it opened, whose Monday may lie before it: what comes late of a post,
+    a link or a genre changes no month that is frozen."""
     found = {}
     for model in BY_PARTITION:
         [day] = {"month", "week", "date"} & {*model.unique_key}
