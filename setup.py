@@ -18,8 +18,10 @@ class BuildWithShare(build_py):
         shutil.rmtree(share, ignore_errors=True)
         share.mkdir(parents=True)
         for name in BESIDE:
-            copy = shutil.copytree if Path(name).is_dir() else shutil.copy
-            copy(name, share / name)
+            if Path(name).is_dir():
+                shutil.copytree(name, share / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(name, share / name)
 
 
 setup(cmdclass={"build_py": BuildWithShare})

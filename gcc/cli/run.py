@@ -58,8 +58,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 async def run(settings: Settings) -> int:
     """The exit code: 0 after a drain, 130 after a second signal. Raises what `Tree.run` raises."""
+    gc.disable()
     tree = Tree(settings, SystemClock())
-    gc.freeze()  # all modules and tables stay as long as we do: the collector need not walk them again and again
+    gc.freeze()  # all modules and tables stay as long as we do: the collector need not walk them, now or ever again
+    gc.enable()
     gc.set_threshold(5_000, 20, 20)  # little that we make is in a circle, and each walk of all holds up everybody
     failure: Exception | None = None
     code = 0

@@ -12,7 +12,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,6 +23,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from gcc import statements
 from gcc.actors.modelled import EVERYTHING, NEVER, Model, Slice
 from gcc.errors import ConfigError, there_are
+from gcc.pipelines.analytics.compiled import Compiled
 
 MODELS = statements.SQL / "models"
 DATABASE = "dbt"
@@ -56,10 +56,7 @@ class _Environment(SandboxedEnvironment):
 _ENVIRONMENT: Any = _Environment(undefined=jinja2.StrictUndefined, lstrip_blocks=True)
 
 
-@lru_cache(maxsize=512)
-def _template(text: str) -> jinja2.Template:
-    """Compiled once, however often a process reads the same models: it is most of what reading costs."""
-    return cast(jinja2.Template, _ENVIRONMENT.from_string(text))
+_COMPILED = Compiled(_ENVIRONMENT, MODELS)
 
 
 def _return(value: object) -> None:
@@ -143,6 +140,8 @@ def read(folder: Path = MODELS, *, variables: Mapping[str, Any]) -> Sequence[Mod
         if file.name in files:
             raise ConfigError(f"{path}: {files[file.name].path} is called {file.name!r} too; rename one")
         files[file.name] = file
+    if folder == MODELS:
+        _COMPILED.keep([macros, *(file.template for file in files.values())])
     for file in files.values():
         for name in sorted((file.refs | file.since) - files.keys()):
             raise ConfigError(f"{file.path}: {name!r} is no model; write {name}.sql or correct the name")
@@ -185,7 +184,7 @@ def _macros(folder: Path) -> jinja2.Template:
                 raise ConfigError(f"{path}: macro {name!r} stands in {owners[name]} too; rename one")
             owners[name] = path
     try:
-        return _template("\n".join(texts.values()))
+        return _COMPILED.template("\n".join(texts.values()))
     except jinja2.TemplateSyntaxError:
         for path, text in texts.items():
             try:
@@ -213,7 +212,7 @@ def _read_file(path: Path, macros: jinja2.Template, variables: Mapping[str, Any]
     header, body = _header(path, _text(path))
     _check(path, header)
     try:
-        template = _template(body)
+        template = _COMPILED.template(body)
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(f"{path}: {error} (line {error.lineno} after the header)") from None
     except RecursionError as error:
