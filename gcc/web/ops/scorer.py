@@ -1,4 +1,5 @@
-"""The scorer over HTTP: what it has done here, and what stands in the event store, whoever scored it.
+"""The scorer over HTTP: what it has done here, and what stands in the event store, whoever scored it: answers by
+version, the shares of those creators that were scored last, and whom nobody could score.
 
 The event store away, or not open in this process, leaves its part unknown, with the reason; the rest is as it is.
 """
@@ -34,7 +35,7 @@ class Scores:
         self._read_s = float("-inf")
 
     async def overview(self) -> dict[str, Any]:
-        """`here` None: another process scores. `stored` None: see `stored_error`."""
+        """`here` None: another process scores. `stored` None: see `stored_error`; `shares` None: no mart is built."""
         stored, trouble = await self._what_stands()
         here = self._tallies[-1].overview() if self._tallies else None
         return {"version": SCORER_VERSION, "here": here, "stored": stored, "stored_error": trouble}
@@ -47,9 +48,15 @@ class Scores:
                 try:
                     versions = await self._queries.rows(_SQL["answers"])
                     refusals = await self._queries.rows(_SQL["refusals"])
+                    (built,) = await self._queries.rows(_SQL["are_shares_built"])
+                    shares = await self._queries.rows(_SQL["shares"]) if built["built"] else None
                 except GccError as error:
                     return None, one_line(error)
-                self._stored = {"versions": _plain(versions), "refusals": _plain(refusals)}
+                self._stored = {
+                    "versions": _plain(versions),
+                    "refusals": _plain(refusals),
+                    "shares": None if shares is None else _plain(shares),
+                }
                 self._read_s = trio.current_time()
         return self._stored, None
 

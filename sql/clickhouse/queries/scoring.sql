@@ -89,3 +89,23 @@ from _e.creator_follower_score
 where score is null
 order by event_timestamp desc
 limit 10;
+
+-- name: are_shares_built
+select count() > 0 as built from system.tables where database = 'dbt' and name = 'mart_instagram_creators_followers_fake_analysis';
+
+-- name: shares
+-- Of the creators whose followers were scored last, as the mart counted them, with the handle that was asked about last.
+select
+    mart.profile_id as profile_id, named.latest as handle, mart.n as n, mart.fake_share as fake, mart.weak_share as weak,
+    mart.real_share as real, mart.fake_share_low as fake_low, mart.fake_share_high as fake_high, mart.refused as refused,
+    mart.followers_known as followers_known, mart.scored_at as scored_at
+from (
+    select * from dbt.mart_instagram_creators_followers_fake_analysis order by scored_at desc, profile_id limit 20
+) as mart
+left join (
+    select profile_id, argMax(handle, event_timestamp) as latest
+    from _e.creator_follower_score
+    where platform = 'INSTAGRAM' and handle != ''
+    group by profile_id
+) as named on named.profile_id = mart.profile_id
+order by scored_at desc, profile_id;

@@ -1,5 +1,5 @@
-// The scorer of followers: what waits, how fast it goes, what came out by version, who could not be scored and why, and
-// workers that were lost. What stands is of all processes, the rest of this one.
+// The scorer of followers: what waits, how fast it goes, what came out by version and by creator, who could not be scored
+// and why, and workers that were lost. What stands is of all processes, the rest of this one.
 
 import { html } from "../vendor/htm-preact.module.js"
 import { count, many, rate } from "../format.js"
@@ -31,6 +31,13 @@ export function ScorerPage({ status, ask }) {
       <div class="head"><h2 id="h-versions">What stands</h2></div>
       ${data && html`<${Refused} refused=${data.stored_error} what="What stands" />`}
       ${data?.stored && html`<${Versions} ...${data} now=${now} />`}
+    </section>
+    <section class="panel page-wide" aria-labelledby="h-shares">
+      <div class="head">
+        <h2 id="h-shares">Creators scored last</h2>
+        <span class="muted">on Instagram, by the names of their followers: shares of those with a score, and the bounds of 95 % for the share of fake</span>
+      </div>
+      ${data?.stored && html`<${Shares} list=${data.stored.shares} now=${now} />`}
     </section>
     <section class="panel page-wide" aria-labelledby="h-refused">
       <div class="head"><h2 id="h-refused">Latest without a score</h2></div>
@@ -88,6 +95,45 @@ function Versions({ version, stored, now }) {
       )}
     </tbody>
   </table>`
+}
+
+const percentOf = (part) => `${(100 * part).toFixed(1)} %`
+
+function Shares({ list, now }) {
+  if (!list) return html`<p class="muted">The mart that counts them is not built yet.</p>`
+  if (list.length === 0) return html`<p class="muted">No follower of a creator was scored before the mart was built.</p>`
+  return html`<table class="rows" id="shares">
+    <thead>
+      <tr>
+        <th scope="col">Creator</th>
+        <th scope="col" class="r" title="Followers with a score by their names, each counted once">Scored</th>
+        <th scope="col" class="r">fake</th>
+        <th scope="col" class="r" title="Wilson's bounds of 95 % for the share of fake">between</th>
+        <th scope="col" class="r">weak</th>
+        <th scope="col" class="r">real</th>
+        <th scope="col" class="r" title="Their names could not be scored; they are in no share">no score</th>
+        <th scope="col" class="r" title="Followers that crawls have seen">Known</th>
+        <th scope="col">Newest</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${list.map(
+        (line) => html`<tr key=${line.profile_id}>
+          <th scope="row"><span class="label" title=${line.profile_id}>${line.handle || line.profile_id}</span></th>
+          <${Cell} word="Scored" kind="r num">${count(line.n)}<//>
+          ${line.fake === null ? html`<td class="muted r" colspan="4">too few for shares: under 100</td>` : html`<${Part} word="fake" at=${line} /><${Cell} word="between" kind="r num">${percentOf(line.fake_low)} and ${percentOf(line.fake_high)}<//><${Part} word="weak" at=${line} /><${Part} word="real" at=${line} />`}
+          <${Cell} word="no score" kind="r num">${count(line.refused)}<//>
+          <${Cell} word="Known" kind="r num">${count(line.followers_known)}<//>
+          <${Cell} word="Newest">${line.scored_at && html`<${Ago} at=${line.scored_at} now=${now} word=" ago" />`}<//>
+        </tr>`,
+      )}
+    </tbody>
+  </table>`
+}
+
+function Part({ word, at }) {
+  const [, tone, icon] = OUTCOMES.find(([each]) => each === word)
+  return html`<${Cell} word=${word} kind="r num"><span class="state"><${Icon} name=${icon} tone=${tone} />${percentOf(at[word])}</span><//>`
 }
 
 const share = (part, all) => (all ? `${((100 * part) / all).toFixed(1)} %` : "")
