@@ -1,5 +1,6 @@
 """Lines of other producers: what is understood, what is refused, and what passes untouched."""
 
+import datetime as dt
 import uuid
 from typing import Any
 
@@ -9,7 +10,16 @@ import pytest
 from gcc.channels.message import Frame, Route
 from gcc.pipelines.events.reading import LineReader, blank, counted, error_line, lines, moment
 from gcc.pipelines.events.schemas import PostLog
-from gcc.pipelines.events.types import APP_EVENT, EVENT_TYPES, POST_LOG, PROFILE_LOG, TRACE_LOG, EventType, encode
+from gcc.pipelines.events.types import (
+    APP_EVENT,
+    CREATOR_FOLLOWER_SCORE,
+    EVENT_TYPES,
+    POST_LOG,
+    PROFILE_LOG,
+    TRACE_LOG,
+    EventType,
+    encode,
+)
 
 READER = LineReader(POST_LOG)
 FRAME = Frame(uuid.UUID(int=5), POST_LOG.route, 1, b"")
@@ -379,3 +389,57 @@ def test_an_error_of_a_frame_from_beyond_all_years_has_an_unknown_time(frame_id:
     frame = Frame(uuid.UUID(frame_id), FRAME.route, 1, b"{}")
     line = error_line(b"{}", "why", APP_EVENT, frame, 0)
     assert msgspec.json.decode(line)["event_timestamp"].startswith("1970-01-01")
+
+
+NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+ANSWER = {
+    "event_timestamp": "2026-02-28 10:00:00", "platform": "INSTAGRAM", "profile_id": "c1", "follower_handle": "ravi",
+    "score": 0.33, "account_score": 1, "scorer_version": "1",
+}  # fmt: skip
+
+
+def answer(now: dt.datetime = NOW, **changes: object) -> dict[str, Any]:
+    reader = LineReader(CREATOR_FOLLOWER_SCORE, lambda: now)
+    return msgspec.json.decode(reader.read(msgspec.json.encode(ANSWER | changes), FRAME, 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"score": 1.01}, r"<= 1.*\$\.score"),
+        ({"score": -0.01}, r">= 0.*\$\.score"),
+        ({"score": "nan"}, "score"),
+        ({"score": "-Infinity"}, "score"),
+        ({"account_score": 17}, r"<= 1.*\$\.account_score"),
+        ({"account_score": "NaN"}, "account_score"),
+        ({"platform": "instagram"}, r"\$\.platform"),
+        ({"platform": "YOUTUBE\n"}, r"\$\.platform"),
+        ({"platform": 5}, r"\$\.platform"),
+        ({"profile_id": ""}, r"length >= 1.*\$\.profile_id"),
+        ({"scorer_version": ""}, r"length >= 1.*\$\.scorer_version"),
+        ({"event_timestamp": "2026-03-03 00:00:01"}, "2026-03-03 00:00:01.000000 is more than 2 days, 0:00:00 ahead"),
+        ({"event_timestamp": 7_000_000_000}, "is more than 2 days, 0:00:00 ahead"),
+    ],
+)
+def test_a_score_that_is_none_or_of_the_future_is_refused(changes: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        answer(**changes)
+    whole = {
+        "event_id": str(uuid.UUID(int=9)),
+        "v": 1,
+        "origin": "gcc",
+        "event_timestamp": "2026-02-28 10:00:00.000000",
+    }
+    with pytest.raises(ValueError, match=why):  # as we would write it: read by the other way
+        answer(**whole | changes)
+
+
+def test_a_score_of_others_is_understood_like_any_event() -> None:
+    assert answer(profile_id=7, score="0.5", event_timestamp="2026-03-02 23:59:59")["profile_id"] == "7"
+    assert answer(score=None, account_score=None, refused="no name")["refused"] == "no name"
+    assert answer(NOW + dt.timedelta(days=1), event_timestamp="2026-03-03 00:00:01")["score"] == 0.33
+
+
+def test_of_other_events_the_time_is_the_producers_own() -> None:
+    line = msgspec.json.encode(THEIRS | {"event_timestamp": "2199-01-01"})
+    assert LineReader(POST_LOG, lambda: NOW).read(line, FRAME, 0)

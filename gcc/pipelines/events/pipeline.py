@@ -131,7 +131,7 @@ class SinkPipeline:
     def _sinker(self, event_type: EventType) -> Consumer:
         context, parts = self._context, self._context.parts
         also = also_referrals(parts.referrals) if event_type is LAUNCH_REFER_EVENT else None
-        sink = Sink(event_type, parts.events, parts.dead_letters, context.metrics, also=also)
+        sink = Sink(event_type, parts.events, parts.dead_letters, context.metrics, also=also, now=context.clock.now)
         return consumer(context, event_type.queue, sink, limits(context.settings, event_type), stage="sinkers")
 
     def _undertaker(self) -> Consumer:

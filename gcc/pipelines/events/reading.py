@@ -22,7 +22,7 @@ import msgspec
 
 from gcc.channels.message import Frame, names_nothing
 from gcc.pipelines.events.app_schemas import AppEvent, AppHeader, ErrorEvent
-from gcc.pipelines.events.schemas import EMITTED_BY, Event, Id, Time
+from gcc.pipelines.events.schemas import EMITTED_BY, Event, Id, Named, Time
 from gcc.pipelines.events.types import EventType, encode, timestamp
 from gcc.sources.times import instant
 
@@ -51,17 +51,18 @@ _MILLIS, _MICROS = 946_684_800e3, 946_684_800e6  # from here on (the year 2000) 
 
 
 class LineReader:
-    """Reads lines of one event type."""
+    """Reads lines of one event type. `now`: for those that may not be of the future; None: all may."""
 
-    def __init__(self, event_type: EventType) -> None:
+    def __init__(self, event_type: EventType, now: Callable[[], dt.datetime] | None = None) -> None:
         fields = msgspec.structs.fields(event_type.schema)
         self._type = event_type
+        self._now = now
         self._check: Callable[[bytes], Any] = msgspec.json.Decoder(_checking(event_type.schema)).decode
         self._known = frozenset(field.name for field in fields)
         self._optional = frozenset(field.name for field in fields if not field.required)
         self._times = [field.name for field in fields if field.type in (Time, Time | None)]
         self._further_times = [name for name in self._times if name != "event_timestamp"]
-        self._texts = [field.name for field in fields if field.type is str]
+        self._texts = [field.name for field in fields if field.type in (str, Named)]
         self._named_by_key = issubclass(event_type.schema, AppEvent)
 
     def read(self, line: bytes, frame: Frame, number: int) -> bytes:
@@ -84,12 +85,18 @@ class LineReader:
         """Whether it says that we emitted it, and it came by no frame of ours. `check` counts by the origin."""
         return self._type.counted and frame.counted == 0 and origin in EMITTED_BY
 
+    def _is_ahead(self, at: dt.datetime) -> bool:
+        most = self._type.ahead_max
+        return most is not None and self._now is not None and at > self._now() + most
+
     def _is_as_ours(self, line: bytes, frame: Frame) -> bool:
         try:
             event = self._check(line)
         except ValueError:  # of msgspec, and UnicodeDecodeError
             return False
         if self._claims(event.origin, frame) or not event.event_id.int:
+            return False
+        if self._is_ahead(event.event_timestamp.replace(tzinfo=dt.UTC)):
             return False
         return event.event_timestamp.year in YEARS and all(
             at is None or at.year in YEARS for at in (getattr(event, name) for name in self._further_times)
@@ -118,6 +125,8 @@ class LineReader:
         if self._claims(values["origin"], frame):  # an event of its own: under the id of ours it would replace that
             values |= {"origin": "", "origin_id": as_given or event_id, "event_id": _derived(self._type, event_id)}
         event = msgspec.convert(values, self._type.schema, strict=False)
+        if self._is_ahead(instant(event.event_timestamp).replace(tzinfo=dt.UTC)):
+            raise ValueError(f"event_timestamp: {event.event_timestamp} is more than {self._type.ahead_max} ahead")
         row = {name: _finite(name, getattr(event, name)) for name in values}
         if extra:
             row["extra"] = encode(extra).decode()

@@ -14,6 +14,8 @@ IMPORTED = "import"
 EMITTED_BY = (ORIGIN, IMPORTED)
 """Of the events in counted tables, those that somebody counted when they were committed; others' are not missed."""
 
+Named = Annotated[str, msgspec.Meta(min_length=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Id = Annotated[str, msgspec.Meta(title="UUID")]
 Time = Annotated[str, msgspec.Meta(title="time, UTC")]
 Values = dict[str, Any]
@@ -156,20 +158,20 @@ class CreatorFollowerScore(Event, kw_only=True):
     names could not be scored. `event_timestamp`: when it was asked, of two answers that of the later question stands.
     """
 
-    platform: str = "INSTAGRAM"
-    profile_id: str
+    platform: Annotated[str, msgspec.Meta(pattern=r"^(INSTAGRAM|YOUTUBE)\Z")] = "INSTAGRAM"
+    profile_id: Named
     handle: str = ""
     follower_profile_id: str = ""
     follower_handle: str
     follower_full_name: str = ""
-    score: float | None = None
+    score: Share | None = None
     refused: str = ""
     features: Values = {}
     reasons: list[Values] = []
     account: Values = {}
-    account_score: float | None = None
+    account_score: Share | None = None
     account_reasons: list[Values] = []
-    scorer_version: str
+    scorer_version: Named
 
 
 class AssetLog(Event, kw_only=True):

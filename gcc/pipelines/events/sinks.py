@@ -12,6 +12,7 @@ An insert's token is the hash of its bytes: the same part resent is dropped by t
 event_id when redelivery has regrouped them. All of it may be cut short and done again.
 """
 
+import datetime as dt
 import hashlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,7 +90,8 @@ def _key(table: str, row: _Row) -> bytes:
 class Sink:
     """Stores one event type; see `gcc.actors.consumer.Handler`.
 
-    `also(lines)` is told of what the table has, before it is acknowledged, and again if that is cut short.
+    `now`: see LineReader. `also(lines)` is told of what the table has, before it is acknowledged, and again if that is
+    cut short.
     """
 
     def __init__(
@@ -100,13 +102,14 @@ class Sink:
         metrics: Metrics,
         *,
         also: Also | None = None,
+        now: Callable[[], dt.datetime] | None = None,
     ) -> None:
         self._type = event_type
         self._store = store
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._also = also
-        self._reader = LineReader(event_type)
+        self._reader = LineReader(event_type, now)
         self._blanks = {event_type.table: blank(event_type), ERROR_EVENT.table: blank(ERROR_EVENT)}
         self._outcomes: OrderedDict[bytes, str | None] = OrderedDict()  # of rows of batches that were cut short
         self._asked_for: list[bytes] = []  # ... by this batch

@@ -50,6 +50,7 @@ class EventType:
     id_field: str = "event_id"
     time_field: str = "event_timestamp"
     errors_to: str | None = None
+    ahead_max: dt.timedelta | None = None  # what is of a later time is refused; None: it is as good as any
     kept_days: int = KEPT_DAYS  # then dropped (0: never); retention.<name>_days of the settings overrides it
 
     @property
@@ -99,6 +100,7 @@ CREATOR_FOLLOWER_SCORE = EventType(
     "creator_out",
     "_e.creator_follower_score",
     CreatorFollowerScore,
+    ahead_max=dt.timedelta(days=2),  # it would outlive every newer answer
     kept_days=0,  # one row a follower: a state, not a log; see score_retention.py
 )
 TRACE_LOG = EventType(
