@@ -37,6 +37,21 @@ def test_others_may_be_chosen(password: str) -> None:
     assert weakness(password) is None
 
 
+@pytest.mark.parametrize(
+    "password",
+    ["asha.rao@brand-house.example", "Asha.Rao@Brand-House.example", "ashara0wns it", "asha raosanthanam", "2026 AshaRaosanthanam!!",
+     "Brand-House.example", "brandhouseexample1"],
+)  # fmt: skip
+def test_nobody_may_choose_what_they_are_called(password: str) -> None:
+    own = ("asha.rao@brand-house.example", "Asha Raosanthanam")
+    assert (weakness(password, *own) is None) is (password == "ashara0wns it")  # noqa: S105 (nobody's)
+    assert weakness(password) is None
+
+
+def test_a_name_without_letters_bars_no_password() -> None:
+    assert weakness("9753 1864 20!!", "!!", "") is None
+
+
 def test_ten_thousand_common_ones_are_known() -> None:
     assert len(passwords._common()) >= 10_000 and {"123456", "dragon"} <= passwords._common()
 

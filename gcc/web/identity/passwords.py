@@ -78,18 +78,27 @@ def _written(password: str) -> bytes:
     return unicodedata.normalize("NFC", password).encode()
 
 
-def weakness(password: str) -> str | None:
-    """Why nobody may choose it; None: anybody may."""
+def weakness(password: str, *own: str) -> str | None:
+    """Why nobody may choose it, or not who has these e-mails and names of their `own`; None: it may be chosen."""
     if not CHARS_MIN <= len(password) <= CHARS_MAX:
         return f"a password has {CHARS_MIN} to {CHARS_MAX} characters"
     plain = password.lower()
-    if plain in _common() or _ADDED.sub("", plain) in _common():
+    bare = _ADDED.sub("", plain)
+    if plain in _common() or bare in _common():
         return "it is one of those that are tried first, or one with digits and marks around it"
     if _REPEATED.fullmatch(plain):
         return "it repeats a few characters"
     if 4 * sum(step in _STEPS for step in pairwise(plain)) >= 3 * (len(plain) - 1):
         return "it goes along the alphabet or the keyboard"
+    told = {_letters(part) for text in own for part in (text, *text.split("@"))} - {""}
+    if told & {_letters(plain), _letters(bare)}:
+        return "it is your own e-mail or name, or a part of it, with digits and marks around it at most"
     return None
+
+
+def _letters(text: str) -> str:
+    """As one remembers it: cases, blanks and marks apart."""
+    return re.sub(r"[\W_]", "", text.lower())
 
 
 @cache

@@ -90,8 +90,10 @@ class People:
         body = await parse.body(shapes.Reset, request)
         refuse_weak(body.password)
         whose = await self._people.resetting(digest(body.token))
-        if whose is None:
+        user = None if whose is None else await self._identity.user(*whose)
+        if whose is None or user is None:
             raise _invalid()
+        refuse_weak(body.password, user.email, user.name)
         hashed, (new, refresh) = await self._passwords.hashed(body.password), self._sessions.new(request)
         told = await self._people.reset(digest(body.token), whose[0], hashed, new)
         if told is None:
@@ -105,6 +107,7 @@ class People:
         invited = await self._people.invited(digest(body.token))
         if invited is None:
             raise _invalid()
+        refuse_weak(body.password, invited.email, body.name)
         hashed, (new, refresh) = await self._passwords.hashed(body.password), self._sessions.new(request)
         with refusals():
             user_id = await self._people.accept(digest(body.token), invited, body.name, hashed, new)

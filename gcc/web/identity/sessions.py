@@ -229,7 +229,7 @@ class Sessions:
         user = None if tenant.user_id is None else await self._store.user(tenant.partner_id, tenant.user_id)
         if user is None:
             raise ApiError(Code.FORBIDDEN, "only people have passwords")
-        refuse_weak(body.new)
+        refuse_weak(body.new, user.email, user.name)
         attempt = await self._attempt(user.email, request)
         try:
             right = await self._passwords.verified(body.old, user.password_hash)
@@ -278,9 +278,9 @@ class Sessions:
             raise ApiError(Code.ORIGIN_REFUSED, "send an Origin that gateway.cors_origins allows, or no cookie")
 
 
-def refuse_weak(password: str) -> None:
-    """ApiError WEAK_PASSWORD: nobody may choose it."""
-    if (why := weakness(password)) is not None:
+def refuse_weak(password: str, *own: str) -> None:
+    """ApiError WEAK_PASSWORD: nobody may choose it, or not who has these e-mails and names of their `own`."""
+    if (why := weakness(password, *own)) is not None:
         raise ApiError(Code.WEAK_PASSWORD, why, errors=[{"path": "password", "reason": why}])
 
 
