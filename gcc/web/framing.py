@@ -9,6 +9,7 @@ Transfer-Encoding, folded lines, line ends that are not CRLF, and names and valu
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 
 from gcc.clock import SystemClock
 from gcc.web.api import envelope
@@ -100,6 +101,10 @@ def _of_path(target: bytes) -> ApiError | None:
         for odd, why in _ODD_PATHS:
             if odd.search(path):
                 return refused(400, f"the path {why}")
+        try:
+            unquote_to_bytes(path).decode()
+        except UnicodeDecodeError:
+            return refused(400, "the path is not UTF-8 before it is %-encoded")
     return None
 
 

@@ -39,12 +39,14 @@ def test_others_may_be_chosen(password: str) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["asha.rao@brand-house.example", "Asha.Rao@Brand-House.example", "ashara0wns it", "asha raosanthanam", "2026 AshaRaosanthanam!!",
-     "Brand-House.example", "brandhouseexample1"],
+    [
+        "asha.rao@brand-house.example", "Asha.Rao@Brand-House.example", "ashara0wns it", "asha raosanthanam",
+        "2026 AshaRaosanthanam!!", "Brand-House.example", "brandhouseexample1",
+    ],
 )  # fmt: skip
 def test_nobody_may_choose_what_they_are_called(password: str) -> None:
     own = ("asha.rao@brand-house.example", "Asha Raosanthanam")
-    assert (weakness(password, *own) is None) is (password == "ashara0wns it")  # noqa: S105 (nobody's)
+    assert (weakness(password, *own) is None) is (password == "ashara0wns it")
     assert weakness(password) is None
 
 

@@ -21,6 +21,7 @@ SERIES_DAYS_MAX = 1100
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+_WHOLE = re.compile(r"-?[0-9]+")
 # Outside these years the stores' date types end, and no platform had profiles.
 _FIRST_DAY, _LAST_DAY = dt.date(1970, 1, 1), dt.date(2199, 12, 31)
 
@@ -46,6 +47,13 @@ def _flag(text: Any) -> Any:
     return True if text == "" else text
 
 
+def _whole(number: Any) -> Any:
+    """Python also reads 1_0, + 1 and 1.0: whoever sends these means something else, or made a mistake."""
+    if isinstance(number, str) and not _WHOLE.fullmatch(number):
+        raise ValueError("write a whole number in digits")
+    return number
+
+
 _YEAR = "(19[7-9]|2[01][0-9])[0-9]"  # from _FIRST_DAY to _LAST_DAY
 _IN_YEAR = "(0[1-9]|1[0-2])"
 
@@ -58,6 +66,7 @@ Month = Annotated[
     str, AfterValidator(_month), Field(examples=["2026-10"], json_schema_extra={"pattern": f"^{_YEAR}-{_IN_YEAR}$"})
 ]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Whole = Annotated[int, BeforeValidator(_whole)]
 Cursor = Annotated[str, Field(json_schema_extra={"pattern": cursor.PATTERN, "maxLength": cursor.LENGTH_MAX})]
 
 GROUP_LENGTH_MAX = 100
@@ -90,7 +99,7 @@ class ProfileQuery(Given):
 
 
 class PostsQuery(Given):
-    limit: int = Field(25, ge=1, le=100)
+    limit: Whole = Field(25, ge=1, le=100)
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
@@ -136,7 +145,7 @@ class LeaderboardBody(Given):
 
     month: Month | None = Field(None, description="YYYY-MM; default the latest there is.")
     metric: LeaderboardMetric = "followers"
-    limit: int = Field(50, ge=1, le=200)
+    limit: Whole = Field(50, ge=1, le=200)
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
@@ -145,7 +154,7 @@ class LeaderboardQuery(Given):
     metric: LeaderboardMetric = "followers"
     category: Group | None = Field(None, description="Of these creators alone, in any spelling; not with language.")
     language: Group | None = Field(None, description="Of these creators alone: its code or its name.")
-    limit: int = Field(50, ge=1, le=200)
+    limit: Whole = Field(50, ge=1, le=200)
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
@@ -164,7 +173,7 @@ class LeaderboardExportBody(Given):
     metric: LeaderboardMetric = "followers"
     category: Group | None = None
     language: Group | None = None
-    limit: int = Field(EXPORTED_MAX, ge=1, le=EXPORTED_MAX, description="Rows, from the first rank on.")
+    limit: Whole = Field(EXPORTED_MAX, ge=1, le=EXPORTED_MAX, description="Rows, from the first rank on.")
     format: Literal["csv", "parquet"] = "csv"
 
     @pydantic.model_validator(mode="after")
