@@ -388,7 +388,7 @@ async def test_every_flow_finds_what_is_true(database: str, clickhouse_url: str,
     overrides: Sequence[str] = (
         f"postgres.url={database}", f"clickhouse.url={clickhouse_url}", f"data_dir={tmp_path}", "gateway.port=0",
         NO_RECEIVERS_HERE, "ops.port=0", "world.port=0", "world.creators=60", "world.owners=20", "world.history_days=0",
-        "sinker.batch_age_s=0.1", "scraper.poll_s=0.2",
+        "sinker.batch_age_s=0.1", "scraper.poll_s=0.2", "demo=false",  # whose followers would come among others'
         *(f"sources.{name}.enabled=true" for name, row in SOURCES.items() if row.unofficial),
     )  # fmt: skip
     tree = Tree(load(ROOT / "config" / "embedded.toml", overrides=overrides, environ={}), SystemClock())
