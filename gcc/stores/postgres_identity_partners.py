@@ -84,4 +84,4 @@ class PostgresPartners:
                 await tell(conn, told)
                 return kept, told
         except CheckViolation:
-            raise Refused("ODD", "a contract begins before it ends") from None
+            raise Refused("ODD", "a contract begins before it ends", "ends_at") from None

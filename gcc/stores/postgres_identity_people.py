@@ -30,11 +30,13 @@ Row = dict[str, Any]
 
 
 class Refused(Permanent):
-    """It makes no sense as things are: `reason` says why, the text in words."""
+    """It makes no sense as things are: `reason` says why, the text in words; `path`, if one thing asked for is wrong,
+    which."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, path: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,8 @@ async def test_what_there_is_not_and_what_makes_no_sense(operator: As) -> None:
     ):  # fmt: skip
         response = await operator.call("POST", "/partners/1/contracts", **{"plan": "SAAS", **YEAR, **odd})
         assert code(response) == (422, "INVALID_BODY"), odd
+        [fault] = response.json()["error"]["errors"]
+        assert fault["path"].startswith(next(iter(odd)))
 
 
 @pytest.mark.parametrize("role", ["VIEWER", "EDITOR", "OWNER"])

@@ -16,7 +16,7 @@ from gcc.stores.postgres_identity_people import Place, Reason, Refused
 from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse
 from gcc.web.api.envelope import Answer
-from gcc.web.api.errors import ApiError, Code
+from gcc.web.api.errors import ApiError, Code, Fault
 from gcc.web.api.shapes import Cursor, Given, Whole
 
 REFUSALS: dict[Reason, Code] = {
@@ -68,7 +68,8 @@ def refusals(codes: Mapping[Reason, Code] = REFUSALS) -> Iterator[None]:
     try:
         yield
     except Refused as refused:
-        raise ApiError(codes[refused.reason], str(refused)) from None
+        errors = [Fault(path=refused.path, reason=str(refused))] if refused.path else []
+        raise ApiError(codes[refused.reason], str(refused), errors=errors) from None
 
 
 def some_id(text: str, what: str) -> UUID:
