@@ -157,9 +157,10 @@ async def series(
         known = await connection.fetchrow(IDENTIFY[platform], handle)
         if known is None:
             raise HTTPException(404, f"no {platform} profile called {handle!r} is known here")
-        rows = await connection.fetch(SERIES[metric], platform, known["profile_id"], first, last, granularity)
-    points = [{"date": row["bucket"], "value": row["value"]} for row in rows if row["bucket"] is not None]
-    return success(Answer(points, "postgres", as_of=rows[0]["as_of"] if rows else None))
+        row = await connection.fetchrow(SERIES[metric], platform, known["profile_id"], first, last, granularity)
+    if row is None:
+        return success(Answer([], "postgres"))
+    return success(Answer(msgspec.Raw(row["points"].encode()), "postgres", as_of=row["as_of"]))
 
 
 class Asked(BaseModel):
@@ -184,7 +185,7 @@ async def leaderboard(platform: Platform, asked: Asked) -> Response:
     if not found:
         return success(Answer([], "postgres", total=0))
     rows: list[dict[str, Any]] = [
-        {name: value for name, value in row.items() if name not in ("snapshot_id", "as_of", "total")}
+        {name: value for name, value in row.items() if name not in ("snapshot_id", "as_of", "total", "place")}
         for row in found
         if row["rank"] is not None
     ]

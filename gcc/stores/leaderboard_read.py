@@ -9,8 +9,6 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from psycopg.rows import dict_row
-
 from gcc import statements
 from gcc.stores import gate
 from gcc.stores.postgres import Connection, Pool
@@ -28,7 +26,7 @@ _COLUMNS = {
     for metric in _METRICS
     for scope, suffix in _SUFFIXES.items()
 }
-_BESIDE = ("snapshot_id", "as_of", "total")
+_BESIDE = ("snapshot_id", "as_of", "total", "place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Page:
 
 async def page(
     tenant: Tenant,
-    pool: Pool,
+    asked: Pool | Connection,
     platform: str,
     *,
     metric: Metric,
@@ -53,28 +51,10 @@ async def page(
 ) -> Page:
     """Up to `limit` rows ranked after (rank, profile_id) `after`, where column `scope` is `value` (any case).
 
-    `month` None is the latest there is. Rows without a rank are not listed or counted.
+    `month` None is the latest there is. Rows without a rank are not listed or counted. `asked` is a connection where it
+    belongs to the caller's transaction.
     """
-    async with pool.connection() as conn:
-        return await page_of(
-            tenant, conn, platform, metric=metric, scope=scope, value=value, month=month, after=after, limit=limit
-        )
-
-
-async def page_of(
-    tenant: Tenant,
-    conn: Connection,
-    platform: str,
-    *,
-    metric: Metric,
-    scope: Scope,
-    value: str,
-    month: dt.date | None,
-    after: tuple[int, str],
-    limit: int,
-) -> Page:
-    """As `page`, in the caller's transaction."""
-    sql = SQL["page"].format(**_COLUMNS[metric, scope], limit=int(limit)).encode()
+    sql = SQL["page"].format(**_COLUMNS[metric, scope], limit=int(limit))
     where = {
         "platform": platform,
         "scope": value,
@@ -82,10 +62,12 @@ async def page_of(
         "after_rank": after[0],
         "after_profile_id": after[1],
     }
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        rows = await (await cursor.execute(sql, where)).fetchall()
+    rows = await asked.rows(sql, where)
     if not rows:
         return Page([], 0, None, None)
-    first = rows[0]
-    listed = [{name: row[name] for name in row if name not in _BESIDE} for row in rows if row["rank"] is not None]
-    return Page(gate.seen(tenant.plan, listed), first["total"], first["snapshot_id"], first["as_of"].astimezone(dt.UTC))
+    snapshot_id, as_of, total, _ = (rows[0][name] for name in _BESIDE)
+    listed = [row for row in rows if row["rank"] is not None]
+    for row in listed:
+        for name in _BESIDE:
+            del row[name]
+    return Page(gate.seen(tenant.plan, listed), total, snapshot_id, as_of)

@@ -7,6 +7,7 @@ calendars end; of JSON None, as if nothing were known, where Python cannot hold 
 
 import datetime as dt
 import re
+import struct
 from itertools import accumulate
 from typing import Any, Final
 
@@ -23,6 +24,11 @@ LAST: Final = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
 LEVELS_MAX: Final = 100
 """Deeper JSON than that cannot safely be written again, far down in a task."""
 
+_EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_FIRST_US, _LAST_US = ((moment - _EPOCH) // dt.timedelta(microseconds=1) for moment in (FIRST, LAST))
+_EPOCH_DAY, _FIRST_DAY, _LAST_DAY = (moment.toordinal() for moment in (_EPOCH, FIRST, LAST))
+_INT4: Final = struct.Struct("!i").unpack
+_INT8: Final = struct.Struct("!q").unpack
 _TIMESTAMPTZ, _DATE, _JSON, _JSONB = (
     psycopg.adapters.types[name].oid for name in ("timestamptz", "date", "json", "jsonb")
 )
@@ -32,7 +38,11 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 
 def register(adapters: AdaptersMap) -> None:
     """Let a connection read so."""
-    for oid, loader in ((_TIMESTAMPTZ, _Moment), (_DATE, _Day), (_JSON, _Json), (_JSONB, _Json)):
+    adapters.register_loader(_TIMESTAMPTZ, _Moment)
+    adapters.register_loader(_TIMESTAMPTZ, _MomentBinary)
+    adapters.register_loader(_DATE, _Day)
+    adapters.register_loader(_DATE, _DayBinary)
+    for oid, loader in ((_JSON, _Json), (_JSONB, _Json)):
         for base in (loader, type(f"{loader.__name__}Binary", (loader,), {"format": Format.BINARY})):
             adapters.register_loader(oid, base)
 
@@ -53,7 +63,19 @@ class _Moment(_Tolerant):
             read: dt.datetime = self._known.load(data)
             return min(max(read, FIRST), LAST)
         except (psycopg.DataError, ArithmeticError, ValueError):
-            return FIRST if _is_past(bytes(data), self.format) else LAST
+            return FIRST if _is_past(bytes(data)) else LAST
+
+
+class _MomentBinary(BaseLoader):
+    """Of microseconds since 2000, in UTC whatever the session's zone: rows for answers are read so."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> dt.datetime:
+        (us,) = _INT8(data)
+        if _FIRST_US <= us <= _LAST_US:
+            return _EPOCH + dt.timedelta(0, 0, us)
+        return FIRST if us < 0 else LAST
 
 
 class _Day(_Tolerant):
@@ -62,12 +84,22 @@ class _Day(_Tolerant):
             read: dt.date = self._known.load(data)
             return min(max(read, FIRST.date()), LAST.date())
         except (psycopg.DataError, ArithmeticError, ValueError):
-            return (FIRST if _is_past(bytes(data), self.format) else LAST).date()
+            return (FIRST if _is_past(bytes(data)) else LAST).date()
 
 
-def _is_past(data: bytes, form: Format) -> bool:
-    """Whether what is beyond Python's years is before them: -infinity, and years of BC; in binary the sign tells."""
-    return data[0] >= 0x80 if form == Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
+class _DayBinary(BaseLoader):
+    """Of days since 2000."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> dt.date:
+        (days,) = _INT4(data)
+        return dt.date.fromordinal(min(max(days + _EPOCH_DAY, _FIRST_DAY), _LAST_DAY))
+
+
+def _is_past(data: bytes) -> bool:
+    """Whether what is beyond Python's years is before them: -infinity, and years of BC."""
+    return data.startswith(b"-") or data.endswith(b"BC")
 
 
 class _Json(BaseLoader):

@@ -20,6 +20,7 @@ from typing import Any, Final, Self, TypeVar
 import psycopg
 import trio
 from psycopg import AsyncTransaction
+from psycopg._preparing import PrepareManager
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 from psycopg.errors import (
@@ -38,6 +39,7 @@ from gcc import threads
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
 from gcc.stores import odd_values, unit
+from gcc.stores.pipelined import Lanes, Question, Speaking
 from gcc.stores.tenant import Tenant
 
 PSYCOPG: Final = "3.3.9"
@@ -199,13 +201,22 @@ class _Lock:
         self._lock.release()
 
 
+class _Preparing(PrepareManager):
+    """psycopg's: where it has the server forget all statements, ours are forgotten, too."""
+
+    def maintain_gen(self, conn: Any) -> PQGen[None]:
+        if None in self._to_flush:
+            conn.speaking.forget()
+        yield from super().maintain_gen(conn)
+
+
 class Connection(psycopg.AsyncConnection[TupleRow]):
     """psycopg's AsyncConnection on Trio, always in autocommit mode.
 
     psycopg writes its protocol as generators that yield what they wait for; only `connect`, `wait` and
     `cancel_safe` touch asyncio, so these are replaced, and the lock. Cursors, `transaction()`, `copy()`,
     `pipeline()` and `notifies()` are psycopg's own and work on top. Private names used: `_connect_gen`,
-    `_cancel_gen`, `_should_cancel`, `_autocommit`, `_num_transactions`, `errors._WaitTimeout`; hence the
+    `_cancel_gen`, `_should_cancel`, `_autocommit`, `_num_transactions`, `_prepared`, `errors._WaitTimeout`; hence the
     pinned version (PSYCOPG). Raises psycopg's errors. One task at a time; others wait on its lock.
     """
 
@@ -217,6 +228,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """A task was cancelled in the middle of a query here: a pool does not keep such a connection."""
         self.era = 0
         """A pool's count of servers that it has left, when this was opened."""
+        self.speaking = Speaking(self)
+        self._prepared = _Preparing()
         self._others_ran_at = -1.0
         self._partner = ""  # whose rows its transaction sees
 
@@ -226,6 +239,13 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             await self.execute("select")
         if patience.cancelled_caught:
             raise psycopg.OperationalError(f"no answer within {within_s:g} s")
+
+    async def rows(self, statement: str | bytes, arguments: Mapping[str, Any]) -> list[DictRow]:
+        """What it answers: each row by the names of its columns."""
+        question = Question(statement, arguments, is_last=True)
+        async with self.lock:
+            await self.wait(self.speaking.asked([question]))
+        return question.rows()
 
     @classmethod
     async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
@@ -433,6 +453,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._era = 0
         self._closed = False
+        self._lanes = Lanes(self._own_connection)
 
     @property
     def used(self) -> int:
@@ -495,6 +516,28 @@ class Pool:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    async def rows(
+        self, statement: str | bytes, arguments: Mapping[str, Any], *, whose: Tenant | int | None = None
+    ) -> list[DictRow]:
+        """What a statement that only reads answers, asked together with what others ask now (gcc/stores/pipelined.py);
+        in the transaction of the task's unit of work, if it has begun one. `whose`: as tenant().
+
+        Raises as connection(). Cancelled: others are answered.
+        """
+        begun = unit.of(self)
+        if whose is not None and not isinstance(whose, int):
+            whose = whose.partner_id
+        with transient(self._where, self._hidden):
+            if begun is None:
+                question = Question(statement, arguments, "" if whose is None else str(whose))
+                await self._lanes.answer(question)
+                return question.rows()
+            connection = await begun.connection()
+            if whose is None or whose == begun.partner_id:
+                return await connection.rows(statement, arguments)
+            async with connection.of_partner(whose):
+                return await connection.rows(statement, arguments)
+
     @asynccontextmanager
     async def tenant(self, whose: Tenant | int) -> AsyncIterator[Connection]:
         """As transaction(), for rows of one partner: where row-level security holds, it sees and writes no others."""
@@ -512,6 +555,7 @@ class Pool:
     async def aclose(self) -> None:
         """Close the idle connections now, the others when they come back. Idempotent, never waits."""
         self._closed = True
+        self._lanes.close()
         await self._close_idle()
 
     async def _close_idle(self) -> None:

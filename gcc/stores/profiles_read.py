@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from gcc import statements
 from gcc.platforms import Platform
@@ -41,7 +40,7 @@ ROW_VERSION = "xmin"
 """The column of every table that tells one state of a row from all others, for half of what a time costs to read."""
 
 Points = list[dict[str, str | int | float]]
-_SYNCED_SQL = {metric: SQL["series"].format(column=column).encode() for metric, column in SYNCED_METRICS.items()}
+_SYNCED_SQL = {metric: SQL["series"].format(column=column) for metric, column in SYNCED_METRICS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,48 +68,36 @@ class Columns:
 
 async def find(tenant: Tenant, pool: Pool, platform: Platform, columns: Columns, handle: str) -> Found | None:
     """The profile with its `platform` and its `recent_posts`, or None."""
-    find = statement("find", platform, (*columns.profile, ROW_VERSION))
-    recent = statement("recent", platform, (*columns.figures, ROW_VERSION))
-    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(find, {"handle": handle})).fetchone()
-        if row is None:
-            return None
-        profile_id = row[platform.profile_id]
-        await cursor.execute(recent, {"profile_id": profile_id})
-        posts = [_in_utc(post) for post in await cursor.fetchall()]
+    rows = await pool.rows(statement("find", platform, (*columns.profile, ROW_VERSION)), {"handle": handle})
+    if not rows:
+        return None
+    row, profile_id = rows[0], rows[0][platform.profile_id]
+    posts = await pool.rows(statement("recent", platform, (*columns.figures, ROW_VERSION)), {"profile_id": profile_id})
     contacts = [row.get(name) for name in gate.CONTACTS]  # which change without the row
     figures = [(post[platform.post_id], post.pop(ROW_VERSION)) for post in posts]
     version = profile_id, row.pop(ROW_VERSION), contacts, figures
-    (profile,) = gate.seen(tenant.plan, [_in_utc(row)])
+    (profile,) = gate.seen(tenant.plan, rows)
     return Found({"platform": platform.name, **profile, "recent_posts": gate.seen(tenant.plan, posts)}, version)
 
 
 async def identify(pool: Pool, platform: Platform, handle: str) -> Known | None:
     """The id behind a handle, crawled or only followed yet; None if nobody has named it."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(statement("identify", platform), {"handle": handle})
-        row = await cursor.fetchone()
-    return None if row is None else Known(row[0], None if row[1] is None else row[1].astimezone(dt.UTC))
+    rows = await pool.rows(statement("identify", platform), {"handle": handle})
+    return Known(**rows[0]) if rows else None
 
 
 async def identify_id(pool: Pool, platforms: Iterable[Platform], profile_id: str) -> dict[str, Known]:
     """Platform -> the profile of that id, where one is known."""
-    asked = " union all ".join(statement("known_by_id", platform).decode() for platform in platforms)
-    async with pool.connection() as conn:
-        rows = await (await conn.execute(asked.encode(), {"profile_id": profile_id})).fetchall()
-    return {
-        platform: Known(found, None if scraped_at is None else scraped_at.astimezone(dt.UTC))
-        for platform, found, scraped_at in rows
-    }
+    asked = b" union all ".join(statement("known_by_id", platform) for platform in platforms)
+    rows = await pool.rows(asked, {"profile_id": profile_id})
+    return {row["platform"]: Known(row["profile_id"], row["scraped_at"]) for row in rows}
 
 
 async def lately_not_found(pool: Pool, key: str, within_s: float) -> str | None:
     """The code of a refresh under this key (gcc.pipelines.scraping.table.refresh_key) that found within `within_s` that
     there is no such profile, or none that is shown."""
-    async with pool.connection() as conn:
-        cursor = await conn.execute(SQL["lately_not_found"].encode(), {"key": key, "within_s": within_s})
-        found = await cursor.fetchone()
-        return None if found is None else str(found[0])
+    found = await pool.rows(SQL["lately_not_found"], {"key": key, "within_s": within_s})
+    return str(found[0]["code"]) if found else None
 
 
 async def posts(
@@ -126,18 +113,16 @@ async def posts(
     """Up to `limit` posts after (publish_time, post id), newest first, and how many there are in all."""
     publish_time, post_id = after or (None, None)
     where = {"profile_id": profile_id, "publish_time": publish_time, "post_id": post_id, "limit": limit}
-    async with pool.connection() as conn, conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement("posts", platform, columns.post), where)
-        rows = [{"platform": platform.name, **_in_utc(row)} for row in await cursor.fetchall()]
-        await cursor.execute(statement("count_posts", platform), where)
-        counted = await cursor.fetchone()
-    return gate.seen(tenant.plan, rows), counted["count"] if counted else 0
+    rows = await pool.rows(statement("posts", platform, columns.post), where)
+    (counted,) = await pool.rows(statement("count_posts", platform), where)
+    return gate.seen(tenant.plan, [{"platform": platform.name, **row} for row in rows]), counted["count"]
 
 
 async def synced_series(
     pool: Pool, platform: str, profile_id: str, metric: str, first: dt.date, last: dt.date, granularity: str
-) -> tuple[Points, dt.datetime | None]:
-    """Points of one of SYNCED_METRICS, ascending, and the time the synced table is true of (None: never synced)."""
+) -> tuple[bytes, dt.datetime | None]:
+    """Points of one of SYNCED_METRICS, ascending, as JSON, and the time the synced table is true of (None: never
+    synced)."""
     where = {
         "platform": platform,
         "profile_id": profile_id,
@@ -145,10 +130,8 @@ async def synced_series(
         "last": last,
         "granularity": granularity,
     }
-    async with pool.connection() as conn:
-        rows = await (await conn.execute(_SYNCED_SQL[metric], where)).fetchall()
-    points: Points = [{"date": bucket, "value": value} for _, bucket, value in rows if bucket is not None]
-    return points, rows[0][0].astimezone(dt.UTC) if rows else None
+    rows = await pool.rows(_SYNCED_SQL[metric], where)
+    return (rows[0]["points"].encode(), rows[0]["as_of"]) if rows else (b"[]", None)
 
 
 async def event_series(
@@ -216,11 +199,3 @@ def _column(platform: Platform, name: str) -> sql.Composable:
         profile_id=sql.Identifier(platform.profile_id),
         column=sql.Identifier(name),
     )
-
-
-def _in_utc(row: Row) -> Row:
-    """psycopg returns times in the session's zone; answers carry UTC."""
-    for name, value in row.items():
-        if type(value) is dt.datetime:
-            row[name] = value.astimezone(dt.UTC)
-    return row

@@ -118,8 +118,7 @@ class PostgresUsage:
     async def pages(self, partner_id: int, place: Place, limit: int) -> list[Row]:
         """The newest first."""
         where = {"partner_id": partner_id, "before": place.before, "before_id": place.before_id, "limit": limit}
-        async with self._pool.tenant(partner_id) as conn:
-            return await named_rows(conn, SQL["pages"], where)
+        return await self._pool.rows(SQL["pages"], where, whose=partner_id)
 
 
 async def _used(conn: Connection, partner_id: int, period: Period) -> dict[str, int]:

@@ -73,7 +73,7 @@ async def step(job: ApiJob, params: LeaderboardExport, begun: Begun) -> None:
 
 
 async def _page(params: LeaderboardExport, place: _Place | None, begun: Begun) -> leaderboard_read.Page:
-    return await leaderboard_read.page_of(
+    return await leaderboard_read.page(
         begun.tenant,
         begun.connection,
         params.platform,

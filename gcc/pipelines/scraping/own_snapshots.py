@@ -9,6 +9,8 @@ import datetime as dt
 from itertools import pairwise
 from typing import Any, Literal
 
+import msgspec
+
 from gcc.clock import Clock
 from gcc.platforms import YOUTUBE
 from gcc.platforms.steps import crossed
@@ -62,7 +64,7 @@ class OwnSnapshots:
         self, channel_id: str, metric: str, first: dt.date, last: dt.date, bucket: Literal["day", "month"]
     ) -> dict[dt.date, Any]:
         points, _ = await profiles_read.synced_series(self._pool, YOUTUBE.name, channel_id, metric, first, last, bucket)
-        return {_date(point["date"]): point["value"] for point in points}
+        return {dt.date.fromisoformat(point["date"]): point["value"] for point in msgspec.json.decode(points)}
 
 
 def _why(visit: Visit) -> str:
@@ -73,10 +75,6 @@ def _why(visit: Visit) -> str:
     if isinstance(failure, NeedsOwner):
         return "its owner gave no token"
     return f"its owner's report could not be had now ({one_line(str(failure))})"
-
-
-def _date(told: Any) -> dt.date:
-    return told if isinstance(told, dt.date) else dt.date.fromisoformat(str(told))
 
 
 def _change(column: str, values: dict[dt.date, Any], before: dt.date, day: dt.date) -> int | None:

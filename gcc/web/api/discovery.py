@@ -211,11 +211,13 @@ class Discovery:
             points, as_of = await profiles_read.synced_series(
                 self.pool, platform.name, known.profile_id, query.metric, first, last, query.granularity
             )
-            note = None if points else not_yet("series", self.due("sync_time_series")) if as_of is None else nothing
-            return Answer(points, "postgres", as_of=as_of, note=_noted(note, clipped), steps=steps if points else ())
+            if points == b"[]":
+                why = not_yet("series", self.due("sync_time_series")) if as_of is None else nothing
+                return Answer([], "postgres", as_of=as_of, note=_noted(why, clipped))
+            return Answer(msgspec.Raw(points), "postgres", as_of=as_of, note=clipped, steps=steps)
         span = self._midnight(first), self._midnight(last + dt.timedelta(days=1))
         try:
-            points, as_of = await profiles_read.event_series(
+            found, as_of = await profiles_read.event_series(
                 self.clickhouse,
                 platform.name,
                 known.profile_id,
@@ -230,8 +232,8 @@ class Discovery:
                 f"{query.metric} is read from the analytics database, which does not answer; try again",
                 retry_after_s=error.retry_after_s,
             ) from error
-        note = _noted(None if points else nothing, clipped)
-        return Answer(points, "clickhouse", as_of=as_of, note=note, steps=steps if points else ())
+        note = _noted(None if found else nothing, clipped)
+        return Answer(found, "clickhouse", as_of=as_of, note=note, steps=steps if found else ())
 
     async def posts(self, tenant: Tenant, request: Request, platform: str, handle: str) -> Answer:
         shown, handle = self.naming.profile_named(platform, handle)

@@ -61,7 +61,7 @@ limit 1;
 
 -- name: lately_not_found
 -- As what a refresh of this key ended lately because there is no such profile, or none that is shown.
-select data ->> 'code' from scrape_request_log
+select data ->> 'code' as code from scrape_request_log
 where idempotency_key = %(key)s and status = 'FAILED' and data ->> 'code' in ('PROFILE_NOT_FOUND', 'NOT_VISIBLE')
   and scraped_at > now() - make_interval(secs => %(within_s)s)
 order by scraped_at desc
@@ -83,16 +83,16 @@ limit %(limit)s;
 select count(*) from {post} where {profile_id} = %(profile_id)s;
 
 -- name: series
--- The last known value of each day, week (from Monday) or month. {column} is one of a fixed list.
--- One row at least once the table was synced: as_of stands beside a null bucket where nothing is found.
-select s.as_of, series.bucket, series.value
+-- The last known value of each day, week (from Monday) or month, as JSON: who asks for a series wants it written, not
+-- read. {column} is one of a fixed list. A row once the table was synced: `points` is [] where nothing is found.
+select s.as_of, coalesce('[' || string_agg(row_to_json(series)::text, ',' order by series.date) filter (where series.date is not null) || ']', '[]') as points
 from sync_snapshot s
-left join lateral (
-    select distinct on (1) date_trunc(%(granularity)s, date::timestamp)::date as bucket, {column} as value
+left join (
+    select distinct on (1) date_trunc(%(granularity)s, date::timestamp)::date as date, {column} as value
     from social_profile_time_series
     where platform = %(platform)s and profile_id = %(profile_id)s
       and date between %(first)s and %(last)s and {column} is not null
-    order by 1, date desc
+    order by 1, social_profile_time_series.date desc
 ) series on true
 where s.table_name = 'social_profile_time_series'
-order by series.bucket;
+group by s.as_of;

@@ -1,5 +1,5 @@
 -- name: page
--- One page of a month's ranking, with what a page needs beside its rows: one statement, so that a swap of
+-- One page of a month's ranking, with what a page needs beside its first row: one statement, so that a swap of
 -- the table can never mix two snapshots. One row at least once the table was synced: `rank` is null when
 -- the page is empty. {rank}, {previous_rank} and {scope} are columns of a fixed list, {limit} a literal
 -- (a parameter costs a generic plan). The whole platform is the scope `platform` itself. Ranks start at 1,
@@ -10,14 +10,10 @@ with snapshot as (
     from sync_snapshot
     where table_name = 'leaderboard'
 )
-select snapshot.snapshot_id, snapshot.as_of,
-       (select count(*) from leaderboard
-        where platform = %(platform)s and month = snapshot.month and {rank} is not null
-          and lower({scope}) = lower(%(scope)s)) as total,
-       page.*
+select head.*, page.*
 from snapshot
 left join lateral (
-    select {rank} as rank, {previous_rank} as previous_rank, platform, profile_id, handle, full_name, followers,
+    select row_number() over (order by {rank}, profile_id) as place, {rank} as rank, {previous_rank} as previous_rank, platform, profile_id, handle, full_name, followers,
            engagement_rate, views, category, language, country, to_char(month, 'YYYY-MM') as month
     from leaderboard
     where platform = %(platform)s and leaderboard.month = snapshot.month and {rank} is not null
@@ -26,4 +22,11 @@ left join lateral (
     order by {rank}, profile_id
     limit {limit}
 ) page on true
+left join lateral (
+    select snapshot.snapshot_id, snapshot.as_of,
+           (select count(*) from leaderboard
+            where platform = %(platform)s and month = snapshot.month and {rank} is not null
+              and lower({scope}) = lower(%(scope)s)) as total
+    where coalesce(page.place, 1) = 1
+) head on true
 order by page.rank, page.profile_id;

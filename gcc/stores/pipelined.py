@@ -1,0 +1,403 @@
+"""Statements that PostgreSQL is sent in one piece, and the answer of each: libpq's pipeline mode.
+
+In: questions, each one statement with its values; those of a pool only read. Out: rows as dicts, times in UTC. What
+tasks ask a pool at about the same moment leaves as one message over one connection, so that a system call, a turn of
+the loop and a connection serve all of them. In one message and in one transaction, yet each its own:
+- whose rows a statement sees (row-level security) is said before it, and ends with the transaction;
+- where one fails, it fails; PostgreSQL answers none behind it, so these are asked again, each in its own transaction;
+- where one takes long, those behind it are asked again over another connection;
+- who is cancelled leaves; where everybody has left, the statements are cancelled on the server, too.
+"""
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from contextvars import Context
+from copy import copy
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import trio
+from psycopg import errors
+from psycopg.abc import Buffer, PQGen
+from psycopg.abc import Transformer as Reader
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ExecStatus, Format
+from psycopg.pq.abc import PGresult
+from psycopg.rows import DictRow
+from psycopg.waiting import Wait
+
+if TYPE_CHECKING:
+    from gcc.stores.postgres import Connection
+
+BATCH_MAX = 64
+"""Questions in one message: more would make the first of the next wait for longer than a message saves."""
+LANES, LANES_MAX = 2, 4
+"""Connections on which a pool's readers ask, and with those on which somebody's statement takes long."""
+HELD_S, MOVES_MAX = 0.05, 3
+"""Without an answer for so long, those behind a statement wait for it no longer."""
+PREPARED_MAX = 200
+"""Statements that a connection keeps prepared, the last used."""
+
+_PLACEHOLDERS = re.compile(rb"%%|%\((\w+)\)s")
+_WRITES = re.compile(rb"\b(insert|update|delete|merge|call|nextval|lock|for\s+(no\s+key\s+)?(update|share))\b", re.I)
+_STALE = ("0A", "26", "42", "XX")
+"""Classes of what is said, too, of a prepared statement whose tables have changed since, or that the server forgot."""
+_dumping = Transformer()
+
+
+@lru_cache(4096)
+def numbered(statement: str | bytes) -> tuple[bytes, tuple[str, ...]]:
+    """%(name)s as the server has it, $1, and the names in that order."""
+    names: dict[str, int] = {}
+
+    def number(found: re.Match[bytes]) -> bytes:
+        return b"%" if found[1] is None else b"$%d" % names.setdefault(found[1].decode(), len(names) + 1)
+
+    text = statement if isinstance(statement, bytes) else statement.encode()
+    return _PLACEHOLDERS.sub(number, text), tuple(names)
+
+
+@lru_cache(4096)
+def only_reads(statement: bytes) -> bool:
+    """What may be asked again, and beside others: it must not write, or lock."""
+    return not _WRITES.search(statement)
+
+
+class Question:
+    """One statement, until it is answered: `rows` then has its rows, or raises its error."""
+
+    __slots__ = (
+        "_answer", "_error", "_prepared", "_reader", "batch", "formats", "is_last", "moves", "partner", "sql",
+        "task", "types", "values",
+    )  # fmt: skip
+
+    def __init__(
+        self, statement: str | bytes, arguments: Mapping[str, Any], partner: str = "", *, is_last: bool = False
+    ) -> None:
+        """`partner`: whose rows it may see; '': nobody's, or it was said before. `is_last`: it cannot be asked again.
+
+        Raises psycopg.DataError where a value cannot be told to a server.
+        """
+        self.partner, self.is_last = partner, is_last
+        self.sql, names = numbered(statement)
+        self.values: Sequence[Buffer | None] = _dumping.dump_sequence(
+            [arguments[name] for name in names], [PyFormat.AUTO] * len(names)
+        )
+        self.types, self.formats = tuple(_dumping.types or ()), _dumping.formats
+        self.task: trio.lowlevel.Task | None = None  # that waits for the answer
+        self.batch: Batch | None = None  # that was asked with it
+        self.moves = 0  # to another, as one before it took long
+        self._answer: PGresult | None = None
+        self._error: Exception | None = None
+        self._prepared: Prepared | None = None
+        self._reader: Reader | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        return self._answer is not None or self._error is not None
+
+    def answered(self, answer: PGresult, prepared: "Prepared", reader: Reader) -> None:
+        if not self.is_answered:  # elsewhere, where it was moved
+            self._answer, self._prepared, self._reader = answer, prepared, reader
+            self._told()
+
+    def failed(self, error: Exception) -> None:
+        if not self.is_answered:
+            self._error = error
+            self._told()
+
+    def _told(self) -> None:
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task)
+            self.task = None
+
+    def rows(self) -> list[DictRow]:
+        if self._error is not None:
+            raise copy(self._error) from self._error.__cause__  # others have the same one
+        answer, prepared, reader = self._answer, self._prepared, self._reader
+        assert answer is not None and prepared is not None and reader is not None
+        if not prepared.columns:
+            names = [answer.fname(number) for number in range(answer.nfields)]
+            prepared.columns = tuple(name.decode() for name in names if name is not None)
+        columns = prepared.columns
+        reader.set_pgresult(answer)
+        return reader.load_rows(0, answer.ntuples, lambda values: dict(zip(columns, values, strict=True)))
+
+
+class Prepared:
+    """A statement that a connection knows by name."""
+
+    __slots__ = ("columns", "is_there", "key", "name")
+
+    def __init__(self, key: tuple[bytes, tuple[int, ...]], name: bytes) -> None:
+        self.key, self.name = key, name
+        self.columns: tuple[str, ...] = ()  # once it has answered
+        self.is_there = False
+
+
+Sent = tuple[Question | None, Prepared | None, ExecStatus]
+"""Of which question it is a part, if any, which statement it needs, and what is answered where all is well."""
+
+
+class Speaking:
+    """What a connection knows of the questions that were asked on it."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._reader = Transformer(connection)
+        self._prepared: OrderedDict[tuple[bytes, tuple[int, ...]], Prepared] = OrderedDict()
+        self._numbers = count()
+
+    def forget(self) -> None:
+        """The server has forgotten all that was prepared."""
+        self._prepared.clear()
+
+    def asked(self, questions: Sequence[Question], *, each_alone: bool = False) -> PQGen[None]:
+        """Ask all of them. Those behind one that failed are not answered, but where `each_alone`, nor is one whose
+        columns have changed since it was prepared.
+
+        Raises psycopg.OperationalError where the connection is lost; it is to be closed where this is not driven to its
+        end.
+        """
+        pgconn = self._connection.pgconn
+        pgconn.enter_pipeline_mode()
+        sent: list[Sent] = []
+        whose = ""
+        for each in questions:
+            if each.partner != whose:
+                self._send(Question(_WHOSE, {"partner": each.partner}), None, sent, is_kept=not each_alone)
+                whose = each.partner
+            self._send(each, each, sent, is_kept=not each_alone)
+            if each_alone:
+                pgconn.pipeline_sync()
+                sent.append((None, None, ExecStatus.PIPELINE_SYNC))
+                whose = ""
+            else:
+                pgconn.send_flush_request()  # it does not wait for those behind it
+        if not each_alone:
+            pgconn.pipeline_sync()
+            sent.append((None, None, ExecStatus.PIPELINE_SYNC))
+        while pgconn.flush():
+            yield Wait.RW
+            pgconn.consume_input()
+        for question, prepared, expected in sent:
+            while pgconn.is_busy():
+                yield Wait.R
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            assert result is not None, "each that was sent is answered"
+            if expected == ExecStatus.PIPELINE_SYNC:
+                assert result.status == expected
+                continue
+            assert pgconn.get_result() is None, "a statement has one answer"
+            if result.status == ExecStatus.FATAL_ERROR:
+                self._refused(result, prepared, question)
+            elif result.status == ExecStatus.PIPELINE_ABORTED:
+                self._is_unknown(prepared)
+            elif prepared is not None:
+                prepared.is_there = True
+                if question is not None and expected == ExecStatus.TUPLES_OK:
+                    question.answered(result, prepared, self._reader)
+        pgconn.exit_pipeline_mode()
+
+    def _send(self, question: Question, told: Question | None, sent: list[Sent], *, is_kept: bool) -> None:
+        """And prepare it where it is not known; without a name, where it is not to be `is_kept`."""
+        pgconn, key = self._connection.pgconn, (question.sql, question.types)
+        known = self._prepared.get(key)
+        if known is None:
+            while is_kept and len(self._prepared) >= PREPARED_MAX:
+                pgconn.send_close_prepared(self._prepared.popitem(last=False)[1].name)
+                sent.append((None, None, ExecStatus.COMMAND_OK))
+            known = Prepared(key, b"gcc_%d" % next(self._numbers) if is_kept else b"")
+            if is_kept:
+                self._prepared[key] = known
+            pgconn.send_prepare(known.name, question.sql, question.types)
+            sent.append((told, known, ExecStatus.COMMAND_OK))
+        else:
+            self._prepared.move_to_end(key)
+        pgconn.send_query_prepared(known.name, question.values, question.formats, result_format=Format.BINARY)
+        sent.append((told, known, ExecStatus.TUPLES_OK))
+
+    def _refused(self, result: PGresult, prepared: Prepared | None, question: Question | None) -> None:
+        error = errors.error_from_result(result)
+        self._is_unknown(prepared)
+        if prepared is not None and (error.sqlstate or "")[:2] in _STALE:
+            self._prepared.pop(prepared.key, None)  # asked again, it is prepared again
+            if question is not None and not question.is_last:
+                question.is_last = True
+                return
+        if question is not None:
+            question.failed(error)
+
+    def _is_unknown(self, prepared: Prepared | None) -> None:
+        if prepared is not None and not prepared.is_there:
+            self._prepared.pop(prepared.key, None)
+
+
+class Batch:
+    """Questions that were sent as one message."""
+
+    def __init__(self, questions: list[Question]) -> None:
+        self.questions = questions
+        self.scope = trio.CancelScope()
+        for question in questions:
+            question.batch = self
+
+    @property
+    def open(self) -> list[Question]:
+        """That are not answered yet, and whom somebody waits for."""
+        return [question for question in self.questions if question.batch is self and not question.is_answered]
+
+    def left(self, question: Question) -> None:
+        question.batch = None
+        if not self.open:
+            self.scope.cancel()
+
+
+class Lanes:
+    """On which the readers of one pool ask. A lane is a task of Trio's system, as a pool has no nursery: it holds a
+    connection while there is something to ask, rests otherwise, and is over when Trio is, or the lanes are closed."""
+
+    def __init__(self, connected: Callable[[], AbstractAsyncContextManager["Connection"]]) -> None:
+        self._connected = connected
+        self._waiting: deque[Question] = deque()
+        self._resting: list[trio.lowlevel.Task] = []
+        self._lanes = 0
+        self._speaking = 0  # of them, that have a connection
+        self._held = 0  # of these, on which somebody's statement takes long
+        self._is_called = False  # one that has not looked yet
+        self._is_closed = False
+
+    async def answer(self, question: Question) -> None:
+        """Wait until it is answered. Cancelled: it has left."""
+        assert only_reads(question.sql), "what writes is asked in its own transaction"
+        await trio.lowlevel.checkpoint_if_cancelled()
+        question.task = trio.lowlevel.current_task()
+        self._waiting.append(question)
+        self._call()
+
+        def leave(_: object) -> trio.lowlevel.Abort:
+            question.task = None
+            if question.batch is not None:
+                question.batch.left(question)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+
+    def close(self) -> None:
+        """What is asked is still answered."""
+        self._is_closed = True
+        while self._resting:
+            trio.lowlevel.reschedule(self._resting.pop())
+
+    def _call(self) -> None:
+        """One that looks what there is to ask, as soon as all who run now have asked."""
+        if self._is_called:
+            return
+        if self._resting:
+            trio.lowlevel.reschedule(self._resting.pop())
+        elif self._lanes - self._held < LANES and self._lanes < LANES_MAX:
+            self._lanes += 1
+            trio.lowlevel.spawn_system_task(self._run, name="a lane of a pool", context=Context())
+        else:
+            return
+        self._is_called = True
+
+    async def _run(self) -> None:
+        """Nothing leaves but what is Trio's own: who asked is told."""
+        while True:
+            is_refused = False
+            if self._waiting:
+                is_refused = not await self._speak()
+            self._is_called = False
+            if self._waiting and not is_refused:
+                continue
+            if self._is_closed or self._lanes - self._held > LANES:
+                self._lanes -= 1
+                return
+            await self._rest()
+
+    async def _speak(self) -> bool:
+        """While there is something to ask; False: no connection could be had, and others speak."""
+        batch: Batch | None = None
+        try:
+            async with self._connected() as connection:
+                self._speaking += 1
+                try:
+                    while not connection.interrupted and (batch := self._next()):
+                        with batch.scope:
+                            await self._ask(connection, batch)
+                finally:
+                    self._speaking -= 1
+        except Exception as error:
+            if batch is None and self._speaking > self._held:
+                return False
+            while failing := self._taken() if batch is None else batch.open:
+                for question in failing:
+                    question.failed(error)
+        return True
+
+    async def _rest(self) -> None:
+        task = trio.lowlevel.current_task()
+        self._resting.append(task)
+
+        def end(_: object) -> trio.lowlevel.Abort:
+            self._resting.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(end)
+
+    def _next(self) -> Batch | None:
+        self._is_called = False
+        taken = self._taken()
+        return Batch(taken) if taken else None
+
+    def _taken(self) -> list[Question]:
+        """Of those for whom somebody waits."""
+        taken: list[Question] = []
+        while self._waiting and len(taken) < BATCH_MAX:
+            question = self._waiting.popleft()
+            if question.task is not None:
+                taken.append(question)
+        return taken
+
+    async def _ask(self, connection: "Connection", batch: Batch) -> None:
+        each_alone = False
+        while asked := batch.open:
+            asking, due = connection.speaking.asked(asked, each_alone=each_alone), len(asked)
+            while not await _is_over(connection, asking):
+                if len(batch.open) == due:
+                    await self._hold(connection, batch, asking)
+                    break
+                due = len(batch.open)
+            each_alone = True
+
+    async def _hold(self, connection: "Connection", batch: Batch, asking: PQGen[None]) -> None:
+        """Those behind the one that takes long are asked elsewhere: a few times, or a server that is slow with all
+        would be asked for ever more."""
+        self._held += 1
+        try:
+            for question in reversed(batch.open[1:]):
+                if question.moves < MOVES_MAX:
+                    question.moves += 1
+                    batch.left(question)
+                    self._waiting.appendleft(question)
+            if self._waiting:
+                self._call()
+            await connection.wait(asking)
+        finally:
+            self._held -= 1
+
+
+async def _is_over(connection: "Connection", asking: PQGen[None]) -> bool:
+    try:
+        await connection.wait(asking, timeout=HELD_S)
+    except errors._WaitTimeout:
+        return False
+    return True
+
+
+_WHOSE = b"select set_config('gcc.partner_id', %(partner)s, true)"
