@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from psycopg import errors
-from psycopg.abc import Buffer, PQGen
+from psycopg._preparing import PrepareManager
+from psycopg.abc import PQGen
 from psycopg.abc import Transformer as Reader
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, Format
@@ -41,7 +42,7 @@ HELD_S, MOVES_MAX = 0.05, 3
 PREPARED_MAX = 200
 """Statements that a connection keeps prepared, the last used."""
 
-_PLACEHOLDERS = re.compile(rb"%%|%\((\w+)\)s")
+_PLACEHOLDERS = re.compile(rb"%%|%\((\w+)\)([sbt])")
 _WRITES = re.compile(rb"\b(insert|update|delete|merge|call|nextval|lock|for\s+(no\s+key\s+)?(update|share))\b", re.I)
 _STALE = ("0A", "26", "42", "XX")
 """Classes of what is said, too, of a prepared statement whose tables have changed since, or that the server forgot."""
@@ -49,15 +50,17 @@ _dumping = Transformer()
 
 
 @lru_cache(4096)
-def numbered(statement: str | bytes) -> tuple[bytes, tuple[str, ...]]:
-    """%(name)s as the server has it, $1, and the names in that order."""
-    names: dict[str, int] = {}
+def numbered(statement: str | bytes) -> tuple[bytes, tuple[str, ...], tuple[PyFormat, ...]]:
+    """%(name)s as the server has it, $1, the names in that order, and their forms, as psycopg's letters say."""
+    named: dict[str, tuple[int, PyFormat]] = {}
 
     def number(found: re.Match[bytes]) -> bytes:
-        return b"%" if found[1] is None else b"$%d" % names.setdefault(found[1].decode(), len(names) + 1)
+        if found[1] is None:
+            return b"%"
+        return b"$%d" % named.setdefault(found[1].decode(), (len(named) + 1, PyFormat(found[2].decode())))[0]
 
-    text = statement if isinstance(statement, bytes) else statement.encode()
-    return _PLACEHOLDERS.sub(number, text), tuple(names)
+    text = _PLACEHOLDERS.sub(number, statement if isinstance(statement, bytes) else statement.encode())
+    return text, tuple(named), tuple(form for _, form in named.values())
 
 
 @lru_cache(4096)
@@ -82,10 +85,8 @@ class Question:
         Raises psycopg.DataError where a value cannot be told to a server.
         """
         self.partner, self.is_last = partner, is_last
-        self.sql, names = numbered(statement)
-        self.values: Sequence[Buffer | None] = _dumping.dump_sequence(
-            [arguments[name] for name in names], [PyFormat.AUTO] * len(names)
-        )
+        self.sql, names, forms = numbered(statement)
+        self.values = _dumping.dump_sequence([arguments[name] for name in names], forms)
         self.types, self.formats = tuple(_dumping.types or ()), _dumping.formats
         self.task: trio.lowlevel.Task | None = None  # that waits for the answer
         self.batch: Batch | None = None  # that was asked with it
@@ -237,6 +238,15 @@ class Speaking:
             self._prepared.pop(prepared.key, None)
 
 
+class Preparing(PrepareManager):
+    """psycopg's: where it has the server forget all statements, ours are forgotten, too."""
+
+    def maintain_gen(self, conn: Any) -> PQGen[None]:
+        if None in self._to_flush:
+            conn.speaking.forget()
+        yield from super().maintain_gen(conn)
+
+
 class Batch:
     """Questions that were sent as one message."""
 
@@ -271,8 +281,9 @@ class Lanes:
         self._is_called = False  # one that has not looked yet
         self._is_closed = False
 
-    async def answer(self, question: Question) -> None:
-        """Wait until it is answered. Cancelled: it has left."""
+    async def rows(self, statement: str | bytes, arguments: Mapping[str, Any], partner: str) -> list[DictRow]:
+        """Raises psycopg.Error, Transient; cancelled, it has left."""
+        question = Question(statement, arguments, partner)
         assert only_reads(question.sql), "what writes is asked in its own transaction"
         await trio.lowlevel.checkpoint_if_cancelled()
         question.task = trio.lowlevel.current_task()
@@ -286,6 +297,7 @@ class Lanes:
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(leave)
+        return question.rows()
 
     def close(self) -> None:
         """What is asked is still answered."""

@@ -14,13 +14,12 @@ import re
 import select
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, Final, Self, TypeVar
 
 import psycopg
 import trio
 from psycopg import AsyncTransaction
-from psycopg._preparing import PrepareManager
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
 from psycopg.errors import (
@@ -32,14 +31,14 @@ from psycopg.errors import (
     _WaitTimeout,
 )
 from psycopg.pq import PGconn, TransactionStatus
-from psycopg.rows import DictRow, TupleRow, dict_row
+from psycopg.rows import DictRow, TupleRow
 from psycopg.waiting import Ready, Wait
 
 from gcc import threads
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
 from gcc.stores import odd_values, unit
-from gcc.stores.pipelined import Lanes, Question, Speaking
+from gcc.stores.pipelined import Lanes, Preparing, Question, Speaking
 from gcc.stores.tenant import Tenant
 
 PSYCOPG: Final = "3.3.9"
@@ -201,15 +200,6 @@ class _Lock:
         self._lock.release()
 
 
-class _Preparing(PrepareManager):
-    """psycopg's: where it has the server forget all statements, ours are forgotten, too."""
-
-    def maintain_gen(self, conn: Any) -> PQGen[None]:
-        if None in self._to_flush:
-            conn.speaking.forget()
-        yield from super().maintain_gen(conn)
-
-
 class Connection(psycopg.AsyncConnection[TupleRow]):
     """psycopg's AsyncConnection on Trio, always in autocommit mode.
 
@@ -229,7 +219,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         self.era = 0
         """A pool's count of servers that it has left, when this was opened."""
         self.speaking = Speaking(self)
-        self._prepared = _Preparing()
+        self._prepared = Preparing()
         self._others_ran_at = -1.0
         self._partner = ""  # whose rows its transaction sees
 
@@ -242,9 +232,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
     async def rows(self, statement: str | bytes, arguments: Mapping[str, Any]) -> list[DictRow]:
         """What it answers: each row by the names of its columns."""
-        question = Question(statement, arguments, is_last=True)
         async with self.lock:
-            await self.wait(self.speaking.asked([question]))
+            await self.wait(self.speaking.asked([question := Question(statement, arguments, is_last=True)]))
         return question.rows()
 
     @classmethod
@@ -425,9 +414,7 @@ async def _drive_connecting(gen: PQGenConn[_Result]) -> _Result:
 
 async def named_rows(connection: Connection, statement: str, arguments: Mapping[str, Any]) -> list[DictRow]:
     """What the statement answers: each row by the names of its columns."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement, arguments)
-        return await cursor.fetchall()
+    return await connection.rows(statement, arguments)
 
 
 class Pool:
@@ -524,18 +511,13 @@ class Pool:
 
         Raises as connection(). Cancelled: others are answered.
         """
+        partner_id = whose.partner_id if isinstance(whose, Tenant) else whose
         begun = unit.of(self)
-        if whose is not None and not isinstance(whose, int):
-            whose = whose.partner_id
         with transient(self._where, self._hidden):
             if begun is None:
-                question = Question(statement, arguments, "" if whose is None else str(whose))
-                await self._lanes.answer(question)
-                return question.rows()
+                return await self._lanes.rows(statement, arguments, "" if partner_id is None else str(partner_id))
             connection = await begun.connection()
-            if whose is None or whose == begun.partner_id:
-                return await connection.rows(statement, arguments)
-            async with connection.of_partner(whose):
+            async with nullcontext() if partner_id in (None, begun.partner_id) else connection.of_partner(partner_id):
                 return await connection.rows(statement, arguments)
 
     @asynccontextmanager
