@@ -2,11 +2,15 @@
 
 import datetime as dt
 import ipaddress
+import ssl
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that speak no TLS: httpx would read all the world's certificates for each, 25 ms."""
 
 
 def certificate(folder: Path, host: str | None = None) -> tuple[Path, Path]:

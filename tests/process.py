@@ -22,6 +22,7 @@ from gcc.cli.client import Running
 from gcc.cli.live import messages
 from gcc.sources.instagram_web.providers import PROVIDERS
 from gcc.web.ops.registry import REGISTRY
+from tests.certificates import PLAIN
 
 CONFIG = Path(__file__).parents[1] / "config" / "embedded.toml"
 ANY_PORTS = ("ops.port=0", "gateway.port=0", "world.port=0")
@@ -50,7 +51,7 @@ class PlatformProcess:
         self.process = process
         self.running = running
         self.log = log
-        self.client = httpx.AsyncClient(headers=TOKEN, timeout=30, trust_env=False)
+        self.client = httpx.AsyncClient(headers=TOKEN, timeout=30, trust_env=False, verify=PLAIN)
         self.urls: dict[str, str] = {}
 
     async def status(self) -> Status:

@@ -17,6 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -124,6 +125,7 @@ def _everywhere(*, default: str | None = None) -> Parser:
     return everywhere
 
 
+@lru_cache(maxsize=1)
 def whole(prog: str) -> Parser:
     """The parser of all verbs and options, for one who calls us so."""
     top = Parser(

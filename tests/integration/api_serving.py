@@ -7,7 +7,6 @@ refresh is scripted here: its own tests are elsewhere.
 
 import base64
 import datetime as dt
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -47,6 +46,7 @@ from gcc.web.gateway.repeated import Repeated
 from gcc.web.identity.bus import Bus
 from gcc.web.identity.connections import Connecting
 from gcc.web.identity.tokens import Secret
+from tests.certificates import PLAIN
 from tests.fakes.days import FakeDays
 from tests.fakes.objects import MemoryObjects
 from tests.fixtures_postgres import of_requests
@@ -64,10 +64,6 @@ REGISTERED = Connecting(
 )
 """Every platform has registered us, and none is asked."""
 NOW = dt.datetime(2026, 10, 15, 20, 0, tzinfo=dt.UTC)  # the 16th, 01:30, in Kolkata
-
-
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For clients that speak no TLS: httpx would read all the world's certificates for each, 25 ms."""
 
 
 class StillClock(SystemClock):

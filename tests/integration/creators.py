@@ -32,6 +32,7 @@ from gcc.web.identity.connections import Connecting
 from gcc.world.graph_tokens import login_of
 from gcc.world.model import Cast, Creator, Platform
 from gcc.world.server import apps, people, serve_world
+from tests.certificates import PLAIN
 from tests.integration.api_serving import Api, serving_api
 from tests.integration.identity_people import IDENTITY, PAGE, As, execute
 
@@ -83,7 +84,7 @@ class Ground:
 
     async def consent(self, page: str, account: str, decision: str = "allow") -> str:
         """What a browser does with the page: where the platform sends it then."""
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with httpx.AsyncClient(trust_env=False, verify=PLAIN) as browser:
             shown = await browser.get(page)
             assert shown.status_code == 200 and "<form" in shown.text
             answer = await browser.post(page, data={"account": account, "decision": decision})

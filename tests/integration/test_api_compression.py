@@ -14,6 +14,7 @@ from gcc.web.api import encoding
 from gcc.web.api.envelope import Answer
 from gcc.web.api.kept import Kept
 from gcc.web.api.route import Route
+from tests.certificates import PLAIN
 from tests.integration.api_serving import Api, serving_api
 
 FAR = "203.0.113.9"
@@ -39,7 +40,7 @@ async def asked(api: Api, path: str, accepts: str | None, address: str = FAR, me
     """As from `address`, past the socket: who asks over one here is on this machine."""
     transport = httpx.ASGITransport(api.app.asgi_app, client=(address, 1))
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://127.0.0.1", headers=api.client.headers
+        transport=transport, base_url="http://127.0.0.1", headers=api.client.headers, verify=PLAIN
     ) as client:
         del client.headers["accept-encoding"]
         headers = {} if accepts is None else {"accept-encoding": accepts}

@@ -17,6 +17,7 @@ from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.postgres import Pool
 from gcc.web import connection
 from gcc.web.gateway.spared import FAILURES_MAX, OPEN_S
+from tests.certificates import PLAIN
 from tests.integration.api_serving import TOKEN, Api, serving_api
 from tests.integration.identity_people import acting, add_partner, add_person, bearer, code, execute, log_in
 from tests.integration.upstreams import OK, Sent, Service, body_of, elsewhere, says
@@ -357,7 +358,7 @@ async def test_many_at_once(api: Api, service: Service) -> None:
 
     limits = httpx.Limits(max_connections=200)
     async with httpx.AsyncClient(
-        base_url=api.client.base_url, headers=bearer(TOKEN), limits=limits, timeout=20, trust_env=False
+        base_url=api.client.base_url, headers=bearer(TOKEN), limits=limits, timeout=20, trust_env=False, verify=PLAIN
     ) as client:
         async with trio.open_nursery() as nursery:
             for _ in range(passing.SHARE_MAX):
@@ -387,7 +388,7 @@ async def test_one_partner_leaves_room_for_others(
     service.scripts = [slowly]
     limits = httpx.Limits(max_connections=200)
     async with httpx.AsyncClient(
-        base_url=api.client.base_url, headers=bearer(greedy), limits=limits, timeout=20, trust_env=False
+        base_url=api.client.base_url, headers=bearer(greedy), limits=limits, timeout=20, trust_env=False, verify=PLAIN
     ) as client:
         async with trio.open_nursery() as nursery:
             for _ in range(many):

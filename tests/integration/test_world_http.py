@@ -21,6 +21,7 @@ from gcc.errors import ConfigError, Transient
 from gcc.world import faults, graph, truth_youtube, youtube
 from gcc.world.history import history
 from gcc.world.server import World, people, serve_world
+from tests.certificates import PLAIN
 
 CREATORS = 60
 GRAPH = "/graph/v25.0/17841400000000001"
@@ -39,7 +40,7 @@ async def world(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(actor)
-            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=30, verify=PLAIN) as client:
                 yield client
             draining.set()
 
@@ -465,7 +466,10 @@ async def test_a_held_call_does_not_hold_up_the_end() -> None:
     with trio.fail_after(faults.HOLD_S / 2):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(serve_world, settings, VirtualClock(1), draining=draining, grace_s=20.0))
-            async with httpx.AsyncClient(base_url=url, timeout=30) as client, trio.open_nursery() as calls:
+            async with (
+                httpx.AsyncClient(base_url=url, timeout=30, verify=PLAIN) as client,
+                trio.open_nursery() as calls,
+            ):
                 await add_fault(client, source="graphapi", kind="timeout", rate=1, seconds=60)
                 calls.start_soon(held, client)
                 while (await get(client, "/stats"))["faults"]["graphapi"] == 0:
@@ -584,7 +588,7 @@ async def test_it_runs_alone() -> None:
     assert process.stdout is not None
     with trio.fail_after(30):
         url = (await process.stdout.receive_some(200)).decode().strip()
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, verify=PLAIN) as client:
             assert (await get(client, "/truth/youtube"))["total"] == 5
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0

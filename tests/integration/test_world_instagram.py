@@ -14,6 +14,7 @@ from gcc.clock import VirtualClock
 from gcc.config import World as Settings
 from gcc.world.graph import TOKENS, USER
 from gcc.world.server import serve_world, tokens
+from tests.certificates import PLAIN
 
 
 @asynccontextmanager
@@ -23,7 +24,7 @@ async def world(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(serve_world, wanted, VirtualClock(1), draining=draining, grace_s=2.0))
-            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=30, verify=PLAIN) as client:
                 yield client
             draining.set()
 

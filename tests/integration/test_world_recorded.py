@@ -15,6 +15,7 @@ from gcc.world import graph, youtube
 from gcc.world.model import PAGE_POSTS
 from gcc.world.recorded import Recorded, read_casts
 from gcc.world.server import serve_world
+from tests.certificates import PLAIN
 from tests.recorded import FOLDER, needs_recorded
 
 TODAY = dt.date(2026, 10, 30)
@@ -122,7 +123,7 @@ async def test_it_is_served_like_a_generated_one() -> None:
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(serve_world, settings, VirtualClock(1), draining=draining))
-            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=30, verify=PLAIN) as client:
                 fields = "business_discovery.username(leomessi){followers_count,media.limit(12){like_count}}"
                 query = {"fields": fields, "access_token": graph.TOKENS[0]}
                 found = (await client.get("/graph/v25.0/1", params=query)).json()["business_discovery"]
