@@ -23,7 +23,7 @@ import trio
 
 from gcc import threads
 from gcc.errors import Transient
-from gcc.sources.http import BODY_BYTES_MAX, Answer, Request
+from gcc.sources.http import BODY_BYTES_MAX, Answer, Request, whom_everybody_trusts
 from gcc.sources.outbound.addresses import not_public
 from gcc.sources.outbound.target import NotAllowed, Target, shown, target_of
 
@@ -72,7 +72,7 @@ class Guarded:
         self._ports = ports
         self._allow_private = allow_private
         self._body_bytes_max = body_bytes_max
-        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._tls = tls or whom_everybody_trusts()
         self._resolve = resolve or resolved(trio.CapacityLimiter(LOOKUPS))
         self._network = network or httpcore.TrioBackend()
 
