@@ -3,9 +3,10 @@
 
 import argparse
 import json
+import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -19,12 +20,15 @@ from gcc.cli.files import SHOWN_MAX, tell
 from gcc.errors import ConfigError, Permanent
 from gcc.pipelines.scoring.bulk import Job, Report, Show, out_of, score_file
 from gcc.pipelines.scoring.record import Account, Follower, Reason
-from gcc.pipelines.scoring.rows import VERDICTS, to_json, told, verdict
+from gcc.pipelines.scoring.rows import VERDICTS, plain_handle, to_json, told, verdict
 from gcc.pipelines.scoring.scorer import score
 
 SMALL_BYTES = 1 << 20  # scored before a process has started
 STEP_PERCENT = 10  # without a terminal, progress is a line each
 GOES_ON = "what is scored stays: the same command goes on from there"
+NOBODY = "nobody has a score, and `refused` says why: a handle needs a full name (Instagram's own download tells none)"
+SHARES_FROM = 100  # followers with a score; fewer make no shares
+Z = 1.96  # the normal distribution's 97.5th percentile
 SAYS = {
     "real": "real: nothing in the names speaks against it",
     "weak": "a weak sign",
@@ -45,7 +49,7 @@ def _one(arguments: argparse.Namespace) -> int:
     flags = {
         name: None if (said := getattr(arguments, name)) is None else said == "yes" for name in ("picture", "private")
     }
-    scored = score(Follower(arguments.handle or "", arguments.name or "", Account(**known, **flags)))
+    scored = score(Follower(plain_handle(arguments.handle or ""), arguments.name or "", Account(**known, **flags)))
     if arguments.json:
         print(to_json(told(scored)).decode())
         return 0
@@ -83,9 +87,13 @@ def _file(arguments: argparse.Namespace) -> int:
         error = next(each for each in leaves(errors) if isinstance(each, OSError))
         raise Permanent(f"{error.filename or job.out}: {error.strerror}; {GOES_ON}") from None
     if arguments.json:
-        print(json.dumps({**asdict(report), "rows": report.rows, "rows_per_s": report.rows_per_s}))
+        more = {"rows": report.rows, "rows_per_s": report.rows_per_s, "shares": shares(report.counts)}
+        print(json.dumps(asdict(report) | more))
     else:
         print(_counts(report))
+        print(_shares(report))
+        if report.rows and report.counts["unscored"] == report.rows:
+            tell(NOBODY)
         for line, why in report.bad[:SHOWN_MAX]:
             tell(f"line {line:,}: {why}")
         if report.bad_total > SHOWN_MAX:
@@ -98,6 +106,27 @@ def _counts(report: Report) -> str:
     before = f", {report.resumed_rows:,} of them before" if report.resumed_rows else ""
     rate = f"{report.seconds:,.1f} s, {report.rows_per_s:,.0f} rows/s"
     return f"{report.rows:,} rows{before} into {report.out}: {', '.join(parts)} ({rate})"
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, float] | None:
+    """Of the `n` with a score by names, and Wilson's bounds of 95 % for the share of fake. None: too few for any."""
+    n = sum(counts.values()) - counts["unscored"]
+    if n < SHARES_FROM:
+        return None
+    fake, z2 = counts["fake"] / n, Z * Z
+    middle, half = fake + z2 / (2 * n), Z * math.sqrt(fake * (1 - fake) / n + z2 / (4 * n * n))
+    bounds = {"fake_low": (middle - half) / (1 + z2 / n), "fake_high": (middle + half) / (1 + z2 / n)}
+    return {"n": n, **{kind: counts[kind] / n for kind in ("real", "weak", "fake")}, **bounds}
+
+
+def _shares(report: Report) -> str:
+    told = shares(report.counts)
+    if told is None:
+        return f"too few for shares: under {SHARES_FROM} with a score by names"
+    return (
+        f"of {told['n']:,} with a score by names: fake {told['fake']:.1%} ({told['fake_low']:.1%} to"
+        f" {told['fake_high']:.1%}), weak {told['weak']:.1%}, real {told['real']:.1%}"
+    )
 
 
 @contextmanager

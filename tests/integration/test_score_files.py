@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow
 import pytest
 import trio
 from pyarrow import parquet
 
 from gcc import cli
 from gcc.errors import ConfigError, Transient
-from gcc.pipelines.scoring import bulk, files
+from gcc.pipelines.scoring import bulk, pieces
 from gcc.pipelines.scoring.bulk import Job, Report, score_file
 from gcc.pipelines.scoring.rows import COLUMNS, VERDICTS, Answer, Form, Row, score_rows
 
@@ -48,7 +49,7 @@ def quiet(done: int, of: int, rows: int) -> None:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many, with a checkpoint behind each."""
-    monkeypatch.setattr(files, "PIECE_ROWS", 20)
+    monkeypatch.setattr(pieces, "PIECE_ROWS", 20)
     monkeypatch.setattr(bulk, "CHECKPOINT_S", 0.0)
 
 
@@ -62,14 +63,14 @@ def read(file: Path) -> list[dict[str, Any]]:
         rows = parquet.read_table(file).to_pylist()
     else:
         with file.open(newline="") as opened:
-            rows = list(csv.DictReader(opened))
+            rows = list(csv.DictReader(opened, delimiter="\t" if file.suffix == ".tsv" else ","))
     return [{name: as_json(name, value) for name, value in row.items()} for row in rows]
 
 
 def as_json(name: str, value: Any) -> Any:
     if value in ("", None):
         return "" if name in ("follower_handle", "follower_full_name") else None
-    if name.endswith("reasons"):
+    if name.endswith("reasons") or name == "account":
         return json.loads(value)
     is_number = name in COLUMNS[COLUMNS.index("score") : COLUMNS.index("reasons")] or name == "account_score"
     return float(value) if is_number else value
@@ -152,17 +153,17 @@ async def test_another_file_or_a_damaged_journal_begins_anew(small_pieces: None,
         assert (report.resumed_rows, report.rows, len(read(out))) == (0, ROWS - 1, ROWS - 1)
 
 
-def die_once(form: Form, rows: Sequence[Row]) -> Answer:
+def die_once(form: Form, rows: Sequence[Row], own: Sequence[str]) -> Answer:
     """In a worker: the first one that comes here is killed."""
     try:
         os.close(os.open(os.environ["DIED"], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        return score_rows(form, rows)
+        return score_rows(form, rows, own)
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def die(form: Form, rows: Sequence[Row]) -> Answer:
+def die(form: Form, rows: Sequence[Row], own: Sequence[str]) -> Answer:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
@@ -266,6 +267,36 @@ async def test_groups_of_parquet_are_bounded_by_bytes(tmp_path: Path, monkeypatc
     assert parquet.ParquetFile(out).metadata.num_row_groups > 10 and len(read(out)) == ROWS
 
 
+@pytest.mark.parametrize("kind", ["ndjson", "json", "csv", "tsv", "parquet"])
+async def test_what_else_a_file_has_comes_out_again_beside_the_answers(
+    kind: str, small_pieces: None, tmp_path: Path
+) -> None:
+    first = tmp_path / f"first.{kind}"
+    await score_file(Job(lines_in(tmp_path), first, 1), quiet)
+    own = [{"id": number, "my note": "x, =1"} for number in range(ROWS)]
+    if kind == "parquet":
+        table = parquet.read_table(first).select(["follower_handle", "follower_full_name"])
+        parquet.write_table(
+            pyarrow.Table.from_pylist(own)
+            .append_column("follower_handle", table[0])
+            .append_column("Full Name", table[1]),
+            tmp_path / "a.parquet",
+        )
+        await score_file(Job(tmp_path / "a.parquet", out := tmp_path / "out.parquet", 1), quiet)
+        assert parquet.read_schema(out).names == ["id", "my note", "Full Name", *COLUMNS]
+        assert str(parquet.read_schema(out).field("id").type) == "int64"
+    else:
+        (tmp_path / "a.ndjson").write_text("".join(json.dumps(follower(at) | own[at]) + "\n" for at in range(ROWS)))
+        await score_file(Job(tmp_path / "a.ndjson", out := tmp_path / f"out.{kind}", 1), quiet)
+    rows = read(out)
+    assert [int(row["id"]) for row in rows] == list(range(ROWS))
+    assert {row["my note"] for row in rows} == {"x, =1"}
+    assert [row["score"] for row in rows] == [row["score"] for row in read(first)]
+    again = tmp_path / f"again.{kind}"
+    await score_file(Job(out, again, 1), quiet)
+    assert again.read_bytes() == out.read_bytes() or kind == "parquet", "scored twice, it has nothing twice"
+
+
 async def test_what_a_spreadsheet_would_run_gets_an_apostrophe_and_comes_in_without(tmp_path: Path) -> None:
     name = '=HYPERLINK("http://x","Ravi")'
     (file := tmp_path / "a.ndjson").write_text(json.dumps({"follower_handle": "-ravi", "follower_full_name": name}))
@@ -366,11 +397,29 @@ def test_the_verb_tells_counts_and_bad_lines(tmp_path: Path, capsys: pytest.Capt
         "line 11: it is no JSON: invalid character (byte 4)" in err
         and "... 30 lines are no rows; --json lists more" in err
     )
+    assert "too few for shares: under 100" in out
     code, out, _ = verb(capsys, str(file), "--workers", "1", "--json")
     report = json.loads(out)
+    assert report["shares"] is None
     assert (code, report["rows"], len(report["bad"])) == (1, 10, 30)
     code, _, err = verb(capsys, str(tmp_path / "none.csv"))
     assert (code, err.startswith("gcc: there is no ")) == (2, True)
+
+
+def test_the_verb_tells_shares_with_their_bounds_from_a_hundred_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.csv"
+    names = ["ravi,Ravi Kumar"] * 150 + ["cool_boy,Rohit Kumar"] * 30 + ["ravi12345,Ravi Kumar"] * 20 + ["ravi,"] * 9
+    file.write_text("\n".join(["handle,full_name", *names]))
+    code, out, err = verb(capsys, str(file))
+    assert "of 200 with a score by names: fake 10.0% (6.6% to 14.9%), weak 15.0%, real 75.0%" in out
+    code, out, _ = verb(capsys, str(file), "--json")
+    shares = json.loads(out)["shares"]
+    assert (code, shares["n"], shares["fake"], round(shares["fake_low"], 3)) == (0, 200, 0.1, 0.066)
+    file.write_text("handle,full_name\n@ravi,\n")
+    code, _, err = verb(capsys, str(file))
+    assert code == 0 and "nobody has a score, and `refused` says why" in err
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ import pytest
 from pyarrow import parquet
 
 from gcc.errors import ConfigError
-from gcc.pipelines.scoring import files, rows
-from gcc.pipelines.scoring.files import Piece, Position, open_source
+from gcc.pipelines.scoring import pieces as bounds
+from gcc.pipelines.scoring import rows
+from gcc.pipelines.scoring.files import open_source
+from gcc.pipelines.scoring.parquets import Parquet
+from gcc.pipelines.scoring.pieces import Piece, Position
 from gcc.pipelines.scoring.record import Account, Follower, Scored
 from gcc.pipelines.scoring.rows import Row, _account, _decoded, score_rows
 
@@ -57,7 +60,7 @@ KINDS = ("ndjson", "json", "json pretty", "json of lines", "parquet", "csv", "cs
 
 @pytest.fixture(params=(1, 3, 1000))
 def piece_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PIECE_ROWS", request.param)
+    monkeypatch.setattr(bounds, "PIECE_ROWS", request.param)
 
 
 def rows_of(pieces: list[Piece]) -> list[Any]:
@@ -69,7 +72,7 @@ def rows_of(pieces: list[Piece]) -> list[Any]:
 def test_each_kind_of_file_has_the_same_rows_from_wherever_it_is_read(
     kind: str, read_bytes: int, piece_rows: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_READ_BYTES", read_bytes)
+    monkeypatch.setattr(bounds, "READ_BYTES", read_bytes)
     source = open_source(written(tmp_path, kind))
     pieces = list(source.pieces(Position()))
     assert rows_of(pieces) == FOLLOWERS
@@ -96,7 +99,7 @@ def good(handle: str) -> str:
         ("42", "it is no object but 42"),
         ("[1]", "it is no object but [1]"),
         ("[" * 100_000, "it is"),
-        ('{"a": "' + "x" * files.ROW_BYTES_MAX + '"}', "it is longer than"),
+        ('{"a": "' + "x" * bounds.ROW_BYTES_MAX + '"}', "it is longer than"),
     ],
 )
 def test_a_line_that_is_no_row_is_told_and_costs_no_other(line: str, why: str, tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_a_line_that_is_no_row_is_told_and_costs_no_other(line: str, why: str, t
         ('"text"', 'it is no object but "text"'),
         ('{"follower_handle": x}', "it is no JSON"),
         ('{"follower_handle": "x"', "it is never closed"),
-        ('{"a": "' + "x" * files.ROW_BYTES_MAX + '"}', "or longer than"),
+        ('{"a": "' + "x" * bounds.ROW_BYTES_MAX + '"}', "or longer than"),
     ],
 )
 def test_an_element_that_is_no_row_is_told_and_costs_no_other(element: str, why: str, tmp_path: Path) -> None:
@@ -232,19 +235,19 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 def test_whatever_a_file_holds_reading_goes_on_from_anywhere_to_the_same_rows(
     kind: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "PIECE_ROWS", 3)
+    monkeypatch.setattr(bounds, "PIECE_ROWS", 3)
     chance = random.Random(seed)
     file = written(tmp_path, kind)
     content = file.read_bytes()
     for _ in range(20):
         file.write_bytes(damaged(content, chance))
-        monkeypatch.setattr(files, "_READ_BYTES", chance.choice((5, 17, 64, 1 << 18)))
+        monkeypatch.setattr(bounds, "READ_BYTES", chance.choice((5, 17, 64, 1 << 18)))
         try:
             source = open_source(file)
         except ConfigError:
             continue  # its header, or its first bytes
         pieces = list(source.pieces(Position()))
-        monkeypatch.setattr(files, "_READ_BYTES", chance.choice((5, 17, 64, 1 << 18)))
+        monkeypatch.setattr(bounds, "READ_BYTES", chance.choice((5, 17, 64, 1 << 18)))
         for number, piece in enumerate(pieces, 1):
             assert [row for later in source.pieces(piece.after) for row in later.rows] == [
                 row for later in pieces[number:] for row in later.rows
@@ -255,7 +258,7 @@ def test_whatever_a_file_holds_reading_goes_on_from_anywhere_to_the_same_rows(
 @pytest.mark.parametrize("kind", ["ndjson", "json", "csv"])
 def test_rows_of_a_megabyte_come_one_by_one(kind: str, tmp_path: Path) -> None:
     file = tmp_path / f"a.{kind}"
-    handles = [str(number) * (files.ROW_BYTES_MAX - 200) for number in range(4)]
+    handles = [str(number) * (bounds.ROW_BYTES_MAX - 200) for number in range(4)]
     if kind == "csv":
         file.write_text("follower_handle,follower_full_name\n" + "".join(f"{handle},Ravi\n" for handle in handles))
     else:
@@ -307,10 +310,10 @@ def test_texts_that_parquet_holds_once_for_many_rows_take_the_memory_of_one_piec
         pyarrow.table({"follower_handle": handles, "follower_full_name": names}), file, row_group_size=4
     )
     pieces = list(open_source(file).pieces(Position()))
-    assert max(sum(len(str(row.given)) for row in piece.rows) for piece in pieces) < 2 * files.ROW_BYTES_MAX
+    assert max(sum(len(str(row.given)) for row in piece.rows) for piece in pieces) < 2 * bounds.ROW_BYTES_MAX
     found = [row for piece in pieces for row in piece.rows]
     assert [row.line for row in found] == list(range(1, 11)) and pieces[-1].after == Position(10, 11)
-    assert found[5].given == files.TOO_LONG
+    assert found[5].given == bounds.TOO_LONG
     assert found[4].given == {"follower_handle": "ravi_4", "follower_full_name": "Ravi"}
     for at in range(11):
         rest = [row for piece in open_source(file).pieces(Position(at, at + 1)) for row in piece.rows]
@@ -324,4 +327,4 @@ def test_rows_of_parquet_that_are_large_are_read_a_few_at_a_time(tmp_path: Path)
         pyarrow.table({"follower_handle": names, "follower_full_name": names}), file, use_dictionary=False
     )
     source = open_source(file)
-    assert isinstance(source, files.Parquet) and source._rows_at_once < files.PIECE_ROWS
+    assert isinstance(source, Parquet) and source._rows_at_once < bounds.PIECE_ROWS

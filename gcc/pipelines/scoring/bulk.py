@@ -8,9 +8,7 @@ last checkpoint is cut off and scored again. OUT appears when it is whole.
 Parquet has its rows in groups behind which nothing can be appended, so it is made of a part in NDJSON at the end.
 """
 
-import csv
 import fcntl
-import io
 import json
 import os
 from collections import deque
@@ -23,8 +21,9 @@ from typing import Any, BinaryIO
 import trio
 
 from gcc.errors import ConfigError, Transient
-from gcc.pipelines.scoring.files import Kind, Piece, Position, Source, kind_of, open_source
-from gcc.pipelines.scoring.rows import COLUMNS, VERDICTS, Answer, Form, score_rows
+from gcc.pipelines.scoring.files import Kind, kind_of_result, open_source
+from gcc.pipelines.scoring.pieces import Own, Piece, Position, Source
+from gcc.pipelines.scoring.rows import COLUMNS, VERDICTS, Answer, Form, header, score_rows, to_json
 from gcc.pipelines.scoring.scorer import SCORER_VERSION
 from gcc.pipelines.scoring.workers import WorkerDied, open_workers
 
@@ -35,7 +34,7 @@ TRIES = 3
 """Of a piece whose worker died, of want of memory or by a kill: the piece may be innocent."""
 BAD_KEPT = 100  # lines that are told of
 GROUP_BYTES = 8 << 20  # of Parquet, as JSON: rows have up to some megabytes
-LAYOUT = 1
+LAYOUT = 2
 """Of the file that tells where to go on."""
 
 
@@ -90,26 +89,20 @@ async def score_file(job: Job, show: Show) -> Report:
     and again; what is scored stays), OSError. Cancelled: as after a kill, the next run goes on."""
     if job.out.exists() and job.out.samefile(job.file):
         raise ConfigError(f"the result would take the place of {job.file}; name another --out")
-    kind = _kind_of_result(job)
     source = open_source(job.file)
+    kind = kind_of_result(job.file, job.out)
+    own: Own = source.own() if kind in ("csv", "tsv", "parquet") else {}  # JSON repeats each row's
     began = trio.current_time()
     with _part_of(job) as part:
-        journal = _Journal(job, kind, part)
+        journal = _Journal(job, kind, part, own)
         report = journal.go_on()
         report.resumed_rows = report.rows
         show(min(journal.at.offset, source.total), source.total, report.rows)
-        async with _running(job.workers) as run:
+        async with _running(job.workers, tuple(own)) as run:
             await _score(source, journal, run, show, ahead=2 * job.workers)
-        _finish(job, kind, part)
+        _finish(job, kind, part, own)
     report.seconds = trio.current_time() - began
     return report
-
-
-def _kind_of_result(job: Job) -> Kind:
-    """By its suffix; .json is an array, unless it is made of a .json that has its rows as lines."""
-    if job.out.suffix.lower() == job.file.suffix.lower():
-        return kind_of(job.file)
-    return "array" if job.out.suffix.lower() == ".json" else kind_of(job.out)
 
 
 def _beside(out: Path, ending: str) -> Path:
@@ -138,7 +131,8 @@ def _part_of(job: Job) -> Iterator[BinaryIO]:
 class _Journal:
     """The part and where it stands. `at`: what is read next."""
 
-    def __init__(self, job: Job, kind: Kind, part: BinaryIO) -> None:
+    def __init__(self, job: Job, kind: Kind, part: BinaryIO, own: Own) -> None:
+        self._own = own
         self.form: Form = "ndjson" if kind == "parquet" else kind
         self.at = Position()
         self._part = part
@@ -163,7 +157,8 @@ class _Journal:
         except (OSError, ValueError, LookupError, TypeError):
             pass  # there is none, or none of ours: begin
         self._part.truncate(0)
-        self._part.write({"array": b"[\n", "csv": _header(), "ndjson": b""}[self.form])
+        if self.form != "ndjson":
+            self._part.write(b"[\n" if self.form == "array" else header(self.form, self._own))
         return self._report
 
     def add(self, answer: Answer, after: Position) -> None:
@@ -213,12 +208,6 @@ def _state_of(file: Path) -> dict[str, Any]:
     return {"file": str(file.resolve()), "bytes": told.st_size, "mtime_ns": told.st_mtime_ns}
 
 
-def _header() -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(COLUMNS)
-    return text.getvalue().encode()
-
-
 async def _score(source: Source, journal: _Journal, run: Run, show: Show, ahead: int) -> None:
     """From where the journal stands to the end of the source; at most `ahead` pieces at once."""
     waiting: deque[tuple[Piece, trio.Event, list[Answer]]] = deque()
@@ -245,13 +234,13 @@ async def _score(source: Source, journal: _Journal, run: Run, show: Show, ahead:
 
 
 @asynccontextmanager
-async def _running(workers: int) -> AsyncIterator[Run]:
+async def _running(workers: int, own: tuple[str, ...]) -> AsyncIterator[Run]:
     """Pieces scored in so many processes, which are started when they are needed and end when they are idle."""
     if workers == 1:
 
         async def here(form: Form, piece: Piece) -> Answer:
             await trio.lowlevel.checkpoint()
-            return score_rows(form, piece.rows)
+            return score_rows(form, piece.rows, own)
 
         yield here
         return
@@ -260,7 +249,7 @@ async def _running(workers: int) -> AsyncIterator[Run]:
         async def away(form: Form, piece: Piece) -> Answer:
             for _ in range(TRIES):
                 with suppress(WorkerDied):
-                    return await processes.run(score_rows, form, piece.rows)
+                    return await processes.run(score_rows, form, piece.rows, own)
             first, last = piece.rows[0].line, piece.rows[-1].line
             raise Transient(
                 f"the process that scored lines {first:,} to {last:,} ended {TRIES} times; is memory short?"
@@ -270,34 +259,39 @@ async def _running(workers: int) -> AsyncIterator[Run]:
         yield away
 
 
-def _finish(job: Job, kind: Kind, part: BinaryIO) -> None:
+def _finish(job: Job, kind: Kind, part: BinaryIO, own: Own) -> None:
     """The part becomes the result."""
     name, whole = _beside(job.out, ".part"), _beside(job.out, ".part")
     if kind == "parquet":
         whole = _beside(job.out, ".part.parquet")
         part.seek(0)
-        _as_parquet(part, whole)
+        _as_parquet(part, whole, own)
     whole.replace(job.out)
     if whole != name:  # else it is gone, and one of this name is another run's
         name.unlink(missing_ok=True)
     _beside(job.out, ".part.json").unlink(missing_ok=True)
 
 
-def _as_parquet(part: BinaryIO, whole: Path) -> None:
+def _as_parquet(part: BinaryIO, whole: Path, own: Own) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    kinds = dict.fromkeys(("score", "fuzzy_similarity", "indian_name_match", "account_score"), pyarrow.float64())
+    arrow = {"int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pyarrow.bool_(), "text": pyarrow.string()}
+    kinds = {name: arrow[kind] for name, kind in own.items()} | dict.fromkeys(COLUMNS, pyarrow.string())
+    kinds |= dict.fromkeys(("score", "fuzzy_similarity", "indian_name_match", "account_score"), pyarrow.float64())
     kinds |= dict.fromkeys(("non_indic", "more_than_4_digits", "handle_name_correlation"), pyarrow.int8())
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
+    schema = pyarrow.schema(list(kinds.items()))
+    texts = [name for name, kind in kinds.items() if kind == pyarrow.string()]
     with parquet.ParquetWriter(whole, schema, compression="zstd") as writer:
         while lines := part.readlines(GROUP_BYTES):
-            rows = [{name: _cell(value) for name, value in json.loads(line).items()} for line in lines]
+            rows = [json.loads(line) for line in lines]
+            for row in rows:
+                row |= {name: _text(row.get(name)) for name in texts}
             writer.write_batch(pyarrow.RecordBatch.from_pylist(rows, schema))
 
 
-def _cell(value: Any) -> Any:
-    """Lists as their JSON, ids as text, and of half a character a question mark."""
-    if isinstance(value, list):
-        return json.dumps(value)
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+def _text(value: Any) -> str | None:
+    """Anything but text as its JSON, and of half a character a question mark."""
+    if value is None:
+        return None
+    return (value if isinstance(value, str) else to_json(value).decode()).encode(errors="replace").decode()
