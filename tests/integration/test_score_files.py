@@ -314,6 +314,8 @@ async def test_a_result_never_takes_the_place_of_its_file(tmp_path: Path) -> Non
     for out in (file, tmp_path / "link.ndjson"):
         with pytest.raises(ConfigError, match="take the place"):
             await score_file(Job(file, out, 1), quiet)
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        await score_file(Job(file, tmp_path, 1), quiet)
     with pytest.raises(ConfigError, match="cannot be written"):
         await score_file(Job(file, tmp_path / "none" / "out.ndjson", 1), quiet)
 

@@ -87,6 +87,8 @@ def out_of(file: Path) -> Path:
 async def score_file(job: Job, show: Show) -> Report:
     """Raises ConfigError (the file, or the place of the result), Transient (a worker that dies at the same rows again
     and again; what is scored stays), OSError. Cancelled: as after a kill, the next run goes on."""
+    if job.out.is_dir():
+        raise ConfigError(f"{job.out} is a folder; name a file in it: --out {job.out / out_of(job.file).name}")
     if job.out.exists() and job.out.samefile(job.file):
         raise ConfigError(f"the result would take the place of {job.file}; name another --out")
     source = open_source(job.file)
