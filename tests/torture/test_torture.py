@@ -1,6 +1,7 @@
 """A short torture, the same one each time, all of it under load.
 
-A stop, the clients that nobody wishes for, a dead database, a full disk, a kill and a drain.
+A stop, the clients that nobody wishes for, dead workers, a dead database, a full disk, a drain and a kill; and on
+RabbitMQ a dead broker and dead workers.
 """
 
 import json
@@ -12,7 +13,8 @@ from typing import Any
 import trio
 
 ROOT = Path(__file__).parents[2]
-ACTS = ("stop", "abuse", "kill_postmaster", "full_disk", "kill", "terminate")
+ACTS = ("stop", "abuse", "kill_workers", "kill_postmaster", "full_disk", "terminate", "kill")
+ON_RABBITMQ = ("kill_broker", "kill_workers")
 SEED = 31
 BOUND_S = 400  # generous: the machine may be busy
 
@@ -23,6 +25,14 @@ async def test_a_short_torture_ends_well() -> None:
     assert report["checks"] >= 1
     assert {*ACTS} - {"full_disk"} <= {*report["acts"]}
     assert "full_disk" in report["acts"] or "no full disk: " in said
+
+
+async def test_workers_die_on_rabbitmq_and_all_is_well() -> None:
+    """Every follower that was asked about is scored."""
+    words = ("--rabbitmq", "--seed", str(SEED), "--acts", *ON_RABBITMQ)
+    _, report = await tortured("tests.torture", *words, bound_s=BOUND_S)
+    assert (report["missing"], report["doubled"], report["dead_lettered"]) == (0, 0, 0)
+    assert {*ON_RABBITMQ} <= {*report["acts"]}
 
 
 async def tortured(module: str, *words: str, bound_s: float) -> tuple[str, dict[str, Any]]:

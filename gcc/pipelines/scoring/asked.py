@@ -14,7 +14,7 @@ import codecs
 import datetime as dt
 import json
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gcc.channels.message import Frame
@@ -30,6 +30,7 @@ AHEAD_MAX = dt.timedelta(days=1)
 """So far the clocks of producers and ours may be apart; what is of a later time would outlive every newer answer."""
 HANDLE_CHARS_MAX = 300
 NAME_CHARS_MAX = 20_000
+_FIGURES = tuple(field.name for field in fields(Account))
 PLATFORMS = ("INSTAGRAM", "YOUTUBE")
 
 
@@ -108,8 +109,11 @@ def _event_id(given: dict[str, Any], frame: Frame, number: int) -> str:
 
 
 def _at(given: dict[str, Any], now: dt.datetime) -> str:
+    told = given.get("event_timestamp")
+    if told is None:
+        return timestamp(now)
     try:
-        at = moment(given.get("event_timestamp"))
+        at = moment(told)
     except ValueError:
         return timestamp(now)
     return timestamp(now) if at > timestamp(now + AHEAD_MAX) else at
@@ -152,11 +156,16 @@ def answered(asked: Asked, scored: Scored) -> CreatorFollowerScore:
         refused=f"{scored.refused}{asked.odd}" if scored.refused else "",
         features=dict(scored.features),
         reasons=[_told(reason) for reason in scored.reasons],
-        account={name: value for name, value in asdict(asked.follower.account).items() if value is not None},
+        account=_known(asked.follower.account),
         account_score=scored.account_score,
         account_reasons=[_told(reason) for reason in scored.account_reasons],
         scorer_version=scored.scorer_version,
     )
+
+
+def _known(account: Account) -> dict[str, Any]:
+    """By hand: asdict takes a quarter of the time that an answer does."""
+    return {name: value for name in _FIGURES if (value := getattr(account, name)) is not None}
 
 
 def _told(reason: Reason) -> dict[str, Any]:
