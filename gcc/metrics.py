@@ -5,6 +5,10 @@ Labels never hold a handle or a job, and partners only where they must be told s
 Built in tree.py and passed down.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,6 +18,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 import gcc
 
@@ -63,14 +69,8 @@ class Metrics:
         self.api_jobs = Counter(
             "gcc_api_jobs_ended_total", "Jobs of the API ended here", ["kind", "state"], registry=registry
         )
-        self.requests = Counter(
-            "gcc_web_requests_total", "Answered requests", ["method", "route", "status"], registry=registry
-        )
-        self.request_seconds = Histogram(
-            "gcc_web_request_seconds", "Time of one answer", ["route"], buckets=_ANSWER_SECONDS, registry=registry
-        )
-        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-
+        self._answers = _Answers()
+        registry.register(self._answers)
         self.deprecated_requests = Counter(
             "gcc_web_deprecated_requests_total",
             "Requests to what will end, by route and partner",
@@ -92,9 +92,35 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, took_s: float) -> None:
         """Count an answer of the gateway's or the ops port. `route`: the pattern, never the path that was asked for."""
-        answer = method if method in _METHODS else "other", route, status
-        if answer not in self._answered:  # finding a labelled one takes longer than to count with it
-            self._answered[answer] = self.requests.labels(*answer), self.request_seconds.labels(route)
-        counted, timed = self._answered[answer]
-        counted.inc()
-        timed.observe(took_s)
+        self._answers.count(method if method in _METHODS else "other", route, status, took_s)
+
+
+class _Answers(Collector):
+    """Of all ports, in plain numbers: one loop answers, and the locks of a Counter and a Histogram would cost more than
+    what they count."""
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[str, str, int], int] = {}
+        self._timed: dict[str, list[int]] = {}  # by route: how many took so long, by _ANSWER_SECONDS
+        self._took_s: dict[str, float] = {}
+
+    def count(self, method: str, route: str, status: int, took_s: float) -> None:
+        answer = method, route, status
+        self._counted[answer] = self._counted.get(answer, 0) + 1
+        timed = self._timed.get(route)
+        if timed is None:
+            timed = self._timed[route] = [0] * (len(_ANSWER_SECONDS) + 1)
+            self._took_s[route] = 0.0
+        timed[bisect_left(_ANSWER_SECONDS, took_s)] += 1
+        self._took_s[route] += took_s
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily("gcc_web_requests", "Answered requests", labels=["method", "route", "status"])
+        for (method, route, status), number in self._counted.items():
+            requests.add_metric([method, route, str(status)], number)
+        yield requests
+        seconds = HistogramMetricFamily("gcc_web_request_seconds", "Time of one answer", labels=["route"])
+        bounds = [*map(str, map(float, _ANSWER_SECONDS)), "+Inf"]
+        for route, timed in self._timed.items():
+            seconds.add_metric([route], list(zip(bounds, accumulate(timed), strict=True)), self._took_s[route])
+        yield seconds

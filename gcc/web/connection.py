@@ -20,7 +20,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +83,9 @@ class Connection:
         self._turns: deque[Exchange | ApiError | Handshake] = deque()  # the first is in hand
         self._room = trio.Event()
         self._is_working = False
+        self._worker: trio.lowlevel.Task | None = None  # which goes on with what must wait; kept, as a task costs much
+        self._waits: Coroutine[Any, Any, None] | None = None  # for it
+        self._is_left = False
         self.pause = Pause()  # of the work in hand
         self._websocket: Speaker | None = None
         self.is_over = False  # nothing is sent any more
@@ -97,6 +100,9 @@ class Connection:
         async with trio.open_nursery() as self._nursery:
             await self._read()
             await self._lose()
+            self._is_left = True
+            if not self._is_working:
+                self._wake()
 
     # What is read
 
@@ -162,13 +168,26 @@ class Connection:
         if not self._turns or self._is_working:
             return
         self._is_working = True
-        if self.pause.is_over:
-            self._nursery.start_soon(self._work)
-            return
         working = self._work()
-        has_ended, _ = begin(working)
-        if not has_ended:
-            self._nursery.start_soon(go_on, working)
+        if self.pause.is_over or not begin(working)[0]:
+            self._waits = working
+            if self._worker is None:
+                self._nursery.start_soon(self._go_on)
+            else:
+                self._wake()
+
+    async def _go_on(self) -> None:
+        """With what waits, one after the other, until the client has left."""
+        self._worker = trio.lowlevel.current_task()
+        while self._waits is not None:
+            working, self._waits = self._waits, None
+            await go_on(working)
+            if not self._is_left:
+                await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
+
+    def _wake(self) -> None:
+        if self._worker is not None:
+            trio.lowlevel.reschedule(self._worker)
 
     def _is_full(self) -> bool:
         if self.is_over or not self._turns:
@@ -219,7 +238,8 @@ class Connection:
         self._is_working = False
         if not self.is_over and self._websocket is None:
             self._guest.idle()
-            self._reading.deadline = self._patience_ends_s()
+            if self._guest.owes:  # what it begun while this was answered
+                self._reading.deadline = self._patience_ends_s()
 
     async def _answer(self, exchange: Exchange) -> None:
         if exchange.refusal is not None:

@@ -5,7 +5,7 @@ chunks, or by the connection's end. A small answer leaves in one piece, for the 
 is not as long as it said, or whose headers have line ends in them, is an exception of the app.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any, Protocol
 
@@ -18,6 +18,9 @@ from gcc.web.framing import Header
 
 HANG_UP = "gcc.hang_up"
 """The extension by which an app is called back, at once and at most once, when nobody waits for its answer any more."""
+
+WHOLE = "gcc.whole"
+"""The extension by which an app sends an answer that is all there: `Exchange.send_whole`."""
 
 _BODILESS = frozenset({204, 304})
 
@@ -67,7 +70,8 @@ class Exchange:
         "unread_bytes",
     )
 
-    def __init__(self, line: Line, scope: dict[str, Any], is_kept: bool) -> None:
+    def __init__(self, line: Line, scope: dict[str, Any], is_kept: bool, expects: bool = False) -> None:
+        """`expects`: to be told that its body is wanted."""
         self._line = line
         self.scope = scope
         self.is_kept = is_kept
@@ -78,10 +82,8 @@ class Exchange:
         self._is_told = False  # the app knows that the request is whole
         self._more: trio.Event | None = None
         self._hung_up: Callable[[], None] | None = None
-        scope["extensions"] = {HANG_UP: self.on_hang_up, PAUSE: line.pause}
-        self._expects = scope["http_version"] == "1.1" and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"]
-        )
+        scope["extensions"] = {HANG_UP: self.on_hang_up, PAUSE: line.pause, WHOLE: self.send_whole}
+        self._expects = expects
         self._status = 0
         self._headers: list[Header] = []
         self.has_begun = False  # the answer's head is out
@@ -164,6 +166,31 @@ class Exchange:
                 self.tell()
         else:
             raise RuntimeError(f"the app sent {kind} out of turn")
+
+    async def send_whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """In place of two messages: `headers` have names in small letters, and none that frames the answer."""
+        if self._is_lost:
+            return  # to nobody
+        if self._status:
+            raise RuntimeError("the app sent an answer out of turn")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+            raise RuntimeError("the app's headers have line ends or NULs in them")
+        self._status, self.has_begun, self.has_ended = status, True, True
+        self.is_kept = self.is_kept and not self._line.is_draining
+        is_bodiless = status in _BODILESS
+        await self._line.send(
+            b"%b%b%b%b%b\r\n%b"
+            % (
+                framing.STATUS_LINES[status],
+                lines.encode("latin-1"),
+                b"" if is_bodiless else b"content-length: %d\r\n" % len(body),
+                _date(),
+                b"" if self.is_kept else b"connection: close\r\n",
+                b"" if is_bodiless or self.scope["method"] == "HEAD" else body,
+            )
+        )
+        self.tell()
 
     def _head(self, body_bytes: int | None) -> bytes:
         """Waits for the body, and leaves with it. `body_bytes`: where it is known to be all."""

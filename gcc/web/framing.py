@@ -23,6 +23,9 @@ HEADERS_MAX = 100
 URL_BYTES_MAX = 8 * 1024
 METHODS = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
+NAMES = frozenset({b"host", b"transfer-encoding", b"expect"})
+"""Of what tells where a request ends, and for whom it is; llhttp sees to the rest."""
+
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\\\[\],]*)(?::[0-9]*)?")
 _ODD_PATHS = (
     (re.compile(rb"/{2}"), "has //"),
@@ -75,8 +78,10 @@ def head(status: int, headers: Iterable[Header]) -> bytes:
     return line + b"".join([b"%b: %b\r\n" % header for header in headers]) + b"\r\n"
 
 
-def check(method: bytes, target: bytes, version: str, headers: Sequence[Header]) -> ApiError | None:
-    """Why this head is refused; None: it is a request."""
+def check(
+    method: bytes, target: bytes, version: str, headers: Sequence[Header], framing: Sequence[Header]
+) -> ApiError | None:
+    """Why this head is refused; None: it is a request. `framing`: those of `headers` that are in NAMES."""
     if version not in ("1.1", "1.0"):
         return refused(400)
     if method == b"CONNECT":
@@ -85,7 +90,7 @@ def check(method: bytes, target: bytes, version: str, headers: Sequence[Header])
         return refused(414)
     if len(headers) > HEADERS_MAX or headers_bytes(headers) > HEADERS_BYTES_MAX:
         return refused(431)
-    return _of_path(target) or _of_headers(version, headers)
+    return _of_path(target) or _of_headers(version, framing)
 
 
 def headers_bytes(headers: Sequence[Header]) -> int:

@@ -51,6 +51,7 @@ class Parser:
         self._quiet_bytes = 0  # in which no body was: sizes of chunks, trailers
         self._target = b""
         self._headers: list[Header] = []
+        self._framing: list[Header] = []  # of these, what tells where it ends and for whom it is
 
     @property
     def method(self) -> bytes:
@@ -120,20 +121,24 @@ class Parser:
         self._heads_begun += 1
         self._target = b""
         self._headers = []
+        self._framing = []
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # a trailer otherwise
-            self._headers.append((name.lower(), value.strip()))
+            header = name.lower(), value.strip()
+            self._headers.append(header)
+            if header[0] in framing.NAMES:
+                self._framing.append(header)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._quiet_bytes = 0
         llhttp, target, headers = self._llhttp, self._target, self._headers
         method, version = llhttp.get_method(), llhttp.get_http_version()
-        self._refusal = framing.check(method, target, version, headers)
+        self._refusal = framing.check(method, target, version, headers, self._framing)
         if self._refusal is not None:
             self.exchange = None
             raise _NotTaken
@@ -157,7 +162,10 @@ class Parser:
             "state": {},
         }
         is_kept = version == "1.1" and llhttp.should_keep_alive()
-        self.exchange = Exchange(self._line, scope, is_kept)
+        expects = len(self._framing) > 1 and any(
+            name == b"expect" and value.lower() == b"100-continue" and version == "1.1" for name, value in self._framing
+        )
+        self.exchange = Exchange(self._line, scope, is_kept, expects)
         self._arrived(self.exchange)
 
     def on_body(self, data: bytes) -> None:

@@ -83,22 +83,22 @@ class Route:
         """That may be asked for where it picks."""
         return Fields(self.data)
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         return self.method != "GET" and not self.reads
 
-    @property
+    @cached_property
     def unit(self) -> bool:
         """Whether all that it writes is one transaction, which a refusal rolls back. What counts as a login commits as
         it goes: failures are counted, and no connection is held while a password is hashed."""
         return self.writes and self.rate != "login" and not self.is_proxied
 
-    @property
+    @cached_property
     def takes_key(self) -> bool:
         """Whether an Idempotency-Key is honoured: other methods may be repeated as they are."""
         return self.unit and self.method == "POST"
 
-    @property
+    @cached_property
     def deadline(self) -> float | None:
         return self.deadline_s or DEADLINES_S.get(self.rate)
 

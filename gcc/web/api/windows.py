@@ -7,7 +7,7 @@ forgotten, so that the memory is that of the calls of one window; beyond CALLERS
 
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -97,9 +97,9 @@ class Windows:
             del self._windows[caller]
 
 
-def headers(counted: Iterable[Counted]) -> dict[str, str]:
+def headers(counted: Sequence[Counted]) -> dict[str, str]:
     """Those of draft-10, the tightest policy first."""
-    tightest = sorted(counted, key=attrgetter("left"))
+    tightest = sorted(counted, key=attrgetter("left")) if len(counted) > 1 else counted
     return {
         "ratelimit-policy": ", ".join([f'"{each.policy}";q={each.calls};w={each.per_s}' for each in tightest]),
         "ratelimit": ", ".join([f'"{each.policy}";r={each.left};t={each.wait_s}' for each in tightest]),

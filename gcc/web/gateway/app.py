@@ -263,6 +263,8 @@ class Gateway(QuartTrio):
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
 
+    __call__ = asgi_app  # Quart's own only calls it
+
     async def handle_request(self, request: Any) -> Answered | None:  # type: ignore[override]
         """The outer layers: recovery, CORS, request id, log, deadline; those of `_answer` are inside. None: the client
         has hung up."""
@@ -393,8 +395,7 @@ class Gateway(QuartTrio):
         if etag and etags.is_known(request, etag):
             return Told(b"", status=304, headers=etags.headers(etag))
         if isinstance(answer, Kept):
-            response = Told(answer.body, content_type=answer.content_type, headers=answer.headers)
-            response.kept = answer
+            response = Told(answer.body, content_type=answer.content_type, headers=answer.headers, kept=answer)
         else:
             response = Told(_body(request, answer), content_type=envelope.JSON)
             if answer.location is not None:

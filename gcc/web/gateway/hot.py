@@ -23,7 +23,7 @@ from gcc.web.api.encoding import GZIP_BYTES_MIN, Accepted, accepted, is_here, zi
 from gcc.web.api.fields import Chosen
 from gcc.web.api.kept import Kept
 from gcc.web.at_once import OVER, PAUSE, Pause
-from gcc.web.exchange import HANG_UP
+from gcc.web.exchange import HANG_UP, WHOLE
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -102,6 +102,12 @@ class Asked:
             tells(call)
 
     @property
+    def sends_whole(self) -> Callable[[int, Mapping[str, str], bytes], Awaitable[None]] | None:
+        """Where the server takes an answer whole."""
+        whole: Callable[[int, Mapping[str, str], bytes], Awaitable[None]] | None = self._extensions.get(WHOLE)
+        return whole
+
+    @property
     def remote_addr(self) -> str | None:
         client = self.scope.get("client")
         return client[0] if client else None
@@ -168,16 +174,21 @@ class Told:
     """An answer that is bytes: what is needed of quart's Response, at a tenth of its cost."""
 
     def __init__(
-        self, body: bytes, *, status: int = 200, content_type: str = "", headers: Mapping[str, str] = NONE
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        content_type: str = "",
+        headers: Mapping[str, str] = NONE,
+        kept: Kept | None = None,
     ) -> None:
-        """`content_type` is empty where no body belongs to the status."""
+        """`content_type` is empty where no body belongs to the status; `kept`: the same, gzipped once."""
         self.body = body
-        self.kept: Kept | None = None  # the same, where it is kept: gzipped once
+        self.kept = kept
         self.status_code = status
         self.headers = TellingHeaders(headers)
         if content_type:
             self.headers["content-type"] = content_type
-            self.headers["content-length"] = str(len(body))
 
     def encode(self, takes: Accepted, address: str | None) -> None:
         """Take the form in which it leaves for `address`."""
@@ -190,7 +201,6 @@ class Told:
         else:
             self.body = self.kept.gzip = self.kept.gzip or zipped(self.body)
         self.headers["content-encoding"] = "gzip"
-        self.headers["content-length"] = str(len(self.body))
 
 
 class TellingHeaders(dict[str, str]):
@@ -224,8 +234,13 @@ def matcher(routes: Map) -> Match:
 
 
 async def send_answer(response: Answered, request: Asked, send: Send) -> None:
+    if isinstance(response, Told) and (send_whole := request.sends_whole) is not None:
+        await send_whole(response.status_code, response.headers, response.body)
+        return
     told = response.headers.items()
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in told]
+    if isinstance(response, Told) and "content-type" in response.headers:
+        headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     if isinstance(response, Told):
         await send({"type": "http.response.body", "body": response.body})
