@@ -17,6 +17,7 @@ class FakeWorkers:
     def __init__(self, before: Callable[[], Awaitable[None]] = steady) -> None:
         self._before = before
         self.slices: list[int] = []
+        self.troubled: str | None = None
 
     async def score(self, followers: Sequence[Follower]) -> list[Scored]:
         self.slices.append(len(followers))
@@ -24,6 +25,10 @@ class FakeWorkers:
         if any(follower.handle.startswith(KILLS) for follower in followers):
             raise WorkerDied("the process that scored ended (exit code -9)")
         return [plain(follower) for follower in followers]
+
+    async def trouble(self) -> str | None:
+        """At no time, and by no chance."""
+        return self.troubled
 
 
 def plain(follower: Follower) -> Scored:

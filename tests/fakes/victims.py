@@ -24,6 +24,11 @@ def score(followers: Sequence[Follower]) -> list[Scored]:
     return [Scored(None, {}, (), None, (), "victim", str(os.getpid())) for _ in followers]
 
 
+def nobody(followers: Sequence[Follower]) -> list[Scored]:
+    """As where no memory is left."""
+    os._exit(OUT_OF_MEMORY)
+
+
 def mortal(followers: Sequence[Follower]) -> list[Scored]:
     """As the scorer, but for those over whom the process ends as where no memory is left."""
     for follower in followers:

@@ -79,6 +79,13 @@ async def test_one_that_was_killed_while_it_was_idle_hides_no_trouble_of_ours() 
             raise ZeroDivisionError
 
 
+async def test_it_is_told_whether_anybody_is_scored() -> None:
+    async with open_workers(1, idle_s=60, slow_s=60) as workers:
+        assert await workers.trouble() is None
+    async with open_workers(1, idle_s=60, slow_s=60, score=victims.nobody) as workers:
+        assert await workers.trouble() == "the process that scored ended (exit code 137)"
+
+
 async def test_one_that_is_slow_is_ended() -> None:
     async with open_workers(1, idle_s=60, slow_s=2.0, score=victims.score) as workers:
         await workers.score([RAVI])

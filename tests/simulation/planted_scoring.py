@@ -29,7 +29,7 @@ def slice_of_a_dead_worker_forgotten(patch: Patch) -> None:
     async def answers(self: Batches, asked: Sequence[Asked]) -> list[tuple[Asked, Scored]]:
         for part in self._slices(asked):
             await self._score(part, [])
-        return [(each, self._known[each.id]) for each in asked if each.id in self._known]
+        return [(each, self._known[each.key]) for each in asked if each.key in self._known]
 
     patch.setattr(Batches, "_answers", answers)
 

@@ -340,6 +340,46 @@ async def test_a_batch_that_is_cut_short_goes_on_where_it_was(autojump_clock: tr
     assert sum(ground.workers.slices) == 1500
 
 
+async def test_where_workers_end_whomever_they_score_nobody_is_refused(ground: Ground) -> None:
+    """As on a machine without memory: a refusal would stand until the next version."""
+
+    async def before() -> None:
+        raise WorkerDied("the process that scored ended (exit code -9)")
+
+    ground = Ground(FakeWorkers(before))
+    ground.workers.troubled = "the process that scored ended (exit code -9)"
+    delivery = ground.delivery(*many(3))
+    for _ in range(3 * len(SLICES)):
+        with pytest.raises(Transient, match=r"not even a harmless follower is scored: the process .* \(exit code -9\)"):
+            await ground.batches.handle([delivery])
+    assert ground.events() == []
+    well = FakeWorkers()
+    ground.batches._scorers = well
+    assert await ground.batches.handle([delivery]) == 3
+    assert well.slices == [3], "none of them is suspected of anything"
+
+
+async def test_an_id_that_others_have_too_costs_no_follower_its_answer(ground: Ground) -> None:
+    """Some send one for all lines of a message."""
+    lines = [line | {"event_id": "request-7"} for line in many(3)]
+    first = ground.delivery(*lines)
+    await ground.batches.handle([first, first])
+    events = ground.events()
+    assert [event["follower_handle"] for event in events] == ["f_0", "f_1", "f_2"]
+    assert len({event["event_id"] for event in events}) == 3
+    assert ground.reasons() == []
+
+
+async def test_of_a_commit_that_failed_no_answer_goes_to_another_who_has_the_same_id(ground: Ground) -> None:
+    fake, real = SCORE | {"follower_handle": "f_12345"}, SCORE
+    ground.fails = 1
+    with pytest.raises(Transient):
+        await ground.batches.handle([ground.delivery(fake | {"event_id": "request-7"})])
+    await ground.batches.handle([ground.delivery(real | {"event_id": "request-7"})])
+    (event,) = ground.events()
+    assert (event["follower_handle"], event["score"]) == ("ravi_9", 0.0)
+
+
 async def test_a_scorer_that_raises_refuses_that_one_alone(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     real = ground.workers.score
 

@@ -34,6 +34,9 @@ _FIGURES = tuple(field.name for field in fields(Account))
 PLATFORMS = ("INSTAGRAM", "YOUTUBE")
 
 
+Key = tuple[uuid.UUID, Follower]
+
+
 class Refused(Permanent):
     """Nobody can be scored by this line."""
 
@@ -51,6 +54,15 @@ class Asked:
     follower: Follower
     odd: str = ""  # what of the message was of another type
     again_for: int = 0
+
+    @property
+    def key(self) -> Key:
+        """By which its score is remembered: some give the same id to many."""
+        return self.id, self.follower
+
+    @property
+    def whom(self) -> tuple[str, str, str, str, Follower]:
+        return self.platform, self.creator_id, self.creator, self.follower_id, self.follower
 
 
 def read(line: bytes, frame: Frame, number: int, now: dt.datetime) -> Asked:

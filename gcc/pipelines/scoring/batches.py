@@ -27,7 +27,7 @@ from gcc.pipelines.events.reading import lines
 from gcc.pipelines.events.routes import CREATOR_OUT
 from gcc.pipelines.events.sinks import YIELD_BYTES
 from gcc.pipelines.events.types import encode
-from gcc.pipelines.scoring.asked import Asked, Refused, answered, read
+from gcc.pipelines.scoring.asked import Asked, Key, Refused, answered, read
 from gcc.pipelines.scoring.record import Scored
 from gcc.pipelines.scoring.scorer import SCORER_VERSION
 from gcc.pipelines.scoring.tally import Tally
@@ -74,8 +74,8 @@ class Batches:
         self._tally = tally
         self._actor = actor
         self._creators = creators
-        self._known: OrderedDict[uuid.UUID, Scored] = OrderedDict()  # not committed yet
-        self._deaths: OrderedDict[uuid.UUID, int] = OrderedDict()  # of those that are not known
+        self._known: OrderedDict[Key, Scored] = OrderedDict()  # not committed yet
+        self._deaths: OrderedDict[Key, int] = OrderedDict()  # of those that are not known
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         burials: list[Burial] = []
@@ -88,7 +88,7 @@ class Batches:
         await self._emit([replace(frame, counted=0) for frame in packed])
         self._tally.committed(answers)
         for each in asked:
-            self._known.pop(each.id, None)
+            self._known.pop(each.key, None)
         return len(answers)
 
     async def _read(self, batch: Sequence[Delivery], burials: list[Burial]) -> list[_Line]:
@@ -115,8 +115,11 @@ class Batches:
                     continue
                 if asked.again_for > int(SCORER_VERSION):
                     self._tally.left += 1  # to a newer scorer: as it stands, ours is as good an answer
-                else:
-                    found[asked.id] = _Line(asked, delivery, text)
+                    continue
+                same = found.get(asked.id)
+                if same is not None and same.asked.whom != asked.whom:  # its id is no id of its own
+                    asked = replace(asked, id=uuid.uuid5(delivery.frame.id, str(number)))
+                found[asked.id] = _Line(asked, delivery, text)
             if blank:
                 burials.append(_burial(delivery, delivery.frame.body, "it asks for no follower: it is blank"))
         return list(found.values())
@@ -148,14 +151,14 @@ class Batches:
 
     async def _answers(self, asked: Sequence[Asked]) -> list[tuple[Asked, Scored]]:
         try:
-            while pending := [each for each in asked if each.id not in self._known]:
+            while pending := [each for each in asked if each.key not in self._known]:
                 troubles: list[Transient] = []
                 async with trio.open_nursery() as nursery:
                     for part in self._slices(pending):
                         nursery.start_soon(self._score, part, troubles)
                 if troubles:  # by itself: in a group it would be taken for a bug, and its message for broken
                     raise troubles[0]
-            return [(each, self._known[each.id]) for each in asked]
+            return [(each, self._known[each.key]) for each in asked]
         finally:
             self._forget_the_oldest()
 
@@ -163,7 +166,7 @@ class Batches:
         """Those over whom as many have died stand together."""
         alike: defaultdict[int, list[Asked]] = defaultdict(list)
         for each in pending:
-            alike[self._deaths.get(each.id, 0)].append(each)
+            alike[self._deaths.get(each.key, 0)].append(each)
         for deaths, part in alike.items():
             size = SLICES[deaths]
             yield from (part[begin : begin + size] for begin in range(0, len(part), size))
@@ -178,24 +181,28 @@ class Batches:
             troubles.append(error)
         except WorkerDied as died:
             self._tally.worker_lost("slow" if died.slow else "killed")
-            self._failed(part, died)
+            await self._failed(part, died, troubles)
         except Exception as error:
             bugs.told(self._actor, error, followers=len(part))
             self._tally.worker_lost("failed")
-            self._failed(part, error)
+            await self._failed(part, error, troubles)
         else:
-            self._known.update((each.id, answer) for each, answer in zip(part, scored, strict=True))
+            self._known.update((each.key, answer) for each, answer in zip(part, scored, strict=True))
             for each in part:
-                self._deaths.pop(each.id, None)
+                self._deaths.pop(each.key, None)
 
-    def _failed(self, part: Sequence[Asked], error: Exception) -> None:
+    async def _failed(self, part: Sequence[Asked], error: Exception, troubles: list[Transient]) -> None:
+        """Where nobody is scored it is the machine: a refusal would stand until the next version of the scorer."""
         self._actor.erred(error)
+        if trouble := await self._scorers.trouble():
+            troubles.append(Transient(f"not even a harmless follower is scored: {trouble}"))
+            return
         for each in part:
-            deaths = self._deaths[each.id] = self._deaths.get(each.id, 0) + 1
+            deaths = self._deaths[each.key] = self._deaths.get(each.key, 0) + 1
             if deaths == len(SLICES):
                 why = f"{deaths} workers were lost over it, the last {SLICES.count(1)} over it alone: {one_line(error)}"
-                self._known[each.id] = Scored(None, {}, (), None, (), SCORER_VERSION, why)
-                del self._deaths[each.id]
+                self._known[each.key] = Scored(None, {}, (), None, (), SCORER_VERSION, why)
+                del self._deaths[each.key]
 
     def _forget_the_oldest(self) -> None:
         for remembered in (self._known, self._deaths):

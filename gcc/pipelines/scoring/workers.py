@@ -16,6 +16,7 @@ from gcc.errors import Transient
 from gcc.pipelines.scoring.record import Follower, Scored
 from gcc.pipelines.scoring.scorer import score_batch
 
+HARMLESS = Follower("asha_rao", "Asha Rao")
 CLOSE_S = 5.0  # for idle ones to end; then they are killed
 
 Made = TypeVar("Made")
@@ -36,6 +37,9 @@ class Scorers(Protocol):
         """In their order. WorkerDied: no answer is known. Transient: the machine starts no process now. Cancelled: the
         process that scores them is ended."""
 
+    async def trouble(self) -> str | None:
+        """Why not even a harmless follower is scored; None: it is, so that what happened was for those who were."""
+
 
 class Workers:
     """See Scorers. `processes`: at once; a slice waits for its turn."""
@@ -48,6 +52,13 @@ class Workers:
 
     async def score(self, followers: Sequence[Follower]) -> list[Scored]:
         return await self.run(self._score, followers)
+
+    async def trouble(self) -> str | None:
+        try:
+            await self.score([HARMLESS])
+        except Exception as error:
+            return str(error) or repr(error)
+        return None
 
     async def run(self, work: Callable[..., Made], *given: object) -> Made:
         """What `work` makes in a process, which must be able to import it. WorkerDied, Transient, cancelled: as
