@@ -73,6 +73,31 @@ def test_a_word_of_a_foreign_script_is_told(name: str, text: str, scripts: set[s
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "scripts", "foreign"),
+    [
+        ("Elena Ψ", "elena", {"latin"}, False),
+        ("ϟ Harry ϟ", "harry", {"latin"}, False),
+        ("Harryϟ", "harry", {"latin"}, False),
+        ("ツ राहुल", "rahul", {"devanagari"}, False),
+        ("Rahul 9 Ω 9", "rahul 9 9", {"latin"}, False),
+        ("Ψ", "ps", {"greek"}, True),  # beside nothing that is at home
+        ("Ψ 9", "ps 9", {"greek"}, True),
+        ("Ψ Ω", "ps o", {"greek"}, True),
+        ("Rahul ΨΩ", "rahul pso", {"latin", "greek"}, True),
+        ("Li 王", "li wang", {"latin", "han"}, True),  # one letter is a name there
+        ("Kim 김", "kim gim", {"latin", "hangul"}, True),
+        ("Я Юлия R", "ya yuliya r", {"latin", "cyrillic"}, True),
+    ],
+)
+def test_a_foreign_letter_alone_in_a_name_at_home_is_an_ornament(
+    name: str, text: str, scripts: set[str], foreign: bool
+) -> None:
+    said = latin(name)
+    assert (said.scripts, said.foreign) == (scripts, foreign)
+    assert foreign or said.text == text
+
+
+@pytest.mark.parametrize(
     ("name", "text", "script"),
     [
         ("राहुल शर्मा", "rahul sharma", "devanagari"),
@@ -110,6 +135,7 @@ def test_each_indic_script_is_read_and_is_not_foreign(name: str, text: str, scri
         ("₳₥ł₮", "amlt"),
         ("₹500 off", "500 off"),
         ("Rahul₹", "rahul"),
+        ("Rahul™ Foods℠ ©®", "rahul foods"),
         ("\u202eluhaR\u202c\u200b", "luhar"),
         ("\ud800abc\udfff", "abc"),
         ("नमस्ते।", "namaste"),

@@ -6,7 +6,7 @@ from bench.scoring_stream import followers
 from gcc.pipelines.scoring.record import Follower
 from gcc.pipelines.scoring.scorer import SCORER_VERSION, score
 
-PINNED = {"1": "a61aedbba88d7d3f"}
+PINNED = {"2": "a61aedbba88d7d3f"}
 NAMES = ("राहुल कुमार", "রহিম", "ਗੁਰਪ੍ਰੀਤ", "પટેલ", "ସୁବାସ", "கார்த்திக்", "లక్ష్మి", "ಮಂಜುನಾಥ", "സുരേഷ്", "رضوان", "Ελένη", "𝓡𝓪𝓱𝓾𝓵")
 
 

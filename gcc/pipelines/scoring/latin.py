@@ -6,7 +6,6 @@ words. Nothing raises; of hostile text only the first LOOKED_AT_MAX characters c
 """
 
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -38,6 +37,9 @@ _UNWRITTEN = frozenset({"cherokee", "canadian"})
 """Alphabets that are drawn upon for their looks alone, by all but a few thousand people."""
 _SCRIPTLESS = frozenset({"modifier", "combining", "turned", "vedic", "variation", "masculine", "feminine"})
 DIGIT, SIGN = "digit", "sign"
+_OF_NOBODY = AT_HOME | {DIGIT, SIGN}
+_SYLLABIC = frozenset({"han", "hangul"})
+"""Of which one letter is a name."""
 
 _INVISIBLE = (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xAD, 0x34F, 0x61C, 0xFEFF)
 _MARKS = (*range(0x300, 0x370), *range(0x483, 0x48A), *range(0x1AB0, 0x1B00), *range(0x1DC0, 0x1E00))
@@ -68,25 +70,49 @@ def latin(text: str) -> Latin:
         return Latin(plain, _LATIN if any(map(str.isalpha, plain)) else _NONE, False)
     text = without_flags(text[:_WINDOW]).translate(_UNDONE)[:LOOKED_AT_MAX]
     text = unicodedata.normalize("NFKC", text)[:LOOKED_AT_MAX]
-    said: list[str] = []
-    scripts: set[str] = set()
-    for parts, letters in groupby(map(_letter, text), key=_is_separator):
-        if not parts:
-            said += _word(list(letters), scripts)
-    return Latin(" ".join(said), frozenset(scripts), not scripts <= AT_HOME)
+    words = [
+        _undisguised(list(letters)) for parts, letters in groupby(map(_letter, text), key=_is_separator) if not parts
+    ]
+    scripts = _scripts(words)
+    if not scripts <= AT_HOME and scripts & AT_HOME:
+        words = [_without_ornaments(word) for word in words]
+        scripts = _scripts(words)
+    said = [part for word in words for part in _said(word)]
+    return Latin(" ".join(said), scripts, not scripts <= AT_HOME)
 
 
 def _is_separator(letter: Letter) -> bool:
     return not letter[1]
 
 
-def _word(letters: list[Letter], scripts: set[str]) -> Iterator[str]:
-    """What one word says, in more than one where its script changes; adds to `scripts`."""
+def _undisguised(letters: list[Letter]) -> list[Letter]:
+    """A word, as what its letters are drawn like, if it is of more than one alphabet."""
     found = {script for _, script, _ in letters} - {DIGIT, SIGN}
     signs = {letter for letter, script, _ in letters if script == SIGN}
-    if (len(found) > 1 and not found <= AT_HOME) or len(signs) > 1 or found & _UNWRITTEN:
-        letters = [_undressed(letter) for letter in letters]
-    scripts |= {script for _, script, _ in letters} - {DIGIT, SIGN}
+    is_dressed = (len(found) > 1 and not found <= AT_HOME) or len(signs) > 1 or found & _UNWRITTEN
+    return [_undressed(letter) for letter in letters] if is_dressed else letters
+
+
+def _scripts(words: list[list[Letter]]) -> frozenset[str]:
+    return frozenset({script for word in words for _, script, _ in word} - {DIGIT, SIGN})
+
+
+def _is_foreign(letter: Letter) -> bool:
+    return letter[1] not in _OF_NOBODY
+
+
+def _without_ornaments(letters: list[Letter]) -> list[Letter]:
+    """Of a name that is written in a script at home: a foreign letter that stands alone there is drawn, not written."""
+    kept: list[Letter] = []
+    for is_foreign, run in groupby(letters, key=_is_foreign):
+        part = list(run)
+        if not is_foreign or len(part) > 1 or part[0][1] in _SYLLABIC:
+            kept += part
+    return kept
+
+
+def _said(letters: list[Letter]) -> list[str]:
+    """What one word says, in more than one where its script changes."""
     said, before = "", DIGIT
     for kind, run in groupby(letters, key=_kind):
         part = list(run)
@@ -96,7 +122,7 @@ def _word(letters: list[Letter], scripts: set[str]) -> Iterator[str]:
             plain = "".join(plain for _, _, plain in part)
         said += plain if DIGIT in (kind, before) else f" {plain}"
         before = kind
-    yield from said.split()
+    return said.split()
 
 
 def _kind(letter: Letter) -> str:

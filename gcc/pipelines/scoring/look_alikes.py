@@ -14,6 +14,7 @@ _FIRST_OF_20 = (0x2474, 0x2488)
 """Where 1 to 20 stand: parenthesised, and with a full stop."""
 SYMBOLS = {start + at: letter for start in _FIRST_OF_26 for at, letter in enumerate(string.ascii_lowercase)}
 SYMBOLS |= {start + at: str(at + 1) for start in _FIRST_OF_20 for at in range(20)}
+SYMBOLS |= dict.fromkeys(map(ord, "™℠"), " ")  # which NFKC makes letters of
 SYMBOLS[ord("ǫ")] = "q"  # which alphabets of small capitals have for it
 _REGIONAL = 0x1F1E6
 _REGIONAL_RUN = re.compile("[\U0001f1e6-\U0001f1ff]+")

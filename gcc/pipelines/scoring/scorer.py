@@ -12,7 +12,7 @@ from gcc.pipelines.scoring.account import score_account
 from gcc.pipelines.scoring.features import Features, features
 from gcc.pipelines.scoring.record import Follower, Reason, Scored
 
-SCORER_VERSION = "1"  # a whole number; raise it when any answer changes: followers are scored again by it
+SCORER_VERSION = "2"  # a whole number; raise it when any answer changes: followers are scored again by it
 
 NO_HANDLE = "the follower has no handle"
 NO_NAME = "the full name has no letter to compare with the handle"
