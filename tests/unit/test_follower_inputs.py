@@ -151,6 +151,13 @@ def test_tables_as_spreadsheets_write_them(content: str, tmp_path: Path) -> None
         assert "" not in row
 
 
+def test_a_header_that_comes_again_is_no_follower(tmp_path: Path) -> None:
+    """Files that were put one behind the other."""
+    table = " follower_handle,Full Name\r\nasha,Asha Rao\r\n"
+    answers, bad = read(tmp_path, "a.csv", table * 2 + '"follower_handle","Full Name"\r\n' + "follower_handle,Asha")
+    assert (handles(answers), bad) == (["asha", "asha", "follower_handle"], [])
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [

@@ -138,6 +138,7 @@ class Table(Lines):
         self.delimiter = told[1].decode("latin-1") if told else max(",;\t|", key=header.count)
         fields = [name.strip() for name in next(csv.reader([header], delimiter=self.delimiter), [])]
         refuse_columns(file, fields)
+        self._header = fields
         self.names = _told_apart(fields)
 
     def own(self) -> Own:
@@ -198,6 +199,8 @@ class Table(Lines):
         return self._row(fields) if len(fields) == len(self.names) else "a quote in it is never closed"
 
     def _row(self, fields: list[str]) -> dict[str, str] | str | None:
+        if fields[0].strip() == self._header[0] and [field.strip() for field in fields] == self._header:
+            return None  # of another file that was put behind the first
         if len(fields) > len(self.names) and any(fields[len(self.names) :]):
             return f"it has {len(fields)} fields, and the header {len(self.names)}"
         return (
