@@ -37,7 +37,8 @@ from gcc.pipelines.scraping.table import catalogue_of, lenders
 from gcc.stores import data_folder, migrations
 from gcc.stores.clickhouse_clients import Opener, require_engine
 from gcc.stores.clickhouse_errors import translated
-from gcc.stores.postgres import NOT_MIGRATED, Connection, DatabaseError, odd_parts, parameters, place, transient
+from gcc.stores.conninfo import odd_parts, parameters, place
+from gcc.stores.postgres import NOT_MIGRATED, Connection, DatabaseError, transient
 from gcc.web.ops.registry import program
 
 VERB = program()

@@ -7,8 +7,6 @@ ends, and the answer is there if and only if what the call did is.
 from dataclasses import dataclass
 from typing import Literal
 
-from psycopg.rows import class_row
-
 from gcc import statements
 from gcc.stores.postgres import Pool
 
@@ -37,14 +35,13 @@ class Earlier:
 
 async def claim(pool: Pool, call: Call) -> Earlier | Literal["TAKEN"] | None:
     """None: it is the caller's to do. TAKEN: somebody is at it."""
+    whose = {"partner_id": call.partner_id, "scope": call.scope}
+    lock = {"lock": int.from_bytes(call.scope[:8], signed=True)}
     async with pool.connection() as conn:
-        lock = int.from_bytes(call.scope[:8], signed=True)
-        ((locked,),) = await (await conn.execute(SQL["lock"], {"lock": lock})).fetchall()
-        if not locked:
-            return "TAKEN"
-        async with conn.cursor(row_factory=class_row(Earlier)) as cursor:
-            whose = {"partner_id": call.partner_id, "scope": call.scope}
-            return await (await cursor.execute(SQL["kept"], whose)).fetchone()
+        ((locked,), kept) = await conn.rows_of([(SQL["lock"], lock), (SQL["kept"], whose)])
+    if not locked["is_ours"]:
+        return "TAKEN"
+    return Earlier(**kept[0]) if kept else None
 
 
 async def keep(pool: Pool, call: Call, *, status: int, location: str | None, body: bytes) -> None:
@@ -58,6 +55,5 @@ async def keep(pool: Pool, call: Call, *, status: int, location: str | None, bod
         "body": body,
         "life_s": LIFE_S,
     }
-    async with pool.connection() as conn:
-        kept = await conn.execute(SQL["keep"], row)
-        assert kept.rowcount == 1, "whoever keeps an answer has the lock of its scope"
+    kept = await pool.rows(SQL["keep"], row, whose=call.partner_id)
+    assert kept, "whoever keeps an answer has the lock of its scope"

@@ -22,7 +22,8 @@ import trio
 from gcc import statements
 from gcc.errors import ConfigError, Transient
 from gcc.passwords import masked
-from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
+from gcc.stores.conninfo import odd_parts, parameters, place
+from gcc.stores.postgres import Connection, transient
 
 _REFUSALS = (
     "authentication failed for user",

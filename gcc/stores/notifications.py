@@ -12,7 +12,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from gcc.stores.postgres import Connection, odd_parts, parameters, place, transient
+from gcc.stores.conninfo import odd_parts, parameters, place
+from gcc.stores.postgres import Connection, transient
 
 Callback = Callable[[str], None]
 

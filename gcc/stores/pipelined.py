@@ -47,6 +47,11 @@ _WRITES = re.compile(rb"\b(insert|update|delete|merge|call|nextval|lock|for\s+(n
 _STALE = ("0A", "26", "42", "XX")
 """Classes of what is said, too, of a prepared statement whose tables have changed since, or that the server forgot."""
 _dumping = Transformer()
+WHOSE = b"select set_config('gcc.partner_id', %(partner)s, true)"
+"""Of row-level security, until the transaction ends."""
+
+Asked = tuple[str | bytes, Mapping[str, Any]]
+"""A statement, and its values by name."""
 
 
 @lru_cache(4096)
@@ -64,9 +69,9 @@ def numbered(statement: str | bytes) -> tuple[bytes, tuple[str, ...], tuple[PyFo
 
 
 @lru_cache(4096)
-def only_reads(statement: bytes) -> bool:
+def only_reads(statement: str | bytes) -> bool:
     """What may be asked again, and beside others: it must not write, or lock."""
-    return not _WRITES.search(statement)
+    return not _WRITES.search(statement if isinstance(statement, bytes) else statement.encode())
 
 
 class Question:
@@ -116,6 +121,7 @@ class Question:
             self.task = None
 
     def rows(self) -> list[DictRow]:
+        """In order of asking: the first that failed tells why."""
         if self._error is not None:
             raise copy(self._error) from self._error.__cause__  # others have the same one
         answer, prepared, reader = self._answer, self._prepared, self._reader
@@ -169,7 +175,7 @@ class Speaking:
         whose = ""
         for each in questions:
             if each.partner != whose:
-                self._send(Question(_WHOSE, {"partner": each.partner}), None, sent, is_kept=not each_alone)
+                self._send(Question(WHOSE, {"partner": each.partner}), None, sent, is_kept=not each_alone)
                 whose = each.partner
             self._send(each, each, sent, is_kept=not each_alone)
             if each_alone:
@@ -410,6 +416,3 @@ async def _is_over(connection: "Connection", asking: PQGen[None]) -> bool:
     except errors._WaitTimeout:
         return False
     return True
-
-
-_WHOSE = b"select set_config('gcc.partner_id', %(partner)s, true)"

@@ -9,11 +9,9 @@ its COMMIT was already on its way: then only the database knows. A connection th
 comes back with a transaction open, is closed, never reused.
 """
 
-import os
-import re
 import select
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, Final, Self, TypeVar
 
@@ -21,7 +19,7 @@ import psycopg
 import trio
 from psycopg import AsyncTransaction
 from psycopg.abc import PQGen, PQGenConn
-from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_attempts, make_conninfo
 from psycopg.errors import (
     CancellationTimeout,
     ConnectionTimeout,
@@ -30,15 +28,16 @@ from psycopg.errors import (
     UndefinedTable,
     _WaitTimeout,
 )
-from psycopg.pq import PGconn, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, TupleRow
 from psycopg.waiting import Ready, Wait
 
 from gcc import threads
-from gcc.errors import ConfigError, Transient
-from gcc.passwords import HIDDEN, is_host, is_odd, masked, odd, passwords, shown
+from gcc.errors import Transient
+from gcc.passwords import masked
 from gcc.stores import odd_values, unit
-from gcc.stores.pipelined import Lanes, Preparing, Question, Speaking
+from gcc.stores.conninfo import odd_parts, parameters, place, read_parts
+from gcc.stores.pipelined import WHOSE, Asked, Lanes, Preparing, Question, Speaking, only_reads
 from gcc.stores.tenant import Tenant
 
 PSYCOPG: Final = "3.3.9"
@@ -49,9 +48,6 @@ CANCEL_S = 2.0
 """How long a cancelled task may wait for the server to agree, shielded; then the connection is closed."""
 BUSY_S = 0.005
 """How long a connection that never has to wait may keep other tasks from running."""
-
-# A peer that vanished without a word is noticed after about a minute, in a query or between queries.
-_TCP = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
 
 # SQLSTATE, by which errors are judged: psycopg files read-only and some timeouts under InternalError.
 AWAY = frozenset({"08", "53", "57"})
@@ -68,83 +64,7 @@ DatabaseError = psycopg.Error
 NOT_MIGRATED = (UndefinedTable, UndefinedColumn)
 """Said of a statement that needs what a pending migration brings."""
 
-_IMPOSSIBLE = re.compile(rb'invalid (?:integer value .* for connection option "(?P<option>\w+)"|(?P<name>\w+))')
-_URL = ("postgresql://", "postgres://")
-_WHOLE = frozenset({"connect_timeout", "keepalives", *_TCP})
-
 _Result = TypeVar("_Result")
-
-
-def parameters(conninfo: str, key: str = "postgres.url") -> dict[str, Any]:
-    """The parts of a connection string of people's, the setting `key`, as `_parameters`. ConfigError: one of them
-    cannot be meant.
-
-    A password may stand where a host or the database should, see gcc/passwords.py. Of keywords, where nothing is
-    percent-encoded, only what looks like one is refused: host=h,password=...
-    """
-    found = written = _parameters(conninfo, key)
-    is_url = conninfo.startswith(_URL)
-    if is_url:  # as it stands before decoding: what is encoded is meant
-        with suppress(psycopg.ProgrammingError):  # a name in its query is encoded, too
-            written = conninfo_to_dict(conninfo.replace("%", "%25"))
-    for name, part in (("host", "host"), ("hostaddr", "host"), ("dbname", "database")):
-        for piece in _several(written.get(name)):
-            if passwords(piece) or (is_url and (_is_odd_host if part == "host" else is_odd)(piece)):
-                raise ConfigError(f"{key} {odd(part)}")
-    if not all(host.startswith(("/", "@")) or is_host(host) for host in _several(found.get("host"))):
-        raise ConfigError(f"{key} has no possible host; write postgresql://host:5432/database?option=value")
-    return found
-
-
-def odd_parts(parameters: dict[str, Any]) -> set[str]:
-    """What people may not see of them, nor of what a server repeats."""
-    return {piece for value in parameters.values() for piece in (str(value), *_several(value)) if is_odd(piece)}
-
-
-def _parameters(conninfo: str, key: str = "postgres.url") -> dict[str, Any]:
-    """The connection string's parts over our defaults. ConfigError (without its text: it holds a password).
-
-    Of several hosts the one that takes writes is meant, if nothing else is said.
-    """
-    try:
-        given = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        raise ConfigError(f"{key} is no PostgreSQL connection string; write postgresql://host/database") from None
-    several = "," in str(given.get("host") or given.get("hostaddr") or "")
-    found = {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given}
-    if wrong := _impossible(found):
-        raise ConfigError(f"{key} has no possible {wrong}; write postgresql://host:5432/database?option=value")
-    return found
-
-
-def _impossible(parameters: dict[str, Any]) -> str | None:
-    """The port or option with which libpq would not even begin: no server could mend that, so it is not waited for."""
-    for name in _WHOLE.intersection(parameters):  # libpq reads them when a server has answered
-        if not re.fullmatch(r"\s*[+-]?\d{1,9}\s*", str(parameters[name])):
-            return name
-    local = {name: value for name, value in parameters.items() if name not in ("host", "hostaddr")}
-    for port in str(parameters.get("port") or "").split(","):
-        begun = PGconn.connect_start(make_conninfo("", **{**local, "host": os.devnull, "port": port}).encode())
-        refused = _IMPOSSIBLE.match(begun.error_message)
-        begun.finish()
-        if refused:
-            return (refused["option"] or refused["name"]).decode()
-    return None
-
-
-def _several(hosts: Any) -> list[str]:
-    return [host for host in str(hosts or "").split(",") if host]
-
-
-def _is_odd_host(host: str) -> bool:
-    return bool(passwords(host)) if host.startswith("/") else is_odd(host)  # a socket's folder has any name
-
-
-def place(parameters: dict[str, Any]) -> str:
-    """Where a connection leads, for people: no user, no password."""
-    hosts = _several(parameters.get("host") or parameters.get("hostaddr")) or ["the local socket"]
-    told = ",".join(HIDDEN if _is_odd_host(host) else host for host in hosts)
-    return f"postgres at {told}:{parameters.get('port') or 5432}/{shown(str(parameters.get('dbname') or ''))}"
 
 
 @contextmanager
@@ -232,9 +152,15 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
     async def rows(self, statement: str | bytes, arguments: Mapping[str, Any]) -> list[DictRow]:
         """What it answers: each row by the names of its columns."""
+        return (await self.rows_of([(statement, arguments)]))[0]
+
+    async def rows_of(self, asked: Iterable[Asked]) -> list[list[DictRow]]:
+        """What each of several statements answers, which are sent as one message. Where one fails none behind it is
+        done, and in no transaction nothing of them is."""
+        questions = [Question(statement, arguments, is_last=True) for statement, arguments in asked]
         async with self.lock:
-            await self.wait(self.speaking.asked([question := Question(statement, arguments, is_last=True)]))
-        return question.rows()
+            await self.wait(self.speaking.asked(questions))
+        return [question.rows() for question in questions]
 
     @classmethod
     async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
@@ -244,7 +170,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """
         # Resolving host names blocks, so a thread does it; it ends by itself when nobody waits any more.
         with threads.needed("postgres"):
-            attempts = await trio.to_thread.run_sync(conninfo_attempts, _parameters(conninfo), abandon_on_cancel=True)
+            attempts = await trio.to_thread.run_sync(conninfo_attempts, read_parts(conninfo), abandon_on_cancel=True)
         last: psycopg.Error | None = None
         for attempt in attempts:
             try:
@@ -317,22 +243,24 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
         BEGIN and whose it is go as one message: it costs what another transaction does, and ends with it.
         """
-        begin, commit, rollback, before = "begin", "commit", "rollback", self._partner
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            begin, rollback = "savepoint whose", "rollback to whose; release whose"
-            commit = f"release whose; set local gcc.partner_id = '{before}'"
-        self._partner = f"{partner_id:d}"
+        before, self._partner = self._partner, f"{partner_id:d}"
+        begin, commit, rollback = ["begin"], ["commit"], ["rollback"]
+        is_within = self.pgconn.transaction_status != TransactionStatus.IDLE
+        if is_within:
+            begin, commit, rollback = ["savepoint whose"], ["release whose"], ["rollback to whose", "release whose"]
         try:
-            await self.execute(f"{begin}; set local gcc.partner_id = '{self._partner}'".encode(), prepare=False)
+            await self.rows_of([*((each, {}) for each in begin), (WHOSE, {"partner": self._partner})])
             yield
             self._refuse_to_commit_nothing()
-            await self.execute(commit.encode(), prepare=False)
+            await self.rows_of(
+                [*((each, {}) for each in commit), *([(WHOSE, {"partner": before})] if is_within else [])]
+            )
         except BaseException as failure:
             is_back = False
             try:
                 if isinstance(failure, Exception):
                     with suppress(psycopg.Error):
-                        await self.execute(rollback.encode(), prepare=False)
+                        await self.rows_of([(each, {}) for each in rollback])
                         is_back = True
             finally:
                 if not is_back:  # nor will a cancelled task's ROLLBACK be sent
@@ -506,16 +434,20 @@ class Pool:
     async def rows(
         self, statement: str | bytes, arguments: Mapping[str, Any], *, whose: Tenant | int | None = None
     ) -> list[DictRow]:
-        """What a statement that only reads answers, asked together with what others ask now (gcc/stores/pipelined.py);
-        in the transaction of the task's unit of work, if it has begun one. `whose`: as tenant().
+        """What a statement answers: one that only reads asked together with what others ask now
+        (gcc/stores/pipelined.py), another in a transaction of its own; either in that of the task's unit of work, if it
+        has begun one. `whose`: as tenant().
 
         Raises as connection(). Cancelled: others are answered.
         """
         partner_id = whose.partner_id if isinstance(whose, Tenant) else whose
         begun = unit.of(self)
         with transient(self._where, self._hidden):
-            if begun is None:
+            if begun is None and only_reads(statement):
                 return await self._lanes.rows(statement, arguments, "" if partner_id is None else str(partner_id))
+            if begun is None:
+                async with self.own_transaction(partner_id) as connection:
+                    return await connection.rows(statement, arguments)
             connection = await begun.connection()
             async with nullcontext() if partner_id in (None, begun.partner_id) else connection.of_partner(partner_id):
                 return await connection.rows(statement, arguments)

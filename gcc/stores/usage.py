@@ -18,7 +18,7 @@ from gcc.channels.message import Frame
 from gcc.clock import Clock
 from gcc.stores import outbox
 from gcc.stores.plans import Module, Period
-from gcc.stores.postgres import Connection, Pool, named_rows
+from gcc.stores.postgres import Connection, Pool
 from gcc.stores.postgres_identity_people import Place, Row
 from gcc.stores.tenant import Plan
 
@@ -111,9 +111,8 @@ class PostgresUsage:
     async def track_page(self, partner_id: int, platform: str, profile_id: str, day: dt.date) -> Row:
         """How often it was looked at on that day, this time included."""
         row = {"id": self._clock.new_id(), "platform": platform, "profile_id": profile_id, "day": day}
-        async with self._pool.tenant(partner_id) as conn:
-            (tracked,) = await named_rows(conn, SQL["track_page"], row | {"partner_id": partner_id})
-            return tracked
+        (tracked,) = await self._pool.rows(SQL["track_page"], row | {"partner_id": partner_id}, whose=partner_id)
+        return tracked
 
     async def pages(self, partner_id: int, place: Place, limit: int) -> list[Row]:
         """The newest first."""

@@ -209,9 +209,25 @@ async def test_in_a_unit_of_work_it_belongs_to_its_transaction(pool: Pool) -> No
     assert await pool.rows("select id from thing", {}) == []
 
 
-async def test_what_writes_is_not_asked_beside_others(pool: Pool) -> None:
-    with pytest.raises(AssertionError, match="its own transaction"):
-        await pool.rows("insert into nowhere values (1)", {})
+async def test_what_writes_has_a_transaction_of_its_own(pool: Pool) -> None:
+    await ask(pool, "create table thing (id integer primary key, whose text)")
+    insert = "insert into thing values (%(id)s, current_setting('gcc.partner_id', true)) returning id, whose"
+    many = [{"id": number % 5} for number in range(10)]
+    answers = await asked(pool, insert, many, whose=lambda number: 7)
+    written = [answer[0] for answer in answers if isinstance(answer, list)]
+    assert sorted(row["id"] for row in written) == [0, 1, 2, 3, 4] and {row["whose"] for row in written} == {"7"}
+    assert sum(isinstance(answer, psycopg.errors.UniqueViolation) for answer in answers) == 5
+
+
+async def test_of_several_statements_none_behind_one_that_fails_is_done(pool: Pool) -> None:
+    await ask(pool, "create table thing (id integer primary key)")
+    insert = "insert into thing values (%(id)s)"
+    async with pool.connection() as connection:
+        rows = await connection.rows_of([(insert, {"id": 1}), ("select id from thing", {})])
+        assert rows == [[], [{"id": 1}]]
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await connection.rows_of([(insert, {"id": 2}), (insert, {"id": 1}), (insert, {"id": 3})])
+        assert await connection.rows("select id from thing", {}) == [{"id": 1}]
 
 
 async def test_columns_that_change_are_read_as_they_are(pool: Pool) -> None:

@@ -12,8 +12,9 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gcc.errors import ConfigError, Transient
+from gcc.stores.conninfo import odd_parts, parameters, place
 from gcc.stores.notifications import Notifications
-from gcc.stores.postgres import Connection, Pool, odd_parts, parameters, passes, place, transient
+from gcc.stores.postgres import Connection, Pool, passes, transient
 from tests.contract.test_notifications import kept
 
 PATIENCE_S = 20.0

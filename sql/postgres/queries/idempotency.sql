@@ -2,7 +2,7 @@
 
 -- name: lock
 -- Until the transaction ends, however it does.
-select pg_try_advisory_xact_lock(%(lock)s);
+select pg_try_advisory_xact_lock(%(lock)s) as is_ours;
 
 -- name: kept
 -- A statement of its own, after the lock: one that had begun before it would not see what was committed meanwhile.
@@ -16,4 +16,5 @@ values (%(scope)s, %(partner_id)s, %(fingerprint)s, %(status)s, %(location)s, %(
 on conflict (scope) do update
     set fingerprint = excluded.fingerprint, status = excluded.status, location = excluded.location, body = excluded.body,
         expires_at = excluded.expires_at
-    where idempotency_key.expires_at <= now();
+    where idempotency_key.expires_at <= now()
+returning scope;
