@@ -26,6 +26,7 @@ from gcc.pipelines.events.types import (
     TRACE_LOG,
     EventType,
     encode,
+    timestamp,
 )
 from gcc.stores.clickhouse import ClickHouse
 from gcc.stores.leadership import PostgresLeadership
@@ -308,3 +309,35 @@ async def test_scores_of_followers_go_by_their_age(stored: Stored, days: int | N
     rows = await stored.clickhouse.rows(f"select follower_handle as who from {SCORES}")  # noqa: S608
     assert {row["who"] for row in rows} == left
     assert await stored.well() == (0, 0), "it counts none of them"
+
+
+async def test_who_is_scored_again_while_old_scores_go_keeps_the_new_one(stored: Stored) -> None:
+    """A scorer of a new version answers those whose score is old: the old rows go, before or after a merge."""
+    followers = 40
+
+    async def score(follower: int, at: dt.datetime) -> None:
+        row = {"event_id": str(uuid.uuid4()), "event_timestamp": timestamp(at), "profile_id": "a", "score": 1.0}
+        body = encode(row | {"follower_handle": f"f_{follower}", "scorer_version": "1"})
+        await stored.clickhouse.insert_ndjson(SCORES, body, token=str(uuid.uuid4()))
+
+    now = dt.datetime.now(dt.UTC)
+    for follower in range(followers):
+        await score(follower, now - dt.timedelta(days=1200))
+    async with leading(stored.pool) as leader:
+        removal = Removal(stored.clickhouse, stored.pool, leader, trio.Lock())
+        retention = ScoreRetention(removal, SystemClock(), Settings())
+
+        async def again() -> None:
+            for follower in range(followers):
+                await score(follower, now)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(again)
+            for _ in range(3):
+                await retention()
+        await retention()
+    (row,) = await stored.clickhouse.rows(
+        f"select count() as n, uniqExact(follower_handle) as whom, min(event_timestamp) as at from {SCORES} final"  # noqa: S608
+    )
+    assert (row["n"], row["whom"]) == (followers, followers) and abs(row["at"] - now) < dt.timedelta(seconds=1)
+    assert await stored.well() == (0, 0)

@@ -239,6 +239,16 @@ async def test_who_is_to_be_forgotten_is_passed_over(ground: Ground) -> None:
     assert ground.reasons() == []
 
 
+async def test_who_is_to_be_forgotten_while_workers_score_is_not_told_of_either() -> None:
+    async def before() -> None:
+        ground.erased = Leaving("INSTAGRAM", frozenset(), frozenset({"gone"}))
+
+    ground = Ground(FakeWorkers(before))
+    assert await ground.batches.handle([ground.delivery(SCORE, SCORE | {"follower_handle": "gone"})]) == 1
+    assert [event["follower_handle"] for event in ground.events()] == ["ravi_9"]
+    assert not ground.batches._known
+
+
 async def test_who_is_to_be_forgotten_is_in_no_dead_letter_either(ground: Ground) -> None:
     """A letter stays for ever; and of the erased no handle leads to an id any more."""
     ground.erased = Leaving("INSTAGRAM", frozenset(), frozenset({"gone"}))

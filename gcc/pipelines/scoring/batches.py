@@ -81,9 +81,11 @@ class Batches:
         burials: list[Burial] = []
         found = await self._not_erased(await self._identified(await self._read(batch, burials)))
         asked = self._of_known_creators(found, burials)
-        answers = await self._answers(asked)
+        scored = await self._answers(asked)
+        erased = await self._erased(asked)  # meanwhile, too
+        answers = [(each, answer) for each, answer in scored if not _tells_of(each, erased[each.platform])]
         await self._dead_letters.bury(burials)
-        events = (encode(answered(each, scored)) for each, scored in answers)
+        events = (encode(answered(each, answer)) for each, answer in answers)
         packed = frames(CREATOR_OUT, events, self._clock.new_id)
         await self._emit([replace(frame, counted=0) for frame in packed])
         self._tally.committed(answers)
@@ -146,8 +148,12 @@ class Batches:
         return asked
 
     async def _not_erased(self, found: list[_Line]) -> list[_Line]:
-        erased = {platform: await self._erasures.of(platform) for platform in {line.asked.platform for line in found}}
+        erased = await self._erased([line.asked for line in found])
         return [line for line in found if not _tells_of(line.asked, erased[line.asked.platform])]
+
+    async def _erased(self, asked: Sequence[Asked]) -> Mapping[str, Leaving]:
+        """Of each platform."""
+        return {platform: await self._erasures.of(platform) for platform in sorted({each.platform for each in asked})}
 
     async def _answers(self, asked: Sequence[Asked]) -> list[tuple[Asked, Scored]]:
         try:
