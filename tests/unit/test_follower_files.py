@@ -38,6 +38,12 @@ def written(folder: Path, kind: str) -> Path:
         )
     elif kind == "json pretty":
         file.write_text(json.dumps(FOLLOWERS, indent=2))
+    elif kind == "json wrapped":
+        file.write_text(json.dumps({"status": "ok", "data": FOLLOWERS}, indent=1))
+    elif kind == "json of objects":
+        file.write_text("\n".join(json.dumps(row, indent=1) for row in FOLLOWERS))
+    elif kind == "json of lists":
+        file.write_text(json.dumps(FOLLOWERS[:3]) + "\n" + json.dumps(FOLLOWERS[3:]))
     elif kind == "json of lines":
         file.write_text("".join(json.dumps(row) + "\r\n\r\n" for row in FOLLOWERS))
     elif kind == "parquet":
@@ -55,7 +61,8 @@ def delimiter_of(kind: str) -> str:
     return {"csv": ",", "csv of semicolons": ";", "tsv": "\t"}[kind]
 
 
-KINDS = ("ndjson", "json", "json pretty", "json of lines", "parquet", "csv", "csv of semicolons", "tsv")
+JSON = ("ndjson", "json", "json pretty", "json of lines", "json wrapped", "json of objects", "json of lists")
+KINDS = (*JSON, "parquet", "csv", "csv of semicolons", "tsv")
 
 
 @pytest.fixture(params=(1, 3, 1000))
@@ -231,7 +238,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("kind", ["ndjson", "json", "csv"])
+@pytest.mark.parametrize("kind", [*JSON, "csv"])
 def test_whatever_a_file_holds_reading_goes_on_from_anywhere_to_the_same_rows(
     kind: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -313,13 +313,17 @@ def _table(form: Form, rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _cells(answer: Mapping[str, Any], own: Collection[str]) -> list[str]:
-    return [_cell(answer.get(name)) for name in (*own, *COLUMNS)]
+    values = map(answer.get, (*own, *COLUMNS))
+    return [formulas.cell(value) if type(value) in PLAIN else _cell(value) for value in values]
+
+
+PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, float) and math.isnan(value):
-        return ""
-    return to_json(value).decode() if isinstance(value, tuple | list | dict) else formulas.cell(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    return to_json(value).decode()
 
 
 def to_json(value: Any) -> bytes:
