@@ -4,8 +4,10 @@ What the tests write lies in memory where there is room for it: they make and re
 folders, and ext4 looks ever longer for a name's place the more files were removed within minutes.
 """
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -26,8 +28,10 @@ if "TMPDIR" not in os.environ and os.path.isdir(MEMORY) and shutil.disk_usage(ME
     os.environ["TMPDIR"] = MEMORY
     tempfile.tempdir = None  # who has asked for it already asks again
 
-# Of the hundreds of platforms and verbs that are started here, each would compile all of gcc again.
+# Of the hundreds of platforms and verbs that are started here, each would compile all of gcc again; and each run all
+# tests, with what pytest writes into their assertions, a quarter of a minute.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 pytest_plugins = [
     "tests.fixtures_postgres",
@@ -46,3 +50,10 @@ def _logging_of_its_own() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the collector need not walk them again and again, as in gcc/cli/run.py."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 20)
