@@ -219,6 +219,9 @@ def test_columns_of_the_file_are_its_own_and_bounded(tmp_path: Path) -> None:
     many = ",".join(f"c{number}" for number in range(5_000))
     (tmp_path / "a.csv").write_text(f"follower_handle,follower_full_name,{many}\n")
     assert len(open_source(tmp_path / "a.csv").own()) == bounds.OWN_MAX
+    long = ",".join(f"{number:05d}{'x' * 5_000}" for number in range(150))
+    (answer,), _ = read(tmp_path, "a.csv", f"{long},follower_handle,full_name\n{',' * 150}asha,Asha\n")
+    assert len(json.dumps(answer)) < 3_000, "or a row of a hundred bytes would have a megabyte of names"
     (tmp_path / "a.json").write_text(json.dumps([{"b": 1, "\ud800": 2} | ASHA, {"a": 1} | RAVI]))
     assert list(open_source(tmp_path / "a.json").own()) == ["b", "a"]
 

@@ -20,7 +20,7 @@ from gcc.pipelines.scoring import pieces as bounds
 from gcc.pipelines.scoring.arrays import Array, keys, opening
 from gcc.pipelines.scoring.parquets import Parquet
 from gcc.pipelines.scoring.pieces import BLANK, MARK, ROW_BYTES_MAX, TOO_LONG, Own, Piece, Position, Source, own_of
-from gcc.pipelines.scoring.rows import Row, refuse_columns
+from gcc.pipelines.scoring.rows import Row, known_as, refuse_columns
 
 Kind = Literal["ndjson", "array", "csv", "tsv", "parquet"]
 SUFFIXES: dict[str, Kind] = {
@@ -139,10 +139,12 @@ class Table(Lines):
         fields = [name.strip() for name in next(csv.reader([header], delimiter=self.delimiter), [])]
         refuse_columns(file, fields)
         self._header = fields
-        self.names = _told_apart(fields)
+        names = _told_apart(fields)
+        self._own = own_of(filter(None, names))
+        self.names = [name if name in self._own or known_as(name) else "" for name in names]  # "": is left out
 
     def own(self) -> Own:
-        return own_of(filter(None, self.names))
+        return self._own
 
     def pieces(self, at: Position) -> Iterator[Piece]:
         return super().pieces(max(at, self.start))

@@ -9,8 +9,8 @@ from gcc.pipelines.scoring.rows import COLUMNS, Row
 PIECE_ROWS, PIECE_BYTES = 2_000, 1 << 20
 ROW_BYTES_MAX = 1 << 20
 READ_BYTES = 1 << 18
-OWN_MAX = 200
-"""Columns of the file's own that are repeated in a table, whose short rows would else be as long as their header."""
+OWN_MAX, OWN_CHARS_MAX = 200, 100
+"""Columns that are a table's own, and characters of their names: JSON repeats these with each row, however short."""
 BLANK = b" \t\r\n"
 HALF = re.compile("[\ud800-\udfff]")
 """Of a character, which no table can hold."""
@@ -61,6 +61,6 @@ def own_of(names: Iterator[str]) -> Own:
     """Texts of these names, but for those that an answer has itself."""
     found: dict[str, Literal["text", "int", "float", "bool"]] = {}
     for name in names:
-        if name not in COLUMNS and len(found) < OWN_MAX and not HALF.search(name):
+        if name not in COLUMNS and len(found) < OWN_MAX and len(name) <= OWN_CHARS_MAX and not HALF.search(name):
             found[name] = "text"
     return found
