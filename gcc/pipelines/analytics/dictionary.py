@@ -52,8 +52,11 @@ def dictionary() -> Dictionary:
 
 def called(row: Mapping[str, Any]) -> dict[str, str | None]:
     """The groups of a ranked creator as people call them: the table holds canonical values."""
-    kinds: tuple[Kind, ...] = ("category", "language")
-    return {kind: row[kind] and (dictionary().label(kind, row[kind]) or row[kind]) for kind in kinds}
+    labels, category, language = dictionary().labels, row["category"], row["language"]
+    return {
+        "category": labels["category"].get(category, category),
+        "language": labels["language"].get(language, language),
+    }
 
 
 def _key(kind: Kind, text: str) -> str:

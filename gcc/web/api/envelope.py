@@ -20,7 +20,7 @@ PROBLEM = "application/problem+json"
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # to freeze it would take as long as all else that a small answer is
 class Answer:
     """What a handler returns. `as_of` is the time the data is true of, `source` the store it came from.
 

@@ -156,7 +156,9 @@ class Leaderboard:
         )
         if snapshot is not None and snapshot != str(page.snapshot_id):
             raise cursor.expired("leaderboard")
-        rows = [row | called(row) for row in page.rows[: asked.limit]]
+        rows = page.rows[: asked.limit]
+        for row in rows:
+            row.update(called(row))
         more = None
         if len(page.rows) > asked.limit:
             more = cursor.encode(str(page.snapshot_id), query, RankKey(rows[-1]["rank"], rows[-1]["profile_id"]))

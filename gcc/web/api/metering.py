@@ -52,7 +52,7 @@ class Meter:
         now = self._clock.now()
         whats: list[What] = [(partner_id, module, subject) for module, subject in uses.items()]
         for what in whats:
-            since, until = self._counted.get(what, NEVER)
+            since, until = self._when(what)
             if since != contract.starts_at or until <= now:
                 break
         else:
@@ -64,6 +64,12 @@ class Meter:
         except Spent as spent:
             raise self._refusal(spent, period) from None
         await unit.after_commit(partial(self._remember, whats, (contract.starts_at, period.ends)))
+
+    def _when(self, what: What) -> When:
+        try:  # not by `get`, which looks twice
+            return self._counted[what]
+        except KeyError:
+            return NEVER
 
     async def admit(self, tenant: Tenant, uses: Uses, name: str = "") -> Release:
         """Before what costs us: it is held, under a name, until the release is called. Where others hold what is left

@@ -39,6 +39,7 @@ DEPTH_MAX = 32
 TIMEOUT_HEADER = "x-bb-timeout-ms"
 TIMEOUT_MS = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_DEFAULTS: dict[type[pydantic.BaseModel], pydantic.BaseModel] = {}
 _CHARSET = re.compile(r"""charset\s*=\s*"?utf-?8"?""", re.IGNORECASE)
 
 
@@ -85,6 +86,8 @@ def query(model: type[Model], request: Request, apart: Collection[str] = ()) -> 
     field."""
     if isinstance(kept := getattr(request, "query", None), model):
         return kept
+    if not request.query_string:
+        return _nothing_asked(model)
     try:
         unquote_to_bytes(request.query_string).decode()
     except UnicodeDecodeError:
@@ -101,6 +104,17 @@ def query(model: type[Model], request: Request, apart: Collection[str] = ()) -> 
         return model.model_validate(values)
     except pydantic.ValidationError as error:
         raise _refusal(error, Code.INVALID_PARAMETER) from None
+
+
+def _nothing_asked(model: type[Model]) -> Model:
+    """Read once, as most ask for nothing: who handles a request does not write into it."""
+    if (read := _DEFAULTS.get(model)) is None:
+        try:
+            read = _DEFAULTS[model] = model.model_validate({})
+        except pydantic.ValidationError as error:
+            raise _refusal(error, Code.INVALID_PARAMETER) from None
+    assert isinstance(read, model)
+    return read
 
 
 async def body(model: type[Model], request: Request) -> Model:
@@ -120,9 +134,7 @@ def _check_json(raw: bytes) -> None:
     if raw.startswith(codecs.BOM_UTF8):
         raise _refused(Code.INVALID_BODY, "", "a byte order mark stands before it; send UTF-8 without one")
     try:
-        value = json.loads(
-            raw.decode() or "{}", object_pairs_hook=_named_once, parse_int=_exact, parse_constant=_no_number
-        )
+        value = _READER.decode(raw.decode() or "{}")
     except UnicodeDecodeError:
         raise _refused(Code.INVALID_BODY, "", "it is not UTF-8") from None
     except RecursionError:
@@ -151,6 +163,9 @@ def _exact(digits: str) -> int:
 
 def _no_number(text: str) -> Any:
     raise _refused(Code.INVALID_BODY, "", f"{text} is no number")
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_named_once, parse_int=_exact, parse_constant=_no_number)
 
 
 def _check_part(name: str, part: list[Any]) -> None:

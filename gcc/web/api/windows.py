@@ -8,6 +8,7 @@ forgotten, so that the memory is that of the calls of one window; beyond CALLERS
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -99,8 +100,20 @@ class Windows:
 
 def headers(counted: Sequence[Counted]) -> dict[str, str]:
     """Those of draft-10, the tightest policy first."""
-    tightest = sorted(counted, key=attrgetter("left")) if len(counted) > 1 else counted
+    if len(counted) == 1:
+        (each,) = counted
+        return {"ratelimit-policy": _policy(each.policy, each.calls, each.per_s), "ratelimit": _left(each)}
+    tightest = sorted(counted, key=attrgetter("left"))
     return {
-        "ratelimit-policy": ", ".join([f'"{each.policy}";q={each.calls};w={each.per_s}' for each in tightest]),
-        "ratelimit": ", ".join([f'"{each.policy}";r={each.left};t={each.wait_s}' for each in tightest]),
+        "ratelimit-policy": ", ".join([_policy(each.policy, each.calls, each.per_s) for each in tightest]),
+        "ratelimit": ", ".join([_left(each) for each in tightest]),
     }
+
+
+@lru_cache(1024)
+def _policy(name: str, calls: int, per_s: int) -> str:
+    return f'"{name}";q={calls};w={per_s}'
+
+
+def _left(each: Counted) -> str:
+    return f'"{each.policy}";r={each.left};t={each.wait_s}'

@@ -190,7 +190,7 @@ class Authenticator:
         if claims.sid in self._strangers:
             raise ApiError(Code.UNAUTHORIZED, "the session has ended; log in again")
         caller = await self._remembered(
-            ("session", claims.sid),
+            ("session", claims.sid.int),  # a UUID hashes itself anew each time
             lambda: self._session(claims),
             lambda caller: (f"session {caller.id}", f"user {caller.user_id}"),
             lambda caller: CALLER_BYTES,
