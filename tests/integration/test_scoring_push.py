@@ -62,9 +62,17 @@ class Bench:
         row = named | {"score": 1.0, "scorer_version": version, "account": {"posts": 3}} | more
         await self.store("_e.creator_follower_score", row)
 
-    async def relayed(self) -> None:
-        async with self.pool.connection() as connection:
-            await connection.execute("delete from outbox")
+    def relaying(self, push: FollowerPush, monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, Any]]]:
+        """What was asked by each commit, which leaves the outbox at once."""
+        commit, pages = push._commit, list[list[dict[str, Any]]]()
+
+        async def committed(told: Any) -> None:
+            await commit(told)
+            if told:
+                pages.append(await self.asked())
+
+        monkeypatch.setattr(push, "_commit", committed)
+        return pages
 
     async def asked(self) -> list[dict[str, Any]]:
         """What the outbox has for the scorer, and then no more."""
@@ -141,15 +149,9 @@ async def test_what_a_broker_does_not_show_is_not_asked_about_twice_in_a_run(
     monkeypatch.setattr(pushing, "PUSH_S", 20.0)
     await bench.edges("f1", "f2", "f3", "f4", "f5")
     push = bench.push(waiting_max=2)
-    commit, sent = push._commit, list[dict[str, Any]]()
-
-    async def committed(told: Any) -> None:
-        await commit(told)
-        sent.extend(await bench.asked())
-
-    monkeypatch.setattr(push, "_commit", committed)
+    pages = bench.relaying(push, monkeypatch)
     assert await push.unscored() == {"asked": 5}
-    assert [each["follower_profile_id"] for each in sent] == ["f1", "f2", "f3", "f4", "f5"]
+    assert [each["follower_profile_id"] for page in pages for each in page] == ["f1", "f2", "f3", "f4", "f5"]
 
 
 async def test_of_who_has_no_id_any_number_is_asked_about_in_parts(
@@ -161,16 +163,37 @@ async def test_of_who_has_no_id_any_number_is_asked_about_in_parts(
     await bench.edges("f1", "f2")
     await bench.edges("f2", creator="c2")
     push = bench.push(waiting_max=2)
-    commit, pages = push._commit, list[int]()
-
-    async def committed(told: Any) -> None:
-        await commit(told)
-        pages.append(len(told))
-        await bench.relayed()
-
-    monkeypatch.setattr(push, "_commit", committed)
+    pages = bench.relaying(push, monkeypatch)
     assert await push.unscored() == {"asked": 12}
-    assert sum(pages) == 12 and max(pages) < 6 and pages[-1] == 3, "the last id goes with all its creators"
+    sizes = list(map(len, pages))
+    assert sum(sizes) == 12 and max(sizes) < 6 and sizes[-1] == 3, "the last id goes with all its creators"
+
+
+async def test_a_range_may_end_at_any_id(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are others' texts, and values of the next query."""
+    odd = [
+        "\\",
+        "\\'",
+        "'",
+        "a\tb",
+        "a\nb",
+        "a\\nb",
+        '"',
+        "%s",
+        "{x}",
+        "\ufffd",
+        "\U0001f600",
+        "\x01",
+        "\x7f",
+        "`",
+        "\r",
+    ]
+    for follower in odd:
+        await bench.edges(follower)
+    push = bench.push(waiting_max=1)
+    pages = bench.relaying(push, monkeypatch)
+    assert await push.unscored() == {"asked": len(odd)}
+    assert sorted(each["follower_profile_id"] for page in pages for each in page) == sorted(odd)
 
 
 async def test_a_range_of_edges_costs_what_it_has_and_not_what_there_is(bench: Bench) -> None:
