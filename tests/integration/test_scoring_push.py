@@ -265,6 +265,21 @@ async def test_whom_an_older_version_scored_is_asked_about_again_a_few_at_a_time
     assert later["follower_profile_id"] == "f1"
 
 
+async def test_whose_answer_could_not_be_replaced_is_not_asked_about_for_ever(bench: Bench) -> None:
+    """What others published: the answer to a question about them would be another row, or no newer one."""
+    await bench.score("f1", "0", follower_handle="x" * 301)
+    await bench.score("f" * 201, "0")
+    await bench.score("f2", "0", profile_id="c" * 201)
+    await bench.score("f3", "0", profile_id="")
+    await bench.score("f4", "0", platform="instagram")
+    await bench.score("f5\0", "0")
+    await bench.score("f6", "0", event_timestamp="2199-01-01 00:00:00")
+    await bench.score("", "0", follower_handle="")
+    assert await bench.push().again() == {"asked": 0}
+    await bench.score("f7", "0", follower_handle="x" * 300)
+    assert await bench.push().again() == {"asked": 1}
+
+
 async def test_where_no_scorer_of_this_version_is_seen_a_handful_is_asked_about(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

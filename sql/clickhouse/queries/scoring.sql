@@ -66,10 +66,15 @@ from _e.creator_follower_score;
 
 -- name: scored_before
 -- Followers whose answer is an older version's, the oldest first. A newer one's stays: while both run, neither undoes
--- what the other has done.
+-- what the other has done. What others published and no answer of ours would replace (asked.py: ids and handles that are
+-- too long, or have a zero byte, other platforms, later times) would be asked about for ever.
 select platform, profile_id, handle, follower_profile_id, follower_handle, follower_full_name, account
 from _e.creator_follower_score final
 where toUInt32OrZero(scorer_version) < toUInt32OrZero({version:String})
+  and platform in ('INSTAGRAM', 'YOUTUBE') and profile_id != '' and concat(follower_profile_id, follower_handle, follower_full_name) != ''
+  and lengthUTF8(profile_id) <= 200 and lengthUTF8(follower_profile_id) <= 200 and lengthUTF8(follower_handle) <= 300
+  and position(concat(profile_id, follower_profile_id, follower_handle), '\0') = 0
+  and event_timestamp <= now64(6, 'UTC')
 order by event_timestamp, profile_id, follower_handle
 limit {limit:UInt32};
 
