@@ -13,7 +13,7 @@ from pyarrow import parquet
 from gcc.errors import ConfigError
 from gcc.pipelines.scoring import pieces as bounds
 from gcc.pipelines.scoring.arrays import opening
-from gcc.pipelines.scoring.files import open_source
+from gcc.pipelines.scoring.files import kind_of, open_source
 from gcc.pipelines.scoring.pieces import Position
 from gcc.pipelines.scoring.record import Account
 from gcc.pipelines.scoring.rows import COLUMNS, _account, _known, known_as, plain_handle, score_rows
@@ -193,6 +193,13 @@ def test_handles_are_read_out_of_what_stands_for_them(given: str, plain: str, tm
     assert of_given | {"follower_handle": plain} == of_plain and of_given["follower_handle"] == given
 
 
+@pytest.mark.parametrize("nothing", ["nan", "NaN", "None", "null", "NULL", "<NA>", "N/A", "\\N"])
+def test_what_programs_write_for_nothing_is_no_name(nothing: str, tmp_path: Path) -> None:
+    rows = f"follower_handle,follower_full_name\nravi_k,{nothing}\n{nothing},Ravi K\nnan_k,Nan K\n"
+    (nameless, nobody, nan), _ = read(tmp_path, "a.csv", rows)
+    assert (nameless["score"], nobody["refused"], nan["score"]) == (None, "the follower has no handle", 0.0)
+
+
 def test_what_else_a_row_has_is_repeated_as_it_is(tmp_path: Path) -> None:
     own = {"id": 10**25, "note": "x\ud83d", "tags": [1, {"a": None}], "Score": 3, "followers": 9, "username": "b"}
     (row,), _ = read(tmp_path, "a.json", json.dumps([own | ASHA | {"score": "of before", "handle": 7}]))
@@ -291,5 +298,7 @@ def test_what_is_not_read_says_the_way_out(name: str, content: bytes | None, why
     with pytest.raises(ConfigError) as refused:
         open_source(tmp_path / name)
     assert why in str(refused.value)
+    with pytest.raises(ConfigError, match=r"must end in one of [^;]*$"):
+        kind_of(Path("out.csv.gz"))  # of a result
     with pytest.raises(ConfigError, match="is a folder"):
         open_source(tmp_path)

@@ -44,11 +44,10 @@ _SEPARATOR = re.compile(rb'"?sep=(.)"?\s*')
 """The first line of what Excel writes where it is asked to."""
 
 
-def kind_of(file: Path) -> Kind:
+def kind_of(file: Path, way_out: str | None = None) -> Kind:
     """By its suffix. ConfigError: that says nothing."""
     kind = SUFFIXES.get(file.suffix.lower())
     if kind is None:
-        way_out = ELSE.get(file.suffix.lower())
         raise ConfigError(f"{file} must end in one of {', '.join(SUFFIXES)}{f'; {way_out}' if way_out else ''}")
     return kind
 
@@ -66,7 +65,7 @@ def open_source(file: Path) -> Source:
         if not file.is_file():
             what = "is a folder" if file.is_dir() else "is no file that can be read twice"
             raise ConfigError(f"{file} {what}" if file.exists() else f"there is no {file}")
-        kind = kind_of(file)
+        kind = kind_of(file, ELSE.get(file.suffix.lower()))
         with file.open("rb") as opened:
             start = opened.read(history_text.OPENING_BYTES)
         if kind == "parquet":

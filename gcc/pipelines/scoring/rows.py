@@ -48,6 +48,8 @@ ALSO = {
 }  # fmt: skip
 """As exports of others call them."""
 RECORDS = "; an object for each follower is wanted (of pandas: orient='records')"
+NOTHING = frozenset({"nan", "NaN", "None", "null", "NULL", "<NA>", "N/A", "n/a", "#N/A", "\\N"})
+"""What programs write where they know of nothing, and nobody is called in just these letters."""
 KEY_CHARS_MAX = 64  # of a column that says something
 
 VERDICTS = ("real", "weak", "fake", "unscored")
@@ -238,7 +240,8 @@ def _text(row: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The first that is there; a number is text, and anything else says nothing."""
     for key in keys:
         if (value := row.get(key)) is not None:
-            return value if type(value) is str else str(value) if type(value) is int else ""
+            text = value if type(value) is str else str(value) if type(value) is int else ""
+            return "" if text in NOTHING else text
     return ""
 
 
