@@ -126,6 +126,8 @@ class Question:
             raise copy(self._error) from self._error.__cause__  # others have the same one
         answer, prepared, reader = self._answer, self._prepared, self._reader
         assert answer is not None and prepared is not None and reader is not None
+        if not answer.ntuples:
+            return []
         if not prepared.columns:
             names = [answer.fname(number) for number in range(answer.nfields)]
             prepared.columns = tuple(name.decode() for name in names if name is not None)

@@ -11,7 +11,7 @@ comes back with a transaction open, is closed, never reused.
 
 import select
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, Final, Self, TypeVar
 
@@ -142,6 +142,9 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         self._prepared = Preparing()
         self._others_ran_at = -1.0
         self._partner = ""  # whose rows its transaction sees
+        self._unsaid: list[Asked] = []  # with which its transaction begins: goes with the first statement
+        self.last: list[Asked] = []
+        """What is done as a transaction ends, in the message that commits it; each is to answer a row."""
 
     async def ping(self, within_s: float) -> None:
         """psycopg.OperationalError: the server, connected as it is, does not answer within that time: it hangs."""
@@ -154,13 +157,14 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """What it answers: each row by the names of its columns."""
         return (await self.rows_of([(statement, arguments)]))[0]
 
-    async def rows_of(self, asked: Iterable[Asked]) -> list[list[DictRow]]:
+    async def rows_of(self, asked: Sequence[Asked]) -> list[list[DictRow]]:
         """What each of several statements answers, which are sent as one message. Where one fails none behind it is
         done, and in no transaction nothing of them is."""
-        questions = [Question(statement, arguments, is_last=True) for statement, arguments in asked]
         async with self.lock:
+            unsaid, self._unsaid = self._unsaid, []
+            questions = [Question(statement, arguments, is_last=True) for statement, arguments in (*unsaid, *asked)]
             await self.wait(self.speaking.asked(questions))
-        return [question.rows() for question in questions]
+        return [question.rows() for question in questions][len(unsaid) :]
 
     @classmethod
     async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
@@ -191,6 +195,12 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         Raises _WaitTimeout after `timeout` seconds (psycopg's notifies() asks for that). Cancelled: the
         query is cancelled on the server and its answer read, at most CANCEL_S; else the connection closes.
         """
+        if self._unsaid:
+            unsaid, self._unsaid = self._unsaid, []
+            questions = [Question(statement, arguments, is_last=True) for statement, arguments in unsaid]
+            await self.wait(self.speaking.asked(questions))
+            for question in questions:
+                question.rows()
         await self._let_others_run()  # cancelled here, the generator has not begun
         try:
             if timeout is None:
@@ -230,6 +240,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         try:
             async with super().transaction(savepoint_name, force_rollback) as transaction:
                 yield transaction
+                if not depth:
+                    await self._do_last()
                 self._refuse_to_commit_nothing()
         except BaseException:
             if self._num_transactions != depth:
@@ -241,24 +253,25 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """A transaction in which the policies of row-level security show this partner's rows alone; in another one a
         savepoint, after which it is whose it was.
 
-        BEGIN and whose it is go as one message: it costs what another transaction does, and ends with it.
+        BEGIN and whose it is go with the first statement, and without one not at all.
         """
         before, self._partner = self._partner, f"{partner_id:d}"
         begin, commit, rollback = ["begin"], ["commit"], ["rollback"]
-        is_within = self.pgconn.transaction_status != TransactionStatus.IDLE
+        is_within = bool(self._unsaid) or self.pgconn.transaction_status != TransactionStatus.IDLE
         if is_within:
             begin, commit, rollback = ["savepoint whose"], ["release whose"], ["rollback to whose", "release whose"]
+        self._unsaid += [*((each, {}) for each in begin), (WHOSE, {"partner": self._partner})]
         try:
-            await self.rows_of([*((each, {}) for each in begin), (WHOSE, {"partner": self._partner})])
             yield
             self._refuse_to_commit_nothing()
-            await self.rows_of(
-                [*((each, {}) for each in commit), *([(WHOSE, {"partner": before})] if is_within else [])]
-            )
+            if is_within:
+                await self.rows_of([*((each, {}) for each in commit), (WHOSE, {"partner": before})])
+            elif self.last or not self._unsaid:
+                await self._do_last(*((each, {}) for each in commit))
         except BaseException as failure:
-            is_back = False
+            is_back = bool(self._unsaid) and not is_within
             try:
-                if isinstance(failure, Exception):
+                if isinstance(failure, Exception) and not is_back:
                     with suppress(psycopg.Error):
                         await self.rows_of([(each, {}) for each in rollback])
                         is_back = True
@@ -268,6 +281,14 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             raise
         finally:
             self._partner = before
+            if not is_within:
+                self._unsaid, self.last = [], []
+
+    async def _do_last(self, *then: Asked) -> None:
+        last, self.last = self.last, []
+        if last or then:
+            answers = await self.rows_of([*last, *then])
+            assert all(answers[: len(last)]), f"nothing was done at the end by {last[0][0]!r}"
 
     def _refuse_to_commit_nothing(self) -> None:
         if self.closed:
