@@ -32,6 +32,7 @@ class Slice:
     first: str = "1970-01-01"  # the period's first day,
     end: str = "2149-01-01"  # and the first one after it
     variables: Mapping[str, object] = field(default_factory=dict)  # what var() answers instead, of a unit test
+    once: frozenset[str] = frozenset()  # models of strategy keys that hold each key once: they are read without FINAL
 
 
 EVERYTHING = Slice()
@@ -125,6 +126,7 @@ class Run:
     unrecorded: dict[str, dict[str, object]] = field(default_factory=dict)  # model -> its row of dbt.model_run
     recorded_at: float = field(default_factory=trio.current_time)
     over: trio.Event = field(default_factory=trio.Event)
+    once: set[str] = field(default_factory=set)  # models that this run has built whole, and found to hold each key once
 
     def backfills(self, model: Model) -> bool:
         """Whether it is only the asked-for months that are built: such a build freezes none."""
@@ -140,18 +142,21 @@ class Run:
     def slices_of(self, model: Model) -> list[Slice]:
         """What is built of an incremental model that grows. A backfill goes by months: memory may not hold years."""
         if not self.backfills(model):
-            return [Slice(True, self.watermarks, self.open_from[model.name], self.end)]
+            return [self._slice(True, self.open_from[model.name], self.end)]
         assert self.period is not None
         first, after = self.period[0], self.reach[model.name]
         months = itertools.takewhile(lambda month: month < after, (_month(first, n) for n in itertools.count()))
-        return [Slice(True, self.watermarks, str(month), str(_month(month, 1))) for month in months]
+        return [self._slice(True, str(month), str(_month(month, 1))) for month in months]
 
     def steps_of(self, model: Model) -> list[Slice]:
         """What is built of a model that is built whole."""
         if model.strategy != "partitions" or not self.steps_from:
-            return [Slice(since=self.watermarks)]
+            return [self._slice(False, EVERYTHING.first, EVERYTHING.end)]
         edges = [EVERYTHING.first, *self.steps_from, EVERYTHING.end]
-        return [Slice(True, self.watermarks, first, end) for first, end in itertools.pairwise(edges)]
+        return [self._slice(True, first, end) for first, end in itertools.pairwise(edges)]
+
+    def _slice(self, incremental: bool, first: str, end: str) -> Slice:
+        return Slice(incremental, self.watermarks, first, end, once=frozenset(self.once))
 
     def kept_of(self, model: Model) -> str | None:
         """What may not have had twice as many rows: the table before, unless its text was another or all is anew."""

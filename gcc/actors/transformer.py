@@ -339,6 +339,8 @@ class Transformer:
                 await self._select(run, "fill_spare", model, step)
             await self._test(run, model, f"{model.name}__new", kept_of=run.kept_of(model))
             await self._do("exchange" if model.name in run.built else "put_in_place", model)
+            if model.strategy == "keys" and self._tests is not None:
+                run.once.add(model.name)
         return True
 
     async def _replace_partitions(self, run: Run, model: Model, slices: Sequence[Slice]) -> None:

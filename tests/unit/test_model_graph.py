@@ -64,6 +64,22 @@ def test_an_incremental_model_asks_since_when(folder: Path) -> None:
     assert model.select(Slice(True, {"m": "2026-01-02 03:04:05.600000"})) == expected
 
 
+def test_what_holds_each_key_once_is_read_without_final(folder: Path) -> None:
+    write(folder, "known", "select 1 as id")
+    write(folder, "known_too", "select 1 as id")
+    write(
+        folder,
+        "m",
+        "select id from {{ ref('known') }} as a final, {{ ref('known_too') }} as b final, {{ ref('known') }} final",
+    )
+    model = read(folder)["m"]
+    assert model.select(EVERYTHING) == "select id from dbt.known as a final, dbt.known_too as b final, dbt.known final"
+    once = Slice(once=frozenset({"known"}))
+    assert model.select(once) == "select id from dbt.known as a, dbt.known_too as b final, dbt.known"
+    write(folder, "n", "select id from {{ ref('known') }} as a final settings optimize_aggregation_in_order = 1")
+    assert "final" in read(folder)["n"].select(once)
+
+
 def test_a_fingerprint_covers_the_parents_and_nothing_of_the_prose(folder: Path) -> None:
     write(folder, "s", "select 1 as id")
     write(folder, "m", "select id from {{ ref('s') }}", materialized="table")

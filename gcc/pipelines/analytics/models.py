@@ -10,7 +10,7 @@ Out: models, parents before children. A mistake in a file is a ConfigError that 
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -36,6 +36,7 @@ _OUTER_JOIN = re.compile(r"\b(left|right|full)\s+((outer|any|all|semi|anti|asof)
 _NULLS = re.compile(r"\bjoin_use_nulls\s*=\s*1\b")
 FILE_BYTES_MAX = 262_144
 """ClickHouse reads no longer statement, by default."""
+IN_ORDER = "optimize_aggregation_in_order = 1"
 _SLICES = (EVERYTHING, Slice(incremental=True, first="2026-01-01", end="2026-03-01"))
 
 
@@ -100,7 +101,7 @@ class _File:
         try:
             macros = self.macros.make_module(names)
             named = {name: value for name, value in vars(macros).items() if isinstance(value, Macro)}
-            return self.template.render(named | names).strip()
+            return _without_final(self.template.render(named | names).strip(), scope.once)
         except ConfigError:
             raise
         except _Returned:
@@ -226,6 +227,17 @@ def _read_file(path: Path, macros: jinja2.Template, variables: Mapping[str, Any]
     if header["materialized"] == "view" and _OUTER_JOIN.search(whole) and not _NULLS.search(whole):
         raise ConfigError(f"{path}: a view with an outer join ends in 'settings join_use_nulls = 1': unknown is null")
     return file
+
+
+def _without_final(select: str, once: Collection[str]) -> str:
+    """Without FINAL after what holds each key once: to find that out again takes as long as to read it. Not where
+    groups are made in order: FINAL hands on one stream of all parts, where each part would be held beside the others.
+    """
+    if IN_ORDER in select:
+        return select
+    for name in once:
+        select = re.sub(rf"\b({DATABASE}\.{name}( as \w+)?) final\b", r"\1", select)
+    return select
 
 
 def _text(path: Path) -> str:

@@ -66,32 +66,23 @@ publish_dates as (
     {%- if touched %} and profile_id in ({{ touched }}){% endif %}
     group by profile_id
 ),
--- Days are ten times as many as posts, and are never kept: as they pass by, each tells its followers to the days of posts that
--- come before the profile's next one.
-audiences as (
+-- Days are ten times as many as posts: a profile's lie together, and are lists, in which each day of a post finds the last one by then.
+series as (
     select
         profile_id,
-        groupArray((publish_date, followers)) as known
-    from (
-        select
-            days.profile_id as profile_id,
-            arrayJoin(arrayFilter(of -> of >= days.date and (days.next_date is null or of < days.next_date), publish_dates.dates)) as publish_date,
-            days.followers as followers
-        from (
-            select
-                profile_id,
-                date,
-                assumeNotNull(daily.followers) as followers,
-                leadInFrame(toNullable(date)) over (
-                    partition by profile_id order by date rows between current row and 1 following
-                ) as next_date
-            from {{ ref('mart_profile_daily') }} as daily final
-            where platform = '{{ platform }}' and daily.followers > 0
-            {%- if touched %} and profile_id in ({{ touched }}){% endif %}
-        ) as days
-        inner join publish_dates on publish_dates.profile_id = days.profile_id
-    ) as each
+        arraySort(groupArray(date)) as dates,
+        arraySort((level, day) -> day, groupArray(assumeNotNull(daily.followers)), groupArray(date)) as levels
+    from {{ ref('mart_profile_daily') }} as daily final
+    where platform = '{{ platform }}' and daily.followers > 0
+    {%- if touched %} and profile_id in ({{ touched }}){% endif %}
     group by profile_id
+),
+audiences as (
+    select
+        series.profile_id as profile_id,
+        arrayMap(day -> (day, series.levels[arrayCount(date -> date <= day, series.dates)]), publish_dates.dates) as known
+    from series
+    inner join publish_dates on publish_dates.profile_id = series.profile_id
 )
 select
     engaging.profile_id as {{ profile_key(platform) }},
@@ -124,6 +115,7 @@ select
 from engaging
 left join audiences on audiences.profile_id = engaging.profile_id
 left join fences on fences.profile_id = engaging.profile_id
+settings optimize_aggregation_in_order = 1  -- of days, one profile's are held at a time
 {%- endmacro %}
 
 {# A full mart of posts or stats, but those profiles that its partial twin knows anew as the twin has them. #}

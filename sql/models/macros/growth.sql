@@ -1,33 +1,44 @@
-{# Days of the last `days` whose 0 followers are no value (2.3): a run of zeros between neighbours of 100 or more, or the
-   newest one as long as it lasts less than 3 days. One row a day. Zeros are rare: only who has one is looked at. #}
-{% macro false_zeros(days) -%}
-select platform, profile_id, date
+{# Followers of the last `days` days, one row a profile: its days in order, and the level of each. Days of 0 that are no value (2.3) are left
+   out: those of a run of zeros between neighbours of 100 or more, and the newest ones as long as they last less than 3 days.
+   Lists, since a profile's days lie together: to compare rows takes three times as long. #}
+{% macro follower_series(days) -%}
+select
+    platform,
+    profile_id,
+    arrayFilter((day, believed) -> believed, told_dates, are_believed) as dates,
+    arrayFilter((level, believed) -> believed, told_levels, are_believed) as levels
 from (
     select
-        platform,
-        profile_id,
-        date,
-        followers,
-        anyLast(nullIf(followers, 0)) over earlier as before,
-        any(nullIf(followers, 0)) over later as after,
-        maxIf(toNullable(date), followers > 0) over earlier as known_before,
-        max(date) over whole as newest
-    from {{ ref('mart_profile_daily') }} as daily final
-    where date >= {{ local_today() }} - {{ days }}
-        and date <= {{ local_today() }}
-        and followers is not null
-        and (platform, profile_id) in (
-            select platform, profile_id from {{ ref('mart_profile_daily') }}
-            where followers = 0 and date >= {{ local_today() }} - {{ days }}
-        )
-    window
-        whole as (partition by platform, profile_id),
-        earlier as (partition by platform, profile_id order by date rows between unbounded preceding and current row),
-        later as (partition by platform, profile_id order by date rows between current row and unbounded following)
-) as days
-where followers = 0
-    and before >= {{ var('false_zero_neighbours') }}
-    and if(after is null, newest - known_before < {{ var('true_zero_days') }}, after >= {{ var('false_zero_neighbours') }})
+        *,
+        if(
+            has(told_levels, 0),
+            arrayMap(
+                (level, before, known_before, after) -> not (
+                    level = 0
+                    and before >= {{ var('false_zero_neighbours') }}
+                    and if(after = 0, newest - known_before < {{ var('true_zero_days') }}, after >= {{ var('false_zero_neighbours') }})
+                ),
+                told_levels,
+                arrayFill(level -> level != 0, told_levels),
+                arrayFill((day, level) -> level != 0, told_dates, told_levels),
+                arrayReverseFill(level -> level != 0, told_levels)
+            ),
+            arrayMap(level -> true, told_levels)
+        ) as are_believed
+    from (
+        select
+            platform,
+            profile_id,
+            max(date) as newest,
+            arraySort(groupArray(date)) as told_dates,
+            arraySort((level, day) -> day, groupArray(assumeNotNull(daily.followers)), groupArray(date)) as told_levels
+        from {{ ref('mart_profile_daily') }} as daily final
+        where date >= {{ local_today() }} - {{ days }}
+            and date <= {{ local_today() }}
+            and daily.followers is not null
+        group by platform, profile_id
+    ) as told
+) as judged
 {%- endmacro %}
 
 {# The smallest difference that YouTube tells: it rounds subscribers down to three digits. #}

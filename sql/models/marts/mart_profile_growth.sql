@@ -4,35 +4,27 @@
 -- materialized: table
 -- tags: hourly
 -- unique_key: platform, profile_id
-with false_zeros as (
-    {{ false_zeros(var('growth_days')) }}
-),
-days as (
-    select platform, profile_id, date, followers
-    from {{ ref('mart_profile_daily') }} as daily final
-    where date >= {{ local_today() }} - {{ var('growth_days') }}
-        and date <= {{ local_today() }}
-        and followers is not null
-        and if(followers = 0, (platform, profile_id, date) not in (select platform, profile_id, date from false_zeros), true)
+with series as (
+    {{ follower_series(var('growth_days')) }}
 ),
 -- Of each span: the value of its first day, the last one before that day and the first one after it.
 neighbours as (
     select
         platform,
         profile_id,
-        max(date) as last_date,
-        argMax(days.followers, days.date) as v,
+        dates[-1] as last_date,
+        levels[-1] as v,
         {%- for span in [7, 30, 90] %}
         {%- set day = local_today() ~ ' - ' ~ span %}
-        countIf(days.date <= {{ day }}) as before_{{ span }},
-        maxIf(days.date, days.date <= {{ day }}) as date_before_{{ span }},
-        argMaxIf(days.followers, days.date, days.date <= {{ day }}) as v_before_{{ span }},
-        countIf(days.date >= {{ day }}) as after_{{ span }},
-        minIf(days.date, days.date >= {{ day }}) as date_after_{{ span }},
-        argMinIf(days.followers, days.date, days.date >= {{ day }}) as v_after_{{ span }}{{ ',' if not loop.last }}
+        arrayCount(date -> date <= {{ day }}, dates) as before_{{ span }},
+        dates[before_{{ span }}] as date_before_{{ span }},
+        levels[before_{{ span }}] as v_before_{{ span }},
+        arrayCount(date -> date >= {{ day }}, dates) as after_{{ span }},
+        dates[-toInt64(after_{{ span }})] as date_after_{{ span }},
+        levels[-toInt64(after_{{ span }})] as v_after_{{ span }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from days
-    group by platform, profile_id
+    from series
+    where notEmpty(dates)
 ),
 bases as (
     select
@@ -68,5 +60,5 @@ select
     {%- endfor %}
     (v_30 - b_30) / 30 as per_day_30
 from bases
--- Days lie in the order of profiles, one of which is held at a time; and only zeros are looked up.
-settings optimize_aggregation_in_order = 1, short_circuit_function_evaluation = 'force_enable'
+-- Days lie in the order of profiles, one of which is held at a time; and only who has a 0 is judged.
+settings optimize_aggregation_in_order = 1, aggregation_in_order_max_block_bytes = 1000000, short_circuit_function_evaluation = 'force_enable'

@@ -6,31 +6,26 @@
 -- tags: daily
 -- values: kind = SPIKE, SPIKE_LOST, DROP
 -- unique_key: platform, profile_id, date
-with false_zeros as (
-    {{ false_zeros(var('anomaly_days')) }}
-),
-series as (
+with series as (
     select
         platform,
         profile_id,
-        arraySort(groupArray((daily.date, toInt64(assumeNotNull(daily.followers))))) as points
-    from {{ ref('mart_profile_daily') }} as daily final
-    where daily.date > {{ local_today() }} - {{ var('anomaly_days') }}
-        and daily.date <= {{ local_today() }}
-        and daily.followers is not null
-        and if(daily.followers = 0, (platform, profile_id, daily.date) not in (select platform, profile_id, date from false_zeros), true)
-    group by platform, profile_id
-    having count() > {{ var('anomaly_known_days') }}
+        arrayFilter(day -> day > {{ local_today() }} - {{ var('anomaly_days') }}, told.dates) as dates,
+        arrayFilter((level, day) -> day > {{ local_today() }} - {{ var('anomaly_days') }}, told.levels, told.dates) as levels
+    from (
+        {{ follower_series(var('anomaly_days')) }}
+    ) as told
+    where length(told.dates) > {{ var('anomaly_known_days') }}
 ),
 -- Place i of each list is of the gain from the value before to that of dates[i].
 gains as (
     select
         platform,
         profile_id,
-        arrayPopFront(tupleElement(points, 1)) as dates,
-        arrayPopFront(tupleElement(points, 2)) as levels,
-        arrayPopBack(tupleElement(points, 2)) as levels_before,
-        arrayMap((day, before) -> toInt64(day - before), arrayPopFront(tupleElement(points, 1)), arrayPopBack(tupleElement(points, 1))) as gaps,
+        arrayPopFront(series.dates) as dates,
+        arrayPopFront(series.levels) as levels,
+        arrayPopBack(series.levels) as levels_before,
+        arrayMap((day, before) -> toInt64(day - before), arrayPopFront(series.dates), arrayPopBack(series.dates)) as gaps,
         arrayMap((level, before, gap) -> (level - before) / gap, levels, levels_before, gaps) as gains_per_day
     from series
 ),
@@ -86,5 +81,5 @@ select
     value as followers
 from measured
 where abs(z) > {{ var('anomaly_z') }}
--- Days lie in the order of profiles, one of which is held at a time; and only zeros are looked up.
-settings optimize_aggregation_in_order = 1, short_circuit_function_evaluation = 'force_enable'
+-- Days lie in the order of profiles, one of which is held at a time; and only who has a 0 is judged.
+settings optimize_aggregation_in_order = 1, aggregation_in_order_max_block_bytes = 1000000, short_circuit_function_evaluation = 'force_enable'
