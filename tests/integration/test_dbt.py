@@ -27,7 +27,7 @@ DBT = ROOT / ".venv-dbt" / "bin" / "dbt"
 ZONE = "Asia/Kolkata"
 GRAPH = models.read(variables={"timezone": ZONE})
 DAYS = ("2026-09-10 10:00:00.000000", "2026-09-11 10:00:00.000000")
-TIMES = {"built_at", "inserted_at"}  # of a build and of an insert: theirs are other ones
+TIMES = {"built_at", "inserted_at", "stored_at"}  # of a build and of an insert: theirs are other ones
 
 pytestmark = pytest.mark.skipif(not DBT.exists(), reason="needs dbt: make dbt")
 

@@ -14,6 +14,12 @@ bitOr(toUInt64({{ place }}), toUInt64(ifNull({{ value }}, 0) != 0) * 92233720368
 greatest(insert_timestamp, event_timestamp - interval 1 day)
 {%- endmacro %}
 
+{# The same of a staging model's row: whether it stands here since a watermark or later. Two comparisons, not one of the greater of both:
+   parts of the log whose newest row is older are not read at all. #}
+{% macro stands_since(time) -%}
+(stored_at >= {{ time }} or at >= {{ time }} + interval 1 day)
+{%- endmacro %}
+
 {# One mistyped year would be everybody's latest month: what tells of a time to come is left out until then, and what tells of none
    (1970) for ever. #}
 {% macro event_has_been() -%}

@@ -23,7 +23,7 @@ from {{ ref('stg_beat_profile_log') }} as stg
 where not {{ is_gpt('stg.source') }}
 {% if is_incremental() %}
 and (platform, profile_id, toStartOfMonth(date)) in (
-    select platform, profile_id, toStartOfMonth(date) from {{ ref('stg_beat_profile_log') }} where inserted_at >= {{ watermark() }}
+    select platform, profile_id, toStartOfMonth(date) from {{ ref('stg_beat_profile_log') }} where {{ stands_since(watermark()) }}
 )
 {% endif %}
 group by platform, profile_id, month

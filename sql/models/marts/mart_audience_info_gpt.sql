@@ -19,7 +19,7 @@ with guesses as (
     {% if is_incremental() %}
         and (platform, profile_id) in (
             select platform, profile_id from {{ ref('stg_beat_profile_log') }}
-            where inserted_at >= {{ watermark() }} and {{ is_gpt('source') }}
+            where {{ stands_since(watermark()) }} and {{ is_gpt('source') }}
         )
     {% endif %}
 ),

@@ -25,7 +25,7 @@ where platform = 'INSTAGRAM' and {{ is_gpt('stg.source') }}
 {% if is_incremental() %}
 and profile_id in (
     select profile_id from {{ ref('stg_beat_profile_log') }}
-    where inserted_at >= {{ watermark() }} and {{ is_gpt('source') }}
+    where {{ stands_since(watermark()) }} and {{ is_gpt('source') }}
 )
 {% endif %}
 group by profile_id

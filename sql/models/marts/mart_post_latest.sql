@@ -12,7 +12,7 @@
 {%- set _ = columns.append(('kind_by_length', 'stg.kind')) %}
 {%- set touched %}
 (platform, profile_id, shortcode) in (
-    select platform, profile_id, shortcode from {{ ref('stg_beat_post_log') }} where inserted_at >= {{ watermark() }}
+    select platform, profile_id, shortcode from {{ ref('stg_beat_post_log') }} where {{ stands_since(watermark()) }}
 )
 {%- endset %}
 select

@@ -12,7 +12,7 @@
 {%- endfor %}
 {%- set touched %}
 (platform, profile_id, date) in (
-    select platform, profile_id, date from {{ ref('stg_beat_profile_log') }} where inserted_at >= {{ watermark() }}
+    select platform, profile_id, date from {{ ref('stg_beat_profile_log') }} where {{ stands_since(watermark()) }}
 )
 {%- endset %}
 {%- set seen_often %}

@@ -13,6 +13,7 @@ select
     {{ event_version() }} as version,
     toDate(event_timestamp, '{{ var("timezone") }}') as date,
     {{ event_inserted_at() }} as inserted_at,
+    insert_timestamp as stored_at,
     source,
     handle,
     {{ told_time('publish_time') }} as publish_time,

@@ -10,6 +10,7 @@ select
     {{ event_version() }} as version,
     toDate(event_timestamp, '{{ var("timezone") }}') as date,
     {{ event_inserted_at() }} as inserted_at,
+    insert_timestamp as stored_at,
     source,
     -- A YouTube channel's handle stands among the dimensions; the column holds its id.
     coalesce(told_handle, nullIf(profile_log.handle, '')) as handle,
