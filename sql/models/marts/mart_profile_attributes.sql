@@ -6,14 +6,9 @@
 -- tags: core
 -- unique_key: platform, profile_id
 {%- set kinds = ['category', 'language', 'country', 'gender'] %}
--- Every word that was told of a profile; a greater weight goes before a less one: the basis, then the month.
+{%- set told_by_platform = ['category', 'language', 'country'] %}
+-- Every word that people of ours or a language model told of a profile; a greater weight goes before a less one.
 with told as (
-    {%- for kind in kinds if kind != 'gender' %}
-    select platform, profile_id, '{{ kind }}' as kind, assumeNotNull({{ kind }}) as raw, 100000 + toUInt32(toUInt16(month)) as weight
-    from {{ ref('mart_attribute_monthly') }} as monthly final
-    where {{ kind }} is not null
-    union all
-    {%- endfor %}
     {%- for kind in kinds %}
     select 'INSTAGRAM' as platform, profile_id, '{{ kind }}' as kind, assumeNotNull({{ kind }}) as raw, 200000 as weight
     from {{ ref('mart_instagram_gpt_data') }} as gpt final
@@ -43,7 +38,7 @@ words as (
         on dictionary.kind = spelled.kind and dictionary.raw = spelled.folded
     where dictionary.canonical is not null
 ),
-canonical as (
+better as (
     select
         told.platform as platform,
         told.profile_id as profile_id,
@@ -60,10 +55,16 @@ latest as (
         platform,
         profile_id,
         {%- for name in ['handle', 'full_name', 'profile_pic_url', 'website'] %}
-        argMaxIf(monthly.{{ name }}, monthly.month, monthly.{{ name }} is not null) as {{ name }},
+        argMax(monthly.{{ name }}, monthly.month) as {{ name }},  -- of those that are not null
         {%- endfor %}
-        max(last_at) as last_at
+        {%- for kind in told_by_platform %}
+        argMax(told_{{ kind }}.canonical, monthly.month) as {{ kind }},
+        {%- endfor %}
+        max(monthly.last_at) as last_at
     from {{ ref('mart_attribute_monthly') }} as monthly final
+    {%- for kind in told_by_platform %}
+    left join ({{ canonical_words(kind, 'mart_attribute_monthly') }}) as told_{{ kind }} on told_{{ kind }}.told = monthly.{{ kind }}
+    {%- endfor %}
     group by platform, profile_id
 ),
 -- Of what stands in no snapshot's columns the current state tells.
@@ -104,15 +105,20 @@ select
     accounts.has_email as has_email,
     accounts.has_phone as has_phone,
     {%- for kind in kinds %}
-    canonical.{{ kind }} as {{ kind }},
-    canonical.{{ kind }}_basis as {{ kind }}_basis,
+    {%- if kind in told_by_platform %}
+    coalesce(better.{{ kind }}, latest.{{ kind }}) as {{ kind }},
+    coalesce(better.{{ kind }}_basis, if(latest.{{ kind }} is null, null, 'PLATFORM')) as {{ kind }}_basis,
+    {%- else %}
+    better.{{ kind }} as {{ kind }},
+    better.{{ kind }}_basis as {{ kind }}_basis,
+    {%- endif %}
     {%- endfor %}
     cities.city as city,
     cities.city_basis as city_basis,
     gpt.age_band as age_band,
     latest.last_at as last_at
 from latest
-left join canonical on canonical.platform = latest.platform and canonical.profile_id = latest.profile_id
+left join better on better.platform = latest.platform and better.profile_id = latest.profile_id
 left join accounts on accounts.platform = latest.platform and accounts.profile_id = latest.profile_id
 left join cities on cities.platform = latest.platform and cities.profile_id = latest.profile_id
 left join (select 'INSTAGRAM' as platform, profile_id, age_band from {{ ref('mart_instagram_gpt_data') }} as guess final) as gpt
