@@ -4,6 +4,18 @@
 -- materialized: table
 -- tags: posts
 -- unique_key: platform, shortcode
+{%- set signs = [
+    ('PLATFORM', '1.', 'is_paid'),
+    ('DISCLOSURE_TAG', var('sponsored_weight_disclosed'), 'hasAny(tags, ' ~ sql_list(disclosure_tags()) ~ ')'),
+] %}
+{%- for evidence, weight, found in sponsorship_phrases() %}
+{%- set _ = signs.append((evidence, var(weight), found)) %}
+{%- endfor %}
+{%- set _ = signs.extend([
+    ('AFFILIATE_LINK', var('sponsored_weight_affiliate'), has_affiliate_link('text')),
+    ('HINTING_TAG', var('sponsored_weight_hint'), 'hasAny(tags, ' ~ sql_list(hinting_tags()) ~ ')'),
+    ('BUSINESS', var('sponsored_weight_business'), 'hasAny(mentions, ' ~ sql_list(known_businesses() | map('first')) ~ ')'),
+]) %}
 with texts as (
     select
         instagram.platform as platform,
@@ -75,16 +87,11 @@ judged as (
         shortcode,
         profile_id,
         -- Each kind of evidence counts once.
-        arrayFilter(sign -> sign.2 > 0, [
-            ('PLATFORM', if(is_paid, 1., 0.)),
-            ('DISCLOSURE_TAG', if(hasAny(tags, {{ sql_list(disclosure_tags()) }}), {{ var('sponsored_weight_disclosed') }}, 0.)),
-            {% for evidence, weight, found in sponsorship_phrases() %}
-            ('{{ evidence }}', if({{ found }}, {{ var(weight) }}, 0.)),
-            {% endfor %}
-            ('AFFILIATE_LINK', if({{ has_affiliate_link('text') }}, {{ var('sponsored_weight_affiliate') }}, 0.)),
-            ('HINTING_TAG', if(hasAny(tags, {{ sql_list(hinting_tags()) }}), {{ var('sponsored_weight_hint') }}, 0.)),
-            ('BUSINESS', if(hasAny(mentions, {{ sql_list(known_businesses() | map('first')) }}), {{ var('sponsored_weight_business') }}, 0.))
-        ]) as signs,
+        [
+            {%- for evidence, weight, found in signs %}
+            if({{ found }}, {{ weight }}, 0.){{ ',' if not loop.last }}
+            {%- endfor %}
+        ] as weights,
         mentions
     from named
 )
@@ -92,9 +99,13 @@ select
     platform,
     shortcode,
     profile_id,
-    if(empty(signs), 0, 1 - arrayProduct(arrayMap(sign -> 1 - sign.2, signs))) as score,
+    1 - arrayProduct(arrayMap(weight -> 1 - weight, weights)) as score,
     score >= {{ var('sponsored_from') }} as is_sponsored,
-    arrayMap(sign -> sign.1, signs) as evidence,
+    -- By number: eight words of each post would take as long as to search its text.
+    arrayMap(
+        nth -> [{% for evidence, weight, found in signs %}'{{ evidence }}'{{ ', ' if not loop.last }}{% endfor %}][nth],
+        arrayFilter((nth, weight) -> weight > 0, arrayEnumerate(weights), weights)
+    ) as evidence,
     arraySort(arrayDistinct(arrayMap(
         name -> transform(name, {{ sql_list(known_businesses() | map('first')) }}, {{ sql_list(known_businesses() | map('last')) }}, ''),
         arrayFilter(name -> has({{ sql_list(known_businesses() | map('first')) }}, name), mentions)
