@@ -7,6 +7,7 @@ import signal
 import uuid
 from pathlib import Path
 
+from tests.clusters import started_before
 from tests.integration.test_webhooks import receiving
 from tests.process import Status, platform
 
@@ -17,7 +18,7 @@ SMALL = ("world.creators=3", "world.history_days=35", "webhooks.allow_private=tr
 async def test_a_platform_killed_with_a_job_in_hand_ends_it_in_its_next_life(tmp_path: Path) -> None:
     key = {"idempotency-key": str(uuid.uuid4())}
     async with receiving() as (receiver, url):
-        async with platform(tmp_path, *SMALL) as first:
+        async with platform(await started_before(tmp_path), *SMALL) as first:
             webhook = {"url": url, "events": ["job.completed", "job.failed"]}
             assert (await first.api("POST", "/identity-service/api/webhooks", json=webhook)).status_code == 201
             begun = await first.api("POST", EXPORT, json={}, headers=key)

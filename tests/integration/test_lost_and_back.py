@@ -9,6 +9,7 @@ import trio
 
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Connection
+from tests.clusters import started_before
 from tests.integration.test_lost_dependencies import clickhouse, free_port
 from tests.integration.test_start_without import code, postgres, until
 from tests.process import PlatformProcess, Status, launched, platform
@@ -110,14 +111,14 @@ async def test_each_server_is_told_once_when_it_goes_and_once_when_it_is_back(
 
 
 async def test_a_request_is_told_that_nobody_scrapes(tmp_path: Path) -> None:
-    async with platform(tmp_path, *SETTINGS, 'roles=["web"]') as running:
+    async with platform(await started_before(tmp_path), *SETTINGS, 'roles=["web"]') as running:
         assert await refused(running) == "INSTAGRAM could not be asked: no process with the role scraper runs"
         assert await running.stop() == 0
 
 
 async def test_a_request_is_told_that_its_source_is_away(tmp_path: Path) -> None:
     settings = ("world.creators=2", "world.history_days=0", 'roles=["scraper", "web"]', "scraper.backoff_s=0.1")
-    async with platform(tmp_path, *settings) as running:
+    async with platform(await started_before(tmp_path), *settings) as running:
         await running.world("/faults", json={"source": "graphapi", "kind": "500", "rate": 1, "seconds": 600})
         assert "graphapi: HTTP 500" in await refused(running)
         assert "graphapi: HTTP 500" in await refused(running), "who joins the job is told the same"

@@ -14,6 +14,7 @@ import trio
 from gcc.pipelines.scraping.table import FLOWS
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Connection
+from tests.clusters import started_before
 from tests.process import PlatformProcess, Status, launched, platform
 from tests.services.redis import RedisNode
 
@@ -75,7 +76,7 @@ async def all_done(running: PlatformProcess, *, restarted: set[str], creators: i
 
 
 async def test_postgres_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     async with platform(data, *SETTINGS) as running:
         for share in (0.1, 0.5):
             await until(running, lambda s, share=share: done(s) > share * ALL["COMPLETE"], f"{share} of the crawl")
@@ -85,7 +86,7 @@ async def test_postgres_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> No
 
 
 async def test_the_socket_of_postgres_is_removed(tmp_path: Path) -> None:
-    async with platform(tmp_path, "world.enabled=false", 'roles=["relay"]') as running:
+    async with platform(await started_before(tmp_path), "world.enabled=false", 'roles=["relay"]') as running:
 
         async def ready(status: Status) -> bool:
             return (await running.client.get(running.running.url + "/ready")).status_code == 200
@@ -119,7 +120,7 @@ def refused(status: Status) -> list[str]:
 
 async def test_the_database_turns_read_only_in_the_middle_of_a_crawl(tmp_path: Path) -> None:
     """As at a failover, before the standby has taken over: sessions live on, and no write is taken."""
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     async with platform(data, *SETTINGS) as running:
         await until(running, lambda s: done(s) > 0.2 * ALL["COMPLETE"], "a part of the crawl")
         await server_settings(data, default_transaction_read_only="on")
@@ -131,7 +132,7 @@ async def test_the_database_turns_read_only_in_the_middle_of_a_crawl(tmp_path: P
 
 
 async def test_the_database_closes_sessions_that_are_idle(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     async with platform(data, *SETTINGS) as running:
         await until(running, lambda s: done(s) > 0, "the crawl")
         await server_settings(data, idle_session_timeout="100ms", idle_in_transaction_session_timeout="1s")
@@ -139,7 +140,7 @@ async def test_the_database_closes_sessions_that_are_idle(tmp_path: Path) -> Non
 
 
 async def test_an_outside_api_answers_500_or_nothing_at_all(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     async with platform(data, *SETTINGS, "sources.graphapi.timeout_s=0.5") as running:
         await until(running, lambda s: done(s, INSTAGRAM) > 5, "the crawl")
         for kind, rate in (("500", 0.5), ("timeout", 1)):  # what is spared the one meets the other
@@ -170,7 +171,7 @@ async def test_clickhouse_is_killed_in_the_middle_of_a_crawl(tmp_path: Path) -> 
 
     async with clickhouse(folder, port) as server:
         settings = (*SETTINGS, *slowly, f"clickhouse.url=http://127.0.0.1:{port}")
-        async with platform(tmp_path / "data", *settings) as running:
+        async with platform(await started_before(tmp_path / "data"), *settings) as running:
             await until(running, lambda s: done(s) > 5 and worked(s, "events/sinker profile_log"), "the crawl")
             server.kill()
             gone = await until(running, lambda s: breakers(s) == {"open"}, "all breakers open")
@@ -191,7 +192,7 @@ async def test_redis_is_away_at_the_start_and_killed_in_the_middle_of_a_crawl(
         return line(status, "stores/redis")["state"] == "backoff"
 
     redis_node.kill()
-    async with launched(tmp_path / "data", *SETTINGS, f"redis.url={redis}") as launch:
+    async with launched(await started_before(tmp_path / "data"), *SETTINGS, f"redis.url={redis}") as launch:
         running = await launch.reachable()
         gone = await until(running, lambda s: lost(s) and line(s, "scraping")["state"] == "running", "the loss in view")
         assert (done(gone), gone["state"]) == (0, "starting")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.clusters import started_before
 from tests.integration.test_error_queues import given_up
 from tests.integration.test_lost_dependencies import YOUTUBE, all_done, done, line, sinkers, until, worked
 from tests.process import Status, command, platform, verb
@@ -46,7 +47,7 @@ def queued(status: Status) -> int:
 async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
     tmp_path: Path, rabbitmq_node: RabbitMQNode
 ) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     async with platform(data, *LONG) as running:
         await until(running, lambda s: done(s) > 10 and worked(s, "events/sinker profile_log"), "the crawl")
         await given_up(os.environ[URL], "identity.dx", "error.identity_token_q", b"<token/>", reason="no JSON")
@@ -81,7 +82,7 @@ async def test_the_broker_the_process_and_postgres_are_killed_in_turn(
 async def test_a_broker_is_waited_for_at_the_start_blocks_publishers_and_stands_still(
     tmp_path: Path, rabbitmq_node: RabbitMQNode
 ) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     rabbitmq_node.kill()
 
     async def look_and_start() -> None:

@@ -10,6 +10,7 @@ from gcc.pipelines.events.types import POST_LOG, PostLog, encode, timestamp
 from gcc.stores import outbox
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Pool
+from tests.clusters import started_before
 from tests.process import PlatformProcess, Status, platform, verb
 
 SETTINGS = ("world.creators=2", "world.history_days=1", "sinker.batch_age_s=0.3")
@@ -41,7 +42,7 @@ async def waiting(running: PlatformProcess, letters: int) -> None:
 
 
 async def test_letters_are_replayed_once_through_a_kill_when_their_queue_is_there(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     pool = Pool(EmbeddedPostgres(data, fsync=False).conninfo, 1, name="test")
     async with platform(data, *SETTINGS) as running:
         await waiting(running, 0)

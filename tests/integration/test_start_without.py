@@ -18,6 +18,7 @@ from gcc.errors import ConfigError
 from gcc.pipelines.scraping.start import keep_apart
 from gcc.stores.embedded_postgres import EmbeddedPostgres
 from gcc.stores.postgres import Connection, Pool
+from tests.clusters import started_before
 from tests.integration.test_lost_dependencies import clickhouse, free_port, line
 from tests.integration.test_secrets import AWAY, SECRET
 from tests.process import Launch, PlatformProcess, Status, command, launched, platform
@@ -58,8 +59,7 @@ def names(status: Status) -> set[str]:
 
 @pytest.mark.parametrize("role", ["scraper", "relay", "sinker", "analytics", "web"])
 async def test_postgres_that_is_away_is_waited_for(tmp_path: Path, role: str) -> None:
-    async with postgres(tmp_path / "server") as server:
-        pass  # it has been there
+    server = EmbeddedPostgres(await started_before(tmp_path / "server"), fsync=False)
     settings = (*SMALL, f'roles=["{role}"]', f"postgres.url={server.conninfo}")
     async with launched(tmp_path / "data", *settings) as launch:
         running = await launch.reachable()
@@ -90,7 +90,9 @@ async def test_what_no_role_needs_is_not_opened(tmp_path: Path) -> None:
         (["web"], {"stores/clickhouse", "stores/redis"}),
         (["sinker"], {"stores/clickhouse", "stores/rabbitmq"}),
     ]:
-        async with launched(tmp_path / roles[0], *SMALL, *nowhere, f"roles={json.dumps(roles)}") as launch:
+        async with launched(
+            await started_before(tmp_path / roles[0]), *SMALL, *nowhere, f"roles={json.dumps(roles)}"
+        ) as launch:
             running = await launch.reachable()
             status = await until(running, lambda s: line(s, "controls").get("done"), "the database")
             found = names(status) & {"stores/clickhouse", "stores/rabbitmq", "stores/redis"}
@@ -100,7 +102,9 @@ async def test_what_no_role_needs_is_not_opened(tmp_path: Path) -> None:
 
 async def test_clickhouse_that_is_away_is_waited_for_and_the_rest_works(tmp_path: Path) -> None:
     port = await free_port()
-    async with launched(tmp_path / "data", *SMALL, f"clickhouse.url=http://127.0.0.1:{port}") as launch:
+    async with launched(
+        await started_before(tmp_path / "data"), *SMALL, f"clickhouse.url=http://127.0.0.1:{port}"
+    ) as launch:
         running = await launch.reachable()
         await until(running, lambda s: s["jobs"].get("COMPLETE") == 4, "a crawl without ClickHouse")
         gone = await until(running, lambda s: line(s, "stores/clickhouse").get("failed", 0) >= 3, "some tries")
@@ -118,7 +122,7 @@ async def test_clickhouse_that_is_away_is_waited_for_and_the_rest_works(tmp_path
 
 async def test_a_gateway_is_ready_without_clickhouse_and_redis(tmp_path: Path) -> None:
     nowhere, parts = ("clickhouse.url=http://127.0.0.1:1", "redis.url=redis://127.0.0.1:1/0"), ("clickhouse", "redis")
-    async with platform(tmp_path / "data", *SMALL, 'roles=["web"]', *nowhere) as running:
+    async with platform(await started_before(tmp_path / "data"), *SMALL, 'roles=["web"]', *nowhere) as running:
 
         def tried(status: Status) -> bool:
             return status["state"] == "ready" and all(line(status, f"stores/{part}").get("failed") for part in parts)
@@ -136,7 +140,7 @@ async def test_a_broker_that_is_away_is_waited_for_and_the_rest_works(
     await rabbitmq_node.settle()
     rabbitmq_node.kill()
     environ = {"GCC_EXCHANGE__URL": rabbitmq}
-    async with launched(tmp_path / "data", *SMALL, environ=environ) as launch:
+    async with launched(await started_before(tmp_path / "data"), *SMALL, environ=environ) as launch:
         running = await launch.reachable()
         gone = await until(running, lambda s: s["jobs"].get("COMPLETE") == 4, "a crawl without the broker")
         assert (gone["state"], line(gone, "stores/rabbitmq")["state"]) == ("starting", "backoff")
@@ -171,7 +175,7 @@ async def test_no_password_of_what_is_away_is_logged(tmp_path: Path) -> None:
 
 
 async def test_check_says_what_a_process_has_not_open(tmp_path: Path) -> None:
-    async with platform(tmp_path / "data", *SMALL, 'roles=["scraper", "relay"]') as running:
+    async with platform(await started_before(tmp_path / "data"), *SMALL, 'roles=["scraper", "relay"]') as running:
         answer = await running.client.post(running.running.url + "/api/check", headers=running.running.headers)
         assert answer.status_code == 422
         assert answer.json()["error"]["detail"] == (
@@ -185,7 +189,7 @@ async def test_check_says_what_a_process_has_not_open(tmp_path: Path) -> None:
 
 async def refused(tmp_path: Path, name: str, value: str, *settings: str) -> str:
     """The sentence of a start with this variable. No secret is in it, and no traceback beside it."""
-    data = Path(tempfile.mkdtemp(dir=tmp_path))
+    data = await started_before(Path(tempfile.mkdtemp(dir=tmp_path)))
     async with launched(data, *SMALL, *settings, environ={name: value}) as launch:
         exit_code, log = await launch.ended()
     assert exit_code == 2, log
@@ -277,7 +281,7 @@ async def test_a_broker_that_refuses_us_is_told_at_once(tmp_path: Path, rabbitmq
 
 
 async def test_made_up_creators_are_not_put_among_real_ones(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = await started_before(tmp_path / "data")
     async with platform(data, *SMALL, 'roles=["scraper","relay"]') as running:
         assert await running.stop() == 0
     async with launched(data, "world.enabled=false", 'roles=["scraper"]') as launch:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters import started_before
 from tests.process import Status, launched
 
 NO_READER = ""
@@ -24,7 +25,7 @@ def standard(pid: int) -> list[str]:
     "streams", [NO_READER, ">/dev/full", ">/dev/full 2>/dev/full", ">&-", ">&- 2>&-", "<&- >&- 2>&-"]
 )
 async def test_it_runs_on_without_a_place_for_its_words(tmp_path: Path, streams: str) -> None:
-    async with launched(tmp_path, *SMALL, streams=streams) as launch:
+    async with launched(await started_before(tmp_path), *SMALL, streams=streams) as launch:
         if streams == NO_READER:
             assert launch.process.stdout is not None
             await launch.process.stdout.aclose()

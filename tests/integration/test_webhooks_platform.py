@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from tests.clusters import started_before
 from tests.integration.test_webhooks import receiving
 from tests.process import platform
 
@@ -17,7 +18,7 @@ SMALL = ("world.creators=1", "world.history_days=1", "webhooks.allow_private=tru
 async def test_a_platform_killed_while_it_posts_posts_again(tmp_path: Path) -> None:
     async with receiving() as (receiver, url):
         receiver.answers = [0]
-        async with platform(tmp_path, *SMALL) as first:
+        async with platform(await started_before(tmp_path), *SMALL) as first:
             made = await first.api("POST", WEBHOOKS, json={"url": url, "events": ["webhook.test"]})
             assert made.status_code == 201, made.text
             webhook = made.json()["data"]
