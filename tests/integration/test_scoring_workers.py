@@ -86,6 +86,17 @@ async def test_it_is_told_whether_anybody_is_scored() -> None:
         assert await workers.trouble() == "the process that scored ended (exit code 137)"
 
 
+async def test_that_is_told_while_all_processes_have_work_and_more_waits() -> None:
+    """Else a batch would be over before it is known, each time."""
+    async with open_workers(1, idle_s=60, slow_s=3600, score=victims.score) as workers:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(workers.score, [Follower(f"{HANGS}on", "A")])
+            with trio.fail_after(60):
+                assert await workers.trouble() is None
+            nursery.cancel_scope.cancel()
+
+
 async def test_one_that_is_slow_is_ended() -> None:
     async with open_workers(1, idle_s=60, slow_s=2.0, score=victims.score) as workers:
         await workers.score([RAVI])

@@ -369,6 +369,27 @@ async def test_where_workers_end_whomever_they_score_nobody_is_refused(ground: G
     assert well.slices == [3], "none of them is suspected of anything"
 
 
+async def test_what_is_cut_short_before_it_is_known_whose_fault_it_was_goes_on_all_the_same(
+    ground: Ground, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Of two that hang the second one may take the rest of a batch's time."""
+    delivery = ground.delivery(*many(2), SCORE | {"follower_handle": f"{KILLS}all"})
+    known = ground.workers.trouble
+
+    async def never() -> str | None:
+        await trio.sleep_forever()
+
+    ground.workers.trouble = never  # type: ignore[method-assign]
+    for _ in range(2 * len(SLICES)):
+        with trio.move_on_after(20):
+            await ground.batches.handle([delivery])
+    assert ground.events() == [], "nobody is refused by it"
+    assert len([size for size in ground.workers.slices if size == 3]) == 3, "they have got on"
+    ground.workers.trouble = known  # type: ignore[method-assign]
+    assert await ground.batches.handle([delivery]) == 3
+    assert [event["score"] for event in ground.events()] == [0.0, 0.0, None]
+
+
 async def test_an_id_that_others_have_too_costs_no_follower_its_answer(ground: Ground) -> None:
     """Some send one for all lines of a message."""
     lines = [line | {"event_id": "request-7"} for line in many(3)]

@@ -75,7 +75,7 @@ class Batches:
         self._actor = actor
         self._creators = creators
         self._known: OrderedDict[Key, Scored] = OrderedDict()  # not committed yet
-        self._deaths: OrderedDict[Key, int] = OrderedDict()  # of those that are not known
+        self._deaths: OrderedDict[Key, tuple[int, str]] = OrderedDict()  # and the last; of those that are not known
 
     async def handle(self, batch: Sequence[Delivery]) -> int:
         burials: list[Burial] = []
@@ -157,7 +157,7 @@ class Batches:
 
     async def _answers(self, asked: Sequence[Asked]) -> list[tuple[Asked, Scored]]:
         try:
-            while pending := [each for each in asked if each.key not in self._known]:
+            while pending := await self._pending(asked):
                 troubles: list[Transient] = []
                 async with trio.open_nursery() as nursery:
                     for part in self._slices(pending):
@@ -168,11 +168,29 @@ class Batches:
         finally:
             self._forget_the_oldest()
 
+    async def _pending(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Who is not known; with each over whom workers were lost to the end, which is known by that."""
+        pending = [each for each in asked if each.key not in self._known]
+        suspects = [each for each in pending if self._deaths_of(each) == len(SLICES)]
+        if not suspects:
+            return pending
+        if trouble := await self._scorers.trouble():
+            self._count(suspects, -1)  # once more, alone
+            raise _nobody_scored(trouble)
+        for each in suspects:
+            deaths, why = self._deaths.pop(each.key)
+            told = f"{deaths} workers were lost over it, the last {SLICES.count(1)} over it alone: {why}"
+            self._known[each.key] = Scored(None, {}, (), None, (), SCORER_VERSION, told)
+        return [each for each in pending if each.key not in self._known]
+
+    def _deaths_of(self, asked: Asked) -> int:
+        return self._deaths.get(asked.key, (0, ""))[0]
+
     def _slices(self, pending: Sequence[Asked]) -> Iterator[list[Asked]]:
         """Those over whom as many have died stand together."""
         alike: defaultdict[int, list[Asked]] = defaultdict(list)
         for each in pending:
-            alike[self._deaths.get(each.key, 0)].append(each)
+            alike[self._deaths_of(each)].append(each)
         for deaths, part in alike.items():
             size = SLICES[deaths]
             yield from (part[begin : begin + size] for begin in range(0, len(part), size))
@@ -198,22 +216,28 @@ class Batches:
                 self._deaths.pop(each.key, None)
 
     async def _failed(self, part: Sequence[Asked], error: Exception, troubles: list[Transient]) -> None:
-        """Where nobody is scored it is the machine: a refusal would stand until the next version of the scorer."""
+        """Where nobody is scored it is the machine: a refusal would stand until the next version of the scorer. Cut
+        short before that is known, they stay suspected, for the next time."""
         self._actor.erred(error)
-        if trouble := await self._scorers.trouble():
-            troubles.append(Transient(f"not even a harmless follower is scored: {trouble}"))
-            return
+        self._count(part, 1, one_line(error))
+        if self._deaths_of(part[0]) < len(SLICES) and (trouble := await self._scorers.trouble()):
+            self._count(part, -1)
+            troubles.append(_nobody_scored(trouble))
+
+    def _count(self, part: Sequence[Asked], more: int, why: str = "") -> None:
         for each in part:
-            deaths = self._deaths[each.key] = self._deaths.get(each.key, 0) + 1
-            if deaths == len(SLICES):
-                why = f"{deaths} workers were lost over it, the last {SLICES.count(1)} over it alone: {one_line(error)}"
-                self._known[each.key] = Scored(None, {}, (), None, (), SCORER_VERSION, why)
-                del self._deaths[each.key]
+            deaths, before = self._deaths.pop(each.key, (0, ""))
+            if deaths + more:
+                self._deaths[each.key] = deaths + more, why or before
 
     def _forget_the_oldest(self) -> None:
         for remembered in (self._known, self._deaths):
             while len(remembered) > REMEMBERED_MAX:
                 remembered.popitem(last=False)
+
+
+def _nobody_scored(trouble: str) -> Transient:
+    return Transient(f"not even a harmless follower is scored: {trouble}")
 
 
 def _read_line(text: bytes, frame: Frame, number: int, now: dt.datetime) -> Asked:

@@ -49,13 +49,15 @@ class Workers:
         self._score = score
         self._slow_s = slow_s
         self.limiter = trio.CapacityLimiter(processes)
+        self._asking = trio.Lock()
 
     async def score(self, followers: Sequence[Follower]) -> list[Scored]:
         return await self.run(self._score, followers)
 
     async def trouble(self) -> str | None:
         try:
-            await self.score([HARMLESS])
+            async with self._asking:  # beside what has work, and what waits for its turn
+                await self._run(self._score, [HARMLESS])
         except Exception as error:
             return str(error) or repr(error)
         return None
@@ -64,17 +66,20 @@ class Workers:
         """What `work` makes in a process, which must be able to import it. WorkerDied, Transient, cancelled: as
         `score`."""
         async with self.limiter:
-            with trio.move_on_after(self._slow_s):
-                try:
-                    made: Made = await self._context.run_sync(
-                        work, *given, kill_on_cancel=True, limiter=trio.CapacityLimiter(1)
-                    )
-                    return made
-                except OSError as error:  # of starting it: of `work` nobody has heard
-                    raise Transient(f"no process that scores can be started: {error}") from error
-                except trio_parallel.BrokenWorkerError as error:
-                    code = getattr(error.args[-1], "exitcode", None)
-                    raise WorkerDied(f"the process that scored ended (exit code {code})") from error
+            return await self._run(work, *given)
+
+    async def _run(self, work: Callable[..., Made], *given: object) -> Made:
+        with trio.move_on_after(self._slow_s):
+            try:
+                made: Made = await self._context.run_sync(
+                    work, *given, kill_on_cancel=True, limiter=trio.CapacityLimiter(1)
+                )
+                return made
+            except OSError as error:  # of starting it: of `work` nobody has heard
+                raise Transient(f"no process that scores can be started: {error}") from error
+            except trio_parallel.BrokenWorkerError as error:
+                code = getattr(error.args[-1], "exitcode", None)
+                raise WorkerDied(f"the process that scored ended (exit code {code})") from error
         raise WorkerDied(f"no answer within {self._slow_s:g} s", slow=True)
 
 
