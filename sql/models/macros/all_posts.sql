@@ -115,7 +115,7 @@ select
 from engaging
 left join audiences on audiences.profile_id = engaging.profile_id
 left join fences on fences.profile_id = engaging.profile_id
-settings optimize_aggregation_in_order = 1  -- of days, one profile's are held at a time
+settings optimize_aggregation_in_order = 1, aggregation_in_order_max_block_bytes = 1000000  -- of days, few profiles' are held at a time
 {%- endmacro %}
 
 {# A full mart of posts or stats, but those profiles that its partial twin knows anew as the twin has them. #}
