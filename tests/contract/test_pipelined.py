@@ -129,6 +129,14 @@ async def test_who_leaves_harms_nobody_and_ends_what_nobody_waits_for(pool: Pool
     await until(other, f"select not exists ({SLEEPING})")
 
 
+async def test_columns_have_any_name(pool: Pool) -> None:
+    rows = await pool.rows(
+        """select 1 as "a'b", 2 as "a""b", 3 as "\\", 4 as class, 5 as "{x}", 6 as v0, 7 as "é" """, {}
+    )
+    assert rows == [{"a'b": 1, 'a"b': 2, "\\": 3, "class": 4, "{x}": 5, "v0": 6, "é": 7}]
+    assert await pool.rows("select", {}) == [{}]
+
+
 @pytest.mark.parametrize("turns", range(12))
 async def test_cancelled_at_any_turn_of_the_loop(pool: Pool, turns: int) -> None:
     async with trio.open_nursery() as nursery:

@@ -310,7 +310,7 @@ async def test_plan_free_sees_no_contacts_and_no_audience(pool: Pool) -> None:
     assert free["email"] is None and free["phone"] is None and free["audience_gender"] is None
 
 
-NO_HANDLES = ["é", "कविता", "😀", "a b", "a'b", "a%01b", "x" * 31, "@", "a;drop", "%ff", "a|b", '"', "ｆｕｌｌ"]
+NO_HANDLES = ["é", "कविता", "😀", "a b", "a'b", "a%01b", "x" * 31, "@", "a;drop", "a|b", '"', "ｆｕｌｌ"]
 
 
 @pytest.mark.parametrize("handle", NO_HANDLES)
