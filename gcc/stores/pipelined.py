@@ -300,7 +300,9 @@ class Lanes:
         self._is_closed = False
 
     async def rows(self, statement: str | bytes, arguments: Mapping[str, Any], partner: str) -> list[DictRow]:
-        """Raises psycopg.Error, Transient; cancelled, it has left."""
+        """Raises psycopg.Error, Transient; trio.ClosedResourceError after close(). Cancelled: it has left."""
+        if self._is_closed:
+            raise trio.ClosedResourceError("the pool is closed")
         question = Question(statement, arguments, partner)
         assert only_reads(question.sql), "what writes is asked in its own transaction"
         await trio.lowlevel.checkpoint_if_cancelled()
