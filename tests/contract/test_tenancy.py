@@ -183,8 +183,8 @@ async def test_who_has_not_said_whose_rows_is_refused(partners: None, web_pool: 
     async with web_pool.connection() as connection:
         with pytest.raises(UndefinedObject):
             await connection.execute(f"select from {table}".encode())
-    async with web_pool.tenant(7):
-        pass
+    async with web_pool.tenant(7) as said:
+        await said.execute("select")  # with which it is said
     async with web_pool.connection() as again:
         assert again is connection
         with pytest.raises(psycopg.errors.InvalidTextRepresentation):
