@@ -3,6 +3,7 @@
 `clickhouse` is the real store, migrated, with empty event tables and nothing in `dbt` and `default`.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -108,11 +109,17 @@ async def _emptied(store: ClickHouse) -> bool:
 
 
 async def _tables(store: ClickHouse) -> dict[tuple[str, str], str]:
-    listed = (
-        "select database, name, concat(toString(uuid), create_table_query) as told from system.tables"
-        " where database in ('_e', 'dbt', 'default', 'beat_replica', 'coffee_replica')"
-    )
-    found = {(row["database"], row["name"]): row["told"] for row in await store.rows(listed)}
+    """What each is: the statement that makes it, or, cheaper by a millisecond a table, its file, which a change writes
+    anew; the engine's first database has no files."""
+    listed = "select database, name, concat(toString(uuid), {}) as told from system.tables where database {}"
+    first = await store.rows(listed.format("create_table_query", "= 'default'"))
+    folder = store._clients.folder
+    assert folder is not None
+    others = "in ('_e', 'dbt', 'beat_replica', 'coffee_replica')"
+    found = {(row["database"], row["name"]): row["told"] for row in first}
+    for row in await store.rows(listed.format("'|', metadata_path", others)):
+        file = os.stat(folder / row["told"].partition("|")[2])
+        found[row["database"], row["name"]] = f"{row['told']} {file.st_ino} {file.st_mtime_ns} {file.st_size}"
     if LEDGER in found:
         found[LEDGER] += str(await store.rows(f"select * from {LEDGER[1]} order by number, checksum"))  # noqa: S608
     return found
