@@ -21,6 +21,8 @@ _TCP = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count"
 
 _IMPOSSIBLE = re.compile(rb'invalid (?:integer value .* for connection option "(?P<option>\w+)"|(?P<name>\w+))')
 _URL = ("postgresql://", "postgres://")
+_TEXTS = {"client_encoding": "utf8"}
+"""As statements and values are written, whatever the database's is."""
 _WHOLE = frozenset({"connect_timeout", "keepalives", *_TCP})
 
 
@@ -60,7 +62,7 @@ def read_parts(conninfo: str, key: str = "postgres.url") -> dict[str, Any]:
     except psycopg.ProgrammingError:
         raise ConfigError(f"{key} is no PostgreSQL connection string; write postgresql://host/database") from None
     several = "," in str(given.get("host") or given.get("hostaddr") or "")
-    found = {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given}
+    found = {**_TCP, **({"target_session_attrs": "read-write"} if several else {}), **given, **_TEXTS}
     if wrong := _impossible(found):
         raise ConfigError(f"{key} has no possible {wrong}; write postgresql://host:5432/database?option=value")
     return found

@@ -5,7 +5,7 @@ tasks ask a pool at about the same moment leaves as one message over one connect
 the loop and a connection serve all of them. In one message and in one transaction, yet each its own:
 - whose rows a statement sees (row-level security) is said before it, and ends with the transaction;
 - where one fails, it fails; PostgreSQL answers none behind it, so these are asked again, each in its own transaction;
-- where one takes long, those behind it are asked again over another connection;
+- where one takes long, those behind it are asked again over another connection, and soon end on this one;
 - who is cancelled leaves; where everybody has left, the statements are cancelled on the server, too.
 """
 
@@ -17,7 +17,7 @@ from contextvars import Context
 from copy import copy
 from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import trio
 from psycopg import errors
@@ -25,7 +25,7 @@ from psycopg._preparing import PrepareManager
 from psycopg.abc import PQGen
 from psycopg.abc import Transformer as Reader
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import DictRow
 from psycopg.waiting import Wait
@@ -35,17 +35,24 @@ if TYPE_CHECKING:
 
 BATCH_MAX = 64
 """Questions in one message: more would make the first of the next wait for longer than a message saves."""
-LANES, LANES_MAX = 2, 4
-"""Connections on which a pool's readers ask, and with those on which somebody's statement takes long."""
-HELD_S, MOVES_MAX = 0.05, 3
-"""Without an answer for so long, those behind a statement wait for it no longer."""
+LANES = 2
+"""Connections on which a pool's readers ask, beside those on which somebody's statement takes long."""
+HELD_S = 0.05
+"""Without an answer for so long, those behind a statement wait for it no longer; nor may what they left there run for
+longer."""
 PREPARED_MAX = 200
 """Statements that a connection keeps prepared, the last used."""
 
 _PLACEHOLDERS = re.compile(rb"%%|%\((\w+)\)([sbt])")
-_WRITES = re.compile(rb"\b(insert|update|delete|merge|call|nextval|lock|for\s+(no\s+key\s+)?(update|share))\b", re.I)
+_READS = re.compile(rb"(\s|\(|--[^\n]*(\n|$)|/\*.*?\*/)*(select|with|values)\b", re.I | re.S)
+_WRITES = re.compile(
+    rb"\b(insert|update|delete|merge|into|(next|set)val|set_config|pg_notify|pg_(try_)?advisory_\w+|for\s+(key\s+)?share)\b",
+    re.I,
+)
 _STALE = ("0A", "26", "42", "XX")
 """Classes of what is said, too, of a prepared statement whose tables have changed since, or that the server forgot."""
+_IN_THE_WAY = "40"
+"""The class of what is said of transactions in each other's way: all in a message have the locks of each."""
 _dumping = Transformer()
 WHOSE = b"select set_config('gcc.partner_id', %(partner)s, true)"
 """Of row-level security, until the transaction ends."""
@@ -70,16 +77,18 @@ def numbered(statement: str | bytes) -> tuple[bytes, tuple[str, ...], tuple[PyFo
 
 @lru_cache(4096)
 def only_reads(statement: str | bytes) -> bool:
-    """What may be asked again, and beside others: it must not write, or lock."""
-    return not _WRITES.search(statement if isinstance(statement, bytes) else statement.encode())
+    """What may be asked again, and beside others: it must not write, or lock, or set what holds for those behind it.
+    What functions of ours do is not looked at."""
+    text = statement if isinstance(statement, bytes) else statement.encode()
+    return bool(_READS.match(text)) and not _WRITES.search(text)
 
 
 class Question:
     """One statement, until it is answered: `rows` then has its rows, or raises its error."""
 
     __slots__ = (
-        "_answer", "_error", "_prepared", "_reader", "batch", "formats", "is_last", "moves", "partner", "sql",
-        "task", "types", "values",
+        "_answer", "_error", "_prepared", "_reader", "batch", "formats", "is_last", "partner", "sql", "task", "types",
+        "values",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +104,6 @@ class Question:
         self.types, self.formats = tuple(_dumping.types or ()), _dumping.formats
         self.task: trio.lowlevel.Task | None = None  # that waits for the answer
         self.batch: Batch | None = None  # that was asked with it
-        self.moves = 0  # to another, as one before it took long
         self._answer: PGresult | None = None
         self._error: Exception | None = None
         self._prepared: Prepared | None = None
@@ -157,8 +165,8 @@ class Prepared:
         self.is_there = False
 
 
-Sent = tuple[Question | None, Prepared | None, ExecStatus]
-"""Of which question it is a part, if any, which statement it needs, and what is answered where all is well."""
+Sent = tuple[Literal["prepare", "ask", "close", "end"], Question | None, Prepared | None]
+"""What PostgreSQL was told, of which question it is a part, if any, and of which statement."""
 
 
 class Speaking:
@@ -168,11 +176,15 @@ class Speaking:
         self._connection = connection
         self._reader = Transformer(connection)
         self._prepared: OrderedDict[tuple[bytes, tuple[int, ...]], Prepared] = OrderedDict()
+        self._unused: dict[bytes, Prepared] = {}  # by name: that it has not been told to forget, or not heard
+        self.steps = 0
+        """Pieces that were sent, or answered, since it was opened: where there are more, it goes on."""
         self._numbers = count()
 
     def forget(self) -> None:
         """The server has forgotten all that was prepared."""
         self._prepared.clear()
+        self._unused.clear()
 
     def asked(self, questions: Sequence[Question], *, each_alone: bool = False) -> PQGen[None]:
         """Ask all of them. Those behind one that failed are not answered, but where `each_alone`, nor is one whose
@@ -182,8 +194,48 @@ class Speaking:
         end.
         """
         pgconn = self._connection.pgconn
+        if pgconn.pipeline_status != PipelineStatus.OFF:  # what is still to be read would be taken for ours
+            raise errors.OperationalError("somebody's answers were not read to their end here")
         pgconn.enter_pipeline_mode()
+        sent = self._sent(questions, each_alone=each_alone)
+        batch = questions[0].batch
+        error: errors.Error | None = None
+        while pgconn.flush():
+            yield Wait.RW
+            self.steps += 1
+            pgconn.consume_input()
+        for part, question, prepared in sent:
+            while pgconn.is_busy():
+                yield Wait.R
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            assert result is not None, "each that was sent is answered"
+            self.steps += question is not None and part == "ask"
+            if part == "end":
+                assert result.status == ExecStatus.PIPELINE_SYNC
+                continue
+            assert pgconn.get_result() is None, "a statement has one answer"
+            if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED):
+                is_its = result.status == ExecStatus.FATAL_ERROR
+                error = errors.error_from_result(result) if is_its else error
+                is_stale = self._failed(prepared, error if is_its else None)
+                is_told = each_alone or (is_its and question is not None and (question.is_last or not is_stale))
+                if question is not None and question.batch is batch and is_told:  # who was moved is told elsewhere
+                    assert error is not None
+                    question.failed(error)
+            elif prepared is not None and part == "close":
+                self._unused.pop(prepared.name, None)
+            elif prepared is not None:
+                prepared.is_there = True
+                if question is not None and part == "ask":
+                    question.answered(result, prepared, self._reader)
+        pgconn.exit_pipeline_mode()
+
+    def _sent(self, questions: Sequence[Question], *, each_alone: bool) -> list[Sent]:
+        pgconn = self._connection.pgconn
         sent: list[Sent] = []
+        for unused in self._unused.values():
+            self._close(unused, sent)
         whose = ""
         for each in questions:
             if each.partner != whose:
@@ -192,68 +244,47 @@ class Speaking:
             self._send(each, each, sent, is_kept=not each_alone)
             if each_alone:
                 pgconn.pipeline_sync()
-                sent.append((None, None, ExecStatus.PIPELINE_SYNC))
+                sent.append(("end", None, None))
                 whose = ""
             else:
                 pgconn.send_flush_request()  # it does not wait for those behind it
         if not each_alone:
             pgconn.pipeline_sync()
-            sent.append((None, None, ExecStatus.PIPELINE_SYNC))
-        while pgconn.flush():
-            yield Wait.RW
-            pgconn.consume_input()
-        for question, prepared, expected in sent:
-            while pgconn.is_busy():
-                yield Wait.R
-                pgconn.consume_input()
-            result = pgconn.get_result()
-            assert result is not None, "each that was sent is answered"
-            if expected == ExecStatus.PIPELINE_SYNC:
-                assert result.status == expected
-                continue
-            assert pgconn.get_result() is None, "a statement has one answer"
-            if result.status == ExecStatus.FATAL_ERROR:
-                self._refused(result, prepared, question)
-            elif result.status == ExecStatus.PIPELINE_ABORTED:
-                self._is_unknown(prepared)
-            elif prepared is not None:
-                prepared.is_there = True
-                if question is not None and expected == ExecStatus.TUPLES_OK:
-                    question.answered(result, prepared, self._reader)
-        pgconn.exit_pipeline_mode()
+            sent.append(("end", None, None))
+        return sent
 
     def _send(self, question: Question, told: Question | None, sent: list[Sent], *, is_kept: bool) -> None:
-        """And prepare it where it is not known; without a name, where it is not to be `is_kept`."""
+        """And prepare it where it is not known; where it is not to be `is_kept`, anew and without a name."""
         pgconn, key = self._connection.pgconn, (question.sql, question.types)
-        known = self._prepared.get(key)
+        known = self._prepared.get(key) if is_kept else None
         if known is None:
             while is_kept and len(self._prepared) >= PREPARED_MAX:
-                pgconn.send_close_prepared(self._prepared.popitem(last=False)[1].name)
-                sent.append((None, None, ExecStatus.COMMAND_OK))
+                _, unused = self._prepared.popitem(last=False)
+                self._unused[unused.name] = unused
+                self._close(unused, sent)
             known = Prepared(key, b"gcc_%d" % next(self._numbers) if is_kept else b"")
             if is_kept:
                 self._prepared[key] = known
             pgconn.send_prepare(known.name, question.sql, question.types)
-            sent.append((told, known, ExecStatus.COMMAND_OK))
+            sent.append(("prepare", told, known))
         else:
             self._prepared.move_to_end(key)
         pgconn.send_query_prepared(known.name, question.values, question.formats, result_format=Format.BINARY)
-        sent.append((told, known, ExecStatus.TUPLES_OK))
+        sent.append(("ask", told, known))
 
-    def _refused(self, result: PGresult, prepared: Prepared | None, question: Question | None) -> None:
-        error = errors.error_from_result(result)
-        self._is_unknown(prepared)
-        if prepared is not None and (error.sqlstate or "")[:2] in _STALE:
-            self._prepared.pop(prepared.key, None)  # asked again, it is prepared again
-            if question is not None and not question.is_last:
-                question.is_last = True
-                return
-        if question is not None:
-            question.failed(error)
+    def _close(self, unused: Prepared, sent: list[Sent]) -> None:
+        self._connection.pgconn.send_close_prepared(unused.name)
+        sent.append(("close", None, unused))
 
-    def _is_unknown(self, prepared: Prepared | None) -> None:
-        if prepared is not None and not prepared.is_there:
-            self._prepared.pop(prepared.key, None)
+    def _failed(self, prepared: Prepared | None, error: errors.Error | None) -> bool:
+        """With its own error, or behind another. Whether it may fare better anew, in a transaction of its own."""
+        said = ((error and error.sqlstate) or "")[:2]
+        if prepared is not None and self._prepared.get(prepared.key) is prepared:
+            if not prepared.is_there:
+                del self._prepared[prepared.key]
+            elif said in _STALE:
+                self._unused[prepared.name] = self._prepared.pop(prepared.key)
+        return said in _STALE or said == _IN_THE_WAY
 
 
 class Preparing(PrepareManager):
@@ -287,10 +318,19 @@ class Batch:
 
 class Lanes:
     """On which the readers of one pool ask. A lane is a task of Trio's system, as a pool has no nursery: it holds a
-    connection while there is something to ask, rests otherwise, and is over when Trio is, or the lanes are closed."""
+    connection while there is something to ask, rests otherwise, and is over when Trio is, or the lanes are closed.
 
-    def __init__(self, connected: Callable[[], AbstractAsyncContextManager["Connection"]]) -> None:
-        self._connected = connected
+    `connected` waits for a connection, and `spares` tells whether it may be kept for the next message. `lanes_max` is
+    one more than there are connections: where slow statements have all of them, `connected` tells those who wait.
+    """
+
+    def __init__(
+        self,
+        connected: Callable[[], AbstractAsyncContextManager["Connection"]],
+        spares: Callable[["Connection"], bool],
+        lanes_max: int,
+    ) -> None:
+        self._connected, self._spares, self._lanes_max = connected, spares, lanes_max
         self._waiting: deque[Question] = deque()
         self._resting: list[trio.lowlevel.Task] = []
         self._lanes = 0
@@ -320,7 +360,7 @@ class Lanes:
         return question.rows()
 
     def close(self) -> None:
-        """What is asked is still answered."""
+        """What was sent is still answered."""
         self._is_closed = True
         while self._resting:
             trio.lowlevel.reschedule(self._resting.pop())
@@ -331,7 +371,7 @@ class Lanes:
             return
         if self._resting:
             trio.lowlevel.reschedule(self._resting.pop())
-        elif self._lanes - self._held < LANES and self._lanes < LANES_MAX:
+        elif self._lanes - self._held < LANES and self._lanes < self._lanes_max:
             self._lanes += 1
             trio.lowlevel.spawn_system_task(self._run, name="a lane of a pool", context=Context())
         else:
@@ -359,9 +399,11 @@ class Lanes:
             async with self._connected() as connection:
                 self._speaking += 1
                 try:
-                    while not connection.interrupted and (batch := self._next()):
+                    while batch := self._next():
                         with batch.scope:
                             await self._ask(connection, batch)
+                        if not self._spares(connection):
+                            break
                 finally:
                     self._speaking -= 1
         except Exception as error:
@@ -399,34 +441,36 @@ class Lanes:
     async def _ask(self, connection: "Connection", batch: Batch) -> None:
         each_alone = False
         while asked := batch.open:
-            asking, due = connection.speaking.asked(asked, each_alone=each_alone), len(asked)
+            asking, due = connection.speaking.asked(asked, each_alone=each_alone), connection.speaking.steps
             while not await _is_over(connection, asking):
-                if len(batch.open) == due:
+                if connection.speaking.steps == due:
                     await self._hold(connection, batch, asking)
                     break
-                due = len(batch.open)
+                due = connection.speaking.steps
             each_alone = True
 
     async def _hold(self, connection: "Connection", batch: Batch, asking: PQGen[None]) -> None:
-        """Those behind the one that takes long are asked elsewhere: a few times, or a server that is slow with all
-        would be asked for ever more."""
+        """Those behind the one that takes long are asked elsewhere. Here they are cancelled when it is their turn,
+        unless they are over at once: a server that is slow with all would do all again on each connection."""
         self._held += 1
         try:
             for question in reversed(batch.open[1:]):
-                if question.moves < MOVES_MAX:
-                    question.moves += 1
-                    batch.left(question)
-                    self._waiting.appendleft(question)
+                batch.left(question)
+                self._waiting.appendleft(question)
             if self._waiting:
                 self._call()
-            await connection.wait(asking)
+            due = connection.speaking.steps
+            while not await _is_over(connection, asking):
+                if not batch.open and connection.speaking.steps == due:
+                    batch.scope.cancel()
+                due = connection.speaking.steps
         finally:
             self._held -= 1
 
 
 async def _is_over(connection: "Connection", asking: PQGen[None]) -> bool:
     try:
-        await connection.wait(asking, timeout=HELD_S)
+        await connection.go_on(asking, timeout=HELD_S)
     except errors._WaitTimeout:
         return False
     return True

@@ -161,10 +161,10 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """What each of several statements answers, which are sent as one message. Where one fails none behind it is
         done, and in no transaction nothing of them is."""
         async with self.lock:
-            unsaid, self._unsaid = self._unsaid, []
-            questions = [Question(statement, arguments, is_last=True) for statement, arguments in (*unsaid, *asked)]
-            await self.wait(self.speaking.asked(questions))
-        return [question.rows() for question in questions][len(unsaid) :]
+            with self._beginning() as begun:
+                questions = [*begun, *_questions(asked)]
+                await self.wait(self.speaking.asked(questions))
+                return [question.rows() for question in questions][len(begun) :]
 
     @classmethod
     async def connect(cls, conninfo: str = "", *, connect_s: float = CONNECT_S) -> Self:  # type: ignore[override]
@@ -196,12 +196,15 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         query is cancelled on the server and its answer read, at most CANCEL_S; else the connection closes.
         """
         if self._unsaid:
-            unsaid, self._unsaid = self._unsaid, []
-            questions = [Question(statement, arguments, is_last=True) for statement, arguments in unsaid]
-            await self.wait(self.speaking.asked(questions))
-            for question in questions:
-                question.rows()
+            with self._beginning() as questions:
+                await self.wait(self.speaking.asked(questions))
+                for question in questions:
+                    question.rows()
         await self._let_others_run()  # cancelled here, the generator has not begun
+        return await self.go_on(gen, timeout)
+
+    async def go_on(self, gen: PQGen[_Result], timeout: float | None = None) -> _Result:
+        """As `wait`, also where that has raised _WaitTimeout: cancelled at any await, what was asked is, too."""
         try:
             if timeout is None:
                 return await self._drive(gen)
@@ -215,6 +218,18 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             self.interrupted = True
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 await self._abandon(gen)
+            raise
+
+    @contextmanager
+    def _beginning(self) -> Iterator[list[Question]]:
+        """What its transaction begins with, to be asked in the block; if none has begun then, with the next statement:
+        whoever passes over an error is not to speak outside of it, as nobody's."""
+        unsaid, self._unsaid = self._unsaid, []
+        try:
+            yield _questions(unsaid)
+        except BaseException:
+            if self.pgconn.transaction_status == TransactionStatus.IDLE:
+                self._unsaid = unsaid
             raise
 
     async def cancel_safe(self, *, timeout: float = CANCEL_S) -> None:
@@ -332,6 +347,10 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             self.pgconn.finish()  # the server did not agree in time, or a pipeline is half-read
 
 
+def _questions(asked: Sequence[Asked]) -> list[Question]:
+    return [Question(statement, arguments, is_last=True) for statement, arguments in asked]
+
+
 async def _ready(fd: int, wanted: Wait) -> Ready:
     """Wait until the socket can be read or written as wanted."""
     if wanted == Wait.R:
@@ -389,7 +408,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._era = 0
         self._closed = False
-        self._lanes = Lanes(self._own_connection)
+        self._lanes = Lanes(self._own_connection, self._spares, size + 1)
 
     @property
     def used(self) -> int:
@@ -517,10 +536,18 @@ class Pool:
 
     async def _put_back(self, connection: Connection) -> None:
         idle = connection.pgconn.transaction_status == TransactionStatus.IDLE  # a closed one is UNKNOWN
-        if idle and not connection.interrupted and connection.era == self._era and not self._closed:
+        if idle and self._keeps(connection):
             self._idle.append(connection)
         else:
             await connection.close()
+
+    def _keeps(self, connection: Connection) -> bool:
+        """Not, either, where something was to be done at the end of a transaction that failed: the next would do it."""
+        is_clean = not connection.interrupted and not connection.last
+        return is_clean and connection.era == self._era and not self._closed
+
+    def _spares(self, connection: Connection) -> bool:
+        return self._keeps(connection) and not self._free.statistics().tasks_waiting
 
 
 def _has_news(fd: int) -> bool:
