@@ -38,7 +38,7 @@ def untimed(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in event.items() if name != "event_timestamp"} for event in events]
 
 
-@pytest.mark.parametrize("seed", [1, 2, random.SystemRandom().randrange(10**6)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_each_line_is_a_row_or_a_dead_letter_and_the_same_each_time(seed: int) -> None:
     rng = random.Random(seed)
     bend = Mutations(rng)
