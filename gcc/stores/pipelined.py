@@ -190,8 +190,8 @@ class Speaking:
         """Ask all of them. Those behind one that failed are not answered, but where `each_alone`, nor is one whose
         columns have changed since it was prepared.
 
-        Raises psycopg.OperationalError where the connection is lost; it is to be closed where this is not driven to its
-        end.
+        Raises psycopg.OperationalError where the connection is lost, psycopg.Error where nothing was committed after
+        all; it is to be closed where this is not driven to its end.
         """
         pgconn = self._connection.pgconn
         if pgconn.pipeline_status != PipelineStatus.OFF:  # what is still to be read would be taken for ours
@@ -200,6 +200,7 @@ class Speaking:
         sent = self._sent(questions, each_alone=each_alone)
         batch = questions[0].batch
         error: errors.Error | None = None
+        uncommitted: errors.Error | None = None
         while pgconn.flush():
             yield Wait.RW
             self.steps += 1
@@ -212,7 +213,13 @@ class Speaking:
             assert result is not None, "each that was sent is answered"
             self.steps += question is not None and part == "ask"
             if part == "end":
-                assert result.status == ExecStatus.PIPELINE_SYNC
+                if result.status != ExecStatus.PIPELINE_SYNC:
+                    uncommitted = errors.error_from_result(result)
+                    pgconn.get_result()
+                    while pgconn.is_busy():  # for the end itself, if the server has not said goodbye
+                        yield Wait.R
+                        pgconn.consume_input()
+                    pgconn.get_result()
                 continue
             assert pgconn.get_result() is None, "a statement has one answer"
             if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED):
@@ -230,6 +237,8 @@ class Speaking:
                 if question is not None and part == "ask":
                     question.answered(result, prepared, self._reader)
         pgconn.exit_pipeline_mode()
+        if uncommitted is not None:
+            raise uncommitted
 
     def _sent(self, questions: Sequence[Question], *, each_alone: bool) -> list[Sent]:
         pgconn = self._connection.pgconn

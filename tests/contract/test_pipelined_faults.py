@@ -256,3 +256,11 @@ async def test_what_a_failed_transaction_was_to_do_at_its_end_is_done_by_no_othe
         await connection.execute("select 1")
     assert await pool.rows("select id from thing", {}) == []
     await pool.aclose()
+
+
+async def test_what_is_refused_when_it_is_committed_is_not_taken_for_done(pool: Pool) -> None:
+    await ask(pool, "create table thing (id integer unique deferrable initially deferred)")
+    async with pool.connection() as connection:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await connection.rows("insert into thing values (1), (1) returning id", {})
+        assert await connection.rows("select id from thing", {}) == []
