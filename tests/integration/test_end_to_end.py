@@ -19,6 +19,7 @@ DAYS = 20
 SMALL = (f"world.creators={CREATORS}", f"world.history_days={DAYS}", "sinker.batch_age_s=0.5", "world.calls_per_s=400")
 FAST = (*SMALL, "sources.graphapi.calls=30", "sources.ytapi.calls=30")
 SLOW = (*SMALL, "sources.graphapi.calls=1", "sources.ytapi.calls=1")  # the crawl lasts long enough to interfere
+NO_MORE_JOBS = "demo=false"  # a demo crawls followers, too, once the first page is served
 PROFILES = "/discovery-service/api/profile"
 BOARD = "/leaderboard-service/api/leaderboard/platform"
 
@@ -243,7 +244,7 @@ async def test_sigterm_in_the_middle_of_the_first_crawl_and_the_next_start_goes_
     before = await well(data, *slow)
     assert before["jobs_complete"] < 2 * CREATORS
     assert (before["outbox_pending"], before["in_flight"]) == (0, 0), "nothing in hand that it could have finished"
-    async with platform(data, *FAST, "world.history_days=5") as running:
+    async with platform(data, *FAST, NO_MORE_JOBS, "world.history_days=5") as running:
         await served(running)
         await running.until(jobs_are(COMPLETE=2 * CREATORS), "every job complete")
         assert await running.stop() == 0
@@ -257,7 +258,7 @@ async def test_kill_9_in_the_middle_and_a_restart_lose_and_double_nothing(tmp_pa
         async with platform(data, *slow) as running:
             await under_load(running)
             assert await running.stop(signal.SIGKILL) == -signal.SIGKILL
-    async with platform(data, *FAST) as running:
+    async with platform(data, *FAST, NO_MORE_JOBS) as running:
         await served(running)
         await ranks_agree(running, "INSTAGRAM")
 
