@@ -88,6 +88,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def _path(text: str) -> Path:
+    if passwords(text):  # which a path would be told with
+        raise argparse.ArgumentTypeError("this is an address with a password, and no path")
     try:
         return Path(whole_path(text))
     except ValueError as error:

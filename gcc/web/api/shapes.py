@@ -66,7 +66,7 @@ Month = Annotated[
     str, AfterValidator(_month), Field(examples=["2026-10"], json_schema_extra={"pattern": f"^{_YEAR}-{_IN_YEAR}$"})
 ]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Whole = Annotated[int, BeforeValidator(_whole)]
+IN_DIGITS = BeforeValidator(_whole)
 Cursor = Annotated[str, Field(json_schema_extra={"pattern": cursor.PATTERN, "maxLength": cursor.LENGTH_MAX})]
 
 GROUP_LENGTH_MAX = 100
@@ -99,7 +99,7 @@ class ProfileQuery(Given):
 
 
 class PostsQuery(Given):
-    limit: Whole = Field(25, ge=1, le=100)
+    limit: Annotated[int, Field(ge=1, le=100), IN_DIGITS] = 25
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
@@ -145,7 +145,7 @@ class LeaderboardBody(Given):
 
     month: Month | None = Field(None, description="YYYY-MM; default the latest there is.")
     metric: LeaderboardMetric = "followers"
-    limit: Whole = Field(50, ge=1, le=200)
+    limit: Annotated[int, Field(ge=1, le=200), IN_DIGITS] = 50
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
@@ -154,7 +154,7 @@ class LeaderboardQuery(Given):
     metric: LeaderboardMetric = "followers"
     category: Group | None = Field(None, description="Of these creators alone, in any spelling; not with language.")
     language: Group | None = Field(None, description="Of these creators alone: its code or its name.")
-    limit: Whole = Field(50, ge=1, le=200)
+    limit: Annotated[int, Field(ge=1, le=200), IN_DIGITS] = 50
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
@@ -173,7 +173,9 @@ class LeaderboardExportBody(Given):
     metric: LeaderboardMetric = "followers"
     category: Group | None = None
     language: Group | None = None
-    limit: Whole = Field(EXPORTED_MAX, ge=1, le=EXPORTED_MAX, description="Rows, from the first rank on.")
+    limit: Annotated[int, Field(ge=1, le=EXPORTED_MAX, description="Rows, from the first rank on."), IN_DIGITS] = (
+        EXPORTED_MAX
+    )
     format: Literal["csv", "parquet"] = "csv"
 
     @pydantic.model_validator(mode="after")

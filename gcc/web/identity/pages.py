@@ -17,7 +17,7 @@ from gcc.stores.tenant import Tenant
 from gcc.web.api import cursor, parse
 from gcc.web.api.envelope import Answer
 from gcc.web.api.errors import ApiError, Code, Fault
-from gcc.web.api.shapes import Cursor, Given, Whole
+from gcc.web.api.shapes import IN_DIGITS, Cursor, Given
 
 REFUSALS: dict[Reason, Code] = {
     "ABSENT": Code.NOT_FOUND,
@@ -29,7 +29,7 @@ REFUSALS: dict[Reason, Code] = {
 
 
 class PageQuery(Given):
-    limit: Annotated[Whole, Field(ge=1, le=100)] = 25
+    limit: Annotated[int, Field(ge=1, le=100), IN_DIGITS] = 25
     cursor: Cursor | None = Field(None, description="meta.cursor of the page before.")
 
 
