@@ -542,7 +542,7 @@ async def test_a_page_of_another_site_breaks_no_crawl(headers: dict[str, str], s
         ("GET", "/limits", None, 404),
         ("GET", "/tokens/x", None, 404),
         ("GET", "/truth/%00", None, 400),
-        ("GET", "/truth/instagram/%ff%01", None, 404),
+        ("GET", "/truth/instagram/%ff%01", None, 400),
         ("GET", "/truth/instagram?limit=9223372036854775808", None, 400),
         ("GET", "/truth/instagram?limit=%ed%a0%80", None, 400),
         ("GET", "/%01", None, 404),
