@@ -104,6 +104,7 @@ async def test_followers_without_a_score_are_asked_about_with_what_is_known_of_t
     assert await bench.push().unscored() == {"asked": 3}
     nobody, f1, f2 = await bench.asked()
     assert f1["account"] == {"followers": 5, "following": 9, "posts": 0, "picture": True, "private": True}
+    assert f1["account"]["picture"] is f1["account"]["private"] is True, "1 is no flag to whom it is sent"
     told = {"platform": "INSTAGRAM", "profile_id": "c1", "handle": "h_c1"}
     told |= {"follower_profile_id": "f1", "follower_handle": "h_f1", "follower_full_name": "f1"}
     assert told.items() <= f1.items()

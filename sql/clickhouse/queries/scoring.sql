@@ -31,7 +31,7 @@ from (
         argMax(JSONExtractString(source_dimensions, 'full_name'), event_timestamp) as full_name,
         argMax(source_followers, event_timestamp) as followers,
         -- A list that tells of pictures tells of all; of those that tell of none nothing is known.
-        argMax(if(JSONHas(source_dimensions, 'profile_pic_url'), JSONExtractString(source_dimensions, 'profile_pic_url') != '', null), event_timestamp) as picture,
+        argMax(if(JSONHas(source_dimensions, 'profile_pic_url'), toBool(JSONExtractString(source_dimensions, 'profile_pic_url') != ''), null), event_timestamp) as picture,
         argMax(JSONExtract(source_dimensions, 'is_private', 'Nullable(Bool)'), event_timestamp) as private
     from _e.profile_relationship_log_events
     prewhere platform = {platform:String} and source_profile_id between {since:String} and {until:String}
